@@ -1,0 +1,64 @@
+//! What a receiving session asks its connection to do next.
+//! Holds no protocol rule: the session decides, the connection carries out.
+
+use crate::{Address, Ask, Attributed, Envelope};
+
+/// One thing for the connection to do; [`crate::Session::poll_action`] hands them out one at a time.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Write these octets to the peer. One `Send` carries the replies of a whole pipelined group.
+    Send(Vec<u8>),
+    /// Put the question to the plug-ins; answered by `handle_verdict`.
+    Ask(Ask),
+    /// Find out where mail for this recipient goes; answered by `handle_route`.
+    Route(Address),
+    /// Keep these octets of the message (lent; dots removed); answered by `handle_body_taken`.
+    Body {
+        /// Which part of the message they belong to; header octets never follow body octets.
+        part: Part,
+        /// The octets, lines ended by CRLF.
+        octets: &'a [u8],
+    },
+    /// Make the message durable; answered by `handle_stored`. Nothing is acknowledged before that.
+    Store {
+        /// Sender, recipients and their parameters.
+        envelope: Envelope,
+        /// What plug-ins changed in this transaction, in the order of the changes.
+        edits: Vec<Attributed>,
+    },
+    /// The octets lent so far will not be stored: forget them. Needs no answer.
+    Abandon,
+    /// Close the connection; the session is over.
+    Close,
+}
+
+/// The two parts of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The header block, without the empty line that ends it.
+    Header,
+    /// What follows the header block, with the empty line when there was one.
+    Body,
+}
+
+/// Why lent octets could not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// No room for the message now: 452.
+    NoSpace,
+    /// The store failed in another way: 451.
+    Unavailable,
+}
+
+/// How an attempt to make a message durable ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is on disk under this queue id.
+    Committed(String),
+    /// The message was taken over or discarded on purpose; it needs no place on disk.
+    Discarded,
+    /// No room: 452.
+    NoSpace,
+    /// The store failed in another way: 451.
+    Unavailable,
+}

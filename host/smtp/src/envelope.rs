@@ -1,0 +1,36 @@
+//! The envelope of one message: who it is from, who it is for, and the parameters as received.
+//! Knows nothing of the message's content.
+
+use crate::{Address, ReversePath};
+
+/// Sender and recipients of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The MAIL command's path.
+    pub sender: ReversePath,
+    /// The MAIL command's parameters as received, without the path ("" when there were none).
+    pub parameters: Box<str>,
+    /// What the sender declared of the octets.
+    pub body: BodyKind,
+    /// The accepted recipients in the order of their RCPT commands.
+    pub recipients: Vec<Recipient>,
+}
+
+/// One accepted recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The RCPT command's path.
+    pub address: Address,
+    /// The RCPT command's parameters as received ("" when there were none).
+    pub parameters: Box<str>,
+}
+
+/// The BODY parameter (RFC 6152).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyKind {
+    /// `BODY=7BIT`, or none given.
+    #[default]
+    SevenBit,
+    /// `BODY=8BITMIME`.
+    EightBitMime,
+}

@@ -1,0 +1,114 @@
+//! What is known of a session at one moment, shared unchanged with whoever is asked about it.
+//! Knows neither how the facts were learnt nor who reads them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::{Address, ReversePath};
+
+/// A snapshot of one session. A reader keeps the `Arc` it was given; the session changes a copy.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The session's id: unique in this process, the same in logs and plug-ins.
+    pub id: u64,
+    /// Who is connected, and where.
+    pub peer: Arc<Peer>,
+    /// The accepted HELO or EHLO.
+    pub helo: Option<Helo>,
+    /// The sender of the open transaction.
+    pub sender: Option<ReversePath>,
+    /// The accepted recipients of the open transaction.
+    pub recipients: Vec<Address>,
+    /// What plug-ins said of this session, oldest first; a name occurs once.
+    pub attributes: Vec<Attribute>,
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address.
+    pub remote: SocketAddr,
+    /// The address it connected to.
+    pub local: SocketAddr,
+    /// The client's address as text, exactly as inet_ntop prints it.
+    pub remote_text: Box<str>,
+    /// Our address as text.
+    pub local_text: Box<str>,
+    /// The name of the listener that accepted the connection.
+    pub listener: Box<str>,
+}
+
+impl Peer {
+    /// Describes a connection from `remote` to `local`, accepted by `listener`.
+    pub fn new(remote: SocketAddr, local: SocketAddr, listener: &str) -> Self {
+        Self {
+            remote,
+            local,
+            remote_text: remote.ip().to_string().into(),
+            local_text: local.ip().to_string().into(),
+            listener: listener.into(),
+        }
+    }
+}
+
+/// How the client introduced itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Helo {
+    /// The name it gave.
+    pub name: Box<str>,
+    /// EHLO rather than HELO.
+    pub extended: bool,
+}
+
+/// A named remark of a plug-in about a session, readable by every later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name, for example `relay_granted`.
+    pub name: Arc<str>,
+    /// Its value; for a switch `1`.
+    pub value: Arc<str>,
+    /// The plug-in that set it.
+    pub plugin: Arc<str>,
+}
+
+impl Facts {
+    /// Permission to relay to any destination: set by a plug-in, never by default.
+    pub const RELAY_GRANTED: &'static str = "relay_granted";
+
+    /// Starts the facts of a session that knows its peer and nothing else.
+    pub fn new(id: u64, peer: Arc<Peer>) -> Self {
+        Self {
+            id,
+            peer,
+            helo: None,
+            sender: None,
+            recipients: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// The value of an attribute, if a plug-in set it.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| &*attribute.name == name)
+    }
+
+    /// Sets an attribute, replacing an earlier value of the same name.
+    pub fn set_attribute(&mut self, attribute: Attribute) {
+        match self
+            .attributes
+            .iter_mut()
+            .find(|known| known.name == attribute.name)
+        {
+            Some(known) => *known = attribute,
+            None => self.attributes.push(attribute),
+        }
+    }
+
+    /// Whether a plug-in allowed this session to relay.
+    pub fn relay_granted(&self) -> bool {
+        self.attribute(Self::RELAY_GRANTED)
+            .is_some_and(|attribute| &*attribute.value == "1")
+    }
+}

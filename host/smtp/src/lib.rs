@@ -1,0 +1,21 @@
+//! SMTP as a protocol: sessions that are told what happened and say what to do next, and the words they use.
+//! Knows no socket, no clock, no runtime and no plug-in.
+#![forbid(unsafe_code)]
+
+mod action;
+mod address;
+mod envelope;
+mod facts;
+mod question;
+mod reply;
+mod route;
+mod verdict;
+
+pub use action::{Action, BodyFault, Part, Stored};
+pub use address::{Address, AddressError, ReversePath, check_domain};
+pub use envelope::{BodyKind, Envelope, Recipient};
+pub use facts::{Attribute, Facts, Helo, Peer};
+pub use question::{Ask, DisconnectReason, EtrnNode, Event, Interest, Question, Stage};
+pub use reply::{Class, Enhanced, Reply, ReplyError};
+pub use route::Route;
+pub use verdict::{Attributed, Decision, Edit, Verdict};

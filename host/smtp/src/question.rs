@@ -1,0 +1,224 @@
+//! What a session may ask its plug-ins: events, stages, and who is interested in which.
+//! Knows no plug-in and no answer.
+
+use std::sync::Arc;
+
+use crate::{Address, Facts, Reply, ReversePath};
+
+/// One question to the plug-ins; while it is open the session takes no input.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What is about to happen, or has happened.
+    pub question: Question,
+    /// Before or after it happened.
+    pub stage: Stage,
+    /// After: the reply as composed. Before: none.
+    pub reply: Option<Reply>,
+    /// The session as it is now.
+    pub facts: Arc<Facts>,
+}
+
+/// Whether the core has yet to do its own work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The core has not acted; the answer may change or stop what it does.
+    Before,
+    /// The core has acted and composed its reply, which is not sent yet.
+    After,
+}
+
+/// The kinds of question, in the order of a session's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Event {
+    /// A client has connected.
+    Connect,
+    /// A command line was received.
+    Command,
+    /// HELO or EHLO.
+    Ehlo,
+    /// MAIL: a transaction begins.
+    Mail,
+    /// RCPT: one recipient.
+    Rcpt,
+    /// DATA: the message is about to be sent.
+    Data,
+    /// The whole message was received.
+    MessageAccept,
+    /// ETRN: a client asks for its mail.
+    Etrn,
+    /// The session is over.
+    Disconnect,
+}
+
+impl Event {
+    /// Every event, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::Command,
+        Self::Ehlo,
+        Self::Mail,
+        Self::Rcpt,
+        Self::Data,
+        Self::MessageAccept,
+        Self::Etrn,
+        Self::Disconnect,
+    ];
+
+    /// The event's name in logs, in the configuration and in dialogue scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Command => "command",
+            Self::Ehlo => "ehlo",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::MessageAccept => "message-accept",
+            Self::Etrn => "etrn",
+            Self::Disconnect => "disconnect",
+        }
+    }
+}
+
+impl Stage {
+    /// The stage's name in logs and in dialogue scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
+/// An event with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A client has connected; the facts say who.
+    Connect,
+    /// A command line as received, without its CRLF.
+    Command {
+        /// The octets of the line.
+        line: Box<[u8]>,
+    },
+    /// The client introduces itself.
+    Ehlo {
+        /// The name it gives.
+        name: Box<str>,
+        /// EHLO rather than HELO.
+        extended: bool,
+    },
+    /// A transaction begins.
+    Mail {
+        /// Its sender.
+        sender: ReversePath,
+        /// The parameters as received.
+        parameters: Box<str>,
+    },
+    /// A recipient is named.
+    Rcpt {
+        /// The recipient.
+        recipient: Address,
+        /// The parameters as received.
+        parameters: Box<str>,
+    },
+    /// The client is about to send the message.
+    Data,
+    /// The message is complete and not yet stored (before), or stored or refused (after).
+    MessageAccept {
+        /// Octets of the message as sent, dots removed.
+        octets: u64,
+    },
+    /// The client asks for mail waiting for a node (RFC 1985).
+    Etrn {
+        /// Which mail it asks for.
+        node: EtrnNode,
+    },
+    /// The session is over, or about to be.
+    Disconnect {
+        /// Why it ends.
+        reason: DisconnectReason,
+    },
+}
+
+impl Question {
+    /// The kind of this question.
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Connect => Event::Connect,
+            Self::Command { .. } => Event::Command,
+            Self::Ehlo { .. } => Event::Ehlo,
+            Self::Mail { .. } => Event::Mail,
+            Self::Rcpt { .. } => Event::Rcpt,
+            Self::Data => Event::Data,
+            Self::MessageAccept { .. } => Event::MessageAccept,
+            Self::Etrn { .. } => Event::Etrn,
+            Self::Disconnect { .. } => Event::Disconnect,
+        }
+    }
+}
+
+/// The argument of ETRN (RFC 1985, section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EtrnNode {
+    /// `ETRN example.org`: this host or domain.
+    Host(Box<str>),
+    /// `ETRN @example.org`: the domain and everything below it.
+    Domain(Box<str>),
+    /// `ETRN #name`: a queue of that name.
+    Queue(Box<str>),
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The client said QUIT.
+    Quit,
+    /// The client closed the connection or it broke.
+    Hangup,
+    /// The client was silent for too long.
+    Timeout,
+    /// The server closed it: a limit, a plug-in's verdict.
+    Refused,
+    /// The server is shutting down.
+    Shutdown,
+}
+
+impl DisconnectReason {
+    /// The reason's name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Hangup => "hangup",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// The events and stages that somebody registered for: one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest(u64);
+
+impl Interest {
+    /// Nobody registered for anything.
+    pub const NONE: Self = Self(0);
+    /// Somebody registered for everything.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// Adds an event and stage.
+    #[must_use]
+    pub fn with(self, event: Event, stage: Stage) -> Self {
+        Self(self.0 | Self::bit(event, stage))
+    }
+
+    /// Whether somebody registered for this event and stage: one bit test.
+    pub fn contains(self, event: Event, stage: Stage) -> bool {
+        self.0 & Self::bit(event, stage) != 0
+    }
+
+    fn bit(event: Event, stage: Stage) -> u64 {
+        1 << ((event as u8) * 2 + u8::from(stage == Stage::After))
+    }
+}

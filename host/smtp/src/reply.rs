@@ -1,0 +1,289 @@
+//! A reply: code, enhanced code and words (RFC 5321 section 4.2, RFC 2034), and how it is written.
+//! Knows no command and no state. An existing reply can be reworded; no method changes its class.
+
+use std::borrow::Cow;
+
+/// A reply's first digit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// 2yz: done.
+    Positive,
+    /// 3yz: go on.
+    Intermediate,
+    /// 4yz: not now.
+    Transient,
+    /// 5yz: no.
+    Permanent,
+}
+
+/// An enhanced status code (RFC 3463).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enhanced {
+    /// 2, 4 or 5: the class of the reply it goes with.
+    pub class: u8,
+    /// What it is about, 0 to 999.
+    pub subject: u16,
+    /// The detail, 0 to 999.
+    pub detail: u16,
+}
+
+/// Why a reply can't be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// The code is not one of 200..=599 with a first digit of 2, 3, 4 or 5.
+    #[error("reply code {0} is not 2yz, 3yz, 4yz or 5yz")]
+    Code(u16),
+    /// The enhanced code does not parse or its class differs from the code's.
+    #[error("enhanced code {enhanced:?} does not fit reply code {code}")]
+    Enhanced {
+        /// The reply code.
+        code: u16,
+        /// The enhanced code as given.
+        enhanced: String,
+    },
+    /// The text holds an octet that no reply may have (RFC 5321 section 4.2: HT, SP, printable ASCII).
+    #[error("reply text has the octet 0x{0:02x}")]
+    Text(u8),
+    /// The text is longer than [`Reply::TEXT_OCTETS_MAX`].
+    #[error("reply text has {0} octets, at most {max} are allowed", max = Reply::TEXT_OCTETS_MAX)]
+    TooLong(usize),
+}
+
+/// One reply to one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    enhanced: Option<Enhanced>,
+    /// Lines separated by LF; never a CR, never empty lines at the end.
+    text: Cow<'static, str>,
+}
+
+impl Enhanced {
+    /// An enhanced code from its three numbers.
+    pub const fn new(class: u8, subject: u16, detail: u16) -> Self {
+        Self {
+            class,
+            subject,
+            detail,
+        }
+    }
+
+    /// Parses `class.subject.detail`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let mut number = |digits_max: usize| {
+            let part = parts.next()?;
+            let plain = !part.is_empty() && part.len() <= digits_max;
+            (plain && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok())?
+        };
+        let (class, subject, detail) = (number(1)?, number(3)?, number(3)?);
+        let fits = parts.next().is_none() && matches!(class, 2 | 4 | 5);
+        fits.then(|| Self::new(class as u8, subject, detail))
+    }
+}
+
+impl std::fmt::Display for Enhanced {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
+}
+
+impl Reply {
+    /// The longest text of a reply, all lines together, in octets.
+    pub const TEXT_OCTETS_MAX: usize = 4096;
+    /// The longest text of one line: with code, enhanced code and CRLF it stays under 512 octets
+    /// (RFC 5321 section 4.5.3.1.5).
+    const LINE_OCTETS_MAX: usize = 490;
+
+    /// A reply of our own, known to be right. Lines are separated by LF.
+    pub fn new(
+        code: u16,
+        enhanced: Option<(u8, u16, u16)>,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let enhanced = enhanced.map(|(class, subject, detail)| Enhanced {
+            class,
+            subject,
+            detail,
+        });
+        let reply = Self {
+            code,
+            enhanced,
+            text: text.into(),
+        };
+        debug_assert!(
+            Self::checked(code, enhanced, &reply.text).is_ok(),
+            "{reply:?}"
+        );
+        reply
+    }
+
+    /// A reply made of somebody else's parts, each checked.
+    ///
+    /// # Errors
+    /// A code outside 2yz to 5yz, an enhanced code of another class, text that can't be sent.
+    pub fn checked(code: u16, enhanced: Option<Enhanced>, text: &str) -> Result<Self, ReplyError> {
+        if !(200..600).contains(&code) {
+            return Err(ReplyError::Code(code));
+        }
+        if let Some(given) = enhanced
+            && u16::from(given.class) != code / 100
+        {
+            return Err(ReplyError::Enhanced {
+                code,
+                enhanced: given.to_string(),
+            });
+        }
+        let mut reply = Self {
+            code,
+            enhanced,
+            text: Cow::Borrowed(""),
+        };
+        reply.reword(text)?;
+        Ok(reply)
+    }
+
+    /// The reply's three digits.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The enhanced code, if it has one.
+    pub fn enhanced(&self) -> Option<Enhanced> {
+        self.enhanced
+    }
+
+    /// The words, lines separated by LF.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The reply's class.
+    pub fn class(&self) -> Class {
+        match self.code / 100 {
+            2 => Class::Positive,
+            3 => Class::Intermediate,
+            4 => Class::Transient,
+            _ => Class::Permanent,
+        }
+    }
+
+    /// Replaces the words; the code stays.
+    ///
+    /// # Errors
+    /// Text with octets that no reply may have, or too much of it; the reply is unchanged then.
+    pub fn reword(&mut self, text: &str) -> Result<(), ReplyError> {
+        if text.len() > Self::TEXT_OCTETS_MAX {
+            return Err(ReplyError::TooLong(text.len()));
+        }
+        let wrong = |octet: &u8| !matches!(octet, b'\t' | b'\n' | b' '..=b'~');
+        if let Some(octet) = text.bytes().find(wrong) {
+            return Err(ReplyError::Text(octet));
+        }
+        self.text = Cow::Owned(text.trim_end_matches('\n').to_owned());
+        Ok(())
+    }
+
+    /// Writes the reply as it goes over the wire. `enhanced` says whether the client was offered
+    /// ENHANCEDSTATUSCODES; over-long lines are continued on a further line.
+    pub fn write(&self, enhanced: bool, out: &mut Vec<u8>) {
+        let mark = match self.enhanced {
+            Some(mark) if enhanced => format!("{mark} "),
+            _ => String::new(),
+        };
+        let mut lines = self.text.split('\n').flat_map(wrapped).peekable();
+        while let Some(line) = lines.next() {
+            let joint = if lines.peek().is_some() { '-' } else { ' ' };
+            out.extend_from_slice(format!("{}{joint}{mark}{line}\r\n", self.code).as_bytes());
+        }
+    }
+}
+
+/// One line of text as the lines that fit.
+fn wrapped(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        if line.len() <= Reply::LINE_OCTETS_MAX {
+            return Some(line);
+        }
+        // The text is ASCII: every index is a boundary.
+        let (head, tail) = line.split_at(Reply::LINE_OCTETS_MAX);
+        rest = Some(tail);
+        Some(head)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_written_line_by_line() {
+        let long = "x".repeat(1000);
+        let cases: [(Reply, bool, String); 4] = [
+            (
+                Reply::new(250, Some((2, 1, 0)), "Ok"),
+                true,
+                "250 2.1.0 Ok\r\n".into(),
+            ),
+            (
+                Reply::new(250, Some((2, 1, 0)), "Ok"),
+                false,
+                "250 Ok\r\n".into(),
+            ),
+            (
+                Reply::new(250, None, "a\nb"),
+                true,
+                "250-a\r\n250 b\r\n".into(),
+            ),
+            (
+                Reply::checked(550, Enhanced::parse("5.7.1"), &long).unwrap(),
+                false,
+                format!(
+                    "550-{}\r\n550-{}\r\n550 {}\r\n",
+                    &long[..490],
+                    &long[..490],
+                    &long[..20]
+                ),
+            ),
+        ];
+        for (reply, enhanced, wanted) in cases {
+            let mut out = Vec::new();
+            reply.write(enhanced, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn foreign_parts_are_checked() {
+        assert_eq!(Reply::checked(199, None, "x"), Err(ReplyError::Code(199)));
+        assert_eq!(Reply::checked(600, None, "x"), Err(ReplyError::Code(600)));
+        assert_eq!(
+            Reply::checked(550, None, "a\rb"),
+            Err(ReplyError::Text(b'\r'))
+        );
+        assert_eq!(Reply::checked(550, None, "a\0b"), Err(ReplyError::Text(0)));
+        assert_eq!(
+            Reply::checked(550, None, &"x".repeat(5000)),
+            Err(ReplyError::TooLong(5000))
+        );
+        let odd = Reply::checked(450, Enhanced::parse("5.7.1"), "x");
+        assert!(
+            matches!(odd, Err(ReplyError::Enhanced { code: 450, .. })),
+            "{odd:?}"
+        );
+        for text in ["5.7", "5.7.1.1", "3.0.0", "5.7.x", "5..1", "5.7.1000"] {
+            assert_eq!(Enhanced::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rewording_keeps_the_code() {
+        let mut reply = Reply::new(550, Some((5, 7, 1)), "no");
+        reply.reword("not today\n").unwrap();
+        assert_eq!((reply.code(), reply.text()), (550, "not today"));
+        assert!(reply.reword("a\rb").is_err());
+        assert_eq!(reply.text(), "not today");
+    }
+}
