@@ -1,0 +1,14 @@
+//! Services: the tables that a plug-in asks for by id. Append only; `size` tells how far one goes.
+//! One module each, as each has its own reason to grow.
+
+mod config;
+mod edits;
+mod layout;
+mod log;
+mod session;
+
+pub use config::*;
+pub use edits::*;
+pub use layout::*;
+pub use log::*;
+pub use session::*;
