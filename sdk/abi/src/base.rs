@@ -5,53 +5,53 @@ use core::ffi::c_void;
 
 use crate::{EID, EMHANDLER, EmRelease, EmText, STATUS};
 
-/** Version of this contract: the host refuses a plug-in of another major. 0 = the base may still change. */
+/// Version of this contract: the host refuses a plug-in of another major. 0 = the base may still change.
 pub const EM_ABI_MAJOR: u16 = 0;
 
-/** Minor version of this contract: grows with every addition. */
+/// Minor version of this contract: grows with every addition.
 pub const EM_ABI_MINOR: u16 = 1;
 
-/** EMRegister flag: call the handler before the core acts. */
+/// EMRegister flag: call the handler before the core acts.
 pub const EM_REG_BEFORE: u32 = 0x0001;
 
-/** EMRegister flag: call the handler after the core has acted. */
+/// EMRegister flag: call the handler after the core has acted.
 pub const EM_REG_AFTER: u32 = 0x0002;
 
-/** Names a registration for EMDeregister; 0 names none. */
+/// Names a registration for EMDeregister; 0 names none.
 pub type HEMREGISTRATION = u32;
 
-/** The host as one plug-in sees it. Opaque; each plug-in has its own, valid until the process ends. */
+/// The host as one plug-in sees it. Opaque; each plug-in has its own, valid until the process ends.
 pub struct EmHost {
     _opaque: [u8; 0],
 }
 
-/** The base table, given to em_entry and valid until the process ends. */
+/// The base table, given to em_entry and valid until the process ends.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmBase {
-    /** sizeof(EmBase) of the host. */
+    /// sizeof(EmBase) of the host.
     pub size: u32,
-    /** EM_ABI_MAJOR of the host. */
+    /// EM_ABI_MAJOR of the host.
     pub abi_major: u16,
-    /** EM_ABI_MINOR of the host. */
+    /// EM_ABI_MINOR of the host.
     pub abi_minor: u16,
 
-    /** Registers a handler for one event.
-     *
-     * - host: as given to em_entry.
-     * - event: EM_SMTPCONNECT and so on; the descriptor must declare its stage.
-     * - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice).
-     * - handler: never NULL.
-     * - user_data: comes back as EMRECORD.UserData; may be NULL. The plug-in keeps it alive until release.
-     * - release: called with user_data when no session can reach the registration any more; may be NULL.
-     *   It is not called when EMRegister fails.
-     * - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
-     * - registration: receives the handle on success; may be NULL.
-     *
-     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS, ERR_EM_NOTAUTHORIZED (not declared),
-     * ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
-     *
-     * [main-thread & loading] */
+    /// Registers a handler for one event.
+    ///
+    /// - host: as given to em_entry.
+    /// - event: EM_SMTPCONNECT and so on; the descriptor must declare its stage.
+    /// - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice).
+    /// - handler: never NULL.
+    /// - user_data: comes back as EMRECORD.UserData; may be NULL. The plug-in keeps it alive until release.
+    /// - release: called with user_data when no session can reach the registration any more; may be NULL.
+    ///   It is not called when EMRegister fails.
+    /// - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
+    /// - registration: receives the handle on success; may be NULL.
+    ///
+    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS, ERR_EM_NOTAUTHORIZED (not declared),
+    /// ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
+    ///
+    /// [main-thread & loading]
     pub EMRegister: unsafe extern "C" fn(
         host: *mut EmHost,
         event: EID,
@@ -63,35 +63,35 @@ pub struct EmBase {
         registration: *mut HEMREGISTRATION,
     ) -> STATUS,
 
-    /** Ends a registration: sessions that begin later no longer see it, those under way still do.
-     *
-     * Returns NOERROR, or ERR_NOT_FOUND when it is not a registration of this plug-in. Nobody needs to call it: the host
-     * ends all registrations when it stops. [any-thread] */
+    /// Ends a registration: sessions that begin later no longer see it, those under way still do.
+    ///
+    /// Returns NOERROR, or ERR_NOT_FOUND when it is not a registration of this plug-in. Nobody needs to call it: the host
+    /// ends all registrations when it stops. [any-thread]
     pub EMDeregister:
         unsafe extern "C" fn(host: *mut EmHost, registration: HEMREGISTRATION) -> STATUS,
 
-    /** Makes an id for EMRegister; it need not be given back.
-     *
-     * Returns NOERROR, or ERR_MISC_INVALID_ARGS when recursion_id is NULL, or EM_ERR_LIMIT. [any-thread] */
+    /// Makes an id for EMRegister; it need not be given back.
+    ///
+    /// Returns NOERROR, or ERR_MISC_INVALID_ARGS when recursion_id is NULL, or EM_ERR_LIMIT. [any-thread]
     pub EMCreateRecursionID:
         unsafe extern "C" fn(host: *mut EmHost, recursion_id: *mut u16) -> STATUS,
 
-    /** Finds a service table by its id, for example EM_LOG_ID.
-     *
-     * Returns the table, valid until the process ends, or NULL when this host has no such service: test for it.
-     * Tables only grow; read `size` before you use a member that a later minor version added. [any-thread] */
+    /// Finds a service table by its id, for example EM_LOG_ID.
+    ///
+    /// Returns the table, valid until the process ends, or NULL when this host has no such service: test for it.
+    /// Tables only grow; read `size` before you use a member that a later minor version added. [any-thread]
     pub service: unsafe extern "C" fn(host: *mut EmHost, id: EmText) -> *const c_void,
 
-    /** NULL. */
+    /// NULL.
     pub reserved: [*const c_void; 4],
 }
 
-/** Entry point: the one symbol that a plug-in exports. The plug-in defines it, the host calls it once.
- *
- * - base: the base table, valid until the process ends.
- * - host: this plug-in's own handle, for every call of the tables.
- *
- * Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back.
- *
- * [main-thread & loading] */
+/// Entry point: the one symbol that a plug-in exports. The plug-in defines it, the host calls it once.
+///
+/// - base: the base table, valid until the process ends.
+/// - host: this plug-in's own handle, for every call of the tables.
+///
+/// Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back.
+///
+/// [main-thread & loading]
 pub type EmEntry = unsafe extern "C" fn(base: *const EmBase, host: *mut EmHost) -> STATUS;

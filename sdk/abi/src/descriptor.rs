@@ -1,81 +1,81 @@
 //! The descriptor: what a plug-in says of itself in its file, read before any of its code runs.
 //! Flat and free of pointers.
 
-/** The first eight octets of a descriptor: "STAGEPST". */
+/// The first eight octets of a descriptor: "STAGEPST".
 pub const EM_DESCRIPTOR_MAGIC: [u8; 8] = *b"STAGEPST";
 
-/** EmDescriptor.plugin_class: handlers may block; they are called on threads kept for that. */
+/// EmDescriptor.plugin_class: handlers may block; they are called on threads kept for that.
 pub const EM_CLASS_BLOCKING: u32 = 0;
 
-/** EmDescriptor.plugin_class: handlers promise never to block (no file, no network, no lock held for long); they may be
- * called in line, in nanoseconds. */
+/// EmDescriptor.plugin_class: handlers promise never to block (no file, no network, no lock held for long); they may be
+/// called in line, in nanoseconds.
 pub const EM_CLASS_INLINE: u32 = 1;
 
-/** EmDescriptor.language: C, or anything that keeps to the C contract by itself. */
+/// EmDescriptor.language: C, or anything that keeps to the C contract by itself.
 pub const EM_LANGUAGE_C: u32 = 0;
 
-/** EmDescriptor.language: Rust by stagepost-sdk, which has its layouts compared while it is loaded. */
+/// EmDescriptor.language: Rust by stagepost-sdk, which has its layouts compared while it is loaded.
 pub const EM_LANGUAGE_RUST: u32 = 1;
 
-/** EmDescriptor.stages: EM_SMTPCONNECT. */
+/// EmDescriptor.stages: EM_SMTPCONNECT.
 pub const EM_STAGE_CONNECT: u64 = 0x0001;
-/** EmDescriptor.stages: EM_SMTPCOMMAND. */
+/// EmDescriptor.stages: EM_SMTPCOMMAND.
 pub const EM_STAGE_COMMAND: u64 = 0x0002;
-/** EmDescriptor.stages: EM_SMTPEHLO. */
+/// EmDescriptor.stages: EM_SMTPEHLO.
 pub const EM_STAGE_EHLO: u64 = 0x0004;
-/** EmDescriptor.stages: EM_SMTPMAIL. */
+/// EmDescriptor.stages: EM_SMTPMAIL.
 pub const EM_STAGE_MAIL: u64 = 0x0008;
-/** EmDescriptor.stages: EM_SMTPRCPT. */
+/// EmDescriptor.stages: EM_SMTPRCPT.
 pub const EM_STAGE_RCPT: u64 = 0x0010;
-/** EmDescriptor.stages: EM_SMTPDATA. */
+/// EmDescriptor.stages: EM_SMTPDATA.
 pub const EM_STAGE_DATA: u64 = 0x0020;
-/** EmDescriptor.stages: EM_SMTPMESSAGEACCEPT. */
+/// EmDescriptor.stages: EM_SMTPMESSAGEACCEPT.
 pub const EM_STAGE_MESSAGEACCEPT: u64 = 0x0040;
-/** EmDescriptor.stages: EM_SMTPETRN. */
+/// EmDescriptor.stages: EM_SMTPETRN.
 pub const EM_STAGE_ETRN: u64 = 0x0080;
-/** EmDescriptor.stages: EM_SMTPDISCONNECT. */
+/// EmDescriptor.stages: EM_SMTPDISCONNECT.
 pub const EM_STAGE_DISCONNECT: u64 = 0x0100;
 
-/** EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler). */
+/// EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler).
 pub const EM_EDIT_VERDICT: u64 = 0x0001;
-/** EmDescriptor.edits: EmEditsService.reply_text. */
+/// EmDescriptor.edits: EmEditsService.reply_text.
 pub const EM_EDIT_REPLY_TEXT: u64 = 0x0002;
-/** EmDescriptor.edits: EmEditsService.attribute, grants included. */
+/// EmDescriptor.edits: EmEditsService.attribute, grants included.
 pub const EM_EDIT_ATTRIBUTE: u64 = 0x0004;
-/** EmDescriptor.edits: EmEditsService.header_add. */
+/// EmDescriptor.edits: EmEditsService.header_add.
 pub const EM_EDIT_HEADER: u64 = 0x0008;
-/** EmDescriptor.edits: EmEditsService.hold. */
+/// EmDescriptor.edits: EmEditsService.hold.
 pub const EM_EDIT_HOLD: u64 = 0x0010;
-/** EmDescriptor.edits: EmEditsService.discard. */
+/// EmDescriptor.edits: EmEditsService.discard.
 pub const EM_EDIT_DISCARD: u64 = 0x0020;
 
-/** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
- * before the file is loaded. Write it with EM_DESCRIPTOR. */
+/// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
+/// before the file is loaded. Write it with EM_DESCRIPTOR.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmDescriptor {
-    /** EM_DESCRIPTOR_MAGIC. */
+    /// EM_DESCRIPTOR_MAGIC.
     pub magic: [u8; 8],
-    /** sizeof(EmDescriptor). */
+    /// sizeof(EmDescriptor).
     pub size: u32,
-    /** EM_ABI_MAJOR of the header it was built with. */
+    /// EM_ABI_MAJOR of the header it was built with.
     pub abi_major: u16,
-    /** The least minor version that it needs of the host; 0 unless it uses something newer. */
+    /// The least minor version that it needs of the host; 0 unless it uses something newer.
     pub abi_minor: u16,
-    /** EM_BASE_DIGEST of the header it was built with. */
+    /// EM_BASE_DIGEST of the header it was built with.
     pub base_digest: u64,
-    /** EM_STAGE_...: what it may register for. */
+    /// EM_STAGE_...: what it may register for.
     pub stages: u64,
-    /** EM_EDIT_...: what it may change. */
+    /// EM_EDIT_...: what it may change.
     pub edits: u64,
-    /** EM_CLASS_BLOCKING or EM_CLASS_INLINE. */
+    /// EM_CLASS_BLOCKING or EM_CLASS_INLINE.
     pub plugin_class: u32,
-    /** EM_LANGUAGE_C or EM_LANGUAGE_RUST. */
+    /// EM_LANGUAGE_C or EM_LANGUAGE_RUST.
     pub language: u32,
-    /** Its name: 1 to 63 octets of a-z, 0-9, '-' and '_', then zeros. */
+    /// Its name: 1 to 63 octets of a-z, 0-9, '-' and '_', then zeros.
     pub name: [u8; 64],
-    /** Its version: 1 to 31 printable ASCII octets, then zeros. */
+    /// Its version: 1 to 31 printable ASCII octets, then zeros.
     pub version: [u8; 32],
-    /** Zero. */
+    /// Zero.
     pub reserved: [u64; 4],
 }

@@ -5,8 +5,8 @@ use core::mem::{align_of, offset_of, size_of};
 
 use crate::{EMRECORD, EmBase, EmDescriptor, EmEvent, EmReply, EmText};
 
-/** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
- * refused before it is loaded. */
+/// Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
+/// refused before it is loaded.
 pub const EM_BASE_DIGEST: u64 = 0x4771_990c_a0c5_25a0;
 
 /// FNV-1a over a list of numbers.

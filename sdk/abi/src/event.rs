@@ -3,217 +3,217 @@
 
 use crate::{EID, EmReply, EmText};
 
-/** A client has connected. Struct: EmConnect. Between before and after lies the composing of the greeting.
- *
- * before: continue -> the greeting; reject 554 -> it is the greeting, and every command but QUIT is refused;
- * defer 421 or disconnect -> it is sent and the connection closed; handled -> fault. */
+/// A client has connected. Struct: EmConnect. Between before and after lies the composing of the greeting.
+///
+/// before: continue -> the greeting; reject 554 -> it is the greeting, and every command but QUIT is refused;
+/// defer 421 or disconnect -> it is sent and the connection closed; handled -> fault.
 pub const EM_SMTPCONNECT: EID = 224;
 
-/** A command line was received and not parsed yet. Struct: EmCommand. Between lies the whole command.
- *
- * before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
- * reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
- * Handled is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN. */
+/// A command line was received and not parsed yet. Struct: EmCommand. Between lies the whole command.
+///
+/// before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
+/// reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
+/// Handled is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN.
 pub const EM_SMTPCOMMAND: EID = 225;
 
-/** The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
- *
- * before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
- * it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed. */
+/// The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
+///
+/// before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
+/// it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed.
 pub const EM_SMTPMESSAGEACCEPT: EID = 226;
 
-/** The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
- * EM_SMTPCONNECT was called. The return value changes nothing. */
+/// The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
+/// EM_SMTPCONNECT was called. The return value changes nothing.
 pub const EM_SMTPDISCONNECT: EID = 227;
 
-/** HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
- *
- * before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault. */
+/// HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
+///
+/// before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault.
 pub const EM_SMTPEHLO: EID = 0x4000;
 
-/** MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
- *
- * before: continue -> it starts; reject, defer -> that reply and no transaction; disconnect -> and closed;
- * handled -> fault. */
+/// MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
+///
+/// before: continue -> it starts; reject, defer -> that reply and no transaction; disconnect -> and closed;
+/// handled -> fault.
 pub const EM_SMTPMAIL: EID = 0x4003;
 
-/** RCPT: a recipient is named. Struct: EmRcpt. Between lies the check for a route or a grant.
- *
- * before: continue -> accepted when it has a route (local, relay) or the session has the attribute
- * relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
- * handled -> fault. */
+/// RCPT: a recipient is named. Struct: EmRcpt. Between lies the check for a route or a grant.
+///
+/// before: continue -> accepted when it has a route (local, relay) or the session has the attribute
+/// relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
+/// handled -> fault.
 pub const EM_SMTPRCPT: EID = 0x4004;
 
-/** DATA: the message is about to be sent. Struct: EmData. Between lies the 354.
- *
- * before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault. */
+/// DATA: the message is about to be sent. Struct: EmData. Between lies the 354.
+///
+/// before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault.
 pub const EM_SMTPDATA: EID = 0x4005;
 
-/** ETRN: the client asks for mail waiting for a node (RFC 1985). Struct: EmEtrn. Between lies the queue run.
- *
- * before: continue -> 459 while nobody holds mail for the node; handled -> 250, or the reply given; reject, defer -> that
- * reply; disconnect -> and closed. */
+/// ETRN: the client asks for mail waiting for a node (RFC 1985). Struct: EmEtrn. Between lies the queue run.
+///
+/// before: continue -> 459 while nobody holds mail for the node; handled -> 250, or the reply given; reject, defer -> that
+/// reply; disconnect -> and closed.
 pub const EM_SMTPETRN: EID = 0x4008;
 
-/** A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with. */
+/// A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with.
 pub struct EmSession {
     _opaque: [u8; 0],
 }
 
-/** The sheet that one handler call writes its edits and its verdict to. Opaque; for EmEditsService. Valid as long as
- * the record it came with. */
+/// The sheet that one handler call writes its edits and its verdict to. Opaque; for EmEditsService. Valid as long as
+/// the record it came with.
 pub struct EmEdits {
     _opaque: [u8; 0],
 }
 
-/** What every event struct starts with. */
+/// What every event struct starts with.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmEvent {
-    /** Size of the whole event struct in the host; members beyond it are not there. */
+    /// Size of the whole event struct in the host; members beyond it are not there.
     pub size: u32,
-    /** Zero. */
+    /// Zero.
     pub reserved: u32,
-    /** The session. */
+    /// The session.
     pub session: *const EmSession,
-    /** The sheet of this call. */
+    /// The sheet of this call.
     pub edits: *mut EmEdits,
-    /** EM_AFTER: the reply about to be sent, NULL when there is none. EM_BEFORE: NULL. */
+    /// EM_AFTER: the reply about to be sent, NULL when there is none. EM_BEFORE: NULL.
     pub reply: *const EmReply,
 }
 
-/** Arguments of EM_SMTPCONNECT. */
+/// Arguments of EM_SMTPCONNECT.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmConnect {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** The client's address, exactly as inet_ntop prints it. */
+    /// The client's address, exactly as inet_ntop prints it.
     pub remote_ip: EmText,
-    /** The address it connected to. */
+    /// The address it connected to.
     pub local_ip: EmText,
-    /** The name of the listener in the configuration. */
+    /// The name of the listener in the configuration.
     pub listener: EmText,
-    /** The client's port. */
+    /// The client's port.
     pub remote_port: u16,
-    /** Our port. */
+    /// Our port.
     pub local_port: u16,
-    /** Zero. */
+    /// Zero.
     pub reserved: u32,
 }
 
-/** Arguments of EM_SMTPCOMMAND. */
+/// Arguments of EM_SMTPCOMMAND.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmCommand {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** The octets of the line as received, without its CRLF. */
+    /// The octets of the line as received, without its CRLF.
     pub line: EmText,
 }
 
-/** Arguments of EM_SMTPEHLO. */
+/// Arguments of EM_SMTPEHLO.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmEhlo {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** The name the client gives itself: a domain or an address literal. */
+    /// The name the client gives itself: a domain or an address literal.
     pub name: EmText,
-    /** 1 for EHLO, 0 for HELO. */
+    /// 1 for EHLO, 0 for HELO.
     pub extended: u8,
-    /** Zero. */
+    /// Zero.
     pub reserved: [u8; 7],
 }
 
-/** Arguments of EM_SMTPMAIL. */
+/// Arguments of EM_SMTPMAIL.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmMail {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** The sender as received, without angle brackets; empty for the null path. */
+    /// The sender as received, without angle brackets; empty for the null path.
     pub sender: EmText,
-    /** The parameters as received, without the space before them; empty when there are none. */
+    /// The parameters as received, without the space before them; empty when there are none.
     pub parameters: EmText,
 }
 
-/** Arguments of EM_SMTPRCPT. */
+/// Arguments of EM_SMTPRCPT.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmRcpt {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** The recipient as received, without angle brackets. */
+    /// The recipient as received, without angle brackets.
     pub recipient: EmText,
-    /** The parameters as received, without the space before them; empty when there are none. */
+    /// The parameters as received, without the space before them; empty when there are none.
     pub parameters: EmText,
 }
 
-/** Arguments of EM_SMTPDATA. */
+/// Arguments of EM_SMTPDATA.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmData {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
 }
 
-/** Arguments of EM_SMTPMESSAGEACCEPT. */
+/// Arguments of EM_SMTPMESSAGEACCEPT.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmMessageAccept {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** Octets of the message as received, transparency dots removed. */
+    /// Octets of the message as received, transparency dots removed.
     pub octets: u64,
 }
 
-/** EmEtrn.kind: `ETRN node`, this host or domain. */
+/// EmEtrn.kind: `ETRN node`, this host or domain.
 pub const EM_ETRN_HOST: u8 = 0;
 
-/** EmEtrn.kind: `ETRN @node`, the domain and everything below it. */
+/// EmEtrn.kind: `ETRN @node`, the domain and everything below it.
 pub const EM_ETRN_DOMAIN: u8 = 1;
 
-/** EmEtrn.kind: `ETRN #node`, a queue of that name. */
+/// EmEtrn.kind: `ETRN #node`, a queue of that name.
 pub const EM_ETRN_QUEUE: u8 = 2;
 
-/** Arguments of EM_SMTPETRN. */
+/// Arguments of EM_SMTPETRN.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmEtrn {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** The node, without `@` or `#`. */
+    /// The node, without `@` or `#`.
     pub node: EmText,
-    /** EM_ETRN_HOST, EM_ETRN_DOMAIN or EM_ETRN_QUEUE; take an unknown value for a node you do not serve. */
+    /// EM_ETRN_HOST, EM_ETRN_DOMAIN or EM_ETRN_QUEUE; take an unknown value for a node you do not serve.
     pub kind: u8,
-    /** Zero. */
+    /// Zero.
     pub reserved: [u8; 7],
 }
 
-/** EmDisconnect.reason: the client said QUIT. */
+/// EmDisconnect.reason: the client said QUIT.
 pub const EM_DISCONNECT_QUIT: u32 = 0;
 
-/** EmDisconnect.reason: the client closed the connection, or it broke. */
+/// EmDisconnect.reason: the client closed the connection, or it broke.
 pub const EM_DISCONNECT_HANGUP: u32 = 1;
 
-/** EmDisconnect.reason: the client was silent for too long. */
+/// EmDisconnect.reason: the client was silent for too long.
 pub const EM_DISCONNECT_TIMEOUT: u32 = 2;
 
-/** EmDisconnect.reason: the server closed it: a limit, or a plug-in's verdict. */
+/// EmDisconnect.reason: the server closed it: a limit, or a plug-in's verdict.
 pub const EM_DISCONNECT_REFUSED: u32 = 3;
 
-/** EmDisconnect.reason: the server is shutting down. */
+/// EmDisconnect.reason: the server is shutting down.
 pub const EM_DISCONNECT_SHUTDOWN: u32 = 4;
 
-/** Arguments of EM_SMTPDISCONNECT. */
+/// Arguments of EM_SMTPDISCONNECT.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmDisconnect {
-    /** What every event has. */
+    /// What every event has.
     pub event: EmEvent,
-    /** EM_DISCONNECT_...; take an unknown value for EM_DISCONNECT_REFUSED. */
+    /// EM_DISCONNECT_...; take an unknown value for EM_DISCONNECT_REFUSED.
     pub reason: u32,
-    /** Zero. */
+    /// Zero.
     pub reserved: u32,
 }

@@ -1,47 +1,47 @@
 //! Status codes: what handlers, services and registration return.
 //! Numbers shared with Domino keep their name, value and meaning.
 
-/** What a function returns: 0 for success, else one of the codes below. */
+/// What a function returns: 0 for success, else one of the codes below.
 pub type STATUS = u16;
 
-/** Success; returned by a handler: the event is handled, the core skips its own work and replies positively. */
+/// Success; returned by a handler: the event is handled, the core skips its own work and replies positively.
 pub const NOERROR: STATUS = 0;
 
-/** Returned by a handler: go on with the chain, then with the core's own work. */
+/// Returned by a handler: go on with the chain, then with the core's own work.
 pub const ERR_EM_CONTINUE: STATUS = 0x02D5;
 
-/** Returned by a handler: the verdict given to the edits sheet counts. */
+/// Returned by a handler: the verdict given to the edits sheet counts.
 pub const EM_VERDICT: STATUS = 0x3302;
 
-/** Returned by a handler: it failed inside (a caught panic or exception). The fault contract applies. */
+/// Returned by a handler: it failed inside (a caught panic or exception). The fault contract applies.
 pub const EM_FAULT: STATUS = 0x3303;
 
-/** EMRegister: no such event here. */
+/// EMRegister: no such event here.
 pub const ERR_EM_ILLEGAL: STATUS = 0x02D1;
 
-/** EMRegister: flags are empty or unknown. */
+/// EMRegister: flags are empty or unknown.
 pub const ERR_EM_ILLEGALFLAGS: STATUS = 0x02D2;
 
-/** EMRegister: too many registrations. */
+/// EMRegister: too many registrations.
 pub const ERR_EM_TOOMANYADDINS: STATUS = 0x02D3;
 
-/** The plug-in's descriptor does not declare this stage or this edit. */
+/// The plug-in's descriptor does not declare this stage or this edit.
 pub const ERR_EM_NOTAUTHORIZED: STATUS = 0x02D4;
 
-/** There is no such thing: a configuration key, an attribute, a fact not known yet. */
+/// There is no such thing: a configuration key, an attribute, a fact not known yet.
 pub const ERR_NOT_FOUND: STATUS = 0x0404;
 
-/** An argument is not acceptable: a NULL where none may be, text with octets that can't be there, a code out of range. */
+/// An argument is not acceptable: a NULL where none may be, text with octets that can't be there, a code out of range.
 pub const ERR_MISC_INVALID_ARGS: STATUS = 0x0495;
 
-/** The call does not fit this moment: outside em_entry, or an edit that this event or stage does not allow. */
+/// The call does not fit this moment: outside em_entry, or an edit that this event or stage does not allow.
 pub const EM_ERR_STAGE: STATUS = 0x3310;
 
-/** A limit is reached: too many or too large edits, attributes or registrations. */
+/// A limit is reached: too many or too large edits, attributes or registrations.
 pub const EM_ERR_LIMIT: STATUS = 0x3311;
 
-/** The value is there but of another type. */
+/// The value is there but of another type.
 pub const EM_ERR_TYPE: STATUS = 0x3312;
 
-/** The Rust layouts of the contract differ; the host has logged where. */
+/// The Rust layouts of the contract differ; the host has logged where.
 pub const EM_ERR_LAYOUT: STATUS = 0x3313;

@@ -2,39 +2,39 @@
 
 use crate::{EmEdits, EmText, STATUS};
 
-/** Id of EmEditsService. */
+/// Id of EmEditsService.
 pub const EM_EDITS_ID: &core::ffi::CStr = c"em.edits/1";
 
-/** Verdict: handled. Code 2yz, or 0 for the core's own words. */
+/// Verdict: handled. Code 2yz, or 0 for the core's own words.
 pub const EM_VERDICT_HANDLED: u32 = 1;
-/** Verdict: refuse for good. Code 5yz. */
+/// Verdict: refuse for good. Code 5yz.
 pub const EM_VERDICT_REJECT: u32 = 2;
-/** Verdict: refuse for now. Code 4yz. */
+/// Verdict: refuse for now. Code 4yz.
 pub const EM_VERDICT_DEFER: u32 = 3;
-/** Verdict: send the reply and close the connection. Code 4yz or 5yz. */
+/// Verdict: send the reply and close the connection. Code 4yz or 5yz.
 pub const EM_VERDICT_DISCONNECT: u32 = 4;
 
-/** Writes to the sheet of one handler call. Nothing happens while the handler runs: the host reads the sheet when it
- * returns. Later handlers see the edits of earlier ones. All text is copied.
- *
- * Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
- * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS. */
+/// Writes to the sheet of one handler call. Nothing happens while the handler runs: the host reads the sheet when it
+/// returns. Later handlers see the edits of earlier ones. All text is copied.
+///
+/// Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
+/// this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmEditsService {
-    /** sizeof(EmEditsService) of the host. */
+    /// sizeof(EmEditsService) of the host.
     pub size: u32,
-    /** Zero. */
+    /// Zero.
     pub reserved: u32,
 
-    /** Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
-     *
-     * - verdict: EM_VERDICT_...
-     * - code: as the verdict says, else ERR_MISC_INVALID_ARGS.
-     * - enhanced: "5.7.1" or the like, of the code's class; empty for none.
-     * - text: printable ASCII, lines separated by LF, at most 4,096 octets; empty for the core's own words.
-     *
-     * [session-thread & in-handler] */
+    /// Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
+    ///
+    /// - verdict: EM_VERDICT_...
+    /// - code: as the verdict says, else ERR_MISC_INVALID_ARGS.
+    /// - enhanced: "5.7.1" or the like, of the code's class; empty for none.
+    /// - text: printable ASCII, lines separated by LF, at most 4,096 octets; empty for the core's own words.
+    ///
+    /// [session-thread & in-handler]
     pub verdict: unsafe extern "C" fn(
         edits: *mut EmEdits,
         verdict: u32,
@@ -43,42 +43,42 @@ pub struct EmEditsService {
         text: EmText,
     ) -> STATUS,
 
-    /** Replaces the words of the reply; its code, and so its class, stays. EM_AFTER only, not at EM_SMTPDISCONNECT.
-     *
-     * - text: printable ASCII, lines separated by LF, at most 4,096 octets.
-     *
-     * [session-thread & in-handler] */
+    /// Replaces the words of the reply; its code, and so its class, stays. EM_AFTER only, not at EM_SMTPDISCONNECT.
+    ///
+    /// - text: printable ASCII, lines separated by LF, at most 4,096 octets.
+    ///
+    /// [session-thread & in-handler]
     pub reply_text: unsafe extern "C" fn(edits: *mut EmEdits, text: EmText) -> STATUS,
 
-    /** Sets an attribute of the session, for every later handler and, for a grant, for the core. At every event but
-     * EM_SMTPDISCONNECT.
-     *
-     * - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes.
-     * - value: at most 1,024 octets of UTF-8.
-     *
-     * [session-thread & in-handler] */
+    /// Sets an attribute of the session, for every later handler and, for a grant, for the core. At every event but
+    /// EM_SMTPDISCONNECT.
+    ///
+    /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes.
+    /// - value: at most 1,024 octets of UTF-8.
+    ///
+    /// [session-thread & in-handler]
     pub attribute: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
-    /** Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
-     * EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused are dropped with it.
-     *
-     * - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
-     * - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
-     *   over 998 octets.
-     *
-     * [session-thread & in-handler] */
+    /// Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
+    /// EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused are dropped with it.
+    ///
+    /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
+    /// - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
+    ///   over 998 octets.
+    ///
+    /// [session-thread & in-handler]
     pub header_add:
         unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
-    /** Keeps the message in the queue, undelivered, until an operator releases it. When as header_add. The chain goes on.
-     *
-     * - reason: for the operator, 1 to 256 printable ASCII octets.
-     *
-     * [session-thread & in-handler] */
+    /// Keeps the message in the queue, undelivered, until an operator releases it. When as header_add. The chain goes on.
+    ///
+    /// - reason: for the operator, 1 to 256 printable ASCII octets.
+    ///
+    /// [session-thread & in-handler]
     pub hold: unsafe extern "C" fn(edits: *mut EmEdits, reason: EmText) -> STATUS,
 
-    /** Lets the message be acknowledged and dropped. When as header_add. The chain goes on.
-     *
-     * [session-thread & in-handler] */
+    /// Lets the message be acknowledged and dropped. When as header_add. The chain goes on.
+    ///
+    /// [session-thread & in-handler]
     pub discard: unsafe extern "C" fn(edits: *mut EmEdits) -> STATUS,
 }

@@ -4,70 +4,70 @@ use core::ffi::c_void;
 
 use crate::{EmRelease, EmSession, EmText, STATUS};
 
-/** Id of EmSessionService. */
+/// Id of EmSessionService.
 pub const EM_SESSION_ID: &core::ffi::CStr = c"em.session/1";
 
-/** Fact, number: the session's id, the same as in the log. */
+/// Fact, number: the session's id, the same as in the log.
 pub const EM_FACT_ID: u32 = 1;
-/** Fact, text: the client's address, exactly as inet_ntop prints it. */
+/// Fact, text: the client's address, exactly as inet_ntop prints it.
 pub const EM_FACT_REMOTE_IP: u32 = 2;
-/** Fact, number: the client's port. */
+/// Fact, number: the client's port.
 pub const EM_FACT_REMOTE_PORT: u32 = 3;
-/** Fact, text: the address the client connected to. */
+/// Fact, text: the address the client connected to.
 pub const EM_FACT_LOCAL_IP: u32 = 4;
-/** Fact, number: the port the client connected to. */
+/// Fact, number: the port the client connected to.
 pub const EM_FACT_LOCAL_PORT: u32 = 5;
-/** Fact, text: the name of the listener in the configuration. */
+/// Fact, text: the name of the listener in the configuration.
 pub const EM_FACT_LISTENER: u32 = 6;
-/** Fact, text: the accepted HELO or EHLO name. */
+/// Fact, text: the accepted HELO or EHLO name.
 pub const EM_FACT_HELO: u32 = 7;
-/** Fact, number: 1 when the client said EHLO, 0 when HELO. */
+/// Fact, number: 1 when the client said EHLO, 0 when HELO.
 pub const EM_FACT_EXTENDED: u32 = 8;
-/** Fact, text: the sender of the open transaction, empty for the null path. */
+/// Fact, text: the sender of the open transaction, empty for the null path.
 pub const EM_FACT_SENDER: u32 = 9;
-/** Fact, number: how many recipients the open transaction has. */
+/// Fact, number: how many recipients the open transaction has.
 pub const EM_FACT_RECIPIENTS: u32 = 10;
 
-/** Attribute: "1" lets this session relay to any destination. The core never sets it. */
+/// Attribute: "1" lets this session relay to any destination. The core never sets it.
 pub const EM_ATTRIBUTE_RELAY_GRANTED: &core::ffi::CStr = c"relay_granted";
-/** Attribute: "1" when a plug-in takes the client for a possible relay. */
+/// Attribute: "1" when a plug-in takes the client for a possible relay.
 pub const EM_ATTRIBUTE_POSSIBLE_RELAY: &core::ffi::CStr = c"possible_relay";
-/** Attribute: "1" asks later plug-ins to skip their deny lists for this session. */
+/// Attribute: "1" asks later plug-ins to skip their deny lists for this session.
 pub const EM_ATTRIBUTE_SKIP_LISTS: &core::ffi::CStr = c"skip_lists";
 
-/** Reads what is known of a session. Text handed out is valid as long as the record that the session came with. All
- * functions write their output only on success and return NOERROR, ERR_NOT_FOUND (not known now, or no such fact),
- * EM_ERR_TYPE (a number asked for as text, or the reverse) or ERR_MISC_INVALID_ARGS (a NULL). */
+/// Reads what is known of a session. Text handed out is valid as long as the record that the session came with. All
+/// functions write their output only on success and return NOERROR, ERR_NOT_FOUND (not known now, or no such fact),
+/// EM_ERR_TYPE (a number asked for as text, or the reverse) or ERR_MISC_INVALID_ARGS (a NULL).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmSessionService {
-    /** sizeof(EmSessionService) of the host. */
+    /// sizeof(EmSessionService) of the host.
     pub size: u32,
-    /** Zero. */
+    /// Zero.
     pub reserved: u32,
 
-    /** Reads a fact that is text. [session-thread & in-handler] */
+    /// Reads a fact that is text. [session-thread & in-handler]
     pub text:
         unsafe extern "C" fn(session: *const EmSession, fact: u32, value: *mut EmText) -> STATUS,
 
-    /** Reads a fact that is a number. [session-thread & in-handler] */
+    /// Reads a fact that is a number. [session-thread & in-handler]
     pub number:
         unsafe extern "C" fn(session: *const EmSession, fact: u32, value: *mut u64) -> STATUS,
 
-    /** Reads an accepted recipient of the open transaction, counted from 0. [session-thread & in-handler] */
+    /// Reads an accepted recipient of the open transaction, counted from 0. [session-thread & in-handler]
     pub recipient:
         unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
 
-    /** Reads an attribute; this call's own edits to it are not seen. [session-thread & in-handler] */
+    /// Reads an attribute; this call's own edits to it are not seen. [session-thread & in-handler]
     pub attribute:
         unsafe extern "C" fn(session: *const EmSession, name: EmText, value: *mut EmText) -> STATUS,
 
-    /** Reads the pointer that this plug-in keeps for this session; NULL until it was set.
-     * [session-thread & in-handler] */
+    /// Reads the pointer that this plug-in keeps for this session; NULL until it was set.
+    /// [session-thread & in-handler]
     pub slot: unsafe extern "C" fn(session: *const EmSession, value: *mut *mut c_void) -> STATUS,
 
-    /** Keeps a pointer for this session. `release` (may be NULL) is called with it when another one takes its place, or
-     * after the session's last handler. [session-thread & in-handler] */
+    /// Keeps a pointer for this session. `release` (may be NULL) is called with it when another one takes its place, or
+    /// after the session's last handler. [session-thread & in-handler]
     pub slot_set: unsafe extern "C" fn(
         session: *const EmSession,
         value: *mut c_void,
