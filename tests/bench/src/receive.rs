@@ -1,0 +1,173 @@
+//! `bench receive`: the least possible receivers. They do nothing that a server could leave out,
+//! so what they reach is the bound for a server that promises the same about the disk.
+
+mod committer;
+mod end_of_data;
+mod log;
+mod receiver;
+mod session;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::fault::Fault;
+use crate::target::parse_loopback;
+
+pub(crate) use receiver::Receiver;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// What a 250 after the dot means
+    #[arg(long, value_enum)]
+    mode: Mode,
+    /// Loopback address to listen on; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_loopback)]
+    listen: SocketAddr,
+    /// File that messages are appended to; overwritten, and removed at the end
+    #[arg(long, value_name = "FILE")]
+    spool: Option<PathBuf>,
+    /// Seconds after which the receiver ends
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+}
+
+/// How a message is stored before its 250.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Not at all
+    None,
+    /// Appended to a log, a sync for each
+    Each,
+    /// Appended to a log, a sync for all that wait
+    Group,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let spool = arguments.spool.clone().unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("stagepost-bench-{}.log", std::process::id()))
+    });
+    let receiver = Receiver::open(arguments.mode, arguments.listen, &spool)?;
+    println!("listening on {}", receiver.address());
+    receiver.run(Duration::from_secs(arguments.seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::{Duration, Fault, Mode, Receiver, SocketAddr};
+    use crate::client::Plan;
+    use crate::closed_loop::{ClosedLoop, Tally};
+    use crate::report::Errors;
+    use crate::script::Script;
+
+    fn script(body: &[u8]) -> Script {
+        Script {
+            mail: b"MAIL FROM:<a@bench.invalid>\r\n".to_vec(),
+            recipient: b"RCPT TO:<b@bench.invalid>\r\n".to_vec(),
+            body: body.to_vec(),
+            ..Script::greeting_only("bench.invalid")
+        }
+    }
+
+    /// Runs `talk` against a receiver that lives as long as it does.
+    fn beside<T>(mode: Mode, talk: impl FnOnce(SocketAddr) -> T) -> Result<T, Fault> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let receiver = Receiver::open(mode, any_port, &folder.path().join("log"))?;
+        let (address, doorbell) = (receiver.address(), receiver.doorbell());
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| receiver.run(Duration::from_secs(60)));
+            let result = talk(address);
+            doorbell.stop();
+            thread
+                .join()
+                .expect("the receiver does not panic")
+                .map(|()| result)
+        })
+    }
+
+    fn load(mode: Mode, plan: Plan, body: &[u8]) -> Result<Tally, Fault> {
+        let script = script(body);
+        let duration = Duration::from_millis(200);
+        beside(mode, |address| {
+            ClosedLoop {
+                address,
+                pid: None,
+                script: &script,
+                plan,
+                sessions: 8,
+                duration,
+            }
+            .run()
+        })?
+    }
+
+    #[test]
+    fn load_against_every_mode() {
+        // Larger than a socket's buffer, so that sending has to wait.
+        let large = [b"line\r\n".repeat(200_000), b".\r\n".to_vec()].concat();
+        for mode in [Mode::None, Mode::Each, Mode::Group] {
+            for (plan, body) in [
+                (Plan::Messages(u64::MAX), &b"a\r\n..\r\n.\r\n"[..]),
+                (Plan::Messages(1), b".\r\n"),
+                (Plan::Messages(3), &large),
+            ] {
+                let tally = load(mode, plan, body).expect("the receiver runs");
+                assert_eq!(tally.errors, Errors::default(), "{mode:?} {plan:?}");
+                assert!(tally.accepted > 0, "{mode:?} {plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sessions_without_a_message() {
+        let tally = load(Mode::None, Plan::Messages(0), b"").expect("the receiver runs");
+        assert_eq!((tally.errors, tally.accepted), (Errors::default(), 0));
+        assert!(tally.closed > 0);
+    }
+
+    #[test]
+    fn pipelined_replies_keep_their_order() {
+        use std::io::{Read, Write};
+        let message = b"MAIL FROM:<a>\r\nRCPT TO:<b>\r\nDATA\r\nx\r\n.\r\n".repeat(50);
+        let input = [b"EHLO a\r\n".to_vec(), message, b"QUIT\r\n".to_vec()].concat();
+        let each = ["250 ok", "250 ok", "354 go on", "250 accepted"].repeat(50);
+        let expected = [
+            vec![
+                "220 bench.invalid ESMTP",
+                "250-bench.invalid",
+                "250 PIPELINING",
+            ],
+            each,
+            vec!["221 bye"],
+        ]
+        .concat();
+        for mode in [Mode::None, Mode::Each, Mode::Group] {
+            for piece in [1, 7, 100, input.len()] {
+                let replies = beside(mode, |address| {
+                    let mut stream = std::net::TcpStream::connect(address)?;
+                    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+                    stream.set_nodelay(true)?;
+                    input
+                        .chunks(piece)
+                        .try_for_each(|piece| stream.write_all(piece))?;
+                    let mut replies = String::new();
+                    stream.read_to_string(&mut replies).map(|_| replies)
+                });
+                let replies = replies
+                    .expect("the receiver runs")
+                    .expect("the connection holds");
+                assert_eq!(
+                    replies.lines().collect::<Vec<_>>(),
+                    expected,
+                    "{mode:?} by {piece}"
+                );
+            }
+        }
+    }
+}
