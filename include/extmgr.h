@@ -1,0 +1,828 @@
+/* extmgr.h: the contract between Stagepost and its plug-ins.
+ *
+ * Generated from sdk/abi. Change it there, then: BLESS=1 cargo test -p stagepost-tests --test header
+ *
+ * A plug-in is a shared object that exports one symbol, em_entry, and carries one descriptor, written with
+ * EM_DESCRIPTOR. It links against nothing of the host: everything is reached through the tables given to em_entry.
+ * Build it with -fPIC -shared -fvisibility=hidden.
+ *
+ * The tag that ends a function's comment says where it may be called, or is called:
+ *   [main-thread]     the thread that loads plug-ins
+ *   [session-thread]  any OS thread, but never two at once for one session
+ *   [any-thread]      any thread at any time
+ * joined with `& loading` (only while em_entry runs) or `& in-handler` (only while a handler runs, with what it was
+ * given).
+ *
+ * Structs only grow at their end; `size` tells how far the host's goes. Reserved members are zero. */
+
+#ifndef STAGEPOST_EXTMGR_H
+#define STAGEPOST_EXTMGR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef EXMGR_DEFS
+#error "include either this extmgr.h or the Domino one, not both: they share names"
+#endif
+
+/** Makes a function visible outside a shared object that is built with -fvisibility=hidden. */
+#if defined(_WIN32)
+#define EM_EXPORT __declspec(dllexport)
+#elif defined(__GNUC__)
+#define EM_EXPORT __attribute__((visibility("default")))
+#else
+#define EM_EXPORT
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status codes: what handlers, services and registration return. ---- */
+
+/** What a function returns: 0 for success, else one of the codes below. */
+typedef uint16_t STATUS;
+
+/** Success; returned by a handler: the event is handled, the core skips its own work and replies positively. */
+#define NOERROR 0
+
+/** Returned by a handler: go on with the chain, then with the core's own work. */
+#define ERR_EM_CONTINUE 0x02D5
+
+/** Returned by a handler: the verdict given to the edits sheet counts. */
+#define EM_VERDICT 0x3302
+
+/** Returned by a handler: it failed inside (a caught panic or exception). The fault contract applies. */
+#define EM_FAULT 0x3303
+
+/** EMRegister: no such event here. */
+#define ERR_EM_ILLEGAL 0x02D1
+
+/** EMRegister: flags are empty or unknown. */
+#define ERR_EM_ILLEGALFLAGS 0x02D2
+
+/** EMRegister: too many registrations. */
+#define ERR_EM_TOOMANYADDINS 0x02D3
+
+/** The plug-in's descriptor does not declare this stage or this edit. */
+#define ERR_EM_NOTAUTHORIZED 0x02D4
+
+/** There is no such thing: a configuration key, an attribute, a fact not known yet. */
+#define ERR_NOT_FOUND 0x0404
+
+/** An argument is not acceptable: a NULL where none may be, text with octets that can't be there, a code out of range. */
+#define ERR_MISC_INVALID_ARGS 0x0495
+
+/** The call does not fit this moment: outside em_entry, or an edit that this event or stage does not allow. */
+#define EM_ERR_STAGE 0x3310
+
+/** A limit is reached: too many or too large edits, attributes or registrations. */
+#define EM_ERR_LIMIT 0x3311
+
+/** The value is there but of another type. */
+#define EM_ERR_TYPE 0x3312
+
+/** The Rust layouts of the contract differ; the host has logged where. */
+#define EM_ERR_LAYOUT 0x3313
+
+/* ---- Text and replies as they cross the boundary. ---- */
+
+/** Octets lent for reading: a pointer and a length, never NUL-terminated by promise.
+ *
+ * Text is UTF-8 unless the place that lends it says "octets". `data` may be NULL only when `len` is 0.
+ * Whoever lends it says how long it stays valid; whoever is lent it never frees it. */
+typedef struct EmText {
+    /** The first octet. */
+    const char *data;
+    /** How many octets. */
+    uint64_t len;
+} EmText;
+
+/** A reply to the client as the core composed it (RFC 5321 section 4.2). Valid during the call. */
+typedef struct EmReply {
+    /** sizeof(EmReply) of the host; members beyond it are not there. */
+    uint32_t size;
+    /** Three digits, 200 to 599. */
+    uint16_t code;
+    /** The enhanced code's class (RFC 3463): 2, 4 or 5; 0 when the reply has none. */
+    uint8_t enhanced_class;
+    /** Zero. */
+    uint8_t reserved;
+    /** The enhanced code's subject. */
+    uint16_t enhanced_subject;
+    /** The enhanced code's detail. */
+    uint16_t enhanced_detail;
+    /** Zero. */
+    uint32_t reserved_2;
+    /** The words; lines are separated by LF. */
+    struct EmText text;
+} EmReply;
+
+/* ---- The record every handler is given, and the handler itself. ---- */
+
+/** The number of an event. */
+typedef uint16_t EID;
+
+/** NotificationType: the core has not acted yet. */
+#define EM_BEFORE 0
+
+/** NotificationType: the core has acted; its reply is composed but not sent. */
+#define EM_AFTER 1
+
+/** What a handler is told. The record, the event struct and all text in it are valid until the handler returns.
+ *
+ * Every member is for reading only. */
+typedef struct EMRECORD {
+    /** Which event: EM_SMTPCONNECT and so on. */
+    EID EId;
+    /** EM_BEFORE or EM_AFTER. */
+    uint16_t NotificationType;
+    /** EM_BEFORE: NOERROR. EM_AFTER: NOERROR when the reply is positive (2yz, 3yz), else EM_VERDICT. */
+    STATUS Status;
+    /** sizeof(EMRECORD) of the host. */
+    uint16_t Size;
+    /** The event's own struct, which starts with an EmEvent: EmConnect for EM_SMTPCONNECT and so on. */
+    const void *Event;
+    /** What was given to EMRegister. */
+    void *UserData;
+} EMRECORD;
+
+/** A handler: called for each event and stage it is registered for.
+ *
+ * Returns, and what happens next in EM_BEFORE:
+ * - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
+ * - EM_VERDICT: the verdict given to the edits sheet ends the chain.
+ * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
+ *   EHLO, MAIL, RCPT and DATA, where skipping would put client and server out of step.
+ * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
+ *
+ * In EM_AFTER everybody is asked and the return value changes nothing; only EmEditsService.reply_text has an effect.
+ * A handler must not throw, unwind or longjmp out of the call.
+ *
+ * [session-thread] */
+typedef STATUS (*EMHANDLER)(const struct EMRECORD *record);
+
+/** Gives something back to the plug-in when nobody can reach it any more. Called exactly once. [any-thread] */
+typedef void (*EmRelease)(void *data);
+
+/* ---- Events: their numbers and the struct that each hands to its handlers. ---- */
+
+/** A client has connected. Struct: EmConnect. Between before and after lies the composing of the greeting.
+ *
+ * before: continue -> the greeting; reject 554 -> it is the greeting, and every command but QUIT is refused;
+ * defer 421 or disconnect -> it is sent and the connection closed; handled -> fault. */
+#define EM_SMTPCONNECT 224
+
+/** A command line was received and not parsed yet. Struct: EmCommand. Between lies the whole command.
+ *
+ * before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
+ * reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
+ * Handled is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN. */
+#define EM_SMTPCOMMAND 225
+
+/** The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
+ *
+ * before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
+ * it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed. */
+#define EM_SMTPMESSAGEACCEPT 226
+
+/** The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
+ * EM_SMTPCONNECT was called. The return value changes nothing. */
+#define EM_SMTPDISCONNECT 227
+
+/** HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
+ *
+ * before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault. */
+#define EM_SMTPEHLO 0x4000
+
+/** MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
+ *
+ * before: continue -> it starts; reject, defer -> that reply and no transaction; disconnect -> and closed;
+ * handled -> fault. */
+#define EM_SMTPMAIL 0x4003
+
+/** RCPT: a recipient is named. Struct: EmRcpt. Between lies the check for a route or a grant.
+ *
+ * before: continue -> accepted when it has a route (local, relay) or the session has the attribute
+ * relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
+ * handled -> fault. */
+#define EM_SMTPRCPT 0x4004
+
+/** DATA: the message is about to be sent. Struct: EmData. Between lies the 354.
+ *
+ * before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault. */
+#define EM_SMTPDATA 0x4005
+
+/** ETRN: the client asks for mail waiting for a node (RFC 1985). Struct: EmEtrn. Between lies the queue run.
+ *
+ * before: continue -> 459 while nobody holds mail for the node; handled -> 250, or the reply given; reject, defer -> that
+ * reply; disconnect -> and closed. */
+#define EM_SMTPETRN 0x4008
+
+/** A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with. */
+typedef struct EmSession EmSession;
+
+/** The sheet that one handler call writes its edits and its verdict to. Opaque; for EmEditsService. Valid as long as
+ * the record it came with. */
+typedef struct EmEdits EmEdits;
+
+/** What every event struct starts with. */
+typedef struct EmEvent {
+    /** Size of the whole event struct in the host; members beyond it are not there. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** The session. */
+    const struct EmSession *session;
+    /** The sheet of this call. */
+    struct EmEdits *edits;
+    /** EM_AFTER: the reply about to be sent, NULL when there is none. EM_BEFORE: NULL. */
+    const struct EmReply *reply;
+} EmEvent;
+
+/** Arguments of EM_SMTPCONNECT. */
+typedef struct EmConnect {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The client's address, exactly as inet_ntop prints it. */
+    struct EmText remote_ip;
+    /** The address it connected to. */
+    struct EmText local_ip;
+    /** The name of the listener in the configuration. */
+    struct EmText listener;
+    /** The client's port. */
+    uint16_t remote_port;
+    /** Our port. */
+    uint16_t local_port;
+    /** Zero. */
+    uint32_t reserved;
+} EmConnect;
+
+/** Arguments of EM_SMTPCOMMAND. */
+typedef struct EmCommand {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The octets of the line as received, without its CRLF. */
+    struct EmText line;
+} EmCommand;
+
+/** Arguments of EM_SMTPEHLO. */
+typedef struct EmEhlo {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The name the client gives itself: a domain or an address literal. */
+    struct EmText name;
+    /** 1 for EHLO, 0 for HELO. */
+    uint8_t extended;
+    /** Zero. */
+    uint8_t reserved[7];
+} EmEhlo;
+
+/** Arguments of EM_SMTPMAIL. */
+typedef struct EmMail {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The sender as received, without angle brackets; empty for the null path. */
+    struct EmText sender;
+    /** The parameters as received, without the space before them; empty when there are none. */
+    struct EmText parameters;
+} EmMail;
+
+/** Arguments of EM_SMTPRCPT. */
+typedef struct EmRcpt {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The recipient as received, without angle brackets. */
+    struct EmText recipient;
+    /** The parameters as received, without the space before them; empty when there are none. */
+    struct EmText parameters;
+} EmRcpt;
+
+/** Arguments of EM_SMTPDATA. */
+typedef struct EmData {
+    /** What every event has. */
+    struct EmEvent event;
+} EmData;
+
+/** Arguments of EM_SMTPMESSAGEACCEPT. */
+typedef struct EmMessageAccept {
+    /** What every event has. */
+    struct EmEvent event;
+    /** Octets of the message as received, transparency dots removed. */
+    uint64_t octets;
+} EmMessageAccept;
+
+/** EmEtrn.kind: `ETRN node`, this host or domain. */
+#define EM_ETRN_HOST 0
+
+/** EmEtrn.kind: `ETRN @node`, the domain and everything below it. */
+#define EM_ETRN_DOMAIN 1
+
+/** EmEtrn.kind: `ETRN #node`, a queue of that name. */
+#define EM_ETRN_QUEUE 2
+
+/** Arguments of EM_SMTPETRN. */
+typedef struct EmEtrn {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The node, without `@` or `#`. */
+    struct EmText node;
+    /** EM_ETRN_HOST, EM_ETRN_DOMAIN or EM_ETRN_QUEUE; take an unknown value for a node you do not serve. */
+    uint8_t kind;
+    /** Zero. */
+    uint8_t reserved[7];
+} EmEtrn;
+
+/** EmDisconnect.reason: the client said QUIT. */
+#define EM_DISCONNECT_QUIT 0
+
+/** EmDisconnect.reason: the client closed the connection, or it broke. */
+#define EM_DISCONNECT_HANGUP 1
+
+/** EmDisconnect.reason: the client was silent for too long. */
+#define EM_DISCONNECT_TIMEOUT 2
+
+/** EmDisconnect.reason: the server closed it: a limit, or a plug-in's verdict. */
+#define EM_DISCONNECT_REFUSED 3
+
+/** EmDisconnect.reason: the server is shutting down. */
+#define EM_DISCONNECT_SHUTDOWN 4
+
+/** Arguments of EM_SMTPDISCONNECT. */
+typedef struct EmDisconnect {
+    /** What every event has. */
+    struct EmEvent event;
+    /** EM_DISCONNECT_...; take an unknown value for EM_DISCONNECT_REFUSED. */
+    uint32_t reason;
+    /** Zero. */
+    uint32_t reserved;
+} EmDisconnect;
+
+/* ---- The descriptor: what a plug-in says of itself in its file, read before any of its code runs. ---- */
+
+/** The first eight octets of a descriptor: "STAGEPST". */
+#define EM_DESCRIPTOR_MAGIC {'S', 'T', 'A', 'G', 'E', 'P', 'S', 'T'}
+
+/** EmDescriptor.plugin_class: handlers may block; they are called on threads kept for that. */
+#define EM_CLASS_BLOCKING 0
+
+/** EmDescriptor.plugin_class: handlers promise never to block (no file, no network, no lock held for long); they may be
+ * called in line, in nanoseconds. */
+#define EM_CLASS_INLINE 1
+
+/** EmDescriptor.language: C, or anything that keeps to the C contract by itself. */
+#define EM_LANGUAGE_C 0
+
+/** EmDescriptor.language: Rust by stagepost-sdk, which has its layouts compared while it is loaded. */
+#define EM_LANGUAGE_RUST 1
+
+/** EmDescriptor.stages: EM_SMTPCONNECT. */
+#define EM_STAGE_CONNECT 0x0001ULL
+/** EmDescriptor.stages: EM_SMTPCOMMAND. */
+#define EM_STAGE_COMMAND 0x0002ULL
+/** EmDescriptor.stages: EM_SMTPEHLO. */
+#define EM_STAGE_EHLO 0x0004ULL
+/** EmDescriptor.stages: EM_SMTPMAIL. */
+#define EM_STAGE_MAIL 0x0008ULL
+/** EmDescriptor.stages: EM_SMTPRCPT. */
+#define EM_STAGE_RCPT 0x0010ULL
+/** EmDescriptor.stages: EM_SMTPDATA. */
+#define EM_STAGE_DATA 0x0020ULL
+/** EmDescriptor.stages: EM_SMTPMESSAGEACCEPT. */
+#define EM_STAGE_MESSAGEACCEPT 0x0040ULL
+/** EmDescriptor.stages: EM_SMTPETRN. */
+#define EM_STAGE_ETRN 0x0080ULL
+/** EmDescriptor.stages: EM_SMTPDISCONNECT. */
+#define EM_STAGE_DISCONNECT 0x0100ULL
+
+/** EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler). */
+#define EM_EDIT_VERDICT 0x0001ULL
+/** EmDescriptor.edits: EmEditsService.reply_text. */
+#define EM_EDIT_REPLY_TEXT 0x0002ULL
+/** EmDescriptor.edits: EmEditsService.attribute, grants included. */
+#define EM_EDIT_ATTRIBUTE 0x0004ULL
+/** EmDescriptor.edits: EmEditsService.header_add. */
+#define EM_EDIT_HEADER 0x0008ULL
+/** EmDescriptor.edits: EmEditsService.hold. */
+#define EM_EDIT_HOLD 0x0010ULL
+/** EmDescriptor.edits: EmEditsService.discard. */
+#define EM_EDIT_DISCARD 0x0020ULL
+
+/** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
+ * before the file is loaded. Write it with EM_DESCRIPTOR. */
+typedef struct EmDescriptor {
+    /** EM_DESCRIPTOR_MAGIC. */
+    uint8_t magic[8];
+    /** sizeof(EmDescriptor). */
+    uint32_t size;
+    /** EM_ABI_MAJOR of the header it was built with. */
+    uint16_t abi_major;
+    /** The least minor version that it needs of the host; 0 unless it uses something newer. */
+    uint16_t abi_minor;
+    /** EM_BASE_DIGEST of the header it was built with. */
+    uint64_t base_digest;
+    /** EM_STAGE_...: what it may register for. */
+    uint64_t stages;
+    /** EM_EDIT_...: what it may change. */
+    uint64_t edits;
+    /** EM_CLASS_BLOCKING or EM_CLASS_INLINE. */
+    uint32_t plugin_class;
+    /** EM_LANGUAGE_C or EM_LANGUAGE_RUST. */
+    uint32_t language;
+    /** Its name: 1 to 63 octets of a-z, 0-9, '-' and '_', then zeros. */
+    uint8_t name[64];
+    /** Its version: 1 to 31 printable ASCII octets, then zeros. */
+    uint8_t version[32];
+    /** Zero. */
+    uint64_t reserved[4];
+} EmDescriptor;
+
+/* ---- The base table: registration and the way to everything else. From 1.0 on it is frozen. ---- */
+
+/** Version of this contract: the host refuses a plug-in of another major. 0 = the base may still change. */
+#define EM_ABI_MAJOR 0
+
+/** Minor version of this contract: grows with every addition. */
+#define EM_ABI_MINOR 1
+
+/** EMRegister flag: call the handler before the core acts. */
+#define EM_REG_BEFORE 0x0001
+
+/** EMRegister flag: call the handler after the core has acted. */
+#define EM_REG_AFTER 0x0002
+
+/** Names a registration for EMDeregister; 0 names none. */
+typedef uint32_t HEMREGISTRATION;
+
+/** The host as one plug-in sees it. Opaque; each plug-in has its own, valid until the process ends. */
+typedef struct EmHost EmHost;
+
+/** The base table, given to em_entry and valid until the process ends. */
+typedef struct EmBase {
+    /** sizeof(EmBase) of the host. */
+    uint32_t size;
+    /** EM_ABI_MAJOR of the host. */
+    uint16_t abi_major;
+    /** EM_ABI_MINOR of the host. */
+    uint16_t abi_minor;
+
+    /** Registers a handler for one event.
+     *
+     * - host: as given to em_entry.
+     * - event: EM_SMTPCONNECT and so on; the descriptor must declare its stage.
+     * - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice).
+     * - handler: never NULL.
+     * - user_data: comes back as EMRECORD.UserData; may be NULL. The plug-in keeps it alive until release.
+     * - release: called with user_data when no session can reach the registration any more; may be NULL.
+     *   It is not called when EMRegister fails.
+     * - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
+     * - registration: receives the handle on success; may be NULL.
+     *
+     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS, ERR_EM_NOTAUTHORIZED (not declared),
+     * ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
+     *
+     * [main-thread & loading] */
+    STATUS (*EMRegister)(struct EmHost *host,
+                         EID event,
+                         uint32_t flags,
+                         EMHANDLER handler,
+                         void *user_data,
+                         EmRelease release,
+                         uint16_t recursion_id,
+                         HEMREGISTRATION *registration);
+
+    /** Ends a registration: sessions that begin later no longer see it, those under way still do.
+     *
+     * Returns NOERROR, or ERR_NOT_FOUND when it is not a registration of this plug-in. Nobody needs to call it: the host
+     * ends all registrations when it stops. [any-thread] */
+    STATUS (*EMDeregister)(struct EmHost *host, HEMREGISTRATION registration);
+
+    /** Makes an id for EMRegister; it need not be given back.
+     *
+     * Returns NOERROR, or ERR_MISC_INVALID_ARGS when recursion_id is NULL, or EM_ERR_LIMIT. [any-thread] */
+    STATUS (*EMCreateRecursionID)(struct EmHost *host, uint16_t *recursion_id);
+
+    /** Finds a service table by its id, for example EM_LOG_ID.
+     *
+     * Returns the table, valid until the process ends, or NULL when this host has no such service: test for it.
+     * Tables only grow; read `size` before you use a member that a later minor version added. [any-thread] */
+    const void *(*service)(struct EmHost *host, struct EmText id);
+
+    /** NULL. */
+    const void *reserved[4];
+} EmBase;
+
+/** Entry point: the one symbol that a plug-in exports. The plug-in defines it, the host calls it once.
+ *
+ * - base: the base table, valid until the process ends.
+ * - host: this plug-in's own handle, for every call of the tables.
+ *
+ * Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back.
+ *
+ * [main-thread & loading] */
+typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
+
+/* ---- The log service. ---- */
+
+/** Id of EmLogService. */
+#define EM_LOG_ID "em.log/1"
+
+/** EmLogService level: something failed that an operator must see. */
+#define EM_LOG_ERROR 1
+/** EmLogService level: something is odd. */
+#define EM_LOG_WARN 2
+/** EmLogService level: something worth knowing happened. */
+#define EM_LOG_INFO 3
+/** EmLogService level: for whoever looks for a fault. */
+#define EM_LOG_DEBUG 4
+/** EmLogService level: everything. */
+#define EM_LOG_TRACE 5
+
+/** Writes to the host's log, marked with the plug-in's name. */
+typedef struct EmLogService {
+    /** sizeof(EmLogService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Writes one line.
+     *
+     * - session: the line then carries the session's id; NULL when it belongs to none.
+     * - level: EM_LOG_ERROR to EM_LOG_TRACE.
+     * - message: copied; control octets are shown escaped; cut after 4,096 octets.
+     *
+     * Returns NOERROR, or ERR_MISC_INVALID_ARGS for an unknown level or a NULL message. [any-thread] */
+    STATUS (*write)(struct EmHost *host,
+                    const struct EmSession *session,
+                    uint32_t level,
+                    struct EmText message);
+
+    /** Tells whether a line of this level would be written: 1 or 0. [any-thread] */
+    uint8_t (*enabled)(struct EmHost *host, uint32_t level);
+} EmLogService;
+
+/* ---- The configuration service. ---- */
+
+/** Id of EmConfigService. */
+#define EM_CONFIG_ID "em.config/1"
+
+/** Where a value stands in the configuration file, for error messages. */
+typedef struct EmPlace {
+    /** The file's path as the operator gave it; valid until the process ends. */
+    struct EmText file;
+    /** Line, from 1. */
+    uint32_t line;
+    /** Column, from 1. */
+    uint32_t column;
+} EmPlace;
+
+/** Reads the plug-in's own section, `[plugin.config]`. A key is a name, or names joined by dots for tables inside the
+ * section. Text handed out is valid until the process ends. All functions write their output only on success and return
+ * NOERROR, ERR_NOT_FOUND (no such key), EM_ERR_TYPE (a value of another type) or ERR_MISC_INVALID_ARGS (a NULL). */
+typedef struct EmConfigService {
+    /** sizeof(EmConfigService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** Reads a string. [any-thread] */
+    STATUS (*text)(struct EmHost *host, struct EmText key, struct EmText *value);
+    /** Reads an integer. [any-thread] */
+    STATUS (*integer)(struct EmHost *host, struct EmText key, int64_t *value);
+    /** Reads a boolean: 1 or 0. [any-thread] */
+    STATUS (*boolean)(struct EmHost *host, struct EmText key, uint8_t *value);
+    /** Reads any value as JSON text; the empty key means the whole section, `{}` when there is none. [any-thread] */
+    STATUS (*json)(struct EmHost *host, struct EmText key, struct EmText *value);
+    /** Tells where a value stands. [any-thread] */
+    STATUS (*place)(struct EmHost *host, struct EmText key, struct EmPlace *place);
+} EmConfigService;
+
+/* ---- The session service: facts, attributes and the plug-in's slot. ---- */
+
+/** Id of EmSessionService. */
+#define EM_SESSION_ID "em.session/1"
+
+/** Fact, number: the session's id, the same as in the log. */
+#define EM_FACT_ID 1
+/** Fact, text: the client's address, exactly as inet_ntop prints it. */
+#define EM_FACT_REMOTE_IP 2
+/** Fact, number: the client's port. */
+#define EM_FACT_REMOTE_PORT 3
+/** Fact, text: the address the client connected to. */
+#define EM_FACT_LOCAL_IP 4
+/** Fact, number: the port the client connected to. */
+#define EM_FACT_LOCAL_PORT 5
+/** Fact, text: the name of the listener in the configuration. */
+#define EM_FACT_LISTENER 6
+/** Fact, text: the accepted HELO or EHLO name. */
+#define EM_FACT_HELO 7
+/** Fact, number: 1 when the client said EHLO, 0 when HELO. */
+#define EM_FACT_EXTENDED 8
+/** Fact, text: the sender of the open transaction, empty for the null path. */
+#define EM_FACT_SENDER 9
+/** Fact, number: how many recipients the open transaction has. */
+#define EM_FACT_RECIPIENTS 10
+
+/** Attribute: "1" lets this session relay to any destination. The core never sets it. */
+#define EM_ATTRIBUTE_RELAY_GRANTED "relay_granted"
+/** Attribute: "1" when a plug-in takes the client for a possible relay. */
+#define EM_ATTRIBUTE_POSSIBLE_RELAY "possible_relay"
+/** Attribute: "1" asks later plug-ins to skip their deny lists for this session. */
+#define EM_ATTRIBUTE_SKIP_LISTS "skip_lists"
+
+/** Reads what is known of a session. Text handed out is valid as long as the record that the session came with. All
+ * functions write their output only on success and return NOERROR, ERR_NOT_FOUND (not known now, or no such fact),
+ * EM_ERR_TYPE (a number asked for as text, or the reverse) or ERR_MISC_INVALID_ARGS (a NULL). */
+typedef struct EmSessionService {
+    /** sizeof(EmSessionService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** Reads a fact that is text. [session-thread & in-handler] */
+    STATUS (*text)(const struct EmSession *session, uint32_t fact, struct EmText *value);
+    /** Reads a fact that is a number. [session-thread & in-handler] */
+    STATUS (*number)(const struct EmSession *session, uint32_t fact, uint64_t *value);
+    /** Reads an accepted recipient of the open transaction, counted from 0. [session-thread & in-handler] */
+    STATUS (*recipient)(const struct EmSession *session, uint64_t index, struct EmText *value);
+    /** Reads an attribute; this call's own edits to it are not seen. [session-thread & in-handler] */
+    STATUS (*attribute)(const struct EmSession *session, struct EmText name, struct EmText *value);
+
+    /** Reads the pointer that this plug-in keeps for this session; NULL until it was set.
+     * [session-thread & in-handler] */
+    STATUS (*slot)(const struct EmSession *session, void **value);
+
+    /** Keeps a pointer for this session. `release` (may be NULL) is called with it when another one takes its place, or
+     * after the session's last handler. [session-thread & in-handler] */
+    STATUS (*slot_set)(const struct EmSession *session, void *value, EmRelease release);
+} EmSessionService;
+
+/* ---- The edits service: how a handler changes things and gives a verdict. ---- */
+
+/** Id of EmEditsService. */
+#define EM_EDITS_ID "em.edits/1"
+
+/** Verdict: handled. Code 2yz, or 0 for the core's own words. */
+#define EM_VERDICT_HANDLED 1
+/** Verdict: refuse for good. Code 5yz. */
+#define EM_VERDICT_REJECT 2
+/** Verdict: refuse for now. Code 4yz. */
+#define EM_VERDICT_DEFER 3
+/** Verdict: send the reply and close the connection. Code 4yz or 5yz. */
+#define EM_VERDICT_DISCONNECT 4
+
+/** Writes to the sheet of one handler call. Nothing happens while the handler runs: the host reads the sheet when it
+ * returns. Later handlers see the edits of earlier ones. All text is copied.
+ *
+ * Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
+ * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS. */
+typedef struct EmEditsService {
+    /** sizeof(EmEditsService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
+     *
+     * - verdict: EM_VERDICT_...
+     * - code: as the verdict says, else ERR_MISC_INVALID_ARGS.
+     * - enhanced: "5.7.1" or the like, of the code's class; empty for none.
+     * - text: printable ASCII, lines separated by LF, at most 4,096 octets; empty for the core's own words.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*verdict)(struct EmEdits *edits,
+                      uint32_t verdict,
+                      uint16_t code,
+                      struct EmText enhanced,
+                      struct EmText text);
+
+    /** Replaces the words of the reply; its code, and so its class, stays. EM_AFTER only, not at EM_SMTPDISCONNECT.
+     *
+     * - text: printable ASCII, lines separated by LF, at most 4,096 octets.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*reply_text)(struct EmEdits *edits, struct EmText text);
+
+    /** Sets an attribute of the session, for every later handler and, for a grant, for the core. At every event but
+     * EM_SMTPDISCONNECT.
+     *
+     * - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes.
+     * - value: at most 1,024 octets of UTF-8.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*attribute)(struct EmEdits *edits, struct EmText name, struct EmText value);
+
+    /** Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
+     * EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused are dropped with it.
+     *
+     * - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
+     * - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
+     *   over 998 octets.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*header_add)(struct EmEdits *edits, struct EmText name, struct EmText value);
+
+    /** Keeps the message in the queue, undelivered, until an operator releases it. When as header_add. The chain goes on.
+     *
+     * - reason: for the operator, 1 to 256 printable ASCII octets.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*hold)(struct EmEdits *edits, struct EmText reason);
+
+    /** Lets the message be acknowledged and dropped. When as header_add. The chain goes on.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*discard)(struct EmEdits *edits);
+} EmEditsService;
+
+/* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
+
+/** Id of EmLayoutService. */
+#define EM_LAYOUT_ID "em.layout/1"
+
+/** Compares layouts of the contract. Used by stagepost-sdk; C plug-ins have no need of it. */
+typedef struct EmLayoutService {
+    /** sizeof(EmLayoutService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Compares the plug-in's layout, a stagepost_layout::Offer, with the host's. A plug-in whose descriptor says
+     * EM_LANGUAGE_RUST must do so before it registers anything.
+     *
+     * Returns NOERROR, EM_ERR_LAYOUT (the host has logged what differs) or ERR_MISC_INVALID_ARGS.
+     * [main-thread & loading] */
+    STATUS (*check)(struct EmHost *host, const void *offer);
+} EmLayoutService;
+
+/* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
+
+/** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
+ * refused before it is loaded. */
+#define EM_BASE_DIGEST 0x4771990ca0c525a0ULL
+
+/* ---- To write a plug-in ---- */
+
+/** The entry point, defined by the plug-in; see EmEntry. */
+EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host);
+
+/* Keeps the descriptor in the file, also when the linker drops what nobody refers to. */
+#ifdef __has_attribute
+#if __has_attribute(retain)
+#define EM_RETAIN __attribute__((used, retain))
+#endif
+#endif
+#ifndef EM_RETAIN
+#define EM_RETAIN __attribute__((used))
+#endif
+
+/** Defines the plug-in's descriptor. Once per shared object, at file scope, for example:
+ *
+ * EM_DESCRIPTOR("my-filter", "1.0", EM_CLASS_BLOCKING, EM_STAGE_CONNECT | EM_STAGE_RCPT, EM_EDIT_VERDICT);
+ *
+ * - name, version: string literals, as in EmDescriptor.
+ * - plugin_class: EM_CLASS_...
+ * - stages, edits: EM_STAGE_... and EM_EDIT_... joined with |, or 0. */
+#define EM_DESCRIPTOR(name, version, plugin_class, stages, edits)                                 \
+    EM_RETAIN __attribute__((section(".stagepost"))) static const EmDescriptor em_descriptor = {  \
+        EM_DESCRIPTOR_MAGIC, sizeof(EmDescriptor), EM_ABI_MAJOR, 0, EM_BASE_DIGEST, (stages),     \
+        (edits), (plugin_class), EM_LANGUAGE_C, name, version, {0, 0, 0, 0}}
+
+/** Lends a NUL-terminated string as EmText; NULL becomes the empty text. */
+static inline EmText em_text(const char *nul_terminated)
+{
+    EmText text = {nul_terminated, 0};
+    while (nul_terminated != NULL && nul_terminated[text.len] != '\0')
+        text.len++;
+    return text;
+}
+
+/* ---- The layout that the host has, checked by compilers that can ---- */
+
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && UINTPTR_MAX == UINT64_MAX
+_Static_assert(sizeof(EmText) == 16 && offsetof(EmText, len) == 8, "EmText");
+_Static_assert(sizeof(EmReply) == 32 && offsetof(EmReply, text) == 16, "EmReply");
+_Static_assert(sizeof(EMRECORD) == 24 && offsetof(EMRECORD, UserData) == 16, "EMRECORD");
+_Static_assert(sizeof(EmEvent) == 32 && offsetof(EmEvent, reply) == 24, "EmEvent");
+_Static_assert(sizeof(EmConnect) == 88 && offsetof(EmConnect, reserved) == 84, "EmConnect");
+_Static_assert(sizeof(EmCommand) == 48 && offsetof(EmCommand, line) == 32, "EmCommand");
+_Static_assert(sizeof(EmEhlo) == 56 && offsetof(EmEhlo, reserved) == 49, "EmEhlo");
+_Static_assert(sizeof(EmMail) == 64 && offsetof(EmMail, parameters) == 48, "EmMail");
+_Static_assert(sizeof(EmRcpt) == 64 && offsetof(EmRcpt, parameters) == 48, "EmRcpt");
+_Static_assert(sizeof(EmData) == 32 && offsetof(EmData, event) == 0, "EmData");
+_Static_assert(sizeof(EmMessageAccept) == 40 && offsetof(EmMessageAccept, octets) == 32, "EmMessageAccept");
+_Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn");
+_Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
+_Static_assert(sizeof(EmDescriptor) == 176 && offsetof(EmDescriptor, reserved) == 144, "EmDescriptor");
+_Static_assert(sizeof(EmBase) == 72 && offsetof(EmBase, reserved) == 40, "EmBase");
+_Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 16, "EmLogService");
+_Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
+_Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
+_Static_assert(sizeof(EmSessionService) == 56 && offsetof(EmSessionService, slot_set) == 48, "EmSessionService");
+_Static_assert(sizeof(EmEditsService) == 56 && offsetof(EmEditsService, discard) == 48, "EmEditsService");
+_Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STAGEPOST_EXTMGR_H */

@@ -1,0 +1,113 @@
+//! The golden layout: every struct of the contract with its size, alignment, and its members' offsets and sizes.
+//! Knows no meaning. `BLESS=1` rewrites the file: before 1.0 for a reason, from 1.0 on only to add lines.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::mem::{align_of, offset_of, size_of};
+use std::path::PathBuf;
+
+use stagepost_abi::*;
+
+/// Size of the member that a projection reaches.
+fn size_of_member<T, M>(_: fn(&T) -> &M) -> usize {
+    size_of::<M>()
+}
+
+/// Lists the layouts. The pattern names every member of a struct, so a forgotten one does not compile.
+macro_rules! layouts {
+    ($($type:ident { $($member:ident),* $(,)? })*) => {{
+        let mut text = String::new();
+        $(
+            let _ = |value: &$type| { let $type { $($member: _),* } = value; };
+            writeln!(text, "{} {} {}", stringify!($type), size_of::<$type>(), align_of::<$type>())
+                .expect("a String takes every line");
+            $(
+                writeln!(
+                    text,
+                    "    {} {} {}",
+                    stringify!($member),
+                    offset_of!($type, $member),
+                    size_of_member(|value: &$type| &value.$member)
+                )
+                .expect("a String takes every line");
+            )*
+        )*
+        text
+    }};
+}
+
+fn layouts() -> String {
+    layouts! {
+        EmText { data, len }
+        EmReply {
+            size, code, enhanced_class, reserved, enhanced_subject, enhanced_detail, reserved_2, text,
+        }
+        EMRECORD { EId, NotificationType, Status, Size, Event, UserData }
+        EmEvent { size, reserved, session, edits, reply }
+        EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
+        EmCommand { event, line }
+        EmEhlo { event, name, extended, reserved }
+        EmMail { event, sender, parameters }
+        EmRcpt { event, recipient, parameters }
+        EmData { event }
+        EmMessageAccept { event, octets }
+        EmEtrn { event, node, kind, reserved }
+        EmDisconnect { event, reason, reserved }
+        EmDescriptor {
+            magic, size, abi_major, abi_minor, base_digest, stages, edits, plugin_class, language, name, version,
+            reserved,
+        }
+        EmBase {
+            size, abi_major, abi_minor, EMRegister, EMDeregister, EMCreateRecursionID, service, reserved,
+        }
+        EmLogService { size, reserved, write, enabled }
+        EmPlace { file, line, column }
+        EmConfigService { size, reserved, text, integer, boolean, json, place }
+        EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set }
+        EmEditsService {
+            size, reserved, verdict, reply_text, attribute, header_add, hold, discard,
+        }
+        EmLayoutService { size, reserved, check }
+    }
+}
+
+fn path(from_root: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(from_root)
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn layouts_are_the_golden_ones() {
+    let golden = path("tests/golden/abi-layout.txt");
+    let found = format!(
+        "# struct size alignment, then its members: name offset size. 64-bit targets.\n{}",
+        layouts()
+    );
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&golden, &found).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&golden).unwrap();
+    for (line, (wanted, found)) in (1..).zip(wanted.lines().zip(found.lines())) {
+        assert_eq!(wanted, found, "line {line} of tests/golden/abi-layout.txt");
+    }
+    assert_eq!(wanted, found);
+}
+
+#[test]
+fn every_struct_of_the_header_is_listed() {
+    let header = std::fs::read_to_string(path("include/extmgr.h")).unwrap();
+    let in_header: BTreeSet<&str> = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';'))
+        .collect();
+    let layouts = layouts();
+    let listed: BTreeSet<&str> = layouts
+        .lines()
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(in_header.len() > 10, "the header has hardly any structs");
+    assert_eq!(in_header, listed);
+}
