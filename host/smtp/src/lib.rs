@@ -9,6 +9,7 @@ mod facts;
 mod question;
 mod reply;
 mod route;
+mod send;
 mod verdict;
 
 pub use action::{Action, BodyFault, Part, Stored};
@@ -18,4 +19,8 @@ pub use facts::{Attribute, Facts, Helo, Peer};
 pub use question::{Ask, DisconnectReason, EtrnNode, Event, Interest, Question, Stage};
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;
+pub use send::{
+    Cause, ContentFault, Outcome, OwnName, ReplyFault, SendingAction, SendingSession,
+    SendingTimeouts, Step, Transaction,
+};
 pub use verdict::{Attributed, Decision, Edit, Verdict};

@@ -1,0 +1,87 @@
+//! What a next hop offered in its reply to EHLO (RFC 5321 section 4.1.1.1).
+//! Knows only the extensions that the sending session uses.
+
+use crate::Reply;
+
+/// The offered extensions; none after a HELO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Offers {
+    /// Commands may be sent in groups (RFC 2920).
+    pub(super) pipelining: bool,
+    /// The MAIL command may have BODY=8BITMIME (RFC 6152).
+    pub(super) eight_bit: bool,
+    /// The MAIL command may have SIZE (RFC 1870).
+    pub(super) size: bool,
+    /// The largest message taken, in octets, when a limit was named.
+    pub(super) size_octets_max: Option<u64>,
+}
+
+impl Offers {
+    /// Reads the keywords of a positive reply to EHLO; its first line is the greeting.
+    pub(super) fn of(reply: &Reply) -> Self {
+        let mut offers = Self::default();
+        for line in reply.text().split('\n').skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            let keyword = words.next().unwrap_or("").to_ascii_uppercase();
+            match keyword.as_str() {
+                "PIPELINING" => offers.pipelining = true,
+                "8BITMIME" => offers.eight_bit = true,
+                "SIZE" => {
+                    offers.size = true;
+                    // RFC 1870 section 4: 0 means that no limit is fixed.
+                    let limit = words.next().and_then(|limit| limit.parse().ok());
+                    offers.size_octets_max = limit.filter(|&octets| octets > 0);
+                }
+                _ => {}
+            }
+        }
+        offers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_are_read_line_by_line() {
+        let none = Offers::default();
+        let size = Offers { size: true, ..none };
+        let cases = [
+            ("hello", none),
+            // The first line is no keyword, whatever it says.
+            ("PIPELINING", none),
+            (
+                "h\nPIPELINING",
+                Offers {
+                    pipelining: true,
+                    ..none
+                },
+            ),
+            (
+                "h\npipelining\n8bitMIME",
+                Offers {
+                    pipelining: true,
+                    eight_bit: true,
+                    ..none
+                },
+            ),
+            ("h\nSIZE", size),
+            ("h\nSIZE 0", size),
+            (
+                "h\nSIZE 1000",
+                Offers {
+                    size_octets_max: Some(1000),
+                    ..size
+                },
+            ),
+            ("h\nSIZE many", size),
+            ("h\nSIZE 99999999999999999999999", size),
+            ("h\nXPIPELINING\n8BITMIMEX\n\nENHANCEDSTATUSCODES", none),
+        ];
+        for (text, wanted) in cases {
+            let reply = Reply::checked(250, None, text).unwrap();
+            assert_eq!(Offers::of(&reply), wanted, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! How a transaction ended for each of its recipients, and why.
+//! Knows no schedule: whether a deferred recipient is tried again is for others to decide.
+
+use super::reply::ReplyFault;
+use super::stuff::ContentFault;
+use crate::{Class, Enhanced, Reply};
+
+/// What a reply answers, or what was under way when something went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The connection itself: the server speaks first.
+    Greeting,
+    /// The EHLO command.
+    Ehlo,
+    /// The HELO command, for a server that knows no EHLO.
+    Helo,
+    /// The RSET command, which clears what an earlier transaction left.
+    Reset,
+    /// The MAIL command.
+    Mail,
+    /// A RCPT command.
+    Recipient,
+    /// The DATA command.
+    Data,
+    /// The message's octets, which have no reply of their own.
+    Content,
+    /// The lone dot behind the message.
+    Dot,
+    /// The QUIT command.
+    Quit,
+}
+
+/// How it ended for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The next hop took the responsibility, with this reply to the final dot.
+    Delivered(Reply),
+    /// It is refused for good.
+    Failed(Cause),
+    /// Not now.
+    Deferred(Cause),
+}
+
+/// Why a recipient was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The next hop said so.
+    #[error("{} to {step}", one_line(.reply))]
+    Replied {
+        /// What it answered.
+        step: Step,
+        /// Its answer.
+        reply: Reply,
+    },
+    /// The next hop was too slow. At [`Step::Dot`] it may have taken the message all the same: a further try may
+    /// deliver it twice.
+    #[error("timed out waiting for {0}")]
+    Timeout(Step),
+    /// The next hop hung up. For [`Step::Dot`] see [`Cause::Timeout`].
+    #[error("connection closed at {0}")]
+    Closed(Step),
+    /// The next hop sent something that is no reply.
+    #[error("no SMTP reply to {step}: {fault}")]
+    Malformed {
+        /// What was to be answered.
+        step: Step,
+        /// What is wrong with it.
+        fault: ReplyFault,
+    },
+    /// The next hop sent a reply before there was anything to answer, so none of its replies can be trusted.
+    #[error("a reply that nothing asked for: {}", one_line(.0))]
+    Unasked(Reply),
+    /// The message has 8-bit octets and the next hop takes none (RFC 6152 section 3).
+    #[error("the message has 8-bit octets and the next hop does not offer 8BITMIME")]
+    EightBit,
+    /// The message is larger than the next hop's limit (RFC 1870 section 6.1).
+    #[error("the message has {size_octets} octets, the next hop takes at most {max}")]
+    TooLarge {
+        /// The size of the message.
+        size_octets: u64,
+        /// The limit that the next hop named.
+        max: u64,
+    },
+    /// The stored message can't be sent: our own fault.
+    #[error(transparent)]
+    Content(#[from] ContentFault),
+    /// The stored message could not be read: our own fault.
+    #[error("the stored message could not be read")]
+    BodyUnavailable,
+}
+
+impl Outcome {
+    /// Judges the reply to a step that decides about recipients. `None`: the reply lets the transaction go on.
+    pub(super) fn of(step: Step, reply: Reply) -> Option<Self> {
+        let replied = |reply| Cause::Replied { step, reply };
+        match (step, reply.class()) {
+            (Step::Dot, Class::Positive) => Some(Self::Delivered(reply)),
+            (Step::Mail | Step::Recipient, Class::Positive) => None,
+            (Step::Data, Class::Intermediate) => None,
+            (Step::Recipient, Class::Permanent) if is_too_many_recipients(&reply) => {
+                Some(Self::Deferred(replied(reply)))
+            }
+            (_, Class::Permanent) => Some(Self::Failed(replied(reply))),
+            _ => Some(Self::Deferred(replied(reply))),
+        }
+    }
+}
+
+/// RFC 5321 section 4.5.3.1.10: a 552 that means "too many recipients" is a 452 in truth. Without an enhanced code
+/// a 552 may mean that; trying again does no harm when it meant something else.
+fn is_too_many_recipients(reply: &Reply) -> bool {
+    let about_number = |enhanced: Enhanced| (enhanced.subject, enhanced.detail) == (5, 3);
+    reply.code() == 552 && reply.enhanced().is_none_or(about_number)
+}
+
+impl Cause {
+    /// The enhanced code (RFC 3463) that tells this cause to the sender; the next hop's own where it gave one.
+    pub fn status(&self) -> Enhanced {
+        match self {
+            Self::Replied { reply, .. } => reply.enhanced().unwrap_or_else(|| {
+                let permanent = reply.class() == Class::Permanent;
+                Enhanced::new(if permanent { 5 } else { 4 }, 0, 0)
+            }),
+            Self::Timeout(_) | Self::Closed(_) => Enhanced::new(4, 4, 2),
+            Self::Malformed { .. } | Self::Unasked(_) => Enhanced::new(4, 5, 0),
+            Self::EightBit => Enhanced::new(5, 6, 3),
+            Self::TooLarge { .. } => Enhanced::new(5, 3, 4),
+            Self::Content(_) => Enhanced::new(5, 6, 0),
+            Self::BodyUnavailable => Enhanced::new(4, 3, 0),
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Greeting => "the connection",
+            Self::Ehlo => "EHLO",
+            Self::Helo => "HELO",
+            Self::Reset => "RSET",
+            Self::Mail => "MAIL",
+            Self::Recipient => "RCPT",
+            Self::Data => "DATA",
+            Self::Content => "the message",
+            Self::Dot => "the end of the message",
+            Self::Quit => "QUIT",
+        })
+    }
+}
+
+/// A reply on one line, for logs and notifications.
+fn one_line(reply: &Reply) -> String {
+    let mark = reply
+        .enhanced()
+        .map_or_else(String::new, |mark| format!(" {mark}"));
+    format!("{}{mark} {}", reply.code(), reply.text().replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_judged_by_step_and_class() {
+        let kind = |step: Step, code: u16, enhanced: &str| {
+            let reply = Reply::checked(code, Enhanced::parse(enhanced), "words").unwrap();
+            match Outcome::of(step, reply) {
+                None => "go on",
+                Some(Outcome::Delivered(_)) => "delivered",
+                Some(Outcome::Failed(_)) => "failed",
+                Some(Outcome::Deferred(_)) => "deferred",
+            }
+        };
+        let cases = [
+            (Step::Mail, 250, "", "go on"),
+            (Step::Mail, 354, "", "deferred"),
+            (Step::Mail, 451, "", "deferred"),
+            (Step::Mail, 552, "", "failed"),
+            (Step::Recipient, 250, "", "go on"),
+            (Step::Recipient, 251, "", "go on"),
+            (Step::Recipient, 252, "", "go on"),
+            (Step::Recipient, 450, "", "deferred"),
+            (Step::Recipient, 550, "", "failed"),
+            (Step::Recipient, 552, "", "deferred"),
+            (Step::Recipient, 552, "5.5.3", "deferred"),
+            (Step::Recipient, 552, "5.2.2", "failed"),
+            (Step::Data, 354, "", "go on"),
+            (Step::Data, 250, "", "deferred"),
+            (Step::Data, 554, "", "failed"),
+            (Step::Dot, 250, "", "delivered"),
+            (Step::Dot, 354, "", "deferred"),
+            (Step::Dot, 452, "", "deferred"),
+            (Step::Dot, 554, "", "failed"),
+        ];
+        for (step, code, enhanced, wanted) in cases {
+            assert_eq!(
+                kind(step, code, enhanced),
+                wanted,
+                "{step} {code} {enhanced}"
+            );
+        }
+    }
+
+    #[test]
+    fn causes_are_one_line_with_a_status() {
+        let replied = |code, enhanced, text| Cause::Replied {
+            step: Step::Recipient,
+            reply: Reply::checked(code, Enhanced::parse(enhanced), text).unwrap(),
+        };
+        let cases = [
+            (
+                replied(550, "5.1.1", "no\nuser"),
+                "5.1.1",
+                "550 5.1.1 no user to RCPT",
+            ),
+            (replied(450, "", "busy"), "4.0.0", "450 busy to RCPT"),
+            (
+                Cause::Closed(Step::Dot),
+                "4.4.2",
+                "connection closed at the end of the message",
+            ),
+            (
+                Cause::TooLarge {
+                    size_octets: 9,
+                    max: 5,
+                },
+                "5.3.4",
+                "the message has 9 octets, the next hop takes at most 5",
+            ),
+        ];
+        for (cause, status, text) in cases {
+            assert_eq!(
+                (cause.status().to_string(), cause.to_string()),
+                (status.into(), text.into())
+            );
+        }
+    }
+}

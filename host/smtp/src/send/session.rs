@@ -1,0 +1,436 @@
+//! The sending session: is told what arrived, says what to write and how each transaction ended.
+//! Knows no socket and no clock, and nothing of retries.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::name::OwnName;
+use super::offers::Offers;
+use super::outcome::{Cause, Outcome, Step};
+use super::reply::ReplyReader;
+use super::stuff::Stuffer;
+use super::timeouts::SendingTimeouts;
+use super::transaction::{Open, Transaction};
+use crate::{Class, Reply};
+
+/// One thing for the caller to do; [`SendingSession::poll_action`] hands them out one at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendingAction {
+    /// Write these octets to the next hop.
+    Send(Vec<u8>),
+    /// Bring the next octets of the message; answered by `handle_body` or `handle_body_unavailable`.
+    Body,
+    /// The transaction is over, with one outcome per recipient in the order given.
+    Result(Vec<Outcome>),
+    /// Close the connection, dropping what is not written yet; the session is over.
+    Close,
+}
+
+/// Our side of a conversation with a next hop: one connection, any number of transactions after each other.
+///
+/// Four kinds of methods: getters; `handle_*` for what happened, each given the time; the commands `start` and `quit`;
+/// `poll_action` and `poll_timeout` for what to do next. After each `handle_*` or command, poll until there is no action.
+#[derive(Debug)]
+pub struct SendingSession {
+    name: OwnName,
+    timeouts: SendingTimeouts,
+    reader: ReplyReader,
+    offers: Offers,
+    /// What the replies to come will answer, in their order.
+    awaited: VecDeque<Step>,
+    state: State,
+    /// The server may still hold the envelope of the last transaction.
+    dirty: bool,
+    /// QUIT is to follow when no transaction is open.
+    leaving: bool,
+    actions: VecDeque<SendingAction>,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Greeting and EHLO; the transaction to follow waits here.
+    Opening {
+        /// EHLO, or HELO where EHLO was refused.
+        hello: Step,
+        waiting: Option<Transaction>,
+    },
+    Idle,
+    /// MAIL, RCPT and DATA.
+    Envelope(Open),
+    /// The message.
+    Content(Open, Stuffer),
+    /// The final dot is sent.
+    Ending(Open),
+    Quitting,
+    Over,
+}
+
+impl SendingSession {
+    /// Begins with a connection just made. `name` is how we introduce ourselves.
+    pub fn new(now: Instant, name: OwnName, timeouts: SendingTimeouts) -> Self {
+        let mut session = Self {
+            name,
+            timeouts,
+            reader: ReplyReader::default(),
+            offers: Offers::default(),
+            awaited: VecDeque::from([Step::Greeting]),
+            state: State::Opening {
+                hello: Step::Ehlo,
+                waiting: None,
+            },
+            dirty: false,
+            leaving: false,
+            actions: VecDeque::new(),
+            deadline: None,
+        };
+        session.arm(now);
+        session
+    }
+
+    /// Whether a transaction can be started now.
+    pub fn is_ready(&self) -> bool {
+        let room = match &self.state {
+            State::Opening { waiting, .. } => waiting.is_none(),
+            // Half a reply that nothing asked for: this connection is about to end.
+            State::Idle => !self.reader.is_partial(),
+            _ => false,
+        };
+        room && !self.leaving
+    }
+
+    /// Whether the session is over: no octet written from now on has a use.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// Starts a transaction, at once or as soon as the server is ready.
+    ///
+    /// # Errors
+    /// Hands the transaction back when none can be started now: see [`Self::is_ready`].
+    pub fn start(&mut self, now: Instant, transaction: Transaction) -> Result<(), Transaction> {
+        if !self.is_ready() {
+            return Err(transaction);
+        }
+        if let State::Opening { waiting, .. } = &mut self.state {
+            *waiting = Some(transaction);
+        } else {
+            self.begin(transaction);
+            self.advance(now);
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, at once or when the open transaction is over.
+    pub fn quit(&mut self, now: Instant) {
+        self.leaving = true;
+        if matches!(self.state, State::Idle) {
+            self.advance(now);
+        }
+    }
+
+    /// Takes octets from the next hop.
+    pub fn handle_input(&mut self, now: Instant, octets: &[u8]) {
+        let mut input = octets;
+        // Nothing new is sent before all of the input is read: whatever it holds was sent before.
+        while !self.is_over() {
+            match self.reader.read(&mut input) {
+                Ok(Some(reply)) => match self.awaited.pop_front() {
+                    Some(step) => {
+                        self.take_reply(step, reply);
+                        self.arm(now);
+                    }
+                    None => self.take_unasked(reply),
+                },
+                Ok(None) => break,
+                Err(fault) => {
+                    let step = self.step();
+                    return self.end(&Outcome::Deferred(Cause::Malformed { step, fault }));
+                }
+            }
+        }
+        self.advance(now);
+    }
+
+    /// The next hop closed the connection, or it broke.
+    pub fn handle_closed(&mut self) {
+        self.end(&Outcome::Deferred(Cause::Closed(self.step())));
+    }
+
+    /// The time given by `poll_timeout` may have come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.end(&Outcome::Deferred(Cause::Timeout(self.step())));
+        }
+    }
+
+    /// Takes the next octets of the message, at best some ten thousand at a time; `last` ends it.
+    pub fn handle_body(&mut self, now: Instant, octets: &[u8], last: bool) {
+        let State::Content(_, stuffer) = &mut self.state else {
+            return;
+        };
+        // Room for a dot in every 32 octets: more is rare.
+        let mut out = Vec::with_capacity(octets.len() + octets.len() / 32 + 8);
+        let mut pushed = stuffer.push(octets, &mut out);
+        if last {
+            pushed = pushed.and_then(|()| std::mem::take(stuffer).finish(&mut out));
+        }
+        if let Err(fault) = pushed {
+            return self.end(&Outcome::Failed(Cause::Content(fault)));
+        }
+        if !out.is_empty() {
+            self.actions.push_back(SendingAction::Send(out));
+        }
+        if last {
+            self.awaited.push_back(Step::Dot);
+            self.state = match std::mem::replace(&mut self.state, State::Over) {
+                State::Content(open, _) => State::Ending(open),
+                other => other,
+            };
+        } else {
+            self.actions.push_back(SendingAction::Body);
+        }
+        self.arm(now);
+    }
+
+    /// The rest of the message can't be had: the message is not ended, so the next hop drops it.
+    pub fn handle_body_unavailable(&mut self) {
+        if matches!(self.state, State::Content(..)) {
+            self.end(&Outcome::Deferred(Cause::BodyUnavailable));
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<SendingAction> {
+        self.actions.pop_front()
+    }
+
+    /// When to call `handle_timeout`, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn begin(&mut self, transaction: Transaction) {
+        let mut open = Open::new(transaction, self.dirty);
+        open.check(&self.offers);
+        self.state = State::Envelope(open);
+    }
+
+    /// Goes one step on when every reply is in.
+    fn advance(&mut self, now: Instant) {
+        if !self.awaited.is_empty() {
+            return;
+        }
+        if self.reader.is_partial() {
+            // Half a reply that nothing asked for: what is sent now would seem answered by it, so its end comes first.
+            if matches!(self.state, State::Idle) && self.leaving {
+                self.close();
+            }
+            return;
+        }
+        if let State::Envelope(open) = &mut self.state {
+            if open.is_settled() {
+                self.finish();
+            } else {
+                let group = open.write_group(&self.offers, &mut self.awaited);
+                // Until a reply tells otherwise, the server holds an envelope of ours.
+                self.dirty = true;
+                self.actions.push_back(SendingAction::Send(group));
+            }
+        }
+        match &self.state {
+            State::Opening { hello, .. } => {
+                let (hello, verb) = match hello {
+                    Step::Helo => (Step::Helo, "HELO"),
+                    _ => (Step::Ehlo, "EHLO"),
+                };
+                self.send(hello, format!("{verb} {}\r\n", self.name.as_str()));
+            }
+            State::Idle if self.leaving => {
+                self.state = State::Quitting;
+                self.send(Step::Quit, "QUIT\r\n".into());
+            }
+            _ => {}
+        }
+        self.arm(now);
+    }
+
+    fn send(&mut self, step: Step, line: String) {
+        self.awaited.push_back(step);
+        self.actions
+            .push_back(SendingAction::Send(line.into_bytes()));
+    }
+
+    fn take_reply(&mut self, step: Step, reply: Reply) {
+        // RFC 5321 section 3.8: a server may say 421 to anything, and hangs up then.
+        if reply.code() == 421 && step != Step::Quit {
+            return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
+        }
+        match step {
+            Step::Greeting | Step::Ehlo | Step::Helo => self.take_opening(step, reply),
+            Step::Reset if reply.class() == Class::Positive => {}
+            Step::Reset | Step::Content => {
+                self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
+            }
+            Step::Mail | Step::Recipient | Step::Data => self.take_envelope(step, reply),
+            Step::Dot => {
+                if let State::Ending(open) = &mut self.state {
+                    // Refused or not, the server's buffers are empty now (RFC 5321 section 4.1.1.4).
+                    self.dirty = false;
+                    open.answer_all(step, reply);
+                    self.finish();
+                }
+            }
+            Step::Quit => self.close(),
+        }
+    }
+
+    fn take_opening(&mut self, step: Step, reply: Reply) {
+        let State::Opening { hello, waiting } = &mut self.state else {
+            return;
+        };
+        match (step, reply.class()) {
+            (Step::Greeting, Class::Positive) => {}
+            // RFC 5321 section 3.2: a server that knows no EHLO may know HELO.
+            (Step::Ehlo, Class::Permanent) => *hello = Step::Helo,
+            (Step::Ehlo | Step::Helo, Class::Positive) => {
+                let waiting = waiting.take();
+                if step == Step::Ehlo {
+                    self.offers = Offers::of(&reply);
+                }
+                self.state = State::Idle;
+                if let Some(transaction) = waiting {
+                    self.begin(transaction);
+                }
+            }
+            // A server that won't talk says nothing about the message: even a 5yz is no reason to return it.
+            _ => {
+                let waiting = waiting.take();
+                self.leaving = true;
+                self.state = State::Idle;
+                if let Some(transaction) = waiting {
+                    let outcome = Outcome::Deferred(Cause::Replied { step, reply });
+                    let outcomes = vec![outcome; transaction.recipients.len()];
+                    self.actions.push_back(SendingAction::Result(outcomes));
+                }
+            }
+        }
+    }
+
+    fn take_envelope(&mut self, step: Step, reply: Reply) {
+        let State::Envelope(open) = &mut self.state else {
+            return;
+        };
+        // An answer of another kind than the question: the two sides don't mean the same reply any more.
+        let lost = match step {
+            Step::Data => reply.class() == Class::Positive,
+            _ => reply.class() == Class::Intermediate,
+        };
+        if lost {
+            return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
+        }
+        if step == Step::Recipient {
+            return open.answer_recipient(reply);
+        }
+        let go_ahead = reply.class() == Class::Intermediate;
+        open.answer_all(step, reply);
+        if go_ahead {
+            self.open_content();
+        }
+    }
+
+    /// The server waits for the message.
+    fn open_content(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Envelope(open) if open.is_settled() => {
+                // RFC 2920 section 3.1: DATA was taken though no recipient was, so an empty message ends it.
+                self.send(Step::Dot, ".\r\n".into());
+                State::Ending(open)
+            }
+            State::Envelope(open) => {
+                self.actions.push_back(SendingAction::Body);
+                State::Content(open, Stuffer::default())
+            }
+            other => other,
+        };
+    }
+
+    /// Judges a reply that came before there was anything to answer.
+    fn take_unasked(&mut self, reply: Reply) {
+        let step = self.step();
+        let early = step == Step::Content && reply.class() == Class::Permanent;
+        let outcome = if early {
+            // Some servers refuse in the middle of the message and hang up.
+            Outcome::Failed(Cause::Replied { step, reply })
+        } else if reply.class() == Class::Transient {
+            Outcome::Deferred(Cause::Replied { step, reply })
+        } else {
+            Outcome::Deferred(Cause::Unasked(reply))
+        };
+        self.end(&outcome);
+    }
+
+    /// What is under way.
+    fn step(&self) -> Step {
+        self.awaited.front().copied().unwrap_or(match self.state {
+            State::Opening { hello, .. } => hello,
+            State::Content(..) => Step::Content,
+            _ => Step::Mail,
+        })
+    }
+
+    /// Reports a transaction that is settled.
+    fn finish(&mut self) {
+        if let State::Envelope(open) | State::Ending(open) =
+            std::mem::replace(&mut self.state, State::Idle)
+        {
+            self.actions
+                .push_back(SendingAction::Result(open.into_outcomes()));
+        }
+    }
+
+    /// Ends the session; `outcome` is for the recipients that are not settled.
+    fn end(&mut self, outcome: &Outcome) {
+        // What was to be written or read has no use any more; what is over stays over.
+        self.actions
+            .retain(|action| matches!(action, SendingAction::Result(_)));
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Opening { waiting, .. } => {
+                if let Some(transaction) = waiting {
+                    let outcomes = vec![outcome.clone(); transaction.recipients.len()];
+                    self.actions.push_back(SendingAction::Result(outcomes));
+                }
+            }
+            State::Envelope(mut open) | State::Content(mut open, _) | State::Ending(mut open) => {
+                open.settle(outcome);
+                self.actions
+                    .push_back(SendingAction::Result(open.into_outcomes()));
+            }
+            State::Idle | State::Quitting => {}
+            State::Over => {
+                self.state = State::Over;
+                return;
+            }
+        }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.state = State::Over;
+        self.awaited.clear();
+        self.deadline = None;
+        self.actions.push_back(SendingAction::Close);
+    }
+
+    /// Sets the time by which the next thing must have happened.
+    fn arm(&mut self, now: Instant) {
+        let step = match self.state {
+            State::Idle | State::Over => None,
+            _ => Some(self.step()),
+        };
+        self.deadline = step.map(|step| now + self.timeouts.of(step));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! One message on its way out: its envelope as commands, and what became of each recipient.
+//! Knows the order of the commands, not when they may be sent.
+
+use std::collections::VecDeque;
+
+use super::offers::Offers;
+use super::outcome::{Cause, Outcome, Step};
+use crate::{Address, Reply, ReversePath};
+
+/// One message to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Who it is from.
+    pub sender: ReversePath,
+    /// Who it is for.
+    pub recipients: Vec<Address>,
+    /// Its size in octets, lines ended by CRLF.
+    pub size_octets: u64,
+    /// Whether it has octets above 127, in its header or body.
+    pub eight_bit: bool,
+}
+
+/// A group of commands is closed when it reaches this many octets (RFC 2920 section 3.1): group and replies fit
+/// into the buffers between the two sides, so neither can end up waiting for the other to read.
+const GROUP_OCTETS: usize = 4096;
+
+/// Where one recipient stands.
+#[derive(Debug)]
+enum Standing {
+    Unanswered,
+    /// The next hop took it at RCPT; the final dot decides.
+    Accepted,
+    Settled(Outcome),
+}
+
+/// The command to be written next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Reset,
+    Mail,
+    /// The RCPT of the recipient with this index.
+    Recipient(usize),
+    Data,
+    Nothing,
+}
+
+/// A transaction under way.
+#[derive(Debug)]
+pub(super) struct Open {
+    transaction: Transaction,
+    standings: Vec<Standing>,
+    next: Next,
+    /// How many RCPT commands were answered.
+    answered: usize,
+}
+
+impl Open {
+    /// Begins a transaction; `reset` clears first what an earlier one left.
+    pub(super) fn new(transaction: Transaction, reset: bool) -> Self {
+        let standings = transaction.recipients.iter().map(|_| Standing::Unanswered);
+        Self {
+            standings: standings.collect(),
+            transaction,
+            next: if reset { Next::Reset } else { Next::Mail },
+            answered: 0,
+        }
+    }
+
+    /// Fails the transaction when the next hop can't take such a message.
+    pub(super) fn check(&mut self, offers: &Offers) {
+        let size_octets = self.transaction.size_octets;
+        if self.transaction.eight_bit && !offers.eight_bit {
+            self.settle(&Outcome::Failed(Cause::EightBit));
+        } else if let Some(max) = offers.size_octets_max.filter(|&max| size_octets > max) {
+            self.settle(&Outcome::Failed(Cause::TooLarge { size_octets, max }));
+        }
+    }
+
+    /// Writes the commands that may be sent now: one, or a group where the next hop takes groups.
+    pub(super) fn write_group(&mut self, offers: &Offers, awaited: &mut VecDeque<Step>) -> Vec<u8> {
+        let mut out = Vec::new();
+        while let Some(step) = self.write_next(offers, &mut out) {
+            awaited.push_back(step);
+            if !offers.pipelining || out.len() >= GROUP_OCTETS {
+                break;
+            }
+        }
+        out
+    }
+
+    fn write_next(&mut self, offers: &Offers, out: &mut Vec<u8>) -> Option<Step> {
+        match self.next {
+            Next::Reset => {
+                out.extend_from_slice(b"RSET\r\n");
+                self.next = Next::Mail;
+                Some(Step::Reset)
+            }
+            Next::Mail => {
+                let mut line = format!("MAIL FROM:{}", self.transaction.sender);
+                if offers.size {
+                    line.push_str(&format!(" SIZE={}", self.transaction.size_octets));
+                }
+                if self.transaction.eight_bit {
+                    line.push_str(" BODY=8BITMIME");
+                }
+                line.push_str("\r\n");
+                out.extend_from_slice(line.as_bytes());
+                self.next = Next::Recipient(0);
+                Some(Step::Mail)
+            }
+            Next::Recipient(index) => {
+                let recipient = self.transaction.recipients.get(index)?;
+                out.extend_from_slice(format!("RCPT TO:<{recipient}>\r\n").as_bytes());
+                let more = index + 1 < self.transaction.recipients.len();
+                self.next = if more {
+                    Next::Recipient(index + 1)
+                } else {
+                    Next::Data
+                };
+                Some(Step::Recipient)
+            }
+            Next::Data => {
+                out.extend_from_slice(b"DATA\r\n");
+                self.next = Next::Nothing;
+                Some(Step::Data)
+            }
+            Next::Nothing => None,
+        }
+    }
+
+    /// Notes the reply to MAIL, DATA or the final dot: it counts for every recipient that is not settled yet.
+    pub(super) fn answer_all(&mut self, step: Step, reply: Reply) {
+        if let Some(outcome) = Outcome::of(step, reply) {
+            self.settle(&outcome);
+        }
+    }
+
+    /// Notes the reply to the next RCPT.
+    pub(super) fn answer_recipient(&mut self, reply: Reply) {
+        if let Some(standing @ Standing::Unanswered) = self.standings.get_mut(self.answered) {
+            *standing =
+                Outcome::of(Step::Recipient, reply).map_or(Standing::Accepted, Standing::Settled);
+        }
+        self.answered += 1;
+    }
+
+    /// Settles every recipient that is not settled yet.
+    pub(super) fn settle(&mut self, outcome: &Outcome) {
+        for standing in &mut self.standings {
+            if !matches!(standing, Standing::Settled(_)) {
+                *standing = Standing::Settled(outcome.clone());
+            }
+        }
+    }
+
+    /// Whether nothing is left to decide.
+    pub(super) fn is_settled(&self) -> bool {
+        let settled = |standing: &Standing| matches!(standing, Standing::Settled(_));
+        self.standings.iter().all(settled)
+    }
+
+    /// The outcomes in the order of the recipients; every one must be settled.
+    pub(super) fn into_outcomes(self) -> Vec<Outcome> {
+        debug_assert!(self.is_settled(), "{self:?}");
+        let outcome = |standing| match standing {
+            Standing::Settled(outcome) => Some(outcome),
+            Standing::Unanswered | Standing::Accepted => None,
+        };
+        self.standings.into_iter().filter_map(outcome).collect()
+    }
+}
