@@ -1,0 +1,137 @@
+//! Mirrors of the event structs: they grow at their end, so they are compared as far as the plug-in knows them.
+//! Knows no handler.
+
+use abi_stable::StableAbi;
+
+use super::base::{EmEvent, EmText};
+
+/// The event structs, each once.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EventsRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct Events {
+    connect: EmConnectRef,
+    command: EmCommandRef,
+    ehlo: EmEhloRef,
+    mail: EmMailRef,
+    rcpt: EmRcptRef,
+    data: EmDataRef,
+    message_accept: EmMessageAcceptRef,
+    etrn: EmEtrnRef,
+    #[sabi(last_prefix_field)]
+    disconnect: EmDisconnectRef,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmConnectRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmConnect {
+    event: EmEvent,
+    remote_ip: EmText,
+    local_ip: EmText,
+    listener: EmText,
+    remote_port: u16,
+    local_port: u16,
+    #[sabi(last_prefix_field)]
+    reserved: u32,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmCommandRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmCommand {
+    event: EmEvent,
+    #[sabi(last_prefix_field)]
+    line: EmText,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmEhloRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmEhlo {
+    event: EmEvent,
+    name: EmText,
+    extended: u8,
+    #[sabi(last_prefix_field)]
+    reserved: [u8; 7],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmMailRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmMail {
+    event: EmEvent,
+    sender: EmText,
+    #[sabi(last_prefix_field)]
+    parameters: EmText,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmRcptRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmRcpt {
+    event: EmEvent,
+    recipient: EmText,
+    #[sabi(last_prefix_field)]
+    parameters: EmText,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDataRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmData {
+    #[sabi(last_prefix_field)]
+    event: EmEvent,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmMessageAcceptRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmMessageAccept {
+    event: EmEvent,
+    #[sabi(last_prefix_field)]
+    octets: u64,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmEtrnRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmEtrn {
+    event: EmEvent,
+    node: EmText,
+    kind: u8,
+    #[sabi(last_prefix_field)]
+    reserved: [u8; 7],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDisconnectRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmDisconnect {
+    event: EmEvent,
+    reason: u32,
+    #[sabi(last_prefix_field)]
+    reserved: u32,
+}
+
+super::twins! {
+    EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
+    EmCommand { event, line }
+    EmEhlo { event, name, extended, reserved }
+    EmMail { event, sender, parameters }
+    EmRcpt { event, recipient, parameters }
+    EmData { event }
+    EmMessageAccept { event, octets }
+    EmEtrn { event, node, kind, reserved }
+    EmDisconnect { event, reason, reserved }
+}

@@ -1,0 +1,127 @@
+//! Mirrors of the service tables: they grow at their end, so they are compared as far as the plug-in knows them.
+//! Knows no id.
+
+use std::ffi::c_void;
+
+use abi_stable::StableAbi;
+use stagepost_abi::STATUS;
+
+use super::base::{EmEdits, EmHost, EmRelease, EmSession, EmText};
+
+/// The service tables, each once.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ServicesRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct Services {
+    log: EmLogServiceRef,
+    config: EmConfigServiceRef,
+    session: EmSessionServiceRef,
+    edits: EmEditsServiceRef,
+    #[sabi(last_prefix_field)]
+    layout: EmLayoutServiceRef,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmPlace {
+    file: EmText,
+    line: u32,
+    column: u32,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmLogServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmLogService {
+    size: u32,
+    reserved: u32,
+    write: unsafe extern "C" fn(
+        host: *mut EmHost,
+        session: *const EmSession,
+        level: u32,
+        message: EmText,
+    ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    enabled: unsafe extern "C" fn(host: *mut EmHost, level: u32) -> u8,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmConfigServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmConfigService {
+    size: u32,
+    reserved: u32,
+    text: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: *mut EmText) -> STATUS,
+    integer: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: *mut i64) -> STATUS,
+    boolean: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: *mut u8) -> STATUS,
+    json: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: *mut EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    place: unsafe extern "C" fn(host: *mut EmHost, key: EmText, place: *mut EmPlace) -> STATUS,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmSessionServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmSessionService {
+    size: u32,
+    reserved: u32,
+    text: unsafe extern "C" fn(session: *const EmSession, fact: u32, value: *mut EmText) -> STATUS,
+    number: unsafe extern "C" fn(session: *const EmSession, fact: u32, value: *mut u64) -> STATUS,
+    recipient:
+        unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
+    attribute:
+        unsafe extern "C" fn(session: *const EmSession, name: EmText, value: *mut EmText) -> STATUS,
+    slot: unsafe extern "C" fn(session: *const EmSession, value: *mut *mut c_void) -> STATUS,
+    #[sabi(last_prefix_field)]
+    slot_set: unsafe extern "C" fn(
+        session: *const EmSession,
+        value: *mut c_void,
+        release: EmRelease,
+    ) -> STATUS,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmEditsServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmEditsService {
+    size: u32,
+    reserved: u32,
+    verdict: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        verdict: u32,
+        code: u16,
+        enhanced: EmText,
+        text: EmText,
+    ) -> STATUS,
+    reply_text: unsafe extern "C" fn(edits: *mut EmEdits, text: EmText) -> STATUS,
+    attribute: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
+    header_add: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
+    hold: unsafe extern "C" fn(edits: *mut EmEdits, reason: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    discard: unsafe extern "C" fn(edits: *mut EmEdits) -> STATUS,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmLayoutServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmLayoutService {
+    size: u32,
+    reserved: u32,
+    #[sabi(last_prefix_field)]
+    check: unsafe extern "C" fn(host: *mut EmHost, offer: *const c_void) -> STATUS,
+}
+
+super::twins! {
+    EmPlace { file, line, column }
+    EmLogService { size, reserved, write, enabled }
+    EmConfigService { size, reserved, text, integer, boolean, json, place }
+    EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set }
+    EmEditsService { size, reserved, verdict, reply_text, attribute, header_add, hold, discard }
+    EmLayoutService { size, reserved, check }
+}
