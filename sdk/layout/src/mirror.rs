@@ -2,7 +2,7 @@
 //! Knows nothing of their meaning; `twins!` proves that each has the layout of its original.
 #![allow(dead_code, reason = "mirrors are compared, never made nor read")]
 #![allow(
-    non_camel_case_types,
+    clippy::upper_case_acronyms,
     non_snake_case,
     reason = "a mirror has the names of its original"
 )]
