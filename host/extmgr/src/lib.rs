@@ -1,1 +1,30 @@
-#![allow(missing_docs)]
+//! The extension manager: inspects plug-in files, loads them, and is the only place that calls them.
+//! Knows the contract and the words of SMTP; knows no socket, no queue and no configuration file.
+
+mod arguments;
+mod base;
+mod call;
+mod chain;
+mod context;
+mod descriptor;
+mod dispatch;
+mod event;
+mod fault;
+mod file;
+mod host;
+mod inspect;
+mod load;
+mod plugin;
+mod pool;
+mod registry;
+mod section;
+mod service;
+mod sheet;
+
+pub use descriptor::{Class, Descriptor, DescriptorError, Language};
+pub use dispatch::{Asked, Dispatch};
+pub use file::{FileError, PluginFile};
+pub use inspect::{InspectError, Inspection, inspect};
+pub use load::{ExtMgr, LoadError, Refusal};
+pub use plugin::{OnFault, OnLoadError, PluginConfig, PluginState, Run};
+pub use section::Section;

@@ -1,0 +1,155 @@
+//! Turns a question into the struct that its event promises.
+//! Knows the contract's layouts; makes no call.
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Ask, DisconnectReason, EtrnNode, Question, Reply};
+
+/// An event's own struct. Lends text of the `Ask` it was made from, by pointer: it must not outlive it.
+pub(crate) enum Arguments {
+    Connect(abi::EmConnect),
+    Command(abi::EmCommand),
+    Ehlo(abi::EmEhlo),
+    Mail(abi::EmMail),
+    Rcpt(abi::EmRcpt),
+    Data(abi::EmData),
+    MessageAccept(abi::EmMessageAccept),
+    Etrn(abi::EmEtrn),
+    Disconnect(abi::EmDisconnect),
+}
+
+/// Octets as the contract lends them.
+pub(crate) fn lend(octets: impl AsRef<[u8]>) -> abi::EmText {
+    let octets = octets.as_ref();
+    abi::EmText {
+        data: octets.as_ptr().cast(),
+        len: octets.len() as u64,
+    }
+}
+
+/// A reply as the contract lends it.
+pub(crate) fn lend_reply(reply: &Reply) -> abi::EmReply {
+    let (class, subject, detail) = reply
+        .enhanced()
+        .map_or((0, 0, 0), |mark| (mark.class, mark.subject, mark.detail));
+    abi::EmReply {
+        size: size_of_u32::<abi::EmReply>(),
+        code: reply.code(),
+        enhanced_class: class,
+        reserved: 0,
+        enhanced_subject: subject,
+        enhanced_detail: detail,
+        reserved_2: 0,
+        text: lend(reply.text()),
+    }
+}
+
+/// A struct's size as the contract writes it.
+pub(crate) const fn size_of_u32<T>() -> u32 {
+    assert!(size_of::<T>() <= u32::MAX as usize);
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    let size = size_of::<T>() as u32;
+    size
+}
+
+impl Arguments {
+    /// The struct for `ask`, with the call's own handles in `event` (whose size is set here).
+    pub(crate) fn new(ask: &Ask, event: abi::EmEvent) -> Self {
+        fn head<T>(event: abi::EmEvent) -> abi::EmEvent {
+            abi::EmEvent {
+                size: size_of_u32::<T>(),
+                ..event
+            }
+        }
+        match &ask.question {
+            Question::Connect => Self::Connect(connect(ask, head::<abi::EmConnect>(event))),
+            Question::Command { line } => Self::Command(abi::EmCommand {
+                event: head::<abi::EmCommand>(event),
+                line: lend(line),
+            }),
+            Question::Ehlo { name, extended } => Self::Ehlo(abi::EmEhlo {
+                event: head::<abi::EmEhlo>(event),
+                name: lend(&**name),
+                extended: u8::from(*extended),
+                reserved: [0; 7],
+            }),
+            Question::Mail { sender, parameters } => Self::Mail(abi::EmMail {
+                event: head::<abi::EmMail>(event),
+                sender: lend(sender.as_str()),
+                parameters: lend(&**parameters),
+            }),
+            Question::Rcpt {
+                recipient,
+                parameters,
+            } => Self::Rcpt(abi::EmRcpt {
+                event: head::<abi::EmRcpt>(event),
+                recipient: lend(recipient.as_str()),
+                parameters: lend(&**parameters),
+            }),
+            Question::Data => Self::Data(abi::EmData {
+                event: head::<abi::EmData>(event),
+            }),
+            Question::MessageAccept { octets } => Self::MessageAccept(abi::EmMessageAccept {
+                event: head::<abi::EmMessageAccept>(event),
+                octets: *octets,
+            }),
+            Question::Etrn { node } => Self::Etrn(etrn(node, head::<abi::EmEtrn>(event))),
+            Question::Disconnect { reason } => Self::Disconnect(abi::EmDisconnect {
+                event: head::<abi::EmDisconnect>(event),
+                reason: reason_number(*reason),
+                reserved: 0,
+            }),
+        }
+    }
+
+    /// The struct's address, for the record.
+    pub(crate) fn as_ptr(&self) -> *const std::ffi::c_void {
+        match self {
+            Self::Connect(event) => std::ptr::from_ref(event).cast(),
+            Self::Command(event) => std::ptr::from_ref(event).cast(),
+            Self::Ehlo(event) => std::ptr::from_ref(event).cast(),
+            Self::Mail(event) => std::ptr::from_ref(event).cast(),
+            Self::Rcpt(event) => std::ptr::from_ref(event).cast(),
+            Self::Data(event) => std::ptr::from_ref(event).cast(),
+            Self::MessageAccept(event) => std::ptr::from_ref(event).cast(),
+            Self::Etrn(event) => std::ptr::from_ref(event).cast(),
+            Self::Disconnect(event) => std::ptr::from_ref(event).cast(),
+        }
+    }
+}
+
+fn connect(ask: &Ask, event: abi::EmEvent) -> abi::EmConnect {
+    let peer = &ask.facts.peer;
+    abi::EmConnect {
+        event,
+        remote_ip: lend(&*peer.remote_text),
+        local_ip: lend(&*peer.local_text),
+        listener: lend(&*peer.listener),
+        remote_port: peer.remote.port(),
+        local_port: peer.local.port(),
+        reserved: 0,
+    }
+}
+
+fn etrn(node: &EtrnNode, event: abi::EmEvent) -> abi::EmEtrn {
+    let (kind, node) = match node {
+        EtrnNode::Host(node) => (abi::EM_ETRN_HOST, node),
+        EtrnNode::Domain(node) => (abi::EM_ETRN_DOMAIN, node),
+        EtrnNode::Queue(node) => (abi::EM_ETRN_QUEUE, node),
+    };
+    abi::EmEtrn {
+        event,
+        node: lend(&**node),
+        kind,
+        reserved: [0; 7],
+    }
+}
+
+fn reason_number(reason: DisconnectReason) -> u32 {
+    match reason {
+        DisconnectReason::Quit => abi::EM_DISCONNECT_QUIT,
+        DisconnectReason::Hangup => abi::EM_DISCONNECT_HANGUP,
+        DisconnectReason::Timeout => abi::EM_DISCONNECT_TIMEOUT,
+        DisconnectReason::Refused => abi::EM_DISCONNECT_REFUSED,
+        DisconnectReason::Shutdown => abi::EM_DISCONNECT_SHUTDOWN,
+    }
+}

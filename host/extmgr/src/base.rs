@@ -1,0 +1,127 @@
+//! The base table: the host's side of registration, as plug-ins call it.
+//! Checks every argument; keeps nothing itself.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use stagepost_abi as abi;
+
+use crate::arguments::size_of_u32;
+use crate::event;
+use crate::host::Host;
+use crate::registry::{Registration, next_handle};
+use crate::service;
+
+/// The table that every plug-in is given.
+pub(crate) static BASE: Table = Table(abi::EmBase {
+    size: size_of_u32::<abi::EmBase>(),
+    abi_major: abi::EM_ABI_MAJOR,
+    abi_minor: abi::EM_ABI_MINOR,
+    EMRegister: em_register,
+    EMDeregister: em_deregister,
+    EMCreateRecursionID: em_create_recursion_id,
+    service: service::find,
+    reserved: [std::ptr::null(); 4],
+});
+
+/// The base table as a static.
+pub(crate) struct Table(pub(crate) abi::EmBase);
+
+// SAFETY: the table holds function pointers and NULLs, and is never changed.
+unsafe impl Sync for Table {}
+
+/// The last recursion id given out.
+static RECURSION_IDS: AtomicU16 = AtomicU16::new(0);
+
+/// Turns a service function's result into its status.
+pub(crate) fn status(result: Result<(), abi::STATUS>) -> abi::STATUS {
+    result.err().unwrap_or(abi::NOERROR)
+}
+
+unsafe extern "C" fn em_register(
+    host: *mut abi::EmHost,
+    event: abi::EID,
+    flags: u32,
+    handler: abi::EMHANDLER,
+    user_data: *mut c_void,
+    release: abi::EmRelease,
+    recursion_id: u16,
+    registration: *mut abi::HEMREGISTRATION,
+) -> abi::STATUS {
+    // SAFETY: the contract: `host` is what em_entry was given.
+    let host = unsafe { Host::from_handle(host) };
+    let (Some(plugin), Some(handler)) = (host, handler) else {
+        return abi::ERR_MISC_INVALID_ARGS;
+    };
+    // Nothing that a handler can do today makes another event, so an id has only to be a true one.
+    if recursion_id > RECURSION_IDS.load(Ordering::Relaxed) {
+        return abi::ERR_MISC_INVALID_ARGS;
+    }
+    let known = abi::EM_REG_BEFORE | abi::EM_REG_AFTER;
+    if flags == 0 || flags & !known != 0 {
+        return abi::ERR_EM_ILLEGALFLAGS;
+    }
+    let Some((event, stage_bit)) = event::by_number(event) else {
+        return abi::ERR_EM_ILLEGAL;
+    };
+    if plugin.descriptor.stages & stage_bit == 0 {
+        return abi::ERR_EM_NOTAUTHORIZED;
+    }
+    if !plugin.is_loading() || plugin.owes_layout() {
+        return abi::EM_ERR_STAGE;
+    }
+    let handle = next_handle();
+    // The release is added once the registration is kept: a refused one must not be released.
+    let kept = Registration {
+        handle,
+        plugin,
+        event,
+        flags,
+        handler,
+        user_data,
+        release,
+    };
+    if let Err(refused) = plugin.add(Arc::new(kept)) {
+        if let Ok(mut refused) = Arc::try_unwrap(refused) {
+            refused.release = None;
+        }
+        return abi::ERR_EM_TOOMANYADDINS;
+    }
+    if !registration.is_null() {
+        // SAFETY: the contract: NULL or a place to write the handle to.
+        unsafe { registration.write(handle) };
+    }
+    abi::NOERROR
+}
+
+unsafe extern "C" fn em_deregister(
+    host: *mut abi::EmHost,
+    registration: abi::HEMREGISTRATION,
+) -> abi::STATUS {
+    // SAFETY: the contract: `host` is what em_entry was given.
+    match unsafe { Host::from_handle(host) } {
+        Some(plugin) if plugin.remove(registration) => abi::NOERROR,
+        Some(_) => abi::ERR_NOT_FOUND,
+        None => abi::ERR_MISC_INVALID_ARGS,
+    }
+}
+
+unsafe extern "C" fn em_create_recursion_id(
+    host: *mut abi::EmHost,
+    recursion_id: *mut u16,
+) -> abi::STATUS {
+    // SAFETY: the contract: `host` is what em_entry was given.
+    if unsafe { Host::from_handle(host) }.is_none() || recursion_id.is_null() {
+        return abi::ERR_MISC_INVALID_ARGS;
+    }
+    let next = |last: u16| last.checked_add(1);
+    match RECURSION_IDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
+        Ok(last) => {
+            // SAFETY: the contract: a place to write the id to; NULL was refused above.
+            unsafe { recursion_id.write(last + 1) };
+            abi::NOERROR
+        }
+        Err(_) => abi::EM_ERR_LIMIT,
+    }
+}

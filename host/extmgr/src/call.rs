@@ -1,0 +1,104 @@
+//! One call of one handler: the record is made, the handler called, its sheet taken.
+//! The only function that enters a plug-in's handler; what the answer means is decided in the chain.
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Ask, Class, Facts, Stage};
+
+use crate::arguments::{Arguments, lend_reply, size_of_u32};
+use crate::context::Context;
+use crate::event;
+use crate::registry::Registration;
+use crate::sheet::Sheet;
+
+/// What a handler left behind.
+pub(crate) struct Outcome {
+    pub(crate) status: abi::STATUS,
+    pub(crate) sheet: Sheet,
+}
+
+/// Marks a live `CallSession`, so that a wrong pointer from a plug-in is told with good odds.
+const MAGIC: u64 = 0x5354_4147_4553_4553;
+
+/// The session as one call sees it. `EmSession *` points to one of these while the handler runs.
+pub(crate) struct CallSession<'a> {
+    magic: u64,
+    pub(crate) facts: &'a Facts,
+    pub(crate) context: &'a Context,
+    /// The plug-in that is called, and how many there are.
+    pub(crate) plugin: usize,
+    pub(crate) plugins: usize,
+}
+
+impl CallSession<'_> {
+    /// The session behind a handle that came from a plug-in.
+    ///
+    /// # Safety
+    /// `handle` is NULL or points to readable memory of a `CallSession`'s size, and is used only while the handler that
+    /// was given it runs.
+    pub(crate) unsafe fn from_handle<'a>(
+        handle: *const abi::EmSession,
+    ) -> Option<&'a CallSession<'a>> {
+        let session = handle.cast::<CallSession<'a>>();
+        if !session.is_aligned() {
+            return None;
+        }
+        // SAFETY: by the caller's promise.
+        let session = unsafe { session.as_ref() }?;
+        (session.magic == MAGIC).then_some(session)
+    }
+}
+
+/// Calls a handler. Everything it is lent lives on this stack or in `ask` and `context`, which the caller keeps.
+pub(crate) fn invoke(
+    registration: &Registration,
+    ask: &Ask,
+    context: &Context,
+    plugins: usize,
+) -> Outcome {
+    let plugin = registration.plugin;
+    let mut sheet = Sheet::new(
+        plugin,
+        registration.event,
+        ask.stage,
+        ask.facts.attributes.len(),
+    );
+    let session = CallSession {
+        magic: MAGIC,
+        facts: &ask.facts,
+        context,
+        plugin: plugin.index,
+        plugins,
+    };
+    let reply = ask.reply.as_ref().map(lend_reply);
+    let head = abi::EmEvent {
+        size: 0,
+        reserved: 0,
+        session: (&raw const session).cast(),
+        edits: (&raw mut sheet).cast(),
+        reply: reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+    };
+    let arguments = Arguments::new(ask, head);
+    let record = abi::EMRECORD {
+        EId: event::number(registration.event),
+        NotificationType: match ask.stage {
+            Stage::Before => abi::EM_BEFORE,
+            Stage::After => abi::EM_AFTER,
+        },
+        Status: status_of(ask),
+        Size: const { size_of_u32::<abi::EMRECORD>() as u16 },
+        Event: arguments.as_ptr(),
+        UserData: registration.user_data,
+    };
+    // SAFETY: the handler came from EMRegister, so it has this signature; its file stays mapped for ever. The record and
+    // all it points to outlive the call. The sheet is reached only through the handle while the handler runs.
+    let status = unsafe { (registration.handler)(&raw const record) };
+    Outcome { status, sheet }
+}
+
+/// The record's Status: whether the core's work went well.
+fn status_of(ask: &Ask) -> abi::STATUS {
+    match ask.reply.as_ref().map(|reply| reply.class()) {
+        None | Some(Class::Positive | Class::Intermediate) => abi::NOERROR,
+        Some(Class::Transient | Class::Permanent) => abi::EM_VERDICT,
+    }
+}

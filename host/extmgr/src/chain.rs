@@ -1,0 +1,136 @@
+//! How one handler's answer moves the chain on: the only place where statuses, edits and faults get their meaning.
+//! Calls nobody; dispatch feeds it outcomes.
+
+use std::sync::Arc;
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Reply, Stage, Verdict};
+
+use crate::call::Outcome;
+use crate::event::takes_handled;
+use crate::fault::Fault;
+use crate::host::Host;
+use crate::plugin::OnFault;
+
+/// A chain under way: the question as edited so far, and what was edited.
+pub(crate) struct Chain {
+    /// Shared with calls on the pool; a late one keeps the question it was given.
+    pub(crate) ask: Arc<Ask>,
+    edits: Vec<Attributed>,
+    decision: Decision,
+}
+
+impl Chain {
+    pub(crate) fn new(ask: Ask) -> Self {
+        Self {
+            ask: Arc::new(ask),
+            edits: Vec::new(),
+            decision: Decision::Continue,
+        }
+    }
+
+    /// Takes one handler's answer. False when it ends the chain.
+    pub(crate) fn take(&mut self, plugin: &'static Host, outcome: Result<Outcome, Fault>) -> bool {
+        let decided = outcome.and_then(|mut outcome| {
+            let decision = self.decide(plugin, &mut outcome)?;
+            Ok((decision, std::mem::take(&mut outcome.sheet.edits)))
+        });
+        match decided {
+            Ok((decision, edits)) => {
+                self.apply(plugin, edits);
+                self.decision = decision;
+            }
+            Err(fault) => self.decision = self.contract(plugin, &fault),
+        }
+        self.decision == Decision::Continue
+    }
+
+    /// The answer of the whole chain.
+    pub(crate) fn into_verdict(self) -> Verdict {
+        Verdict {
+            decision: self.decision,
+            edits: self.edits,
+        }
+    }
+
+    /// Whether answers count here: not after the core has acted, nor when the session is over.
+    fn answers_count(&self) -> bool {
+        self.ask.stage == Stage::Before && self.ask.question.event() != Event::Disconnect
+    }
+
+    /// What a status means.
+    fn decide(&self, plugin: &Host, outcome: &mut Outcome) -> Result<Decision, Fault> {
+        if outcome.status == abi::EM_FAULT {
+            return Err(Fault::Panicked);
+        }
+        if !self.answers_count() {
+            return Ok(Decision::Continue);
+        }
+        let decision = match outcome.status {
+            abi::ERR_EM_CONTINUE => return Ok(Decision::Continue),
+            abi::NOERROR => Decision::Handled(None),
+            abi::EM_VERDICT => outcome.sheet.verdict.take().ok_or(Fault::NoVerdict)?,
+            other => return Err(Fault::Status(other)),
+        };
+        if plugin.descriptor.edits & abi::EM_EDIT_VERDICT == 0 {
+            return Err(Fault::Undeclared);
+        }
+        if matches!(decision, Decision::Handled(_)) && !takes_handled(&self.ask.question) {
+            return Err(Fault::Handled);
+        }
+        Ok(decision)
+    }
+
+    /// Makes a handler's edits visible to the next one, and keeps them for the session.
+    fn apply(&mut self, plugin: &Host, edits: Vec<Edit>) {
+        for edit in edits {
+            match &edit {
+                Edit::Attribute(attribute) => {
+                    let ask = Arc::make_mut(&mut self.ask);
+                    Arc::make_mut(&mut ask.facts).set_attribute(attribute.clone());
+                }
+                Edit::ReplyText(text) => {
+                    let ask = Arc::make_mut(&mut self.ask);
+                    // The sheet has checked the words.
+                    let reworded = ask.reply.as_mut().map(|reply| reply.reword(text));
+                    debug_assert!(!matches!(reworded, Some(Err(_))), "{text:?}");
+                }
+                Edit::AddHeader { .. } | Edit::Hold { .. } | Edit::Discard => {}
+            }
+            self.edits.push(Attributed {
+                plugin: plugin.name.clone(),
+                edit,
+            });
+        }
+    }
+
+    /// What a fault means for the command. A fault is never a 5yz and never a consent that nobody chose.
+    fn contract(&self, plugin: &Host, fault: &Fault) -> Decision {
+        plugin.count_fault();
+        let (event, stage) = (self.ask.question.event().name(), self.ask.stage.name());
+        let (session, plugin_name) = (self.ask.facts.id, &*plugin.name);
+        let defer = self.answers_count() && plugin.on_fault == OnFault::Defer;
+        let contract = if defer { "defer" } else { "continue" };
+        tracing::error!(
+            session = format_args!("{session:x}"),
+            plugin = plugin_name,
+            event,
+            stage,
+            contract,
+            "plug-in fault: {fault}"
+        );
+        if !defer {
+            return Decision::Continue;
+        }
+        let code = if self.ask.question.event() == Event::Connect {
+            421
+        } else {
+            451
+        };
+        Decision::Defer(Reply::new(
+            code,
+            Some((4, 3, 0)),
+            "Temporary failure of a filter, try again later",
+        ))
+    }
+}

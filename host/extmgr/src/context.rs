@@ -1,0 +1,122 @@
+//! What the extension manager keeps for one session: the plug-ins' slots, and whose call has not returned yet.
+//! Knows no fact of the session: those come with each question.
+
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use stagepost_abi as abi;
+use stagepost_smtp::Ask;
+
+use crate::registry::Registration;
+
+/// One session's part. Dropped when the session is over and its last call has returned.
+#[derive(Default)]
+pub(crate) struct Context {
+    /// A slot for each plug-in, made when the first one is used.
+    slots: OnceLock<Box<[Mutex<Slot>]>>,
+    calls: Mutex<Calls>,
+}
+
+/// A pointer that a plug-in keeps for a session.
+struct Slot {
+    value: *mut c_void,
+    release: abi::EmRelease,
+}
+
+// SAFETY: the plug-in's pointer is only handed back to the plug-in; the contract lets release run on any thread.
+unsafe impl Send for Slot {}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        value: std::ptr::null_mut(),
+        release: None,
+    };
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: value and release came together in slot_set; a slot is dropped once.
+            unsafe { release(self.value) };
+        }
+    }
+}
+
+/// Calls on the pool for this session.
+#[derive(Default)]
+struct Calls {
+    /// A bit for each plug-in whose call has not returned.
+    busy: u64,
+    /// Calls owed to a plug-in that was busy when they were due.
+    owed: Vec<(Arc<Registration>, Arc<Ask>)>,
+}
+
+impl Context {
+    /// The pointer in a plug-in's slot.
+    pub(crate) fn slot(&self, plugin: usize) -> *mut c_void {
+        let slot = self.slots.get().and_then(|slots| slots.get(plugin));
+        slot.map_or(std::ptr::null_mut(), |slot| {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).value
+        })
+    }
+
+    /// Puts a pointer into a plug-in's slot and releases the one before.
+    pub(crate) fn set_slot(
+        &self,
+        plugins: usize,
+        plugin: usize,
+        value: *mut c_void,
+        release: abi::EmRelease,
+    ) {
+        let slots = self
+            .slots
+            .get_or_init(|| (0..plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
+        let Some(slot) = slots.get(plugin) else {
+            return;
+        };
+        let fresh = Slot { value, release };
+        let stale = std::mem::replace(
+            &mut *slot.lock().unwrap_or_else(PoisonError::into_inner),
+            fresh,
+        );
+        // Outside the lock: the release is the plug-in's code and may ask for the slot.
+        drop(stale);
+    }
+
+    /// Marks a plug-in as called, unless an earlier call of it is still out: [session-thread] means one at a time.
+    pub(crate) fn begin(&self, plugin: usize) -> bool {
+        let mut calls = self.calls();
+        let bit = 1 << plugin;
+        let free = calls.busy & bit == 0;
+        calls.busy |= bit;
+        free
+    }
+
+    /// Owes a call to a plug-in whose earlier one has not returned. False when it has returned meanwhile.
+    pub(crate) fn owe(&self, registration: &Arc<Registration>, ask: &Arc<Ask>) -> bool {
+        let mut calls = self.calls();
+        let busy = calls.busy & (1 << registration.plugin.index) != 0;
+        if busy {
+            calls.owed.push((registration.clone(), ask.clone()));
+        }
+        busy
+    }
+
+    /// Takes the next call owed to a plug-in, or marks it as free.
+    pub(crate) fn next_owed(&self, plugin: usize) -> Option<(Arc<Registration>, Arc<Ask>)> {
+        let mut calls = self.calls();
+        let place = calls
+            .owed
+            .iter()
+            .position(|(registration, _)| registration.plugin.index == plugin);
+        if let Some(place) = place {
+            return Some(calls.owed.remove(place));
+        }
+        calls.busy &= !(1 << plugin);
+        None
+    }
+
+    fn calls(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,118 @@
+//! Events by number and by name, and what each allows.
+//! The one table where the contract's numbers meet the session's words.
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Event, Question, Stage};
+
+/// One row of the table.
+struct Row {
+    event: Event,
+    number: abi::EID,
+    /// The descriptor's EM_STAGE_... bit.
+    stage_bit: u64,
+}
+
+const ROWS: [Row; 9] = [
+    row(Event::Connect, abi::EM_SMTPCONNECT, abi::EM_STAGE_CONNECT),
+    row(Event::Command, abi::EM_SMTPCOMMAND, abi::EM_STAGE_COMMAND),
+    row(Event::Ehlo, abi::EM_SMTPEHLO, abi::EM_STAGE_EHLO),
+    row(Event::Mail, abi::EM_SMTPMAIL, abi::EM_STAGE_MAIL),
+    row(Event::Rcpt, abi::EM_SMTPRCPT, abi::EM_STAGE_RCPT),
+    row(Event::Data, abi::EM_SMTPDATA, abi::EM_STAGE_DATA),
+    row(
+        Event::MessageAccept,
+        abi::EM_SMTPMESSAGEACCEPT,
+        abi::EM_STAGE_MESSAGEACCEPT,
+    ),
+    row(Event::Etrn, abi::EM_SMTPETRN, abi::EM_STAGE_ETRN),
+    row(
+        Event::Disconnect,
+        abi::EM_SMTPDISCONNECT,
+        abi::EM_STAGE_DISCONNECT,
+    ),
+];
+
+const fn row(event: Event, number: abi::EID, stage_bit: u64) -> Row {
+    Row {
+        event,
+        number,
+        stage_bit,
+    }
+}
+
+/// The event of a number, with its descriptor bit.
+pub(crate) fn by_number(number: abi::EID) -> Option<(Event, u64)> {
+    ROWS.iter()
+        .find(|row| row.number == number)
+        .map(|row| (row.event, row.stage_bit))
+}
+
+/// The number of an event.
+pub(crate) fn number(event: Event) -> abi::EID {
+    ROWS[event as usize].number
+}
+
+/// Whether message edits (header, hold, discard) are allowed here: while a transaction is being built.
+pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
+    let open = matches!(
+        event,
+        Event::Mail | Event::Rcpt | Event::Data | Event::MessageAccept
+    );
+    open && stage == Stage::Before
+}
+
+/// Whether *handled* leaves client and server in step at this question.
+pub(crate) fn takes_handled(question: &Question) -> bool {
+    match question {
+        Question::MessageAccept { .. } | Question::Etrn { .. } => true,
+        Question::Command { line } => !frames(line),
+        _ => false,
+    }
+}
+
+/// Whether a command changes how the octets behind it are framed.
+fn frames(line: &[u8]) -> bool {
+    const VERBS: [&[u8]; 5] = [b"DATA", b"BDAT", b"STARTTLS", b"AUTH", b"ATRN"];
+    let end = line
+        .iter()
+        .position(|octet| !octet.is_ascii_alphabetic())
+        .unwrap_or(line.len());
+    VERBS
+        .iter()
+        .any(|verb| line[..end].eq_ignore_ascii_case(verb))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_events() {
+        for (event, row) in Event::ALL.into_iter().zip(&ROWS) {
+            assert_eq!(event, row.event);
+            assert_eq!(by_number(number(event)), Some((event, row.stage_bit)));
+        }
+        assert_eq!(by_number(1), None);
+    }
+
+    #[test]
+    fn handled_is_for_commands_that_frame_nothing() {
+        let command = |line: &[u8]| takes_handled(&Question::Command { line: line.into() });
+        for line in [&b"VRFY x"[..], b"XFOO", b"NOOP", b"DATABASE"] {
+            assert!(command(line), "{line:?}");
+        }
+        for line in [
+            &b"data"[..],
+            b"DATA",
+            b"BDAT 5",
+            b"Auth PLAIN",
+            b"STARTTLS",
+            b"ATRN x",
+            b"DATA\t",
+        ] {
+            assert!(!command(line), "{line:?}");
+        }
+        assert!(!takes_handled(&Question::Data));
+        assert!(takes_handled(&Question::MessageAccept { octets: 0 }));
+    }
+}

@@ -1,0 +1,41 @@
+//! What can go wrong in a plug-in's call, in the words that the operator reads.
+//! Knows no contract: what a fault means for the command is decided in the chain.
+
+use std::time::Duration;
+
+/// One fault of one call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    /// A status that no handler may return.
+    #[error("bad verdict: handler returned status {0:#06x}")]
+    Status(u16),
+    /// EM_FAULT: the plug-in caught a panic or exception of its own.
+    #[error("panicked: the handler failed inside")]
+    Panicked,
+    /// EM_VERDICT without a verdict on the sheet.
+    #[error("bad verdict: handler returned EM_VERDICT and gave none")]
+    NoVerdict,
+    /// Handled where that would put client and server out of step.
+    #[error("bad verdict: handled is not possible at this event")]
+    Handled,
+    /// A verdict that the descriptor does not declare.
+    #[error("bad verdict: the descriptor does not declare EM_EDIT_VERDICT")]
+    Undeclared,
+    /// The call did not return in time.
+    #[error("overrun: the handler did not return within {} ms", .0.as_millis())]
+    Late(Duration),
+    /// All its threads were busy until the deadline.
+    #[error("overrun: no thread became free within {} ms (threads_max {threads_max} are busy)", .waited.as_millis())]
+    Exhausted {
+        /// How long the call waited for a thread.
+        waited: Duration,
+        /// How many threads the plug-in may have.
+        threads_max: usize,
+    },
+    /// An earlier call for this session has not returned yet.
+    #[error("overrun: an earlier call for this session has not returned")]
+    Busy,
+    /// The host's own code failed around the call.
+    #[error("the call could not be made: {0}")]
+    Host(String),
+}

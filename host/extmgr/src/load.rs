@@ -1,0 +1,235 @@
+//! Loads the configured plug-ins: file, descriptor, code, entry point, in this order, and refuses in one clear line.
+//! Knows dlopen by libloading; the platform's part of loading is here alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use stagepost_abi as abi;
+
+use crate::base::BASE;
+use crate::descriptor::Class;
+use crate::dispatch::Dispatch;
+use crate::file::{FileError, PluginFile, remove_stale_copies};
+use crate::host::Host;
+use crate::inspect::{ENTRY, InspectError, inspect_octets};
+use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
+use crate::registry::Directory;
+
+/// The most plug-ins of one server: a session keeps a bit for each.
+const PLUGINS_MAX: usize = 64;
+
+/// The extension manager: the loaded plug-ins and the registry that new sessions begin with.
+pub struct ExtMgr {
+    directory: Arc<Directory>,
+}
+
+/// A plug-in that could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("plug-in {plugin} refused: {refusal}")]
+pub struct LoadError {
+    /// Its name in the configuration.
+    pub plugin: String,
+    /// Why.
+    #[source]
+    pub refusal: Refusal,
+}
+
+/// Why a plug-in is refused; each names what was wanted and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Its file or descriptor is not acceptable.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// Its name is not the configured one.
+    #[error("name: wanted {wanted:?} (configuration), found {found:?} (descriptor)")]
+    Name {
+        /// In the configuration.
+        wanted: String,
+        /// In the descriptor.
+        found: String,
+    },
+    /// Another plug-in has the name already.
+    #[error("name: wanted one plug-in of this name, found a second")]
+    Twice,
+    /// It may block, so it can't run in line.
+    #[error("run: wanted \"pool\" for a plug-in of class blocking, found \"inline\"")]
+    Class,
+    /// Too many plug-ins.
+    #[error("plug-ins: wanted at most {PLUGINS_MAX}, found more")]
+    TooMany,
+    /// The dynamic linker refused it.
+    #[error("loading: {0}")]
+    Linker(String),
+    /// Its entry point failed.
+    #[error("em_entry: wanted status 0x0000, found {0:#06x}{hint}", hint = hint(*.0))]
+    Entry(abi::STATUS),
+    /// A Rust plug-in that did not have its layouts compared.
+    #[error("layout: wanted a check by stagepost-sdk, found none")]
+    Layout,
+}
+
+impl From<FileError> for Refusal {
+    fn from(error: FileError) -> Self {
+        Self::Inspect(InspectError::File(error))
+    }
+}
+
+/// What a status of the contract's own means when an entry point returns it.
+fn hint(status: abi::STATUS) -> &'static str {
+    match status {
+        abi::ERR_EM_NOTAUTHORIZED => " (a stage that the descriptor does not declare)",
+        abi::ERR_MISC_INVALID_ARGS => {
+            " (an argument that is not acceptable, such as a NULL handler)"
+        }
+        abi::ERR_EM_ILLEGAL => " (no such event)",
+        abi::ERR_EM_ILLEGALFLAGS => " (flags must be EM_REG_BEFORE, EM_REG_AFTER or both)",
+        abi::ERR_EM_TOOMANYADDINS => " (too many registrations)",
+        abi::ERR_NOT_FOUND => " (a service or a configuration key is missing)",
+        abi::EM_ERR_LAYOUT => " (the contract's layout differs: the line before says where)",
+        abi::EM_FAULT => " (the plug-in failed inside)",
+        _ => "",
+    }
+}
+
+impl ExtMgr {
+    /// Loads plug-ins in the order of the configuration, from private copies in `private_folder`. Call it before other
+    /// threads are busy: entry points run on this thread.
+    ///
+    /// # Errors
+    /// The first plug-in that is refused and not to be skipped; those loaded before it stay mapped, unused.
+    pub fn load(configs: Vec<PluginConfig>, private_folder: &Path) -> Result<Self, LoadError> {
+        let mut loaded: Vec<&'static Host> = Vec::new();
+        let mut copies = Vec::new();
+        for config in configs {
+            let (name, on_error) = (config.name.clone(), config.on_load_error);
+            match load_one(config, private_folder, &loaded) {
+                Ok((host, copy)) => {
+                    loaded.push(host);
+                    copies.push(copy);
+                }
+                Err(refusal) => {
+                    let error = LoadError {
+                        plugin: name,
+                        refusal,
+                    };
+                    if on_error == OnLoadError::Abort {
+                        loaded.iter().for_each(|host| host.clear());
+                        return Err(error);
+                    }
+                    tracing::error!("{error}; going on without it (on_load_error = \"skip\")");
+                }
+            }
+        }
+        remove_stale_copies(private_folder, &copies);
+        let directory = Arc::new(Directory::new(loaded));
+        for host in directory.plugins() {
+            host.loaded(Arc::downgrade(&directory));
+            // What was deregistered before this moment could not reach the directory.
+            directory.rebuild();
+        }
+        Ok(Self { directory })
+    }
+
+    /// A new session's way to the plug-ins.
+    pub fn session(&self) -> Dispatch {
+        Dispatch::new(self.directory.current())
+    }
+
+    /// The loaded plug-ins, for the operator.
+    pub fn plugins(&self) -> Vec<PluginState> {
+        self.directory
+            .plugins()
+            .iter()
+            .map(|host| host.state())
+            .collect()
+    }
+}
+
+impl Drop for ExtMgr {
+    /// Ends every registration; what sessions still under way hold is released with them.
+    fn drop(&mut self) {
+        self.directory
+            .plugins()
+            .iter()
+            .for_each(|host| host.clear());
+        self.directory.rebuild();
+    }
+}
+
+fn load_one(
+    config: PluginConfig,
+    private_folder: &Path,
+    loaded: &[&'static Host],
+) -> Result<(&'static Host, PathBuf), Refusal> {
+    let file = PluginFile::read(&config.path)?;
+    if let Some(wanted) = &config.sha256 {
+        file.check_hash(&config.path, wanted)?;
+    }
+    let descriptor = inspect_octets(&file)?.descriptor;
+    if descriptor.name != config.name {
+        return Err(Refusal::Name {
+            wanted: config.name,
+            found: descriptor.name,
+        });
+    }
+    if loaded.iter().any(|host| *host.name == *config.name) {
+        return Err(Refusal::Twice);
+    }
+    if loaded.len() >= PLUGINS_MAX {
+        return Err(Refusal::TooMany);
+    }
+    let run = match (config.run, descriptor.class) {
+        (Some(Run::Inline), Class::Blocking) => return Err(Refusal::Class),
+        (Some(run), _) => run,
+        (None, Class::Blocking) => Run::Pool,
+        (None, Class::Inline) => Run::Inline,
+    };
+    let copy = file.private_copy(private_folder)?;
+    let library = open(&copy)?;
+    let host = Host::leak(loaded.len(), config, descriptor, run);
+    let entered = enter(&library, host);
+    // Never closed: registrations, threads and thread-local destructors of the plug-in point into it.
+    std::mem::forget(library);
+    if let Err(refusal) = entered {
+        host.clear();
+        return Err(refusal);
+    }
+    let state = host.state();
+    tracing::info!(
+        plugin = &*state.name,
+        version = state.version,
+        class = state.class.name(),
+        run = state.run.name(),
+        registrations = state.registrations,
+        "plug-in loaded"
+    );
+    Ok((host, copy))
+}
+
+/// Opens a shared object with everything bound now: a missing symbol is refused here, not at the first call.
+fn open(copy: &Path) -> Result<Library, Refusal> {
+    // SAFETY: constructors of the file run here. Its writers are trusted (owner, mode and hash were checked) and its
+    // descriptor names this contract.
+    unsafe { Library::open(Some(copy), RTLD_NOW | RTLD_LOCAL) }.map_err(linker_refusal)
+}
+
+fn linker_refusal(error: libloading::Error) -> Refusal {
+    let detail = std::error::Error::source(&error).map(ToString::to_string);
+    Refusal::Linker(detail.unwrap_or_else(|| error.to_string()))
+}
+
+/// Calls the entry point.
+fn enter(library: &Library, host: &'static Host) -> Result<(), Refusal> {
+    // SAFETY: the contract gives the symbol this type; the descriptor says that the file keeps to the contract.
+    let entry = unsafe { library.get::<abi::EmEntry>(ENTRY.as_bytes()) }.map_err(linker_refusal)?;
+    // SAFETY: both arguments live until the process ends; the file stays mapped for ever.
+    let status = unsafe { entry(&raw const BASE.0, host.handle()) };
+    if status != abi::NOERROR {
+        return Err(Refusal::Entry(status));
+    }
+    if host.owes_layout() {
+        return Err(Refusal::Layout);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Registrations, and the chains that they form for each event and stage.
+//! Knows who is to be asked and in which order; asks nobody.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Event, Interest, Stage};
+
+use crate::host::Host;
+
+/// A handler as the contract has it, known not to be NULL.
+pub(crate) type Handler = unsafe extern "C" fn(record: *const abi::EMRECORD) -> abi::STATUS;
+
+/// One handler for one event. Dropping the last reference gives the user data back to the plug-in.
+pub(crate) struct Registration {
+    pub(crate) handle: abi::HEMREGISTRATION,
+    pub(crate) plugin: &'static Host,
+    pub(crate) event: Event,
+    pub(crate) flags: u32,
+    pub(crate) handler: Handler,
+    pub(crate) user_data: *mut c_void,
+    pub(crate) release: abi::EmRelease,
+}
+
+// SAFETY: the contract makes user data and handlers usable from any thread that runs the session ([session-thread]), and
+// release from any thread ([any-thread]); the host itself never looks into the user data.
+unsafe impl Send for Registration {}
+// SAFETY: as above; the members are never changed.
+unsafe impl Sync for Registration {}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: `release` and `user_data` came together in EMRegister, the plug-in stays mapped for ever, and a
+            // drop happens once.
+            unsafe { release(self.user_data) };
+        }
+    }
+}
+
+/// The next registration handle; 0 names none.
+pub(crate) fn next_handle() -> abi::HEMREGISTRATION {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Who is asked, in order, for every event and stage. A session keeps the one it began with.
+#[derive(Default)]
+pub(crate) struct Registry {
+    chains: [[Vec<Arc<Registration>>; 2]; Event::ALL.len()],
+    interest: Interest,
+    /// How many plug-ins there are: the number of slots in a session.
+    pub(crate) plugins: usize,
+}
+
+impl Registry {
+    /// Builds the chains of the plug-ins, which are given in the order of the configuration.
+    pub(crate) fn new(plugins: &[&'static Host]) -> Self {
+        let mut registry = Self {
+            plugins: plugins.len(),
+            ..Self::default()
+        };
+        let mut ordered = plugins.to_vec();
+        // Stable: equal priorities keep the order of the configuration.
+        ordered.sort_by_key(|plugin| plugin.priority);
+        for registration in ordered.iter().flat_map(|plugin| plugin.registrations()) {
+            registry.add(&registration, Stage::Before, abi::EM_REG_BEFORE);
+            registry.add(&registration, Stage::After, abi::EM_REG_AFTER);
+        }
+        registry
+    }
+
+    fn add(&mut self, registration: &Arc<Registration>, stage: Stage, flag: u32) {
+        if registration.flags & flag != 0 {
+            let event = registration.event;
+            self.chains[event as usize][stage as usize].push(registration.clone());
+            self.interest = self.interest.with(event, stage);
+        }
+    }
+
+    /// The handlers to ask, in order.
+    pub(crate) fn chain(&self, event: Event, stage: Stage) -> &[Arc<Registration>] {
+        &self.chains[event as usize][stage as usize]
+    }
+
+    /// The events and stages that anybody registered for.
+    pub(crate) fn interest(&self) -> Interest {
+        self.interest
+    }
+}
+
+/// The plug-ins and the registry that new sessions begin with.
+pub(crate) struct Directory {
+    plugins: Vec<&'static Host>,
+    current: RwLock<Arc<Registry>>,
+}
+
+impl Directory {
+    pub(crate) fn new(plugins: Vec<&'static Host>) -> Self {
+        let current = RwLock::new(Arc::new(Registry::new(&plugins)));
+        Self { plugins, current }
+    }
+
+    pub(crate) fn plugins(&self) -> &[&'static Host] {
+        &self.plugins
+    }
+
+    pub(crate) fn current(&self) -> Arc<Registry> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Makes the registry again after a registration has ended.
+    pub(crate) fn rebuild(&self) {
+        let fresh = Arc::new(Registry::new(&self.plugins));
+        let stale = std::mem::replace(
+            &mut *self.current.write().unwrap_or_else(PoisonError::into_inner),
+            fresh,
+        );
+        // Outside the lock: it may be the last reference to a registration, whose release is the plug-in's code.
+        drop(stale);
+    }
+}

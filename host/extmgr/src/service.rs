@@ -1,0 +1,83 @@
+//! The services as plug-ins ask for them: by id, each a table that only grows.
+//! Holds the list and how text comes in from a plug-in; each service has its own module.
+
+mod config;
+mod edits;
+mod layout;
+mod log;
+mod session;
+
+use std::ffi::{c_char, c_void};
+
+use stagepost_abi as abi;
+
+/// The longest text taken from a plug-in, in octets; longer is a wrong length rather than text.
+const TEXT_OCTETS_MAX: u64 = 64 << 20;
+
+/// Finds a service's table; part of the base table.
+pub(crate) unsafe extern "C" fn find(_host: *mut abi::EmHost, id: abi::EmText) -> *const c_void {
+    // SAFETY: the contract: `id` is text lent for the call.
+    let Ok(id) = (unsafe { octets(id) }) else {
+        return std::ptr::null();
+    };
+    match id {
+        id if id == name(abi::EM_LOG_ID) => (&raw const log::TABLE).cast(),
+        id if id == name(abi::EM_CONFIG_ID) => (&raw const config::TABLE).cast(),
+        id if id == name(abi::EM_SESSION_ID) => (&raw const session::TABLE).cast(),
+        id if id == name(abi::EM_EDITS_ID) => (&raw const edits::TABLE).cast(),
+        id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
+        _ => std::ptr::null(),
+    }
+}
+
+/// An id as octets, without the NUL that ends it in the header.
+fn name(id: &'static std::ffi::CStr) -> &'static [u8] {
+    id.to_bytes()
+}
+
+/// Octets lent by a plug-in.
+///
+/// # Safety
+/// `text` is NULL and 0, or names that many readable octets, unchanged while they are borrowed.
+unsafe fn octets<'a>(text: abi::EmText) -> Result<&'a [u8], abi::STATUS> {
+    if text.len == 0 {
+        return Ok(&[]);
+    }
+    let length = usize::try_from(text.len)
+        .ok()
+        .filter(|_| text.len <= TEXT_OCTETS_MAX);
+    let (Some(length), false) = (length, text.data.is_null()) else {
+        return Err(abi::ERR_MISC_INVALID_ARGS);
+    };
+    let data: *const c_char = text.data;
+    // SAFETY: not NULL, and by the caller's promise readable for `length` octets.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), length) })
+}
+
+/// Text lent by a plug-in: UTF-8.
+///
+/// # Safety
+/// As [`octets`].
+unsafe fn text<'a>(text: abi::EmText) -> Result<&'a str, abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    let octets = unsafe { octets(text) }?;
+    std::str::from_utf8(octets).map_err(|_| abi::ERR_MISC_INVALID_ARGS)
+}
+
+/// Writes a result to where the plug-in wants it.
+///
+/// # Safety
+/// `place` is NULL or a place of the plug-in's for a `T`.
+unsafe fn hand_out<T>(place: *mut T, value: Result<T, abi::STATUS>) -> abi::STATUS {
+    if place.is_null() {
+        return abi::ERR_MISC_INVALID_ARGS;
+    }
+    match value {
+        Ok(value) => {
+            // SAFETY: not NULL, and by the caller's promise writable.
+            unsafe { place.write(value) };
+            abi::NOERROR
+        }
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,107 @@
+//! The configuration service: a plug-in's own section, by typed getters and as JSON.
+
+use serde_json::Value;
+use stagepost_abi as abi;
+
+use crate::arguments::{lend, size_of_u32};
+use crate::host::Host;
+
+pub(super) static TABLE: abi::EmConfigService = abi::EmConfigService {
+    size: size_of_u32::<abi::EmConfigService>(),
+    reserved: 0,
+    text,
+    integer,
+    boolean,
+    json,
+    place,
+};
+
+/// The plug-in and the key that it asks for.
+///
+/// # Safety
+/// `host` is what em_entry was given; `key` is text lent for the call.
+unsafe fn asked<'a>(
+    host: *mut abi::EmHost,
+    key: abi::EmText,
+) -> Result<(&'static Host, &'a str), abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+    // SAFETY: by the caller's promise.
+    Ok((host, unsafe { super::text(key) }?))
+}
+
+/// Looks a key up and reads it as one type.
+fn read<T>(
+    asked: Result<(&'static Host, &str), abi::STATUS>,
+    take: impl FnOnce(&'static Value) -> Option<T>,
+) -> Result<T, abi::STATUS> {
+    let (host, key) = asked?;
+    take(host.section.value(key).ok_or(abi::ERR_NOT_FOUND)?).ok_or(abi::EM_ERR_TYPE)
+}
+
+unsafe extern "C" fn text(
+    host: *mut abi::EmHost,
+    key: abi::EmText,
+    value: *mut abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` and `hand_out` want.
+    unsafe {
+        super::hand_out(
+            value,
+            read(asked(host, key), |found| found.as_str().map(lend)),
+        )
+    }
+}
+
+unsafe extern "C" fn integer(
+    host: *mut abi::EmHost,
+    key: abi::EmText,
+    value: *mut i64,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` and `hand_out` want.
+    unsafe { super::hand_out(value, read(asked(host, key), Value::as_i64)) }
+}
+
+unsafe extern "C" fn boolean(
+    host: *mut abi::EmHost,
+    key: abi::EmText,
+    value: *mut u8,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` and `hand_out` want.
+    unsafe {
+        super::hand_out(
+            value,
+            read(asked(host, key), |found| found.as_bool().map(u8::from)),
+        )
+    }
+}
+
+unsafe extern "C" fn json(
+    host: *mut abi::EmHost,
+    key: abi::EmText,
+    value: *mut abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let found = unsafe { asked(host, key) }
+        .and_then(|(host, key)| host.json(key).map(lend).ok_or(abi::ERR_NOT_FOUND));
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, found) }
+}
+
+unsafe extern "C" fn place(
+    host: *mut abi::EmHost,
+    key: abi::EmText,
+    place: *mut abi::EmPlace,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let found = unsafe { asked(host, key) }.and_then(|(host, key)| {
+        let (line, column) = host.section.place(key).ok_or(abi::ERR_NOT_FOUND)?;
+        Ok(abi::EmPlace {
+            file: lend(host.section.file()),
+            line,
+            column,
+        })
+    });
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(place, found) }
+}

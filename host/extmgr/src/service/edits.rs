@@ -1,0 +1,78 @@
+//! The edits service: lets a handler write to the sheet of its call.
+
+use stagepost_abi as abi;
+
+use crate::arguments::size_of_u32;
+use crate::base::status;
+use crate::sheet::Sheet;
+
+pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
+    size: size_of_u32::<abi::EmEditsService>(),
+    reserved: 0,
+    verdict,
+    reply_text,
+    attribute,
+    header_add,
+    hold,
+    discard,
+};
+
+/// The sheet that a handler writes to.
+///
+/// # Safety
+/// `edits` came with the record of the handler that is running, and is used on its thread only.
+unsafe fn sheet<'a>(edits: *mut abi::EmEdits) -> Result<&'a mut Sheet, abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    unsafe { Sheet::from_handle(edits) }.ok_or(abi::ERR_MISC_INVALID_ARGS)
+}
+
+unsafe extern "C" fn verdict(
+    edits: *mut abi::EmEdits,
+    verdict: u32,
+    code: u16,
+    enhanced: abi::EmText,
+    text: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler.
+    let sheet = unsafe { sheet(edits) };
+    // SAFETY: the contract: text lent for the call.
+    let (enhanced, text) = unsafe { (super::text(enhanced), super::text(text)) };
+    status(sheet.and_then(|sheet| sheet.set_verdict(verdict, code, enhanced?, text?)))
+}
+
+unsafe extern "C" fn reply_text(edits: *mut abi::EmEdits, text: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    let (sheet, text) = unsafe { (sheet(edits), super::text(text)) };
+    status(sheet.and_then(|sheet| sheet.reply_text(text?)))
+}
+
+unsafe extern "C" fn attribute(
+    edits: *mut abi::EmEdits,
+    name: abi::EmText,
+    value: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    let (sheet, name, value) = unsafe { (sheet(edits), super::text(name), super::text(value)) };
+    status(sheet.and_then(|sheet| sheet.attribute(name?, value?)))
+}
+
+unsafe extern "C" fn header_add(
+    edits: *mut abi::EmEdits,
+    name: abi::EmText,
+    value: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    let (sheet, name, value) = unsafe { (sheet(edits), super::text(name), super::octets(value)) };
+    status(sheet.and_then(|sheet| sheet.header_add(name?, value?)))
+}
+
+unsafe extern "C" fn hold(edits: *mut abi::EmEdits, reason: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    let (sheet, reason) = unsafe { (sheet(edits), super::text(reason)) };
+    status(sheet.and_then(|sheet| sheet.hold(reason?)))
+}
+
+unsafe extern "C" fn discard(edits: *mut abi::EmEdits) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler.
+    status(unsafe { sheet(edits) }.and_then(Sheet::discard))
+}

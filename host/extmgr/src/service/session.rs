@@ -1,0 +1,144 @@
+//! The session service: facts, attributes and the plug-in's slot.
+
+use std::ffi::c_void;
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Facts, Helo, ReversePath};
+
+use crate::arguments::{lend, size_of_u32};
+use crate::call::CallSession;
+
+pub(super) static TABLE: abi::EmSessionService = abi::EmSessionService {
+    size: size_of_u32::<abi::EmSessionService>(),
+    reserved: 0,
+    text,
+    number,
+    recipient,
+    attribute,
+    slot,
+    slot_set,
+};
+
+/// A fact in the form it has.
+enum Fact<'a> {
+    Text(&'a str),
+    Number(u64),
+}
+
+/// Looks a fact up; none: not known now, or no such fact.
+fn fact(facts: &Facts, fact: u32) -> Option<Fact<'_>> {
+    let peer = &facts.peer;
+    let helo = facts.helo.as_ref();
+    let extended = |helo: &Helo| Fact::Number(u64::from(helo.extended));
+    Some(match fact {
+        abi::EM_FACT_ID => Fact::Number(facts.id),
+        abi::EM_FACT_REMOTE_IP => Fact::Text(&peer.remote_text),
+        abi::EM_FACT_REMOTE_PORT => Fact::Number(peer.remote.port().into()),
+        abi::EM_FACT_LOCAL_IP => Fact::Text(&peer.local_text),
+        abi::EM_FACT_LOCAL_PORT => Fact::Number(peer.local.port().into()),
+        abi::EM_FACT_LISTENER => Fact::Text(&peer.listener),
+        abi::EM_FACT_HELO => Fact::Text(&helo?.name),
+        abi::EM_FACT_EXTENDED => helo.map(extended)?,
+        abi::EM_FACT_SENDER => Fact::Text(facts.sender.as_ref().map(ReversePath::as_str)?),
+        abi::EM_FACT_RECIPIENTS => Fact::Number(facts.recipients.len() as u64),
+        _ => return None,
+    })
+}
+
+/// The session that a handler asks about.
+///
+/// # Safety
+/// `session` came with the record of the handler that is running.
+unsafe fn asked<'a>(session: *const abi::EmSession) -> Result<&'a CallSession<'a>, abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    unsafe { CallSession::from_handle(session) }.ok_or(abi::ERR_MISC_INVALID_ARGS)
+}
+
+unsafe extern "C" fn text(
+    session: *const abi::EmSession,
+    id: u32,
+    value: *mut abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let found = unsafe { asked(session) }.and_then(|session| match fact(session.facts, id) {
+        Some(Fact::Text(text)) => Ok(lend(text)),
+        Some(Fact::Number(_)) => Err(abi::EM_ERR_TYPE),
+        None => Err(abi::ERR_NOT_FOUND),
+    });
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, found) }
+}
+
+unsafe extern "C" fn number(
+    session: *const abi::EmSession,
+    id: u32,
+    value: *mut u64,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let found = unsafe { asked(session) }.and_then(|session| match fact(session.facts, id) {
+        Some(Fact::Number(number)) => Ok(number),
+        Some(Fact::Text(_)) => Err(abi::EM_ERR_TYPE),
+        None => Err(abi::ERR_NOT_FOUND),
+    });
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, found) }
+}
+
+unsafe extern "C" fn recipient(
+    session: *const abi::EmSession,
+    index: u64,
+    value: *mut abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let found = unsafe { asked(session) }.and_then(|session| {
+        let known = usize::try_from(index)
+            .ok()
+            .and_then(|index| session.facts.recipients.get(index));
+        known
+            .map(|recipient| lend(recipient.as_str()))
+            .ok_or(abi::ERR_NOT_FOUND)
+    });
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, found) }
+}
+
+unsafe extern "C" fn attribute(
+    session: *const abi::EmSession,
+    name: abi::EmText,
+    value: *mut abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let session = unsafe { asked(session) };
+    // SAFETY: the contract: text lent for the call.
+    let name = unsafe { super::text(name) };
+    let found = session.and_then(|session| {
+        let attribute = session.facts.attribute(name?).ok_or(abi::ERR_NOT_FOUND)?;
+        Ok(lend(&*attribute.value))
+    });
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, found) }
+}
+
+unsafe extern "C" fn slot(session: *const abi::EmSession, value: *mut *mut c_void) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    let found = unsafe { asked(session) }.map(|session| session.context.slot(session.plugin));
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, found) }
+}
+
+unsafe extern "C" fn slot_set(
+    session: *const abi::EmSession,
+    value: *mut c_void,
+    release: abi::EmRelease,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `asked` wants.
+    match unsafe { asked(session) } {
+        Ok(session) => {
+            session
+                .context
+                .set_slot(session.plugins, session.plugin, value, release);
+            abi::NOERROR
+        }
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,285 @@
+//! The sheet that one handler call writes to: its verdict and its edits, each checked when it is written.
+//! Behind the contract's `EmEdits`; applies nothing itself.
+
+use std::sync::Arc;
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Attribute, Decision, Edit, Enhanced, Event, Reply, Stage};
+
+use crate::event::takes_message_edits;
+use crate::host::Host;
+
+/// Marks a live sheet, so that a wrong or stale pointer from a plug-in is told with good odds.
+const MAGIC: u64 = 0x5354_4147_4553_4854;
+
+/// The most edits of one call.
+const EDITS_MAX: usize = 256;
+/// The most octets of all edits of one call.
+const OCTETS_MAX: usize = 1 << 20;
+/// The most attributes of one session.
+pub(crate) const ATTRIBUTES_MAX: usize = 64;
+
+/// One call's edits. `EmEdits *` points to one of these while the handler runs.
+pub(crate) struct Sheet {
+    magic: u64,
+    plugin: &'static Host,
+    event: Event,
+    stage: Stage,
+    /// How many new attributes the session has room for.
+    attributes_free: usize,
+    octets: usize,
+    pub(crate) verdict: Option<Decision>,
+    pub(crate) edits: Vec<Edit>,
+}
+
+/// What a setter of the sheet answers.
+type Answer = Result<(), abi::STATUS>;
+
+impl Drop for Sheet {
+    fn drop(&mut self) {
+        self.magic = 0;
+    }
+}
+
+impl Sheet {
+    pub(crate) fn new(
+        plugin: &'static Host,
+        event: Event,
+        stage: Stage,
+        attributes: usize,
+    ) -> Self {
+        Self {
+            magic: MAGIC,
+            plugin,
+            event,
+            stage,
+            attributes_free: ATTRIBUTES_MAX.saturating_sub(attributes),
+            octets: 0,
+            verdict: None,
+            edits: Vec::new(),
+        }
+    }
+
+    /// The sheet behind a handle that came from a plug-in.
+    ///
+    /// # Safety
+    /// `handle` is NULL or points to readable and writable memory of a `Sheet`'s size; nobody else uses the sheet
+    /// meanwhile: the contract gives it to one handler call on one thread.
+    pub(crate) unsafe fn from_handle<'a>(handle: *mut abi::EmEdits) -> Option<&'a mut Self> {
+        let sheet = handle.cast::<Self>();
+        if !sheet.is_aligned() {
+            return None;
+        }
+        // SAFETY: by the caller's promise.
+        let sheet = unsafe { sheet.as_mut() }?;
+        (sheet.magic == MAGIC).then_some(sheet)
+    }
+
+    pub(crate) fn set_verdict(
+        &mut self,
+        verdict: u32,
+        code: u16,
+        enhanced: &str,
+        text: &str,
+    ) -> Answer {
+        self.declared(abi::EM_EDIT_VERDICT)?;
+        self.allowed(self.stage == Stage::Before)?;
+        let classes: &[u16] = match verdict {
+            abi::EM_VERDICT_HANDLED => &[2],
+            abi::EM_VERDICT_REJECT => &[5],
+            abi::EM_VERDICT_DEFER => &[4],
+            abi::EM_VERDICT_DISCONNECT => &[4, 5],
+            _ => return Err(abi::ERR_MISC_INVALID_ARGS),
+        };
+        if verdict == abi::EM_VERDICT_HANDLED && code == 0 {
+            self.verdict = Some(Decision::Handled(None));
+            return Ok(());
+        }
+        if !classes.contains(&(code / 100)) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        let reply = reply(code, enhanced, text)?;
+        self.verdict = Some(match verdict {
+            abi::EM_VERDICT_HANDLED => Decision::Handled(Some(reply)),
+            abi::EM_VERDICT_REJECT => Decision::Reject(reply),
+            abi::EM_VERDICT_DEFER => Decision::Defer(reply),
+            _ => Decision::Disconnect(reply),
+        });
+        Ok(())
+    }
+
+    pub(crate) fn reply_text(&mut self, text: &str) -> Answer {
+        self.declared(abi::EM_EDIT_REPLY_TEXT)?;
+        self.allowed(self.stage == Stage::After && self.event != Event::Disconnect)?;
+        // Any code does to check the words: the reply's own code stays.
+        Reply::checked(250, None, text).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
+        self.push(text.len(), Edit::ReplyText(text.into()))
+    }
+
+    pub(crate) fn attribute(&mut self, name: &str, value: &str) -> Answer {
+        self.declared(abi::EM_EDIT_ATTRIBUTE)?;
+        self.allowed(self.event != Event::Disconnect)?;
+        let sound = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.');
+        let fits = (1..=64).contains(&name.len()) && name.bytes().all(sound) && value.len() <= 1024;
+        if !fits || value.contains('\0') {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        if self.attributes_free == 0 {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        let plugin = self.plugin.name.clone();
+        let attribute = Attribute {
+            name: Arc::from(name),
+            value: Arc::from(value),
+            plugin,
+        };
+        self.push(name.len() + value.len(), Edit::Attribute(attribute))?;
+        self.attributes_free -= 1;
+        Ok(())
+    }
+
+    pub(crate) fn header_add(&mut self, name: &str, value: &[u8]) -> Answer {
+        self.declared(abi::EM_EDIT_HEADER)?;
+        self.allowed(takes_message_edits(self.event, self.stage))?;
+        let sound = |octet: u8| octet.is_ascii_graphic() && octet != b':';
+        if !(1..=76).contains(&name.len())
+            || !name.bytes().all(sound)
+            || !is_field_body(name.len(), value)
+        {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        let edit = Edit::AddHeader {
+            name: name.into(),
+            value: value.into(),
+        };
+        self.push(name.len() + value.len(), edit)
+    }
+
+    pub(crate) fn hold(&mut self, reason: &str) -> Answer {
+        self.declared(abi::EM_EDIT_HOLD)?;
+        self.allowed(takes_message_edits(self.event, self.stage))?;
+        let printable = reason.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        if !(1..=256).contains(&reason.len()) || !printable {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        self.push(
+            reason.len(),
+            Edit::Hold {
+                reason: reason.into(),
+            },
+        )
+    }
+
+    pub(crate) fn discard(&mut self) -> Answer {
+        self.declared(abi::EM_EDIT_DISCARD)?;
+        self.allowed(takes_message_edits(self.event, self.stage))?;
+        self.push(0, Edit::Discard)
+    }
+
+    fn declared(&self, edit: u64) -> Answer {
+        if self.plugin.descriptor.edits & edit == 0 {
+            Err(abi::ERR_EM_NOTAUTHORIZED)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn allowed(&self, allowed: bool) -> Answer {
+        if allowed {
+            Ok(())
+        } else {
+            Err(abi::EM_ERR_STAGE)
+        }
+    }
+
+    fn push(&mut self, octets: usize, edit: Edit) -> Answer {
+        if self.edits.len() >= EDITS_MAX || self.octets + octets > OCTETS_MAX {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        self.octets += octets;
+        self.edits.push(edit);
+        Ok(())
+    }
+}
+
+/// A plug-in's reply; without words it gets plain ones of its class.
+fn reply(code: u16, enhanced: &str, text: &str) -> Result<Reply, abi::STATUS> {
+    let enhanced = match enhanced {
+        "" => None,
+        given => Some(Enhanced::parse(given).ok_or(abi::ERR_MISC_INVALID_ARGS)?),
+    };
+    let text = match (text, code / 100) {
+        ("", 2) => "Ok",
+        ("", 4) => "Try again later",
+        ("", _) => "Refused by policy",
+        (given, _) => given,
+    };
+    Reply::checked(code, enhanced, text).map_err(|_| abi::ERR_MISC_INVALID_ARGS)
+}
+
+/// Whether octets can stand behind a field name: no NUL, line breaks only as CRLF before white space, no line over 998
+/// octets (RFC 5322 section 2.1.1), no line of white space alone (section 3.2.2).
+fn is_field_body(name_octets: usize, value: &[u8]) -> bool {
+    let mut lines = value.split(|&octet| octet == b'\n').enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        let last = lines.peek().is_none();
+        let text = match (line.split_last(), last) {
+            (Some((b'\r', text)), false) => text,
+            (_, true) => line,
+            _ => return false,
+        };
+        let folded = number == 0
+            || (matches!(text.first(), Some(b' ' | b'\t')) && !text.trim_ascii().is_empty());
+        let octets = text.len() + if number == 0 { name_octets + 2 } else { 0 };
+        if !folded || octets > 998 || text.contains(&b'\r') || text.contains(&0) {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_bodies_can_not_end_the_header_block() {
+        let long = vec![b'x'; 990];
+        let longer = vec![b'x'; 999];
+        let cases: [(&[u8], bool); 13] = [
+            (b"", true),
+            (b"plain", true),
+            (b"folded\r\n here", true),
+            (b"folded\r\n\there", true),
+            (b"8-bit \xff", true),
+            (b"two\r\nX-Other: field", false),
+            (b"end\r\n", false),
+            (b"end\r\n\r\nbody", false),
+            (b"blank\r\n \r\n x", false),
+            (b"bare\n lf", false),
+            (b"bare\r cr", false),
+            (b"nul\0", false),
+            (&longer, false),
+        ];
+        for (value, wanted) in cases {
+            assert_eq!(
+                is_field_body(4, value),
+                wanted,
+                "{:?}",
+                value.escape_ascii().to_string()
+            );
+        }
+        assert!(is_field_body(6, &long) && !is_field_body(7, &long));
+    }
+
+    #[test]
+    fn replies_without_words_get_plain_ones() {
+        assert_eq!(
+            reply(550, "5.7.1", "").map(|reply| reply.text().to_owned()),
+            Ok("Refused by policy".into())
+        );
+        assert_eq!(reply(550, "4.7.1", "x"), Err(abi::ERR_MISC_INVALID_ARGS));
+        assert_eq!(reply(550, "junk", "x"), Err(abi::ERR_MISC_INVALID_ARGS));
+        assert_eq!(reply(550, "", "a\rb"), Err(abi::ERR_MISC_INVALID_ARGS));
+    }
+}
