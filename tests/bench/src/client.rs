@@ -253,3 +253,145 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::{Client, Fate, Instant, Notice, Plan, Script, socket};
+
+    /// Feeds the replies and returns what was noticed and what was sent, by first words.
+    fn converse(plan: Plan, replies: &[&str]) -> (String, String) {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let (near, far) = pair.expect("a pair of sockets");
+        let script = Script {
+            mail: b"MAIL FROM:<a>\r\n".to_vec(),
+            recipient: b"RCPT TO:<b>\r\n".to_vec(),
+            body: b"body\r\n.\r\n".to_vec(),
+            ..Script::greeting_only("c")
+        };
+        let mut client = Client::new(near, plan, Instant::now());
+        let mut heard = Vec::new();
+        for reply in replies {
+            let mut notices = Vec::new();
+            let input = format!("{reply}\r\n");
+            let fate = client.handle_input(input.as_bytes(), &script, false, &mut notices);
+            heard.extend(notices.iter().map(name));
+            match fate {
+                Ok(Fate::Keep) => {}
+                Ok(Fate::Remove) => heard.push("removed"),
+                Err(_) => heard.push("broken"),
+            }
+        }
+        let mut sent = [0; 1000];
+        let count = socket::read(&far, &mut sent)
+            .expect("readable")
+            .unwrap_or(0);
+        let sent = String::from_utf8_lossy(&sent[..count]);
+        let words = sent.lines().filter_map(|line| line.split(' ').next());
+        (heard.join(" "), words.collect::<Vec<_>>().join(" "))
+    }
+
+    fn name(notice: &Notice) -> &'static str {
+        match notice {
+            Notice::Ready => "ready",
+            Notice::Accepted { .. } => "accepted",
+            Notice::Refused(_) => "refused",
+            Notice::Vacant { failed: false, .. } => "vacant",
+            Notice::Vacant {
+                failed: true,
+                ready: true,
+            } => "failed",
+            Notice::Vacant {
+                failed: true,
+                ready: false,
+            } => "never-ready",
+            Notice::Closed => "closed",
+        }
+    }
+
+    #[test]
+    fn dialogues() {
+        let one = Plan::Messages(1);
+        let cases: [(Plan, &[&str], &str, &str); 13] = [
+            (
+                one,
+                &[
+                    "220 a",
+                    "250-b\r\n250 c",
+                    "250 d",
+                    "251 e",
+                    "354 f",
+                    "250 g",
+                    "221 h",
+                ],
+                "ready accepted vacant closed removed",
+                "EHLO MAIL RCPT DATA body . QUIT",
+            ),
+            (
+                Plan::Messages(2),
+                &[
+                    "220 a", "250 b", "250 c", "250 d", "354 e", "250 f", "250 g",
+                ],
+                "ready accepted",
+                "EHLO MAIL RCPT DATA body . MAIL RCPT",
+            ),
+            (
+                Plan::Messages(0),
+                &["220 a", "250 b", "221 c"],
+                "ready vacant closed removed",
+                "EHLO QUIT",
+            ),
+            (Plan::Idle, &["220 a", "250 b"], "ready", "EHLO"),
+            (
+                Plan::Idle,
+                &["220 a", "250 b", "421 c"],
+                "ready refused removed",
+                "EHLO",
+            ),
+            (
+                Plan::Idle,
+                &["220 a", "250 b", "250 c"],
+                "ready refused failed",
+                "EHLO QUIT",
+            ),
+            (
+                one,
+                &["554 a", "221 b"],
+                "refused never-ready closed removed",
+                "QUIT",
+            ),
+            (one, &["220 a", "502 b"], "refused never-ready", "EHLO QUIT"),
+            (
+                one,
+                &["220 a", "250 b", "421 c"],
+                "ready refused removed",
+                "EHLO MAIL",
+            ),
+            (
+                one,
+                &["220 a", "250 b", "250 c", "550 d"],
+                "ready refused failed",
+                "EHLO MAIL RCPT QUIT",
+            ),
+            (
+                one,
+                &["220 a", "250 b", "250 c", "250 d", "250 not 354"],
+                "ready refused failed",
+                "EHLO MAIL RCPT DATA QUIT",
+            ),
+            (
+                one,
+                &["220 a", "250 b", "250 c", "250 d", "354 e", "452 f"],
+                "ready refused failed",
+                "EHLO MAIL RCPT DATA body . QUIT",
+            ),
+            (one, &["hello"], "broken", ""),
+        ];
+        for (plan, replies, heard, sent) in cases {
+            let expected = (heard.to_owned(), sent.to_owned());
+            assert_eq!(converse(plan, replies), expected, "{plan:?} {replies:?}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::swarm::Swarm;
 pub(crate) const WARM_UP: Duration = Duration::from_millis(300);
 
 /// How long sessions may take to end after the measurement.
-pub(crate) const RETIRE_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const RETIRE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A session that failed is opened again after this, not at once: a target that refuses
 /// everything is not to be hammered.
@@ -86,6 +86,9 @@ impl ClosedLoop<'_> {
         swarm
             .notices()
             .for_each(|notice| note_error(notice, &mut errors));
+        for _ in 0..swarm.len() {
+            errors.add(format!("still open {RETIRE_LIMIT:?} after the end"));
+        }
         Ok(Tally {
             accepted,
             closed,

@@ -27,6 +27,8 @@ pub(crate) struct Swarm<'a> {
     notices: Vec<Notice>,
     input: Box<[u8]>,
     retiring: bool,
+    /// A session could not be opened, and its notice is still to be fetched.
+    urgent: bool,
 }
 
 impl<'a> Swarm<'a> {
@@ -41,6 +43,7 @@ impl<'a> Swarm<'a> {
             notices: Vec::new(),
             input: vec![0; 16 << 10].into_boxed_slice(),
             retiring: false,
+            urgent: false,
         })
     }
 
@@ -57,6 +60,7 @@ impl<'a> Swarm<'a> {
         match added {
             Ok(socket) => self.clients.insert(Client::new(socket, plan, opened)),
             Err(error) => {
+                self.urgent = true;
                 self.notices
                     .push(Notice::Refused(format!("cannot connect: {error}")));
                 self.notices.push(Notice::Vacant {
@@ -85,11 +89,8 @@ impl<'a> Swarm<'a> {
     /// Waits for input, at most for `timeout`, and serves what came.
     pub(crate) fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         // What `open` noticed must not wait for the network.
-        let timeout = if self.notices.is_empty() {
-            timeout
-        } else {
-            Duration::ZERO
-        };
+        let urgent = std::mem::take(&mut self.urgent);
+        let timeout = if urgent { Duration::ZERO } else { timeout };
         let mut ready = std::mem::take(&mut self.ready);
         self.poll.wait(timeout, &mut ready)?;
         for &token in &ready {

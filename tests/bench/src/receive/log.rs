@@ -4,19 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The log starts again from nothing when it is larger: a measurement must not fill the disk.
-const OCTETS_MAX: u64 = 1 << 30;
-
-/// Overwritten at the start, removed at the end.
+/// Overwritten at the start, begun again when it is too large, removed at the end.
 #[derive(Debug)]
 pub(crate) struct Log {
     file: File,
     path: PathBuf,
     written: u64,
+    octets_max: u64,
 }
 
 impl Log {
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, octets_max: u64) -> io::Result<Self> {
         // Not a device, which would be overwritten.
         if path.exists() && !path.is_file() {
             return Err(io::Error::new(
@@ -28,13 +26,13 @@ impl Log {
             file: File::create(path)?,
             path: path.to_owned(),
             written: 0,
+            octets_max,
         })
     }
 
     /// Returns when the octets are on the disk.
     pub(crate) fn append(&mut self, octets: &[u8]) -> io::Result<()> {
-        if self.written > OCTETS_MAX {
-            // The old file goes with its last name, outside of any sync.
+        if self.written + octets.len() as u64 > self.octets_max && self.written > 0 {
             fs::remove_file(&self.path)?;
             self.file = File::create(&self.path)?;
             self.written = 0;
@@ -61,12 +59,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log");
         fs::write(&path, "old").expect("writable");
-        let mut log = Log::create(&path).expect("writable");
-        log.append(b"a").expect("writable");
-        log.append(b"bc").expect("writable");
-        assert_eq!(fs::read(&path).expect("readable"), b"abc");
+        let mut log = Log::create(&path, 4).expect("writable");
+        for (octets, content) in [("a", "a"), ("bcd", "abcd"), ("efghi", "efghi"), ("j", "j")] {
+            log.append(octets.as_bytes()).expect("writable");
+            assert_eq!(fs::read_to_string(&path).expect("readable"), content);
+        }
         drop(log);
         assert!(!path.exists());
-        assert!(Log::create(folder.path()).is_err(), "a folder is no log");
+        assert!(Log::create(folder.path(), 4).is_err(), "a folder is no log");
     }
 }

@@ -54,11 +54,18 @@ enum Fate {
 }
 
 impl Receiver {
-    pub(crate) fn open(mode: Mode, listen: SocketAddr, spool: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open(
+        mode: Mode,
+        listen: SocketAddr,
+        spool: &Path,
+        spool_max: u64,
+    ) -> Result<Self, Fault> {
         let system = || Fault::system("set up the event loop");
         let doorbell = Arc::new(Doorbell::new().map_err(system())?);
-        let log =
-            || Log::create(spool).map_err(Fault::system(format!("create {}", spool.display())));
+        let log = || {
+            Log::create(spool, spool_max)
+                .map_err(Fault::system(format!("create {}", spool.display())))
+        };
         let store = match mode {
             Mode::None => Store::Nowhere,
             Mode::Each => Store::Each(log()?),
