@@ -1,1 +1,18 @@
-fn main() {}
+//! Stagepost: an SMTP server whose every stage is a plug-in point.
+//! Holds nothing but the way from the command line to the exit code.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod check;
+mod cli;
+mod config;
+mod log;
+mod router;
+mod serve;
+mod welcome;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

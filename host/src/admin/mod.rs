@@ -1,0 +1,10 @@
+//! The admin API on a Unix socket: the server's side, the client's side and what goes between them.
+//! Knows nothing of what it shows: whoever serves fills it in.
+
+mod client;
+mod server;
+mod status;
+
+pub(crate) use client::{ClientError, fetch_status};
+pub(crate) use server::{AdminError, AdminServer, StatusFuture, StatusSource};
+pub(crate) use status::{ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status};

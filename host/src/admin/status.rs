@@ -1,0 +1,252 @@
+//! What `GET /v1/status` answers, and how it looks to a person. A later version only adds fields.
+//! Knows neither who fills it nor how it is sent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A running server in figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The server's version.
+    pub(crate) version: String,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Seconds since it began to serve.
+    pub(crate) uptime_s: u64,
+    /// Where it accepts connections.
+    pub(crate) listeners: Vec<ListenerStatus>,
+    /// Its plug-ins in the order in which they are asked.
+    pub(crate) plugins: Vec<PluginStatus>,
+    /// Its sessions.
+    pub(crate) sessions: SessionsStatus,
+    /// Its queue; nothing while the queue can't be read.
+    pub(crate) queue: Option<QueueStatus>,
+}
+
+/// One place where connections are accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ListenerStatus {
+    /// Its name.
+    pub(crate) name: String,
+    /// Address and port, as bound.
+    pub(crate) address: String,
+}
+
+/// One loaded plug-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PluginStatus {
+    /// Its name.
+    pub(crate) name: String,
+    /// The version it states.
+    pub(crate) version: String,
+    /// `blocking` or `inline`.
+    pub(crate) class: String,
+    /// Where it is called: `inline` or `pool`.
+    pub(crate) run: String,
+    /// How many registrations it has.
+    pub(crate) registrations: u64,
+    /// How many faults it has had since the start.
+    pub(crate) faults: u64,
+}
+
+/// Sessions in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionsStatus {
+    /// Open now.
+    pub(crate) open: u64,
+    /// Begun since the start.
+    pub(crate) total: u64,
+}
+
+/// The queue in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct QueueStatus {
+    /// Messages.
+    pub(crate) messages: u64,
+    /// Deliveries that are due or will be.
+    pub(crate) queued: u64,
+    /// Deliveries that are held.
+    pub(crate) held: u64,
+    /// Octets of the messages.
+    pub(crate) octets: u64,
+    /// Whether new messages are accepted.
+    pub(crate) accepting: bool,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![
+            vec!["server".to_owned(), format!("stagepost {}", self.version)],
+            vec![
+                "process".to_owned(),
+                format!("{}, up {}", self.pid, uptime(self.uptime_s)),
+            ],
+            vec![
+                "sessions".to_owned(),
+                format!(
+                    "{} open, {} in all",
+                    self.sessions.open, self.sessions.total
+                ),
+            ],
+            vec![
+                "queue".to_owned(),
+                self.queue.map_or_else(|| "can't be read".to_owned(), queue),
+            ],
+        ];
+        for listener in &self.listeners {
+            rows.push(vec![
+                "listener".to_owned(),
+                format!("{} on {}", listener.name, listener.address),
+            ]);
+        }
+        write_table(out, &rows)?;
+        let mut rows = vec![
+            [
+                "PLUG-IN",
+                "VERSION",
+                "CLASS",
+                "RUN",
+                "REGISTRATIONS",
+                "FAULTS",
+            ]
+            .map(String::from)
+            .to_vec(),
+        ];
+        for plugin in &self.plugins {
+            rows.push(vec![
+                plugin.name.clone(),
+                plugin.version.clone(),
+                plugin.class.clone(),
+                plugin.run.clone(),
+                plugin.registrations.to_string(),
+                plugin.faults.to_string(),
+            ]);
+        }
+        if self.plugins.is_empty() {
+            return writeln!(out, "plug-ins  none");
+        }
+        writeln!(out)?;
+        write_table(out, &rows)
+    }
+}
+
+fn queue(queue: QueueStatus) -> String {
+    let refusing = if queue.accepting {
+        ""
+    } else {
+        "; accepts nothing now, see the log"
+    };
+    format!(
+        "{} messages ({} octets), {} deliveries to do, {} held{refusing}",
+        queue.messages, queue.octets, queue.queued, queue.held
+    )
+}
+
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// Writes rows with columns as wide as their widest cell. What a plug-in says of itself has its control
+/// characters shown as `?`: they are no commands to a terminal.
+fn write_table(out: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let plain: String = cell
+                .chars()
+                .map(|c| if c.is_control() { '?' } else { c })
+                .collect();
+            line.push_str(&format!("{plain:width$}  "));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::admin) fn sample() -> Status {
+        Status {
+            version: "0.1.0".into(),
+            pid: 42,
+            uptime_s: 3_725,
+            listeners: vec![ListenerStatus {
+                name: "mx".into(),
+                address: "127.0.0.1:2525".into(),
+            }],
+            plugins: vec![PluginStatus {
+                name: "example-c".into(),
+                version: "1.0\u{1b}".into(),
+                class: "blocking".into(),
+                run: "pool".into(),
+                registrations: 3,
+                faults: 0,
+            }],
+            sessions: SessionsStatus { open: 1, total: 20 },
+            queue: Some(QueueStatus {
+                messages: 2,
+                queued: 3,
+                held: 1,
+                octets: 4096,
+                accepting: true,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_person_reads_a_table() {
+        let wanted = "\
+server    stagepost 0.1.0
+process   42, up 1h 2m
+sessions  1 open, 20 in all
+queue     2 messages (4096 octets), 3 deliveries to do, 1 held
+listener  mx on 127.0.0.1:2525
+
+PLUG-IN    VERSION  CLASS     RUN   REGISTRATIONS  FAULTS
+example-c  1.0?     blocking  pool  3              0
+";
+        assert_eq!(sample().to_string(), wanted);
+        let bare = Status {
+            plugins: Vec::new(),
+            queue: None,
+            ..sample()
+        };
+        assert!(
+            bare.to_string().contains("queue     can't be read\n"),
+            "{bare}"
+        );
+        assert!(bare.to_string().ends_with("plug-ins  none\n"), "{bare}");
+    }
+
+    #[test]
+    fn times_are_rounded_to_two_units() {
+        let cases = [
+            (0, "0s"),
+            (59, "59s"),
+            (61, "1m 1s"),
+            (3600, "1h 0m"),
+            (90_000, "1d 1h"),
+        ];
+        for (seconds, wanted) in cases {
+            assert_eq!(uptime(seconds), wanted);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The command line: what can be said, and what is done then.
+//! Knows no setting: those are in the configuration file.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::{self, Status};
+use crate::config::{self, ConfigError, Settings};
+use crate::{check, log, serve};
+
+/// Exit code: the configuration or the command line is wrong.
+const EXIT_CONFIGURATION: u8 = 2;
+
+/// An SMTP server whose every stage is a plug-in point.
+///
+/// Without a command it runs with the built-in development configuration: loopback only, state in ./var.
+#[derive(Debug, Parser)]
+#[command(name = "stagepost", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until Ctrl-C or SIGTERM
+    ///
+    /// Serves until Ctrl-C or SIGTERM: then no connection is accepted any more, sessions and deliveries under
+    /// way are finished, and the process ends.
+    Run {
+        /// The configuration file; without it the built-in development configuration
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Check a configuration file without serving
+    ///
+    /// Checks a configuration file and every plug-in file that it names, without running any of them.
+    /// Prints one line for each thing that is right, or the first error. Exit code 0 when all is right,
+    /// 2 when something in the configuration is wrong.
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Show how a running server is doing
+    ///
+    /// Asks the running server over its admin socket. Exit code 1 when no server answers.
+    Status(StatusArgs),
+    /// Work with plug-in files
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// The configuration file of the server; without it the built-in development configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The admin socket of the server: admin.sock in its state_dir
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Show what a plug-in file says of itself
+    ///
+    /// Reads a plug-in file without running any of its code: its name, version, class, and what it may do.
+    /// Exit code 2 when this server would refuse it.
+    Inspect {
+        /// The shared object
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> ExitCode {
+    match Cli::parse().command {
+        None => run_server(None),
+        Some(Command::Run { config }) => run_server(config.as_deref()),
+        Some(Command::Check { config }) => check_file(&config),
+        Some(Command::Status(args)) => show_status(&args),
+        Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
+    }
+}
+
+fn settings(config: Option<&Path>) -> Result<Settings, ConfigError> {
+    config.map_or_else(config::development, config::load)
+}
+
+fn run_server(config: Option<&Path>) -> ExitCode {
+    let settings = match settings(config) {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error, EXIT_CONFIGURATION),
+    };
+    if let Err(error) = log::start(settings.log) {
+        return failed(&error, EXIT_CONFIGURATION);
+    }
+    match serve::run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, 1),
+    }
+}
+
+fn check_file(config: &Path) -> ExitCode {
+    match check::run(config) {
+        Ok(lines) => print(&lines),
+        Err(error) => failed(&error, EXIT_CONFIGURATION),
+    }
+}
+
+fn show_status(args: &StatusArgs) -> ExitCode {
+    let socket = match &args.socket {
+        Some(socket) => socket.clone(),
+        None => match settings(args.config.as_deref()) {
+            Ok(settings) => settings.admin_socket(),
+            Err(error) => return failed(&error, EXIT_CONFIGURATION),
+        },
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("error: {error}"), 1),
+    };
+    let json = match runtime.block_on(admin::fetch_status(&socket)) {
+        Ok(json) => json,
+        Err(error) => return failed(&error, 1),
+    };
+    if args.json {
+        return print(&format!("{json}\n"));
+    }
+    match serde_json::from_str::<Status>(&json) {
+        Ok(status) => print(&status),
+        Err(error) => {
+            let answer = admin::ClientError::Answer {
+                socket,
+                reason: error.to_string(),
+            };
+            failed(&answer, 1)
+        }
+    }
+}
+
+fn inspect(file: &Path) -> ExitCode {
+    match check::describe(file) {
+        Ok(lines) => print(&lines),
+        Err(error) => failed(
+            &format!("error: {}: {error}", file.display()),
+            EXIT_CONFIGURATION,
+        ),
+    }
+}
+
+/// Prints; a reader that went away (`| head`) is no failure.
+fn print(text: &impl Display) -> ExitCode {
+    match write!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(&format!("error: {error}"), 1)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn failed(error: &impl Display, code: u8) -> ExitCode {
+    // Nobody is left to tell when stderr is gone.
+    let _ = writeln!(io::stderr(), "{error}");
+    ExitCode::from(code)
+}

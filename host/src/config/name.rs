@@ -1,0 +1,349 @@
+//! Names as configuration files write them: hosts, domain patterns, plug-ins, mailboxes, digests.
+//! Knows no field and no other name: what must be unique is checked where all of them are known.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use stagepost_smtp::check_domain;
+
+use super::settings::{DomainPattern, Mailboxes, NextHop};
+
+/// A domain name in lower case; no address literal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DomainName(pub(super) String);
+
+/// A plug-in's or a listener's name: small letters, digits, `-` and `_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label(pub(super) String);
+
+/// A SHA-256 digest in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sha256(pub(super) [u8; 32]);
+
+/// Reads a string through a function that says what is wrong and, on the next line, what to write.
+fn deserialize_text<'de, D, T>(
+    from: D,
+    expecting: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Text<T> {
+        expecting: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    }
+
+    impl<T> Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str(self.expecting)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            (self.parse)(text).map_err(E::custom)
+        }
+    }
+
+    from.deserialize_str(Text { expecting, parse })
+}
+
+fn parse_domain(text: &str) -> Result<String, String> {
+    if text.starts_with('[') {
+        return Err(format!(
+            "{text:?} is an address literal\nwrite a domain name, such as \"example.org\""
+        ));
+    }
+    check_domain(text).map_err(|_| {
+        let remedy = if text.is_ascii() {
+            "write letters, digits, hyphens and dots, such as \"example.org\""
+        } else {
+            "write its ASCII form, which starts with \"xn--\""
+        };
+        format!("{text:?} is not a domain name\n{remedy}")
+    })?;
+    Ok(text.to_ascii_lowercase())
+}
+
+fn parse_label(text: &str) -> Result<Label, String> {
+    let sound = |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    if (1..=63).contains(&text.len()) && text.bytes().all(sound) {
+        Ok(Label(text.to_owned()))
+    } else {
+        Err(format!(
+            "{text:?} is not a name\nwrite 1 to 63 small letters, digits, hyphens or underscores"
+        ))
+    }
+}
+
+fn parse_pattern(text: &str) -> Result<DomainPattern, String> {
+    match text.strip_prefix('@') {
+        _ if text == "*" => Ok(DomainPattern::Default),
+        Some(domain) => parse_domain(domain).map(DomainPattern::Subtree),
+        None => parse_domain(text).map(DomainPattern::Exact),
+    }
+}
+
+fn parse_next_hop(text: &str) -> Result<NextHop, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is not host:port\nwrite both, such as \"mail.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\""
+        )
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    let port = port
+        .parse::<u16>()
+        .ok()
+        .filter(|port| digits && *port != 0)
+        .ok_or_else(wrong)?;
+    let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+        Some(literal) => {
+            let address: Option<std::net::Ipv6Addr> = literal.and_then(|inner| inner.parse().ok());
+            address.ok_or_else(wrong)?.to_string()
+        }
+        None => parse_domain(host).map_err(|_| wrong())?,
+    };
+    Ok(NextHop { host, port })
+}
+
+fn parse_sha256(text: &str) -> Result<Sha256, String> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).and_then(|d| u8::try_from(d).ok()))
+        .collect();
+    let mut digest = [0; 32];
+    match digits {
+        Some(digits) if digits.len() == 64 => {
+            for (octet, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+                *octet = pair[0] << 4 | pair[1];
+            }
+            Ok(Sha256(digest))
+        }
+        _ => Err(format!(
+            "{text:?} is not a SHA-256 digest\nwrite the 64 hexadecimal digits that `sha256sum` prints"
+        )),
+    }
+}
+
+impl<'de> Deserialize<'de> for DomainName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let parse = |text: &str| parse_domain(text).map(DomainName);
+        deserialize_text(
+            from,
+            "a domain name in double quotes, such as \"example.org\"",
+            parse,
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(from, "a name in double quotes", parse_label)
+    }
+}
+
+impl<'de> Deserialize<'de> for DomainPattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "a domain in double quotes: \"example.org\", \"@example.org\" for it and everything below it, or \"*\"";
+        deserialize_text(from, expecting, parse_pattern)
+    }
+}
+
+impl<'de> Deserialize<'de> for NextHop {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(
+            from,
+            "host:port in double quotes, such as \"mail.example.org:25\"",
+            parse_next_hop,
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256 {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(from, "64 hexadecimal digits in double quotes", parse_sha256)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mailboxes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AnyOrList;
+
+        impl<'de> Visitor<'de> for AnyOrList {
+            type Value = Mailboxes;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("\"any\", or a list of names such as [\"alice\", \"bob\"]")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Mailboxes, E> {
+                if text == "any" {
+                    return Ok(Mailboxes::Any);
+                }
+                Err(E::custom(format!(
+                    "{text:?} is not \"any\"\nwrite \"any\", or a list of names such as [{text:?}]"
+                )))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Mailboxes, A::Error> {
+                let mut names = std::collections::BTreeSet::new();
+                while let Some(Mailbox(name)) = list.next_element()? {
+                    names.insert(name);
+                }
+                Ok(Mailboxes::Listed(names))
+            }
+        }
+
+        from.deserialize_any(AnyOrList)
+    }
+}
+
+/// One mailbox in a list: a local part without quotes, in lower case.
+struct Mailbox(String);
+
+impl<'de> Deserialize<'de> for Mailbox {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(from, "a mailbox name in double quotes", |text| {
+            match stagepost_smtp::Address::parse(&format!("{text}@local")) {
+                Ok(address) if address.local() == text && !text.starts_with('"') => {
+                    Ok(Self(text.to_ascii_lowercase()))
+                }
+                _ => Err(format!(
+                    "{text:?} is not a mailbox name\nwrite only what stands before the @, such as \"alice\""
+                )),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_a_domain_a_subtree_or_the_default() {
+        let exact = |name: &str| DomainPattern::Exact(name.to_owned());
+        let cases = [
+            ("example.org", Some(exact("example.org"))),
+            ("EXAMPLE.org", Some(exact("example.org"))),
+            (
+                "@Example.org",
+                Some(DomainPattern::Subtree("example.org".into())),
+            ),
+            ("*", Some(DomainPattern::Default)),
+            ("", None),
+            ("@", None),
+            ("@@a", None),
+            ("*.example.org", None),
+            (".example.org", None),
+            ("a@example.org", None),
+            ("[192.0.2.1]", None),
+            ("bücher.example", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse_pattern(text).ok(), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn next_hops_name_host_and_port() {
+        let hop = |host: &str, port| {
+            Some(NextHop {
+                host: host.to_owned(),
+                port,
+            })
+        };
+        let cases = [
+            ("mail.example.org:25", hop("mail.example.org", 25)),
+            ("Mail.Example.org:2525", hop("mail.example.org", 2525)),
+            ("192.0.2.1:25", hop("192.0.2.1", 25)),
+            ("[2001:DB8::1]:25", hop("2001:db8::1", 25)),
+            ("mail.example.org", None),
+            ("mail.example.org:", None),
+            (":25", None),
+            ("mail.example.org:0", None),
+            ("mail.example.org:65536", None),
+            ("mail.example.org:+25", None),
+            ("mail_1:25", None),
+            ("2001:db8::1:25", None),
+            ("[192.0.2.1]:25", None),
+            ("[2001:db8::1:25", None),
+            ("[]:25", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse_next_hop(text).ok(), wanted, "{text:?}");
+        }
+        assert_eq!(parse_next_hop("[::1]:25").unwrap().to_string(), "[::1]:25");
+        assert_eq!(
+            parse_next_hop("a.example:25").unwrap().to_string(),
+            "a.example:25"
+        );
+    }
+
+    #[test]
+    fn digests_are_64_hexadecimal_digits() {
+        let digits = "00ff".repeat(16);
+        assert_eq!(
+            parse_sha256(&digits).unwrap().0[..4],
+            [0x00, 0xff, 0x00, 0xff]
+        );
+        assert_eq!(parse_sha256(&digits.to_uppercase()), parse_sha256(&digits));
+        for wrong in [
+            "",
+            "00",
+            &digits[1..],
+            &format!("{digits}0"),
+            &digits.replace('f', "g"),
+        ] {
+            assert!(parse_sha256(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn mailboxes_are_any_or_a_list_of_local_parts() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Sample {
+            mailboxes: Mailboxes,
+        }
+        let read = |value: &str| {
+            toml::from_str::<Sample>(&format!("mailboxes = {value}")).map(|sample| sample.mailboxes)
+        };
+        let listed =
+            |names: &[&str]| Mailboxes::Listed(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(read("\"any\"").unwrap(), Mailboxes::Any);
+        assert_eq!(read("[]").unwrap(), listed(&[]));
+        assert_eq!(
+            read("[\"Bob\", \"alice.b\"]").unwrap(),
+            listed(&["alice.b", "bob"])
+        );
+        for wrong in [
+            "\"all\"",
+            "[\"a@b\"]",
+            "[\"a b\"]",
+            "[\"\"]",
+            "[1]",
+            "true",
+            "[\"../x/\\\"\"]",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn labels_are_plain() {
+        for (text, wanted) in [
+            ("a", true),
+            ("a-b_c9", true),
+            ("A", false),
+            ("", false),
+            ("a b", false),
+            ("a/b", false),
+            ("a.b", false),
+        ] {
+            assert_eq!(parse_label(text).is_ok(), wanted, "{text:?}");
+        }
+        assert!(parse_label(&"x".repeat(64)).is_err());
+    }
+}

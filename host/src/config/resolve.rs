@@ -1,0 +1,416 @@
+//! From the file as written to the settings: rules that span fields, bounds with their reasons, paths.
+//! Knows no disk: whether a file is there is found out by who uses it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stagepost_smtp::receive;
+use toml::Spanned;
+
+use super::document::Document;
+use super::duration::Period;
+use super::error::ConfigError;
+use super::file::{self, File, NOWHERE};
+use super::name::DomainName;
+use super::number::Count;
+use super::section;
+use super::settings::{
+    Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule, Sessions,
+    Settings, admin_socket,
+};
+use super::size::Size;
+
+/// Where state is kept when the configuration does not say.
+const STATE_DIR: &str = "/var/lib/stagepost";
+/// Where plug-ins are when the configuration does not say.
+const PLUGINS_DIR: &str = "/usr/lib/stagepost/plugins";
+/// `sockaddr_un` has room for 108 octets with the closing NUL.
+const SOCKET_PATH_OCTETS_MAX: usize = 107;
+
+/// Checks what was read and makes settings of it; relative paths begin at `base`.
+pub(super) fn settings(
+    document: &Document<'_>,
+    file: File,
+    base: &Path,
+) -> Result<Settings, ConfigError> {
+    let resolver = Resolver { document, base };
+    let state_dir = resolver.state_dir(file.state_dir.as_ref())?;
+    let listeners = resolver.listeners(&file.listen)?;
+    let local_domains = resolver.local_domains(file.local_domain, &file.hostname, &state_dir)?;
+    let routes = resolver.routes(file.route, &local_domains, &listeners)?;
+    let plugins = resolver.plugins(file.plugins.dir, file.plugin)?;
+    let receive = receive::Settings {
+        hostname: file.hostname.0.into(),
+        limits: resolver.limits(&file.limits)?,
+        timeouts: resolver.timeouts(&file.timeouts)?,
+        ..receive::Settings::default()
+    };
+    Ok(Settings {
+        source: document.name().to_owned(),
+        receive,
+        state_dir,
+        log: Log {
+            format: file.log.format,
+            level: file.log.level,
+        },
+        listeners,
+        sessions: resolver.sessions(&file.limits)?,
+        queue: resolver.queue(&file.queue)?,
+        delivery: resolver.delivery(&file.delivery)?,
+        local_domains,
+        routes,
+        plugins,
+    })
+}
+
+struct Resolver<'r> {
+    document: &'r Document<'r>,
+    base: &'r Path,
+}
+
+impl Resolver<'_> {
+    fn state_dir(&self, written: Option<&Spanned<PathBuf>>) -> Result<PathBuf, ConfigError> {
+        let Some(written) = written else {
+            return Ok(PathBuf::from(STATE_DIR));
+        };
+        let state_dir = self.base.join(written.get_ref());
+        let socket = admin_socket(&state_dir);
+        if socket.as_os_str().len() > SOCKET_PATH_OCTETS_MAX {
+            let problem = format!(
+                "{} is too long: a socket's path has at most {SOCKET_PATH_OCTETS_MAX} octets",
+                socket.display()
+            );
+            return Err(self
+                .document
+                .fault(written.span(), problem, "choose a shorter folder"));
+        }
+        Ok(state_dir)
+    }
+
+    fn listeners(&self, written: &[file::Listen]) -> Result<Vec<Listener>, ConfigError> {
+        if written.is_empty() {
+            let remedy = "add [[listen]] with a name and an address, such as \"127.0.0.1:2525\"";
+            return Err(self.document.missing("listen", remedy));
+        }
+        self.unique(
+            written
+                .iter()
+                .map(|listen| (&listen.name, listen.name.get_ref().0.clone())),
+        )?;
+        for (index, listen) in written.iter().enumerate() {
+            let overlap = |earlier: &&file::Listen| {
+                overlap(*earlier.address.get_ref(), *listen.address.get_ref())
+            };
+            if let Some(earlier) = written[..index].iter().find(overlap) {
+                let (line, _) = self.document.place(earlier.address.span().start);
+                let problem = format!(
+                    "{} is already taken by {} in line {line}",
+                    listen.address.get_ref(),
+                    earlier.address.get_ref(),
+                );
+                let remedy = "give every listener an address and port of its own";
+                return Err(self.document.fault(listen.address.span(), problem, remedy));
+            }
+        }
+        let listener = |listen: &file::Listen| Listener {
+            name: listen.name.get_ref().0.clone(),
+            address: *listen.address.get_ref(),
+            backlog: listen.backlog.get(),
+        };
+        Ok(written.iter().map(listener).collect())
+    }
+
+    fn sessions(&self, written: &file::Limits) -> Result<Sessions, ConfigError> {
+        let per_address = self.ordered(
+            &written.sessions_per_address_max,
+            &written.sessions_max,
+            "sessions_max",
+        )?;
+        Ok(Sessions {
+            max: written.sessions_max.get_ref().get(),
+            per_address_max: per_address.get(),
+        })
+    }
+
+    fn limits(&self, written: &file::Limits) -> Result<receive::Limits, ConfigError> {
+        Ok(receive::Limits {
+            // RFC 5321 section 4.5.3.1.4: at least 512 octets.
+            line_octets_max: narrow(self.size(&written.line_octets_max, 512, 64 << 10)?),
+            text_line_octets_max: narrow(self.text_line(&written.text_line_octets_max)?),
+            header_octets_max: narrow(self.size(&written.header_octets_max, 16 << 10, 16 << 20)?),
+            // RFC 5321 section 4.5.3.1.7: at least 64K octets.
+            message_octets_max: self.size(&written.message_octets_max, 64 << 10, 4 << 30)?,
+            // RFC 5321 section 4.5.3.1.8: at least 100.
+            recipients_max: self.count(&written.recipients_max, 100, 100_000)? as usize,
+            errors_max: written.errors_max.get(),
+            refusals_max: written.refusals_max.get(),
+            idle_commands_max: written.idle_commands_max.get(),
+        })
+    }
+
+    /// 0 is no limit; RFC 5321 section 4.5.3.1.6 wants at least 1000 octets.
+    fn text_line(&self, written: &Spanned<Size>) -> Result<u64, ConfigError> {
+        if written.get_ref().octets() == 0 {
+            Ok(0)
+        } else {
+            self.size(written, 1000, 4 << 30)
+        }
+    }
+
+    fn timeouts(&self, written: &file::Timeouts) -> Result<receive::Timeouts, ConfigError> {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        Ok(receive::Timeouts {
+            command: self.period(&written.command, second, hour)?,
+            data_block: self.period(&written.data_block, second, hour)?,
+            message: self.period(&written.message, second, 24 * hour)?,
+        })
+    }
+
+    fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
+        let (second, month) = (Duration::from_secs(1), Duration::from_secs(30 * 86_400));
+        self.period(&written.retry_max, second, month)?;
+        self.period(&written.expire, second, 12 * month)?;
+        let max = self.ordered(&written.retry_max, &written.expire, "expire")?;
+        let first = self.ordered(&written.retry_first, &written.retry_max, "retry_max")?;
+        Ok(Queue {
+            free_space_min: written.free_space_min.octets(),
+            retry_first: self
+                .period(&written.retry_first, second, month)?
+                .min(first.duration()),
+            retry_max: max.duration(),
+            retry_factor: written.retry_factor.get(),
+            expire: written.expire.get_ref().duration(),
+        })
+    }
+
+    fn delivery(&self, written: &file::Delivery) -> Result<Delivery, ConfigError> {
+        let concurrency = self.count(&written.concurrency, 1, 10_000)?;
+        let per_destination = self.ordered(
+            &written.per_destination,
+            &written.concurrency,
+            "concurrency",
+        )?;
+        Ok(Delivery {
+            concurrency,
+            per_destination: per_destination.get(),
+        })
+    }
+
+    fn local_domains(
+        &self,
+        written: Vec<file::LocalDomain>,
+        hostname: &DomainName,
+        state_dir: &Path,
+    ) -> Result<Vec<LocalDomain>, ConfigError> {
+        self.unique(
+            written
+                .iter()
+                .map(|domain| (&domain.name, domain.name.get_ref().0.clone())),
+        )?;
+        let maildir = |name: &str| state_dir.join("mail").join(name);
+        let mut domains: Vec<LocalDomain> = written
+            .into_iter()
+            .map(|domain| {
+                let name = domain.name.into_inner().0;
+                let folder = domain
+                    .maildir
+                    .map_or_else(|| maildir(&name), |path| self.base.join(path));
+                LocalDomain {
+                    mailboxes: domain.mailboxes,
+                    maildir: folder,
+                    name,
+                }
+            })
+            .collect();
+        if domains.is_empty() {
+            // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
+            let mailboxes = Mailboxes::Listed(["postmaster".to_owned()].into());
+            let name = hostname.0.clone();
+            domains.push(LocalDomain {
+                maildir: maildir(&name),
+                mailboxes,
+                name,
+            });
+        }
+        Ok(domains)
+    }
+
+    fn routes(
+        &self,
+        written: Vec<file::Route>,
+        local_domains: &[LocalDomain],
+        listeners: &[Listener],
+    ) -> Result<Vec<RouteRule>, ConfigError> {
+        self.unique(
+            written
+                .iter()
+                .map(|route| (&route.domain, route.domain.get_ref().to_string())),
+        )?;
+        for route in &written {
+            let local = |domain: &&LocalDomain| {
+                *route.domain.get_ref() == DomainPattern::Exact(domain.name.clone())
+            };
+            if let Some(domain) = local_domains.iter().find(local) {
+                let problem = format!("{} is a local domain and a route at once", domain.name);
+                let remedy = "remove the route, or the [[local_domain]]";
+                return Err(self.document.fault(route.domain.span(), problem, remedy));
+            }
+            let next_hop = route.next_hop.get_ref();
+            let host: Option<IpAddr> = next_hop.host.parse().ok();
+            let own = |listener: &&Listener| {
+                host.is_some_and(|host| SocketAddr::new(host, next_hop.port) == listener.address)
+            };
+            if let Some(listener) = listeners.iter().find(own) {
+                let problem = format!(
+                    "{next_hop} is this server's own listener {:?}: mail would go round in a circle",
+                    listener.name
+                );
+                let remedy = "name the server that is to get the mail";
+                return Err(self.document.fault(route.next_hop.span(), problem, remedy));
+            }
+        }
+        let rule = |route: file::Route| RouteRule {
+            domain: route.domain.into_inner(),
+            next_hop: route.next_hop.into_inner(),
+        };
+        Ok(written.into_iter().map(rule).collect())
+    }
+
+    fn plugins(
+        &self,
+        dir: Option<PathBuf>,
+        written: Vec<file::Plugin>,
+    ) -> Result<Vec<stagepost_extmgr::PluginConfig>, ConfigError> {
+        self.unique(
+            written
+                .iter()
+                .map(|plugin| (&plugin.name, plugin.name.get_ref().0.clone())),
+        )?;
+        let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
+        written
+            .into_iter()
+            .enumerate()
+            .map(|(index, plugin)| {
+                Ok(stagepost_extmgr::PluginConfig {
+                    path: dir.join(self.plugin_file(&plugin.path)?),
+                    name: plugin.name.into_inner().0,
+                    run: plugin.run.map(Into::into),
+                    priority: plugin.priority.get(),
+                    deadline: Duration::from_millis(plugin.deadline_ms.get().into()),
+                    on_fault: plugin.on_fault.into(),
+                    on_load_error: plugin.on_load_error.into(),
+                    threads_max: plugin.threads_max.get() as usize,
+                    sha256: plugin.sha256.map(|digest| digest.0),
+                    section: section::of_plugin(self.document, index)?,
+                })
+            })
+            .collect()
+    }
+
+    /// A bare name stands for the library of that name.
+    fn plugin_file(&self, written: &Spanned<PathBuf>) -> Result<PathBuf, ConfigError> {
+        let path = written.get_ref();
+        if path.file_name().is_none() {
+            let problem = format!("{:?} names no file", path);
+            return Err(self.document.fault(
+                written.span(),
+                problem,
+                "write a file such as \"libfoo.so\", or its bare name \"foo\"",
+            ));
+        }
+        let bare = path.extension().is_none() && path.components().count() == 1;
+        Ok(match path.to_str() {
+            Some(name) if bare => format!(
+                "{}{name}{}",
+                std::env::consts::DLL_PREFIX,
+                std::env::consts::DLL_SUFFIX
+            )
+            .into(),
+            _ => path.clone(),
+        })
+    }
+
+    fn size(&self, written: &Spanned<Size>, least: u64, most: u64) -> Result<u64, ConfigError> {
+        let (least, most) = (Size::from_octets(least), Size::from_octets(most));
+        self.within(written, least, most).map(Size::octets)
+    }
+
+    fn count(&self, written: &Spanned<Count>, least: u32, most: u32) -> Result<u32, ConfigError> {
+        self.within(written, Count::new(least), Count::new(most))
+            .map(Count::get)
+    }
+
+    fn period(
+        &self,
+        written: &Spanned<Period>,
+        least: Duration,
+        most: Duration,
+    ) -> Result<Duration, ConfigError> {
+        self.within(written, Period::new(least), Period::new(most))
+            .map(Period::duration)
+    }
+
+    fn within<T>(&self, written: &Spanned<T>, least: T, most: T) -> Result<T, ConfigError>
+    where
+        T: Copy + Ord + std::fmt::Display,
+    {
+        let value = *written.get_ref();
+        if (least..=most).contains(&value) {
+            return Ok(value);
+        }
+        let problem = format!("{value} is out of bounds");
+        Err(self
+            .document
+            .fault(written.span(), problem, format!("write {least} to {most}")))
+    }
+
+    /// A value that is at most another one; a default gives way.
+    fn ordered<T>(
+        &self,
+        written: &Spanned<T>,
+        most: &Spanned<T>,
+        most_name: &str,
+    ) -> Result<T, ConfigError>
+    where
+        T: Copy + Ord + std::fmt::Display,
+    {
+        let (value, most) = (*written.get_ref(), *most.get_ref());
+        if value <= most || written.span() == NOWHERE {
+            return Ok(value.min(most));
+        }
+        let problem = format!("{value} is more than {most_name}, {most}");
+        let remedy = format!("write at most {most}, or raise {most_name}");
+        Err(self.document.fault(written.span(), problem, remedy))
+    }
+
+    /// Refuses the second of two equal names.
+    fn unique<'v, T: 'v>(
+        &self,
+        names: impl Iterator<Item = (&'v Spanned<T>, String)>,
+    ) -> Result<(), ConfigError> {
+        let mut seen = BTreeMap::new();
+        for (written, name) in names {
+            let (line, _) = self.document.place(written.span().start);
+            if let Some(earlier) = seen.insert(name.clone(), line) {
+                let problem = format!("{name:?} is already used in line {earlier}");
+                let remedy = "choose another name, or remove one of the two";
+                return Err(self.document.fault(written.span(), problem, remedy));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether two listeners would want the same port of the same address. Port 0 is a new one each time.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_address = one.ip() == other.ip()
+        || one.is_ipv4() == other.is_ipv4()
+            && (one.ip().is_unspecified() || other.ip().is_unspecified());
+    one.port() != 0 && one.port() == other.port() && same_address
+}
+
+fn narrow(octets: u64) -> usize {
+    usize::try_from(octets).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,251 @@
+//! What the server runs with: every value checked and in the type it is used in.
+//! Knows no file format. The `Default` of each section is the one place of its default values.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stagepost_extmgr::PluginConfig;
+use stagepost_smtp::receive;
+
+/// A whole checked configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where it was read from, as the operator knows it.
+    pub(crate) source: String,
+    /// Our name, limits and time-outs, as the receiving sessions want them.
+    pub(crate) receive: receive::Settings,
+    /// The folder of everything that outlives a run.
+    pub(crate) state_dir: PathBuf,
+    /// How and what to log.
+    pub(crate) log: Log,
+    /// Where to accept connections; at least one.
+    pub(crate) listeners: Vec<Listener>,
+    /// How many sessions there may be.
+    pub(crate) sessions: Sessions,
+    /// How messages are kept and retried.
+    pub(crate) queue: Queue,
+    /// How many deliveries run at once.
+    pub(crate) delivery: Delivery,
+    /// The domains whose mailboxes are here; at least one.
+    pub(crate) local_domains: Vec<LocalDomain>,
+    /// The domains whose mail goes elsewhere.
+    pub(crate) routes: Vec<RouteRule>,
+    /// The plug-ins in the order of the configuration.
+    pub(crate) plugins: Vec<PluginConfig>,
+}
+
+impl Settings {
+    /// The folder of the durable queue.
+    pub(crate) fn spool_dir(&self) -> PathBuf {
+        self.state_dir.join("spool")
+    }
+
+    /// The folder of the private copies that plug-ins are loaded from.
+    pub(crate) fn plugin_copies_dir(&self) -> PathBuf {
+        self.state_dir.join("plugins")
+    }
+
+    /// The socket that `stagepost status` talks to.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        admin_socket(&self.state_dir)
+    }
+}
+
+/// The admin socket of the server that keeps its state in `state_dir`.
+pub(crate) fn admin_socket(state_dir: &Path) -> PathBuf {
+    state_dir.join("admin.sock")
+}
+
+/// How and what to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// Text for people or JSON for programs.
+    pub(crate) format: LogFormat,
+    /// The least severe level that is written.
+    pub(crate) level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// One line of text for each event.
+    #[default]
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+/// The severity of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    /// What somebody must look at.
+    Error,
+    /// What is odd and was coped with.
+    Warn,
+    /// One line for each session, message and delivery.
+    #[default]
+    Info,
+    /// Each step of them.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// One place to accept connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listener {
+    /// Its name in logs and for plug-ins.
+    pub(crate) name: String,
+    /// Address and port; port 0 lets the system choose one.
+    pub(crate) address: SocketAddr,
+    /// How many connections may wait to be accepted.
+    pub(crate) backlog: u32,
+}
+
+impl Listener {
+    /// The default of `backlog`: a burst of a thousand connections is answered late rather than not.
+    pub(crate) const BACKLOG: u32 = 1024;
+}
+
+/// How many sessions there may be at once. What one session may use up is in [`receive::Limits`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sessions {
+    /// In all; one more is answered 421.
+    pub(crate) max: u32,
+    /// From one address; one more is answered 421.
+    pub(crate) per_address_max: u32,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            max: 10_000,
+            per_address_max: 100,
+        }
+    }
+}
+
+/// How messages are kept and retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Queue {
+    /// Octets that stay free on the disk of the queue; below, messages are answered 452.
+    pub(crate) free_space_min: u64,
+    /// How long after the first failed attempt the second one follows.
+    pub(crate) retry_first: Duration,
+    /// The longest wait between two attempts.
+    pub(crate) retry_max: Duration,
+    /// What each wait is multiplied with for the next one.
+    pub(crate) retry_factor: u32,
+    /// How long a message is tried.
+    pub(crate) expire: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            free_space_min: 256 << 20,
+            retry_first: Duration::from_secs(60),
+            retry_max: Duration::from_secs(3600),
+            retry_factor: 2,
+            // RFC 5321 section 4.5.4.1: at least 4 to 5 days.
+            expire: Duration::from_secs(5 * 86_400),
+        }
+    }
+}
+
+/// How many deliveries run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// In all.
+    pub(crate) concurrency: u32,
+    /// To one destination.
+    pub(crate) per_destination: u32,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            concurrency: 100,
+            per_destination: 20,
+        }
+    }
+}
+
+/// A domain whose mailboxes are here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalDomain {
+    /// Its name in lower case.
+    pub(crate) name: String,
+    /// Who has a mailbox.
+    pub(crate) mailboxes: Mailboxes,
+    /// The folder that has one Maildir for each mailbox.
+    pub(crate) maildir: PathBuf,
+}
+
+/// Who has a mailbox in a local domain. The postmaster always has one (RFC 5321 section 4.5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mailboxes {
+    /// Everybody: a mailbox is made when its first message comes.
+    Any,
+    /// These, in lower case.
+    Listed(BTreeSet<String>),
+}
+
+/// Where the mail of some domains goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteRule {
+    /// Which domains.
+    pub(crate) domain: DomainPattern,
+    /// To whom it is given.
+    pub(crate) next_hop: NextHop,
+}
+
+/// Which domains a route is for; names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DomainPattern {
+    /// This one.
+    Exact(String),
+    /// This one and everything below it.
+    Subtree(String),
+    /// Every domain that nothing else names; mail to it needs a grant.
+    Default,
+}
+
+impl fmt::Display for DomainPattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => out.write_str(name),
+            Self::Subtree(name) => write!(out, "@{name}"),
+            Self::Default => out.write_str("*"),
+        }
+    }
+}
+
+/// A host and port that mail is relayed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NextHop {
+    /// A domain name or an IP address, without brackets.
+    pub(crate) host: String,
+    /// The port; never 0.
+    pub(crate) port: u16,
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(out, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(out, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The default of a plug-in's `deadline_ms`: well below the minutes that clients wait for a reply.
+pub(crate) const PLUGIN_DEADLINE_MS: u32 = 30_000;
+/// The default of a plug-in's `threads_max`.
+pub(crate) const PLUGIN_THREADS_MAX: u32 = 32;

@@ -1,0 +1,233 @@
+//! Where mail goes: which domains are ours, which are relayed, and to whom.
+//! Knows no DNS and no queue. It is asked again at each attempt, so that a changed configuration takes effect.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use stagepost_smtp::{Address, Route};
+
+use crate::config::{DomainPattern, LocalDomain, Mailboxes, NextHop, Settings};
+
+/// Answers where mail for an address goes.
+#[derive(Debug)]
+pub(crate) struct Router {
+    /// By name; the one with `postmaster_domain` as its name is always there.
+    local: HashMap<String, LocalDomain>,
+    exact: HashMap<String, NextHop>,
+    subtrees: HashMap<String, NextHop>,
+    default: Option<NextHop>,
+    /// Where mail for a bare Postmaster goes.
+    postmaster_domain: String,
+}
+
+/// Where mail of a domain goes now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination<'r> {
+    /// Into the Maildirs of a domain of ours.
+    Local(&'r LocalDomain),
+    /// To another server.
+    NextHop(&'r NextHop),
+}
+
+impl fmt::Display for Destination<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(domain) => write!(out, "local:{}", domain.name),
+            Self::NextHop(next_hop) => write!(out, "smtp:{next_hop}"),
+        }
+    }
+}
+
+impl Router {
+    /// Makes a router of checked settings.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let mut router = Self {
+            local: HashMap::new(),
+            exact: HashMap::new(),
+            subtrees: HashMap::new(),
+            default: None,
+            postmaster_domain: settings.local_domains.first().map_or_else(
+                || settings.receive.hostname.to_ascii_lowercase(),
+                |domain| domain.name.clone(),
+            ),
+        };
+        for domain in &settings.local_domains {
+            router.local.insert(domain.name.clone(), domain.clone());
+        }
+        for rule in &settings.routes {
+            let next_hop = rule.next_hop.clone();
+            match &rule.domain {
+                DomainPattern::Exact(name) => drop(router.exact.insert(name.clone(), next_hop)),
+                DomainPattern::Subtree(name) => {
+                    drop(router.subtrees.insert(name.clone(), next_hop))
+                }
+                DomainPattern::Default => router.default = Some(next_hop),
+            }
+        }
+        router
+    }
+
+    /// What accepting a recipient depends on.
+    pub(crate) fn route(&self, recipient: &Address) -> Route {
+        let domain = self.queue_domain(recipient);
+        if let Some(local) = self.local.get(&domain) {
+            // RFC 5321 section 4.5.1: the postmaster is always there.
+            let known = recipient.is_postmaster()
+                || match &local.mailboxes {
+                    Mailboxes::Any => true,
+                    Mailboxes::Listed(names) => {
+                        names.contains(&recipient.local_unquoted().to_ascii_lowercase())
+                    }
+                };
+            return if known {
+                Route::Local
+            } else {
+                Route::UnknownUser
+            };
+        }
+        if self.relay(&domain).is_some() {
+            Route::Relay
+        } else if self.default.is_some() {
+            Route::Foreign
+        } else {
+            Route::Unreachable
+        }
+    }
+
+    /// The domain under which a recipient's mail is queued: its own in lower case; for a bare Postmaster
+    /// the first local domain.
+    pub(crate) fn queue_domain(&self, recipient: &Address) -> String {
+        if recipient.domain().is_empty() {
+            self.postmaster_domain.clone()
+        } else {
+            recipient.domain_key()
+        }
+    }
+
+    /// Where mail queued under a domain goes now; nothing when the configuration leads nowhere any more.
+    pub(crate) fn destination(&self, domain: &str) -> Option<Destination<'_>> {
+        if let Some(local) = self.local.get(domain) {
+            return Some(Destination::Local(local));
+        }
+        self.relay(domain)
+            .or(self.default.as_ref())
+            .map(Destination::NextHop)
+    }
+
+    /// The next hop of a domain that a route names: the domain itself, else the nearest subtree around it.
+    fn relay(&self, domain: &str) -> Option<&NextHop> {
+        let around = std::iter::successors(Some(domain), |inner| {
+            inner.split_once('.').map(|(_, outer)| outer)
+        });
+        let subtree = || around.into_iter().find_map(|name| self.subtrees.get(name));
+        self.exact.get(domain).or_else(subtree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIGURATION: &str = r#"
+hostname = "mx.example.test"
+[[listen]]
+name = "mx"
+address = "127.0.0.1:0"
+[[local_domain]]
+name = "example.test"
+mailboxes = "any"
+[[local_domain]]
+name = "Listed.test"
+mailboxes = ["Alice", "bob"]
+[[route]]
+domain = "example.org"
+next_hop = "exact.test:25"
+[[route]]
+domain = "@example.org"
+next_hop = "below.test:25"
+[[route]]
+domain = "@deep.example.org"
+next_hop = "deep.test:25"
+[[route]]
+domain = "@test"
+next_hop = "[2001:db8::1]:25"
+"#;
+
+    fn router(further: &str) -> Router {
+        let text = format!("{CONFIGURATION}{further}");
+        Router::new(&crate::config::from_text(&text).unwrap())
+    }
+
+    fn default() -> Router {
+        router("[[route]]\ndomain = \"*\"\nnext_hop = \"smart.test:587\"\n")
+    }
+
+    #[test]
+    fn recipients_are_told_apart() {
+        use Route::{Foreign, Local, Relay, UnknownUser, Unreachable};
+        let (without, with) = (router(""), default());
+        let cases = [
+            ("anybody@example.test", Local, Local),
+            ("anybody@EXAMPLE.Test", Local, Local),
+            ("ALICE@listed.test", Local, Local),
+            ("\"alice\"@listed.test", Local, Local),
+            ("carol@listed.test", UnknownUser, UnknownUser),
+            ("PostMaster@listed.test", Local, Local),
+            ("Postmaster", Local, Local),
+            ("a@example.org", Relay, Relay),
+            ("a@x.example.org", Relay, Relay),
+            ("a@other.test", Relay, Relay),
+            ("a@example.net", Unreachable, Foreign),
+            ("a@org", Unreachable, Foreign),
+            ("a@badexample.org", Unreachable, Foreign),
+            ("a@[127.0.0.1]", Unreachable, Foreign),
+            ("postmaster@example.net", Unreachable, Foreign),
+        ];
+        for (address, wanted, wanted_with_default) in cases {
+            let address = Address::parse(address).unwrap();
+            assert_eq!(without.route(&address), wanted, "{address}");
+            assert_eq!(with.route(&address), wanted_with_default, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_route_wins() {
+        let (without, with) = (router(""), default());
+        let cases = [
+            ("example.test", Some("local:example.test")),
+            ("listed.test", Some("local:listed.test")),
+            ("sub.example.test", Some("smtp:[2001:db8::1]:25")),
+            ("test", Some("smtp:[2001:db8::1]:25")),
+            ("example.org", Some("smtp:exact.test:25")),
+            ("a.b.example.org", Some("smtp:below.test:25")),
+            ("deep.example.org", Some("smtp:deep.test:25")),
+            ("a.deep.example.org", Some("smtp:deep.test:25")),
+            ("verydeep.example.org", Some("smtp:below.test:25")),
+            ("badexample.org", None),
+            ("[127.0.0.1]", None),
+        ];
+        for (domain, wanted) in cases {
+            let found = without.destination(domain).map(|found| found.to_string());
+            assert_eq!(found.as_deref(), wanted, "{domain}");
+            let found = with.destination(domain).map(|found| found.to_string());
+            assert_eq!(
+                found.as_deref(),
+                wanted.or(Some("smtp:smart.test:587")),
+                "{domain}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bare_postmaster_has_the_first_local_domain() {
+        let bare = Address::parse("POSTMASTER").unwrap();
+        assert_eq!(router("").queue_domain(&bare), "example.test");
+        let relay_only = "hostname = \"MX.example.test\"\nlisten = [{ name = \"mx\", address = \"127.0.0.1:0\" }]\n";
+        let router = Router::new(&crate::config::from_text(relay_only).unwrap());
+        assert_eq!(router.queue_domain(&bare), "mx.example.test");
+        assert_eq!(router.route(&bare), Route::Local);
+        let other = Address::parse("root@mx.example.test").unwrap();
+        assert_eq!(router.route(&other), Route::UnknownUser);
+        assert!(router.destination("mx.example.test").is_some());
+    }
+}

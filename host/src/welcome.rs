@@ -1,0 +1,64 @@
+//! What a person reads on the terminal when the development server has started.
+//! Knows the settings; what listens where is told by whoever bound it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::config::Settings;
+
+/// The lines for stdout: where it listens, how to send a first mail, where that lands.
+pub(crate) fn text(settings: &Settings, listening: &[SocketAddr]) -> String {
+    let mut text =
+        String::from("Stagepost is running with its built-in development configuration.\n\n");
+    for address in listening {
+        text.push_str(&format!("  SMTP          {address}\n"));
+    }
+    text.push_str(&format!(
+        "  admin socket  {}\n",
+        shown(&settings.admin_socket())
+    ));
+    if let (Some(address), Some(domain)) = (listening.first(), settings.local_domains.first()) {
+        let maildir = domain.maildir.join("you").join("new");
+        text.push_str(&format!("  mail          {}\n", shown(&maildir)));
+        text.push_str("\nSend a first mail:\n\n");
+        text.push_str(&format!("  {}\n", first_mail(*address, &domain.name)));
+    }
+    text.push_str("\nstagepost status shows how it is doing; Ctrl-C stops it.\n");
+    text
+}
+
+/// A command for any shell. curl sends what it is given: the lines end in CRLF already.
+fn first_mail(address: SocketAddr, domain: &str) -> String {
+    format!(
+        "printf 'From: you@{domain}\\r\\nTo: you@{domain}\\r\\nSubject: A first mail\\r\\n\\r\\nHello.\\r\\n' | \
+         curl -sS --url smtp://{address}/client.{domain} --mail-from you@{domain} --mail-rcpt you@{domain} --upload-file -"
+    )
+}
+
+/// A relative path begins with ./ so that it reads as a path.
+fn shown(path: &Path) -> String {
+    if path.is_absolute() {
+        path.display().to_string()
+    } else {
+        format!("./{}", path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_where_to_send_and_where_to_look() {
+        let settings = crate::config::development().unwrap();
+        let text = text(&settings, &["127.0.0.1:2525".parse().unwrap()]);
+        for wanted in [
+            "  SMTP          127.0.0.1:2525\n",
+            "  admin socket  ./var/admin.sock\n",
+            "  mail          ./var/mail/example.test/you/new\n",
+            "curl -sS --url smtp://127.0.0.1:2525/client.example.test --mail-from you@example.test",
+        ] {
+            assert!(text.contains(wanted), "{wanted:?} in {text}");
+        }
+    }
+}
