@@ -1,1 +1,20 @@
-#![allow(missing_docs)]
+//! The durable queue: what was acknowledged is on disk, and what is due is handed out.
+//! Knows envelopes and octets; no session, no router, no transport.
+#![forbid(unsafe_code)]
+
+mod body;
+mod destination;
+mod error;
+mod id;
+mod incoming;
+pub mod local;
+mod message;
+mod store;
+
+pub use body::{BodyReader, BodySource};
+pub use destination::{Destination, DestinationError, Destinations};
+pub use error::{BadMessage, StoreError};
+pub use id::{QueueId, QueueIds};
+pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
+pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
+pub use store::{BoxFuture, Count, Health, Lease, LeaseRequest, Settlement, Step, Store, Summary};

@@ -1,0 +1,101 @@
+//! Where mail goes: the name by which deliveries are grouped, counted and flushed.
+//! Knows no route: the router says what is behind a destination.
+
+use std::sync::Arc;
+
+/// A destination: a domain or an address literal, in lower case. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination(Arc<str>);
+
+/// The text is no destination.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no destination: 1 to 255 visible ASCII characters are wanted")]
+pub struct DestinationError(String);
+
+/// Which destinations are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destinations {
+    /// This one.
+    One(Destination),
+    /// This domain and all domains below it (`@node` of RFC 1985).
+    Below(Destination),
+}
+
+impl Destination {
+    /// The longest name, in octets.
+    pub const OCTETS_MAX: usize = 255;
+
+    /// Makes a destination of a domain or address literal; capitals become small letters.
+    ///
+    /// # Errors
+    /// An empty or too long name, or one with octets that are not visible ASCII.
+    pub fn new(name: &str) -> Result<Self, DestinationError> {
+        let sound = (1..=Self::OCTETS_MAX).contains(&name.len())
+            && name.bytes().all(|octet| octet.is_ascii_graphic());
+        if sound {
+            Ok(Self(name.to_ascii_lowercase().into()))
+        } else {
+            Err(DestinationError(name.chars().take(300).collect()))
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl Destinations {
+    /// Whether a destination is among them.
+    pub fn contains(&self, name: &Destination) -> bool {
+        match self {
+            Self::One(one) => one == name,
+            Self::Below(top) => {
+                let rest = name.as_str().strip_suffix(top.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_and_lowered() {
+        assert_eq!(
+            Destination::new("Example.ORG").unwrap().as_str(),
+            "example.org"
+        );
+        for name in ["", "a b", "a\0b", "a\nb", "ä.example", &"x".repeat(256)] {
+            assert!(Destination::new(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_a_domain_and_what_is_below() {
+        let below = Destinations::Below(Destination::new("example.org").unwrap());
+        let cases = [
+            ("example.org", true),
+            ("a.example.org", true),
+            ("a.b.example.org", true),
+            ("badexample.org", false),
+            ("org", false),
+            ("example.org.net", false),
+        ];
+        for (name, wanted) in cases {
+            assert_eq!(
+                below.contains(&Destination::new(name).unwrap()),
+                wanted,
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The files of large bodies: where they are, how they become durable, how they go.
+//! Knows no row: who has a file and no row is told apart by whoever knows the rows.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::fault::{Faults, Operation};
+use crate::QueueId;
+
+/// The folder of body files: `xx/<id>`, where `xx` spreads them over 256 folders.
+pub(super) struct Bodies {
+    root: PathBuf,
+    faults: Arc<dyn Faults>,
+}
+
+/// A body file being written. Dropped without [`BodyFile::keep`], it is removed.
+pub(super) struct BodyFile {
+    file: File,
+    path: PathBuf,
+    kept: bool,
+    faults: Arc<dyn Faults>,
+}
+
+impl Bodies {
+    /// Opens the folder, made when missing.
+    pub(super) fn open(root: PathBuf, faults: Arc<dyn Faults>) -> io::Result<Self> {
+        make_folder(&root)?;
+        Ok(Self { root, faults })
+    }
+
+    /// Where the body of this message is, if it has a file.
+    pub(super) fn path(&self, id: QueueId) -> PathBuf {
+        let last = id.to_bytes()[QueueId::OCTETS - 1];
+        self.root.join(format!("{last:02x}")).join(id.to_string())
+    }
+
+    /// Makes the file of a message. Blocks.
+    pub(super) fn create(&self, id: QueueId) -> io::Result<BodyFile> {
+        self.faults.before(Operation::BodyWrite)?;
+        let path = self.path(id);
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        let faults = Arc::clone(&self.faults);
+        Ok(BodyFile {
+            file,
+            path,
+            kept: false,
+            faults,
+        })
+    }
+
+    /// Removes the file of a message. Blocks. A file that stays behind is collected at the next start.
+    pub(super) fn remove(&self, id: QueueId) {
+        let path = self.path(id);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "a body file could not be removed");
+        }
+    }
+
+    /// Removes the files that nobody has a row for: left by messages whose commit never happened. Blocks.
+    pub(super) fn collect_orphans<E: From<io::Error>>(
+        &self,
+        has_row: impl Fn(QueueId) -> Result<bool, E>,
+    ) -> Result<u64, E> {
+        let mut removed = 0;
+        for folder in std::fs::read_dir(&self.root)? {
+            let folder = folder?;
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for entry in std::fs::read_dir(folder.path())? {
+                let entry = entry?;
+                // Whatever has another name than ours is not ours to remove.
+                let id = entry
+                    .file_name()
+                    .to_str()
+                    .and_then(|name| name.parse().ok());
+                if let Some(id) = id
+                    && !has_row(id)?
+                {
+                    std::fs::remove_file(entry.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl BodyFile {
+    /// Appends octets. Blocks.
+    pub(super) fn write(&self, octets: &[u8]) -> io::Result<()> {
+        self.faults.before(Operation::BodyWrite)?;
+        (&self.file).write_all(octets)
+    }
+
+    /// Makes the file and its name durable. Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.faults.before(Operation::BodySync)?;
+        self.file.sync_data()?;
+        self.faults.before(Operation::DirectorySync)?;
+        match self.path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the file stay: a row may name it from now on.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for BodyFile {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "a body file could not be removed");
+        }
+    }
+}
+
+/// Makes a folder with its parents and makes its name durable.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}

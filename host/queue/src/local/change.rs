@@ -1,0 +1,400 @@
+//! One batch in the making: what each request changes in the rows, the indexes and the counters.
+//! Knows no thread and no reply; nothing is on disk before the batch is committed.
+
+use std::collections::HashMap;
+
+use super::engine::{Engine, TOTAL_KEY};
+use super::key::{DueKey, delivery_destination, delivery_key, name_key, name_prefix};
+use super::record::{CountRecord, DeliveryRecord, RecordError, reply_text};
+use crate::{Destination, Destinations, Lease, QueueId, Settlement, Step, StoreError};
+
+/// So many deliveries are looked at by one step of a flush.
+const FLUSH_STEP_MAX: usize = 1000;
+
+/// The rows of a new message, encoded by whoever brings it.
+pub(super) struct NewRows {
+    pub(super) id: QueueId,
+    pub(super) message: Vec<u8>,
+    /// The body, unless it has a file.
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) octets: u64,
+    pub(super) deliveries: Vec<(Destination, DeliveryRecord)>,
+}
+
+/// How far a flush came.
+pub(super) struct FlushStep {
+    pub(super) moved: u64,
+    /// Go on behind this key.
+    pub(super) after: Option<Vec<u8>>,
+}
+
+/// A batch in the making.
+pub(super) struct Change<'a> {
+    engine: &'a Engine,
+    batch: fjall::OwnedWriteBatch,
+    counts: HashMap<Destination, CountRecord>,
+    total: CountRecord,
+    queued: Vec<DueKey>,
+    files_freed: Vec<QueueId>,
+}
+
+/// What a batch has changed, to be acted on once it is durable.
+pub(super) struct Changed {
+    pub(super) batch: fjall::OwnedWriteBatch,
+    pub(super) total: CountRecord,
+    /// Deliveries that are due at a new time.
+    pub(super) queued: Vec<DueKey>,
+    /// Messages that are gone and whose body files are to go.
+    pub(super) files_freed: Vec<QueueId>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(engine: &'a Engine, total: CountRecord) -> Self {
+        Self {
+            batch: engine.batch(),
+            engine,
+            counts: HashMap::new(),
+            total,
+            queued: Vec::new(),
+            files_freed: Vec::new(),
+        }
+    }
+
+    /// Adds the counters and gives the batch away.
+    pub(super) fn end(mut self) -> Changed {
+        if !self.batch.is_empty() {
+            for (destination, count) in &self.counts {
+                let key = name_key(destination);
+                if *count == CountRecord::default() {
+                    self.batch.remove(&self.engine.count, key);
+                } else {
+                    self.batch.insert(&self.engine.count, key, count.encode());
+                }
+            }
+            self.batch
+                .insert(&self.engine.total, TOTAL_KEY, self.total.encode());
+        }
+        Changed {
+            batch: self.batch,
+            total: self.total,
+            queued: self.queued,
+            files_freed: self.files_freed,
+        }
+    }
+
+    /// Adds a message.
+    pub(super) fn insert(&mut self, rows: NewRows) -> Result<(), StoreError> {
+        for (destination, _) in &rows.deliveries {
+            self.load_count(destination)?;
+        }
+        self.batch
+            .insert(&self.engine.message, rows.id.to_bytes(), rows.message);
+        if let Some(body) = rows.body {
+            self.batch
+                .insert(&self.engine.body, rows.id.to_bytes(), body);
+        }
+        for (destination, record) in &rows.deliveries {
+            self.put(rows.id, destination, None, Some(record));
+        }
+        self.total.messages += 1;
+        self.total.octets += rows.octets;
+        Ok(())
+    }
+
+    /// Settles a lease. A delivery that is gone was settled before.
+    pub(super) fn settle(
+        &mut self,
+        lease: &Lease,
+        settlement: &Settlement,
+        due_ms: u64,
+    ) -> Result<(), StoreError> {
+        let destination = &lease.destination;
+        let Some(old) = self.delivery(lease.id, destination)? else {
+            return Ok(());
+        };
+        let mut new = old.clone();
+        new.attempts = old.attempts.saturating_add(1);
+        new.due_ms = due_ms;
+        for (index, step) in lease.recipients.iter().zip(&settlement.recipients) {
+            let Some(at) = new
+                .recipients
+                .iter()
+                .position(|recipient| recipient.index == *index)
+            else {
+                continue;
+            };
+            let recipient = &mut new.recipients[at];
+            match step {
+                Step::Done => {
+                    new.recipients.remove(at);
+                }
+                Step::Retry(reply) => recipient.reply = reply_text(reply),
+                Step::Hold(reason) => {
+                    recipient.held = true;
+                    recipient.reply = reply_text(reason);
+                }
+            }
+        }
+        self.load_count(destination)?;
+        let last = new.recipients.is_empty() && self.is_last_delivery(lease.id, destination)?;
+        let left = (!new.recipients.is_empty()).then_some(&new);
+        self.put(lease.id, destination, Some(&old), left);
+        if last {
+            self.remove_message(lease.id, &old);
+        }
+        Ok(())
+    }
+
+    /// Holds whatever is left of a message.
+    pub(super) fn hold(&mut self, id: QueueId, reason: &str) -> Result<(), StoreError> {
+        self.rewrite(id, |record| {
+            for recipient in &mut record.recipients {
+                recipient.held = true;
+                recipient.reply = reply_text(reason);
+            }
+        })
+    }
+
+    /// Makes the held recipients of a message due.
+    pub(super) fn release(&mut self, id: QueueId, now_ms: u64) -> Result<(), StoreError> {
+        self.rewrite(id, |record| {
+            if record.recipients.iter().any(|recipient| recipient.held) {
+                record.due_ms = now_ms;
+            }
+            for recipient in &mut record.recipients {
+                recipient.held = false;
+            }
+        })
+    }
+
+    /// Takes a delivery whose row can't be read out of the indexes: nobody is to find it due again and again.
+    pub(super) fn set_aside(&mut self, key: &DueKey) -> Result<(), StoreError> {
+        self.load_count(&key.destination)?;
+        self.remove_from_indexes(key);
+        let count = self.counts.entry(key.destination.clone()).or_default();
+        for count in [count, &mut self.total] {
+            count.queued = count.queued.saturating_sub(1);
+            count.held += 1;
+        }
+        Ok(())
+    }
+
+    /// Removes a message that was never acknowledged, if it is there.
+    pub(super) fn forget(&mut self, id: QueueId) -> Result<(), StoreError> {
+        let deliveries = self.deliveries(id)?;
+        for (destination, _) in &deliveries {
+            self.load_count(destination)?;
+        }
+        for (destination, record) in &deliveries {
+            self.put(id, destination, Some(record), None);
+        }
+        if let Some((_, record)) = deliveries.first() {
+            self.remove_message(id, record);
+        }
+        Ok(())
+    }
+
+    /// Makes deliveries due, a bounded number of them.
+    pub(super) fn flush(
+        &mut self,
+        destinations: &Destinations,
+        now_ms: u64,
+        after: Option<&[u8]>,
+    ) -> Result<FlushStep, StoreError> {
+        let prefix = name_prefix(destinations);
+        let from = after.unwrap_or(&prefix);
+        let mut step = FlushStep {
+            moved: 0,
+            after: None,
+        };
+        let mut seen = 0;
+        for entry in self.engine.destination.range(from..) {
+            let key = entry.key().map_err(StoreError::unavailable)?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            if after.is_some_and(|after| *after == *key) {
+                continue;
+            }
+            seen += 1;
+            if let Some(due) = DueKey::decode_by_destination(&key)
+                && due.due_ms > now_ms
+                && let Some(old) = self.delivery(due.id, &due.destination)?
+            {
+                self.load_count(&due.destination)?;
+                let new = DeliveryRecord {
+                    due_ms: now_ms,
+                    ..old.clone()
+                };
+                self.put(due.id, &due.destination, Some(&old), Some(&new));
+                step.moved += 1;
+            }
+            if seen == FLUSH_STEP_MAX {
+                step.after = Some(key.to_vec());
+                break;
+            }
+        }
+        Ok(step)
+    }
+
+    /// Changes every delivery of a message.
+    fn rewrite(
+        &mut self,
+        id: QueueId,
+        change: impl Fn(&mut DeliveryRecord),
+    ) -> Result<(), StoreError> {
+        let deliveries = self.deliveries(id)?;
+        if deliveries.is_empty() {
+            return Err(StoreError::Missing(id));
+        }
+        for (destination, _) in &deliveries {
+            self.load_count(destination)?;
+        }
+        for (destination, old) in &deliveries {
+            let mut new = old.clone();
+            change(&mut new);
+            self.put(id, destination, Some(old), Some(&new));
+        }
+        Ok(())
+    }
+
+    /// Replaces a delivery in row, indexes and counters. The count of its destination was loaded before.
+    fn put(
+        &mut self,
+        id: QueueId,
+        destination: &Destination,
+        old: Option<&DeliveryRecord>,
+        new: Option<&DeliveryRecord>,
+    ) {
+        if old == new {
+            return;
+        }
+        let due = |record: &DeliveryRecord| DueKey {
+            due_ms: record.due_ms,
+            id,
+            destination: destination.clone(),
+        };
+        let old_due = old.filter(|record| record.is_queued()).map(due);
+        let new_due = new.filter(|record| record.is_queued()).map(due);
+        if old_due != new_due {
+            if let Some(key) = &old_due {
+                self.remove_from_indexes(key);
+            }
+            if let Some(key) = new_due {
+                self.batch.insert(&self.engine.due, key.encode(), []);
+                self.batch
+                    .insert(&self.engine.destination, key.encode_by_destination(), []);
+                self.queued.push(key);
+            }
+        }
+        let key = delivery_key(id, destination);
+        match new {
+            Some(record) => self
+                .batch
+                .insert(&self.engine.delivery, key, record.encode()),
+            None => self.batch.remove(&self.engine.delivery, key),
+        }
+        let count = self.counts.entry(destination.clone()).or_default();
+        if let Some(record) = old {
+            count.octets = count.octets.saturating_sub(record.octets);
+        }
+        count.octets = count
+            .octets
+            .saturating_add(new.map_or(0, |record| record.octets));
+        for count in [count, &mut self.total] {
+            if let Some(record) = old {
+                let state = state_of(count, record);
+                *state = state.saturating_sub(1);
+            }
+            if let Some(record) = new {
+                *state_of(count, record) += 1;
+            }
+        }
+    }
+
+    fn remove_from_indexes(&mut self, key: &DueKey) {
+        self.batch.remove(&self.engine.due, key.encode());
+        self.batch
+            .remove(&self.engine.destination, key.encode_by_destination());
+    }
+
+    fn remove_message(&mut self, id: QueueId, record: &DeliveryRecord) {
+        self.batch.remove(&self.engine.message, id.to_bytes());
+        if record.body_in_file {
+            self.files_freed.push(id);
+        } else {
+            self.batch.remove(&self.engine.body, id.to_bytes());
+        }
+        self.total.messages = self.total.messages.saturating_sub(1);
+        self.total.octets = self.total.octets.saturating_sub(record.octets);
+    }
+
+    fn delivery(
+        &self,
+        id: QueueId,
+        destination: &Destination,
+    ) -> Result<Option<DeliveryRecord>, StoreError> {
+        let row = self.engine.delivery.get(delivery_key(id, destination));
+        let row = row.map_err(StoreError::unavailable)?;
+        row.map(|row| decoded(id, &row)).transpose()
+    }
+
+    fn deliveries(&self, id: QueueId) -> Result<Vec<(Destination, DeliveryRecord)>, StoreError> {
+        let mut found = Vec::new();
+        for entry in self.engine.delivery.prefix(id.to_bytes()) {
+            let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
+            let destination =
+                delivery_destination(&key).ok_or_else(|| corrupt(id, RecordError::Value))?;
+            found.push((destination, decoded(id, &row)?));
+        }
+        Ok(found)
+    }
+
+    fn is_last_delivery(&self, id: QueueId, destination: &Destination) -> Result<bool, StoreError> {
+        let this = delivery_key(id, destination);
+        for entry in self.engine.delivery.prefix(id.to_bytes()) {
+            if *entry.key().map_err(StoreError::unavailable)? != *this {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn load_count(&mut self, destination: &Destination) -> Result<(), StoreError> {
+        if !self.counts.contains_key(destination) {
+            let count = read_count(&self.engine.count, &name_key(destination))?;
+            self.counts.insert(destination.clone(), count);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a row of counters; a missing one is all zeros.
+pub(super) fn read_count(
+    keyspace: &fjall::Keyspace,
+    key: &[u8],
+) -> Result<CountRecord, StoreError> {
+    let row = keyspace.get(key).map_err(StoreError::unavailable)?;
+    let Some(row) = row else {
+        return Ok(CountRecord::default());
+    };
+    CountRecord::decode(&row)
+        .map_err(|error| StoreError::unavailable(format_args!("a counter can't be read: {error}")))
+}
+
+fn state_of<'c>(count: &'c mut CountRecord, record: &DeliveryRecord) -> &'c mut u64 {
+    if record.is_queued() {
+        &mut count.queued
+    } else {
+        &mut count.held
+    }
+}
+
+fn decoded(id: QueueId, row: &[u8]) -> Result<DeliveryRecord, StoreError> {
+    DeliveryRecord::decode(row).map_err(|error| corrupt(id, error))
+}
+
+fn corrupt(id: QueueId, error: RecordError) -> StoreError {
+    let what = format!("the row of a delivery: {error}").into();
+    StoreError::Corrupt { id, what }
+}

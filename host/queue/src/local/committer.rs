@@ -1,0 +1,495 @@
+//! The committer: one thread that joins whatever waits into one durable batch, at once when idle.
+//! Knows no row; it owns the engine's life: a failed one is dropped and opened anew, a sync is never retried.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fjall::PersistMode;
+use tokio::sync::{mpsc, oneshot};
+
+use super::bodies::BodyFile;
+use super::change::{Change, Changed, FlushStep, NewRows, read_count};
+use super::core::Core;
+use super::engine::{Engine, TOTAL_KEY, begin_new_journal, is_full};
+use super::fault::Operation;
+use super::key::DueKey;
+use super::record::CountRecord;
+use crate::{Destinations, Health, Lease, QueueId, Settlement, StoreError};
+
+/// So many requests wait for the committer at most; more wait for room.
+pub(super) const WAITING_MAX: usize = 4096;
+/// A batch joins so many requests at most.
+const BATCH_REQUESTS_MAX: usize = 1024;
+/// A batch takes no further request when it has so many octets.
+const BATCH_OCTETS_MAX: usize = 8 * 1024 * 1024;
+/// Between two attempts to reopen a failed engine.
+const REOPEN_FIRST: Duration = Duration::from_millis(100);
+const REOPEN_MAX: Duration = Duration::from_secs(5);
+
+/// The answer to a request.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the committer is asked for.
+pub(super) enum Request {
+    Insert {
+        rows: NewRows,
+        file: Option<BodyFile>,
+        answer: Answer<()>,
+    },
+    Settle {
+        lease: Lease,
+        settlement: Settlement,
+        due_ms: u64,
+        answer: Answer<()>,
+    },
+    Hold {
+        id: QueueId,
+        reason: Arc<str>,
+        answer: Answer<()>,
+    },
+    Release {
+        id: QueueId,
+        now_ms: u64,
+        answer: Answer<()>,
+    },
+    SetAside {
+        key: DueKey,
+    },
+    Flush {
+        destinations: Destinations,
+        now_ms: u64,
+        after: Option<Vec<u8>>,
+        answer: Answer<FlushStep>,
+    },
+    /// Reopen a failed engine, if it is time.
+    Reopen,
+    Close {
+        answer: oneshot::Sender<()>,
+    },
+}
+
+/// A request that is in the batch, and what is left to do about it.
+enum Joined {
+    Insert {
+        id: QueueId,
+        file: Option<BodyFile>,
+        answer: Answer<()>,
+    },
+    Settle {
+        lease: Lease,
+        answer: Answer<()>,
+    },
+    Other {
+        answer: Answer<()>,
+    },
+    Flush {
+        step: FlushStep,
+        answer: Answer<FlushStep>,
+    },
+    Nobody,
+}
+
+/// The committer's own state.
+pub(super) struct Committer {
+    core: Arc<Core>,
+    requests: mpsc::Receiver<Request>,
+    /// Taken out of the channel, but not fit for the batch before.
+    carried: VecDeque<Request>,
+    total: CountRecord,
+    failed: Option<Failure>,
+    /// Messages of batches that failed: refused, but perhaps in the journal. They go at the next opening.
+    doubtful: Vec<QueueId>,
+}
+
+struct Failure {
+    at: Instant,
+    wait: Duration,
+    reason: Arc<str>,
+}
+
+impl Committer {
+    pub(super) fn new(
+        core: Arc<Core>,
+        requests: mpsc::Receiver<Request>,
+        total: CountRecord,
+    ) -> Self {
+        Self {
+            core,
+            requests,
+            carried: VecDeque::new(),
+            total,
+            failed: None,
+            doubtful: Vec::new(),
+        }
+    }
+
+    /// Works until the store is closed or nobody can ask any more.
+    pub(super) fn run(mut self) {
+        while let Some(requests) = self.gather() {
+            let mut closing = Vec::new();
+            let mut work = Vec::with_capacity(requests.len());
+            for request in requests {
+                match request {
+                    Request::Close { answer } => closing.push(answer),
+                    other => work.push(other),
+                }
+            }
+            if !work.is_empty() {
+                self.carry_out(work);
+            }
+            if !closing.is_empty() {
+                self.close();
+                for answer in closing {
+                    let _ = answer.send(());
+                }
+                return;
+            }
+        }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.core.set_health(Health::Closed);
+        self.core.set_engine(None);
+    }
+
+    /// Waits for a request and takes what else waits, as far as it can be one batch.
+    fn gather(&mut self) -> Option<Vec<Request>> {
+        let mut batch: Vec<Request> = Vec::new();
+        let mut touched = HashSet::new();
+        let mut octets = 0;
+        for request in std::mem::take(&mut self.carried) {
+            self.join(request, &mut batch, &mut touched, &mut octets);
+        }
+        if batch.is_empty() {
+            let request = self.requests.blocking_recv()?;
+            self.join(request, &mut batch, &mut touched, &mut octets);
+        }
+        while batch.len() < BATCH_REQUESTS_MAX
+            && octets < BATCH_OCTETS_MAX
+            && self.carried.is_empty()
+        {
+            let Ok(request) = self.requests.try_recv() else {
+                break;
+            };
+            self.join(request, &mut batch, &mut touched, &mut octets);
+        }
+        Some(batch)
+    }
+
+    /// Puts a request into the batch, or carries it to the next: the rows of one message can be changed once in a
+    /// batch, since what a batch has changed can't be read before it is committed; a flush touches anybody's rows.
+    fn join(
+        &mut self,
+        request: Request,
+        batch: &mut Vec<Request>,
+        touched: &mut HashSet<QueueId>,
+        octets: &mut usize,
+    ) {
+        let alone =
+            |request: &Request| matches!(request, Request::Flush { .. } | Request::Close { .. });
+        let id = match &request {
+            Request::Insert { rows, .. } => Some(rows.id),
+            Request::Settle { lease, .. } => Some(lease.id),
+            Request::Hold { id, .. } | Request::Release { id, .. } => Some(*id),
+            Request::SetAside { key } => Some(key.id),
+            Request::Flush { .. } | Request::Reopen | Request::Close { .. } => None,
+        };
+        let fits = self.carried.is_empty()
+            && (batch.is_empty() || !alone(&request) && !batch.first().is_some_and(alone))
+            && id.is_none_or(|id| touched.insert(id));
+        if !fits {
+            self.carried.push_back(request);
+            return;
+        }
+        if let Request::Insert { rows, .. } = &request {
+            *octets += rows.message.len() + rows.body.as_ref().map_or(0, Vec::len);
+        }
+        batch.push(request);
+    }
+
+    fn carry_out(&mut self, requests: Vec<Request>) {
+        let engine = match self.open() {
+            Ok(engine) => engine,
+            Err(error) => {
+                for request in requests {
+                    self.refuse(request, &error);
+                }
+                return;
+            }
+        };
+        let inserts = requests
+            .iter()
+            .any(|request| matches!(request, Request::Insert { .. }));
+        let space = if inserts {
+            self.core.check_space()
+        } else {
+            Ok(())
+        };
+        let mut change = Change::new(&engine, self.total);
+        let mut joined = Vec::with_capacity(requests.len());
+        for request in requests {
+            if let (Request::Insert { .. }, Err(error)) = (&request, &space) {
+                self.refuse(request, error);
+            } else if let Some(request) = self.apply(&mut change, request) {
+                joined.push(request);
+            }
+        }
+        if inserts {
+            self.core.set_health(match &space {
+                Err(StoreError::NoSpace { free, wanted }) => Health::NoSpace {
+                    free: *free,
+                    wanted: *wanted,
+                },
+                _ => Health::Accepting,
+            });
+        }
+        let Changed {
+            batch,
+            total,
+            queued,
+            files_freed,
+        } = change.end();
+        let committed = if batch.is_empty() {
+            Ok(())
+        } else {
+            self.commit(batch)
+        };
+        match committed {
+            Ok(()) => {
+                self.total = total;
+                self.succeed(joined, queued, &files_freed);
+            }
+            Err(error) => {
+                drop(engine);
+                self.fail(joined, &error);
+            }
+        }
+    }
+
+    /// Adds one request to the change; one that can't be is answered here.
+    fn apply(&self, change: &mut Change<'_>, request: Request) -> Option<Joined> {
+        let (result, joined) = match request {
+            Request::Insert { rows, file, answer } => {
+                let id = rows.id;
+                (change.insert(rows), Joined::Insert { id, file, answer })
+            }
+            Request::Settle {
+                lease,
+                settlement,
+                due_ms,
+                answer,
+            } => (
+                change.settle(&lease, &settlement, due_ms),
+                Joined::Settle { lease, answer },
+            ),
+            Request::Hold { id, reason, answer } => {
+                (change.hold(id, &reason), Joined::Other { answer })
+            }
+            Request::Release { id, now_ms, answer } => {
+                (change.release(id, now_ms), Joined::Other { answer })
+            }
+            Request::SetAside { key } => (change.set_aside(&key), Joined::Nobody),
+            Request::Flush {
+                destinations,
+                now_ms,
+                after,
+                answer,
+            } => match change.flush(&destinations, now_ms, after.as_deref()) {
+                Ok(step) => (Ok(()), Joined::Flush { step, answer }),
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                    return None;
+                }
+            },
+            Request::Reopen | Request::Close { .. } => return None,
+        };
+        match result {
+            Ok(()) => Some(joined),
+            Err(error) => {
+                self.disappoint(joined, &error);
+                None
+            }
+        }
+    }
+
+    /// Writes and syncs a batch. Nothing of it can be read before it is synced.
+    fn commit(&self, batch: fjall::OwnedWriteBatch) -> fjall::Result<()> {
+        self.core.faults.before(Operation::JournalWrite)?;
+        if let Err(error) = self.core.faults.before(Operation::JournalSync) {
+            // As after a real failure: the octets are in the journal, and nobody knows what is on disk.
+            self.core.set_engine(None);
+            batch.durability(Some(PersistMode::Buffer)).commit()?;
+            return Err(error.into());
+        }
+        batch.commit()
+    }
+
+    fn succeed(&self, joined: Vec<Joined>, queued: Vec<DueKey>, files_freed: &[QueueId]) {
+        let wake = !queued.is_empty();
+        {
+            let mut ready = self.core.ready();
+            // A lease ends before its delivery can be found again.
+            for request in &joined {
+                if let Joined::Settle { lease, .. } = request {
+                    ready.end_finish(lease.id, &lease.destination);
+                }
+            }
+            for key in queued {
+                ready.add(key);
+            }
+        }
+        for request in joined {
+            match request {
+                Joined::Insert { file, answer, .. } => {
+                    if let Some(mut file) = file {
+                        file.keep();
+                    }
+                    let _ = answer.send(Ok(()));
+                }
+                Joined::Settle { answer, .. } | Joined::Other { answer } => {
+                    let _ = answer.send(Ok(()));
+                }
+                Joined::Flush { step, answer } => {
+                    let _ = answer.send(Ok(step));
+                }
+                Joined::Nobody => {}
+            }
+        }
+        if wake {
+            self.core.work.notify_one();
+        }
+        for id in files_freed {
+            self.core.bodies.remove(*id);
+        }
+    }
+
+    /// The batch failed: the engine is given up, everybody in the batch is told, and nothing was acknowledged.
+    fn fail(&mut self, joined: Vec<Joined>, error: &fjall::Error) {
+        tracing::error!(%error, requests = joined.len(), "a commit failed; the queue is reopened with a new journal");
+        let answer = if is_full(error) {
+            StoreError::NoSpace {
+                free: 0,
+                wanted: self.core.free_space_min,
+            }
+        } else {
+            StoreError::unavailable(error)
+        };
+        self.give_up(error.to_string().into(), REOPEN_FIRST);
+        for mut request in joined {
+            if let Joined::Insert { id, file, .. } = &mut request {
+                self.doubtful.push(*id);
+                // The row may have reached the journal: its file goes when the row is known to be gone.
+                if let Some(file) = file {
+                    file.keep();
+                }
+            }
+            self.disappoint(request, &answer);
+        }
+    }
+
+    fn give_up(&mut self, reason: Arc<str>, wait: Duration) {
+        self.core.set_engine(None);
+        self.core.set_health(Health::Failed {
+            reason: Arc::clone(&reason),
+        });
+        self.failed = Some(Failure {
+            at: Instant::now(),
+            wait,
+            reason,
+        });
+    }
+
+    /// The open engine; a failed one is reopened when it is time to try again.
+    fn open(&mut self) -> Result<Arc<Engine>, StoreError> {
+        let Some(failure) = &self.failed else {
+            return self.core.engine();
+        };
+        if failure.at.elapsed() < failure.wait {
+            return Err(StoreError::Unavailable(Arc::clone(&failure.reason)));
+        }
+        let wait = (failure.wait * 2).min(REOPEN_MAX);
+        match self.reopen() {
+            Ok(engine) => {
+                self.failed = None;
+                self.core.ready().rewind();
+                self.core.set_engine(Some(Arc::clone(&engine)));
+                self.core.set_health(Health::Accepting);
+                self.core.work.notify_one();
+                Ok(engine)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the queue could not be reopened");
+                self.give_up(error.to_string().into(), wait);
+                Err(error)
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> Result<Arc<Engine>, StoreError> {
+        let io_error = |error: io::Error| self.core.io_error(&error);
+        self.core
+            .faults
+            .before(Operation::Reopen)
+            .map_err(io_error)?;
+        let path = self.core.path.join(super::ENGINE_FOLDER);
+        begin_new_journal(&path).map_err(io_error)?;
+        let engine = Engine::open(&path).map_err(StoreError::unavailable)?;
+        self.total = read_count(&engine.total, TOTAL_KEY)?;
+        let mut change = Change::new(&engine, self.total);
+        for id in &self.doubtful {
+            change.forget(*id)?;
+        }
+        let Changed { batch, total, .. } = change.end();
+        if !batch.is_empty() {
+            self.commit(batch).map_err(StoreError::unavailable)?;
+        }
+        self.total = total;
+        for id in self.doubtful.drain(..) {
+            if self.core.bodies.path(id).exists() {
+                self.core.bodies.remove(id);
+            }
+        }
+        Ok(Arc::new(engine))
+    }
+
+    /// Answers a request that was not tried.
+    fn refuse(&self, request: Request, error: &StoreError) {
+        let joined = match request {
+            Request::Insert { rows, file, answer } => Joined::Insert {
+                id: rows.id,
+                file,
+                answer,
+            },
+            Request::Settle { lease, answer, .. } => Joined::Settle { lease, answer },
+            Request::Hold { answer, .. } | Request::Release { answer, .. } => {
+                Joined::Other { answer }
+            }
+            Request::Flush { answer, .. } => Joined::Flush {
+                step: FlushStep {
+                    moved: 0,
+                    after: None,
+                },
+                answer,
+            },
+            Request::SetAside { .. } | Request::Reopen | Request::Close { .. } => Joined::Nobody,
+        };
+        self.disappoint(joined, error);
+    }
+
+    fn disappoint(&self, joined: Joined, error: &StoreError) {
+        let _ = match joined {
+            Joined::Settle { lease, answer } => {
+                self.core.ready().undo_finish(lease.id, &lease.destination);
+                answer.send(Err(error.clone())).is_ok()
+            }
+            Joined::Insert { answer, .. } | Joined::Other { answer } => {
+                answer.send(Err(error.clone())).is_ok()
+            }
+            Joined::Flush { answer, .. } => answer.send(Err(error.clone())).is_ok(),
+            Joined::Nobody => true,
+        };
+    }
+}

@@ -1,0 +1,102 @@
+//! The database under the local store: its keyspaces, and how it is opened, also after a failure.
+//! Knows no message: rows and keys are octets here.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use fjall::config::FilterPolicy;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The open database.
+pub(super) struct Engine {
+    database: Database,
+    /// Message id: envelope, origin, header block.
+    pub(super) message: Keyspace,
+    /// Message id: the body, unless it has a file.
+    pub(super) body: Keyspace,
+    /// Message id, destination: the recipients that are left.
+    pub(super) delivery: Keyspace,
+    /// Due time, message id, destination: nothing. Queued deliveries only.
+    pub(super) due: Keyspace,
+    /// Destination, due time, message id: nothing. Queued deliveries only.
+    pub(super) destination: Keyspace,
+    /// Destination: its counters.
+    pub(super) count: Keyspace,
+    /// One row, the counters of the whole queue.
+    pub(super) total: Keyspace,
+}
+
+/// The only key of [`Engine::total`].
+pub(super) const TOTAL_KEY: &[u8] = b"queue";
+
+impl Engine {
+    /// Opens the database in this folder, or makes it.
+    pub(super) fn open(path: &Path) -> fjall::Result<Self> {
+        let database = Database::builder(path)
+            .journal_compression(fjall::CompressionType::None)
+            .max_journaling_size(256 * MIB)
+            .worker_threads(2)
+            .open()?;
+        let rows =
+            |memtable_octets| KeyspaceCreateOptions::default().max_memtable_size(memtable_octets);
+        // Only ranges are asked of an index: a filter for single keys would be built for nothing.
+        let index = || rows(8 * MIB).filter_policy(FilterPolicy::disabled());
+        // Bodies apart from their keys: the tree is reordered without copying mail around.
+        let apart = || rows(32 * MIB).with_kv_separation(Some(KvSeparationOptions::default()));
+        Ok(Self {
+            message: database.keyspace("message", || rows(16 * MIB))?,
+            body: database.keyspace("body", apart)?,
+            delivery: database.keyspace("delivery", || rows(8 * MIB))?,
+            due: database.keyspace("due", index)?,
+            destination: database.keyspace("destination", index)?,
+            count: database.keyspace("count", || rows(8 * MIB))?,
+            total: database.keyspace("total", || rows(MIB))?,
+            database,
+        })
+    }
+
+    /// Starts a batch that is synced when it is committed.
+    pub(super) fn batch(&self) -> fjall::OwnedWriteBatch {
+        self.database
+            .batch()
+            .durability(Some(PersistMode::SyncData))
+    }
+}
+
+/// Makes the next opening begin a new journal file.
+///
+/// After a failed sync nobody knows what of the old journal is on disk behind the last successful sync, though
+/// reading it shows everything: octets appended to it could be lost behind a gap. With an empty file of the next number
+/// in place, the engine takes the old one for sealed, carries its rows into tables of their own and removes it.
+pub(super) fn begin_new_journal(path: &Path) -> io::Result<()> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".jnl"));
+        newest = newest.max(number.and_then(|number| number.parse::<u64>().ok()));
+    }
+    let Some(newest) = newest else {
+        return Ok(());
+    };
+    let file = File::create_new(path.join(format!("{}.jnl", newest + 1)))?;
+    file.sync_all()?;
+    File::open(path)?.sync_all()
+}
+
+/// Whether an error says that the disk is full.
+pub(super) fn is_full(error: &fjall::Error) -> bool {
+    let io = match error {
+        fjall::Error::Io(error) => Some(error),
+        fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error),
+        _ => None,
+    };
+    io.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    })
+}

@@ -1,0 +1,263 @@
+//! Finding due deliveries: the blocking part of leasing.
+//! Knows no policy: limits and durations come with the request.
+
+use std::ops::Bound;
+use std::sync::PoisonError;
+use std::time::{Instant, SystemTime};
+
+use super::core::Core;
+use super::engine::Engine;
+use super::key::{DueKey, delivery_key, name_key};
+use super::ready::Cursor;
+use super::record::{DeliveryRecord, from_ms, to_ms};
+use crate::{Lease, LeaseRequest, StoreError};
+
+/// So many index entries are looked at by one call at most.
+const ENTRIES_MAX: usize = 4096;
+
+/// What one call found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) leases: Vec<Lease>,
+    /// Deliveries whose rows can't be read.
+    pub(super) damaged: Vec<DueKey>,
+    entries: usize,
+}
+
+/// Leases what is due. Blocks.
+pub(super) fn lease(core: &Core, request: &LeaseRequest) -> Result<Found, StoreError> {
+    let engine = core.engine()?;
+    let _one = core.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut search = Search {
+        core,
+        engine: &engine,
+        request,
+        now_ms: to_ms(request.now),
+        found: Found::default(),
+    };
+    search.along_markers()?;
+    search.along_tape()?;
+    Ok(search.found)
+}
+
+/// When the next lease can succeed. Blocks.
+pub(super) fn next_due(core: &Core) -> Result<Option<SystemTime>, StoreError> {
+    let engine = core.engine()?;
+    let (marker, ends, cursor) = {
+        let ready = core.ready();
+        (
+            ready.earliest_marker_ms(),
+            ready.earliest_end(),
+            ready.cursor(),
+        )
+    };
+    let mut next = marker.map(from_ms);
+    if next.is_none() {
+        let entry = engine.due.range((below(&cursor), Bound::Unbounded)).next();
+        let key = entry
+            .map(|entry| entry.key())
+            .transpose()
+            .map_err(StoreError::unavailable)?;
+        next = key
+            .and_then(|key| DueKey::decode(&key))
+            .map(|key| from_ms(key.due_ms));
+    }
+    // A lease that ends by itself gives its delivery back.
+    let ends = ends.map(|ends| SystemTime::now() + ends.saturating_duration_since(Instant::now()));
+    Ok(match (next, ends) {
+        (Some(next), Some(ends)) => Some(next.min(ends)),
+        (next, ends) => next.or(ends),
+    })
+}
+
+struct Search<'a> {
+    core: &'a Core,
+    engine: &'a Engine,
+    request: &'a LeaseRequest,
+    now_ms: u64,
+    found: Found,
+}
+
+/// What to do after one index entry.
+enum Next {
+    GoOn,
+    /// This entry was not taken: the destination has no room, or the call is at its end.
+    NoRoom,
+    AtEnd,
+}
+
+impl Search<'_> {
+    /// Looks for what was passed over earlier.
+    fn along_markers(&mut self) -> Result<(), StoreError> {
+        let markers = {
+            let mut ready = self.core.ready();
+            ready.begin_request(self.request.per_destination_max);
+            ready.expire(Instant::now());
+            ready.take_markers(self.now_ms, self.request.max)
+        };
+        let mut markers = markers.into_iter();
+        while let Some(marker) = markers.next() {
+            if let Err(error) = self.along_marker(&marker) {
+                let mut ready = self.core.ready();
+                for marker in std::iter::once(marker).chain(markers) {
+                    ready.mark(marker);
+                }
+                return Err(error).or_else(|error| self.unless_found(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn along_marker(&mut self, marker: &DueKey) -> Result<(), StoreError> {
+        let mut end = name_key(&marker.destination);
+        end.extend_from_slice(&(self.now_ms + 1).to_be_bytes());
+        let engine = self.engine;
+        for entry in engine
+            .destination
+            .range(marker.encode_by_destination()..end)
+        {
+            let key = entry.key().map_err(StoreError::unavailable)?;
+            let Some(key) = DueKey::decode_by_destination(&key) else {
+                continue;
+            };
+            match self.visit(&key)? {
+                Next::GoOn => {}
+                Next::NoRoom | Next::AtEnd => {
+                    self.core.ready().mark(key);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on in the index by due time.
+    fn along_tape(&mut self) -> Result<(), StoreError> {
+        if self.is_full() {
+            return Ok(());
+        }
+        let from = self.core.ready().begin_read(self.now_ms);
+        let mut last = from.clone();
+        let end = (self.now_ms + 1).to_be_bytes().to_vec();
+        let engine = self.engine;
+        let range = (below(&from), Bound::Excluded(end.clone()));
+        if matches!(&range.0, Bound::Excluded(start) | Bound::Included(start) if *start >= end) {
+            return Ok(());
+        }
+        for entry in engine.due.range(range) {
+            let visited = entry
+                .key()
+                .map_err(StoreError::unavailable)
+                .and_then(|key| {
+                    let Some(key) = DueKey::decode(&key) else {
+                        return Ok((Next::GoOn, None));
+                    };
+                    // Behind a marker: it will be found from there.
+                    let passed_over = {
+                        let mut ready = self.core.ready();
+                        let marked = ready.is_marked(&key.destination);
+                        if marked {
+                            ready.mark(key.clone());
+                        }
+                        marked
+                    };
+                    let next = if passed_over && !self.is_full() {
+                        Next::GoOn
+                    } else {
+                        self.visit(&key)?
+                    };
+                    Ok((next, Some(key)))
+                });
+            match visited {
+                Ok((Next::AtEnd, _)) => {
+                    self.core.ready().end_read_at(last);
+                    return Ok(());
+                }
+                Ok((next, Some(key))) => {
+                    if matches!(next, Next::NoRoom) {
+                        self.core.ready().mark(key.clone());
+                    }
+                    last = Cursor::Key(key);
+                }
+                Ok((_, None)) => {}
+                Err(error) => {
+                    self.core.ready().end_read_at(last);
+                    return self.unless_found(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leases a delivery if that is possible.
+    fn visit(&mut self, key: &DueKey) -> Result<Next, StoreError> {
+        if self.is_full() {
+            return Ok(Next::AtEnd);
+        }
+        self.found.entries += 1;
+        {
+            let ready = self.core.ready();
+            if ready.is_leased(key) {
+                return Ok(Next::GoOn);
+            }
+            if !ready.has_room(&key.destination) {
+                return Ok(Next::NoRoom);
+            }
+        }
+        let row = self
+            .engine
+            .delivery
+            .get(delivery_key(key.id, &key.destination));
+        let Some(row) = row.map_err(StoreError::unavailable)? else {
+            return Ok(Next::GoOn);
+        };
+        let record = match DeliveryRecord::decode(&row) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(id = %key.id, destination = %key.destination, %error, "the row of a delivery can't be read; it is held");
+                self.found.damaged.push(key.clone());
+                return Ok(Next::GoOn);
+            }
+        };
+        // Settled or moved since the index was read.
+        if record.due_ms != key.due_ms || !record.is_queued() {
+            return Ok(Next::GoOn);
+        }
+        let queued = record.recipients.iter().filter(|recipient| !recipient.held);
+        let token = self
+            .core
+            .ready()
+            .grant(key.clone(), Instant::now(), self.request.duration);
+        self.found.leases.push(Lease {
+            id: key.id,
+            destination: key.destination.clone(),
+            recipients: queued.map(|recipient| recipient.index).collect(),
+            attempts: record.attempts,
+            received_at: from_ms(record.received_ms),
+            token,
+        });
+        Ok(Next::GoOn)
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.leases.len() >= self.request.max || self.found.entries >= ENTRIES_MAX
+    }
+
+    /// What was leased has to reach the caller; an error will come again.
+    fn unless_found(&self, error: StoreError) -> Result<(), StoreError> {
+        if self.found.leases.is_empty() {
+            Err(error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Where reading goes on behind a cursor.
+fn below(cursor: &Cursor) -> Bound<Vec<u8>> {
+    match cursor {
+        Cursor::Start => Bound::Unbounded,
+        Cursor::Key(key) => Bound::Excluded(key.encode()),
+        Cursor::Time(due_ms) => Bound::Included((due_ms + 1).to_be_bytes().to_vec()),
+    }
+}

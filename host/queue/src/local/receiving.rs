@@ -1,0 +1,189 @@
+//! A message on its way into the local store: in memory while it is small, in a file when it grows.
+//! Knows no row of other messages.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::blocking;
+use super::bodies::BodyFile;
+use super::change::NewRows;
+use super::committer::Request;
+use super::core::Core;
+use super::record::{
+    BodyRecord, DeliveryRecord, MessageRecord, RecipientRecord, reply_text, to_ms,
+};
+use crate::{
+    BODY_MEMORY_OCTETS_MAX, BadMessage, BoxFuture, Incoming, NewMessage, QueueId, StoreError,
+};
+
+/// The largest header block taken, in octets: far above what any session lets through.
+const HEADER_OCTETS_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) struct LocalIncoming {
+    core: Arc<Core>,
+    requests: mpsc::Sender<Request>,
+    id: QueueId,
+    header: Vec<u8>,
+    /// The body, or what of it was not yet written to the file.
+    pending: Vec<u8>,
+    octets: u64,
+    crc32c: u32,
+    file: Option<BodyFile>,
+    failed: Option<StoreError>,
+}
+
+impl LocalIncoming {
+    pub(super) fn new(core: Arc<Core>, requests: mpsc::Sender<Request>, id: QueueId) -> Self {
+        Self {
+            core,
+            requests,
+            id,
+            header: Vec::new(),
+            pending: Vec::new(),
+            octets: 0,
+            crc32c: 0,
+            file: None,
+            failed: None,
+        }
+    }
+
+    /// Moves what is in memory to the file.
+    async fn spill(&mut self) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.core);
+        let (file, pending, id) = (self.file.take(), std::mem::take(&mut self.pending), self.id);
+        let written = blocking(move || {
+            core.check_space()?;
+            let file = file
+                .map_or_else(|| core.bodies.create(id), Ok)
+                .map_err(|error| core.io_error(&error))?;
+            file.write(&pending)
+                .map_err(|error| core.io_error(&error))?;
+            Ok((file, pending))
+        });
+        let (file, mut pending) = written.await?;
+        pending.clear();
+        (self.file, self.pending) = (Some(file), pending);
+        Ok(())
+    }
+
+    async fn add(&mut self, octets: &[u8]) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let mut rest = octets;
+        while self.pending.len() + rest.len() > BODY_MEMORY_OCTETS_MAX {
+            let (head, tail) = rest.split_at(BODY_MEMORY_OCTETS_MAX - self.pending.len());
+            self.pending.extend_from_slice(head);
+            rest = tail;
+            if let Err(error) = self.spill().await {
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
+        }
+        self.pending.extend_from_slice(rest);
+        self.crc32c = crc32c::crc32c_append(self.crc32c, octets);
+        self.octets += octets.len() as u64;
+        Ok(())
+    }
+
+    async fn store(mut self, message: NewMessage) -> Result<QueueId, StoreError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        message.check()?;
+        if self.header.len() > HEADER_OCTETS_MAX {
+            let (octets, max) = (self.header.len(), HEADER_OCTETS_MAX);
+            return Err(BadMessage::HeaderTooLarge { octets, max }.into());
+        }
+        if self.file.is_some() {
+            self.spill().await?;
+        }
+        let mut file = self.file.take();
+        if let Some(written) = file.take() {
+            let core = Arc::clone(&self.core);
+            let synced = blocking(move || {
+                written.sync().map_err(|error| core.io_error(&error))?;
+                Ok(written)
+            });
+            file = Some(synced.await?);
+        }
+        let in_file = file.is_some();
+        let (requests, id) = (self.requests.clone(), self.id);
+        let rows = self.rows(message, in_file);
+        let (answer, answered) = oneshot::channel();
+        let closed = || StoreError::unavailable("it is closed");
+        requests
+            .send(Request::Insert { rows, file, answer })
+            .await
+            .map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())??;
+        Ok(id)
+    }
+
+    fn rows(self, message: NewMessage, in_file: bool) -> NewRows {
+        let octets = self.header.len() as u64 + self.octets;
+        let received_ms = to_ms(message.received_at);
+        let hold = message.hold.as_deref().map(reply_text);
+        let delivery = |delivery: crate::NewDelivery| {
+            let recipient = |index| RecipientRecord {
+                index,
+                held: hold.is_some(),
+                reply: hold.clone().unwrap_or_default(),
+            };
+            let record = DeliveryRecord {
+                due_ms: to_ms(delivery.due),
+                received_ms,
+                attempts: 0,
+                octets,
+                body_in_file: in_file,
+                recipients: delivery.recipients.into_iter().map(recipient).collect(),
+            };
+            (delivery.destination, record)
+        };
+        let deliveries = message.deliveries.into_iter().map(delivery).collect();
+        let record = MessageRecord {
+            received_ms,
+            envelope: message.envelope,
+            origin: message.origin,
+            body: BodyRecord {
+                octets: self.octets,
+                crc32c: self.crc32c,
+                in_file,
+            },
+            header: self.header,
+        };
+        NewRows {
+            id: self.id,
+            message: record.encode(),
+            body: (!in_file).then_some(self.pending),
+            octets,
+            deliveries,
+        }
+    }
+}
+
+impl Incoming for LocalIncoming {
+    fn id(&self) -> QueueId {
+        self.id
+    }
+
+    fn header(&mut self) -> &mut Vec<u8> {
+        &mut self.header
+    }
+
+    fn body<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.add(octets))
+    }
+
+    fn body_octets(&self) -> u64 {
+        self.octets
+    }
+
+    fn commit(
+        self: Box<Self>,
+        message: NewMessage,
+    ) -> BoxFuture<'static, Result<QueueId, StoreError>> {
+        Box::pin(self.store(message))
+    }
+}

@@ -1,0 +1,190 @@
+//! The queue as its users see it: messages come in, deliveries are leased, tried and settled.
+//! Knows no engine: an embedded one and a database shared by many nodes implement the same trait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use crate::{Destination, Destinations, Incoming, QueueId, StoreError, StoredMessage};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A durable queue. Any thread, inside a tokio runtime.
+pub trait Store: Send + Sync {
+    /// Begins to take a message. Needs no I/O: an empty header and body in memory.
+    ///
+    /// # Errors
+    /// `NoSpace` or `Unavailable` while the store does not accept: the client may be told at MAIL already.
+    fn receive(&self) -> Result<Box<dyn Incoming>, StoreError>;
+
+    /// Hands out deliveries that are due, earliest first, none that is under lease; fewer than asked for
+    /// when that is all that can be found at once (ask [`Store::next_due`] when to come back).
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>>;
+
+    /// Settles a delivery: what becomes of each recipient of the lease. All of it happens at once, or nothing;
+    /// a message without recipients left is removed with its octets. Resolves when that is durable; the lease no
+    /// longer counts against its destination as soon as this is called, so nobody need wait before the next one.
+    ///
+    /// # Errors
+    /// `Unavailable`: nothing is known to be settled, the lease still holds and the same call is to be made again.
+    /// `LeaseLost`, `BadMessage`: nothing was changed.
+    fn finish<'a>(
+        &'a self,
+        lease: &'a Lease,
+        settlement: Settlement,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Reads a message, all parts checked against their checksums before anything is handed out.
+    ///
+    /// # Errors
+    /// `Corrupt`: the message is on hold now, with this reason. `Missing`, `Unavailable`.
+    fn read(&self, id: QueueId) -> BoxFuture<'_, Result<StoredMessage, StoreError>>;
+
+    /// How much waits for these destinations. Never scans the queue.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>>;
+
+    /// Makes everything that waits for these destinations due now; held recipients stay held.
+    /// Resolves with the number of deliveries moved, when that is durable.
+    ///
+    /// # Errors
+    /// `Unavailable`; some may have been moved then.
+    fn flush(
+        &self,
+        destinations: Destinations,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Ends the hold on a message: its held recipients are due now.
+    ///
+    /// # Errors
+    /// `Missing`, `Unavailable`.
+    fn release(&self, id: QueueId, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What is in the queue altogether. Never scans it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>>;
+
+    /// When the next lease can succeed: a time in the past when one can now, `None` when nothing waits
+    /// that is not under lease or behind the limit of its destination.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>>;
+
+    /// Is notified when a lease may succeed earlier than [`Store::next_due`] said.
+    fn wake(&self) -> &Notify;
+
+    /// Whether the store accepts, and if not, why.
+    fn health(&self) -> Health;
+
+    /// Finishes what was begun and closes the store; later calls are `Unavailable`.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What is asked for by [`Store::lease`].
+#[derive(Clone, Debug)]
+pub struct LeaseRequest {
+    /// The time now: what is due at it or before can be leased.
+    pub now: SystemTime,
+    /// Lease so many at most.
+    pub max: usize,
+    /// Have so many leases of one destination at most, those handed out before included. The limit is kept here
+    /// so that a slow destination with much mail neither fills the caller's hands nor hides others behind it.
+    pub per_destination_max: usize,
+    /// After this time an unfinished lease ends by itself.
+    pub duration: Duration,
+}
+
+/// One delivery, handed out to be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The message.
+    pub id: QueueId,
+    /// Where to.
+    pub destination: Destination,
+    /// Which recipients are left to deliver to: indexes into the envelope's.
+    pub recipients: Vec<u32>,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// When the message was taken over.
+    pub received_at: SystemTime,
+    /// Tells this lease from an earlier one of the same delivery; chosen by the store.
+    pub token: u64,
+}
+
+/// The answer to a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// What becomes of each recipient, in the order of [`Lease::recipients`].
+    pub recipients: Vec<Step>,
+    /// When to try those again that are to be tried again.
+    pub next_due: SystemTime,
+}
+
+/// What becomes of a recipient. Texts are kept for the operator: control characters in them become `?`,
+/// and what is longer than 1,024 octets is cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Done with: delivered, or its sender was told that it can't be.
+    Done,
+    /// Try again, since this was the answer.
+    Retry(Box<str>),
+    /// Keep undelivered until it is released, for this reason.
+    Hold(Box<str>),
+}
+
+/// How much waits for some destinations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Deliveries that are due or will be.
+    pub queued: u64,
+    /// Deliveries of which all recipients are held.
+    pub held: u64,
+    /// Octets of both: header blocks and bodies.
+    pub octets: u64,
+}
+
+/// What is in the queue altogether.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages.
+    pub messages: u64,
+    /// Deliveries that are due or will be.
+    pub queued: u64,
+    /// Deliveries of which all recipients are held.
+    pub held: u64,
+    /// Octets of the messages: header blocks and bodies.
+    pub octets: u64,
+}
+
+/// Whether a store accepts messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Accepting,
+    /// Not before there is more free space.
+    NoSpace {
+        /// Octets free on the spool's file system.
+        free: u64,
+        /// Octets that have to stay free.
+        wanted: u64,
+    },
+    /// Not before it could be reopened, which the next commit or lease tries.
+    Failed {
+        /// What failed.
+        reason: std::sync::Arc<str>,
+    },
+    /// It was closed.
+    Closed,
+}

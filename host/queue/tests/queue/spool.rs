@@ -1,0 +1,184 @@
+//! A spool in a temporary folder, messages to put into it, and a disk that fails on demand.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use stagepost_queue::local::{Faults, LocalOptions, LocalStore, Operation};
+use stagepost_queue::{
+    Destination, Incoming, Lease, LeaseRequest, NewDelivery, NewMessage, Origin, QueueId,
+    Settlement, Step, Store, StoreError, StoredMessage,
+};
+use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
+
+/// A disk that counts operations, and fails some.
+#[derive(Default)]
+pub(crate) struct Disk {
+    counted: Mutex<HashMap<Operation, u64>>,
+    failing: Mutex<HashMap<Operation, io::ErrorKind>>,
+    free: Mutex<Option<u64>>,
+}
+
+impl Disk {
+    pub(crate) fn count(&self, operation: Operation) -> u64 {
+        let counted = self.counted.lock().unwrap();
+        counted.get(&operation).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn fail(&self, operation: Operation, kind: io::ErrorKind) {
+        self.failing.lock().unwrap().insert(operation, kind);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.failing.lock().unwrap().clear();
+        *self.free.lock().unwrap() = None;
+    }
+
+    pub(crate) fn fill_up_to(&self, free: u64) {
+        *self.free.lock().unwrap() = Some(free);
+    }
+}
+
+impl Faults for Disk {
+    fn before(&self, operation: Operation) -> io::Result<()> {
+        *self.counted.lock().unwrap().entry(operation).or_default() += 1;
+        match self.failing.lock().unwrap().get(&operation) {
+            Some(kind) => Err((*kind).into()),
+            None => Ok(()),
+        }
+    }
+
+    fn free_octets(&self, real: u64) -> u64 {
+        self.free.lock().unwrap().unwrap_or(real)
+    }
+}
+
+pub(crate) fn open(path: &Path) -> LocalStore {
+    open_on(path, &Arc::default())
+}
+
+pub(crate) fn open_on(path: &Path, disk: &Arc<Disk>) -> LocalStore {
+    let options = LocalOptions {
+        path: path.to_owned(),
+        free_space_min: 1024 * 1024,
+        faults: Some(Arc::clone(disk) as Arc<dyn Faults>),
+    };
+    LocalStore::open(options).unwrap()
+}
+
+pub(crate) fn destination(name: &str) -> Destination {
+    Destination::new(name).unwrap()
+}
+
+/// A moment that is surely in the past.
+pub(crate) fn past(seconds: u64) -> SystemTime {
+    SystemTime::now() - Duration::from_secs(seconds)
+}
+
+/// A message to one recipient at each of these destinations, due now.
+pub(crate) fn message(destinations: &[&str]) -> NewMessage {
+    let recipient = |name: &&str| Recipient {
+        address: Address::parse(&format!("user@{name}")).unwrap(),
+        parameters: "NOTIFY=NEVER".into(),
+    };
+    let now = past(1);
+    let delivery = |(index, name): (usize, &&str)| NewDelivery {
+        destination: destination(name),
+        recipients: vec![index as u32],
+        due: now,
+    };
+    NewMessage {
+        envelope: Envelope {
+            sender: ReversePath::Address(Address::parse("sender@example.test").unwrap()),
+            parameters: "BODY=8BITMIME".into(),
+            body: BodyKind::EightBitMime,
+            recipients: destinations.iter().map(recipient).collect(),
+        },
+        deliveries: destinations.iter().enumerate().map(delivery).collect(),
+        received_at: now,
+        hold: None,
+        origin: Origin {
+            client: "192.0.2.1".into(),
+            helo: "client.example".into(),
+            session: 7,
+        },
+    }
+}
+
+/// A body that says of each octet which message it belongs to and where.
+pub(crate) fn body(id: QueueId, octets: usize) -> Vec<u8> {
+    let line = format!("{id} some text that fills a line of the message\r\n");
+    line.bytes().cycle().take(octets).collect()
+}
+
+pub(crate) async fn offer(
+    store: &dyn Store,
+    octets: usize,
+) -> Result<Box<dyn Incoming>, StoreError> {
+    let mut incoming = store.receive()?;
+    let header = format!("Message-ID: <{}@example.test>\r\n", incoming.id());
+    incoming.header().extend_from_slice(header.as_bytes());
+    let body = body(incoming.id(), octets);
+    for chunk in body.chunks(10_000) {
+        incoming.body(chunk).await?;
+    }
+    Ok(incoming)
+}
+
+pub(crate) async fn queue(
+    store: &dyn Store,
+    octets: usize,
+    message: NewMessage,
+) -> Result<QueueId, StoreError> {
+    offer(store, octets).await?.commit(message).await
+}
+
+pub(crate) async fn lease(store: &dyn Store, max: usize, per_destination_max: usize) -> Vec<Lease> {
+    let request = LeaseRequest {
+        now: SystemTime::now(),
+        max,
+        per_destination_max,
+        duration: Duration::from_secs(3600),
+    };
+    store.lease(request).await.unwrap()
+}
+
+pub(crate) async fn settle(store: &dyn Store, lease: &Lease, step: &Step, next_due: SystemTime) {
+    let recipients = vec![step.clone(); lease.recipients.len()];
+    store
+        .finish(
+            lease,
+            Settlement {
+                recipients,
+                next_due,
+            },
+        )
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn body_of(message: &StoredMessage) -> Result<Vec<u8>, StoreError> {
+    let mut reader = message.body.reader();
+    let mut body = Vec::new();
+    while let Some(chunk) = reader.next().await? {
+        assert!(!chunk.is_empty() && chunk.len() <= 64 * 1024);
+        body.extend_from_slice(chunk);
+    }
+    Ok(body)
+}
+
+/// The message is there, and as it was sent.
+pub(crate) async fn assert_intact(store: &dyn Store, id: QueueId, octets: usize) {
+    let message = store.read(id).await.unwrap();
+    assert_eq!(
+        message.header,
+        format!("Message-ID: <{id}@example.test>\r\n").as_bytes()
+    );
+    assert_eq!(message.body.octets(), octets as u64);
+    assert!(
+        body_of(&message).await.unwrap() == body(id, octets),
+        "the body of {id}"
+    );
+}

@@ -1,0 +1,67 @@
+//! What the folder of a mailbox is called.
+//! Knows no file system: the name alone makes sure that it names one folder, directly below its parent.
+
+use stagepost_smtp::Address;
+
+/// The folder of a recipient's mailbox: the local part without quotes, in lower case, with every octet but
+/// `a-z 0-9 _ + - = @` and a dot that is not the first written as `%` and two hexadecimal digits.
+///
+/// So no name holds a slash, starts with a dot or is empty, and only local parts that differ in nothing but capitals or
+/// quoting share one. (RFC 5321 section 2.4 lets the receiving host decide that: here capitals do not count.)
+/// 64 octets of local part make 192 at most.
+pub(super) fn folder_name(recipient: &Address) -> String {
+    let local = recipient.local_unquoted().to_ascii_lowercase();
+    let mut name = String::with_capacity(local.len());
+    for (place, octet) in local.bytes().enumerate() {
+        match octet {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'+' | b'-' | b'=' | b'@' => name.push(char::from(octet)),
+            b'.' if place > 0 => name.push('.'),
+            _ => name.push_str(&format!("%{octet:02x}")),
+        }
+    }
+    if name.is_empty() {
+        // `""@example.org` is an address; no other has a lone percent sign.
+        name.push('%');
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Component, Path};
+
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_stay_below_their_parent() {
+        let cases = [
+            ("user@x.test", "user"),
+            ("First.Last+Tag@x.test", "first.last+tag"),
+            (r#""user"@x.test"#, "user"),
+            (r#""us\er"@x.test"#, "user"),
+            ("a=b-c_d@x.test", "a=b-c_d"),
+            ("postMaster", "postmaster"),
+            (r#""a@b"@x.test"#, "a@b"),
+            ("a%2fb@x.test", "a%252fb"),
+            ("a/b@x.test", "a%2fb"),
+            ("/etc/passwd@x.test", "%2fetc%2fpasswd"),
+            (r#""."@x.test"#, "%2e"),
+            (r#"".."@x.test"#, "%2e."),
+            (r#""../../etc"@x.test"#, "%2e.%2f..%2fetc"),
+            (r#"".hidden"@x.test"#, "%2ehidden"),
+            (r#""a\\b c\"d"@x.test"#, "a%5cb%20c%22d"),
+            (r#""~root"@x.test"#, "%7eroot"),
+            (r#""a:b;c|d&e$f`g"@x.test"#, "a%3ab%3bc%7cd%26e%24f%60g"),
+            (r#"""@x.test"#, "%"),
+        ];
+        for (address, wanted) in cases {
+            let name = folder_name(&Address::parse(address).unwrap());
+            assert_eq!(name, wanted, "{address}");
+            let mut components = Path::new(&name).components();
+            assert!(matches!(components.next(), Some(Component::Normal(_))), "{address}");
+            assert_eq!(components.next(), None, "{address}");
+        }
+        let longest = format!("\"{}\"@x.test", "/".repeat(62));
+        assert_eq!(folder_name(&Address::parse(&longest).unwrap()).len(), 186);
+    }
+}

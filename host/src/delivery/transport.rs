@@ -1,0 +1,31 @@
+//! What the scheduler wants of whoever carries messages away: a mailbox writer, a relay.
+//! Knows neither the queue's store nor when something is tried again.
+
+use stagepost_queue::{BoxFuture, Destination, StoredMessage};
+
+/// Carries messages away. One implementation chooses among the ways there are (mailboxes, next hops).
+pub trait Transports: Send + Sync {
+    /// Tries to deliver a message to some of its recipients, all behind one destination.
+    ///
+    /// `recipients` are indexes into the message's envelope. The answer has one outcome for each of them, in their
+    /// order. An attempt ends in bounded time; it may be dropped in the middle, which has to be safe: what was not
+    /// reported as delivered is tried again. When the message's body can't be read to its end, nothing of it may
+    /// be completed anywhere, and the outcome is `Deferred`.
+    fn deliver<'a>(
+        &'a self,
+        message: &'a StoredMessage,
+        destination: &'a Destination,
+        recipients: &'a [u32],
+    ) -> BoxFuture<'a, Vec<RecipientOutcome>>;
+}
+
+/// How an attempt ended for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipientOutcome {
+    /// The next hop or the mailbox has it, durably.
+    Delivered,
+    /// It never will: the reply or the reason, for the sender of the message.
+    Failed(String),
+    /// Not now: the reply or the reason.
+    Deferred(String),
+}
