@@ -7,6 +7,7 @@ mod address;
 mod envelope;
 mod facts;
 mod question;
+mod receive;
 mod reply;
 mod route;
 mod send;
@@ -17,6 +18,7 @@ pub use address::{Address, AddressError, ReversePath, check_domain};
 pub use envelope::{BodyKind, Envelope, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
 pub use question::{Ask, DisconnectReason, EtrnNode, Event, Interest, Question, Stage};
+pub use receive::{Limits, Session, Settings, Timeouts, received};
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use send::{

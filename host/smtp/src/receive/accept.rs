@@ -1,0 +1,154 @@
+//! A message between its 354 and the reply to its dot: read, lent, decided on, stored.
+//! Knows no octet: `message` reads them.
+
+use super::message::{Message, Reading};
+use super::proceed::ok;
+use super::ruling::{self, Ruling};
+use super::session::{Outgoing, Session, Tally};
+use super::state::{Answer, Next, Place, Step, Then};
+use super::transaction::Transaction;
+use crate::{
+    Attributed, BodyFault, Class, Decision, DisconnectReason, Event, Question, Reply, Stage, Stored,
+};
+
+impl Session {
+    /// The 354 is said: the octets of the message come next.
+    pub(super) fn receive(&mut self) {
+        match std::mem::replace(&mut self.place, Place::Greeted) {
+            Place::Transaction(transaction) => {
+                let message = Message::new(transaction, &self.settings.limits, self.now);
+                self.step = Step::Receiving(Box::new(message));
+            }
+            // DATA is checked to come inside a transaction.
+            place => {
+                self.place = place;
+                self.step = Step::Ready;
+            }
+        }
+    }
+
+    /// Reads what has come of the message.
+    pub(super) fn read_message(&mut self) -> bool {
+        let Step::Receiving(message) = &mut self.step else {
+            return false;
+        };
+        let reading = message.read(&mut self.input, &self.settings.limits);
+        self.abandon |= message.take_abandoned();
+        if reading == Reading::Wanting {
+            return self.abandon;
+        }
+        let Step::Receiving(message) = std::mem::replace(&mut self.step, Step::Closed) else {
+            return false;
+        };
+        match reading {
+            Reading::Lend { part, octets } => {
+                self.outgoing = Some(Outgoing::Body { part, octets });
+                self.step = Step::Lending { message, octets };
+            }
+            _ => self.complete(message),
+        }
+        true
+    }
+
+    /// The octets lent are back.
+    pub(super) fn body_taken(
+        &mut self,
+        mut message: Box<Message>,
+        octets: usize,
+        taken: Result<(), BodyFault>,
+    ) {
+        message.taken(&mut self.input, octets, taken);
+        self.since = self.now;
+        if self.hungup && !message.ended {
+            self.abandon |= message.lent;
+            self.leave(DisconnectReason::Hangup);
+        } else {
+            self.step = Step::Receiving(message);
+        }
+    }
+
+    /// The dot was seen: before(MESSAGEACCEPT).
+    fn complete(&mut self, message: Box<Message>) {
+        if let Some(reply) = message.check(&self.settings.limits) {
+            self.tally.errors += u32::from(reply.class() == Class::Permanent);
+            return self.finish(message.octets, fresh(reply));
+        }
+        let question = |_: &Self, then: &Then| match then {
+            Then::Accept(message) => Some(Question::MessageAccept {
+                octets: message.octets,
+            }),
+            _ => None,
+        };
+        let then = Then::Accept(message);
+        if let Some(Then::Accept(message)) =
+            self.ask(Event::MessageAccept, Stage::Before, then, question)
+        {
+            self.decided_accept(*message, Decision::Continue, Vec::new());
+        }
+    }
+
+    /// Goes on with a message that plug-ins were asked about.
+    pub(super) fn decided_accept(
+        &mut self,
+        mut message: Message,
+        decision: Decision,
+        edits: Vec<Attributed>,
+    ) {
+        message.transaction.edits.extend(edits);
+        let octets = message.octets;
+        let answer = match ruling::rule(Event::MessageAccept, true, decision) {
+            Ruling::Proceed if message.transaction.is_discarded() => fresh(ok()),
+            Ruling::Proceed => return self.proceed_accept(message),
+            Ruling::Handled(reply) => fresh(reply.unwrap_or_else(ok)),
+            Ruling::Refuse(reply) => {
+                self.tally.refusals += 1;
+                fresh(reply)
+            }
+            Ruling::Disconnect(reply) => Answer::last(reply, DisconnectReason::Refused),
+        };
+        self.abandon |= message.lent;
+        self.finish(octets, answer);
+    }
+
+    fn proceed_accept(&mut self, message: Message) {
+        let Transaction { envelope, edits } = *message.transaction;
+        self.outgoing = Some(Outgoing::Store(Box::new((envelope, edits))));
+        self.step = Step::Storing {
+            octets: message.octets,
+        };
+    }
+
+    /// The store has answered; nothing was acknowledged before.
+    pub(super) fn stored(&mut self, octets: u64, stored: Stored) {
+        let reply = match stored {
+            Stored::Committed(id) => {
+                let words = format!("Ok: queued as {id}");
+                Reply::checked(250, ok().enhanced(), &words).unwrap_or_else(|_| ok())
+            }
+            Stored::Discarded => ok(),
+            Stored::NoSpace => Reply::new(452, Some((4, 3, 1)), "No room for the message now"),
+            Stored::Unavailable => Reply::new(451, Some((4, 3, 0)), "Can't store the message now"),
+        };
+        self.finish(octets, fresh(reply));
+    }
+
+    /// The reply to the dot: after(MESSAGEACCEPT).
+    fn finish(&mut self, octets: u64, answer: Answer) {
+        if answer.reply.class() == Class::Positive {
+            self.tally = Tally::default();
+        }
+        let question = |_: &Self, _: &Then| Some(Question::MessageAccept { octets });
+        let then = Then::Say(answer);
+        if let Some(Then::Say(answer)) =
+            self.ask(Event::MessageAccept, Stage::After, then, question)
+        {
+            self.say(answer);
+        }
+    }
+}
+
+/// Whatever the reply to the dot, the transaction is over (RFC 5321 section 4.1.1.4).
+fn fresh(reply: Reply) -> Answer {
+    let next = Next::Fresh;
+    Answer { reply, next }
+}

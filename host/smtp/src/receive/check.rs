@@ -1,0 +1,187 @@
+//! What the core itself refuses, command by command: pure functions from what is known to a reply or nothing.
+//! Changes nothing, and knows no plug-in.
+
+use super::command::{Command, Legal, Mail, Rule};
+use super::settings::Limits;
+use super::state::Place;
+use crate::{Reply, Route};
+
+/// Whether a client that was refused at the door says anything but QUIT (RFC 5321 section 3.1).
+pub(crate) fn check_welcome(command: Option<&Command>, place: &Place) -> Option<Reply> {
+    let refused = matches!(place, Place::Unwelcome) && command != Some(&Command::Quit);
+    refused.then(|| Reply::new(503, Some((5, 5, 1)), "No service here; QUIT, please"))
+}
+
+/// Whether a command comes in its order (RFC 5321 section 4.1.4).
+pub(crate) fn check_order(rule: &Rule, place: &Place) -> Option<Reply> {
+    let words = match (rule.legal, place) {
+        (Legal::Always, _)
+        | (Legal::Idle, Place::Greeted)
+        | (Legal::Transaction, Place::Transaction(_)) => return None,
+        (Legal::Idle | Legal::Transaction, Place::Stranger | Place::Unwelcome) => {
+            "Send EHLO or HELO first"
+        }
+        (Legal::Idle, Place::Transaction(_)) if rule.verb == "MAIL" => "Sender already given",
+        (Legal::Idle, Place::Transaction(_)) => "Not inside a mail transaction",
+        (Legal::Transaction, Place::Greeted) => "Need MAIL first",
+    };
+    Some(Reply::new(503, Some((5, 5, 1)), words))
+}
+
+/// Whether MAIL says what its client may say.
+pub(crate) fn check_mail(mail: &Mail, extended: bool, limits: &Limits) -> Option<Reply> {
+    // Parameters belong to extensions, and HELO asks for none (RFC 5321 sections 2.2.1 and 4.1.1.11).
+    if !extended && !mail.parameters.is_empty() {
+        let words = "Parameters need EHLO";
+        return Some(Reply::new(555, Some((5, 5, 4)), words));
+    }
+    // RFC 1870 section 6.1.
+    let octets = mail.size.filter(|&size| size > limits.message_octets_max);
+    octets.map(|_| too_big(limits))
+}
+
+/// Whether there is room for one more recipient (RFC 5321 section 4.5.3.1.10).
+pub(crate) fn check_rcpt(recipients: usize, limits: &Limits) -> Option<Reply> {
+    let full = recipients >= limits.recipients_max;
+    full.then(|| Reply::new(452, Some((4, 5, 3)), "Too many recipients"))
+}
+
+/// Whether somebody is to get the message (RFC 5321 section 3.3).
+pub(crate) fn check_data(recipients: usize) -> Option<Reply> {
+    (recipients == 0).then(|| Reply::new(554, Some((5, 5, 1)), "No valid recipients"))
+}
+
+/// Whether a recipient's route lets it be accepted. Asked after the plug-ins, who may have granted relaying:
+/// without a route and without a grant nothing is ever accepted.
+pub(crate) fn check_route(route: Route, granted: bool) -> Option<Reply> {
+    let (code, enhanced, words) = match route {
+        Route::Local | Route::Relay => return None,
+        Route::Foreign if granted => return None,
+        Route::UnknownUser => (550, (5, 1, 1), "No such user here"),
+        Route::Unreachable if granted => (550, (5, 4, 4), "No route to this domain"),
+        Route::Foreign | Route::Unreachable => (550, (5, 7, 1), "Relaying denied"),
+        Route::Unavailable => (451, (4, 4, 3), "Directory not available, try again later"),
+    };
+    Some(Reply::new(code, Some(enhanced), words))
+}
+
+/// The reply to a message beyond the announced size.
+pub(crate) fn too_big(limits: &Limits) -> Reply {
+    let words = format!(
+        "Message too big, at most {} octets",
+        limits.message_octets_max
+    );
+    Reply::new(552, Some((5, 3, 4)), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command;
+    use super::super::transaction::Transaction;
+    use super::*;
+    use crate::ReversePath;
+
+    fn parsed(line: &str) -> (&'static Rule, Command) {
+        command::parse(line).unwrap()
+    }
+
+    #[test]
+    fn order_is_kept() {
+        let transaction = || {
+            let Command::Mail(mail) = parsed("MAIL FROM:<>").1 else {
+                unreachable!()
+            };
+            Place::Transaction(Box::new(Transaction::new(mail, Vec::new())))
+        };
+        let places = [
+            Place::Unwelcome,
+            Place::Stranger,
+            Place::Greeted,
+            transaction(),
+        ];
+        // One column per place: whether the command is let pass.
+        let cases = [
+            ("EHLO a", [false, true, true, true]),
+            ("HELO a", [false, true, true, true]),
+            ("MAIL FROM:<>", [false, false, true, false]),
+            ("RCPT TO:<a@b>", [false, false, false, true]),
+            ("DATA", [false, false, false, true]),
+            ("RSET", [false, true, true, true]),
+            ("NOOP", [false, true, true, true]),
+            ("HELP", [false, true, true, true]),
+            ("VRFY a", [false, true, true, true]),
+            ("ETRN a", [false, false, true, false]),
+            ("QUIT", [true, true, true, true]),
+        ];
+        for (line, wanted) in cases {
+            for (place, legal) in places.iter().zip(wanted) {
+                let (rule, command) = parsed(line);
+                let refused =
+                    check_welcome(Some(&command), place).or_else(|| check_order(rule, place));
+                let code = refused.map(|reply| reply.code());
+                assert_eq!(code, (!legal).then_some(503), "{line} in {place:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_refused_at_the_door_can_only_leave() {
+        let code = |command: Option<&Command>, place| {
+            check_welcome(command, place).map(|reply| reply.code())
+        };
+        assert_eq!(code(None, &Place::Unwelcome), Some(503));
+        assert_eq!(code(Some(&Command::Quit), &Place::Unwelcome), None);
+        assert_eq!(code(None, &Place::Stranger), None);
+    }
+
+    #[test]
+    fn sizes_and_numbers_are_bounded() {
+        let limits = Limits {
+            message_octets_max: 1000,
+            recipients_max: 2,
+            ..Limits::default()
+        };
+        let cases = [
+            ("MAIL FROM:<>", false, None),
+            ("MAIL FROM:<> SIZE=1", false, Some(555)),
+            ("MAIL FROM:<> BODY=7BIT", false, Some(555)),
+            ("MAIL FROM:<> SIZE=1000", true, None),
+            ("MAIL FROM:<> SIZE=1001", true, Some(552)),
+            ("MAIL FROM:<> SIZE=99999999999999999999", true, Some(552)),
+        ];
+        for (line, extended, wanted) in cases {
+            let Command::Mail(mail) = parsed(line).1 else {
+                panic!("{line}")
+            };
+            assert_eq!(mail.sender, ReversePath::Null);
+            let code = check_mail(&mail, extended, &limits).map(|reply| reply.code());
+            assert_eq!(code, wanted, "{line}");
+        }
+        let full = |count| check_rcpt(count, &limits).map(|reply| reply.code());
+        assert_eq!((full(1), full(2)), (None, Some(452)));
+        assert!(check_data(0).is_some() && check_data(1).is_none());
+    }
+
+    #[test]
+    fn nothing_is_relayed_without_a_route_or_a_grant() {
+        use Route::{Foreign, Local, Relay, Unavailable, UnknownUser, Unreachable};
+        let cases = [
+            (Local, "-", "-"),
+            (Relay, "-", "-"),
+            (UnknownUser, "550 5.1.1", "550 5.1.1"),
+            (Foreign, "550 5.7.1", "-"),
+            (Unreachable, "550 5.7.1", "550 5.4.4"),
+            (Unavailable, "451 4.4.3", "451 4.4.3"),
+        ];
+        for (route, bare, granted) in cases {
+            let shown = |granted| match check_route(route, granted) {
+                Some(reply) => format!("{} {}", reply.code(), reply.enhanced().unwrap()),
+                None => "-".to_owned(),
+            };
+            assert_eq!(
+                (shown(false).as_str(), shown(true).as_str()),
+                (bare, granted)
+            );
+        }
+    }
+}

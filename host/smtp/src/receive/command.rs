@@ -1,0 +1,457 @@
+//! The commands: their table, and how a line becomes one (RFC 5321 section 4.1).
+//! Knows a command's form and where it is legal, not what it does.
+
+use super::path::{self, PathFault};
+use crate::{Address, BodyKind, EtrnNode, Event, Question, Reply, ReversePath, check_domain};
+
+/// A command of the right form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Hello { name: Box<str>, extended: bool },
+    Mail(Mail),
+    Rcpt(Rcpt),
+    Data,
+    Rset,
+    Noop,
+    Help,
+    Vrfy,
+    Etrn(EtrnNode),
+    Quit,
+}
+
+/// MAIL and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mail {
+    pub(crate) sender: ReversePath,
+    /// As received.
+    pub(crate) parameters: Box<str>,
+    /// SIZE (RFC 1870): the octets that the client will send. A number beyond 64 bits counts as the largest.
+    pub(crate) size: Option<u64>,
+    pub(crate) body: BodyKind,
+}
+
+/// RCPT and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rcpt {
+    pub(crate) recipient: Address,
+    /// As received.
+    pub(crate) parameters: Box<str>,
+}
+
+/// Where in a session a command is legal (RFC 5321 section 4.1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Legal {
+    /// Anywhere.
+    Always,
+    /// After HELO or EHLO, outside a transaction.
+    Idle,
+    /// Inside a transaction.
+    Transaction,
+}
+
+/// One line of the table: a verb, where it is legal, and how its argument is read.
+pub(crate) struct Rule {
+    pub(crate) verb: &'static str,
+    pub(crate) legal: Legal,
+    parse: fn(&str) -> Result<Command, Reply>,
+}
+
+/// Every verb that is known, with those known not to be implemented.
+const RULES: [Rule; 22] = [
+    rule("MAIL", Legal::Idle, mail),
+    rule("RCPT", Legal::Transaction, rcpt),
+    rule("DATA", Legal::Transaction, |rest| bare(rest, Command::Data)),
+    rule("EHLO", Legal::Always, |rest| hello(rest, true)),
+    rule("HELO", Legal::Always, |rest| hello(rest, false)),
+    rule("QUIT", Legal::Always, |rest| bare(rest, Command::Quit)),
+    rule("RSET", Legal::Always, |rest| bare(rest, Command::Rset)),
+    // NOOP and HELP may have an argument, which is ignored (RFC 5321 sections 4.1.1.8 and 4.1.1.9).
+    rule("NOOP", Legal::Always, |_| Ok(Command::Noop)),
+    rule("HELP", Legal::Always, |_| Ok(Command::Help)),
+    rule("VRFY", Legal::Always, vrfy),
+    rule("ETRN", Legal::Idle, etrn),
+    rule("EXPN", Legal::Always, not_implemented),
+    rule("STARTTLS", Legal::Always, not_implemented),
+    rule("AUTH", Legal::Always, not_implemented),
+    rule("BDAT", Legal::Always, not_implemented),
+    rule("ATRN", Legal::Always, not_implemented),
+    // Reverses the session for whoever asks: never (RFC 5321 appendix F.1).
+    rule("TURN", Legal::Always, not_implemented),
+    rule("SEND", Legal::Always, not_implemented),
+    rule("SOML", Legal::Always, not_implemented),
+    rule("SAML", Legal::Always, not_implemented),
+    rule("XCLIENT", Legal::Always, not_implemented),
+    rule("XFORWARD", Legal::Always, not_implemented),
+];
+
+/// Words that other protocols begin with: a browser made to talk to us, or a scanner. What follows is
+/// not SMTP, so the connection is closed.
+const FOREIGN: [&str; 6] = ["CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
+
+const fn rule(verb: &'static str, legal: Legal, parse: fn(&str) -> Result<Command, Reply>) -> Rule {
+    Rule { verb, legal, parse }
+}
+
+/// Whether a line is of another protocol.
+pub(crate) fn is_foreign(line: &str) -> bool {
+    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+    !rest.is_empty() && FOREIGN.iter().any(|word| word.eq_ignore_ascii_case(verb))
+}
+
+/// Reads a line, without its CRLF, that holds printable ASCII only.
+///
+/// # Errors
+/// The reply to a line that is no command of ours or has not its form.
+pub(crate) fn parse(line: &str) -> Result<(&'static Rule, Command), Reply> {
+    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let known = RULES
+        .iter()
+        .find(|rule| rule.verb.eq_ignore_ascii_case(verb));
+    let Some(rule) = known else {
+        return Err(Reply::new(500, Some((5, 5, 2)), "Command not recognized"));
+    };
+    // Trailing white space is to be tolerated (RFC 5321 section 4.1.1).
+    let command = (rule.parse)(rest.trim_end_matches(' '))?;
+    Ok((rule, command))
+}
+
+impl Command {
+    /// The question this command raises, if it has a stage of its own.
+    pub(crate) fn question(&self) -> Option<Question> {
+        Some(match self {
+            Self::Hello { name, extended } => Question::Ehlo {
+                name: name.clone(),
+                extended: *extended,
+            },
+            Self::Mail(mail) => Question::Mail {
+                sender: mail.sender.clone(),
+                parameters: mail.parameters.clone(),
+            },
+            Self::Rcpt(rcpt) => Question::Rcpt {
+                recipient: rcpt.recipient.clone(),
+                parameters: rcpt.parameters.clone(),
+            },
+            Self::Data => Question::Data,
+            Self::Etrn(node) => Question::Etrn { node: node.clone() },
+            Self::Rset | Self::Noop | Self::Help | Self::Vrfy | Self::Quit => return None,
+        })
+    }
+
+    /// The kind of that question, without making it.
+    pub(crate) fn event(&self) -> Option<Event> {
+        match self {
+            Self::Hello { .. } => Some(Event::Ehlo),
+            Self::Mail(_) => Some(Event::Mail),
+            Self::Rcpt(_) => Some(Event::Rcpt),
+            Self::Data => Some(Event::Data),
+            Self::Etrn(_) => Some(Event::Etrn),
+            Self::Rset | Self::Noop | Self::Help | Self::Vrfy | Self::Quit => None,
+        }
+    }
+}
+
+fn syntax(words: &'static str) -> Reply {
+    Reply::new(501, Some((5, 5, 4)), words)
+}
+
+fn bare(rest: &str, command: Command) -> Result<Command, Reply> {
+    if rest.is_empty() {
+        Ok(command)
+    } else {
+        Err(syntax("This command takes no argument"))
+    }
+}
+
+fn not_implemented(_: &str) -> Result<Command, Reply> {
+    Err(Reply::new(502, Some((5, 5, 1)), "Command not implemented"))
+}
+
+fn hello(rest: &str, extended: bool) -> Result<Command, Reply> {
+    if is_client_name(rest) {
+        Ok(Command::Hello {
+            name: rest.into(),
+            extended,
+        })
+    } else {
+        Err(syntax(
+            "Syntax: EHLO or HELO, then a domain or address literal",
+        ))
+    }
+}
+
+/// A domain or address literal, with one leniency: an underscore passes for a letter, and a hyphen may
+/// stand anywhere, because many a desktop's name has them and RFC 5321 section 4.1.4 would not have mail refused
+/// for a name that proves nothing.
+fn is_client_name(name: &str) -> bool {
+    if name.starts_with('[') {
+        return check_domain(name).is_ok();
+    }
+    let inside = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
+    let label = |label: &str| matches!(label.len(), 1..=63) && label.bytes().all(inside);
+    name.len() <= 255 && name.split('.').all(label)
+}
+
+/// What follows a keyword such as `FROM:`, in any case.
+fn after<'a>(rest: &'a str, keyword: &str) -> Option<&'a str> {
+    let (head, tail) = rest.split_at_checked(keyword.len())?;
+    head.eq_ignore_ascii_case(keyword).then_some(tail)
+}
+
+/// The reply to a path that is none; `detail` is 7 for a sender, 3 for a recipient (RFC 3463 section 3.2).
+fn path_reply(fault: PathFault, detail: u16, form: &'static str) -> Reply {
+    match fault {
+        PathFault::Brackets => syntax(form),
+        PathFault::Route => Reply::new(501, Some((5, 1, detail)), "The source route is malformed"),
+        PathFault::Address(error) => {
+            let words = format!("Bad address syntax: {error}");
+            Reply::new(501, Some((5, 1, detail)), words)
+        }
+    }
+}
+
+fn mail(rest: &str) -> Result<Command, Reply> {
+    const FORM: &str = "Syntax: MAIL FROM:<address> [parameters]";
+    let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
+    let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
+    let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
+    let mut mail = Mail {
+        sender,
+        parameters: text.into(),
+        size: None,
+        body: BodyKind::SevenBit,
+    };
+    for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
+        match (
+            parameter.keyword.to_ascii_uppercase().as_str(),
+            parameter.value,
+        ) {
+            ("SIZE", value) => {
+                let octets = value.and_then(size_octets);
+                mail.size = Some(octets.ok_or_else(|| syntax("Syntax: SIZE=octets"))?);
+            }
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {}
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
+                mail.body = BodyKind::EightBitMime;
+            }
+            ("BODY", _) => return Err(syntax("Syntax: BODY=7BIT or BODY=8BITMIME")),
+            _ => return Err(unknown_parameter(parameter.keyword)),
+        }
+    }
+    Ok(Command::Mail(mail))
+}
+
+fn rcpt(rest: &str) -> Result<Command, Reply> {
+    const FORM: &str = "Syntax: RCPT TO:<address>";
+    let argument = after(rest, "TO:").ok_or_else(|| syntax(FORM))?;
+    let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
+    let recipient = path::forward_path(inner).map_err(|fault| path_reply(fault, 3, FORM))?;
+    let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
+    match parameters.first() {
+        Some(parameter) => Err(unknown_parameter(parameter.keyword)),
+        None => Ok(Command::Rcpt(Rcpt {
+            recipient,
+            parameters: text.into(),
+        })),
+    }
+}
+
+/// RFC 5321 section 4.1.1.11.
+fn unknown_parameter(keyword: &str) -> Reply {
+    let words = format!("Parameter not recognized: {keyword}");
+    Reply::new(555, Some((5, 5, 4)), words)
+}
+
+/// RFC 1870 section 5: 1 to 20 digits. A number that fits no counter is as large as can be, never a small one.
+fn size_octets(value: &str) -> Option<u64> {
+    let digits = matches!(value.len(), 1..=20) && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(u64::MAX))
+}
+
+fn vrfy(rest: &str) -> Result<Command, Reply> {
+    if rest.is_empty() {
+        Err(syntax("Syntax: VRFY address"))
+    } else {
+        Ok(Command::Vrfy)
+    }
+}
+
+/// RFC 1985 section 5.1: `ETRN` SP [`@` / `#`] node.
+fn etrn(rest: &str) -> Result<Command, Reply> {
+    let host = |name: &str| !name.starts_with('[') && check_domain(name).is_ok();
+    let token = |name: &str| {
+        matches!(name.len(), 1..=255) && name.bytes().all(|octet| matches!(octet, b'!'..=b'~'))
+    };
+    let node = match rest.as_bytes() {
+        [b'@', ..] if host(&rest[1..]) => EtrnNode::Domain(rest[1..].into()),
+        [b'#', ..] if token(&rest[1..]) => EtrnNode::Queue(rest[1..].into()),
+        _ if host(rest) => EtrnNode::Host(rest.into()),
+        _ => return Err(syntax("Syntax: ETRN name, ETRN @domain or ETRN #queue")),
+    };
+    Ok(Command::Etrn(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &str) -> Result<Command, String> {
+        let short = |reply: Reply| format!("{} {}", reply.code(), reply.enhanced().unwrap());
+        parse(line).map(|(_, command)| command).map_err(short)
+    }
+
+    #[test]
+    fn commands_have_their_form() {
+        let hello = |name: &str, extended| Command::Hello {
+            name: name.into(),
+            extended,
+        };
+        let cases = [
+            ("EHLO a.test", hello("a.test", true)),
+            ("ehlo [IPv6:::1]", hello("[IPv6:::1]", true)),
+            ("HELO [192.0.2.1]  ", hello("[192.0.2.1]", false)),
+            ("HELO my_pc", hello("my_pc", false)),
+            ("HELO -pc-", hello("-pc-", false)),
+            ("data", Command::Data),
+            ("DATA ", Command::Data),
+            ("NOOP ignored words", Command::Noop),
+            ("HELP MAIL", Command::Help),
+            ("RSET", Command::Rset),
+            ("QUIT", Command::Quit),
+            ("VRFY anybody at all", Command::Vrfy),
+            (
+                "ETRN a.test",
+                Command::Etrn(EtrnNode::Host("a.test".into())),
+            ),
+            (
+                "ETRN @a.test",
+                Command::Etrn(EtrnNode::Domain("a.test".into())),
+            ),
+            (
+                "ETRN #Urgent_1",
+                Command::Etrn(EtrnNode::Queue("Urgent_1".into())),
+            ),
+        ];
+        for (line, wanted) in cases {
+            assert_eq!(code(line), Ok(wanted), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_of_another_form_are_refused() {
+        let long = format!("EHLO {}", "x".repeat(64));
+        let cases = [
+            ("", "500 5.5.2"),
+            (" NOOP", "500 5.5.2"),
+            ("FOO", "500 5.5.2"),
+            ("NOOPX", "500 5.5.2"),
+            ("MAILFROM:<a@b>", "500 5.5.2"),
+            ("EHLO", "501 5.5.4"),
+            ("EHLO ", "501 5.5.4"),
+            ("EHLO a b", "501 5.5.4"),
+            ("EHLO a..b", "501 5.5.4"),
+            ("EHLO a/b", "501 5.5.4"),
+            ("EHLO [1.2.3]", "501 5.5.4"),
+            ("EHLO [1.2.3.4]x", "501 5.5.4"),
+            (&long, "501 5.5.4"),
+            ("DATA x", "501 5.5.4"),
+            ("RSET x", "501 5.5.4"),
+            ("QUIT now", "501 5.5.4"),
+            ("VRFY", "501 5.5.4"),
+            ("EXPN list", "502 5.5.1"),
+            ("TURN", "502 5.5.1"),
+            ("STARTTLS", "502 5.5.1"),
+            ("AUTH PLAIN x", "502 5.5.1"),
+            ("ETRN", "501 5.5.4"),
+            ("ETRN @", "501 5.5.4"),
+            ("ETRN #", "501 5.5.4"),
+            ("ETRN a b", "501 5.5.4"),
+            ("ETRN [192.0.2.1]", "501 5.5.4"),
+            ("ETRN a;b", "501 5.5.4"),
+        ];
+        for (line, wanted) in cases {
+            assert_eq!(code(line), Err(wanted.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn mail_and_rcpt_take_paths_and_parameters() {
+        let mail = |line: &str| match code(line) {
+            Ok(Command::Mail(mail)) => Ok((mail.sender.to_string(), mail.size, mail.body)),
+            Ok(other) => panic!("{other:?}"),
+            Err(reply) => Err(reply),
+        };
+        use BodyKind::{EightBitMime, SevenBit};
+        let sound = [
+            ("MAIL FROM:<>", "<>", None, SevenBit),
+            ("mail from:<a@b>", "<a@b>", None, SevenBit),
+            ("MAIL FROM: <a@b> ", "<a@b>", None, SevenBit),
+            ("MAIL FROM:<@x,@y:a@b>", "<a@b>", None, SevenBit),
+            (
+                "MAIL FROM:<a@b> SIZE=0 BODY=7bit",
+                "<a@b>",
+                Some(0),
+                SevenBit,
+            ),
+            (
+                "MAIL FROM:<a@b> body=8bitMIME size=9",
+                "<a@b>",
+                Some(9),
+                EightBitMime,
+            ),
+            (
+                "MAIL FROM:<a@b> SIZE=99999999999999999999",
+                "<a@b>",
+                Some(u64::MAX),
+                SevenBit,
+            ),
+        ];
+        for (line, sender, size, body) in sound {
+            assert_eq!(mail(line), Ok((sender.to_owned(), size, body)), "{line}");
+        }
+        let unsound = [
+            ("MAIL", "501 5.5.4"),
+            ("MAIL FROM", "501 5.5.4"),
+            ("MAIL FROM:", "501 5.5.4"),
+            ("MAIL FROM:a@b", "501 5.5.4"),
+            ("MAIL FROM :<a@b>", "501 5.5.4"),
+            ("MAIL TO:<a@b>", "501 5.5.4"),
+            ("MAIL FROM:<a@b>SIZE=1", "501 5.5.4"),
+            ("MAIL FROM:<a>", "501 5.1.7"),
+            ("MAIL FROM:<Postmaster>", "501 5.1.7"),
+            ("MAIL FROM:<a@b c>", "501 5.1.7"),
+            ("MAIL FROM:<@:a@b>", "501 5.1.7"),
+            ("MAIL FROM:<a@b> SIZE", "501 5.5.4"),
+            ("MAIL FROM:<a@b> SIZE=", "501 5.5.4"),
+            ("MAIL FROM:<a@b> SIZE=-1", "501 5.5.4"),
+            ("MAIL FROM:<a@b> SIZE=1k", "501 5.5.4"),
+            ("MAIL FROM:<a@b> SIZE=000000000000000000001", "501 5.5.4"),
+            ("MAIL FROM:<a@b> SIZE=1 SIZE=2", "501 5.5.4"),
+            ("MAIL FROM:<a@b> BODY", "501 5.5.4"),
+            ("MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4"),
+            ("MAIL FROM:<a@b> RET=FULL", "555 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH=<>", "555 5.5.4"),
+            ("RCPT TO:<>", "501 5.1.3"),
+            ("RCPT TO:<a@b@c>", "501 5.1.3"),
+            ("RCPT TO:a@b", "501 5.5.4"),
+            ("RCPT FROM:<a@b>", "501 5.5.4"),
+            ("RCPT TO:<a@b> NOTIFY=NEVER", "555 5.5.4"),
+            ("RCPT TO:<a@b> =", "501 5.5.4"),
+        ];
+        for (line, wanted) in unsound {
+            assert_eq!(code(line), Err(wanted.to_owned()), "{line}");
+        }
+        for line in [
+            "RCPT TO:<Postmaster>",
+            "rcpt to:<@x:a@b>",
+            r#"RCPT TO:<"a>b"@c>"#,
+        ] {
+            assert!(matches!(code(line), Ok(Command::Rcpt(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_told_apart() {
+        assert!(is_foreign("GET / HTTP/1.1") && is_foreign("post /x HTTP/1.0"));
+        assert!(!is_foreign("GET") && !is_foreign("NOOP GET /") && !is_foreign("GETX /"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The receiving side: a session that is told what happened and says what to do next.
+//! Knows no socket, no clock, no plug-in and no store.
+
+mod accept;
+mod check;
+mod command;
+mod data;
+mod extension;
+mod header;
+mod input;
+mod leave;
+mod line;
+mod message;
+mod path;
+mod proceed;
+mod ruling;
+mod session;
+mod settings;
+mod state;
+mod trace;
+mod transaction;
+
+pub use session::Session;
+pub use settings::{Limits, Settings, Timeouts};
+pub use trace::received;

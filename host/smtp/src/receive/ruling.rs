@@ -1,0 +1,116 @@
+//! What a plug-in decision means where it was made. Pure; a decision that can't stand there defers.
+//! Dispatch has sorted such decisions out before; the session does not rely on it.
+
+use crate::{Class, Decision, Event, Reply};
+
+/// A decision that can be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ruling {
+    /// Do the core's own work.
+    Proceed,
+    /// Leave it undone and reply positively.
+    Handled(Option<Reply>),
+    /// Leave it undone and send this 4xx or 5xx.
+    Refuse(Reply),
+    /// Send this 4xx or 5xx and close.
+    Disconnect(Reply),
+}
+
+/// Rules on a decision about `event`. `answerable`: nobody but the core may answer the command otherwise,
+/// since what the client sends next depends on it.
+pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling {
+    let negative = |reply: &Reply| matches!(reply.class(), Class::Transient | Class::Permanent);
+    match decision {
+        Decision::Continue => Ruling::Proceed,
+        Decision::Handled(reply) => {
+            let stands = matches!(event, Event::Command | Event::MessageAccept | Event::Etrn);
+            let positive = reply
+                .as_ref()
+                .is_none_or(|reply| reply.class() == Class::Positive);
+            if stands && answerable && positive {
+                Ruling::Handled(reply)
+            } else {
+                Ruling::Refuse(trouble())
+            }
+        }
+        Decision::Reject(reply) if reply.class() == Class::Permanent => Ruling::Refuse(reply),
+        Decision::Defer(reply) if reply.class() == Class::Transient => Ruling::Refuse(reply),
+        Decision::Disconnect(reply) if negative(&reply) => Ruling::Disconnect(reply),
+        Decision::Disconnect(_) => Ruling::Disconnect(unavailable(trouble())),
+        Decision::Reject(_) | Decision::Defer(_) => Ruling::Refuse(trouble()),
+    }
+}
+
+/// A fault that is not the client's: never a 5xx.
+fn trouble() -> Reply {
+    Reply::new(451, Some((4, 3, 0)), "Temporary trouble, try again later")
+}
+
+/// The same words with 421, which is what announces a closed connection (RFC 5321 section 4.2.3).
+pub(crate) fn unavailable(reply: Reply) -> Reply {
+    let enhanced = reply.enhanced();
+    Reply::checked(421, enhanced, reply.text()).unwrap_or(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_decision_accepts_or_bounces_by_accident() {
+        let reply = |code| Reply::new(code, None, "x");
+        let shown = |event, answerable, decision| match rule(event, answerable, decision) {
+            Ruling::Proceed => "proceed".to_owned(),
+            Ruling::Handled(reply) => format!("handled {:?}", reply.map(|reply| reply.code())),
+            Ruling::Refuse(reply) => format!("refuse {}", reply.code()),
+            Ruling::Disconnect(reply) => format!("disconnect {}", reply.code()),
+        };
+        use Decision::{Continue, Defer, Disconnect, Handled, Reject};
+        let cases = [
+            (Event::Mail, true, Continue, "proceed"),
+            (Event::Mail, true, Reject(reply(550)), "refuse 550"),
+            (Event::Mail, true, Reject(reply(450)), "refuse 451"),
+            (Event::Mail, true, Reject(reply(250)), "refuse 451"),
+            (Event::Mail, true, Defer(reply(450)), "refuse 450"),
+            (Event::Mail, true, Defer(reply(550)), "refuse 451"),
+            (Event::Mail, true, Disconnect(reply(421)), "disconnect 421"),
+            (Event::Mail, true, Disconnect(reply(550)), "disconnect 550"),
+            (Event::Mail, true, Disconnect(reply(250)), "disconnect 421"),
+            (Event::Connect, true, Handled(None), "refuse 451"),
+            (Event::Ehlo, true, Handled(None), "refuse 451"),
+            (Event::Mail, true, Handled(None), "refuse 451"),
+            (Event::Rcpt, true, Handled(None), "refuse 451"),
+            (Event::Data, true, Handled(None), "refuse 451"),
+            (Event::Command, true, Handled(None), "handled None"),
+            (Event::Command, false, Handled(None), "refuse 451"),
+            (
+                Event::Command,
+                true,
+                Handled(Some(reply(214))),
+                "handled Some(214)",
+            ),
+            (
+                Event::Command,
+                true,
+                Handled(Some(reply(354))),
+                "refuse 451",
+            ),
+            (
+                Event::Etrn,
+                true,
+                Handled(Some(reply(251))),
+                "handled Some(251)",
+            ),
+            (
+                Event::MessageAccept,
+                true,
+                Handled(Some(reply(550))),
+                "refuse 451",
+            ),
+        ];
+        for (event, answerable, decision, wanted) in cases {
+            let case = format!("{event:?} {answerable} {decision:?}");
+            assert_eq!(shown(event, answerable, decision), wanted, "{case}");
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The receiving session: its public methods, and the one way in which questions are put and replies said.
+//! What each command does is in `proceed`, how a message is read in `accept`, how it ends in `leave`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::input::Input;
+use super::line::Framer;
+use super::settings::Settings;
+use super::state::{Answer, Next, Place, Step, Then};
+use crate::{
+    Action, Address, Ask, Attributed, BodyFault, Class, DisconnectReason, Edit, Envelope, Event,
+    Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
+};
+
+/// Replies wait for the end of a pipelined group, but never more octets than this.
+const OUTPUT_OCTETS_MAX: usize = 16 * 1024;
+
+/// One SMTP session, seen from the server: told what happened, it says what to do next.
+///
+/// After every `handle_*` the caller polls [`Session::poll_action`] until it yields nothing, carrying out
+/// each action before it polls again; then it waits for input (if [`Session::wants_input`]), for the answer to the
+/// action that needs one, and for [`Session::poll_timeout`]. After [`Action::Close`] nothing more comes.
+///
+/// The session reads no clock: every `handle_*` is given the time. It keeps what it can't use yet of its input,
+/// which is less than a command line as long as the caller reads only when input is wanted.
+/// An answer to nothing that was asked is the caller's mistake: it is ignored.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) settings: Arc<Settings>,
+    pub(super) interest: Interest,
+    pub(super) facts: Arc<Facts>,
+    /// The time of the last `handle_*`.
+    pub(super) now: Instant,
+    /// Since when the session waits for input.
+    pub(super) since: Instant,
+    pub(super) place: Place,
+    pub(super) step: Step,
+    pub(super) input: Input,
+    pub(super) framer: Framer,
+    output: Vec<u8>,
+    pub(super) outgoing: Option<Outgoing>,
+    /// Lent octets are to be called back before anything else is done.
+    pub(super) abandon: bool,
+    /// The line in hand, kept only while somebody is to be asked after it.
+    pub(super) line_in_hand: Option<Box<[u8]>>,
+    pub(super) tally: Tally,
+    pub(super) hungup: bool,
+    pub(super) shutting_down: bool,
+}
+
+/// What the next poll hands out.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Ask(Box<Ask>),
+    Route(Address),
+    Body { part: Part, octets: usize },
+    Store(Box<(Envelope, Vec<Attributed>)>),
+    Close,
+}
+
+/// What a client did since its last accepted message.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) errors: u32,
+    pub(super) refusals: u32,
+    pub(super) idle_commands: u32,
+}
+
+impl Session {
+    /// Starts a session with a peer that has just connected, at `now`.
+    ///
+    /// `interest`: what plug-ins registered for when the session began. `id`: the same as in the logs.
+    pub fn new(
+        settings: Arc<Settings>,
+        interest: Interest,
+        id: u64,
+        peer: Arc<Peer>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            settings,
+            interest,
+            facts: Arc::new(Facts::new(id, peer)),
+            now,
+            since: now,
+            place: Place::Stranger,
+            step: Step::Opening,
+            input: Input::default(),
+            framer: Framer::default(),
+            output: Vec::new(),
+            outgoing: None,
+            abandon: false,
+            line_in_hand: None,
+            tally: Tally::default(),
+            hungup: false,
+            shutting_down: false,
+        }
+    }
+
+    /// What is known of the session.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// Whether to read from the peer. When not, what it sends waits in the network.
+    pub fn wants_input(&self) -> bool {
+        let reads = matches!(
+            self.step,
+            Step::Ready | Step::Receiving(_) | Step::Swallowing { .. }
+        );
+        reads && !self.hungup
+    }
+
+    /// When [`Session::handle_timeout`] is due, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let timeouts = &self.settings.timeouts;
+        match &self.step {
+            Step::Ready => Some(self.since + timeouts.command),
+            Step::Receiving(message) => {
+                let block = self.since + timeouts.data_block;
+                Some(block.min(message.started + timeouts.message))
+            }
+            Step::Swallowing { .. } => Some(self.since + timeouts.data_block),
+            _ => None,
+        }
+    }
+
+    /// The next thing to do; `None` when there is nothing before something happens.
+    pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        self.advance();
+        if std::mem::take(&mut self.abandon) {
+            return Some(Action::Abandon);
+        }
+        let Some(outgoing) = self.outgoing.take() else {
+            return self.flush();
+        };
+        Some(match outgoing {
+            Outgoing::Ask(ask) => Action::Ask(*ask),
+            Outgoing::Route(recipient) => Action::Route(recipient),
+            Outgoing::Body { part, octets } => Action::Body {
+                part,
+                octets: &self.input.unread()[..octets],
+            },
+            Outgoing::Store(message) => {
+                let (envelope, edits) = *message;
+                Action::Store { envelope, edits }
+            }
+            Outgoing::Close => Action::Close,
+        })
+    }
+
+    /// Octets from the peer, in pieces of any size.
+    pub fn handle_input(&mut self, now: Instant, octets: &[u8]) {
+        self.now = now;
+        let over = matches!(
+            self.step,
+            Step::Leaving(_) | Step::Deciding(Then::Leave(_) | Then::Close) | Step::Closed
+        );
+        if over || self.hungup {
+            return;
+        }
+        if let Step::Receiving(_) | Step::Swallowing { .. } = self.step {
+            self.since = now;
+        }
+        self.input.append(octets);
+    }
+
+    /// The answer to [`Action::Ask`].
+    pub fn handle_verdict(&mut self, now: Instant, verdict: Verdict) {
+        self.now = now;
+        let then = match std::mem::replace(&mut self.step, Step::Closed) {
+            Step::Deciding(then) if self.outgoing.is_none() => then,
+            step => return self.ignore(step, "a verdict"),
+        };
+        let (edits, words) = self.absorb(verdict.edits);
+        let decision = verdict.decision;
+        match then {
+            Then::Accept(message) => self.decided_accept(*message, decision, edits),
+            Then::Leave(reason) => self.leave_after(reason),
+            Then::Close => self.close(),
+            _ if self.hungup => self.leave(DisconnectReason::Hangup),
+            Then::Welcome => self.decided_welcome(decision),
+            Then::Run { line, framing } => self.decided_run(&line, framing, decision),
+            Then::Proceed(command) => self.decided_proceed(command, decision, edits),
+            Then::Conclude(mut answer) => {
+                self.reword(&mut answer.reply, words.as_deref());
+                self.conclude_command(answer);
+            }
+            Then::Say(mut answer) => {
+                self.reword(&mut answer.reply, words.as_deref());
+                self.say(answer);
+            }
+        }
+    }
+
+    /// The answer to [`Action::Route`].
+    pub fn handle_route(&mut self, now: Instant, route: Route) {
+        self.now = now;
+        match std::mem::replace(&mut self.step, Step::Closed) {
+            Step::Routing { .. } if self.hungup => self.leave(DisconnectReason::Hangup),
+            Step::Routing { rcpt, edits } if self.outgoing.is_none() => {
+                self.proceed_rcpt(rcpt, edits, route);
+            }
+            step => self.ignore(step, "a route"),
+        }
+    }
+
+    /// The answer to [`Action::Body`]: whether the octets lent were kept.
+    pub fn handle_body_taken(&mut self, now: Instant, taken: Result<(), BodyFault>) {
+        self.now = now;
+        match std::mem::replace(&mut self.step, Step::Closed) {
+            Step::Lending { message, octets } if self.outgoing.is_none() => {
+                self.body_taken(message, octets, taken);
+            }
+            step => self.ignore(step, "octets taken"),
+        }
+    }
+
+    /// The answer to [`Action::Store`].
+    pub fn handle_stored(&mut self, now: Instant, stored: Stored) {
+        self.now = now;
+        match std::mem::replace(&mut self.step, Step::Closed) {
+            Step::Storing { octets } if self.outgoing.is_none() => self.stored(octets, stored),
+            step => self.ignore(step, "a message stored"),
+        }
+    }
+
+    /// Time has passed; nothing happens before [`Session::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            // RFC 5321 section 4.5.3.2.
+            self.cut(
+                Reply::new(421, Some((4, 4, 2)), "Timeout"),
+                DisconnectReason::Timeout,
+            );
+        }
+    }
+
+    /// The peer has closed the connection, or it broke. Nothing is sent any more. A message whose dot was seen
+    /// is stored all the same: its client may have asked for nothing more (RFC 5321 section 4.1.1.10).
+    pub fn handle_hangup(&mut self, now: Instant) {
+        self.now = now;
+        self.hungup = true;
+        self.output = Vec::new();
+        match &self.step {
+            Step::Opening => self.close(),
+            Step::Ready | Step::Receiving(_) | Step::Swallowing { .. } => {
+                self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
+                self.leave(DisconnectReason::Hangup);
+            }
+            // What is open ends first; then the session does.
+            _ => {}
+        }
+    }
+
+    /// The server stops: 421 at the next command, at once when none is in hand. A message that is being read
+    /// or stored is finished and answered before.
+    pub fn handle_shutdown(&mut self, now: Instant) {
+        self.now = now;
+        self.shutting_down = true;
+    }
+
+    /// Moves on until something must be handed out or waited for.
+    fn advance(&mut self) {
+        while self.outgoing.is_none() && !self.abandon && self.output.len() <= OUTPUT_OCTETS_MAX {
+            let moved = match &self.step {
+                Step::Opening => self.open(),
+                Step::Ready => self.read_command(),
+                Step::Receiving(_) => self.read_message(),
+                Step::Swallowing { .. } => self.swallow(),
+                Step::Leaving(reason) if self.output.is_empty() => self.leave_before(*reason),
+                _ => false,
+            };
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    /// The replies so far, unless more of the same group are to come.
+    fn flush(&mut self) -> Option<Action<'_>> {
+        let waits = self.wants_input() || matches!(self.step, Step::Leaving(_));
+        let due = waits || self.output.len() > OUTPUT_OCTETS_MAX;
+        (due && !self.output.is_empty()).then(|| Action::Send(std::mem::take(&mut self.output)))
+    }
+
+    /// Puts a question if somebody wants it; gives `then` back when nobody does.
+    pub(super) fn ask(
+        &mut self,
+        event: Event,
+        stage: Stage,
+        then: Then,
+        question: impl FnOnce(&Self, &Then) -> Option<Question>,
+    ) -> Option<Then> {
+        if !self.interest.contains(event, stage) {
+            return Some(then);
+        }
+        let Some(question) = question(self, &then) else {
+            return Some(then);
+        };
+        let reply = match (&then, stage) {
+            (Then::Conclude(answer) | Then::Say(answer), Stage::After) => {
+                Some(answer.reply.clone())
+            }
+            _ => None,
+        };
+        self.outgoing = Some(Outgoing::Ask(Box::new(Ask {
+            question,
+            stage,
+            reply,
+            facts: Arc::clone(&self.facts),
+        })));
+        self.step = Step::Deciding(then);
+        None
+    }
+
+    /// Asks after a stage, if `question` was made because somebody wants it; goes on with after(COMMAND).
+    pub(super) fn conclude(&mut self, question: Option<Question>, answer: Answer) {
+        let Some(question) = question else {
+            return self.conclude_command(answer);
+        };
+        let event = question.event();
+        let then = Then::Conclude(answer);
+        if let Some(Then::Conclude(answer)) =
+            self.ask(event, Stage::After, then, |_, _| Some(question))
+        {
+            self.conclude_command(answer);
+        }
+    }
+
+    /// Asks after the command line; says the reply.
+    pub(super) fn conclude_command(&mut self, answer: Answer) {
+        let line = self.line_in_hand.take();
+        let question = |_: &Self, _: &Then| line.map(|line| Question::Command { line });
+        let then = Then::Say(answer);
+        if let Some(Then::Say(answer)) = self.ask(Event::Command, Stage::After, then, question) {
+            self.say(answer);
+        }
+    }
+
+    /// Writes a reply and does what follows it.
+    pub(super) fn say(&mut self, answer: Answer) {
+        if !self.hungup {
+            answer.reply.write(true, &mut self.output);
+        }
+        self.since = self.now;
+        match answer.next {
+            Next::Leave(reason) => self.leave(reason),
+            _ if self.hungup => self.leave(DisconnectReason::Hangup),
+            Next::Command => self.step = Step::Ready,
+            Next::Fresh => {
+                self.forget_transaction();
+                self.step = Step::Ready;
+            }
+            Next::Message => self.receive(),
+        }
+    }
+
+    /// Says a last reply in the place of whatever the session waits for.
+    pub(super) fn cut(&mut self, reply: Reply, reason: DisconnectReason) {
+        self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
+        self.say(Answer::last(reply, reason));
+    }
+
+    /// Ends the transaction, if one is open.
+    pub(super) fn forget_transaction(&mut self) {
+        if let Place::Transaction(_) = self.place {
+            self.place = Place::Greeted;
+        }
+        if self.facts.sender.is_some() {
+            let facts = Arc::make_mut(&mut self.facts);
+            facts.sender = None;
+            facts.recipients.clear();
+        }
+    }
+
+    /// Sets attributes at once; returns what belongs to the transaction, and the last rewording.
+    fn absorb(&mut self, edits: Vec<Attributed>) -> (Vec<Attributed>, Option<Box<str>>) {
+        let mut lasting = Vec::new();
+        let mut words = None;
+        for edit in edits {
+            match edit.edit {
+                Edit::Attribute(attribute) => {
+                    Arc::make_mut(&mut self.facts).set_attribute(attribute);
+                }
+                Edit::ReplyText(text) => words = Some(text),
+                Edit::AddHeader { .. } | Edit::Hold { .. } | Edit::Discard => lasting.push(edit),
+            }
+        }
+        (lasting, words)
+    }
+
+    /// Gives a reply a plug-in's words. Where our name comes first it stays, and so do the keywords behind the first
+    /// line of the reply to EHLO: they are no words (RFC 5321 section 4.1.1.1).
+    fn reword(&self, reply: &mut Reply, words: Option<&str>) {
+        let Some(words) = words else { return };
+        let text = match reply.text().strip_prefix(&*self.settings.hostname) {
+            Some(rest) if reply.enhanced().is_none() && reply.class() == Class::Positive => {
+                let first = words.lines().next().unwrap_or_default();
+                let keywords = rest.find('\n').map_or("", |end| &rest[end..]);
+                format!("{} {first}{keywords}", self.settings.hostname)
+            }
+            _ => words.to_owned(),
+        };
+        // Text that can't be sent is no reason to lose the reply.
+        _ = reply.reword(&text);
+    }
+
+    fn ignore(&mut self, step: Step, what: &str) {
+        self.step = step;
+        debug_assert!(false, "{what} that was not asked for, in {:?}", self.step);
+    }
+}

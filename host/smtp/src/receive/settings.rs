@@ -1,0 +1,91 @@
+//! What an operator sets for receiving sessions: names, limits, time-outs, each with its default.
+//! Knows no configuration file: the host reads one and fills this in.
+
+use std::time::Duration;
+
+/// Settings shared by all sessions of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our name: in the greeting, in the reply to EHLO, in trace lines. A domain.
+    pub hostname: Box<str>,
+    /// The words that follow the name in the 220.
+    pub banner: Box<str>,
+    /// How much of everything.
+    pub limits: Limits,
+    /// How long for everything.
+    pub timeouts: Timeouts,
+}
+
+/// Bounds of one session; each names the reply given when it is passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of a command line with its CRLF. RFC 5321 section 4.5.3.1.4 wants at least 512, and
+    /// extensions add to that. More: 500 once the line has ended; the excess is never kept.
+    pub line_octets_max: usize,
+    /// Octets of a line of the message with its CRLF, without a stuffed dot; 0 = no limit. RFC 5321
+    /// section 4.5.3.1.6 has senders keep to 1000 and receivers impose no limit where they can: a long line costs
+    /// no memory here, so the default only keeps out what no mail program makes. More: 550 after the dot.
+    pub text_line_octets_max: usize,
+    /// Octets of the header block. More: 552 after the dot.
+    pub header_octets_max: usize,
+    /// Octets of a message, as announced by SIZE (RFC 1870). More: 552, at MAIL or after the dot.
+    pub message_octets_max: u64,
+    /// Recipients of one message. RFC 5321 section 4.5.3.1.8 wants at least 100. More: 452 for each.
+    pub recipients_max: usize,
+    /// Commands that could not be understood or came out of order since the last accepted message;
+    /// the next command after so many gets 421.
+    pub errors_max: u32,
+    /// Commands and recipients that were refused for what they ask since the last accepted message;
+    /// the next command after so many gets 421. It slows those who guess at addresses.
+    pub refusals_max: u32,
+    /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, ETRN, repeated EHLO) since the last accepted
+    /// message; the next command after so many gets 421.
+    pub idle_commands_max: u32,
+}
+
+/// How long a session waits for its peer. While plug-ins, router or store are asked no time runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a whole command line, from the reply before it (RFC 5321 section 4.5.3.2.7: at least 5 minutes).
+    pub command: Duration,
+    /// For the next octets of a message (RFC 5321 section 4.5.3.2.5: senders take up to 3 minutes).
+    pub data_block: Duration,
+    /// For a whole message, from the 354 to the dot: keeps out senders that drip.
+    pub message: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".into(),
+            banner: "ESMTP Stagepost".into(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            line_octets_max: 2048,
+            text_line_octets_max: 65_536,
+            header_octets_max: 262_144,
+            message_octets_max: 52_428_800,
+            recipients_max: 100,
+            errors_max: 20,
+            refusals_max: 100,
+            idle_commands_max: 100,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            command: Duration::from_secs(5 * 60),
+            data_block: Duration::from_secs(3 * 60),
+            message: Duration::from_secs(60 * 60),
+        }
+    }
+}

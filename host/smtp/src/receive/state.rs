@@ -1,0 +1,104 @@
+//! The states of a receiving session: where it is in the dialogue, and what it does at the moment.
+//! Each state holds what is valid in it and nothing else; the moves are in `session`.
+
+use super::command::{Command, Rcpt};
+use super::line::Framing;
+use super::message::Message;
+use super::transaction::Transaction;
+use crate::{Attributed, DisconnectReason, Reply};
+
+/// Where the session is in the dialogue.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Refused at the door: only QUIT is answered (RFC 5321 section 3.1).
+    Unwelcome,
+    /// Has not said HELO or EHLO.
+    Stranger,
+    /// May begin a transaction.
+    Greeted,
+    /// Between MAIL and DATA.
+    Transaction(Box<Transaction>),
+}
+
+/// What the session does at the moment.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Nothing yet: the connection is new.
+    Opening,
+    /// Reads a command line.
+    Ready,
+    /// A question is open.
+    Deciding(Then),
+    /// The router is asked about a recipient that the plug-ins let pass.
+    Routing { rcpt: Rcpt, edits: Vec<Attributed> },
+    /// Reads the octets of a message.
+    Receiving(Box<Message>),
+    /// So many octets of the message are lent.
+    Lending {
+        message: Box<Message>,
+        octets: usize,
+    },
+    /// A message of so many octets is being made durable.
+    Storing { octets: u64 },
+    /// Drops the octets of a chunk that nobody asked for; answers then.
+    Swallowing { octets: u64, answer: Answer },
+    /// Writes what is left to say; the end begins then.
+    Leaving(DisconnectReason),
+    /// Over.
+    Closed,
+}
+
+/// What is done when the open question is answered.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// before(CONNECT): greet or refuse.
+    Welcome,
+    /// before(COMMAND): parse, check and go on.
+    Run { line: Box<[u8]>, framing: Framing },
+    /// before(EHLO, MAIL, RCPT, DATA, ETRN): do it.
+    Proceed(Command),
+    /// before(MESSAGEACCEPT): store it.
+    Accept(Box<Message>),
+    /// after(EHLO, MAIL, RCPT, DATA, ETRN): ask after(COMMAND).
+    Conclude(Answer),
+    /// after(CONNECT, COMMAND, MESSAGEACCEPT): say it.
+    Say(Answer),
+    /// before(DISCONNECT): ask after(DISCONNECT).
+    Leave(DisconnectReason),
+    /// after(DISCONNECT): close.
+    Close,
+}
+
+/// A composed reply and what follows when it is said.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) next: Next,
+}
+
+/// What follows a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next command.
+    Command,
+    /// The octets of a message.
+    Message,
+    /// The next command; the transaction is over.
+    Fresh,
+    /// The end.
+    Leave(DisconnectReason),
+}
+
+impl Answer {
+    /// A reply behind which the dialogue goes on.
+    pub(crate) fn plain(reply: Reply) -> Self {
+        let next = Next::Command;
+        Self { reply, next }
+    }
+
+    /// A reply behind which the session ends.
+    pub(crate) fn last(reply: Reply, reason: DisconnectReason) -> Self {
+        let next = Next::Leave(reason);
+        Self { reply, next }
+    }
+}

@@ -1,0 +1,144 @@
+//! The trace header that a message gets when it is accepted (RFC 5321 section 4.4).
+//! A pure function: facts, names and the date come from the caller.
+
+use crate::{Facts, Peer};
+
+/// Lines are folded to stay within this many octets where they can (RFC 5322 section 2.1.1).
+const LINE_OCTETS: usize = 78;
+
+/// The `Received:` field with its last CRLF.
+///
+/// `hostname` is our name, `id` the message's queue id, `date` an RFC 5322 date-time. `recipient` is given only
+/// when the message has one: the others are not to be told of each other (RFC 5321 section 7.2).
+/// Octets that no header may hold become `?`.
+pub fn received(
+    facts: &Facts,
+    hostname: &str,
+    id: &str,
+    date: &str,
+    recipient: Option<&str>,
+) -> Vec<u8> {
+    let (name, protocol) = match &facts.helo {
+        Some(helo) if helo.extended => (&*helo.name, "ESMTP"),
+        Some(helo) => (&*helo.name, "SMTP"),
+        None => ("unknown", "SMTP"),
+    };
+    let mut words = vec![
+        format!("from {name} ({})", literal(&facts.peer)),
+        format!("by {hostname} with {protocol} id {id}"),
+    ];
+    if let Some(recipient) = recipient {
+        words.push(format!("for <{recipient}>"));
+    }
+    if let Some(last) = words.last_mut() {
+        last.push(';');
+    }
+    words.push(date.to_owned());
+    fold(&words)
+}
+
+/// RFC 5321 section 4.1.3.
+fn literal(peer: &Peer) -> String {
+    match peer.remote.ip() {
+        std::net::IpAddr::V4(_) => format!("[{}]", peer.remote_text),
+        std::net::IpAddr::V6(_) => format!("[IPv6:{}]", peer.remote_text),
+    }
+}
+
+/// Joins words by a space where the line has room, by CRLF and a tab where not.
+fn fold(words: &[String]) -> Vec<u8> {
+    let mut field = b"Received:".to_vec();
+    let mut line_octets = field.len();
+    for (at, word) in words.iter().enumerate() {
+        if at > 0 && line_octets + 1 + word.len() > LINE_OCTETS {
+            field.extend_from_slice(b"\r\n\t");
+            // A tab counts as the columns it takes.
+            line_octets = 8;
+        } else {
+            field.push(b' ');
+            line_octets += 1;
+        }
+        let safe = |octet: u8| {
+            if matches!(octet, b' '..=b'~') {
+                octet
+            } else {
+                b'?'
+            }
+        };
+        field.extend(word.bytes().map(safe));
+        line_octets += word.len();
+    }
+    field.extend_from_slice(b"\r\n");
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Helo;
+    use std::sync::Arc;
+
+    const DATE: &str = "Sun, 22 Nov 2026 20:40:07 +0000";
+
+    fn facts(remote: &str, helo: Option<(&str, bool)>) -> Facts {
+        let local = "127.0.0.1:25".parse().unwrap();
+        let peer = Peer::new(remote.parse().unwrap(), local, "mx");
+        let mut facts = Facts::new(1, Arc::new(peer));
+        facts.helo = helo.map(|(name, extended)| Helo {
+            name: name.into(),
+            extended,
+        });
+        facts
+    }
+
+    fn field(facts: &Facts, recipient: Option<&str>) -> String {
+        String::from_utf8(received(facts, "mx.example.test", "01J", DATE, recipient)).unwrap()
+    }
+
+    #[test]
+    fn the_field_says_from_by_with_id_for_and_when() {
+        let cases = [
+            (
+                facts("192.0.2.1:9", Some(("a.test", true))),
+                Some("u@b.test"),
+                "Received: from a.test ([192.0.2.1]) by mx.example.test with ESMTP id 01J\r\n\
+                 \tfor <u@b.test>; Sun, 22 Nov 2026 20:40:07 +0000\r\n",
+            ),
+            (
+                facts("[2001:db8::1]:9", Some(("[IPv6:2001:db8::1]", false))),
+                None,
+                "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n\
+                 \tby mx.example.test with SMTP id 01J; Sun, 22 Nov 2026 20:40:07 +0000\r\n",
+            ),
+            (
+                facts("192.0.2.1:9", None),
+                None,
+                "Received: from unknown ([192.0.2.1]) by mx.example.test with SMTP id 01J;\r\n\
+                 \tSun, 22 Nov 2026 20:40:07 +0000\r\n",
+            ),
+        ];
+        for (facts, recipient, wanted) in cases {
+            assert_eq!(field(&facts, recipient), wanted);
+        }
+    }
+
+    #[test]
+    fn nothing_given_can_end_the_field() {
+        let hostile = facts("192.0.2.1:9", Some(("a\r\nX: y\0\u{e9}", true)));
+        let text = field(&hostile, Some("u\r\n\r\n@b"));
+        let lines: Vec<_> = text.trim_end().split("\r\n").collect();
+        assert!(
+            lines[1..].iter().all(|line| line.starts_with('\t')),
+            "{text}"
+        );
+        assert!(!text.contains('\0') && text.is_ascii());
+    }
+
+    #[test]
+    fn long_names_are_folded_between_clauses() {
+        let name = "x".repeat(200);
+        let text = field(&facts("192.0.2.1:9", Some((&name, true))), Some("u@b.test"));
+        let long = text.split("\r\n").filter(|line| line.len() > LINE_OCTETS);
+        assert_eq!(long.count(), 1, "{text}");
+    }
+}
