@@ -1,0 +1,27 @@
+/* Not a fault: subscribes to every event, before and after, and has nothing against any of them. For measuring; -DNAME='"..."' names it, so
+ * that several can be loaded. */
+#include "fault.h"
+
+#ifndef NAME
+#define NAME "noop"
+#endif
+
+EM_DESCRIPTOR(NAME, "1.0", EM_CLASS_INLINE,
+              EM_STAGE_CONNECT | EM_STAGE_COMMAND | EM_STAGE_EHLO | EM_STAGE_MAIL | EM_STAGE_RCPT | EM_STAGE_DATA |
+                  EM_STAGE_MESSAGEACCEPT | EM_STAGE_ETRN | EM_STAGE_DISCONNECT,
+              0);
+
+EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
+{
+    static const EID events[] = {EM_SMTPCONNECT, EM_SMTPCOMMAND,       EM_SMTPEHLO, EM_SMTPMAIL,      EM_SMTPRCPT,
+                                 EM_SMTPDATA,    EM_SMTPMESSAGEACCEPT, EM_SMTPETRN, EM_SMTPDISCONNECT};
+    size_t at;
+
+    for (at = 0; at < sizeof events / sizeof events[0]; at++) {
+        STATUS status =
+            base->EMRegister(host, events[at], EM_REG_BEFORE | EM_REG_AFTER, go_on, NULL, NULL, 0, NULL);
+        if (status != NOERROR)
+            return status;
+    }
+    return NOERROR;
+}

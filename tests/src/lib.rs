@@ -1,0 +1,4 @@
+//! What the tests of the whole system share.
+//! Knows no single test.
+
+pub mod plugin;

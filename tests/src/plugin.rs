@@ -1,0 +1,60 @@
+//! Plug-ins made for one test: a C source in, a shared object out.
+//! Knows the compiler, nothing of what the plug-in does.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compiles one C source, as its author would, into a shared object in `out_dir`.
+///
+/// `defines` are given as with `-D`, without it: `NAME="other"`. Each set of them makes a file of its own.
+///
+/// # Panics
+///
+/// When there is no C compiler (`$CC`, else `cc`), or it is not content; with what it said.
+pub fn compile_c(source: &Path, out_dir: &Path, defines: &[&str]) -> PathBuf {
+    let stem = source
+        .file_stem()
+        .expect("a source has a name")
+        .to_string_lossy();
+    let mut name = format!("lib{stem}");
+    for define in defines {
+        name.push('-');
+        name.extend(
+            define
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
+        );
+    }
+    let made = out_dir.join(name + ".so");
+
+    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let output = Command::new(&compiler)
+        .args(["-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"])
+        .args(["-Wall", "-Wextra", "-Werror", "-pedantic"])
+        .args(defines.iter().map(|define| format!("-D{define}")))
+        .arg("-I")
+        .arg(include())
+        .arg("-o")
+        .arg(&made)
+        .arg(source)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run the C compiler {compiler:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{compiler:?} failed on {}:\n{}",
+        source.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    made
+}
+
+/// The folder that holds extmgr.h.
+pub fn include() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../include")
+}
+
+/// The folder that holds the bad plug-ins.
+pub fn faults() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("faults")
+}
