@@ -51,10 +51,7 @@ pub(crate) fn run(file: &Path) -> Result<String, CheckError> {
     let settings = config::load(file)?;
     let mut lines = format!("OK  configuration {}\n", settings.source);
     for listener in &settings.listeners {
-        push(
-            &mut lines,
-            format_args!("OK  listener {} on {}", listener.name, listener.address),
-        );
+        push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.address));
     }
     for plugin in &settings.plugins {
         match check_plugin(plugin) {
@@ -85,33 +82,16 @@ pub(crate) fn run(file: &Path) -> Result<String, CheckError> {
 
 /// Shows what a plug-in's file says of itself.
 pub(crate) fn describe(file: &Path) -> Result<String, InspectError> {
-    let Inspection {
-        descriptor,
-        sha256,
-        octets,
-        further_exports,
-    } = inspect(file)?;
+    let Inspection { descriptor, sha256, octets, further_exports } = inspect(file)?;
     let mut lines = String::new();
     let (major, minor) = descriptor.abi;
     push(&mut lines, format_args!("name      {}", descriptor.name));
     push(&mut lines, format_args!("version   {}", descriptor.version));
-    push(
-        &mut lines,
-        format_args!("class     {}", descriptor.class.name()),
-    );
-    push(
-        &mut lines,
-        format_args!("language  {}", descriptor.language.name()),
-    );
+    push(&mut lines, format_args!("class     {}", descriptor.class.name()));
+    push(&mut lines, format_args!("language  {}", descriptor.language.name()));
     push(&mut lines, format_args!("ABI       {major}.{minor}"));
-    push(
-        &mut lines,
-        format_args!("stages    {:#06x}", descriptor.stages),
-    );
-    push(
-        &mut lines,
-        format_args!("edits     {:#06x}", descriptor.edits),
-    );
+    push(&mut lines, format_args!("stages    {:#06x}", descriptor.stages));
+    push(&mut lines, format_args!("edits     {:#06x}", descriptor.edits));
     push(&mut lines, format_args!("sha256    {sha256}"));
     push(&mut lines, format_args!("octets    {octets}"));
     if !further_exports.is_empty() {
@@ -148,23 +128,11 @@ fn check_plugin(plugin: &PluginConfig) -> Result<Inspection, PluginRefusal> {
         agree("sha256", wanted, found.sha256.clone())?;
     }
     if plugin.run == Some(Run::Inline) && found.descriptor.class == Class::Blocking {
-        agree(
-            "run",
-            Run::Inline.name().to_owned(),
-            format!("class {}", Class::Blocking.name()),
-        )?;
+        agree("run", Run::Inline.name().to_owned(), format!("class {}", Class::Blocking.name()))?;
     }
     Ok(found)
 }
 
 fn agree(field: &'static str, wanted: String, found: String) -> Result<(), PluginRefusal> {
-    if wanted == found {
-        Ok(())
-    } else {
-        Err(PluginRefusal::Field {
-            field,
-            wanted,
-            found,
-        })
-    }
+    if wanted == found { Ok(()) } else { Err(PluginRefusal::Field { field, wanted, found }) }
 }

@@ -29,8 +29,8 @@ struct Cli {
 enum Command {
     /// Serve until Ctrl-C or SIGTERM
     ///
-    /// Serves until Ctrl-C or SIGTERM: then no connection is accepted any more, sessions and deliveries under
-    /// way are finished, and the process ends.
+    /// On Ctrl-C or SIGTERM no connection is accepted any more, sessions and deliveries under way are
+    /// finished, and the process ends.
     Run {
         /// The configuration file; without it the built-in development configuration
         #[arg(long, value_name = "FILE")]
@@ -38,9 +38,8 @@ enum Command {
     },
     /// Check a configuration file without serving
     ///
-    /// Checks a configuration file and every plug-in file that it names, without running any of them.
-    /// Prints one line for each thing that is right, or the first error. Exit code 0 when all is right,
-    /// 2 when something in the configuration is wrong.
+    /// Plug-in files that it names are checked too, and none is run. Prints one line for each thing that is
+    /// right, or the first error. Exit code 0 when all is right, 2 when something is wrong.
     Check {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -72,8 +71,8 @@ struct StatusArgs {
 enum PluginCommand {
     /// Show what a plug-in file says of itself
     ///
-    /// Reads a plug-in file without running any of its code: its name, version, class, and what it may do.
-    /// Exit code 2 when this server would refuse it.
+    /// Its name, version and class, what it may do, and the digest for the configuration. None of its code is
+    /// run. Exit code 2 when this server would refuse it.
     Inspect {
         /// The shared object
         #[arg(value_name = "FILE")]
@@ -125,10 +124,7 @@ fn show_status(args: &StatusArgs) -> ExitCode {
             Err(error) => return failed(&error, EXIT_CONFIGURATION),
         },
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("error: {error}"), 1),
     };
@@ -142,10 +138,7 @@ fn show_status(args: &StatusArgs) -> ExitCode {
     match serde_json::from_str::<Status>(&json) {
         Ok(status) => print(&status),
         Err(error) => {
-            let answer = admin::ClientError::Answer {
-                socket,
-                reason: error.to_string(),
-            };
+            let answer = admin::ClientError::Answer { socket, reason: error.to_string() };
             failed(&answer, 1)
         }
     }
@@ -154,10 +147,7 @@ fn show_status(args: &StatusArgs) -> ExitCode {
 fn inspect(file: &Path) -> ExitCode {
     match check::describe(file) {
         Ok(lines) => print(&lines),
-        Err(error) => failed(
-            &format!("error: {}: {error}", file.display()),
-            EXIT_CONFIGURATION,
-        ),
+        Err(error) => failed(&format!("error: {}: {error}", file.display()), EXIT_CONFIGURATION),
     }
 }
 

@@ -32,9 +32,7 @@ pub(crate) enum LogError {
 /// Begins to log as configured. Once in a process.
 pub(crate) fn start(log: Log) -> Result<(), LogError> {
     let filter = filter(log.level, std::env::var(VARIABLE).ok().as_deref())?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match log.format {
         LogFormat::Text => {
             let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -54,10 +52,8 @@ fn filter(level: LogLevel, variable: Option<&str>) -> Result<EnvFilter, LogError
         LogLevel::Trace => "trace",
     };
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(level);
-    EnvFilter::try_new(text).map_err(|error| LogError::Filter {
-        value: text.to_owned(),
-        reason: error.to_string(),
-    })
+    EnvFilter::try_new(text)
+        .map_err(|error| LogError::Filter { value: text.to_owned(), reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -70,17 +66,11 @@ mod tests {
             (LogLevel::Info, None, Some("info")),
             (LogLevel::Warn, Some(""), Some("warn")),
             (LogLevel::Info, Some("trace"), Some("trace")),
-            (
-                LogLevel::Info,
-                Some("stagepost=debug"),
-                Some("stagepost=debug"),
-            ),
+            (LogLevel::Info, Some("stagepost=debug"), Some("stagepost=debug")),
             (LogLevel::Info, Some("stagepost=loud"), None),
         ];
         for (level, variable, wanted) in cases {
-            let filter = filter(level, variable)
-                .ok()
-                .map(|filter| filter.to_string());
+            let filter = filter(level, variable).ok().map(|filter| filter.to_string());
             assert_eq!(filter.as_deref(), wanted, "{level:?} {variable:?}");
         }
     }

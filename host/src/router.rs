@@ -79,11 +79,7 @@ impl Router {
                         names.contains(&recipient.local_unquoted().to_ascii_lowercase())
                     }
                 };
-            return if known {
-                Route::Local
-            } else {
-                Route::UnknownUser
-            };
+            return if known { Route::Local } else { Route::UnknownUser };
         }
         if self.relay(&domain).is_some() {
             Route::Relay
@@ -92,6 +88,11 @@ impl Router {
         } else {
             Route::Unreachable
         }
+    }
+
+    /// The domains of ours.
+    pub(crate) fn local_domains(&self) -> impl Iterator<Item = &LocalDomain> {
+        self.local.values()
     }
 
     /// The domain under which a recipient's mail is queued: its own in lower case; for a bare Postmaster
@@ -109,9 +110,7 @@ impl Router {
         if let Some(local) = self.local.get(domain) {
             return Some(Destination::Local(local));
         }
-        self.relay(domain)
-            .or(self.default.as_ref())
-            .map(Destination::NextHop)
+        self.relay(domain).or(self.default.as_ref()).map(Destination::NextHop)
     }
 
     /// The next hop of a domain that a route names: the domain itself, else the nearest subtree around it.
@@ -210,11 +209,7 @@ next_hop = "[2001:db8::1]:25"
             let found = without.destination(domain).map(|found| found.to_string());
             assert_eq!(found.as_deref(), wanted, "{domain}");
             let found = with.destination(domain).map(|found| found.to_string());
-            assert_eq!(
-                found.as_deref(),
-                wanted.or(Some("smtp:smart.test:587")),
-                "{domain}"
-            );
+            assert_eq!(found.as_deref(), wanted.or(Some("smtp:smart.test:587")), "{domain}");
         }
     }
 

@@ -13,10 +13,7 @@ pub(crate) fn text(settings: &Settings, listening: &[SocketAddr]) -> String {
     for address in listening {
         text.push_str(&format!("  SMTP          {address}\n"));
     }
-    text.push_str(&format!(
-        "  admin socket  {}\n",
-        shown(&settings.admin_socket())
-    ));
+    text.push_str(&format!("  admin socket  {}\n", shown(&settings.admin_socket())));
     if let (Some(address), Some(domain)) = (listening.first(), settings.local_domains.first()) {
         let maildir = domain.maildir.join("you").join("new");
         text.push_str(&format!("  mail          {}\n", shown(&maildir)));
@@ -37,11 +34,7 @@ fn first_mail(address: SocketAddr, domain: &str) -> String {
 
 /// A relative path begins with ./ so that it reads as a path.
 fn shown(path: &Path) -> String {
-    if path.is_absolute() {
-        path.display().to_string()
-    } else {
-        format!("./{}", path.display())
-    }
+    if path.is_absolute() { path.display().to_string() } else { format!("./{}", path.display()) }
 }
 
 #[cfg(test)]

@@ -49,17 +49,13 @@ pub(crate) enum ClientError {
 
 /// Asks the server for its status; the JSON is given as it came.
 pub(crate) async fn fetch_status(socket: &Path) -> Result<String, ClientError> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| connect_error(socket, &error))?;
+    let stream =
+        UnixStream::connect(socket).await.map_err(|error| connect_error(socket, &error))?;
     let exchange = tokio::time::timeout(EXCHANGE_MAX, exchange(stream, "/v1/status")).await;
     let no_answer = || Err(format!("none within {} s", EXCHANGE_MAX.as_secs()));
     exchange
         .unwrap_or_else(|_| no_answer())
-        .map_err(|reason| ClientError::Answer {
-            socket: socket.to_owned(),
-            reason,
-        })
+        .map_err(|reason| ClientError::Answer { socket: socket.to_owned(), reason })
 }
 
 fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
@@ -67,36 +63,22 @@ fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },
         ErrorKind::PermissionDenied => ClientError::NotAllowed { socket },
-        _ => ClientError::Answer {
-            socket,
-            reason: error.to_string(),
-        },
+        _ => ClientError::Answer { socket, reason: error.to_string() },
     }
 }
 
 async fn exchange(stream: UnixStream, path: &str) -> Result<String, String> {
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-    let request = Request::get(path)
-        .header("host", "localhost")
-        .body(Empty::<Bytes>::new());
+    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new());
     let request = request.map_err(|error| error.to_string())?;
     let asked = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| error.to_string())?;
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX)
-            .collect()
-            .await;
+        let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
         let text = String::from_utf8(body.into()).map_err(|error| error.to_string())?;
-        if status == StatusCode::OK {
-            Ok(text)
-        } else {
-            Err(status.to_string())
-        }
+        if status == StatusCode::OK { Ok(text) } else { Err(status.to_string()) }
     };
     tokio::pin!(connection);
     tokio::pin!(asked);

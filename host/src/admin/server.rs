@@ -64,16 +64,10 @@ impl AdminServer {
     /// Binds the socket with mode 0600. One that a dead server left behind is replaced; one that
     /// somebody answers on is not. Inside a tokio runtime.
     pub(crate) fn bind(socket: &Path) -> Result<Self, AdminError> {
-        let failed = |source| AdminError::Io {
-            socket: socket.to_owned(),
-            source,
-        };
+        let failed = |source| AdminError::Io { socket: socket.to_owned(), source };
         clear_the_way(socket)?;
         let (listener, file) = listen(socket).map_err(failed)?;
-        Ok(Self {
-            listener: UnixListener::from_std(listener).map_err(failed)?,
-            _file: file,
-        })
+        Ok(Self { listener: UnixListener::from_std(listener).map_err(failed)?, _file: file })
     }
 
     /// Answers until `end` resolves; requests under way are finished.
@@ -82,12 +76,8 @@ impl AdminServer {
         source: Arc<dyn StatusSource>,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let api = Router::new()
-            .route("/v1/status", get(status))
-            .with_state(source);
-        axum::serve(self.listener, api)
-            .with_graceful_shutdown(end)
-            .await
+        let api = Router::new().route("/v1/status", get(status)).with_state(source);
+        axum::serve(self.listener, api).with_graceful_shutdown(end).await
     }
 }
 
@@ -97,24 +87,17 @@ async fn status(State(source): State<Arc<dyn StatusSource>>) -> Json<Status> {
 
 /// Removes a socket that nobody listens on any more.
 fn clear_the_way(socket: &Path) -> Result<(), AdminError> {
-    let failed = |source| AdminError::Io {
-        socket: socket.to_owned(),
-        source,
-    };
+    let failed = |source| AdminError::Io { socket: socket.to_owned(), source };
     let kind = match fs::symlink_metadata(socket) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
     if !kind.is_socket() {
-        return Err(AdminError::NotASocket {
-            socket: socket.to_owned(),
-        });
+        return Err(AdminError::NotASocket { socket: socket.to_owned() });
     }
     match UnixStream::connect(socket) {
-        Ok(_) => Err(AdminError::InUse {
-            socket: socket.to_owned(),
-        }),
+        Ok(_) => Err(AdminError::InUse { socket: socket.to_owned() }),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
             fs::remove_file(socket).map_err(failed)
         }
@@ -142,10 +125,7 @@ struct SocketFile {
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            identity: identity(path)?,
-        })
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
     }
 }
 
@@ -190,10 +170,7 @@ mod tests {
         drop(end);
         serving.await.unwrap().unwrap();
         assert!(!socket.exists());
-        assert!(matches!(
-            fetch_status(&socket).await,
-            Err(ClientError::NotRunning { .. })
-        ));
+        assert!(matches!(fetch_status(&socket).await, Err(ClientError::NotRunning { .. })));
     }
 
     #[tokio::test]
@@ -202,23 +179,14 @@ mod tests {
         let socket = folder.path().join("admin.sock");
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         assert!(socket.exists());
-        assert!(matches!(
-            fetch_status(&socket).await,
-            Err(ClientError::NotRunning { .. })
-        ));
+        assert!(matches!(fetch_status(&socket).await, Err(ClientError::NotRunning { .. })));
         let alive = AdminServer::bind(&socket).unwrap();
-        assert!(matches!(
-            AdminServer::bind(&socket),
-            Err(AdminError::InUse { .. })
-        ));
+        assert!(matches!(AdminServer::bind(&socket), Err(AdminError::InUse { .. })));
         assert!(socket.exists());
         drop(alive);
         assert!(!socket.exists());
         fs::write(&socket, "x").unwrap();
-        assert!(matches!(
-            AdminServer::bind(&socket),
-            Err(AdminError::NotASocket { .. })
-        ));
+        assert!(matches!(AdminServer::bind(&socket), Err(AdminError::NotASocket { .. })));
         assert_eq!(fs::read(&socket).unwrap(), b"x");
     }
 

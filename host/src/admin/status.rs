@@ -78,21 +78,12 @@ impl fmt::Display for Status {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![
             vec!["server".to_owned(), format!("stagepost {}", self.version)],
-            vec![
-                "process".to_owned(),
-                format!("{}, up {}", self.pid, uptime(self.uptime_s)),
-            ],
+            vec!["process".to_owned(), format!("{}, up {}", self.pid, uptime(self.uptime_s))],
             vec![
                 "sessions".to_owned(),
-                format!(
-                    "{} open, {} in all",
-                    self.sessions.open, self.sessions.total
-                ),
+                format!("{} open, {} in all", self.sessions.open, self.sessions.total),
             ],
-            vec![
-                "queue".to_owned(),
-                self.queue.map_or_else(|| "can't be read".to_owned(), queue),
-            ],
+            vec!["queue".to_owned(), self.queue.map_or_else(|| "can't be read".to_owned(), queue)],
         ];
         for listener in &self.listeners {
             rows.push(vec![
@@ -102,16 +93,9 @@ impl fmt::Display for Status {
         }
         write_table(out, &rows)?;
         let mut rows = vec![
-            [
-                "PLUG-IN",
-                "VERSION",
-                "CLASS",
-                "RUN",
-                "REGISTRATIONS",
-                "FAULTS",
-            ]
-            .map(String::from)
-            .to_vec(),
+            ["PLUG-IN", "VERSION", "CLASS", "RUN", "REGISTRATIONS", "FAULTS"]
+                .map(String::from)
+                .to_vec(),
         ];
         for plugin in &self.plugins {
             rows.push(vec![
@@ -132,11 +116,7 @@ impl fmt::Display for Status {
 }
 
 fn queue(queue: QueueStatus) -> String {
-    let refusing = if queue.accepting {
-        ""
-    } else {
-        "; accepts nothing now, see the log"
-    };
+    let refusing = if queue.accepting { "" } else { "; accepts nothing now, see the log" };
     format!(
         "{} messages ({} octets), {} deliveries to do, {} held{refusing}",
         queue.messages, queue.octets, queue.queued, queue.held
@@ -168,10 +148,8 @@ fn write_table(out: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Resul
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            let plain: String = cell
-                .chars()
-                .map(|c| if c.is_control() { '?' } else { c })
-                .collect();
+            let plain: String =
+                cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
             line.push_str(&format!("{plain:width$}  "));
         }
         writeln!(out, "{}", line.trim_end())?;
@@ -188,10 +166,7 @@ pub(super) mod tests {
             version: "0.1.0".into(),
             pid: 42,
             uptime_s: 3_725,
-            listeners: vec![ListenerStatus {
-                name: "mx".into(),
-                address: "127.0.0.1:2525".into(),
-            }],
+            listeners: vec![ListenerStatus { name: "mx".into(), address: "127.0.0.1:2525".into() }],
             plugins: vec![PluginStatus {
                 name: "example-c".into(),
                 version: "1.0\u{1b}".into(),
@@ -224,27 +199,14 @@ PLUG-IN    VERSION  CLASS     RUN   REGISTRATIONS  FAULTS
 example-c  1.0?     blocking  pool  3              0
 ";
         assert_eq!(sample().to_string(), wanted);
-        let bare = Status {
-            plugins: Vec::new(),
-            queue: None,
-            ..sample()
-        };
-        assert!(
-            bare.to_string().contains("queue     can't be read\n"),
-            "{bare}"
-        );
+        let bare = Status { plugins: Vec::new(), queue: None, ..sample() };
+        assert!(bare.to_string().contains("queue     can't be read\n"), "{bare}");
         assert!(bare.to_string().ends_with("plug-ins  none\n"), "{bare}");
     }
 
     #[test]
     fn times_are_rounded_to_two_units() {
-        let cases = [
-            (0, "0s"),
-            (59, "59s"),
-            (61, "1m 1s"),
-            (3600, "1h 0m"),
-            (90_000, "1d 1h"),
-        ];
+        let cases = [(0, "0s"), (59, "59s"), (61, "1m 1s"), (3600, "1h 0m"), (90_000, "1d 1h")];
         for (seconds, wanted) in cases {
             assert_eq!(uptime(seconds), wanted);
         }

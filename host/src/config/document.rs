@@ -20,11 +20,7 @@ impl<'t> Document<'t> {
     /// Parses `text`; `name` is how the operator knows the file.
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self, ConfigError> {
         let empty = Spanned::new(0..0, DeTable::new());
-        let document = Self {
-            name,
-            text,
-            root: empty,
-        };
+        let document = Self { name, text, root: empty };
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { root, ..document }),
             Err(error) => Err(document.syntax(&error)),
@@ -41,6 +37,35 @@ impl<'t> Document<'t> {
         self.root.get_ref()
     }
 
+    /// Tells one section and many apart: serde would take a list for a struct, member by member.
+    pub(super) fn check_shape(&self, sections: &[&str], lists: &[&str]) -> Result<(), ConfigError> {
+        for (name, value) in self.root() {
+            let name: &str = name.get_ref();
+            let table = value.get_ref().is_table();
+            if sections.contains(&name) && !table {
+                let remedy = format!("write [{name}] once, and its settings below it");
+                return Err(self.misshapen(name, value.span(), "it is one section", remedy));
+            }
+            let elements = value.get_ref().as_array();
+            let tables = elements.is_some_and(|list| list.iter().all(|e| e.get_ref().is_table()));
+            if lists.contains(&name) && !tables {
+                let remedy = format!("write [[{name}]] with two brackets, once for each");
+                return Err(self.misshapen(name, value.span(), "it is a list of sections", remedy));
+            }
+        }
+        Ok(())
+    }
+
+    fn misshapen(
+        &self,
+        name: &str,
+        span: Range<usize>,
+        problem: &str,
+        remedy: String,
+    ) -> ConfigError {
+        self.fault_in(name.to_owned(), span, problem.to_owned(), remedy)
+    }
+
     /// Reads the whole document into a type.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let copy = toml::Deserializer::from(self.root.clone());
@@ -50,15 +75,9 @@ impl<'t> Document<'t> {
     /// Line and column, from 1; columns count characters.
     pub(super) fn place(&self, offset: usize) -> (u32, u32) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line_start = before
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |at| at + 1);
+        let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
-        let column = String::from_utf8_lossy(&before[line_start..])
-            .chars()
-            .count()
-            + 1;
+        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         (narrow(line), narrow(column))
     }
@@ -76,12 +95,7 @@ impl<'t> Document<'t> {
 
     /// Something wrong that stands nowhere: `field` is not there.
     pub(super) fn missing(&self, field: &str, remedy: &str) -> ConfigError {
-        self.fault_in(
-            field.to_owned(),
-            0..0,
-            "nothing is configured".to_owned(),
-            remedy.to_owned(),
-        )
+        self.fault_in(field.to_owned(), 0..0, "nothing is configured".to_owned(), remedy.to_owned())
     }
 
     fn fault_in(
@@ -94,15 +108,10 @@ impl<'t> Document<'t> {
         let (line, column) = self.place(span.start);
         let excerpt = self.text.lines().nth(line as usize - 1).unwrap_or("");
         // One character of the file is one on the screen, so that the carets fit.
-        let excerpt: String = excerpt
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let excerpt: String =
+            excerpt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let rest = excerpt.chars().count().saturating_sub(column as usize - 1);
-        let spanned = self
-            .text
-            .get(span)
-            .map_or(0, |covered| covered.chars().count());
+        let spanned = self.text.get(span).map_or(0, |covered| covered.chars().count());
         ConfigError::Fault(Box::new(Fault {
             file: self.name.to_owned(),
             line,
@@ -123,20 +132,15 @@ impl<'t> Document<'t> {
             None if problem.contains("duplicate key") => "remove one of the two".to_owned(),
             None => "the line must be TOML: name = value, text in double quotes".to_owned(),
         };
-        self.fault(
-            error.span().unwrap_or(0..0),
-            format!("not TOML: {problem}"),
-            remedy,
-        )
+        self.fault(error.span().unwrap_or(0..0), format!("not TOML: {problem}"), remedy)
     }
 
     /// The text is TOML and does not say what it should.
     fn mismatch(&self, error: &toml::de::Error) -> ConfigError {
         let span = error.span().unwrap_or(0..0);
         let (problem, expected) = split(error.message());
-        let missing = problem
-            .strip_prefix("missing field `")
-            .and_then(|rest| rest.strip_suffix('`'));
+        let missing =
+            problem.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
         if let Some(name) = missing {
             let section = self.field_at(span.start);
             let dot = if section.is_empty() { "" } else { "." };
@@ -166,12 +170,8 @@ impl<'t> Document<'t> {
 /// Splits a message into what is wrong and what was expected. Our own types put the remedy on a
 /// second line; serde and toml write `…, expected …`.
 fn split(message: &str) -> (&str, Option<&str>) {
-    let halves = message
-        .split_once('\n')
-        .or_else(|| message.split_once(", expected "));
-    halves.map_or((message, None), |(problem, expected)| {
-        (problem, Some(expected))
-    })
+    let halves = message.split_once('\n').or_else(|| message.split_once(", expected "));
+    halves.map_or((message, None), |(problem, expected)| (problem, Some(expected)))
 }
 
 /// Appends a key to a dotted path, quoted where TOML would need quotes.
@@ -251,11 +251,7 @@ z = 5
             ("7", "many[1].sub.\"k k\""),
         ];
         for (text, wanted) in cases {
-            assert_eq!(
-                document.field_at(TEXT.find(text).unwrap()),
-                wanted,
-                "{text:?}"
-            );
+            assert_eq!(document.field_at(TEXT.find(text).unwrap()), wanted, "{text:?}");
         }
     }
 

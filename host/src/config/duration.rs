@@ -11,13 +11,8 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 pub(super) struct Period(Duration);
 
 /// The units in milliseconds, largest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 impl Period {
     /// The longest time that can be configured: what is longer is a slip of the pen.

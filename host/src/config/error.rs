@@ -53,11 +53,7 @@ impl fmt::Display for Fault {
         let carets = "^".repeat(self.width.max(1));
         let colon = if self.field.is_empty() { "" } else { ": " };
         writeln!(out, "error: {}{colon}{}", self.field, self.problem)?;
-        writeln!(
-            out,
-            "{gutter}--> {}:{}:{}",
-            self.file, self.line, self.column
-        )?;
+        writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
         writeln!(out, "{gutter} |")?;
         writeln!(out, "{number} | {}", self.excerpt)?;
         writeln!(out, "{gutter} | {indent}{carets}")?;

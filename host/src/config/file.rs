@@ -1,20 +1,26 @@
 //! The configuration as it is written in TOML: names of fields, their types, which are optional.
 //! Knows no rule that spans two fields. Defaults come from the settings.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use stagepost_smtp::receive;
 use toml::Spanned;
 
 use super::duration::Period;
+use super::endpoint::ListenAddress;
 use super::name::{DomainName, Label, Sha256};
 use super::number::{Count, Milliseconds, Priority};
 use super::settings::{self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop};
 use super::size::Size;
+
+/// The fields of the top level that are one section: `[log]`.
+pub(super) const SECTIONS: [&str; 6] =
+    ["log", "limits", "timeouts", "queue", "delivery", "plugins"];
+
+/// The fields of the top level that are any number of sections: `[[listen]]`.
+pub(super) const LISTS: [&str; 4] = ["listen", "local_domain", "route", "plugin"];
 
 /// The top level.
 #[derive(Debug, Deserialize)]
@@ -57,7 +63,7 @@ pub(super) struct Log {
 #[serde(deny_unknown_fields)]
 pub(super) struct Listen {
     pub(super) name: Spanned<Label>,
-    pub(super) address: Spanned<SocketAddr>,
+    pub(super) address: Spanned<ListenAddress>,
     #[serde(default = "backlog")]
     pub(super) backlog: Count,
 }
@@ -243,7 +249,7 @@ fn period(duration: std::time::Duration) -> Spanned<Period> {
 
 impl Default for Limits {
     fn default() -> Self {
-        let (sessions, limits) = (settings::Sessions::default(), receive::Limits::default());
+        let (sessions, limits) = (settings::Sessions::default(), stagepost_smtp::Limits::default());
         Self {
             sessions_max: count(sessions.max),
             sessions_per_address_max: count(sessions.per_address_max),
@@ -261,7 +267,7 @@ impl Default for Limits {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        let timeouts = receive::Timeouts::default();
+        let timeouts = stagepost_smtp::Timeouts::default();
         Self {
             command: period(timeouts.command),
             data_block: period(timeouts.data_block),

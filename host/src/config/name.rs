@@ -1,4 +1,4 @@
-//! Names as configuration files write them: hosts, domain patterns, plug-ins, mailboxes, digests.
+//! Names as configuration files write them: domains, domain patterns, plug-ins, mailboxes, digests.
 //! Knows no field and no other name: what must be unique is checked where all of them are known.
 
 use std::fmt;
@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use stagepost_smtp::check_domain;
 
-use super::settings::{DomainPattern, Mailboxes, NextHop};
+use super::settings::{DomainPattern, Mailboxes};
+use super::text::deserialize_text;
 
 /// A domain name in lower case; no address literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,36 +21,7 @@ pub(super) struct Label(pub(super) String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sha256(pub(super) [u8; 32]);
 
-/// Reads a string through a function that says what is wrong and, on the next line, what to write.
-fn deserialize_text<'de, D, T>(
-    from: D,
-    expecting: &'static str,
-    parse: fn(&str) -> Result<T, String>,
-) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    struct Text<T> {
-        expecting: &'static str,
-        parse: fn(&str) -> Result<T, String>,
-    }
-
-    impl<T> Visitor<'_> for Text<T> {
-        type Value = T;
-
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str(self.expecting)
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-            (self.parse)(text).map_err(E::custom)
-        }
-    }
-
-    from.deserialize_str(Text { expecting, parse })
-}
-
-fn parse_domain(text: &str) -> Result<String, String> {
+pub(super) fn parse_domain(text: &str) -> Result<String, String> {
     if text.starts_with('[') {
         return Err(format!(
             "{text:?} is an address literal\nwrite a domain name, such as \"example.org\""
@@ -85,34 +57,9 @@ fn parse_pattern(text: &str) -> Result<DomainPattern, String> {
     }
 }
 
-fn parse_next_hop(text: &str) -> Result<NextHop, String> {
-    let wrong = || {
-        format!(
-            "{text:?} is not host:port\nwrite both, such as \"mail.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\""
-        )
-    };
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
-    let port = port
-        .parse::<u16>()
-        .ok()
-        .filter(|port| digits && *port != 0)
-        .ok_or_else(wrong)?;
-    let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
-        Some(literal) => {
-            let address: Option<std::net::Ipv6Addr> = literal.and_then(|inner| inner.parse().ok());
-            address.ok_or_else(wrong)?.to_string()
-        }
-        None => parse_domain(host).map_err(|_| wrong())?,
-    };
-    Ok(NextHop { host, port })
-}
-
 fn parse_sha256(text: &str) -> Result<Sha256, String> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|d| u8::try_from(d).ok()))
-        .collect();
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
     let mut digest = [0; 32];
     match digits {
         Some(digits) if digits.len() == 64 => {
@@ -130,11 +77,7 @@ fn parse_sha256(text: &str) -> Result<Sha256, String> {
 impl<'de> Deserialize<'de> for DomainName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let parse = |text: &str| parse_domain(text).map(DomainName);
-        deserialize_text(
-            from,
-            "a domain name in double quotes, such as \"example.org\"",
-            parse,
-        )
+        deserialize_text(from, "a domain name in double quotes, such as \"example.org\"", parse)
     }
 }
 
@@ -148,16 +91,6 @@ impl<'de> Deserialize<'de> for DomainPattern {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let expecting = "a domain in double quotes: \"example.org\", \"@example.org\" for it and everything below it, or \"*\"";
         deserialize_text(from, expecting, parse_pattern)
-    }
-}
-
-impl<'de> Deserialize<'de> for NextHop {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        deserialize_text(
-            from,
-            "host:port in double quotes, such as \"mail.example.org:25\"",
-            parse_next_hop,
-        )
     }
 }
 
@@ -228,10 +161,7 @@ mod tests {
         let cases = [
             ("example.org", Some(exact("example.org"))),
             ("EXAMPLE.org", Some(exact("example.org"))),
-            (
-                "@Example.org",
-                Some(DomainPattern::Subtree("example.org".into())),
-            ),
+            ("@Example.org", Some(DomainPattern::Subtree("example.org".into()))),
             ("*", Some(DomainPattern::Default)),
             ("", None),
             ("@", None),
@@ -248,55 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn next_hops_name_host_and_port() {
-        let hop = |host: &str, port| {
-            Some(NextHop {
-                host: host.to_owned(),
-                port,
-            })
-        };
-        let cases = [
-            ("mail.example.org:25", hop("mail.example.org", 25)),
-            ("Mail.Example.org:2525", hop("mail.example.org", 2525)),
-            ("192.0.2.1:25", hop("192.0.2.1", 25)),
-            ("[2001:DB8::1]:25", hop("2001:db8::1", 25)),
-            ("mail.example.org", None),
-            ("mail.example.org:", None),
-            (":25", None),
-            ("mail.example.org:0", None),
-            ("mail.example.org:65536", None),
-            ("mail.example.org:+25", None),
-            ("mail_1:25", None),
-            ("2001:db8::1:25", None),
-            ("[192.0.2.1]:25", None),
-            ("[2001:db8::1:25", None),
-            ("[]:25", None),
-        ];
-        for (text, wanted) in cases {
-            assert_eq!(parse_next_hop(text).ok(), wanted, "{text:?}");
-        }
-        assert_eq!(parse_next_hop("[::1]:25").unwrap().to_string(), "[::1]:25");
-        assert_eq!(
-            parse_next_hop("a.example:25").unwrap().to_string(),
-            "a.example:25"
-        );
-    }
-
-    #[test]
     fn digests_are_64_hexadecimal_digits() {
         let digits = "00ff".repeat(16);
-        assert_eq!(
-            parse_sha256(&digits).unwrap().0[..4],
-            [0x00, 0xff, 0x00, 0xff]
-        );
+        assert_eq!(parse_sha256(&digits).unwrap().0[..4], [0x00, 0xff, 0x00, 0xff]);
         assert_eq!(parse_sha256(&digits.to_uppercase()), parse_sha256(&digits));
-        for wrong in [
-            "",
-            "00",
-            &digits[1..],
-            &format!("{digits}0"),
-            &digits.replace('f', "g"),
-        ] {
+        for wrong in ["", "00", &digits[1..], &format!("{digits}0"), &digits.replace('f', "g")] {
             assert!(parse_sha256(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -314,19 +200,10 @@ mod tests {
             |names: &[&str]| Mailboxes::Listed(names.iter().map(|n| (*n).to_owned()).collect());
         assert_eq!(read("\"any\"").unwrap(), Mailboxes::Any);
         assert_eq!(read("[]").unwrap(), listed(&[]));
-        assert_eq!(
-            read("[\"Bob\", \"alice.b\"]").unwrap(),
-            listed(&["alice.b", "bob"])
-        );
-        for wrong in [
-            "\"all\"",
-            "[\"a@b\"]",
-            "[\"a b\"]",
-            "[\"\"]",
-            "[1]",
-            "true",
-            "[\"../x/\\\"\"]",
-        ] {
+        assert_eq!(read("[\"Bob\", \"alice.b\"]").unwrap(), listed(&["alice.b", "bob"]));
+        for wrong in
+            ["\"all\"", "[\"a@b\"]", "[\"a b\"]", "[\"\"]", "[1]", "true", "[\"../x/\\\"\"]"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -101,18 +101,9 @@ mod tests {
     #[test]
     fn numbers_out_of_bounds_name_them() {
         let cases = [
-            (
-                "count = 0",
-                "0 is out of bounds\nwrite a whole number from 1 to 1000000",
-            ),
-            (
-                "count = -1",
-                "-1 is out of bounds\nwrite a whole number from 1 to 1000000",
-            ),
-            (
-                "count = 1000001",
-                "1000001 is out of bounds\nwrite a whole number from 1 to 1000000",
-            ),
+            ("count = 0", "0 is out of bounds\nwrite a whole number from 1 to 1000000"),
+            ("count = -1", "-1 is out of bounds\nwrite a whole number from 1 to 1000000"),
+            ("count = 1000001", "1000001 is out of bounds\nwrite a whole number from 1 to 1000000"),
             (
                 "count = 4294967297",
                 "4294967297 is out of bounds\nwrite a whole number from 1 to 1000000",

@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use stagepost_smtp::receive;
 use toml::Spanned;
 
 use super::document::Document;
@@ -41,20 +40,17 @@ pub(super) fn settings(
     let local_domains = resolver.local_domains(file.local_domain, &file.hostname, &state_dir)?;
     let routes = resolver.routes(file.route, &local_domains, &listeners)?;
     let plugins = resolver.plugins(file.plugins.dir, file.plugin)?;
-    let receive = receive::Settings {
+    let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
         limits: resolver.limits(&file.limits)?,
         timeouts: resolver.timeouts(&file.timeouts)?,
-        ..receive::Settings::default()
+        ..stagepost_smtp::Settings::default()
     };
     Ok(Settings {
         source: document.name().to_owned(),
         receive,
         state_dir,
-        log: Log {
-            format: file.log.format,
-            level: file.log.level,
-        },
+        log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,
         queue: resolver.queue(&file.queue)?,
@@ -82,9 +78,7 @@ impl Resolver<'_> {
                 "{} is too long: a socket's path has at most {SOCKET_PATH_OCTETS_MAX} octets",
                 socket.display()
             );
-            return Err(self
-                .document
-                .fault(written.span(), problem, "choose a shorter folder"));
+            return Err(self.document.fault(written.span(), problem, "choose a shorter folder"));
         }
         Ok(state_dir)
     }
@@ -94,21 +88,17 @@ impl Resolver<'_> {
             let remedy = "add [[listen]] with a name and an address, such as \"127.0.0.1:2525\"";
             return Err(self.document.missing("listen", remedy));
         }
-        self.unique(
-            written
-                .iter()
-                .map(|listen| (&listen.name, listen.name.get_ref().0.clone())),
-        )?;
+        self.unique(written.iter().map(|listen| (&listen.name, listen.name.get_ref().0.clone())))?;
         for (index, listen) in written.iter().enumerate() {
             let overlap = |earlier: &&file::Listen| {
-                overlap(*earlier.address.get_ref(), *listen.address.get_ref())
+                overlap(earlier.address.get_ref().0, listen.address.get_ref().0)
             };
             if let Some(earlier) = written[..index].iter().find(overlap) {
                 let (line, _) = self.document.place(earlier.address.span().start);
                 let problem = format!(
                     "{} is already taken by {} in line {line}",
-                    listen.address.get_ref(),
-                    earlier.address.get_ref(),
+                    listen.address.get_ref().0,
+                    earlier.address.get_ref().0,
                 );
                 let remedy = "give every listener an address and port of its own";
                 return Err(self.document.fault(listen.address.span(), problem, remedy));
@@ -116,26 +106,23 @@ impl Resolver<'_> {
         }
         let listener = |listen: &file::Listen| Listener {
             name: listen.name.get_ref().0.clone(),
-            address: *listen.address.get_ref(),
+            address: listen.address.get_ref().0,
             backlog: listen.backlog.get(),
         };
         Ok(written.iter().map(listener).collect())
     }
 
     fn sessions(&self, written: &file::Limits) -> Result<Sessions, ConfigError> {
-        let per_address = self.ordered(
-            &written.sessions_per_address_max,
-            &written.sessions_max,
-            "sessions_max",
-        )?;
+        let per_address =
+            self.ordered(&written.sessions_per_address_max, &written.sessions_max, "sessions_max")?;
         Ok(Sessions {
             max: written.sessions_max.get_ref().get(),
             per_address_max: per_address.get(),
         })
     }
 
-    fn limits(&self, written: &file::Limits) -> Result<receive::Limits, ConfigError> {
-        Ok(receive::Limits {
+    fn limits(&self, written: &file::Limits) -> Result<stagepost_smtp::Limits, ConfigError> {
+        Ok(stagepost_smtp::Limits {
             // RFC 5321 section 4.5.3.1.4: at least 512 octets.
             line_octets_max: narrow(self.size(&written.line_octets_max, 512, 64 << 10)?),
             text_line_octets_max: narrow(self.text_line(&written.text_line_octets_max)?),
@@ -152,16 +139,12 @@ impl Resolver<'_> {
 
     /// 0 is no limit; RFC 5321 section 4.5.3.1.6 wants at least 1000 octets.
     fn text_line(&self, written: &Spanned<Size>) -> Result<u64, ConfigError> {
-        if written.get_ref().octets() == 0 {
-            Ok(0)
-        } else {
-            self.size(written, 1000, 4 << 30)
-        }
+        if written.get_ref().octets() == 0 { Ok(0) } else { self.size(written, 1000, 4 << 30) }
     }
 
-    fn timeouts(&self, written: &file::Timeouts) -> Result<receive::Timeouts, ConfigError> {
+    fn timeouts(&self, written: &file::Timeouts) -> Result<stagepost_smtp::Timeouts, ConfigError> {
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-        Ok(receive::Timeouts {
+        Ok(stagepost_smtp::Timeouts {
             command: self.period(&written.command, second, hour)?,
             data_block: self.period(&written.data_block, second, hour)?,
             message: self.period(&written.message, second, 24 * hour)?,
@@ -176,9 +159,7 @@ impl Resolver<'_> {
         let first = self.ordered(&written.retry_first, &written.retry_max, "retry_max")?;
         Ok(Queue {
             free_space_min: written.free_space_min.octets(),
-            retry_first: self
-                .period(&written.retry_first, second, month)?
-                .min(first.duration()),
+            retry_first: self.period(&written.retry_first, second, month)?.min(first.duration()),
             retry_max: max.duration(),
             retry_factor: written.retry_factor.get(),
             expire: written.expire.get_ref().duration(),
@@ -187,15 +168,9 @@ impl Resolver<'_> {
 
     fn delivery(&self, written: &file::Delivery) -> Result<Delivery, ConfigError> {
         let concurrency = self.count(&written.concurrency, 1, 10_000)?;
-        let per_destination = self.ordered(
-            &written.per_destination,
-            &written.concurrency,
-            "concurrency",
-        )?;
-        Ok(Delivery {
-            concurrency,
-            per_destination: per_destination.get(),
-        })
+        let per_destination =
+            self.ordered(&written.per_destination, &written.concurrency, "concurrency")?;
+        Ok(Delivery { concurrency, per_destination: per_destination.get() })
     }
 
     fn local_domains(
@@ -204,35 +179,22 @@ impl Resolver<'_> {
         hostname: &DomainName,
         state_dir: &Path,
     ) -> Result<Vec<LocalDomain>, ConfigError> {
-        self.unique(
-            written
-                .iter()
-                .map(|domain| (&domain.name, domain.name.get_ref().0.clone())),
-        )?;
+        self.unique(written.iter().map(|domain| (&domain.name, domain.name.get_ref().0.clone())))?;
         let maildir = |name: &str| state_dir.join("mail").join(name);
         let mut domains: Vec<LocalDomain> = written
             .into_iter()
             .map(|domain| {
                 let name = domain.name.into_inner().0;
-                let folder = domain
-                    .maildir
-                    .map_or_else(|| maildir(&name), |path| self.base.join(path));
-                LocalDomain {
-                    mailboxes: domain.mailboxes,
-                    maildir: folder,
-                    name,
-                }
+                let folder =
+                    domain.maildir.map_or_else(|| maildir(&name), |path| self.base.join(path));
+                LocalDomain { mailboxes: domain.mailboxes, maildir: folder, name }
             })
             .collect();
         if domains.is_empty() {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
             let mailboxes = Mailboxes::Listed(["postmaster".to_owned()].into());
             let name = hostname.0.clone();
-            domains.push(LocalDomain {
-                maildir: maildir(&name),
-                mailboxes,
-                name,
-            });
+            domains.push(LocalDomain { maildir: maildir(&name), mailboxes, name });
         }
         Ok(domains)
     }
@@ -244,9 +206,7 @@ impl Resolver<'_> {
         listeners: &[Listener],
     ) -> Result<Vec<RouteRule>, ConfigError> {
         self.unique(
-            written
-                .iter()
-                .map(|route| (&route.domain, route.domain.get_ref().to_string())),
+            written.iter().map(|route| (&route.domain, route.domain.get_ref().to_string())),
         )?;
         for route in &written {
             let local = |domain: &&LocalDomain| {
@@ -283,11 +243,7 @@ impl Resolver<'_> {
         dir: Option<PathBuf>,
         written: Vec<file::Plugin>,
     ) -> Result<Vec<stagepost_extmgr::PluginConfig>, ConfigError> {
-        self.unique(
-            written
-                .iter()
-                .map(|plugin| (&plugin.name, plugin.name.get_ref().0.clone())),
-        )?;
+        self.unique(written.iter().map(|plugin| (&plugin.name, plugin.name.get_ref().0.clone())))?;
         let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
         written
             .into_iter()
@@ -322,12 +278,10 @@ impl Resolver<'_> {
         }
         let bare = path.extension().is_none() && path.components().count() == 1;
         Ok(match path.to_str() {
-            Some(name) if bare => format!(
-                "{}{name}{}",
-                std::env::consts::DLL_PREFIX,
-                std::env::consts::DLL_SUFFIX
-            )
-            .into(),
+            Some(name) if bare => {
+                format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+                    .into()
+            }
             _ => path.clone(),
         })
     }
@@ -338,8 +292,7 @@ impl Resolver<'_> {
     }
 
     fn count(&self, written: &Spanned<Count>, least: u32, most: u32) -> Result<u32, ConfigError> {
-        self.within(written, Count::new(least), Count::new(most))
-            .map(Count::get)
+        self.within(written, Count::new(least), Count::new(most)).map(Count::get)
     }
 
     fn period(
@@ -348,8 +301,7 @@ impl Resolver<'_> {
         least: Duration,
         most: Duration,
     ) -> Result<Duration, ConfigError> {
-        self.within(written, Period::new(least), Period::new(most))
-            .map(Period::duration)
+        self.within(written, Period::new(least), Period::new(most)).map(Period::duration)
     }
 
     fn within<T>(&self, written: &Spanned<T>, least: T, most: T) -> Result<T, ConfigError>
@@ -361,9 +313,7 @@ impl Resolver<'_> {
             return Ok(value);
         }
         let problem = format!("{value} is out of bounds");
-        Err(self
-            .document
-            .fault(written.span(), problem, format!("write {least} to {most}")))
+        Err(self.document.fault(written.span(), problem, format!("write {least} to {most}")))
     }
 
     /// A value that is at most another one; a default gives way.

@@ -45,10 +45,7 @@ fn members(
     for (key, value) in table {
         let length = path.len();
         push_key(path, key.get_ref());
-        json.insert(
-            key.get_ref().to_string(),
-            convert(document, value, path, places)?,
-        );
+        json.insert(key.get_ref().to_string(), convert(document, value, path, places)?);
         path.truncate(length);
     }
     Ok(json)
@@ -66,22 +63,18 @@ fn convert(
         DeValue::Boolean(switch) => Value::Bool(*switch),
         DeValue::Datetime(moment) => Value::String(moment.to_string()),
         DeValue::Table(table) => Value::Object(members(document, table, path, places)?),
-        DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
-            .map(Value::from)
-            .map_err(|_| {
+        DeValue::Integer(digits) => {
+            i64::from_str_radix(digits.as_str(), digits.radix()).map(Value::from).map_err(|_| {
                 let problem = format!("{digits} does not fit into 64 bits");
                 document.fault(
                     value.span(),
                     problem,
                     "write a smaller number, or text in double quotes",
                 )
-            })?,
+            })?
+        }
         DeValue::Float(digits) => {
-            let number = digits
-                .as_str()
-                .parse()
-                .ok()
-                .and_then(serde_json::Number::from_f64);
+            let number = digits.as_str().parse().ok().and_then(serde_json::Number::from_f64);
             number.map(Value::Number).ok_or_else(|| {
                 let problem = format!("{} is not a finite number", digits.as_str());
                 document.fault(

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stagepost_extmgr::PluginConfig;
-use stagepost_smtp::receive;
 
 /// A whole checked configuration.
 #[derive(Clone, Debug)]
@@ -16,7 +15,7 @@ pub(crate) struct Settings {
     /// Where it was read from, as the operator knows it.
     pub(crate) source: String,
     /// Our name, limits and time-outs, as the receiving sessions want them.
-    pub(crate) receive: receive::Settings,
+    pub(crate) receive: stagepost_smtp::Settings,
     /// The folder of everything that outlives a run.
     pub(crate) state_dir: PathBuf,
     /// How and what to log.
@@ -112,7 +111,7 @@ impl Listener {
     pub(crate) const BACKLOG: u32 = 1024;
 }
 
-/// How many sessions there may be at once. What one session may use up is in [`receive::Limits`].
+/// How many sessions there may be at once. What one session may use up is in [`stagepost_smtp::Limits`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sessions {
     /// In all; one more is answered 421.
@@ -123,10 +122,7 @@ pub(crate) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self {
-            max: 10_000,
-            per_address_max: 100,
-        }
+        Self { max: 10_000, per_address_max: 100 }
     }
 }
 
@@ -169,10 +165,7 @@ pub(crate) struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self {
-            concurrency: 100,
-            per_destination: 20,
-        }
+        Self { concurrency: 100, per_destination: 20 }
     }
 }
 

@@ -1,0 +1,108 @@
+//! Where to listen and where to connect, as configuration files write it.
+//! Knows no DNS: a name stays a name.
+
+use std::net::SocketAddr;
+
+use serde::de::{Deserialize, Deserializer};
+
+use super::name::parse_domain;
+use super::settings::NextHop;
+use super::text::deserialize_text;
+
+/// An IP address and port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListenAddress(pub(super) SocketAddr);
+
+fn parse_listen_address(text: &str) -> Result<ListenAddress, String> {
+    text.parse().map(ListenAddress).map_err(|_| {
+        format!(
+            "{text:?} is not an IP address and port\nwrite both, such as \"127.0.0.1:2525\", \"0.0.0.0:25\" or \"[::1]:2525\""
+        )
+    })
+}
+
+fn parse_next_hop(text: &str) -> Result<NextHop, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is not host:port\nwrite both, such as \"mail.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\""
+        )
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    let port = port.parse::<u16>().ok().filter(|port| digits && *port != 0).ok_or_else(wrong)?;
+    let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+        Some(literal) => {
+            let address: Option<std::net::Ipv6Addr> = literal.and_then(|inner| inner.parse().ok());
+            address.ok_or_else(wrong)?.to_string()
+        }
+        None => parse_domain(host).map_err(|_| wrong())?,
+    };
+    Ok(NextHop { host, port })
+}
+
+impl<'de> Deserialize<'de> for ListenAddress {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "an IP address and port in double quotes, such as \"127.0.0.1:2525\"";
+        deserialize_text(from, expecting, parse_listen_address)
+    }
+}
+
+impl<'de> Deserialize<'de> for NextHop {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(
+            from,
+            "host:port in double quotes, such as \"mail.example.org:25\"",
+            parse_next_hop,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_hops_name_host_and_port() {
+        let hop = |host: &str, port| Some(NextHop { host: host.to_owned(), port });
+        let cases = [
+            ("mail.example.org:25", hop("mail.example.org", 25)),
+            ("Mail.Example.org:2525", hop("mail.example.org", 2525)),
+            ("192.0.2.1:25", hop("192.0.2.1", 25)),
+            ("[2001:DB8::1]:25", hop("2001:db8::1", 25)),
+            ("mail.example.org", None),
+            ("mail.example.org:", None),
+            (":25", None),
+            ("mail.example.org:0", None),
+            ("mail.example.org:65536", None),
+            ("mail.example.org:+25", None),
+            ("mail_1:25", None),
+            ("2001:db8::1:25", None),
+            ("[192.0.2.1]:25", None),
+            ("[2001:db8::1:25", None),
+            ("[]:25", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse_next_hop(text).ok(), wanted, "{text:?}");
+        }
+        assert_eq!(parse_next_hop("[::1]:25").unwrap().to_string(), "[::1]:25");
+        assert_eq!(parse_next_hop("a.example:25").unwrap().to_string(), "a.example:25");
+    }
+
+    #[test]
+    fn listen_addresses_are_an_ip_address_and_a_port() {
+        let cases = [
+            ("127.0.0.1:2525", true),
+            ("0.0.0.0:0", true),
+            ("[::1]:25", true),
+            ("localhost:25", false),
+            ("127.0.0.1", false),
+            (":25", false),
+            ("25", false),
+            ("*:25", false),
+            ("::1:25", false),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse_listen_address(text).is_ok(), wanted, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! Runs the program as an operator does: exit codes, what it prints, and where it says an error is.
+//! Starts no server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const LISTEN: &str = "\
+hostname = \"mx.example.test\"
+[[listen]]
+name = \"mx\"
+address = \"127.0.0.1:2525\"
+";
+
+fn stagepost(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stagepost"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("STAGEPOST_LOG")
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn configuration(folder: &Path, text: &str) -> PathBuf {
+    let file = folder.join("test.toml");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// What is written after [`LISTEN`], or instead of it, and what the error has to say.
+struct Fault {
+    text: &'static str,
+    /// Line and column; lines of [`LISTEN`] count.
+    place: (u32, u32),
+    headline: &'static str,
+    remedy: &'static str,
+}
+
+const fn fault(
+    text: &'static str,
+    place: (u32, u32),
+    headline: &'static str,
+    remedy: &'static str,
+) -> Fault {
+    Fault { text, place, headline, remedy }
+}
+
+/// The faults of a file that begins with [`LISTEN`].
+const FAULTS: [Fault; 37] = [
+    fault(
+        "backlg = 5",
+        (5, 1),
+        "listen[0].backlg: unknown field `backlg`",
+        "write one of `name`, `address`, `backlog`",
+    ),
+    fault(
+        "backlog = 0",
+        (5, 11),
+        "listen[0].backlog: 0 is out of bounds",
+        "write a whole number from 1 to 1000000",
+    ),
+    fault(
+        "backlog = \"1\"",
+        (5, 11),
+        "listen[0].backlog: invalid type: string \"1\"",
+        "write a whole number from 1 to 1000000",
+    ),
+    fault("name = \"x\"", (5, 1), "not TOML: duplicate key", "remove one of the two"),
+    fault("backlog =", (5, 10), "not TOML: ", "expected here: "),
+    fault("backlog = 1 2", (5, 11), "not TOML: ", "expected here: "),
+    fault(
+        "[[listen]]\nname = \"mx\"\naddress = \"[::1]:2525\"",
+        (6, 8),
+        "listen[1].name: \"mx\" is already used in line 3",
+        "choose another name",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"\naddress = \"127.0.0.1:2525\"",
+        (7, 11),
+        "listen[1].address: 127.0.0.1:2525 is already taken by 127.0.0.1:2525 in line 4",
+        "of its own",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"\naddress = \"0.0.0.0:2525\"",
+        (7, 11),
+        "listen[1].address: 0.0.0.0:2525 is already taken",
+        "of its own",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"\naddress = \"localhost:25\"",
+        (7, 11),
+        "listen[1].address: \"localhost:25\" is not an IP address and port",
+        "127.0.0.1:2525",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"",
+        (5, 1),
+        "listen[1].address: missing field `address`",
+        "add address = ...",
+    ),
+    fault(
+        "[limits]\nmessage_octets_max = \"35XB\"",
+        (6, 22),
+        "limits.message_octets_max: \"35XB\" is not a size",
+        "B, KB, MB, GB",
+    ),
+    fault(
+        "[limits]\nmessage_octets_max = 35000000",
+        (6, 22),
+        "limits.message_octets_max: invalid type: integer `35000000`",
+        "\"35MB\"",
+    ),
+    fault(
+        "[limits]\nmessage_octets_max = \"1KB\"",
+        (6, 22),
+        "limits.message_octets_max: 1KB is out of bounds",
+        "write 64KB to 4GB",
+    ),
+    fault(
+        "[limits]\nrecipients_max = 99",
+        (6, 18),
+        "limits.recipients_max: 99 is out of bounds",
+        "write 100 to 100000",
+    ),
+    fault(
+        "[limits]\nsessions_max = 10\nsessions_per_address_max = 11",
+        (7, 28),
+        "limits.sessions_per_address_max: 11 is more than sessions_max, 10",
+        "write at most 10",
+    ),
+    fault("[[limits]]", (5, 1), "limits: it is one section", "write [limits] once"),
+    fault("limits = 5", (5, 1), "listen[0].limits: unknown field", "write one of"),
+    fault(
+        "[timeouts]\ncommand = \"5 minutes\"",
+        (6, 11),
+        "timeouts.command: \"5 minutes\" is not a time",
+        "ms, s, m, h, d",
+    ),
+    fault(
+        "[timeouts]\ncommand = \"0s\"",
+        (6, 11),
+        "timeouts.command: 0s is out of bounds",
+        "write 1s to 1h",
+    ),
+    fault(
+        "[queue]\nretry_first = \"2h\"",
+        (6, 15),
+        "queue.retry_first: 2h is more than retry_max, 1h",
+        "write at most 1h, or raise retry_max",
+    ),
+    fault(
+        "[log]\nlevel = \"loud\"",
+        (6, 9),
+        "log.level: unknown variant `loud`",
+        "`error`, `warn`",
+    ),
+    fault(
+        "[delivery]\nconcurrency = 5\nper_destination = 6",
+        (7, 19),
+        "delivery.per_destination: 6 is more than concurrency, 5",
+        "write at most 5",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a_b.test\"\nmailboxes = \"any\"",
+        (6, 8),
+        "local_domain[0].name: \"a_b.test\" is not a domain name",
+        "example.org",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"b\u{fc}cher.test\"\nmailboxes = \"any\"",
+        (6, 8),
+        "local_domain[0].name: \"b\u{fc}cher.test\" is not a domain name",
+        "xn--",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"all\"",
+        (7, 13),
+        "local_domain[0].mailboxes: \"all\" is not \"any\"",
+        "write \"any\", or a list",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = [\"a@a.test\"]",
+        (7, 14),
+        "local_domain[0].mailboxes[0]: \"a@a.test\" is not a mailbox name",
+        "before the @",
+    ),
+    fault("local_domain = 5", (5, 1), "listen[0].local_domain: unknown field", "write one of"),
+    fault(
+        "[local_domain]\nname = \"a.test\"",
+        (5, 1),
+        "local_domain: it is a list of sections",
+        "write [[local_domain]]",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\n[[route]]\ndomain = \"A.test\"\nnext_hop = \"b.test:25\"",
+        (9, 10),
+        "route[0].domain: a.test is a local domain and a route at once",
+        "remove the route",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"invalid_host:25\"",
+        (7, 12),
+        "route[0].next_hop: \"invalid_host:25\" is not host:port",
+        "mail.example.org:25",
+    ),
+    fault(
+        "[[route]]\ndomain = \"*\"\nnext_hop = \"127.0.0.1:2525\"",
+        (7, 12),
+        "route[0].next_hop: 127.0.0.1:2525 is this server's own listener \"mx\"",
+        "name the server",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"b.test:25\"\n[[route]]\ndomain = \"a.test\"\nnext_hop = \"c.test:25\"",
+        (9, 10),
+        "route[1].domain: \"a.test\" is already used in line 6",
+        "choose another name",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[[plugin]]\nname = \"a\"\npath = \"b\"",
+        (9, 8),
+        "plugin[1].name: \"a\" is already used in line 6",
+        "choose another name",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\nsha256 = \"00\"",
+        (8, 10),
+        "plugin[0].sha256: \"00\" is not a SHA-256 digest",
+        "sha256sum",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.config]\nx = nan",
+        (9, 5),
+        "plugin[0].config.x: nan is not a finite number",
+        "finite",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\nconfig = 5",
+        (8, 10),
+        "plugin[0].config: invalid type: integer",
+        "[plugin.config]",
+    ),
+];
+
+#[test]
+fn every_fault_is_shown_at_its_place_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    for case in &FAULTS {
+        let text = format!("{LISTEN}{}\n", case.text);
+        configuration(folder.path(), &text);
+        let output = stagepost(folder.path(), &["check", "--config", "test.toml"]);
+        let shown = stderr(&output);
+        let context = format!("{}\nis answered\n{shown}", case.text);
+        assert_eq!(output.status.code(), Some(2), "{context}");
+        assert_eq!(stdout(&output), "", "{context}");
+        let (line, column) = case.place;
+        let headline = format!("error: {}", case.headline);
+        assert!(shown.starts_with(&headline), "{headline}\nis wanted of\n{context}");
+        assert!(
+            shown.contains(&format!("--> test.toml:{line}:{column}\n")),
+            "{line}:{column} is wanted of\n{context}"
+        );
+        let remedy = shown.split(" = help: ").nth(1).unwrap_or_default();
+        assert!(remedy.contains(case.remedy), "{}\nis wanted of\n{context}", case.remedy);
+    }
+}
+
+#[test]
+fn a_fault_is_shown_like_a_compiler_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    configuration(
+        folder.path(),
+        &format!("{LISTEN}[limits]\n\tmessage_octets_max = \"35XB\"  # \u{e9}\n"),
+    );
+    let wanted = "\
+error: limits.message_octets_max: \"35XB\" is not a size
+ --> test.toml:6:23
+  |
+6 |  message_octets_max = \"35XB\"  # \u{e9}
+  |                       ^^^^^^
+  = help: write a whole number and one of the units B, KB, MB, GB, such as \"35MB\"
+";
+    for command in [
+        ["check", "--config", "test.toml"],
+        ["run", "--config", "test.toml"],
+        ["status", "--config", "test.toml"],
+    ] {
+        let output = stagepost(folder.path(), &command);
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert_eq!(stderr(&output), wanted, "{command:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_altogether_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("", "error: hostname: missing field `hostname`", "add hostname = ..."),
+        (
+            "hostname = \"mx.example.test\"",
+            "error: listen: nothing is configured",
+            "add [[listen]]",
+        ),
+        (
+            "hostname = \"[192.0.2.1]\"",
+            "error: hostname: \"[192.0.2.1]\" is an address literal",
+            "write a domain name",
+        ),
+    ];
+    for (text, headline, remedy) in cases {
+        configuration(folder.path(), text);
+        let output = stagepost(folder.path(), &["check", "--config", "test.toml"]);
+        let shown = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(shown.starts_with(headline) && shown.contains(remedy), "{text}: {shown}");
+        assert!(shown.contains("--> test.toml:1:"), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("latin1.toml"), b"\nhostname = \"b\xfccher\"\n").unwrap();
+    for (file, reason) in
+        [("none.toml", "No such file"), (".", "directory"), ("latin1.toml", "line 2 is not UTF-8")]
+    {
+        let output = stagepost(folder.path(), &["check", "--config", file]);
+        let shown = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{shown}");
+        assert!(
+            shown.starts_with(&format!("error: cannot read the configuration file {file}: ")),
+            "{shown}"
+        );
+        assert!(shown.contains(reason) && shown.contains("help: "), "{shown}");
+    }
+}
+
+#[test]
+fn a_good_file_gets_one_line_for_each_thing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = configuration(folder.path(), LISTEN);
+    let file = file.to_str().unwrap();
+    let output = stagepost(folder.path(), &["check", "--config", file]);
+    assert_eq!(stderr(&output), "");
+    assert_eq!(output.status.code(), Some(0));
+    let wanted = format!("OK  configuration {file}\nOK  listener mx on 127.0.0.1:2525\n");
+    assert_eq!(stdout(&output), wanted);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a check makes nothing");
+}
+
+#[test]
+fn a_plugin_that_would_be_refused_fails_the_check_unless_it_may_be_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = "[plugins]\ndir = \"here\"\n[[plugin]]\nname = \"absent\"\npath = \"absent\"\n";
+    configuration(folder.path(), &format!("{LISTEN}{plugin}"));
+    let output = stagepost(folder.path(), &["check", "--config", "test.toml"]);
+    let (shown, missing) = (stderr(&output), folder.path().join("here/libabsent.so"));
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(shown.starts_with("error: test.toml: plug-in absent: "), "{shown}");
+    assert!(shown.contains(missing.to_str().unwrap()) && shown.contains("help: "), "{shown}");
+
+    configuration(folder.path(), &format!("{LISTEN}{plugin}on_load_error = \"skip\"\n"));
+    let output = stagepost(folder.path(), &["check", "--config", "test.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("--  plug-in absent will be skipped: "),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_not_inspected() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.so"), "not a shared object").unwrap();
+    let output = stagepost(folder.path(), &["plugin", "inspect", "x.so"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).starts_with("error: x.so: "), "{}", stderr(&output));
+}
+
+#[test]
+fn status_without_a_server_names_the_socket_and_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    configuration(folder.path(), &format!("state_dir = \"state\"\n{LISTEN}"));
+    let state = folder.path().join("state/admin.sock");
+    let cases: [(&[&str], &str); 3] = [
+        (&["status"], "var/admin.sock"),
+        (&["status", "--socket", "other.sock"], "other.sock"),
+        (&["status", "--config", "test.toml", "--json"], state.to_str().unwrap()),
+    ];
+    for (command, socket) in cases {
+        let output = stagepost(folder.path(), command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert_eq!(stdout(&output), "");
+        let wanted = format!(
+            "error: no server answers on {socket}\n  = help: start it with `stagepost run`"
+        );
+        assert!(stderr(&output).starts_with(&wanted), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let version = stagepost(folder.path(), &["--version"]);
+    assert_eq!(stdout(&version), format!("stagepost {}\n", env!("CARGO_PKG_VERSION")));
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["check", "--help"],
+        &["status", "--help"],
+        &["plugin", "inspect", "--help"],
+    ] {
+        let help = stagepost(folder.path(), arguments);
+        assert_eq!(help.status.code(), Some(0), "{arguments:?}");
+        assert!(stdout(&help).contains("Usage: stagepost"), "{arguments:?}");
+        assert!(stdout(&help).lines().all(|line| line.chars().count() <= 100), "{}", stdout(&help));
+    }
+    for arguments in [
+        &["serve"][..],
+        &["check"],
+        &["status", "--config", "a", "--socket", "b"],
+        &["run", "--port", "25"],
+    ] {
+        let refused = stagepost(folder.path(), arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&refused).starts_with("error: "), "{}", stderr(&refused));
+    }
+}
