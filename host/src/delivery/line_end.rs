@@ -73,7 +73,12 @@ mod tests {
             assert_eq!(local(&octets), wanted, "{}", input.escape_ascii());
             for cut in 0..=input.len() {
                 let (head, tail) = input.split_at(cut);
-                assert_eq!(local(&[head, b"", tail]), wanted, "{} cut at {cut}", input.escape_ascii());
+                assert_eq!(
+                    local(&[head, b"", tail]),
+                    wanted,
+                    "{} cut at {cut}",
+                    input.escape_ascii()
+                );
             }
         }
     }

@@ -58,11 +58,17 @@ impl Maildirs {
     ///
     /// Returns one outcome for each, in their order; `Delivered` means that it would survive a power cut. Dropped in the
     /// middle, it leaves a whole message or none in `new`.
-    pub(crate) async fn deliver(&self, message: &StoredMessage, recipients: &[u32]) -> Vec<RecipientOutcome> {
+    pub(crate) async fn deliver(
+        &self,
+        message: &StoredMessage,
+        recipients: &[u32],
+    ) -> Vec<RecipientOutcome> {
         let mut outcomes = Vec::with_capacity(recipients.len());
         for &index in recipients {
             let Some(recipient) = message.envelope.recipients.get(index as usize) else {
-                outcomes.push(RecipientOutcome::Deferred(format!("4.3.0 the message has no recipient {index}")));
+                outcomes.push(RecipientOutcome::Deferred(format!(
+                    "4.3.0 the message has no recipient {index}"
+                )));
                 continue;
             };
             let delivered = self.deliver_to(message, &recipient.address).await;
@@ -77,7 +83,11 @@ impl Maildirs {
         outcomes
     }
 
-    async fn deliver_to(&self, message: &StoredMessage, recipient: &Address) -> Result<(), MaildirError> {
+    async fn deliver_to(
+        &self,
+        message: &StoredMessage,
+        recipient: &Address,
+    ) -> Result<(), MaildirError> {
         let mut octets = MessageOctets::new(message);
         let mut lines = LocalLines::default();
         let mut local = trace_fields(&message.envelope.sender, recipient);
@@ -99,7 +109,12 @@ impl Maildirs {
     }
 
     /// Writes one piece; the first opens the file.
-    async fn write(&self, draft: Option<Draft>, recipient: &Address, piece: Vec<u8>) -> io::Result<Draft> {
+    async fn write(
+        &self,
+        draft: Option<Draft>,
+        recipient: &Address,
+        piece: Vec<u8>,
+    ) -> io::Result<Draft> {
         let this = self.clone();
         let name = folder_name(recipient);
         run_blocking(move || {
@@ -158,7 +173,9 @@ fn defer(error: &MaildirError, mailbox: &dyn std::fmt::Display) -> RecipientOutc
 }
 
 /// Runs file work where it may block.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(io::Error::other(error)),

@@ -86,3 +86,64 @@ impl MessageOctets {
         self.place == Place::Start
     }
 }
+
+#[cfg(test)]
+pub(super) mod sample;
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{broken_message, message};
+    use super::*;
+
+    /// The pieces, their lengths, and whether the end was reached without error.
+    async fn read(message: &StoredMessage) -> (Vec<u8>, Vec<usize>, bool) {
+        let mut octets = MessageOctets::new(message);
+        let (mut all, mut lengths) = (Vec::new(), Vec::new());
+        assert!(octets.is_untouched());
+        loop {
+            let Ok(piece) = octets.next().await else {
+                return (all, lengths, false);
+            };
+            all.extend_from_slice(piece.octets);
+            lengths.push(piece.octets.len());
+            if piece.last {
+                assert!(!octets.is_untouched());
+                return (all, lengths, true);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn small_messages_are_one_piece_and_large_ones_many() {
+        let large = [b'x'; GATHERED_OCTETS];
+        let cases: [(StoredMessage, &[usize], bool); 5] = [
+            (message(&[], "", &[]), &[0], true),
+            (message(&[], "A: b\r\n", &[b"\r\n", b"c"]), &[9], true),
+            (
+                message(&[], "A: b\r\n", &[&large, b"c", b"d"]),
+                &[GATHERED_OCTETS + 6, 1, 1, 0],
+                true,
+            ),
+            (broken_message(&[], "A: b\r\n", &[b"\r\n"], 0), &[], false),
+            (broken_message(&[], "", &[&large, b"c"], 0), &[GATHERED_OCTETS, 1], false),
+        ];
+        for (message, lengths, whole) in cases {
+            let read = read(&message).await;
+            assert_eq!((read.1.as_slice(), read.2), (lengths, whole));
+            assert!(!whole || read.0.len() as u64 == MessageOctets::count(&message));
+        }
+    }
+
+    #[tokio::test]
+    async fn eight_bit_octets_are_found_anywhere() {
+        let cases = [
+            (message(&[], "A: b\r\n", &[b"\r\n", b"c"]), Some(false)),
+            (message(&[], "A: \u{e4}\r\n", &[]), Some(true)),
+            (message(&[], "A: b\r\n", &[b"\r\n", b"\x80"]), Some(true)),
+            (broken_message(&[], "A: b\r\n", &[b"\r\n"], 0), None),
+        ];
+        for (message, wanted) in cases {
+            assert_eq!(MessageOctets::are_eight_bit(&message).await.ok(), wanted);
+        }
+    }
+}

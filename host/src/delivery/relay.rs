@@ -61,7 +61,11 @@ impl Relay {
     ///
     /// Returns one outcome for each, in their order. Dropped in the middle, it closes the connection, and the next
     /// hop drops what it has unless the final dot was sent already.
-    pub(crate) async fn deliver(&self, message: &StoredMessage, recipients: &[u32]) -> Vec<RecipientOutcome> {
+    pub(crate) async fn deliver(
+        &self,
+        message: &StoredMessage,
+        recipients: &[u32],
+    ) -> Vec<RecipientOutcome> {
         match self.attempt(message, recipients).await {
             Ok(outcomes) => outcomes.into_iter().map(|outcome| self.told(outcome)).collect(),
             Err(error) => vec![RecipientOutcome::Deferred(error.to_string()); recipients.len()],
@@ -74,7 +78,11 @@ impl Relay {
         farewells.join_all().await;
     }
 
-    async fn attempt(&self, message: &StoredMessage, recipients: &[u32]) -> Result<Vec<Outcome>, RelayError> {
+    async fn attempt(
+        &self,
+        message: &StoredMessage,
+        recipients: &[u32],
+    ) -> Result<Vec<Outcome>, RelayError> {
         let transaction = transaction(message, recipients).await?;
         if let Some(mut connection) = self.idle.take() {
             let mut octets = MessageOctets::new(message);
@@ -99,7 +107,7 @@ impl Relay {
         if connection.is_over() {
             return;
         }
-        if let Err(connection) = self.idle.put(connection) {
+        if let Some(connection) = self.idle.put(connection) {
             // Bounded by the time-out of QUIT; nothing depends on it.
             tokio::spawn(connection.quit());
         }
@@ -120,7 +128,10 @@ impl Relay {
 }
 
 /// The message's envelope as the sending session wants it.
-async fn transaction(message: &StoredMessage, recipients: &[u32]) -> Result<Transaction, RelayError> {
+async fn transaction(
+    message: &StoredMessage,
+    recipients: &[u32],
+) -> Result<Transaction, RelayError> {
     let address = |&index: &u32| {
         let recipient = message.envelope.recipients.get(index as usize);
         recipient.map(|recipient| recipient.address.clone()).ok_or(RelayError::Recipient(index))

@@ -64,7 +64,9 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.finished && let Err(error) = fs::remove_file(&self.path) {
+        if !self.finished
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "an unfinished message could not be removed");
         }
     }

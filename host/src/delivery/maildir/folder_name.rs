@@ -14,7 +14,9 @@ pub(super) fn folder_name(recipient: &Address) -> String {
     let mut name = String::with_capacity(local.len());
     for (place, octet) in local.bytes().enumerate() {
         match octet {
-            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'+' | b'-' | b'=' | b'@' => name.push(char::from(octet)),
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'+' | b'-' | b'=' | b'@' => {
+                name.push(char::from(octet))
+            }
             b'.' if place > 0 => name.push('.'),
             _ => name.push_str(&format!("%{octet:02x}")),
         }

@@ -62,9 +62,8 @@ impl Connection {
         timeouts: &RelayTimeouts,
     ) -> Result<Self, ConnectError> {
         let addresses = timeout(timeouts.connect, lookup_host(next_hop)).await;
-        let addresses = addresses
-            .map_err(|_| ConnectError::ResolveTimeout)?
-            .map_err(ConnectError::Resolve)?;
+        let addresses =
+            addresses.map_err(|_| ConnectError::ResolveTimeout)?.map_err(ConnectError::Resolve)?;
         let mut last = ConnectError::NoAddress;
         for address in addresses.take(ADDRESSES_MAX) {
             match timeout(timeouts.connect, TcpStream::connect(address)).await {
@@ -106,7 +105,11 @@ impl Connection {
     }
 
     /// Sends one message; one outcome for each of its recipients.
-    pub(super) async fn send(&mut self, transaction: Transaction, octets: &mut MessageOctets) -> Vec<Outcome> {
+    pub(super) async fn send(
+        &mut self,
+        transaction: Transaction,
+        octets: &mut MessageOctets,
+    ) -> Vec<Outcome> {
         let recipients = transaction.recipients.len();
         self.transactions += 1;
         if self.session.start(now(), transaction).is_ok() {

@@ -42,21 +42,18 @@ impl IdleConnections {
         None
     }
 
-    /// Lets a connection wait.
-    ///
-    /// # Errors
-    /// Hands it back when it should be ended instead.
-    pub(super) fn put(self: &Arc<Self>, connection: Connection) -> Result<(), Connection> {
+    /// Lets a connection wait; hands it back when it should be ended instead.
+    pub(super) fn put(self: &Arc<Self>, connection: Connection) -> Option<Connection> {
         let mut state = self.lock();
         let room = state.waiting.len() < IDLE_MAX && !state.closed;
         if !room || connection.transactions() >= TRANSACTIONS_MAX || !connection.is_ready() {
-            return Err(connection);
+            return Some(connection);
         }
         state.waiting.push((Instant::now(), connection));
         if !std::mem::replace(&mut state.reaped, true) {
             tokio::spawn(reap(Arc::downgrade(self)));
         }
-        Ok(())
+        None
     }
 
     /// Hands out all connections and takes none from now on.

@@ -1,0 +1,235 @@
+//! Deliveries to scripted next hops on the loopback interface.
+//! Knows the relay by its public methods and by what a next hop hears.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::delivery::octets::sample::{broken_message, message};
+
+/// What a next hop does on one connection.
+enum Turn {
+    Say(&'static str),
+    /// Read up to these octets.
+    Hear(&'static str),
+    /// Read until the other side hangs up.
+    Wait,
+    /// Read no more, and keep the connection.
+    Stall,
+}
+use Turn::{Hear, Say, Stall, Wait};
+
+const HELLO: [Turn; 3] = [
+    Say("220 hop\r\n"),
+    Hear("EHLO us.test\r\n"),
+    Say("250-hop\r\n250-SIZE 100000000\r\n250 PIPELINING\r\n"),
+];
+const END: &str = "\r\n.\r\n";
+const DELIVERED: RecipientOutcome = RecipientOutcome::Delivered;
+
+/// Plays one script per connection, in order; then accepts no more. Gives back what was heard on each.
+async fn next_hop(scripts: Vec<Vec<Turn>>) -> (SocketAddr, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        for script in scripts {
+            let (stream, _) = listener.accept().await.unwrap();
+            heard.push(play(stream, script).await);
+        }
+        heard
+    });
+    (address, task)
+}
+
+async fn play(mut stream: TcpStream, script: Vec<Turn>) -> String {
+    let mut heard = Vec::new();
+    for turn in script {
+        match turn {
+            Say(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Hear(text) => {
+                while !heard.ends_with(text.as_bytes()) {
+                    heard.push(stream.read_u8().await.unwrap());
+                }
+            }
+            Wait => {
+                // A reset is a way to hang up, too.
+                let _ = stream.read_to_end(&mut heard).await;
+            }
+            Stall => std::future::pending().await,
+        }
+    }
+    String::from_utf8(heard).unwrap()
+}
+
+fn script(parts: impl IntoIterator<Item = Turn>) -> Vec<Turn> {
+    HELLO.into_iter().chain(parts).collect()
+}
+
+fn relay_to(address: SocketAddr) -> Relay {
+    let name = OwnName::parse("us.test").unwrap();
+    Relay::new(&address.to_string(), name, RelayTimeouts::default())
+}
+
+fn deferred(address: SocketAddr, status: &str, text: &str) -> RecipientOutcome {
+    RecipientOutcome::Deferred(format!("{status} {address}: {text}"))
+}
+
+const MAIL: &str = "EHLO us.test\r\nMAIL FROM:<a@b.test> SIZE=15\r\n";
+const GO: &str = "250 ok\r\n250 ok\r\n354 go\r\n";
+
+#[tokio::test]
+async fn messages_follow_each_other_on_one_connection() {
+    let (address, heard) = next_hop(vec![script([
+        Hear("DATA\r\n"),
+        Say("250 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n"),
+        Hear(END),
+        Say("250 queued\r\n"),
+        Hear("DATA\r\n"),
+        Say(GO),
+        Hear(END),
+        Say("452 4.3.1 full\r\n"),
+        Hear("QUIT\r\n"),
+        Say("221 bye\r\n"),
+        Wait,
+    ])])
+    .await;
+    let relay = relay_to(address);
+    let first =
+        message(&["u0@x.test", "u1@x.test", "u2@x.test"], "A: b\r\n", &[b"\r\n", b".c\r\nd\r\n"]);
+    let refused = RecipientOutcome::Failed(format!("5.1.1 {address}: 550 5.1.1 no to RCPT"));
+    // Outcomes are in the order asked for.
+    assert_eq!(relay.deliver(&first, &[2, 0]).await, [DELIVERED, refused]);
+    let second = message(&["v@x.test"], "A: b\r\n", &[b"\r\n.\r\nab\r\n"]);
+    let full = deferred(address, "4.3.1", "452 4.3.1 full to the end of the message");
+    assert_eq!(relay.deliver(&second, &[0]).await, [full]);
+    relay.close().await;
+    let wanted = format!(
+        "{MAIL}RCPT TO:<u2@x.test>\r\nRCPT TO:<u0@x.test>\r\nDATA\r\nA: b\r\n\r\n..c\r\nd\r\n.\r\n\
+         MAIL FROM:<a@b.test> SIZE=15\r\nRCPT TO:<v@x.test>\r\nDATA\r\nA: b\r\n\r\n..\r\nab\r\n.\r\nQUIT\r\n"
+    );
+    assert_eq!(heard.await.unwrap(), [wanted]);
+}
+
+#[tokio::test]
+async fn a_hang_up_between_messages_does_no_harm() {
+    let one = || [Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n")];
+    let farewells = [
+        // Seen before the connection is used again, or only then.
+        vec![],
+        vec![Hear("DATA\r\n")],
+        vec![Hear("DATA\r\n"), Say("421 idle\r\n")],
+    ];
+    for farewell in farewells {
+        let first = script(one().into_iter().chain(farewell));
+        let (address, heard) = next_hop(vec![first, script(one().into_iter().chain([Wait]))]).await;
+        let relay = relay_to(address);
+        let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+        assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+        drop(relay);
+        assert_eq!(heard.await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_hang_up_behind_the_dot_is_not_tried_again_at_once() {
+    let (address, heard) = next_hop(vec![script([
+        Hear("DATA\r\n"),
+        Say(GO),
+        Hear(END),
+        Say("250 queued\r\n"),
+        Hear("DATA\r\n"),
+        Say(GO),
+        Hear(END),
+    ])])
+    .await;
+    let relay = relay_to(address);
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+    // The next hop may have it: a further copy is for the queue to risk, later.
+    let lost = deferred(address, "4.4.2", "connection closed at the end of the message");
+    assert_eq!(relay.deliver(&message, &[0]).await, [lost]);
+    assert_eq!(heard.await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_breaks_off_is_not_ended() {
+    let unread = |address, whole_readers| async move {
+        let body: [&[u8]; 3] = [b"\r\n", &[b'x'; 100_000], b"\r\n"];
+        let message = broken_message(&["u@x.test"], "A: b\r\n", &body, whole_readers);
+        relay_to(address).deliver(&message, &[0]).await
+    };
+    let (address, heard) = next_hop(vec![script([Hear("DATA\r\n"), Say(GO), Wait])]).await;
+    // Not even looked at.
+    let text =
+        "4.3.0 the queued message could not be read: the queue is not available: the disk is gone";
+    assert_eq!(unread(address, 0).await, [RecipientOutcome::Deferred(text.into())]);
+    // It was sound when looked at, and then no more.
+    let broken = deferred(address, "4.3.0", "the stored message could not be read");
+    assert_eq!(unread(address, 1).await, [broken]);
+    let heard = heard.await.unwrap().concat();
+    assert!(heard.ends_with("xxx\r\n"), "{} octets", heard.len());
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_message_is_heard() {
+    // The next hop reads no more: a relay that only writes would wait for room until its time is up.
+    let turns = [Hear("DATA\r\n"), Say(GO), Hear("xxxx"), Say("552 5.3.4 too big\r\n"), Stall];
+    let (address, heard) = next_hop(vec![script(turns)]).await;
+    let piece = vec![b'x'; 1_000_000];
+    let message = message(&["u@x.test"], "A: b\r\n", &[piece.as_slice(); 30]);
+    let text = format!("5.3.4 {address}: 552 5.3.4 too big to the message");
+    assert_eq!(relay_to(address).deliver(&message, &[0]).await, [RecipientOutcome::Failed(text)]);
+    heard.abort();
+}
+
+#[tokio::test]
+async fn what_the_next_hop_cant_take_is_returned() {
+    let (address, heard) = next_hop(vec![script([Wait])]).await;
+    let relay = relay_to(address);
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n\xff"]);
+    let text = format!(
+        "5.6.3 {address}: the message has 8-bit octets and the next hop does not offer 8BITMIME"
+    );
+    assert_eq!(relay.deliver(&message, &[0]).await, [RecipientOutcome::Failed(text)]);
+    assert_eq!(
+        relay.deliver(&message, &[1]).await,
+        [RecipientOutcome::Deferred("4.3.0 the message has no recipient 1".into())]
+    );
+    drop(relay);
+    assert_eq!(heard.await.unwrap(), ["EHLO us.test\r\n"]);
+}
+
+#[tokio::test]
+async fn a_next_hop_that_is_not_there_defers() {
+    let message = message(&["u@x.test", "v@x.test"], "A: b\r\n", &[b"\r\n"]);
+    // Bound and closed again: nobody listens.
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refused = deferred(gone, "4.4.1", &format!("{gone}: Connection refused (os error 111)"));
+    assert_eq!(relay_to(gone).deliver(&message, &[1, 0]).await, [refused.clone(), refused]);
+
+    let name = OwnName::parse("us.test").unwrap();
+    let relay = Relay::new("no port", name, RelayTimeouts::default());
+    let outcomes = relay.deliver(&message, &[0]).await;
+    let RecipientOutcome::Deferred(text) = &outcomes[0] else {
+        panic!("{outcomes:?}");
+    };
+    assert!(text.starts_with("4.4.1 no port: its name can't be resolved: "), "{text}");
+}
+
+#[tokio::test]
+async fn a_silent_next_hop_defers() {
+    let (address, heard) = next_hop(vec![vec![Wait]]).await;
+    let session =
+        SendingTimeouts { greeting: Duration::from_millis(20), ..SendingTimeouts::default() };
+    let timeouts = RelayTimeouts { session, ..RelayTimeouts::default() };
+    let relay = Relay::new(&address.to_string(), OwnName::parse("us.test").unwrap(), timeouts);
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let silent = deferred(address, "4.4.2", "timed out waiting for the connection");
+    assert_eq!(relay.deliver(&message, &[0]).await, [silent]);
+    assert_eq!(heard.await.unwrap(), [""]);
+}
