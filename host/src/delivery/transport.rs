@@ -4,7 +4,7 @@
 use stagepost_queue::{BoxFuture, Destination, StoredMessage};
 
 /// Carries messages away. One implementation chooses among the ways there are (mailboxes, next hops).
-pub trait Transports: Send + Sync {
+pub(crate) trait Transports: Send + Sync {
     /// Tries to deliver a message to some of its recipients, all behind one destination.
     ///
     /// `recipients` are indexes into the message's envelope. The answer has one outcome for each of them, in their
@@ -21,7 +21,7 @@ pub trait Transports: Send + Sync {
 
 /// How an attempt ended for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RecipientOutcome {
+pub(crate) enum RecipientOutcome {
     /// The next hop or the mailbox has it, durably.
     Delivered,
     /// It never will: the reply or the reason, for the sender of the message.

@@ -1,0 +1,13 @@
+//! Getting queued mail out: the scheduler that decides when, and the transports that carry it.
+//! Holds how the parts hang together; the queue knows none of it.
+
+mod carrier;
+mod line_end;
+mod maildir;
+mod octets;
+mod relay;
+mod schedule;
+mod transport;
+
+pub(crate) use carrier::Carrier;
+pub(crate) use schedule::{Limits, Retry, Scheduler};

@@ -1,0 +1,241 @@
+//! The delivery scheduler: leases what is due, has it carried away, and says what becomes of each recipient.
+//! Knows neither where a destination leads nor how the queue keeps anything.
+
+mod retry;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use stagepost_queue::{Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+pub(crate) use self::retry::Retry;
+use super::transport::{RecipientOutcome, Transports};
+
+/// After a failure of the store it is left alone for so long.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Look at the queue so often at least: the clock that says what is due may have been set meanwhile.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(60);
+
+/// How much is done at a time, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// So many deliveries run at a time, all together.
+    pub(crate) concurrency_max: usize,
+    /// So many of them to one destination.
+    pub(crate) per_destination_max: usize,
+    /// One attempt takes so long at most; it is broken off then and made again later.
+    pub(crate) attempt_max: Duration,
+    /// At a shutdown, running attempts have so long to end.
+    pub(crate) drain_max: Duration,
+}
+
+/// Runs deliveries until it is told to stop.
+pub(crate) struct Scheduler {
+    work: Arc<Work>,
+}
+
+/// What each attempt needs.
+struct Work {
+    store: Arc<dyn Store>,
+    transports: Arc<dyn Transports>,
+    limits: Limits,
+    retry: Retry,
+    /// The clock on the wall, which the due times go by.
+    now: fn() -> SystemTime,
+}
+
+impl Scheduler {
+    /// A scheduler of this queue over these transports. It does nothing before [`Scheduler::run`].
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        transports: Arc<dyn Transports>,
+        limits: Limits,
+        retry: Retry,
+    ) -> Self {
+        let now = SystemTime::now;
+        Self { work: Arc::new(Work { store, transports, limits, retry, now }) }
+    }
+
+    /// Delivers until `shutdown` resolves, then lets running attempts end, for `drain_max` at most. What could not end
+    /// is tried again after the next start.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut attempts = JoinSet::new();
+        // Nothing is known to be due before this moment, unless the store wakes us.
+        let mut look_at = Instant::now();
+        loop {
+            while attempts.try_join_next().is_some() {}
+            let room = self.work.limits.concurrency_max.saturating_sub(attempts.len());
+            if room > 0 && look_at <= Instant::now() {
+                look_at = self.start(room, &mut attempts).await;
+            }
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = self.work.store.wake().notified() => look_at = Instant::now(),
+                Some(_) = attempts.join_next() => {}
+                () = sleep_until(look_at), if room > 0 => {}
+            }
+        }
+        self.drain(attempts).await;
+    }
+
+    /// Starts what is due, as much as there is room for; when to look again.
+    async fn start(&self, room: usize, attempts: &mut JoinSet<()>) -> Instant {
+        let request = LeaseRequest {
+            now: (self.work.now)(),
+            max: room,
+            per_destination_max: self.work.limits.per_destination_max,
+            // An attempt ends long before its lease, settlement included: two never overlap.
+            duration: self.work.limits.attempt_max * 2 + Duration::from_secs(3600),
+        };
+        let leases = match self.work.store.lease(request).await {
+            Ok(leases) => leases,
+            Err(error) => return pause(&error),
+        };
+        let full = leases.len() == room;
+        for lease in leases {
+            attempts.spawn(Arc::clone(&self.work).attempt(lease));
+        }
+        if full {
+            return Instant::now();
+        }
+        match self.work.store.next_due().await {
+            Ok(Some(due)) => {
+                let wait = due.duration_since((self.work.now)()).unwrap_or_default();
+                Instant::now() + wait.min(LOOK_AT_LEAST)
+            }
+            Ok(None) => Instant::now() + LOOK_AT_LEAST,
+            Err(error) => pause(&error),
+        }
+    }
+
+    async fn drain(&self, mut attempts: JoinSet<()>) {
+        let all = async { while attempts.join_next().await.is_some() {} };
+        if timeout(self.work.limits.drain_max, all).await.is_err() {
+            warn!(attempts = attempts.len(), "deliveries were broken off by the shutdown");
+            attempts.shutdown().await;
+        }
+    }
+}
+
+/// The store can't be asked now: when to ask again.
+fn pause(error: &StoreError) -> Instant {
+    warn!(%error, "the queue can't be read");
+    Instant::now() + STORE_PAUSE
+}
+
+impl Work {
+    /// Makes one attempt and settles it.
+    async fn attempt(self: Arc<Self>, lease: Lease) {
+        let steps = match self.store.read(lease.id).await {
+            Ok(message) => {
+                let message = Arc::new(message);
+                let outcomes = self.carry(&message, &lease).await;
+                self.steps(&message, &lease, outcomes)
+            }
+            // Nobody can deliver it, and nobody may lose it.
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
+                error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
+                same(&lease, &Step::Hold(error.to_string().into()))
+            }
+            Err(error) => {
+                warn!(id = %lease.id, destination = %lease.destination, %error, "a message can't be read now");
+                same(&lease, &Step::Retry(error.to_string().into()))
+            }
+        };
+        let now = (self.now)();
+        let next_due = self.retry.next_due(&lease, now);
+        self.settle(&lease, &Settlement { recipients: steps, next_due }).await;
+    }
+
+    /// Has a message carried away: one outcome for each recipient, whatever happens.
+    async fn carry(&self, message: &Arc<StoredMessage>, lease: &Lease) -> Vec<RecipientOutcome> {
+        let defer =
+            |reason: String| vec![RecipientOutcome::Deferred(reason); lease.recipients.len()];
+        let (transports, message) = (Arc::clone(&self.transports), Arc::clone(message));
+        let (destination, recipients) = (lease.destination.clone(), lease.recipients.clone());
+        // A task of its own, so that a panic ends this attempt and nothing else.
+        let mut attempt = JoinSet::new();
+        attempt.spawn(async move { transports.deliver(&message, &destination, &recipients).await });
+        match timeout(self.limits.attempt_max, attempt.join_next()).await {
+            Ok(Some(Ok(outcomes))) if outcomes.len() == lease.recipients.len() => outcomes,
+            Ok(Some(Ok(outcomes))) => {
+                error!(id = %lease.id, outcomes = outcomes.len(), recipients = lease.recipients.len(), "a transport answered for too few or too many");
+                defer("the transport did not answer for each recipient".to_owned())
+            }
+            Ok(Some(Err(failure))) => {
+                error!(id = %lease.id, destination = %lease.destination, %failure, "a transport failed inside");
+                defer("the transport failed inside".to_owned())
+            }
+            Ok(None) | Err(_) => {
+                defer(format!("the attempt took longer than {:?}", self.limits.attempt_max))
+            }
+        }
+    }
+
+    /// What becomes of each recipient. Until its sender can be told that one is undeliverable, it is held: mail is
+    /// never lost in silence.
+    fn steps(
+        &self,
+        message: &StoredMessage,
+        lease: &Lease,
+        outcomes: Vec<RecipientOutcome>,
+    ) -> Vec<Step> {
+        let expired = self.retry.has_expired(lease, (self.now)());
+        let step = |(index, outcome): (&u32, RecipientOutcome)| {
+            let recipient = message.envelope.recipients.get(*index as usize);
+            let recipient = recipient.map_or("", |recipient| recipient.address.as_str());
+            let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
+            match outcome {
+                RecipientOutcome::Delivered => {
+                    info!(%id, recipient, %destination, attempt, "delivered");
+                    Step::Done
+                }
+                RecipientOutcome::Failed(reply) => {
+                    error!(%id, recipient, %destination, attempt, reply, "undeliverable; it is held");
+                    Step::Hold(reply.into())
+                }
+                RecipientOutcome::Deferred(reply) if expired => {
+                    error!(%id, recipient, %destination, attempt, reply, "expired; it is held");
+                    Step::Hold(format!("expired: {reply}").into())
+                }
+                RecipientOutcome::Deferred(reply) => {
+                    warn!(%id, recipient, %destination, attempt, reply, "deferred");
+                    Step::Retry(reply.into())
+                }
+            }
+        };
+        lease.recipients.iter().zip(outcomes).map(step).collect()
+    }
+
+    /// Has a settlement made durable, however long the store fails: what was delivered must not be delivered again.
+    async fn settle(&self, lease: &Lease, settlement: &Settlement) {
+        let (id, destination) = (lease.id, &lease.destination);
+        loop {
+            match self.store.finish(lease, settlement.clone()).await {
+                Ok(()) => return,
+                Err(error @ (StoreError::Unavailable(_) | StoreError::NoSpace { .. })) => {
+                    warn!(%id, %destination, %error, "a delivery can't be settled yet");
+                    sleep(STORE_PAUSE).await;
+                }
+                Err(error) => {
+                    error!(%id, %destination, %error, "a delivery could not be settled; it may be made again");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The same for each recipient of a lease.
+fn same(lease: &Lease, step: &Step) -> Vec<Step> {
+    vec![step.clone(); lease.recipients.len()]
+}
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! A store and a transport in memory, for tests of the scheduler under a clock that they drive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use stagepost_queue::{
+    BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, Health, Incoming, Lease,
+    LeaseRequest, Origin, QueueId, QueueIds, Settlement, Step, Store, StoreError, StoredMessage,
+    Summary,
+};
+use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::delivery::transport::{RecipientOutcome, Transports};
+
+thread_local! {
+    static START: (Instant, SystemTime) = (Instant::now(), SystemTime::now());
+}
+
+/// The wall clock that goes with the runtime's paused one.
+pub(super) fn now() -> SystemTime {
+    START.with(|(instant, system)| *system + instant.elapsed())
+}
+
+/// What the tests use of a queue: deliveries with due times, leases, settlements.
+#[derive(Default)]
+pub(super) struct MemoryStore {
+    waiting: Mutex<Vec<(SystemTime, Lease)>>,
+    pub(super) settled: Mutex<Vec<(Lease, Settlement)>>,
+    pub(super) broken: Mutex<bool>,
+    pub(super) corrupt: Mutex<bool>,
+    ids: QueueIds,
+    wake: Notify,
+}
+
+impl MemoryStore {
+    /// Queues a delivery of a message that was received so long ago; it is due now.
+    pub(super) fn add(&self, name: &str, recipients: u32, age: Duration) -> QueueId {
+        let lease = Lease {
+            id: self.ids.next(now()),
+            destination: Destination::new(name).unwrap(),
+            recipients: (0..recipients).collect(),
+            attempts: 0,
+            received_at: now() - age,
+            token: 0,
+        };
+        let id = lease.id;
+        self.waiting.lock().unwrap().push((now(), lease));
+        self.wake.notify_one();
+        id
+    }
+
+    /// What the last settlement of a message says of its recipients.
+    pub(super) fn steps(&self, id: QueueId) -> Option<Vec<Step>> {
+        let settled = self.settled.lock().unwrap();
+        let last = settled.iter().rev().find(|(lease, _)| lease.id == id);
+        last.map(|(_, settlement)| settlement.recipients.clone())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if *self.broken.lock().unwrap() { Err(StoreError::unavailable("broken")) } else { Ok(()) }
+    }
+
+    fn take_due(&self, request: &LeaseRequest) -> Result<Vec<Lease>, StoreError> {
+        self.check()?;
+        let mut waiting = self.waiting.lock().unwrap();
+        let mut leases = Vec::new();
+        waiting.retain(|(due, lease)| {
+            let take = *due <= request.now && leases.len() < request.max;
+            if take {
+                leases.push(lease.clone());
+            }
+            !take
+        });
+        Ok(leases)
+    }
+
+    fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<(), StoreError> {
+        self.check()?;
+        let steps = lease.recipients.iter().zip(&settlement.recipients);
+        let left: Vec<u32> = steps
+            .filter(|(_, step)| matches!(step, Step::Retry(_)))
+            .map(|(index, _)| *index)
+            .collect();
+        if !left.is_empty() {
+            let again = Lease { recipients: left, attempts: lease.attempts + 1, ..lease.clone() };
+            self.waiting.lock().unwrap().push((settlement.next_due, again));
+        }
+        self.settled.lock().unwrap().push((lease.clone(), settlement));
+        Ok(())
+    }
+
+    fn message(&self, id: QueueId) -> Result<StoredMessage, StoreError> {
+        if *self.corrupt.lock().unwrap() {
+            return Err(StoreError::Corrupt { id, what: "damaged".into() });
+        }
+        let recipient = |index| Recipient {
+            address: Address::parse(&format!("user{index}@a.example")).unwrap(),
+            parameters: "".into(),
+        };
+        Ok(StoredMessage {
+            id,
+            envelope: Envelope {
+                sender: ReversePath::Null,
+                parameters: "".into(),
+                body: BodyKind::SevenBit,
+                recipients: (0..9).map(recipient).collect(),
+            },
+            header: Vec::new(),
+            body: Box::new(NoBody),
+            received_at: now(),
+            origin: Origin::default(),
+        })
+    }
+}
+
+/// A body without octets.
+struct NoBody;
+
+impl BodySource for NoBody {
+    fn octets(&self) -> u64 {
+        0
+    }
+
+    fn reader(&self) -> Box<dyn BodyReader> {
+        Box::new(Self)
+    }
+}
+
+impl BodyReader for NoBody {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<&[u8]>, StoreError>> {
+        ready(Ok(None))
+    }
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Store for MemoryStore {
+    fn receive(&self) -> Result<Box<dyn Incoming>, StoreError> {
+        Err(StoreError::unavailable("the scheduler receives nothing"))
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
+        ready(self.take_due(&request))
+    }
+
+    fn finish<'a>(
+        &'a self,
+        lease: &'a Lease,
+        settlement: Settlement,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(self.settle(lease, settlement))
+    }
+
+    fn read(&self, id: QueueId) -> BoxFuture<'_, Result<StoredMessage, StoreError>> {
+        ready(self.message(id))
+    }
+
+    fn count(&self, _: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {
+        ready(Ok(Count::default()))
+    }
+
+    fn flush(&self, _: Destinations, _: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
+        ready(Ok(0))
+    }
+
+    fn release(&self, id: QueueId, _: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        ready(Err(StoreError::Missing(id)))
+    }
+
+    fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>> {
+        ready(Ok(Summary::default()))
+    }
+
+    fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
+        let waiting = self.waiting.lock().unwrap();
+        ready(self.check().map(|()| waiting.iter().map(|(due, _)| *due).min()))
+    }
+
+    fn wake(&self) -> &Notify {
+        &self.wake
+    }
+
+    fn health(&self) -> Health {
+        Health::Accepting
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        ready(())
+    }
+}
+
+/// What a scripted attempt does.
+#[derive(Clone)]
+pub(super) enum Play {
+    /// Answers for all recipients alike, after so many seconds.
+    All(RecipientOutcome, u64),
+    /// Answers for each.
+    Each(Vec<RecipientOutcome>),
+    Panic,
+}
+
+/// Plays attempts as scripted, by destination; the last play of a destination goes on for ever.
+#[derive(Default)]
+pub(super) struct Script {
+    plays: Mutex<HashMap<String, Vec<Play>>>,
+    running: Mutex<usize>,
+    pub(super) running_max: Mutex<usize>,
+    /// When an attempt began, and to where.
+    pub(super) begun: Mutex<Vec<(SystemTime, String)>>,
+}
+
+impl Script {
+    pub(super) fn with(self, name: &str, plays: &[Play]) -> Self {
+        self.plays.lock().unwrap().insert(name.to_owned(), plays.to_vec());
+        self
+    }
+
+    fn next(&self, name: &str) -> Play {
+        let mut plays = self.plays.lock().unwrap();
+        let plays = plays.get_mut(name).unwrap();
+        if plays.len() > 1 { plays.remove(0) } else { plays[0].clone() }
+    }
+}
+
+impl Transports for Script {
+    fn deliver<'a>(
+        &'a self,
+        _: &'a StoredMessage,
+        destination: &'a Destination,
+        recipients: &'a [u32],
+    ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
+        Box::pin(async move {
+            let name = destination.as_str();
+            self.begun.lock().unwrap().push((now(), name.to_owned()));
+            {
+                let mut running = self.running.lock().unwrap();
+                *running += 1;
+                let mut most = self.running_max.lock().unwrap();
+                *most = (*most).max(*running);
+            }
+            let outcomes = match self.next(name) {
+                Play::All(outcome, seconds) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    vec![outcome; recipients.len()]
+                }
+                Play::Each(outcomes) => outcomes,
+                Play::Panic => panic!("a transport that panics, as the script wants"),
+            };
+            *self.running.lock().unwrap() -= 1;
+            outcomes
+        })
+    }
+}
+
+/// Shared by a test and its scheduler.
+pub(super) struct Scene {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) script: Arc<Script>,
+}
+
+impl Scene {
+    pub(super) fn new(script: Script) -> Self {
+        Self { store: Arc::default(), script: Arc::new(script) }
+    }
+}

@@ -1,0 +1,211 @@
+//! The scheduler under a paused clock: what it starts, when, and what becomes of the recipients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stagepost_queue::Step;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::memory::{Play, Scene, Script, now};
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn delivered() -> RecipientOutcome {
+    RecipientOutcome::Delivered
+}
+
+fn deferred() -> RecipientOutcome {
+    RecipientOutcome::Deferred("451 later".to_owned())
+}
+
+fn failed() -> RecipientOutcome {
+    RecipientOutcome::Failed("550 no".to_owned())
+}
+
+fn scheduler(scene: &Scene) -> Scheduler {
+    let store = Arc::clone(&scene.store) as Arc<dyn Store>;
+    let transports = Arc::clone(&scene.script) as Arc<dyn Transports>;
+    let limits = Limits {
+        concurrency_max: 3,
+        per_destination_max: 2,
+        attempt_max: Duration::from_secs(600),
+        drain_max: Duration::from_secs(30),
+    };
+    let retry = Retry { first: Duration::from_secs(60), max: HOUR, factor: 2, expire: 120 * HOUR };
+    let mut scheduler = Scheduler::new(store, transports, limits, retry);
+    Arc::get_mut(&mut scheduler.work).unwrap().now = now;
+    scheduler
+}
+
+/// A running scheduler and the way to stop it.
+fn start(scene: &Scene) -> (JoinHandle<()>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let scheduler = scheduler(scene);
+    let running = tokio::spawn(scheduler.run(async move {
+        let _ = stopped.await;
+    }));
+    (running, stop)
+}
+
+/// Lets virtual time go by.
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_work_begins_at_once() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 0)]));
+    let (running, stop) = start(&scene);
+    pass(1000).await;
+    let (id, added) = (scene.store.add("a.example", 2, Duration::ZERO), now());
+    pass(1).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done, Step::Done]));
+    assert_eq!(scene.script.begun.lock().unwrap()[0], (added, "a.example".to_owned()));
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_run_at_a_time_than_allowed() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 10)]));
+    for _ in 0..10 {
+        scene.store.add("a.example", 1, Duration::ZERO);
+    }
+    let (_running, _stop) = start(&scene);
+    pass(35).await;
+    assert_eq!(scene.store.settled.lock().unwrap().len(), 9);
+    pass(10).await;
+    assert_eq!(scene.store.settled.lock().unwrap().len(), 10);
+    assert_eq!(*scene.script.running_max.lock().unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deferred_delivery_is_tried_again_later_each_time() {
+    let plays = [Play::All(deferred(), 0), Play::All(deferred(), 0), Play::All(delivered(), 0)];
+    let scene = Scene::new(Script::default().with("a.example", &plays));
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Retry("451 later".into())]));
+    pass(1000).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+    let begun = scene.script.begun.lock().unwrap().clone();
+    let waits: Vec<u64> = begun
+        .windows(2)
+        .map(|pair| pair[1].0.duration_since(pair[0].0).unwrap().as_secs())
+        .collect();
+    assert!(matches!(waits[..], [48..=72, 96..=144]), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_recipient_has_an_outcome_of_its_own() {
+    let plays =
+        [Play::Each(vec![failed(), delivered(), deferred()]), Play::Each(vec![delivered()])];
+    let scene = Scene::new(Script::default().with("a.example", &plays));
+    let id = scene.store.add("a.example", 3, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    let wanted = [Step::Hold("550 no".into()), Step::Done, Step::Retry("451 later".into())];
+    assert_eq!(scene.store.steps(id), Some(wanted.to_vec()));
+    pass(100).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_message_is_held_not_lost() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(deferred(), 0)]));
+    let id = scene.store.add("a.example", 1, 120 * HOUR);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Hold("expired: 451 later".into())]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_corrupt_message_is_held_and_never_carried() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 0)]));
+    *scene.store.corrupt.lock().unwrap() = true;
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    let steps = scene.store.steps(id).unwrap();
+    assert!(matches!(&steps[..], [Step::Hold(reason)] if reason.contains("damaged")), "{steps:?}");
+    assert!(scene.script.begun.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_at_fault_defers_its_own_delivery_only() {
+    let script = Script::default()
+        .with("panics.example", &[Play::Panic])
+        .with("hangs.example", &[Play::All(delivered(), 100_000)])
+        .with("answers-for-two.example", &[Play::Each(vec![delivered(), delivered()])])
+        .with("sound.example", &[Play::All(delivered(), 0)]);
+    let scene = Scene::new(script);
+    let faulty = ["panics.example", "answers-for-two.example", "hangs.example"];
+    let faulty = faulty.map(|name| scene.store.add(name, 1, Duration::ZERO));
+    let sound = scene.store.add("sound.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    assert_eq!(scene.store.steps(sound), Some(vec![Step::Done]));
+    pass(600).await;
+    for id in faulty {
+        let steps = scene.store.steps(id).unwrap();
+        assert!(matches!(&steps[..], [Step::Retry(_)]), "{steps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_waits_for_a_broken_store() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 5)]));
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    *scene.store.broken.lock().unwrap() = true;
+    pass(60).await;
+    assert_eq!(scene.store.steps(id), None);
+    *scene.store.broken.lock().unwrap() = false;
+    pass(2).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+    assert_eq!(scene.script.begun.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_could_not_be_read_is_asked_again() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 0)]));
+    *scene.store.broken.lock().unwrap() = true;
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(10).await;
+    *scene.store.broken.lock().unwrap() = false;
+    pass(2).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_running_attempts_end_and_starts_no_more() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 20)]));
+    let ids: Vec<_> = (0..4).map(|_| scene.store.add("a.example", 1, Duration::ZERO)).collect();
+    let (running, stop) = start(&scene);
+    pass(5).await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    for id in &ids[..3] {
+        assert_eq!(scene.store.steps(*id), Some(vec![Step::Done]));
+    }
+    assert_eq!(scene.store.steps(ids[3]), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 500)]));
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (running, stop) = start(&scene);
+    pass(1).await;
+    let stopped_at = now();
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    let waited = now().duration_since(stopped_at).unwrap();
+    assert!((30..=31).contains(&waited.as_secs()), "{waited:?}");
+    assert_eq!(scene.store.steps(id), None);
+}
