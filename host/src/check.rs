@@ -24,7 +24,7 @@ pub(crate) enum CheckError {
         /// The plug-in's file.
         file: PathBuf,
         /// Why it would be refused.
-        refusal: PluginRefusal,
+        refusal: Box<PluginRefusal>,
     },
 }
 
@@ -116,7 +116,7 @@ fn refused(settings: &Settings, plugin: &PluginConfig, refusal: PluginRefusal) -
         place: settings.source.clone(),
         name: plugin.name.clone(),
         file: plugin.path.clone(),
-        refusal,
+        refusal: Box::new(refusal),
     }
 }
 

@@ -47,8 +47,9 @@ fn filter(level: LogLevel, variable: Option<&str>) -> Result<EnvFilter, LogError
     let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
+        // What the queue's engine does is its own affair unless it goes wrong.
+        LogLevel::Info => "info,fjall=warn,lsm_tree=warn",
+        LogLevel::Debug => "debug,fjall=warn,lsm_tree=warn",
         LogLevel::Trace => "trace",
     };
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(level);
@@ -63,7 +64,7 @@ mod tests {
     #[test]
     fn the_variable_takes_the_place_of_the_level() {
         let cases = [
-            (LogLevel::Info, None, Some("info")),
+            (LogLevel::Info, None, Some("lsm_tree=warn,fjall=warn,info")),
             (LogLevel::Warn, Some(""), Some("warn")),
             (LogLevel::Info, Some("trace"), Some("trace")),
             (LogLevel::Info, Some("stagepost=debug"), Some("stagepost=debug")),

@@ -18,20 +18,20 @@ fn stagepost(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .env_remove("STAGEPOST_LOG")
         .output()
-        .unwrap()
+        .expect("the program was built")
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    String::from_utf8(output.stderr.clone()).expect("text")
 }
 
 fn configuration(folder: &Path, text: &str) -> PathBuf {
     let file = folder.join("test.toml");
-    fs::write(&file, text).unwrap();
+    fs::write(&file, text).expect("a folder of our own");
     file
 }
 

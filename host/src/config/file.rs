@@ -104,7 +104,7 @@ pub(super) struct Queue {
     pub(super) free_space_min: Size,
     pub(super) retry_first: Spanned<Period>,
     pub(super) retry_max: Spanned<Period>,
-    pub(super) retry_factor: Count,
+    pub(super) retry_factor: Spanned<Count>,
     pub(super) expire: Spanned<Period>,
 }
 
@@ -156,7 +156,7 @@ pub(super) struct Plugin {
     #[serde(default)]
     pub(super) on_load_error: OnLoadError,
     #[serde(default = "threads_max")]
-    pub(super) threads_max: Count,
+    pub(super) threads_max: Spanned<Count>,
     pub(super) sha256: Option<Sha256>,
     /// The plug-in's own: read from the document, where every value has its place.
     #[serde(default, rename = "config")]
@@ -224,8 +224,8 @@ fn deadline_ms() -> Milliseconds {
     Milliseconds::new(settings::PLUGIN_DEADLINE_MS)
 }
 
-fn threads_max() -> Count {
-    Count::new(settings::PLUGIN_THREADS_MAX)
+fn threads_max() -> Spanned<Count> {
+    count(settings::PLUGIN_THREADS_MAX)
 }
 
 /// Where a default stands; nothing that is written has this span.
@@ -283,7 +283,7 @@ impl Default for Queue {
             free_space_min: Size::from_octets(queue.free_space_min),
             retry_first: period(queue.retry_first),
             retry_max: period(queue.retry_max),
-            retry_factor: Count::new(queue.retry_factor),
+            retry_factor: count(queue.retry_factor),
             expire: period(queue.expire),
         }
     }

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use error::ConfigError;
 pub(crate) use settings::{
-    Delivery, DomainPattern, Listener, LocalDomain, Log, LogFormat, LogLevel, Mailboxes, NextHop,
-    Queue, RouteRule, Sessions, Settings,
+    DomainPattern, Listener, LocalDomain, Log, LogFormat, LogLevel, Mailboxes, NextHop, Sessions,
+    Settings,
 };
 
 use document::Document;

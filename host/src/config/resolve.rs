@@ -161,7 +161,7 @@ impl Resolver<'_> {
             free_space_min: written.free_space_min.octets(),
             retry_first: self.period(&written.retry_first, second, month)?.min(first.duration()),
             retry_max: max.duration(),
-            retry_factor: written.retry_factor.get(),
+            retry_factor: self.count(&written.retry_factor, 1, 10)?,
             expire: written.expire.get_ref().duration(),
         })
     }
@@ -257,7 +257,7 @@ impl Resolver<'_> {
                     deadline: Duration::from_millis(plugin.deadline_ms.get().into()),
                     on_fault: plugin.on_fault.into(),
                     on_load_error: plugin.on_load_error.into(),
-                    threads_max: plugin.threads_max.get() as usize,
+                    threads_max: self.count(&plugin.threads_max, 1, 1000)? as usize,
                     sha256: plugin.sha256.map(|digest| digest.0),
                     section: section::of_plugin(self.document, index)?,
                 })
@@ -363,4 +363,94 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 
 fn narrow(octets: u64) -> usize {
     usize::try_from(octets).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_overlap_where_a_bind_would_fail() {
+        let cases = [
+            ("127.0.0.1:25", "127.0.0.1:25", true),
+            ("127.0.0.1:25", "127.0.0.1:26", false),
+            ("127.0.0.1:25", "127.0.0.2:25", false),
+            ("0.0.0.0:25", "127.0.0.1:25", true),
+            ("[::1]:25", "[::]:25", true),
+            ("127.0.0.1:25", "[::1]:25", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ];
+        for (one, other, wanted) in cases {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(overlap(one, other), wanted, "{one} {other}");
+            assert_eq!(overlap(other, one), wanted, "{other} {one}");
+        }
+    }
+
+    fn settings(text: &str) -> Settings {
+        let head = "hostname = \"MX.example.test\"\nlisten = [{ name = \"mx\", address = \"127.0.0.1:0\" }]\n";
+        super::super::from_text(&format!("{head}{text}")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn relative_paths_begin_at_the_folder_of_the_file() {
+        let text = "\
+state_dir = \"state\"
+local_domain = [
+    { name = \"a.test\", mailboxes = \"any\" },
+    { name = \"b.test\", mailboxes = [], maildir = \"b\" },
+    { name = \"c.test\", mailboxes = [], maildir = \"/c\" },
+]
+plugins = { dir = \"plugins\" }
+plugin = [
+    { name = \"bare\", path = \"bare\" },
+    { name = \"file\", path = \"file.so\" },
+    { name = \"below\", path = \"below/file\" },
+    { name = \"absolute\", path = \"/absolute.so\" },
+]
+";
+        let settings = settings(text);
+        assert_eq!(settings.admin_socket(), Path::new("/test/state/admin.sock"));
+        assert_eq!(settings.spool_dir(), Path::new("/test/state/spool"));
+        let maildirs: Vec<_> = settings.local_domains.iter().map(|d| d.maildir.to_str()).collect();
+        assert_eq!(maildirs, [Some("/test/state/mail/a.test"), Some("/test/b"), Some("/c")]);
+        let plugins: Vec<_> = settings.plugins.iter().map(|p| p.path.to_str()).collect();
+        let wanted = [
+            "/test/plugins/libbare.so",
+            "/test/plugins/file.so",
+            "/test/plugins/below/file",
+            "/absolute.so",
+        ];
+        assert_eq!(plugins, wanted.map(Some));
+    }
+
+    #[test]
+    fn a_default_gives_way_to_what_is_written() {
+        let settings = settings(
+            "[limits]\nsessions_max = 7\n[delivery]\nconcurrency = 3\n[queue]\nretry_max = \"30s\"",
+        );
+        assert_eq!((settings.sessions.max, settings.sessions.per_address_max), (7, 7));
+        assert_eq!((settings.delivery.concurrency, settings.delivery.per_destination), (3, 3));
+        let half = Duration::from_secs(30);
+        assert_eq!((settings.queue.retry_first, settings.queue.retry_max), (half, half));
+    }
+
+    #[test]
+    fn a_mere_relay_has_a_postmaster() {
+        let settings = settings("");
+        let [domain] = &settings.local_domains[..] else { panic!("{:?}", settings.local_domains) };
+        assert_eq!(domain.name, "mx.example.test");
+        assert_eq!(domain.mailboxes, Mailboxes::Listed(["postmaster".to_owned()].into()));
+    }
+
+    #[test]
+    fn a_state_folder_has_to_leave_room_for_the_socket() {
+        for (octets, fits) in [(96, true), (97, false)] {
+            let folder = format!("/{}", "x".repeat(octets - 1));
+            let text = format!(
+                "hostname = \"a.test\"\nstate_dir = \"{folder}\"\nlisten = [{{ name = \"mx\", address = \"127.0.0.1:0\" }}]"
+            );
+            assert_eq!(super::super::from_text(&text).is_ok(), fits, "{octets}");
+        }
+    }
 }

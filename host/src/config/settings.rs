@@ -37,6 +37,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Whether this is the built-in development configuration.
+    pub(crate) fn is_development(&self) -> bool {
+        self.source == super::development::NAME
+    }
+
     /// The folder of the durable queue.
     pub(crate) fn spool_dir(&self) -> PathBuf {
         self.state_dir.join("spool")
