@@ -6,9 +6,16 @@ mod admin;
 mod check;
 mod cli;
 mod config;
+mod connection;
+mod delivery;
+mod intake;
+mod listener;
 mod log;
 mod router;
 mod serve;
+mod sessions;
+mod status;
+mod stopping;
 mod welcome;
 
 use std::process::ExitCode;

@@ -1,19 +1,68 @@
 //! Serves until it is told to stop.
 //! Knows every part and the order in which they begin and end; does none of their work.
 
-use std::io;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::admin::{AdminError, AdminServer, SessionsStatus, Status, StatusFuture, StatusSource};
+use stagepost_extmgr::{ExtMgr, LoadError};
+use stagepost_queue::Store;
+use stagepost_queue::local::{LocalOptions, LocalStore, OpenError};
+use stagepost_smtp::{AddressError, OwnName};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::admin::{AdminError, AdminServer};
 use crate::config::Settings;
+use crate::delivery::{self, Carrier, Retry, Scheduler};
+use crate::listener::{Listener, Shared};
+use crate::router::Router;
+use crate::sessions::Sessions;
+use crate::status::Figures;
+use crate::{stopping, welcome};
+
+/// How long sessions and deliveries under way may take to end once the server is to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How long one attempt to deliver may take: beyond the sum of a next hop's time-outs for a large message.
+const ATTEMPT_MAX: Duration = Duration::from_secs(3600);
+/// Threads for file work beside those that plug-ins may have.
+const FILE_THREADS_MAX: usize = 128;
 
 /// Why the server can't serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
+    /// A plug-in.
+    #[error(
+        "error: {0}\n  = help: `stagepost plugin inspect` shows what the file says; on_load_error = \"skip\" starts without it"
+    )]
+    Plugin(#[from] LoadError),
+    /// The queue.
+    #[error("error: {0}")]
+    Queue(#[from] OpenError),
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// A listener.
+    #[error(
+        "error: listener {name}: {address}: {source}\n  = help: choose another address or port, or stop what uses it"
+    )]
+    Listen {
+        /// Its name.
+        name: String,
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Our own name is not one that next hops would take.
+    #[error("error: hostname {name:?}: {reason}")]
+    Hostname {
+        /// The name.
+        name: Box<str>,
+        /// What is wrong with it.
+        reason: AddressError,
+    },
     /// The system refused something that every server needs.
     #[error("error: {what}: {source}")]
     System {
@@ -24,50 +73,168 @@ pub(crate) enum ServeError {
     },
 }
 
-struct Figures {
-    begun: Instant,
+fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServeError {
+    let what = what.into();
+    move |source| ServeError::System { what, source }
 }
 
-impl StatusSource for Figures {
-    fn status(&self) -> StatusFuture<'_> {
-        let status = Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_s: self.begun.elapsed().as_secs(),
-            listeners: Vec::new(),
-            plugins: Vec::new(),
-            sessions: SessionsStatus { open: 0, total: 0 },
-            queue: None,
-        };
-        Box::pin(async { status })
+/// Serves until Ctrl-C or SIGTERM; a second one ends the wait for what is under way.
+///
+/// # Errors
+/// What kept the server from starting.
+pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
+    std::fs::create_dir_all(&settings.state_dir)
+        .map_err(system(settings.state_dir.display().to_string()))?;
+    raise_descriptor_limit();
+    let plugin_threads: usize = settings.plugins.iter().map(|plugin| plugin.threads_max).sum();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(FILE_THREADS_MAX + plugin_threads)
+        .build()
+        .map_err(system("starting threads"))?;
+    let served = {
+        let _inside = runtime.enter();
+        // The admin socket comes first: it tells whether another server runs with this state.
+        let admin = AdminServer::bind(&settings.admin_socket())?;
+        // Entry points of plug-ins run here, on the main thread, before there is any session.
+        let plugins = ExtMgr::load(settings.plugins.clone(), &settings.plugin_copies_dir())?;
+        runtime.block_on(serve(settings, admin, Arc::new(plugins)))
+    };
+    // A plug-in's call that never returns must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+async fn serve(
+    settings: Settings,
+    admin: AdminServer,
+    plugins: Arc<ExtMgr>,
+) -> Result<(), ServeError> {
+    let begun = Instant::now();
+    let hostname = &settings.receive.hostname;
+    let own_name = OwnName::parse(hostname)
+        .map_err(|reason| ServeError::Hostname { name: hostname.clone(), reason })?;
+    let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalOptions {
+        path: settings.spool_dir(),
+        free_space_min: settings.queue.free_space_min,
+        faults: None,
+    })?);
+    let listeners = bind(&settings)?;
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+    let router = Arc::new(Router::new(&settings));
+    let sessions = Sessions::new(settings.sessions.clone());
+    let (stop, stopping) = stopping::channel();
+    let mut signals = Signals::new().map_err(system("signals"))?;
+
+    let carrier = Arc::new(Carrier::new(&settings, router.clone(), own_name));
+    let scheduler = scheduler(&settings, store.clone(), carrier.clone());
+    let shared = Arc::new(Shared {
+        settings: Arc::new(settings.receive.clone()),
+        plugins: plugins.clone(),
+        router,
+        store: store.clone(),
+        sessions: sessions.clone(),
+        stopping: stopping.clone(),
+    });
+    let figures =
+        Figures::new(begun, &settings, addresses.clone(), plugins, sessions, store.clone());
+    let mut parts = JoinSet::new();
+    let mut stopping_admin = stopping.clone();
+    parts.spawn(async move {
+        let end = async move { stopping_admin.wait().await };
+        if let Err(error) = admin.serve(Arc::new(figures), end).await {
+            tracing::error!("the admin socket failed: {error}");
+        }
+    });
+    let mut stopping_scheduler = stopping;
+    parts.spawn(scheduler.run(async move { stopping_scheduler.wait().await }));
+    for listener in listeners {
+        parts.spawn(listener.serve(shared.clone()));
+    }
+    drop(shared);
+    announce(&settings, &addresses);
+
+    signals.next().await;
+    tracing::info!("stopping: no new connections; sessions and deliveries under way may end");
+    stop.now();
+    let ended = async { while parts.join_next().await.is_some() {} };
+    tokio::select! {
+        () = ended => tracing::info!("stopped"),
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("stopped: not everything ended in {} s", DRAIN.as_secs()),
+        () = signals.next() => tracing::warn!("stopped at once"),
+    }
+    parts.shutdown().await;
+    carrier.close().await;
+    store.close().await;
+    Ok(())
+}
+
+fn scheduler(settings: &Settings, store: Arc<dyn Store>, carrier: Arc<Carrier>) -> Scheduler {
+    let limits = delivery::Limits {
+        concurrency_max: settings.delivery.concurrency as usize,
+        per_destination_max: settings.delivery.per_destination as usize,
+        attempt_max: ATTEMPT_MAX,
+        drain_max: DRAIN,
+    };
+    let retry = Retry {
+        first: settings.queue.retry_first,
+        max: settings.queue.retry_max,
+        factor: settings.queue.retry_factor,
+        expire: settings.queue.expire,
+    };
+    Scheduler::new(store, carrier, limits, retry)
+}
+
+fn bind(settings: &Settings) -> Result<Vec<Listener>, ServeError> {
+    let bind = |config: &crate::config::Listener| {
+        Listener::bind(config).map_err(|source| ServeError::Listen {
+            name: config.name.clone(),
+            address: config.address,
+            source,
+        })
+    };
+    settings.listeners.iter().map(bind).collect()
+}
+
+/// Says that the server is ready: to the log, and with the development configuration to a person.
+fn announce(settings: &Settings, addresses: &[SocketAddr]) {
+    for (listener, address) in settings.listeners.iter().zip(addresses) {
+        tracing::info!(listener = listener.name, %address, "listening");
+    }
+    if settings.is_development() {
+        // A terminal that is gone needs no welcome.
+        let _ = io::stdout().write_all(welcome::text(settings, addresses).as_bytes());
     }
 }
 
-/// Serves until Ctrl-C.
-pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |source| ServeError::System { what, source }
-    };
-    let state_dir = settings.state_dir.display().to_string();
-    std::fs::create_dir_all(&settings.state_dir).map_err(failed(&state_dir))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    runtime.map_err(failed("tokio"))?.block_on(async {
-        let admin = AdminServer::bind(&settings.admin_socket())?;
-        let end = async {
-            // Without the signal there is no other way to end than to be killed.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let source = Arc::new(Figures {
-            begun: Instant::now(),
-        });
-        admin
-            .serve(source, end)
-            .await
-            .map_err(failed("admin socket"))
-    })
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// A session needs a descriptor: take as many as the system lets us have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
 }

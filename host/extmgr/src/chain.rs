@@ -112,7 +112,7 @@ impl Chain {
         let defer = self.answers_count() && plugin.on_fault == OnFault::Defer;
         let contract = if defer { "defer" } else { "continue" };
         tracing::error!(
-            session = format_args!("{session:x}"),
+            session,
             plugin = plugin_name,
             event,
             stage,

@@ -35,7 +35,8 @@ impl Carrier {
 
     /// Says goodbye on the idle connections to next hops.
     pub(crate) async fn close(&self) {
-        let relays = std::mem::take(&mut *self.relays.lock().unwrap_or_else(PoisonError::into_inner));
+        let relays =
+            std::mem::take(&mut *self.relays.lock().unwrap_or_else(PoisonError::into_inner));
         for relay in relays.into_values() {
             relay.close().await;
         }

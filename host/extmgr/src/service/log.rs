@@ -62,8 +62,6 @@ fn escaped(character: char) -> impl Iterator<Item = char> {
 }
 
 fn emit(plugin: &str, session: Option<u64>, level: u32, message: &str) -> Result<(), abi::STATUS> {
-    let session = session.map(|id| format!("{id:x}"));
-    let session = session.as_deref();
     match level {
         abi::EM_LOG_ERROR => tracing::error!(target: "plugin", session, plugin, "{message}"),
         abi::EM_LOG_WARN => tracing::warn!(target: "plugin", session, plugin, "{message}"),

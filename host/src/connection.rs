@@ -1,0 +1,195 @@
+//! One connection: carries out what its session asks for, and tells it what happened.
+//! Knows sockets and time; knows no SMTP, which is the session's alone.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stagepost_extmgr::{Asked, Dispatch};
+use stagepost_smtp::{Action, Session, Verdict};
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::intake::Intake;
+use crate::router::Router;
+use crate::stopping::Stopping;
+
+/// How long a client may take to take what we write. RFC 5321 section 4.5.3.2 gives it minutes for everything else.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long and how much is read away after the last reply, so that it is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_OCTETS_MAX: usize = 1 << 20;
+
+thread_local! {
+    /// Where octets are read to before the session takes them: one a thread, so that an idle session has none.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into());
+}
+
+/// A connection and its session.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    session: Session,
+    dispatch: Dispatch,
+    router: Arc<Router>,
+    intake: Intake,
+    stopping: Stopping,
+}
+
+/// What ended a wait for the client.
+enum Waited {
+    Readable,
+    Timeout,
+    Stopping,
+    Broken,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        stream: TcpStream,
+        session: Session,
+        dispatch: Dispatch,
+        router: Arc<Router>,
+        intake: Intake,
+        stopping: Stopping,
+    ) -> Self {
+        Self { stream, session, dispatch, router, intake, stopping }
+    }
+
+    /// Serves the client until the session is over.
+    pub(crate) async fn serve(mut self) {
+        let mut told_to_stop = false;
+        while self.carry_out().await {
+            let waited = self.wait(told_to_stop).await;
+            let now = Instant::now();
+            match waited {
+                Waited::Readable => self.read(now),
+                Waited::Timeout => self.session.handle_timeout(now),
+                Waited::Broken => self.session.handle_hangup(now),
+                Waited::Stopping => {
+                    told_to_stop = true;
+                    self.session.handle_shutdown(now);
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    /// Does everything that the session wants done now. False when it is over.
+    async fn carry_out(&mut self) -> bool {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Send(octets) => {
+                    if !send(&mut self.stream, &octets).await {
+                        self.session.handle_hangup(Instant::now());
+                    }
+                }
+                Action::Ask(ask) => {
+                    let verdict = match self.dispatch.ask(ask) {
+                        Asked::Answered(verdict) => verdict,
+                        Asked::Waiting(answer) => self.await_verdict(answer).await,
+                    };
+                    self.session.handle_verdict(Instant::now(), verdict);
+                }
+                Action::Route(recipient) => {
+                    let route = self.router.route(&recipient);
+                    self.session.handle_route(Instant::now(), route);
+                }
+                Action::Body { part, octets } => {
+                    let taken = self.intake.take(part, octets).await;
+                    self.session.handle_body_taken(Instant::now(), taken);
+                }
+                Action::Store { envelope, edits } => {
+                    let facts = self.session.facts().clone();
+                    let stored = self.intake.store(&facts, envelope, edits).await;
+                    self.session.handle_stored(Instant::now(), stored);
+                }
+                Action::Abandon => self.intake.abandon(),
+                Action::Close => return false,
+            }
+        }
+        true
+    }
+
+    /// Waits for plug-ins, and notices meanwhile that the connection broke. A client that only closed its sending side
+    /// may still want its replies, so that is not a hang-up.
+    async fn await_verdict(&mut self, answer: impl Future<Output = Verdict>) -> Verdict {
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            verdict = &mut answer => return verdict,
+            () = broken(&self.stream) => self.session.handle_hangup(Instant::now()),
+        }
+        answer.await
+    }
+
+    async fn wait(&mut self, told_to_stop: bool) -> Waited {
+        let deadline = self.session.poll_timeout().map(tokio::time::Instant::from_std);
+        let timed_out = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ready = self.stream.readable() => match ready {
+                Ok(()) => Waited::Readable,
+                Err(_) => Waited::Broken,
+            },
+            () = timed_out => Waited::Timeout,
+            () = self.stopping.wait(), if !told_to_stop => Waited::Stopping,
+        }
+    }
+
+    /// Hands what has arrived to the session.
+    fn read(&mut self, now: Instant) {
+        BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+            Ok(0) => self.session.handle_hangup(now),
+            Ok(octets) => self.session.handle_input(now, &buffer[..octets]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.session.handle_hangup(now),
+        });
+    }
+
+    /// Closes so that the last reply arrives: octets that nobody read would make the system reset the connection.
+    async fn close(mut self) {
+        // A connection that is gone already needs no closing.
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let drained = async {
+            let mut octets = 0;
+            while octets < LINGER_OCTETS_MAX && self.stream.readable().await.is_ok() {
+                match BUFFER.with_borrow_mut(|buffer| self.stream.try_read(buffer)) {
+                    Ok(0) => return,
+                    Ok(more) => octets += more,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // A client that goes on sending has had its chance.
+        let _ = timeout(LINGER, drained).await;
+    }
+}
+
+/// Writes everything. False when the client is gone or does not read.
+async fn send(stream: &mut TcpStream, octets: &[u8]) -> bool {
+    let rest = match stream.try_write(octets) {
+        Ok(written) if written == octets.len() => return true,
+        Ok(written) => &octets[written..],
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => octets,
+        Err(_) => return false,
+    };
+    matches!(timeout(WRITE_TIMEOUT, stream.write_all(rest)).await, Ok(Ok(())))
+}
+
+/// Resolves when the connection is broken in both directions.
+async fn broken(stream: &TcpStream) {
+    match stream.ready(Interest::ERROR).await {
+        Ok(ready) if !ready.is_error() => std::future::pending().await,
+        _ => {}
+    }
+}

@@ -1,0 +1,196 @@
+//! One message on its way into the queue: octets as they are lent, then header edits, trace and commit.
+//! Knows no socket and no session; the queue makes it durable.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
+use stagepost_smtp::{Attributed, BodyFault, Edit, Envelope, Facts, Part, Stored, received};
+
+use crate::router::Router;
+
+/// Takes the messages of one session, one after the other.
+pub(crate) struct Intake {
+    store: Arc<dyn Store>,
+    router: Arc<Router>,
+    hostname: Box<str>,
+    incoming: Option<Box<dyn Incoming>>,
+}
+
+impl Intake {
+    pub(crate) fn new(store: Arc<dyn Store>, router: Arc<Router>, hostname: &str) -> Self {
+        Self { store, router, hostname: hostname.into(), incoming: None }
+    }
+
+    /// Keeps lent octets.
+    ///
+    /// # Errors
+    /// Why they can't be kept; what was kept of the message is forgotten then.
+    pub(crate) async fn take(&mut self, part: Part, octets: &[u8]) -> Result<(), BodyFault> {
+        let kept = match self.incoming() {
+            Ok(incoming) => keep(incoming, part, octets).await,
+            Err(error) => Err(error),
+        };
+        kept.map_err(|error| {
+            self.incoming = None;
+            tracing::error!("a message can't be kept: {error}");
+            match error {
+                StoreError::NoSpace { .. } => BodyFault::NoSpace,
+                _ => BodyFault::Unavailable,
+            }
+        })
+    }
+
+    /// Forgets the message.
+    pub(crate) fn abandon(&mut self) {
+        self.incoming = None;
+    }
+
+    /// Makes the message durable.
+    pub(crate) async fn store(
+        &mut self,
+        facts: &Facts,
+        envelope: Envelope,
+        edits: Vec<Attributed>,
+    ) -> Stored {
+        match self.commit(facts, envelope, edits).await {
+            Ok(id) => Stored::Committed(id),
+            Err(error) => {
+                tracing::error!(session = facts.id, "a message can't be stored: {error}");
+                match error {
+                    StoreError::NoSpace { .. } => Stored::NoSpace,
+                    _ => Stored::Unavailable,
+                }
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        facts: &Facts,
+        envelope: Envelope,
+        edits: Vec<Attributed>,
+    ) -> Result<String, StoreError> {
+        // A message without octets has lent none.
+        self.incoming()?;
+        let Some(mut incoming) = self.incoming.take() else {
+            return Err(StoreError::unavailable("no message was begun"));
+        };
+        let now = SystemTime::now();
+        let id = incoming.id().to_string();
+        let hold = edit_header(incoming.header(), &edits);
+        let only = match &envelope.recipients[..] {
+            [one] => Some(one.address.as_str()),
+            _ => None,
+        };
+        let trace = received(facts, &self.hostname, &id, &date(now), only);
+        incoming.header().splice(0..0, trace);
+        let octets = incoming.header().len() as u64 + incoming.body_octets();
+        let message = NewMessage {
+            deliveries: self.deliveries(&envelope, now)?,
+            received_at: now,
+            hold,
+            origin: Origin {
+                client: facts.peer.remote_text.clone(),
+                helo: facts.helo.as_ref().map(|helo| helo.name.clone()).unwrap_or_default(),
+                session: facts.id,
+            },
+            envelope,
+        };
+        let (sender, recipients) =
+            (message.envelope.sender.to_string(), message.envelope.recipients.len());
+        incoming.commit(message).await?;
+        let session = facts.id;
+        tracing::info!(session, id, sender, recipients, octets, "message queued");
+        Ok(id)
+    }
+
+    fn incoming(&mut self) -> Result<&mut dyn Incoming, StoreError> {
+        match &mut self.incoming {
+            Some(incoming) => Ok(incoming.as_mut()),
+            none => Ok(none.insert(self.store.receive()?).as_mut()),
+        }
+    }
+
+    /// Groups the recipients by the domain that they are queued under.
+    fn deliveries(
+        &self,
+        envelope: &Envelope,
+        due: SystemTime,
+    ) -> Result<Vec<NewDelivery>, StoreError> {
+        let mut deliveries: Vec<NewDelivery> = Vec::new();
+        for (recipient, index) in envelope.recipients.iter().zip(0u32..) {
+            let domain = self.router.queue_domain(&recipient.address);
+            let destination = Destination::new(&domain).map_err(StoreError::unavailable)?;
+            match deliveries.iter_mut().find(|known| known.destination == destination) {
+                Some(known) => known.recipients.push(index),
+                None => deliveries.push(NewDelivery { destination, recipients: vec![index], due }),
+            }
+        }
+        Ok(deliveries)
+    }
+}
+
+async fn keep(incoming: &mut dyn Incoming, part: Part, octets: &[u8]) -> Result<(), StoreError> {
+    if part == Part::Header {
+        incoming.header().extend_from_slice(octets);
+        return Ok(());
+    }
+    // A text that begins without an empty line would become part of the fields put before it.
+    if incoming.body_octets() == 0 && octets.first().is_some_and(|octet| *octet != b'\r') {
+        incoming.body(b"\r\n").await?;
+    }
+    incoming.body(octets).await
+}
+
+/// Carries out the header edits, in their order; returns the reason of a hold.
+fn edit_header(header: &mut Vec<u8>, edits: &[Attributed]) -> Option<Box<str>> {
+    let mut hold = None;
+    for Attributed { plugin, edit } in edits {
+        match edit {
+            Edit::AddHeader { name, value } => {
+                header.extend_from_slice(name.as_bytes());
+                header.extend_from_slice(b": ");
+                header.extend_from_slice(value);
+                header.extend_from_slice(b"\r\n");
+            }
+            Edit::Hold { reason } => {
+                hold.get_or_insert_with(|| format!("{plugin}: {reason}").into_boxed_str());
+            }
+            // The session has acted on these.
+            Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => {}
+        }
+    }
+    hold
+}
+
+/// The date of a trace field (RFC 5322 section 3.3).
+fn date(now: SystemTime) -> String {
+    let zoned =
+        jiff::Timestamp::try_from(now).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());
+    jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_edits_go_to_the_end_in_order() {
+        let edit = |edit| Attributed { plugin: "p".into(), edit };
+        let add = |name: &str, value: &[u8]| {
+            edit(Edit::AddHeader { name: name.into(), value: value.into() })
+        };
+        let hold = |reason: &str| edit(Edit::Hold { reason: reason.into() });
+        let mut header = b"Subject: x\r\n".to_vec();
+        let edits = [add("X-A", b"1"), hold("first"), add("X-B", b"2\r\n 3"), hold("second")];
+        assert_eq!(edit_header(&mut header, &edits).as_deref(), Some("p: first"));
+        assert_eq!(header, b"Subject: x\r\nX-A: 1\r\nX-B: 2\r\n 3\r\n");
+    }
+
+    #[test]
+    fn dates_are_those_of_mail() {
+        let date = date(SystemTime::UNIX_EPOCH);
+        assert!(date.contains(" 1970 ") || date.contains(" 1969 "), "{date}");
+    }
+}

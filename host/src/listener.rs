@@ -1,0 +1,140 @@
+//! Listening sockets: bound as configured, and a session for every client that there is room for.
+//! Knows neither what a session says nor what becomes of its mail.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use stagepost_extmgr::ExtMgr;
+use stagepost_queue::Store;
+use stagepost_smtp::{Peer, Reply, Session, Settings};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::config;
+use crate::connection::Connection;
+use crate::intake::Intake;
+use crate::router::Router;
+use crate::sessions::{Full, Place, Sessions};
+use crate::stopping::Stopping;
+
+/// How long accepting rests after the system refused a socket: descriptors come back when sessions end.
+const REST: Duration = Duration::from_millis(50);
+
+/// What every session of a server shares.
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) plugins: Arc<ExtMgr>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) stopping: Stopping,
+}
+
+/// One bound socket.
+pub(crate) struct Listener {
+    name: Arc<str>,
+    socket: TcpListener,
+    /// Where it listens, as bound.
+    pub(crate) address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds as configured. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(crate) fn bind(config: &config::Listener) -> io::Result<Self> {
+        let socket =
+            Socket::new(Domain::for_address(config.address), Type::STREAM, Some(Protocol::TCP))?;
+        if config.address.is_ipv6() {
+            // IPv4 clients are to be seen with their own addresses.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&config.address.into())?;
+        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        let socket = TcpListener::from_std(socket.into())?;
+        let address = socket.local_addr()?;
+        Ok(Self { name: config.name.as_str().into(), socket, address })
+    }
+
+    /// Accepts clients until the server is to stop, then lets their sessions end.
+    pub(crate) async fn serve(self, shared: Arc<Shared>) {
+        let mut stopping = shared.stopping.clone();
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.wait() => break,
+                // Ended sessions are forgotten as they end.
+                Some(_) = sessions.join_next() => {}
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, remote)) => {
+                        if let Some(session) = self.begin(&shared, stream, remote) {
+                            sessions.spawn(session);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(listener = &*self.name, "a connection can't be accepted: {error}");
+                        tokio::time::sleep(REST).await;
+                    }
+                },
+            }
+        }
+        // No client connects to a server that does not answer.
+        drop(self.socket);
+        while sessions.join_next().await.is_some() {}
+    }
+
+    fn begin(
+        &self,
+        shared: &Arc<Shared>,
+        stream: TcpStream,
+        remote: SocketAddr,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        match shared.sessions.enter(remote.ip()) {
+            Ok(place) => {
+                // Replies are small and each is waited for. A failure costs time, nothing else.
+                let _ = stream.set_nodelay(true);
+                let local = stream.local_addr().unwrap_or(self.address);
+                let peer = Arc::new(Peer::new(remote, local, &self.name));
+                Some(serve(shared.clone(), stream, peer, place))
+            }
+            Err(full) => {
+                refuse(&shared.settings.hostname, &stream, remote, full);
+                None
+            }
+        }
+    }
+}
+
+/// Serves one client.
+async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: Arc<Peer>, place: Place) {
+    let id = place.id;
+    tracing::debug!(session = id, client = &*peer.remote_text, "session begins");
+    let dispatch = shared.plugins.session();
+    let settings = shared.settings.clone();
+    let intake = Intake::new(shared.store.clone(), shared.router.clone(), &settings.hostname);
+    let session = Session::new(settings, dispatch.interest(), id, peer, Instant::now());
+    let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
+    Connection::new(stream, session, dispatch, router, intake, stopping).serve().await;
+    tracing::debug!(session = id, "session ends");
+}
+
+/// Answers a client for whom there is no place (RFC 5321 section 3.1: 421 instead of a greeting), before any other work.
+fn refuse(hostname: &str, stream: &TcpStream, remote: SocketAddr, full: Full) {
+    let (reason, enhanced) = match full {
+        Full::InAll => ("too many sessions", (4, 3, 2)),
+        Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
+    };
+    tracing::warn!(client = %remote.ip(), "connection refused: {reason}");
+    let text = format!("{hostname} Service not available, {reason}, closing transmission channel");
+    let mut octets = Vec::new();
+    Reply::new(421, Some(enhanced), text).write(true, &mut octets);
+    // The socket is fresh, so its buffer takes the line; a client that left needs none.
+    let _ = stream.try_write(&octets);
+}

@@ -1,0 +1,77 @@
+//! The server's figures, gathered when somebody asks for them.
+//! Knows where each figure is kept; knows no socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use stagepost_extmgr::{ExtMgr, PluginState};
+use stagepost_queue::{Health, Store};
+
+use crate::admin::{ListenerStatus, PluginStatus, QueueStatus, Status, StatusFuture, StatusSource};
+use crate::config::Settings;
+use crate::sessions::Sessions;
+
+/// Where the figures are.
+pub(crate) struct Figures {
+    begun: Instant,
+    listeners: Vec<ListenerStatus>,
+    plugins: Arc<ExtMgr>,
+    sessions: Arc<Sessions>,
+    store: Arc<dyn Store>,
+}
+
+impl Figures {
+    pub(crate) fn new(
+        begun: Instant,
+        settings: &Settings,
+        addresses: Vec<SocketAddr>,
+        plugins: Arc<ExtMgr>,
+        sessions: Arc<Sessions>,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        let names = settings.listeners.iter().map(|listener| listener.name.clone());
+        let listeners = names
+            .zip(addresses)
+            .map(|(name, address)| ListenerStatus { name, address: address.to_string() });
+        Self { begun, listeners: listeners.collect(), plugins, sessions, store }
+    }
+
+    async fn queue(&self) -> Option<QueueStatus> {
+        let summary = self.store.summary().await.ok()?;
+        Some(QueueStatus {
+            messages: summary.messages,
+            queued: summary.queued,
+            held: summary.held,
+            octets: summary.octets,
+            accepting: self.store.health() == Health::Accepting,
+        })
+    }
+}
+
+impl StatusSource for Figures {
+    fn status(&self) -> StatusFuture<'_> {
+        Box::pin(async {
+            Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                uptime_s: self.begun.elapsed().as_secs(),
+                listeners: self.listeners.clone(),
+                plugins: self.plugins.plugins().into_iter().map(plugin).collect(),
+                sessions: self.sessions.status(),
+                queue: self.queue().await,
+            }
+        })
+    }
+}
+
+fn plugin(state: PluginState) -> PluginStatus {
+    PluginStatus {
+        name: state.name.to_string(),
+        version: state.version,
+        class: state.class.name().to_owned(),
+        run: state.run.name().to_owned(),
+        registrations: state.registrations as u64,
+        faults: state.faults,
+    }
+}
