@@ -74,9 +74,7 @@ impl Session {
             return self.finish(message.octets, fresh(reply));
         }
         let question = |_: &Self, then: &Then| match then {
-            Then::Accept(message) => Some(Question::MessageAccept {
-                octets: message.octets,
-            }),
+            Then::Accept(message) => Some(Question::MessageAccept { octets: message.octets }),
             _ => None,
         };
         let then = Then::Accept(message);
@@ -113,9 +111,7 @@ impl Session {
     fn proceed_accept(&mut self, message: Message) {
         let Transaction { envelope, edits } = *message.transaction;
         self.outgoing = Some(Outgoing::Store(Box::new((envelope, edits))));
-        self.step = Step::Storing {
-            octets: message.octets,
-        };
+        self.step = Step::Storing { octets: message.octets };
     }
 
     /// The store has answered; nothing was acknowledged before.

@@ -67,10 +67,7 @@ pub(crate) fn check_route(route: Route, granted: bool) -> Option<Reply> {
 
 /// The reply to a message beyond the announced size.
 pub(crate) fn too_big(limits: &Limits) -> Reply {
-    let words = format!(
-        "Message too big, at most {} octets",
-        limits.message_octets_max
-    );
+    let words = format!("Message too big, at most {} octets", limits.message_octets_max);
     Reply::new(552, Some((5, 3, 4)), words)
 }
 
@@ -88,17 +85,10 @@ mod tests {
     #[test]
     fn order_is_kept() {
         let transaction = || {
-            let Command::Mail(mail) = parsed("MAIL FROM:<>").1 else {
-                unreachable!()
-            };
+            let Command::Mail(mail) = parsed("MAIL FROM:<>").1 else { unreachable!() };
             Place::Transaction(Box::new(Transaction::new(mail, Vec::new())))
         };
-        let places = [
-            Place::Unwelcome,
-            Place::Stranger,
-            Place::Greeted,
-            transaction(),
-        ];
+        let places = [Place::Unwelcome, Place::Stranger, Place::Greeted, transaction()];
         // One column per place: whether the command is let pass.
         let cases = [
             ("EHLO a", [false, true, true, true]),
@@ -136,11 +126,7 @@ mod tests {
 
     #[test]
     fn sizes_and_numbers_are_bounded() {
-        let limits = Limits {
-            message_octets_max: 1000,
-            recipients_max: 2,
-            ..Limits::default()
-        };
+        let limits = Limits { message_octets_max: 1000, recipients_max: 2, ..Limits::default() };
         let cases = [
             ("MAIL FROM:<>", false, None),
             ("MAIL FROM:<> SIZE=1", false, Some(555)),
@@ -150,9 +136,7 @@ mod tests {
             ("MAIL FROM:<> SIZE=99999999999999999999", true, Some(552)),
         ];
         for (line, extended, wanted) in cases {
-            let Command::Mail(mail) = parsed(line).1 else {
-                panic!("{line}")
-            };
+            let Command::Mail(mail) = parsed(line).1 else { panic!("{line}") };
             assert_eq!(mail.sender, ReversePath::Null);
             let code = check_mail(&mail, extended, &limits).map(|reply| reply.code());
             assert_eq!(code, wanted, "{line}");
@@ -178,10 +162,7 @@ mod tests {
                 Some(reply) => format!("{} {}", reply.code(), reply.enhanced().unwrap()),
                 None => "-".to_owned(),
             };
-            assert_eq!(
-                (shown(false).as_str(), shown(true).as_str()),
-                (bare, granted)
-            );
+            assert_eq!((shown(false).as_str(), shown(true).as_str()), (bare, granted));
         }
     }
 }

@@ -104,9 +104,7 @@ pub(crate) fn is_foreign(line: &str) -> bool {
 /// The reply to a line that is no command of ours or has not its form.
 pub(crate) fn parse(line: &str) -> Result<(&'static Rule, Command), Reply> {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let known = RULES
-        .iter()
-        .find(|rule| rule.verb.eq_ignore_ascii_case(verb));
+    let known = RULES.iter().find(|rule| rule.verb.eq_ignore_ascii_case(verb));
     let Some(rule) = known else {
         return Err(Reply::new(500, Some((5, 5, 2)), "Command not recognized"));
     };
@@ -119,14 +117,12 @@ impl Command {
     /// The question this command raises, if it has a stage of its own.
     pub(crate) fn question(&self) -> Option<Question> {
         Some(match self {
-            Self::Hello { name, extended } => Question::Ehlo {
-                name: name.clone(),
-                extended: *extended,
-            },
-            Self::Mail(mail) => Question::Mail {
-                sender: mail.sender.clone(),
-                parameters: mail.parameters.clone(),
-            },
+            Self::Hello { name, extended } => {
+                Question::Ehlo { name: name.clone(), extended: *extended }
+            }
+            Self::Mail(mail) => {
+                Question::Mail { sender: mail.sender.clone(), parameters: mail.parameters.clone() }
+            }
             Self::Rcpt(rcpt) => Question::Rcpt {
                 recipient: rcpt.recipient.clone(),
                 parameters: rcpt.parameters.clone(),
@@ -155,11 +151,7 @@ fn syntax(words: &'static str) -> Reply {
 }
 
 fn bare(rest: &str, command: Command) -> Result<Command, Reply> {
-    if rest.is_empty() {
-        Ok(command)
-    } else {
-        Err(syntax("This command takes no argument"))
-    }
+    if rest.is_empty() { Ok(command) } else { Err(syntax("This command takes no argument")) }
 }
 
 fn not_implemented(_: &str) -> Result<Command, Reply> {
@@ -168,14 +160,9 @@ fn not_implemented(_: &str) -> Result<Command, Reply> {
 
 fn hello(rest: &str, extended: bool) -> Result<Command, Reply> {
     if is_client_name(rest) {
-        Ok(Command::Hello {
-            name: rest.into(),
-            extended,
-        })
+        Ok(Command::Hello { name: rest.into(), extended })
     } else {
-        Err(syntax(
-            "Syntax: EHLO or HELO, then a domain or address literal",
-        ))
+        Err(syntax("Syntax: EHLO or HELO, then a domain or address literal"))
     }
 }
 
@@ -214,17 +201,9 @@ fn mail(rest: &str) -> Result<Command, Reply> {
     let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
     let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
-    let mut mail = Mail {
-        sender,
-        parameters: text.into(),
-        size: None,
-        body: BodyKind::SevenBit,
-    };
+    let mut mail = Mail { sender, parameters: text.into(), size: None, body: BodyKind::SevenBit };
     for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
-        match (
-            parameter.keyword.to_ascii_uppercase().as_str(),
-            parameter.value,
-        ) {
+        match (parameter.keyword.to_ascii_uppercase().as_str(), parameter.value) {
             ("SIZE", value) => {
                 let octets = value.and_then(size_octets);
                 mail.size = Some(octets.ok_or_else(|| syntax("Syntax: SIZE=octets"))?);
@@ -248,10 +227,7 @@ fn rcpt(rest: &str) -> Result<Command, Reply> {
     let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
     match parameters.first() {
         Some(parameter) => Err(unknown_parameter(parameter.keyword)),
-        None => Ok(Command::Rcpt(Rcpt {
-            recipient,
-            parameters: text.into(),
-        })),
+        None => Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into() })),
     }
 }
 
@@ -268,11 +244,7 @@ fn size_octets(value: &str) -> Option<u64> {
 }
 
 fn vrfy(rest: &str) -> Result<Command, Reply> {
-    if rest.is_empty() {
-        Err(syntax("Syntax: VRFY address"))
-    } else {
-        Ok(Command::Vrfy)
-    }
+    if rest.is_empty() { Err(syntax("Syntax: VRFY address")) } else { Ok(Command::Vrfy) }
 }
 
 /// RFC 1985 section 5.1: `ETRN` SP [`@` / `#`] node.
@@ -301,10 +273,7 @@ mod tests {
 
     #[test]
     fn commands_have_their_form() {
-        let hello = |name: &str, extended| Command::Hello {
-            name: name.into(),
-            extended,
-        };
+        let hello = |name: &str, extended| Command::Hello { name: name.into(), extended };
         let cases = [
             ("EHLO a.test", hello("a.test", true)),
             ("ehlo [IPv6:::1]", hello("[IPv6:::1]", true)),
@@ -318,18 +287,9 @@ mod tests {
             ("RSET", Command::Rset),
             ("QUIT", Command::Quit),
             ("VRFY anybody at all", Command::Vrfy),
-            (
-                "ETRN a.test",
-                Command::Etrn(EtrnNode::Host("a.test".into())),
-            ),
-            (
-                "ETRN @a.test",
-                Command::Etrn(EtrnNode::Domain("a.test".into())),
-            ),
-            (
-                "ETRN #Urgent_1",
-                Command::Etrn(EtrnNode::Queue("Urgent_1".into())),
-            ),
+            ("ETRN a.test", Command::Etrn(EtrnNode::Host("a.test".into()))),
+            ("ETRN @a.test", Command::Etrn(EtrnNode::Domain("a.test".into()))),
+            ("ETRN #Urgent_1", Command::Etrn(EtrnNode::Queue("Urgent_1".into()))),
         ];
         for (line, wanted) in cases {
             assert_eq!(code(line), Ok(wanted), "{line}");
@@ -386,24 +346,9 @@ mod tests {
             ("mail from:<a@b>", "<a@b>", None, SevenBit),
             ("MAIL FROM: <a@b> ", "<a@b>", None, SevenBit),
             ("MAIL FROM:<@x,@y:a@b>", "<a@b>", None, SevenBit),
-            (
-                "MAIL FROM:<a@b> SIZE=0 BODY=7bit",
-                "<a@b>",
-                Some(0),
-                SevenBit,
-            ),
-            (
-                "MAIL FROM:<a@b> body=8bitMIME size=9",
-                "<a@b>",
-                Some(9),
-                EightBitMime,
-            ),
-            (
-                "MAIL FROM:<a@b> SIZE=99999999999999999999",
-                "<a@b>",
-                Some(u64::MAX),
-                SevenBit,
-            ),
+            ("MAIL FROM:<a@b> SIZE=0 BODY=7bit", "<a@b>", Some(0), SevenBit),
+            ("MAIL FROM:<a@b> body=8bitMIME size=9", "<a@b>", Some(9), EightBitMime),
+            ("MAIL FROM:<a@b> SIZE=99999999999999999999", "<a@b>", Some(u64::MAX), SevenBit),
         ];
         for (line, sender, size, body) in sound {
             assert_eq!(mail(line), Ok((sender.to_owned(), size, body)), "{line}");
@@ -440,11 +385,7 @@ mod tests {
         for (line, wanted) in unsound {
             assert_eq!(code(line), Err(wanted.to_owned()), "{line}");
         }
-        for line in [
-            "RCPT TO:<Postmaster>",
-            "rcpt to:<@x:a@b>",
-            r#"RCPT TO:<"a>b"@c>"#,
-        ] {
+        for line in ["RCPT TO:<Postmaster>", "rcpt to:<@x:a@b>", r#"RCPT TO:<"a>b"@c>"#] {
             assert!(matches!(code(line), Ok(Command::Rcpt(_))), "{line}");
         }
     }

@@ -55,12 +55,7 @@ impl Decoder {
             0 => usize::MAX,
             limit => limit,
         };
-        Self {
-            at: At::LineStart,
-            fault: None,
-            line_octets: 0,
-            line_octets_max,
-        }
+        Self { at: At::LineStart, fault: None, line_octets: 0, line_octets_max }
     }
 
     /// The first fault found so far.
@@ -186,12 +181,7 @@ mod tests {
             (b".\r", b"", None, None),
             // Later lines.
             (b"a\r\n.\r\nb", b"a\r\n", None, Some(b"b")),
-            (
-                b"a\r\n..b\r\n...\r\n.\r\n",
-                b"a\r\n.b\r\n..\r\n",
-                None,
-                Some(b""),
-            ),
+            (b"a\r\n..b\r\n...\r\n.\r\n", b"a\r\n.b\r\n..\r\n", None, Some(b"")),
             (b"a.\r\nb..\r\n.\r\n", b"a.\r\nb..\r\n", None, Some(b"")),
             (b"a\r\n.\r\n.\r\n", b"a\r\n", None, Some(b".\r\n")),
             (b"a\r\n. \r\n.\r\n", b"a\r\n \r\n", None, Some(b"")),
@@ -211,18 +201,8 @@ mod tests {
             (b"a\r\r\n.\r\n", b"a\r\r\n", Some(BareCr), Some(b"")),
             (b"\0\n\r\n.\r\n", b"\0\n\r\n", Some(Nul), Some(b"")),
             // Length: 20 with CRLF, the stuffed dot not counted.
-            (
-                b"..34567890123456789\r\n.\r\n",
-                b".34567890123456789\r\n",
-                None,
-                Some(b""),
-            ),
-            (
-                b"1234567890123456789\r\n",
-                b"1234567890123456789\r\n",
-                Some(LineTooLong),
-                None,
-            ),
+            (b"..34567890123456789\r\n.\r\n", b".34567890123456789\r\n", None, Some(b"")),
+            (b"1234567890123456789\r\n", b"1234567890123456789\r\n", Some(LineTooLong), None),
             (b"a\xff\x80\r\n.\r\n", b"a\xff\x80\r\n", None, Some(b"")),
         ];
         for (octets, message, fault, rest) in cases {

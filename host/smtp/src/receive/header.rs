@@ -47,10 +47,7 @@ impl HeaderEnd {
         loop {
             if self.inside_line {
                 let Some(end) = memchr::memchr(b'\n', &octets[at..]) else {
-                    return Scan {
-                        header_octets: octets.len(),
-                        rest: Rest::Undecided,
-                    };
+                    return Scan { header_octets: octets.len(), rest: Rest::Undecided };
                 };
                 at += end + 1;
                 self.inside_line = false;
@@ -64,10 +61,7 @@ impl HeaderEnd {
                 Line::Body => Rest::Body,
                 Line::Undecided => Rest::Undecided,
             };
-            return Scan {
-                header_octets: at,
-                rest,
-            };
+            return Scan { header_octets: at, rest };
         }
     }
 
@@ -82,9 +76,7 @@ impl HeaderEnd {
         let in_name = |&octet: &u8| matches!(octet, b'!'..=b'~') && octet != b':';
         let name = head.iter().take_while(|octet| in_name(octet)).count();
         // RFC 5322 section 4.5: white space before the colon is obsolete and still to be understood.
-        let space = head[name..]
-            .iter()
-            .take_while(|octet| b" \t".contains(octet));
+        let space = head[name..].iter().take_while(|octet| b" \t".contains(octet));
         match head.get(name + space.count()) {
             Some(b':') if name > 0 => Line::Field,
             None if name > 0 && octets.len() < NAME_OCTETS_MAX => Line::Undecided,

@@ -18,10 +18,7 @@ impl Session {
     pub(super) fn leave_before(&mut self, reason: DisconnectReason) -> bool {
         let question = |_: &Self, _: &Then| Some(Question::Disconnect { reason });
         let then = Then::Leave(reason);
-        if self
-            .ask(Event::Disconnect, Stage::Before, then, question)
-            .is_some()
-        {
+        if self.ask(Event::Disconnect, Stage::Before, then, question).is_some() {
             self.leave_after(reason);
         }
         true
@@ -30,10 +27,7 @@ impl Session {
     /// after(DISCONNECT).
     pub(super) fn leave_after(&mut self, reason: DisconnectReason) {
         let question = |_: &Self, _: &Then| Some(Question::Disconnect { reason });
-        if self
-            .ask(Event::Disconnect, Stage::After, Then::Close, question)
-            .is_some()
-        {
+        if self.ask(Event::Disconnect, Stage::After, Then::Close, question).is_some() {
             self.close();
         }
     }

@@ -146,11 +146,7 @@ fn chunk_octets(rest: &[u8]) -> Option<u64> {
     let sound = last.is_none_or(|word| word.eq_ignore_ascii_case("LAST")) && words.next().is_none();
     // `parse` alone would take a sign.
     let digits = size.bytes().all(|octet| octet.is_ascii_digit());
-    if sound && digits {
-        size.parse().ok()
-    } else {
-        None
-    }
+    if sound && digits { size.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -195,26 +191,16 @@ mod tests {
             (b"NO\tP\r\n", vec![Err(Control(9))], b""),
             (b"NO\x7fP\r\n", vec![Err(Control(0x7f))], b""),
             (b"NO\xc3P\r\n", vec![Err(EightBit)], b""),
-            (
-                b"1234567890\r\nR\r\n",
-                vec![Ok(b"1234567890"), Ok(b"R")],
-                b"",
-            ),
+            (b"1234567890\r\nR\r\n", vec![Ok(b"1234567890"), Ok(b"R")], b""),
             (b"12345678901\r\nR\r\n", vec![long, Ok(b"R")], b""),
             (b"123456789012345\rx\ny\r\nR\r\n", vec![long, Ok(b"R")], b""),
             (b"123456789012345\r\r\nR\r\n", vec![long, Ok(b"R")], b""),
-            (
-                b"bdat 000000000\r\n",
-                vec![Err(TooLong { chunk: true })],
-                b"",
-            ),
+            (b"bdat 000000000\r\n", vec![Err(TooLong { chunk: true })], b""),
             (b"bdatum 0000000\r\n", vec![long], b""),
         ];
         for (octets, wanted, rest) in cases {
-            let wanted: Vec<_> = wanted
-                .into_iter()
-                .map(|frame| frame.map(<[u8]>::to_vec))
-                .collect();
+            let wanted: Vec<_> =
+                wanted.into_iter().map(|frame| frame.map(<[u8]>::to_vec)).collect();
             let wanted = (wanted, rest.to_vec());
             assert_eq!(frames(octets, &[]), wanted, "whole {octets:?}");
             let each: Vec<_> = (1..octets.len().max(1)).collect();

@@ -69,11 +69,7 @@ fn without_route(inner: &str) -> Option<&str> {
     let mut rest = inner;
     while let Some(hop) = rest.strip_prefix('@') {
         // An IPv6 literal has colons of its own.
-        let literal = if hop.starts_with('[') {
-            hop.find(']')?
-        } else {
-            0
-        };
+        let literal = if hop.starts_with('[') { hop.find(']')? } else { 0 };
         let end = literal + hop[literal..].find([',', ':'])?;
         check_domain(&hop[..end]).ok()?;
         rest = &hop[end + 1..];
@@ -194,10 +190,7 @@ mod tests {
         let one = ("SIZE".to_owned(), Some("5".to_owned()));
         assert_eq!(split(""), Some(vec![]));
         assert_eq!(split(" SIZE=5 "), Some(vec![one.clone()]));
-        assert_eq!(
-            split("SIZE=5  X-y"),
-            Some(vec![one, ("X-y".to_owned(), None)])
-        );
+        assert_eq!(split("SIZE=5  X-y"), Some(vec![one, ("X-y".to_owned(), None)]));
         for text in ["=", "=5", "SIZE=", "a=b=c", "-a", "a_b", "a=1 A=2", "a a"] {
             assert_eq!(parameters(text), None, "{text}");
         }

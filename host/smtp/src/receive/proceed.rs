@@ -197,10 +197,7 @@ impl Session {
             _ => self.question_after(&command),
         };
         let plain = |code, enhanced, words| Answer::plain(Reply::new(code, Some(enhanced), words));
-        if matches!(
-            command,
-            Command::Noop | Command::Help | Command::Vrfy | Command::Rset
-        ) {
+        if matches!(command, Command::Noop | Command::Help | Command::Vrfy | Command::Rset) {
             self.tally.idle_commands += 1;
         }
         let answer = match command {
@@ -287,20 +284,14 @@ impl Session {
     /// No mail is held by the core: whoever holds some answers before it comes to this (RFC 1985 section 5.2).
     fn proceed_etrn(&mut self, node: &EtrnNode) -> Answer {
         self.tally.idle_commands += 1;
-        let words = format!(
-            "Node {} not allowed: no mail is held for it here",
-            name(node)
-        );
+        let words = format!("Node {} not allowed: no mail is held for it here", name(node));
         Answer::plain(Reply::new(459, Some((4, 7, 1)), words))
     }
 
     fn proceed_quit(&mut self) -> Answer {
         self.forget_transaction();
         let words = format!("{} closing the connection", self.settings.hostname);
-        Answer::last(
-            Reply::new(221, Some((2, 0, 0)), words),
-            DisconnectReason::Quit,
-        )
+        Answer::last(Reply::new(221, Some((2, 0, 0)), words), DisconnectReason::Quit)
     }
 
     /// Answers a line, once the octets that belong to it are gone (RFC 3030 section 2).
@@ -343,10 +334,9 @@ impl Session {
     fn refuse_line(&mut self, fault: LineFault) {
         self.tally.errors += 1;
         let answer = match fault {
-            LineFault::TooLong { chunk: true } => Answer::last(
-                ruling::unavailable(fault.reply()),
-                DisconnectReason::Refused,
-            ),
+            LineFault::TooLong { chunk: true } => {
+                Answer::last(ruling::unavailable(fault.reply()), DisconnectReason::Refused)
+            }
             _ => Answer::plain(fault.reply()),
         };
         self.say(answer);
@@ -376,9 +366,7 @@ impl Session {
 
     fn question_after(&self, command: &Command) -> Option<Question> {
         let wanted = |event| self.interest.contains(event, Stage::After);
-        command
-            .question()
-            .filter(|_| command.event().is_some_and(wanted))
+        command.question().filter(|_| command.event().is_some_and(wanted))
     }
 }
 

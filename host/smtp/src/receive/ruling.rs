@@ -1,7 +1,7 @@
 //! What a plug-in decision means where it was made. Pure; a decision that can't stand there defers.
 //! Dispatch has sorted such decisions out before; the session does not rely on it.
 
-use crate::{Class, Decision, Event, Reply};
+use crate::{Class, Decision, Enhanced, Event, Reply};
 
 /// A decision that can be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +24,7 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
         Decision::Continue => Ruling::Proceed,
         Decision::Handled(reply) => {
             let stands = matches!(event, Event::Command | Event::MessageAccept | Event::Etrn);
-            let positive = reply
-                .as_ref()
-                .is_none_or(|reply| reply.class() == Class::Positive);
+            let positive = reply.as_ref().is_none_or(|reply| reply.class() == Class::Positive);
             if stands && answerable && positive {
                 Ruling::Handled(reply)
             } else {
@@ -48,13 +46,22 @@ fn trouble() -> Reply {
 
 /// The same words with 421, which is what announces a closed connection (RFC 5321 section 4.2.3).
 pub(crate) fn unavailable(reply: Reply) -> Reply {
-    let enhanced = reply.enhanced();
+    let transient = |enhanced: Enhanced| Enhanced { class: 4, ..enhanced };
+    let enhanced = reply.enhanced().map(transient);
     Reply::checked(421, enhanced, reply.text()).unwrap_or(reply)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_survive_a_change_to_421() {
+        let reply = unavailable(Reply::new(500, Some((5, 5, 2)), "Line too long"));
+        let mut out = Vec::new();
+        reply.write(true, &mut out);
+        assert_eq!(out, b"421 4.5.2 Line too long\r\n");
+    }
 
     #[test]
     fn no_decision_accepts_or_bounces_by_accident() {
@@ -83,30 +90,10 @@ mod tests {
             (Event::Data, true, Handled(None), "refuse 451"),
             (Event::Command, true, Handled(None), "handled None"),
             (Event::Command, false, Handled(None), "refuse 451"),
-            (
-                Event::Command,
-                true,
-                Handled(Some(reply(214))),
-                "handled Some(214)",
-            ),
-            (
-                Event::Command,
-                true,
-                Handled(Some(reply(354))),
-                "refuse 451",
-            ),
-            (
-                Event::Etrn,
-                true,
-                Handled(Some(reply(251))),
-                "handled Some(251)",
-            ),
-            (
-                Event::MessageAccept,
-                true,
-                Handled(Some(reply(550))),
-                "refuse 451",
-            ),
+            (Event::Command, true, Handled(Some(reply(214))), "handled Some(214)"),
+            (Event::Command, true, Handled(Some(reply(354))), "refuse 451"),
+            (Event::Etrn, true, Handled(Some(reply(251))), "handled Some(251)"),
+            (Event::MessageAccept, true, Handled(Some(reply(550))), "refuse 451"),
         ];
         for (event, answerable, decision, wanted) in cases {
             let case = format!("{event:?} {answerable} {decision:?}");

@@ -105,10 +105,7 @@ impl Session {
 
     /// Whether to read from the peer. When not, what it sends waits in the network.
     pub fn wants_input(&self) -> bool {
-        let reads = matches!(
-            self.step,
-            Step::Ready | Step::Receiving(_) | Step::Swallowing { .. }
-        );
+        let reads = matches!(self.step, Step::Ready | Step::Receiving(_) | Step::Swallowing { .. });
         reads && !self.hungup
     }
 
@@ -138,10 +135,9 @@ impl Session {
         Some(match outgoing {
             Outgoing::Ask(ask) => Action::Ask(*ask),
             Outgoing::Route(recipient) => Action::Route(recipient),
-            Outgoing::Body { part, octets } => Action::Body {
-                part,
-                octets: &self.input.unread()[..octets],
-            },
+            Outgoing::Body { part, octets } => {
+                Action::Body { part, octets: &self.input.unread()[..octets] }
+            }
             Outgoing::Store(message) => {
                 let (envelope, edits) = *message;
                 Action::Store { envelope, edits }
@@ -231,10 +227,7 @@ impl Session {
         self.now = now;
         if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
             // RFC 5321 section 4.5.3.2.
-            self.cut(
-                Reply::new(421, Some((4, 4, 2)), "Timeout"),
-                DisconnectReason::Timeout,
-            );
+            self.cut(Reply::new(421, Some((4, 4, 2)), "Timeout"), DisconnectReason::Timeout);
         }
     }
 

@@ -34,10 +34,7 @@ pub(crate) enum Step {
     /// Reads the octets of a message.
     Receiving(Box<Message>),
     /// So many octets of the message are lent.
-    Lending {
-        message: Box<Message>,
-        octets: usize,
-    },
+    Lending { message: Box<Message>, octets: usize },
     /// A message of so many octets is being made durable.
     Storing { octets: u64 },
     /// Drops the octets of a chunk that nobody asked for; answers then.

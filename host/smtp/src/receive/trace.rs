@@ -59,11 +59,7 @@ fn fold(words: &[String]) -> Vec<u8> {
             line_octets += 1;
         }
         let safe = |octet: u8| {
-            if matches!(octet, b' '..=b'~') {
-                octet
-            } else {
-                b'?'
-            }
+            if matches!(octet, b' '..=b'~') { octet } else { b'?' }
         };
         field.extend(word.bytes().map(safe));
         line_octets += word.len();
@@ -84,10 +80,7 @@ mod tests {
         let local = "127.0.0.1:25".parse().unwrap();
         let peer = Peer::new(remote.parse().unwrap(), local, "mx");
         let mut facts = Facts::new(1, Arc::new(peer));
-        facts.helo = helo.map(|(name, extended)| Helo {
-            name: name.into(),
-            extended,
-        });
+        facts.helo = helo.map(|(name, extended)| Helo { name: name.into(), extended });
         facts
     }
 
@@ -127,10 +120,7 @@ mod tests {
         let hostile = facts("192.0.2.1:9", Some(("a\r\nX: y\0\u{e9}", true)));
         let text = field(&hostile, Some("u\r\n\r\n@b"));
         let lines: Vec<_> = text.trim_end().split("\r\n").collect();
-        assert!(
-            lines[1..].iter().all(|line| line.starts_with('\t')),
-            "{text}"
-        );
+        assert!(lines[1..].iter().all(|line| line.starts_with('\t')), "{text}");
         assert!(!text.contains('\0') && text.is_ascii());
     }
 

@@ -31,10 +31,9 @@ impl Transaction {
         let known = |known: &Recipient| known.address == rcpt.recipient;
         let new = !self.envelope.recipients.iter().any(known);
         if new {
-            self.envelope.recipients.push(Recipient {
-                address: rcpt.recipient,
-                parameters: rcpt.parameters,
-            });
+            self.envelope
+                .recipients
+                .push(Recipient { address: rcpt.recipient, parameters: rcpt.parameters });
         }
         new
     }
