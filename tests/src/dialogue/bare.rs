@@ -1,0 +1,354 @@
+//! Plays dialogues on a bare session: no socket, no plug-in, no store, and a clock that is moved by hand.
+//! Holds the session to its contract at every action.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stagepost_smtp::{
+    Action, Address, BodyFault, Event, Interest, Part, Peer, Route, Session, Settings, Stage,
+    Stored, Verdict,
+};
+
+use super::player::{Mismatch, Player};
+use super::script::{Need, Script, Step, StoredMessage};
+
+/// A session, and whatever answers it in the place of a server.
+pub struct BareSession {
+    session: Session,
+    now: Instant,
+    pieces: Pieces,
+    /// Sent by the script, not yet read by the session.
+    waiting: VecDeque<u8>,
+    /// The script has sent something.
+    talked: bool,
+    output: Vec<u8>,
+    writes: usize,
+    closed: bool,
+    hung_up: bool,
+    verdicts: HashMap<(Stage, Event), VecDeque<Verdict>>,
+    asked: Vec<(Stage, Event)>,
+    routes: HashMap<String, Route>,
+    stored: VecDeque<Stored>,
+    taken: VecDeque<BodyFault>,
+    lent: Vec<u8>,
+    lent_body: bool,
+    abandoned: bool,
+    messages: VecDeque<StoredMessage>,
+    ids: usize,
+}
+
+/// How the script's octets reach the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pieces {
+    /// As the script sends them.
+    Whole,
+    /// One octet at a time.
+    Single,
+}
+
+impl BareSession {
+    /// A new connection to `mx.example.test`, with the limits and questions that the script asks for.
+    ///
+    /// # Errors
+    /// What the session did against its contract.
+    pub fn new(script: &Script, pieces: Pieces) -> Result<Self, Mismatch> {
+        let settings = Settings {
+            hostname: "mx.example.test".into(),
+            limits: script.limits.clone().unwrap_or_default(),
+            ..Settings::default()
+        };
+        let remote = ([192, 0, 2, 1], 40_000).into();
+        let local = ([192, 0, 2, 25], 25).into();
+        let peer = Arc::new(Peer::new(remote, local, "mx"));
+        let now = Instant::now();
+        let session = Session::new(Arc::new(settings), interest(script), 7, peer, now);
+        let mut player = Self {
+            session,
+            now,
+            pieces,
+            waiting: VecDeque::new(),
+            talked: false,
+            output: Vec::new(),
+            writes: 0,
+            closed: false,
+            hung_up: false,
+            verdicts: HashMap::new(),
+            asked: Vec::new(),
+            routes: HashMap::new(),
+            stored: VecDeque::new(),
+            taken: VecDeque::new(),
+            lent: Vec::new(),
+            lent_body: false,
+            abandoned: false,
+            messages: VecDeque::new(),
+            ids: 0,
+        };
+        // Answers to the first questions come before the first step that waits for something.
+        for numbered in &script.steps {
+            match &numbered.step {
+                Step::Verdict(stage, event @ Event::Connect, verdict) => {
+                    player.verdict(*stage, *event, verdict.clone());
+                }
+                Step::Verdict(..) | Step::Route(..) => {}
+                _ => break,
+            }
+        }
+        player.turn()?;
+        Ok(player)
+    }
+
+    /// Lets the session do all it can.
+    fn turn(&mut self) -> Result<(), Mismatch> {
+        loop {
+            while self.act()? {}
+            if !self.session.wants_input() || self.waiting.is_empty() {
+                return Ok(());
+            }
+            let length = match self.pieces {
+                Pieces::Whole => self.waiting.len(),
+                Pieces::Single => 1,
+            };
+            let piece: Vec<u8> = self.waiting.drain(..length).collect();
+            self.session.handle_input(self.now, &piece);
+        }
+    }
+
+    /// Carries out one action; false when there is none.
+    fn act(&mut self) -> Result<bool, Mismatch> {
+        let now = self.now;
+        let Some(action) = self.session.poll_action() else {
+            return Ok(false);
+        };
+        if self.closed {
+            return fault(format!("{action:?} after Close"));
+        }
+        match action {
+            Action::Send(octets) => {
+                if self.hung_up {
+                    return fault("Send after a hang-up");
+                }
+                self.writes += 1;
+                self.output.extend(octets);
+            }
+            Action::Ask(ask) => {
+                let place = (ask.stage, ask.question.event());
+                if (ask.stage == Stage::Before) != ask.reply.is_none()
+                    && place.1 != Event::Disconnect
+                {
+                    return fault(format!("{place:?} with the reply {:?}", ask.reply));
+                }
+                self.asked.push(place);
+                let answers = self.verdicts.get_mut(&place);
+                let verdict = answers.and_then(VecDeque::pop_front).unwrap_or_default();
+                self.session.handle_verdict(now, verdict);
+            }
+            Action::Route(recipient) => {
+                let route = self.route_of(&recipient);
+                self.session.handle_route(now, route);
+            }
+            Action::Body { part, octets } => {
+                if octets.is_empty() || (part == Part::Header && self.lent_body) {
+                    return fault(format!("{part:?} of {} octets", octets.len()));
+                }
+                self.lent_body |= part == Part::Body;
+                let taken = self.taken.pop_front().map_or(Ok(()), Err);
+                self.lent.extend_from_slice(octets);
+                self.session.handle_body_taken(now, taken);
+            }
+            Action::Store { envelope, .. } => {
+                let recipients = envelope.recipients.iter();
+                let message = StoredMessage {
+                    sender: envelope.sender.to_string(),
+                    recipients: recipients.map(|r| format!("<{}>", r.address)).collect(),
+                    octets: std::mem::take(&mut self.lent),
+                };
+                self.lent_body = false;
+                self.ids += 1;
+                let stored = self.stored.pop_front();
+                let stored = stored.unwrap_or_else(|| Stored::Committed(format!("ID{}", self.ids)));
+                if matches!(stored, Stored::Committed(_)) {
+                    self.messages.push_back(message);
+                }
+                self.session.handle_stored(now, stored);
+            }
+            Action::Abandon => {
+                if self.lent.is_empty() {
+                    return fault("Abandon, but nothing was lent");
+                }
+                self.lent.clear();
+                self.lent_body = false;
+                self.abandoned = true;
+            }
+            Action::Close => self.closed = true,
+        }
+        Ok(true)
+    }
+
+    fn route_of(&self, recipient: &Address) -> Route {
+        let set = self.routes.get(recipient.as_str()).copied();
+        set.unwrap_or_else(|| match recipient.domain_key().as_str() {
+            "" | "example.test" => Route::Local,
+            _ => Route::Foreign,
+        })
+    }
+}
+
+/// All questions, or those that the script answers or expects.
+fn interest(script: &Script) -> Interest {
+    if script.all_questions {
+        return Interest::ALL;
+    }
+    let mut interest = Interest::NONE;
+    for numbered in &script.steps {
+        match &numbered.step {
+            Step::Verdict(stage, event, _) => interest = interest.with(*event, *stage),
+            Step::Asked(questions) => {
+                for (stage, event) in questions {
+                    interest = interest.with(*event, *stage);
+                }
+            }
+            _ => {}
+        }
+    }
+    interest
+}
+
+fn fault<T>(what: impl Into<String>) -> Result<T, Mismatch> {
+    Err(Mismatch(what.into()))
+}
+
+impl Player for BareSession {
+    fn can(&self, _: Need) -> bool {
+        true
+    }
+
+    fn send(&mut self, octets: &[u8]) -> Result<(), Mismatch> {
+        // Before the first octet there is the greeting, which a client may not wait for.
+        if self.talked && !self.output.is_empty() {
+            return fault(format!("unread: {:?}", String::from_utf8_lossy(&self.output)));
+        }
+        self.talked = true;
+        self.writes = 0;
+        self.waiting.extend(octets);
+        self.turn()
+    }
+
+    fn reply_line(&mut self) -> Result<String, Mismatch> {
+        let Some(end) = self.output.windows(2).position(|pair| pair == b"\r\n") else {
+            return fault(format!("no reply; closed: {}", self.closed));
+        };
+        let line: Vec<u8> = self.output.drain(..end + 2).take(end).collect();
+        let sound = |octet: &u8| matches!(octet, b'\t' | b' '..=b'~');
+        if line.len() > 510 || !line.iter().all(sound) {
+            return fault(format!("no lawful reply line: {line:?}"));
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    fn expect_close(&mut self) -> Result<(), Mismatch> {
+        if !self.output.is_empty() {
+            return fault(format!("unread: {:?}", String::from_utf8_lossy(&self.output)));
+        }
+        if self.closed { Ok(()) } else { fault("still open") }
+    }
+
+    fn hang_up(&mut self) -> Result<(), Mismatch> {
+        self.output.clear();
+        self.hung_up = true;
+        self.session.handle_hangup(self.now);
+        self.turn()?;
+        if self.closed { Ok(()) } else { fault("still open after a hang-up") }
+    }
+
+    fn pass(&mut self, time: Duration) -> Result<(), Mismatch> {
+        self.now += time;
+        if self.session.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.session.handle_timeout(self.now);
+        }
+        self.turn()
+    }
+
+    fn shut_down(&mut self) -> Result<(), Mismatch> {
+        self.session.handle_shutdown(self.now);
+        self.turn()
+    }
+
+    fn verdict(&mut self, stage: Stage, event: Event, verdict: Verdict) {
+        // The first questions were answered when the session began.
+        if event == Event::Connect && !self.asked.is_empty() {
+            return;
+        }
+        self.verdicts.entry((stage, event)).or_default().push_back(verdict);
+    }
+
+    fn route(&mut self, recipient: &str, route: Route) {
+        self.routes.insert(recipient.to_owned(), route);
+    }
+
+    fn stored(&mut self, stored: Stored) {
+        self.stored.push_back(stored);
+    }
+
+    fn taken(&mut self, fault: BodyFault) {
+        self.taken.push_back(fault);
+    }
+
+    fn expect_asked(&mut self, questions: &[(Stage, Event)]) -> Result<(), Mismatch> {
+        let asked = std::mem::take(&mut self.asked);
+        if asked == questions {
+            return Ok(());
+        }
+        let names = |places: &[(Stage, Event)]| {
+            let name =
+                |(stage, event): &(Stage, Event)| format!("{} {}", stage.name(), event.name());
+            places.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        fault(format!("asked: {}\n  wanted: {}", names(&asked), names(questions)))
+    }
+
+    fn expect_message(&mut self, message: &StoredMessage) -> Result<(), Mismatch> {
+        match self.messages.pop_front() {
+            Some(stored) if stored == *message => Ok(()),
+            Some(stored) => {
+                let text = String::from_utf8_lossy(&stored.octets);
+                let (from, to) = (&stored.sender, stored.recipients.join(" "));
+                fault(format!("stored was {from} to {to}: {text:?}"))
+            }
+            None => fault("nothing was stored"),
+        }
+    }
+
+    fn expect_abandoned(&mut self) -> Result<(), Mismatch> {
+        if std::mem::take(&mut self.abandoned) { Ok(()) } else { fault("nothing was abandoned") }
+    }
+
+    fn expect_writes(&mut self, writes: usize) -> Result<(), Mismatch> {
+        // Octet by octet every command is a group of its own.
+        if self.pieces == Pieces::Single || self.writes == writes {
+            return Ok(());
+        }
+        fault(format!("{} writes, wanted {writes}", self.writes))
+    }
+
+    fn finish(&mut self) -> Result<(), Mismatch> {
+        let mut left = Vec::new();
+        if !self.closed {
+            left.push("the session is open".to_owned());
+        }
+        if !self.output.is_empty() {
+            left.push(format!("unread: {:?}", String::from_utf8_lossy(&self.output)));
+        }
+        if !self.messages.is_empty() {
+            left.push(format!("stored without a word: {:?}", self.messages));
+        }
+        if !self.lent.is_empty() {
+            left.push("lent octets were neither stored nor called back".to_owned());
+        }
+        let unused: usize = self.verdicts.values().map(VecDeque::len).sum();
+        if unused + self.stored.len() + self.taken.len() > 0 {
+            left.push("answers that nobody asked for".to_owned());
+        }
+        if left.is_empty() { Ok(()) } else { fault(left.join("; ")) }
+    }
+}

@@ -1,0 +1,113 @@
+//! Plays dialogues on a server over TCP.
+//! Sees what a client sees: it can't set up verdicts, routes or the clock, and does not look into the store.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use stagepost_smtp::{BodyFault, Event, Route, Stage, Stored, Verdict};
+
+use super::player::{Mismatch, Player};
+use super::script::{Need, StoredMessage};
+
+/// How long a reply may take before the dialogue has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection to a server that serves as `mx.example.test`, accepts mail for every user of
+/// `example.test`, relays nothing and has the default limits.
+pub struct TcpServer {
+    stream: BufReader<TcpStream>,
+}
+
+impl TcpServer {
+    /// Connects to a server.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn connect(server: SocketAddr) -> Result<Self, Mismatch> {
+        let stream = TcpStream::connect_timeout(&server, PATIENCE)
+            .map_err(|error| Mismatch(format!("{server}: {error}")))?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(broken)?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
+        stream.set_nodelay(true).map_err(broken)?;
+        let stream = BufReader::new(stream);
+        Ok(Self { stream })
+    }
+}
+
+fn broken(error: std::io::Error) -> Mismatch {
+    Mismatch(error.to_string())
+}
+
+impl Player for TcpServer {
+    fn can(&self, _: Need) -> bool {
+        false
+    }
+
+    fn send(&mut self, octets: &[u8]) -> Result<(), Mismatch> {
+        self.stream.get_mut().write_all(octets).map_err(broken)
+    }
+
+    fn reply_line(&mut self) -> Result<String, Mismatch> {
+        let mut line = Vec::new();
+        let mut limited = self.stream.by_ref().take(600);
+        limited.read_until(b'\n', &mut line).map_err(broken)?;
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let plain = text.strip_suffix("\r\n").map(str::to_owned);
+        plain.ok_or_else(|| Mismatch(format!("no reply line: {text:?}")))
+    }
+
+    fn expect_close(&mut self) -> Result<(), Mismatch> {
+        let mut octet = [0];
+        match self.stream.read(&mut octet) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(Mismatch(format!("still talking: {:?}…", char::from(octet[0])))),
+            // Closed with octets of ours unread.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
+            Err(error) => Err(broken(error)),
+        }
+    }
+
+    fn hang_up(&mut self) -> Result<(), Mismatch> {
+        let both = std::net::Shutdown::Both;
+        self.stream.get_mut().shutdown(both).map_err(broken)
+    }
+
+    fn expect_asked(&mut self, _: &[(Stage, Event)]) -> Result<(), Mismatch> {
+        Ok(())
+    }
+
+    fn expect_message(&mut self, _: &StoredMessage) -> Result<(), Mismatch> {
+        Ok(())
+    }
+
+    fn expect_abandoned(&mut self) -> Result<(), Mismatch> {
+        Ok(())
+    }
+
+    fn expect_writes(&mut self, _: usize) -> Result<(), Mismatch> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Mismatch> {
+        Ok(())
+    }
+
+    // `can` refuses every script that would come to these.
+
+    fn pass(&mut self, _: Duration) -> Result<(), Mismatch> {
+        Err(Mismatch("a server's clock can't be moved".into()))
+    }
+
+    fn shut_down(&mut self) -> Result<(), Mismatch> {
+        Err(Mismatch("this server is another's to stop".into()))
+    }
+
+    fn verdict(&mut self, _: Stage, _: Event, _: Verdict) {}
+
+    fn route(&mut self, _: &str, _: Route) {}
+
+    fn stored(&mut self, _: Stored) {}
+
+    fn taken(&mut self, _: BodyFault) {}
+}
