@@ -1,0 +1,289 @@
+//! Real servers for tests: built once, configured in a folder of their own, started, watched and ended.
+//! Knows the program's command line and its log; knows no SMTP.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::log::Log;
+use crate::peer;
+
+/// What every test server is configured with; tests add their own sections.
+const BASE: &str = r#"
+hostname = "mx.example.test"
+state_dir = "state"
+
+[log]
+format = "json"
+
+[[listen]]
+name = "mx"
+address = "127.0.0.1:0"
+
+[[local_domain]]
+name = "example.test"
+mailboxes = "any"
+maildir = "mail"
+
+"#;
+
+/// The server's program, built with the plug-ins that come with it: as `cargo run` builds them.
+///
+/// # Panics
+///
+/// When it can't be built, with what cargo said.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = peer::profile_dir().expect("a test runs from cargo's target folder");
+        let profile = match folder.file_name().map(|name| name.to_string_lossy()) {
+            Some(name) if name != "debug" => name.into_owned(),
+            _ => "dev".to_owned(),
+        };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .args(["build", "--quiet", "--profile", &profile])
+            .args(["-p", "stagepost", "-p", "example-c", "-p", "example-rust"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        folder.join("stagepost")
+    })
+}
+
+/// A plug-in that comes with the server: `example_c` or `example_rust`.
+pub fn plugin(name: &str) -> PathBuf {
+    program().with_file_name(format!("lib{name}.so"))
+}
+
+/// The section of a plug-in in a configuration, with further settings of it.
+pub fn plugin_section(name: &str, file: &Path, further: &str) -> String {
+    format!("[[plugin]]\nname = \"{name}\"\npath = \"{}\"\n{further}\n", file.display())
+}
+
+/// The sections of both example plug-ins.
+pub fn example_plugins() -> String {
+    plugin_section("example-c", &plugin("example_c"), "")
+        + &plugin_section("example-rust", &plugin("example_rust"), "")
+}
+
+/// A folder with a configuration and everything of a server that outlives a run.
+pub struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// Makes a site: local domain `example.test` with a mailbox for everybody, and further sections.
+    pub fn new(further: &str) -> Self {
+        let folder = TempDir::with_prefix("site").expect("a temporary folder");
+        let site = Self { folder };
+        site.configure(further);
+        site
+    }
+
+    /// Writes the configuration anew.
+    pub fn configure(&self, further: &str) {
+        self.write_config(&format!("{BASE}{further}"));
+    }
+
+    /// Writes a configuration of the test's own, without what [`Site::configure`] puts first.
+    pub fn write_config(&self, text: &str) {
+        fs::write(self.path().join("stagepost.toml"), text).expect("the configuration is written");
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The Maildir of a user of `example.test`.
+    pub fn mailbox(&self, user: &str) -> PathBuf {
+        self.path().join("mail").join(user)
+    }
+
+    /// The delivered messages of a user, in no order.
+    pub fn mail(&self, user: &str) -> Vec<Vec<u8>> {
+        let Ok(entries) = fs::read_dir(self.mailbox(user).join("new")) else { return Vec::new() };
+        let read = |entry: fs::DirEntry| fs::read(entry.path()).expect("a delivered message");
+        entries.map(|entry| read(entry.expect("a folder entry"))).collect()
+    }
+
+    /// A command of the program, to be run in the folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        // Paths are relative, so that sockets have short names however deep the temporary folder is.
+        command.env_remove("STAGEPOST_LOG");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the program runs")
+    }
+
+    /// Starts the server and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, with its log.
+    pub fn start(&self) -> Server {
+        Server::start(self.command(&["run", "--config", "stagepost.toml"]))
+    }
+
+    /// Starts a server that must refuse to; its exit code and what it said on stderr.
+    ///
+    /// # Panics
+    ///
+    /// When it starts.
+    pub fn refused(&self) -> (Option<i32>, String) {
+        let mut child = self
+            .command(&["run", "--config", "stagepost.toml"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+        while let Some(Ok(line)) = lines.next() {
+            said += &line;
+            said.push('\n');
+            if line.contains("\"listening\"") {
+                child.kill().expect("it can be killed");
+                child.wait().expect("it ends");
+                panic!("the server should not have started:\n{said}");
+            }
+        }
+        (child.wait().expect("it ends").code(), said)
+    }
+}
+
+/// A running server; dropping it kills it.
+pub struct Server {
+    child: Child,
+    log: Log,
+    reading: Vec<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a command that runs a server, and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, with its log.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Log::default();
+        let mut reading = Vec::new();
+        if let Some(stderr) = child.stderr.take() {
+            reading.push(read(stderr, log.clone()));
+        }
+        let mut stdout = child.stdout.take().expect("stdout is piped");
+        reading.push(thread::spawn(move || {
+            let mut said = String::new();
+            // What it says there is for a person at a terminal.
+            let _ = stdout.read_to_string(&mut said);
+        }));
+        let line = log.wait_for("listening", |line| line.message() == "listening");
+        let address = line.text("address").parse().expect("a socket address");
+        Self { child, log, reading, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// A client that has read the greeting.
+    pub fn connect(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.expect(220);
+        client
+    }
+
+    /// A client that has said EHLO.
+    pub fn greeted(&self) -> Client {
+        let mut client = self.connect();
+        client.say("EHLO client.example.test", 250);
+        client
+    }
+
+    /// Asks it to stop, without waiting.
+    pub fn ask_to_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> (ExitStatus, Log) {
+        let status = self.child.wait().expect("it ends");
+        for reading in self.reading.drain(..) {
+            reading.join().expect("the log is read to its end");
+        }
+        (status, self.log.clone())
+    }
+
+    /// Stops it as an operator does.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end with exit code 0, with its log.
+    pub fn stop(self) -> Log {
+        self.ask_to_stop();
+        let (status, log) = self.wait();
+        assert_eq!(status.code(), Some(0), "after SIGTERM; it said:\n{log}");
+        log
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(self) -> Log {
+        self.signal(Signal::KILL);
+        self.wait().1
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), signal).expect("it runs");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(stderr: impl Read + Send + 'static, log: Log) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines() {
+            let Ok(line) = line else { break };
+            log.push(line);
+        }
+        log.end();
+    })
+}

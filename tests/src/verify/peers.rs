@@ -1,0 +1,207 @@
+//! Gets the programs that tests talk to, and tells which tests must be skipped without them.
+//! Knows Debian's packages; knows no test but by the name of its module.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::step::{Runner, Step};
+use super::tally::Tally;
+use crate::peer;
+
+/// How long apt-get may take for one thing.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Something that some tests need and a machine may not have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requirement {
+    /// A program, or what else it is.
+    name: &'static str,
+    source: Source,
+}
+
+/// Where a requirement comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// A Debian package that starts nothing when it is installed.
+    Package(&'static str),
+    /// A Debian package that would put a mail server of its own in place: it is only unpacked.
+    Unpacked(&'static str),
+    /// A file system of one's own, in a namespace of one's own.
+    Mount,
+}
+
+const REQUIREMENTS: [Requirement; 8] = [
+    Requirement { name: "curl", source: Source::Package("curl") },
+    Requirement { name: "swaks", source: Source::Package("swaks") },
+    Requirement { name: "python3", source: Source::Package("python3") },
+    Requirement { name: "msmtp", source: Source::Package("msmtp") },
+    Requirement { name: "strace", source: Source::Package("strace") },
+    Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
+    Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
+    Requirement { name: "tmpfs", source: Source::Mount },
+];
+
+impl Requirement {
+    /// What the names of its tests contain: they are in a module of its name.
+    pub(super) fn tests(self) -> String {
+        format!("{}::", self.name.replace('-', "_"))
+    }
+
+    fn is_there(self) -> bool {
+        match self.source {
+            Source::Package(_) | Source::Unpacked(_) => peer::find(self.name).is_some(),
+            Source::Mount => succeeds(Command::new("unshare").args([
+                "--map-root-user",
+                "--mount",
+                "mount",
+                "-t",
+                "tmpfs",
+                "none",
+                "/mnt",
+            ])),
+        }
+    }
+
+    fn remedy(self) -> String {
+        match self.source {
+            Source::Package(package) | Source::Unpacked(package) => {
+                format!("install the Debian package {package}, or run as root")
+            }
+            Source::Mount => "allow unshare(1) to make namespaces of mounts".to_owned(),
+        }
+    }
+}
+
+/// Gets what is missing and can be had; returns what is missing still.
+///
+/// With `CI=true` each of them is a failure: there a skipped test would go unnoticed.
+pub(super) fn set_up(folder: &Path, runner: &Runner, tally: &mut Tally) -> Vec<Requirement> {
+    let missing = || REQUIREMENTS.into_iter().filter(|one| !one.is_there()).collect::<Vec<_>>();
+    let first = missing();
+    if !first.is_empty() && peer::find("apt-get").is_some() {
+        get(&first, folder, runner);
+    }
+    let left = missing();
+    let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
+    for one in &left {
+        println!("peer {} is missing: {}; its tests are skipped", one.name, one.remedy());
+        if strict {
+            tally.failed("peers", format!("{} is missing, and CI=true", one.name));
+        }
+    }
+    let there = REQUIREMENTS.len() - left.len();
+    println!("peers: {there} of {} are there", REQUIREMENTS.len());
+    if left.is_empty() {
+        tally.passed();
+    }
+    left
+}
+
+fn get(missing: &[Requirement], folder: &Path, runner: &Runner) {
+    let mut packages: Vec<&str> = Vec::new();
+    let mut unpacked: Vec<&str> = Vec::new();
+    for one in missing {
+        match one.source {
+            Source::Package(package) => packages.push(package),
+            Source::Unpacked(package) if !unpacked.contains(&package) => unpacked.push(package),
+            Source::Unpacked(_) | Source::Mount => {}
+        }
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && !(packages.is_empty() && unpacked.is_empty()) {
+        runner.run(&apt("apt-get update", &["update"]));
+    }
+    if is_root && !packages.is_empty() {
+        let args = ["install", "--yes", "--no-install-recommends"];
+        let name = format!("installing {}", packages.join(", "));
+        runner.run(&apt(&name, &args).args(&packages));
+    }
+    for package in unpacked {
+        if let Err(error) = unpack(package, folder, runner) {
+            println!("unpacking {package}: {error}");
+        }
+    }
+}
+
+fn apt(name: &str, args: &[&str]) -> Step {
+    Step::new(name, "apt-get", LIMIT)
+        .args(&["-o", "DPkg::Lock::Timeout=120"])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+}
+
+/// Downloads a package with what it depends on and is not installed, and unpacks all of it: no script of it runs, and
+/// the system stays as it is.
+fn unpack(package: &str, folder: &Path, runner: &Runner) -> io::Result<()> {
+    let archives = folder.join("archives");
+    fs::create_dir_all(archives.join("partial"))?;
+    let cache = format!("Dir::Cache::archives={}", archives.display());
+    let download = apt(
+        &format!("downloading {package}"),
+        // Its locks are those of the system's package cache, which is not used here.
+        &["-o", "Debug::NoLocking=1", "-o", &cache, "--yes", "--no-install-recommends"],
+    );
+    runner.run(&download.args(&["--download-only", "install", package]));
+    for entry in fs::read_dir(&archives)? {
+        let archive = entry?.path();
+        if archive.extension().is_none_or(|extension| extension != "deb") {
+            continue;
+        }
+        let args = ["-x", &archive.to_string_lossy(), &folder.to_string_lossy()];
+        runner.run_silently(&Step::new("unpacking", "dpkg-deb", LIMIT).args(&args));
+    }
+    for one in REQUIREMENTS {
+        if matches!(one.source, Source::Unpacked(from) if from == package) {
+            write_starter(one.name, folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a script that starts an unpacked program with the libraries that came with it.
+fn write_starter(program: &str, folder: &Path) -> io::Result<()> {
+    let found = ["usr/sbin", "usr/bin"]
+        .map(|place| folder.join(place).join(program))
+        .into_iter()
+        .find(|file| file.is_file());
+    let Some(file) = found else { return Ok(()) };
+    let mut libraries = library_folders(&folder.join("usr/lib"))?;
+    libraries.push(folder.join("usr/lib"));
+    let libraries: Vec<String> =
+        libraries.iter().map(|library| library.display().to_string()).collect();
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
+        libraries.join(":"),
+        file.display()
+    );
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin)?;
+    let starter = bin.join(program);
+    fs::write(&starter, script)?;
+    fs::set_permissions(starter, fs::Permissions::from_mode(0o755))
+}
+
+fn library_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
