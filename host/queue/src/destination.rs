@@ -70,10 +70,7 @@ mod tests {
 
     #[test]
     fn names_are_checked_and_lowered() {
-        assert_eq!(
-            Destination::new("Example.ORG").unwrap().as_str(),
-            "example.org"
-        );
+        assert_eq!(Destination::new("Example.ORG").unwrap().as_str(), "example.org");
         for name in ["", "a b", "a\0b", "a\nb", "ä.example", &"x".repeat(256)] {
             assert!(Destination::new(name).is_err(), "{name}");
         }
@@ -91,11 +88,7 @@ mod tests {
             ("example.org.net", false),
         ];
         for (name, wanted) in cases {
-            assert_eq!(
-                below.contains(&Destination::new(name).unwrap()),
-                wanted,
-                "{name}"
-            );
+            assert_eq!(below.contains(&Destination::new(name).unwrap()), wanted, "{name}");
         }
     }
 }

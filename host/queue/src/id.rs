@@ -93,14 +93,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let year = Duration::from_secs(365 * 86_400);
         let mut last = ids.next(now);
-        for at in [
-            now,
-            now - year,
-            now + year,
-            now,
-            now - year,
-            SystemTime::UNIX_EPOCH,
-        ] {
+        for at in [now, now - year, now + year, now, now - year, SystemTime::UNIX_EPOCH] {
             let id = ids.next(at);
             assert!(id > last, "{id} after {last}");
             last = id;

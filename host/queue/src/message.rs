@@ -70,11 +70,7 @@ impl NewMessage {
             return Err(BadMessage::NoDelivery);
         }
         let mut taken = vec![false; self.envelope.recipients.len()];
-        for index in self
-            .deliveries
-            .iter()
-            .flat_map(|delivery| &delivery.recipients)
-        {
+        for index in self.deliveries.iter().flat_map(|delivery| &delivery.recipients) {
             match taken.get_mut(*index as usize) {
                 Some(taken) if !*taken => *taken = true,
                 _ => return Err(BadMessage::Recipient(*index)),
@@ -89,9 +85,7 @@ impl NewMessage {
                 return Err(BadMessage::NoDelivery);
             }
             if !destinations.insert(&delivery.destination) {
-                return Err(BadMessage::DestinationTwice(
-                    delivery.destination.as_str().into(),
-                ));
+                return Err(BadMessage::DestinationTwice(delivery.destination.as_str().into()));
             }
         }
         Ok(())
@@ -116,10 +110,8 @@ mod tests {
     use super::*;
 
     fn message(recipients: usize, deliveries: &[(&str, &[u32])]) -> NewMessage {
-        let recipient = Recipient {
-            address: Address::parse("a@b.example").unwrap(),
-            parameters: "".into(),
-        };
+        let recipient =
+            Recipient { address: Address::parse("a@b.example").unwrap(), parameters: "".into() };
         let delivery = |&(name, recipients): &(&str, &[u32])| NewDelivery {
             destination: Destination::new(name).unwrap(),
             recipients: recipients.to_vec(),
@@ -145,15 +137,9 @@ mod tests {
             (message(2, &[("a", &[0]), ("b", &[1])]), Ok(())),
             (message(2, &[("a", &[1, 0])]), Ok(())),
             (message(1, &[]), Err(BadMessage::NoDelivery)),
-            (
-                message(1, &[("a", &[0]), ("b", &[])]),
-                Err(BadMessage::NoDelivery),
-            ),
+            (message(1, &[("a", &[0]), ("b", &[])]), Err(BadMessage::NoDelivery)),
             (message(2, &[("a", &[0, 0])]), Err(BadMessage::Recipient(0))),
-            (
-                message(2, &[("a", &[0])]),
-                Err(BadMessage::RecipientLeftOut(1)),
-            ),
+            (message(2, &[("a", &[0])]), Err(BadMessage::RecipientLeftOut(1))),
             (
                 message(2, &[("a", &[0]), ("a", &[1])]),
                 Err(BadMessage::DestinationTwice("a".into())),

@@ -44,18 +44,9 @@ impl Bodies {
         if let Some(folder) = path.parent() {
             make_folder(folder)?;
         }
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let faults = Arc::clone(&self.faults);
-        Ok(BodyFile {
-            file,
-            path,
-            kept: false,
-            faults,
-        })
+        Ok(BodyFile { file, path, kept: false, faults })
     }
 
     /// Removes the file of a message. Blocks. A file that stays behind is collected at the next start.
@@ -80,10 +71,7 @@ impl Bodies {
             for entry in std::fs::read_dir(folder.path())? {
                 let entry = entry?;
                 // Whatever has another name than ours is not ours to remove.
-                let id = entry
-                    .file_name()
-                    .to_str()
-                    .and_then(|name| name.parse().ok());
+                let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
                 if let Some(id) = id
                     && !has_row(id)?
                 {
@@ -135,10 +123,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => Ok(()),

@@ -71,8 +71,7 @@ impl<'a> Change<'a> {
                     self.batch.insert(&self.engine.count, key, count.encode());
                 }
             }
-            self.batch
-                .insert(&self.engine.total, TOTAL_KEY, self.total.encode());
+            self.batch.insert(&self.engine.total, TOTAL_KEY, self.total.encode());
         }
         Changed {
             batch: self.batch,
@@ -87,11 +86,9 @@ impl<'a> Change<'a> {
         for (destination, _) in &rows.deliveries {
             self.load_count(destination)?;
         }
-        self.batch
-            .insert(&self.engine.message, rows.id.to_bytes(), rows.message);
+        self.batch.insert(&self.engine.message, rows.id.to_bytes(), rows.message);
         if let Some(body) = rows.body {
-            self.batch
-                .insert(&self.engine.body, rows.id.to_bytes(), body);
+            self.batch.insert(&self.engine.body, rows.id.to_bytes(), body);
         }
         for (destination, record) in &rows.deliveries {
             self.put(rows.id, destination, None, Some(record));
@@ -116,10 +113,7 @@ impl<'a> Change<'a> {
         new.attempts = old.attempts.saturating_add(1);
         new.due_ms = due_ms;
         for (index, step) in lease.recipients.iter().zip(&settlement.recipients) {
-            let Some(at) = new
-                .recipients
-                .iter()
-                .position(|recipient| recipient.index == *index)
+            let Some(at) = new.recipients.iter().position(|recipient| recipient.index == *index)
             else {
                 continue;
             };
@@ -203,10 +197,7 @@ impl<'a> Change<'a> {
     ) -> Result<FlushStep, StoreError> {
         let prefix = name_prefix(destinations);
         let from = after.unwrap_or(&prefix);
-        let mut step = FlushStep {
-            moved: 0,
-            after: None,
-        };
+        let mut step = FlushStep { moved: 0, after: None };
         let mut seen = 0;
         for entry in self.engine.destination.range(from..) {
             let key = entry.key().map_err(StoreError::unavailable)?;
@@ -222,10 +213,7 @@ impl<'a> Change<'a> {
                 && let Some(old) = self.delivery(due.id, &due.destination)?
             {
                 self.load_count(&due.destination)?;
-                let new = DeliveryRecord {
-                    due_ms: now_ms,
-                    ..old.clone()
-                };
+                let new = DeliveryRecord { due_ms: now_ms, ..old.clone() };
                 self.put(due.id, &due.destination, Some(&old), Some(&new));
                 step.moved += 1;
             }
@@ -282,25 +270,20 @@ impl<'a> Change<'a> {
             }
             if let Some(key) = new_due {
                 self.batch.insert(&self.engine.due, key.encode(), []);
-                self.batch
-                    .insert(&self.engine.destination, key.encode_by_destination(), []);
+                self.batch.insert(&self.engine.destination, key.encode_by_destination(), []);
                 self.queued.push(key);
             }
         }
         let key = delivery_key(id, destination);
         match new {
-            Some(record) => self
-                .batch
-                .insert(&self.engine.delivery, key, record.encode()),
+            Some(record) => self.batch.insert(&self.engine.delivery, key, record.encode()),
             None => self.batch.remove(&self.engine.delivery, key),
         }
         let count = self.counts.entry(destination.clone()).or_default();
         if let Some(record) = old {
             count.octets = count.octets.saturating_sub(record.octets);
         }
-        count.octets = count
-            .octets
-            .saturating_add(new.map_or(0, |record| record.octets));
+        count.octets = count.octets.saturating_add(new.map_or(0, |record| record.octets));
         for count in [count, &mut self.total] {
             if let Some(record) = old {
                 let state = state_of(count, record);
@@ -314,8 +297,7 @@ impl<'a> Change<'a> {
 
     fn remove_from_indexes(&mut self, key: &DueKey) {
         self.batch.remove(&self.engine.due, key.encode());
-        self.batch
-            .remove(&self.engine.destination, key.encode_by_destination());
+        self.batch.remove(&self.engine.destination, key.encode_by_destination());
     }
 
     fn remove_message(&mut self, id: QueueId, record: &DeliveryRecord) {
@@ -383,11 +365,7 @@ pub(super) fn read_count(
 }
 
 fn state_of<'c>(count: &'c mut CountRecord, record: &DeliveryRecord) -> &'c mut u64 {
-    if record.is_queued() {
-        &mut count.queued
-    } else {
-        &mut count.held
-    }
+    if record.is_queued() { &mut count.queued } else { &mut count.held }
 }
 
 fn decoded(id: QueueId, row: &[u8]) -> Result<DeliveryRecord, StoreError> {

@@ -72,22 +72,10 @@ pub(super) enum Request {
 
 /// A request that is in the batch, and what is left to do about it.
 enum Joined {
-    Insert {
-        id: QueueId,
-        file: Option<BodyFile>,
-        answer: Answer<()>,
-    },
-    Settle {
-        lease: Lease,
-        answer: Answer<()>,
-    },
-    Other {
-        answer: Answer<()>,
-    },
-    Flush {
-        step: FlushStep,
-        answer: Answer<FlushStep>,
-    },
+    Insert { id: QueueId, file: Option<BodyFile>, answer: Answer<()> },
+    Settle { lease: Lease, answer: Answer<()> },
+    Other { answer: Answer<()> },
+    Flush { step: FlushStep, answer: Answer<FlushStep> },
     Nobody,
 }
 
@@ -101,6 +89,8 @@ pub(super) struct Committer {
     failed: Option<Failure>,
     /// Messages of batches that failed: refused, but perhaps in the journal. They go at the next opening.
     doubtful: Vec<QueueId>,
+    /// Messages whose end was in such a batch: perhaps they are gone, and their body files are to go.
+    perhaps_gone: Vec<QueueId>,
 }
 
 struct Failure {
@@ -122,6 +112,7 @@ impl Committer {
             total,
             failed: None,
             doubtful: Vec::new(),
+            perhaps_gone: Vec::new(),
         }
     }
 
@@ -220,14 +211,8 @@ impl Committer {
                 return;
             }
         };
-        let inserts = requests
-            .iter()
-            .any(|request| matches!(request, Request::Insert { .. }));
-        let space = if inserts {
-            self.core.check_space()
-        } else {
-            Ok(())
-        };
+        let inserts = requests.iter().any(|request| matches!(request, Request::Insert { .. }));
+        let space = if inserts { self.core.check_space() } else { Ok(()) };
         let mut change = Change::new(&engine, self.total);
         let mut joined = Vec::with_capacity(requests.len());
         for request in requests {
@@ -239,24 +224,14 @@ impl Committer {
         }
         if inserts {
             self.core.set_health(match &space {
-                Err(StoreError::NoSpace { free, wanted }) => Health::NoSpace {
-                    free: *free,
-                    wanted: *wanted,
-                },
+                Err(StoreError::NoSpace { free, wanted }) => {
+                    Health::NoSpace { free: *free, wanted: *wanted }
+                }
                 _ => Health::Accepting,
             });
         }
-        let Changed {
-            batch,
-            total,
-            queued,
-            files_freed,
-        } = change.end();
-        let committed = if batch.is_empty() {
-            Ok(())
-        } else {
-            self.commit(batch)
-        };
+        let Changed { batch, total, queued, files_freed } = change.end();
+        let committed = if batch.is_empty() { Ok(()) } else { self.commit(batch) };
         match committed {
             Ok(()) => {
                 self.total = total;
@@ -264,6 +239,7 @@ impl Committer {
             }
             Err(error) => {
                 drop(engine);
+                self.perhaps_gone.extend(files_freed);
                 self.fail(joined, &error);
             }
         }
@@ -276,15 +252,9 @@ impl Committer {
                 let id = rows.id;
                 (change.insert(rows), Joined::Insert { id, file, answer })
             }
-            Request::Settle {
-                lease,
-                settlement,
-                due_ms,
-                answer,
-            } => (
-                change.settle(&lease, &settlement, due_ms),
-                Joined::Settle { lease, answer },
-            ),
+            Request::Settle { lease, settlement, due_ms, answer } => {
+                (change.settle(&lease, &settlement, due_ms), Joined::Settle { lease, answer })
+            }
             Request::Hold { id, reason, answer } => {
                 (change.hold(id, &reason), Joined::Other { answer })
             }
@@ -292,18 +262,15 @@ impl Committer {
                 (change.release(id, now_ms), Joined::Other { answer })
             }
             Request::SetAside { key } => (change.set_aside(&key), Joined::Nobody),
-            Request::Flush {
-                destinations,
-                now_ms,
-                after,
-                answer,
-            } => match change.flush(&destinations, now_ms, after.as_deref()) {
-                Ok(step) => (Ok(()), Joined::Flush { step, answer }),
-                Err(error) => {
-                    let _ = answer.send(Err(error));
-                    return None;
+            Request::Flush { destinations, now_ms, after, answer } => {
+                match change.flush(&destinations, now_ms, after.as_deref()) {
+                    Ok(step) => (Ok(()), Joined::Flush { step, answer }),
+                    Err(error) => {
+                        let _ = answer.send(Err(error));
+                        return None;
+                    }
                 }
-            },
+            }
             Request::Reopen | Request::Close { .. } => return None,
         };
         match result {
@@ -370,10 +337,7 @@ impl Committer {
     fn fail(&mut self, joined: Vec<Joined>, error: &fjall::Error) {
         tracing::error!(%error, requests = joined.len(), "a commit failed; the queue is reopened with a new journal");
         let answer = if is_full(error) {
-            StoreError::NoSpace {
-                free: 0,
-                wanted: self.core.free_space_min,
-            }
+            StoreError::NoSpace { free: 0, wanted: self.core.free_space_min }
         } else {
             StoreError::unavailable(error)
         };
@@ -392,14 +356,8 @@ impl Committer {
 
     fn give_up(&mut self, reason: Arc<str>, wait: Duration) {
         self.core.set_engine(None);
-        self.core.set_health(Health::Failed {
-            reason: Arc::clone(&reason),
-        });
-        self.failed = Some(Failure {
-            at: Instant::now(),
-            wait,
-            reason,
-        });
+        self.core.set_health(Health::Failed { reason: Arc::clone(&reason) });
+        self.failed = Some(Failure { at: Instant::now(), wait, reason });
     }
 
     /// The open engine; a failed one is reopened when it is time to try again.
@@ -430,10 +388,7 @@ impl Committer {
 
     fn reopen(&mut self) -> Result<Arc<Engine>, StoreError> {
         let io_error = |error: io::Error| self.core.io_error(&error);
-        self.core
-            .faults
-            .before(Operation::Reopen)
-            .map_err(io_error)?;
+        self.core.faults.before(Operation::Reopen).map_err(io_error)?;
         let path = self.core.path.join(super::ENGINE_FOLDER);
         begin_new_journal(&path).map_err(io_error)?;
         let engine = Engine::open(&path).map_err(StoreError::unavailable)?;
@@ -447,8 +402,9 @@ impl Committer {
             self.commit(batch).map_err(StoreError::unavailable)?;
         }
         self.total = total;
-        for id in self.doubtful.drain(..) {
-            if self.core.bodies.path(id).exists() {
+        for id in self.doubtful.drain(..).chain(self.perhaps_gone.drain(..)) {
+            let has_row = engine.message.contains_key(id.to_bytes());
+            if !has_row.map_err(StoreError::unavailable)? && self.core.bodies.path(id).exists() {
                 self.core.bodies.remove(id);
             }
         }
@@ -458,22 +414,14 @@ impl Committer {
     /// Answers a request that was not tried.
     fn refuse(&self, request: Request, error: &StoreError) {
         let joined = match request {
-            Request::Insert { rows, file, answer } => Joined::Insert {
-                id: rows.id,
-                file,
-                answer,
-            },
+            Request::Insert { rows, file, answer } => Joined::Insert { id: rows.id, file, answer },
             Request::Settle { lease, answer, .. } => Joined::Settle { lease, answer },
             Request::Hold { answer, .. } | Request::Release { answer, .. } => {
                 Joined::Other { answer }
             }
-            Request::Flush { answer, .. } => Joined::Flush {
-                step: FlushStep {
-                    moved: 0,
-                    after: None,
-                },
-                answer,
-            },
+            Request::Flush { answer, .. } => {
+                Joined::Flush { step: FlushStep { moved: 0, after: None }, answer }
+            }
             Request::SetAside { .. } | Request::Reopen | Request::Close { .. } => Joined::Nobody,
         };
         self.disappoint(joined, error);

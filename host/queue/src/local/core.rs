@@ -70,10 +70,7 @@ impl Core {
     }
 
     pub(super) fn health(&self) -> Health {
-        self.health
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set_health(&self, health: Health) {
@@ -90,9 +87,7 @@ impl Core {
     /// `NoSpace` when there is not; `Unavailable` when nobody can tell.
     pub(super) fn check_space(&self) -> Result<(), StoreError> {
         let disk = rustix::fs::statvfs(&self.path).map_err(StoreError::unavailable)?;
-        let free = self
-            .faults
-            .free_octets(disk.f_bavail.saturating_mul(disk.f_frsize));
+        let free = self.faults.free_octets(disk.f_bavail.saturating_mul(disk.f_frsize));
         if free < self.free_space_min {
             let wanted = self.free_space_min;
             return Err(StoreError::NoSpace { free, wanted });
@@ -104,10 +99,7 @@ impl Core {
     pub(super) fn io_error(&self, error: &std::io::Error) -> StoreError {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         if matches!(error.kind(), StorageFull | QuotaExceeded) {
-            StoreError::NoSpace {
-                free: 0,
-                wanted: self.free_space_min,
-            }
+            StoreError::NoSpace { free: 0, wanted: self.free_space_min }
         } else {
             StoreError::unavailable(error)
         }

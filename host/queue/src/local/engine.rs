@@ -60,9 +60,7 @@ impl Engine {
 
     /// Starts a batch that is synced when it is committed.
     pub(super) fn batch(&self) -> fjall::OwnedWriteBatch {
-        self.database
-            .batch()
-            .durability(Some(PersistMode::SyncData))
+        self.database.batch().durability(Some(PersistMode::SyncData))
     }
 }
 
@@ -94,9 +92,6 @@ pub(super) fn is_full(error: &fjall::Error) -> bool {
         _ => None,
     };
     io.is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     })
 }

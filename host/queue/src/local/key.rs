@@ -164,13 +164,7 @@ mod tests {
             "example.net",
         ];
         names.sort_by_key(|name| key(name));
-        let first = names
-            .iter()
-            .position(|name| *name == "example.org")
-            .unwrap();
-        assert_eq!(
-            names[first..first + 3],
-            ["example.org", "b.example.org", "a.b.example.org"]
-        );
+        let first = names.iter().position(|name| *name == "example.org").unwrap();
+        assert_eq!(names[first..first + 3], ["example.org", "b.example.org", "a.b.example.org"]);
     }
 }

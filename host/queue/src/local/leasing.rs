@@ -45,22 +45,13 @@ pub(super) fn next_due(core: &Core) -> Result<Option<SystemTime>, StoreError> {
     let engine = core.engine()?;
     let (marker, ends, cursor) = {
         let ready = core.ready();
-        (
-            ready.earliest_marker_ms(),
-            ready.earliest_end(),
-            ready.cursor(),
-        )
+        (ready.earliest_marker_ms(), ready.earliest_end(), ready.cursor())
     };
     let mut next = marker.map(from_ms);
     if next.is_none() {
         let entry = engine.due.range((below(&cursor), Bound::Unbounded)).next();
-        let key = entry
-            .map(|entry| entry.key())
-            .transpose()
-            .map_err(StoreError::unavailable)?;
-        next = key
-            .and_then(|key| DueKey::decode(&key))
-            .map(|key| from_ms(key.due_ms));
+        let key = entry.map(|entry| entry.key()).transpose().map_err(StoreError::unavailable)?;
+        next = key.and_then(|key| DueKey::decode(&key)).map(|key| from_ms(key.due_ms));
     }
     // A lease that ends by itself gives its delivery back.
     let ends = ends.map(|ends| SystemTime::now() + ends.saturating_duration_since(Instant::now()));
@@ -112,10 +103,7 @@ impl Search<'_> {
         let mut end = name_key(&marker.destination);
         end.extend_from_slice(&(self.now_ms + 1).to_be_bytes());
         let engine = self.engine;
-        for entry in engine
-            .destination
-            .range(marker.encode_by_destination()..end)
-        {
+        for entry in engine.destination.range(marker.encode_by_destination()..end) {
             let key = entry.key().map_err(StoreError::unavailable)?;
             let Some(key) = DueKey::decode_by_destination(&key) else {
                 continue;
@@ -145,29 +133,23 @@ impl Search<'_> {
             return Ok(());
         }
         for entry in engine.due.range(range) {
-            let visited = entry
-                .key()
-                .map_err(StoreError::unavailable)
-                .and_then(|key| {
-                    let Some(key) = DueKey::decode(&key) else {
-                        return Ok((Next::GoOn, None));
-                    };
-                    // Behind a marker: it will be found from there.
-                    let passed_over = {
-                        let mut ready = self.core.ready();
-                        let marked = ready.is_marked(&key.destination);
-                        if marked {
-                            ready.mark(key.clone());
-                        }
-                        marked
-                    };
-                    let next = if passed_over && !self.is_full() {
-                        Next::GoOn
-                    } else {
-                        self.visit(&key)?
-                    };
-                    Ok((next, Some(key)))
-                });
+            let visited = entry.key().map_err(StoreError::unavailable).and_then(|key| {
+                let Some(key) = DueKey::decode(&key) else {
+                    return Ok((Next::GoOn, None));
+                };
+                // Behind a marker: it will be found from there.
+                let passed_over = {
+                    let mut ready = self.core.ready();
+                    let marked = ready.is_marked(&key.destination);
+                    if marked {
+                        ready.mark(key.clone());
+                    }
+                    marked
+                };
+                let next =
+                    if passed_over && !self.is_full() { Next::GoOn } else { self.visit(&key)? };
+                Ok((next, Some(key)))
+            });
             match visited {
                 Ok((Next::AtEnd, _)) => {
                     self.core.ready().end_read_at(last);
@@ -204,10 +186,7 @@ impl Search<'_> {
                 return Ok(Next::NoRoom);
             }
         }
-        let row = self
-            .engine
-            .delivery
-            .get(delivery_key(key.id, &key.destination));
+        let row = self.engine.delivery.get(delivery_key(key.id, &key.destination));
         let Some(row) = row.map_err(StoreError::unavailable)? else {
             return Ok(Next::GoOn);
         };
@@ -224,10 +203,7 @@ impl Search<'_> {
             return Ok(Next::GoOn);
         }
         let queued = record.recipients.iter().filter(|recipient| !recipient.held);
-        let token = self
-            .core
-            .ready()
-            .grant(key.clone(), Instant::now(), self.request.duration);
+        let token = self.core.ready().grant(key.clone(), Instant::now(), self.request.duration);
         self.found.leases.push(Lease {
             id: key.id,
             destination: key.destination.clone(),
@@ -245,11 +221,7 @@ impl Search<'_> {
 
     /// What was leased has to reach the caller; an error will come again.
     fn unless_found(&self, error: StoreError) -> Result<(), StoreError> {
-        if self.found.leases.is_empty() {
-            Err(error)
-        } else {
-            Ok(())
-        }
+        if self.found.leases.is_empty() { Err(error) } else { Ok(()) }
     }
 }
 

@@ -86,20 +86,10 @@ impl LocalStore {
     /// # Errors
     /// What keeps the spool from being opened.
     pub fn open(options: LocalOptions) -> Result<Self, OpenError> {
-        let LocalOptions {
-            path,
-            free_space_min,
-            faults,
-        } = options;
+        let LocalOptions { path, free_space_min, faults } = options;
         let faults = faults.unwrap_or_else(|| Arc::new(NoFaults));
-        let io_error = |error| OpenError::Io {
-            path: path.clone(),
-            error,
-        };
-        let unreadable = |reason: String| OpenError::Unreadable {
-            path: path.clone(),
-            reason,
-        };
+        let io_error = |error| OpenError::Io { path: path.clone(), error };
+        let unreadable = |reason: String| OpenError::Unreadable { path: path.clone(), reason };
         let bodies = Bodies::open(path.join(BODY_FOLDER), Arc::clone(&faults)).map_err(io_error)?;
         let engine = Engine::open(&path.join(ENGINE_FOLDER)).map_err(|error| match error {
             fjall::Error::Locked => OpenError::InUse(path.clone()),
@@ -107,19 +97,13 @@ impl LocalStore {
             other => unreadable(other.to_string()),
         })?;
         let has_row = |id: QueueId| engine.message.contains_key(id.to_bytes());
-        let orphans = bodies
-            .collect_orphans(|id| has_row(id).map_err(io::Error::other))
-            .map_err(io_error)?;
+        let orphans =
+            bodies.collect_orphans(|id| has_row(id).map_err(io::Error::other)).map_err(io_error)?;
         let total =
             read_count(&engine.total, TOTAL_KEY).map_err(|error| unreadable(error.to_string()))?;
         tracing::info!(path = %path.display(), messages = total.messages, orphans, "the queue is open");
-        let core = Arc::new(Core::new(
-            path.clone(),
-            free_space_min,
-            faults,
-            bodies,
-            Arc::new(engine),
-        ));
+        let core =
+            Arc::new(Core::new(path.clone(), free_space_min, faults, bodies, Arc::new(engine)));
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let committer = Committer::new(Arc::clone(&core), waiting, total);
         std::thread::Builder::new()
@@ -132,10 +116,7 @@ impl LocalStore {
     /// Puts a request to the committer and waits for the answer.
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.requests
-            .send(request(answer))
-            .await
-            .map_err(|_| closed())?;
+        self.requests.send(request(answer)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
@@ -161,9 +142,7 @@ impl LocalStore {
     }
 
     async fn lease_due(&self, request: LeaseRequest) -> Result<Vec<Lease>, StoreError> {
-        let found = self
-            .read_with(move |core| leasing::lease(core, &request))
-            .await?;
+        let found = self.read_with(move |core| leasing::lease(core, &request)).await?;
         for key in found.damaged {
             let _ = self.requests.send(Request::SetAside { key }).await;
         }
@@ -177,19 +156,11 @@ impl LocalStore {
         }
         // Room first: between the two steps below nobody may drop this future.
         let room = self.requests.reserve().await.map_err(|_| closed())?;
-        let begun = self
-            .core
-            .ready()
-            .begin_finish(lease.id, &lease.destination, lease.token);
+        let begun = self.core.ready().begin_finish(lease.id, &lease.destination, lease.token);
         let more = begun.ok_or(StoreError::LeaseLost(lease.id))?;
         let (answer, answered) = oneshot::channel();
         let due_ms = to_ms(settlement.next_due);
-        room.send(Request::Settle {
-            lease: lease.clone(),
-            settlement,
-            due_ms,
-            answer,
-        });
+        room.send(Request::Settle { lease: lease.clone(), settlement, due_ms, answer });
         if more {
             self.core.work.notify_one();
         }
@@ -201,8 +172,7 @@ impl LocalStore {
         if let Err(StoreError::Corrupt { what, .. }) = &result {
             tracing::error!(%id, %what, "a queued message is corrupt; it is held");
             let reason = Arc::clone(what);
-            self.ask(|answer| Request::Hold { id, reason, answer })
-                .await?;
+            self.ask(|answer| Request::Hold { id, reason, answer }).await?;
         }
         result
     }
@@ -215,14 +185,8 @@ impl LocalStore {
         let (mut moved, mut after) = (0, None);
         loop {
             let (destinations, now_ms) = (destinations.clone(), to_ms(now));
-            let step = self
-                .ask(|answer| Request::Flush {
-                    destinations,
-                    now_ms,
-                    after,
-                    answer,
-                })
-                .await?;
+            let step =
+                self.ask(|answer| Request::Flush { destinations, now_ms, after, answer }).await?;
             moved += step.moved;
             after = step.after;
             if after.is_none() {
@@ -244,11 +208,7 @@ impl Store for LocalStore {
             Health::Closed => return Err(closed()),
         }
         let id = self.core.ids.next(SystemTime::now());
-        Ok(Box::new(LocalIncoming::new(
-            Arc::clone(&self.core),
-            self.requests.clone(),
-            id,
-        )))
+        Ok(Box::new(LocalIncoming::new(Arc::clone(&self.core), self.requests.clone(), id)))
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
@@ -299,18 +259,8 @@ impl Store for LocalStore {
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>> {
         Box::pin(self.read_with(|core| {
             let total = read_count(&core.engine()?.total, TOTAL_KEY)?;
-            let record::CountRecord {
-                messages,
-                queued,
-                held,
-                octets,
-            } = total;
-            Ok(Summary {
-                messages,
-                queued,
-                held,
-                octets,
-            })
+            let record::CountRecord { messages, queued, held, octets } = total;
+            Ok(Summary { messages, queued, held, octets })
         }))
     }
 
@@ -344,7 +294,8 @@ fn closed() -> StoreError {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(StoreError::unavailable)?
+    tokio::task::spawn_blocking(work).await.map_err(StoreError::unavailable)?
 }
+
+#[cfg(test)]
+mod tests;

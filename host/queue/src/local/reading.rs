@@ -16,26 +16,16 @@ const CHUNK_OCTETS: usize = 64 * 1024;
 /// Reads a message. Blocks.
 pub(super) fn read(core: &Core, id: QueueId) -> Result<StoredMessage, StoreError> {
     let engine = core.engine()?;
-    let row = engine
-        .message
-        .get(id.to_bytes())
-        .map_err(|error| read_error(id, &error))?;
+    let row = engine.message.get(id.to_bytes()).map_err(|error| read_error(id, &error))?;
     let row = row.ok_or(StoreError::Missing(id))?;
     let record = MessageRecord::decode(&row)
         .map_err(|error| corrupt(id, format!("the row of the message: {error}")))?;
     let body: Box<dyn BodySource> = if record.body.in_file {
         let path = core.bodies.path(id);
         check_file(id, &path, &record.body)?;
-        Box::new(FileBody {
-            id,
-            path: path.into(),
-            record: record.body,
-        })
+        Box::new(FileBody { id, path: path.into(), record: record.body })
     } else {
-        let body = engine
-            .body
-            .get(id.to_bytes())
-            .map_err(|error| read_error(id, &error))?;
+        let body = engine.body.get(id.to_bytes()).map_err(|error| read_error(id, &error))?;
         let body = body.ok_or_else(|| corrupt(id, "its body is missing"))?;
         check(id, &record.body, body.len() as u64, crc32c::crc32c(&body))?;
         Box::new(RowBody(body))
@@ -51,10 +41,7 @@ pub(super) fn read(core: &Core, id: QueueId) -> Result<StoredMessage, StoreError
 }
 
 fn corrupt(id: QueueId, what: impl Into<Arc<str>>) -> StoreError {
-    StoreError::Corrupt {
-        id,
-        what: what.into(),
-    }
+    StoreError::Corrupt { id, what: what.into() }
 }
 
 /// An engine that can't read a row for another reason than the disk has found it damaged.
@@ -95,9 +82,7 @@ fn check_file(id: QueueId, path: &Path, wanted: &BodyRecord) -> Result<(), Store
     let mut chunk = vec![0; CHUNK_OCTETS];
     // More than the record says is as wrong as less: no need to read on.
     while octets <= wanted.octets {
-        let read = file
-            .read(&mut chunk)
-            .map_err(|error| file_error(id, &error))?;
+        let read = file.read(&mut chunk).map_err(|error| file_error(id, &error))?;
         if read == 0 {
             break;
         }
@@ -168,11 +153,8 @@ impl BodySource for FileBody {
 impl BodyReader for FileReader {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<&[u8]>, StoreError>> {
         Box::pin(async move {
-            let (file, path, mut chunk) = (
-                self.file.take(),
-                Arc::clone(&self.path),
-                std::mem::take(&mut self.chunk),
-            );
+            let (file, path, mut chunk) =
+                (self.file.take(), Arc::clone(&self.path), std::mem::take(&mut self.chunk));
             let read = tokio::task::spawn_blocking(move || {
                 let mut file = file.map_or_else(|| File::open(&path), Ok)?;
                 chunk.resize(CHUNK_OCTETS, 0);

@@ -147,17 +147,9 @@ impl Ready {
         // A duration beyond what the clock can hold never ends: half a century is as good.
         let half_a_century = Duration::from_secs(50 * 365 * 86_400);
         let ends = now + duration.min(half_a_century);
-        self.earliest_end = Some(
-            self.earliest_end
-                .map_or(ends, |earliest| earliest.min(ends)),
-        );
+        self.earliest_end = Some(self.earliest_end.map_or(ends, |earliest| earliest.min(ends)));
         *self.busy.entry(key.destination.clone()).or_default() += 1;
-        let grant = Grant {
-            token: self.tokens,
-            ends,
-            key: key.clone(),
-            finishing: false,
-        };
+        let grant = Grant { token: self.tokens, ends, key: key.clone(), finishing: false };
         self.leases.insert((key.id, key.destination), grant);
         self.tokens
     }
@@ -215,10 +207,7 @@ impl Ready {
 
     /// The earliest marker of a destination that may have more leases.
     pub(super) fn earliest_marker_ms(&self) -> Option<u64> {
-        let open = self
-            .markers
-            .values()
-            .filter(|key| self.has_room(&key.destination));
+        let open = self.markers.values().filter(|key| self.has_room(&key.destination));
         open.map(|key| key.due_ms).min()
     }
 

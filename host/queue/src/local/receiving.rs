@@ -57,8 +57,7 @@ impl LocalIncoming {
             let file = file
                 .map_or_else(|| core.bodies.create(id), Ok)
                 .map_err(|error| core.io_error(&error))?;
-            file.write(&pending)
-                .map_err(|error| core.io_error(&error))?;
+            file.write(&pending).map_err(|error| core.io_error(&error))?;
             Ok((file, pending))
         });
         let (file, mut pending) = written.await?;
@@ -113,10 +112,7 @@ impl LocalIncoming {
         let rows = self.rows(message, in_file);
         let (answer, answered) = oneshot::channel();
         let closed = || StoreError::unavailable("it is closed");
-        requests
-            .send(Request::Insert { rows, file, answer })
-            .await
-            .map_err(|_| closed())?;
+        requests.send(Request::Insert { rows, file, answer }).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())??;
         Ok(id)
     }
@@ -146,11 +142,7 @@ impl LocalIncoming {
             received_ms,
             envelope: message.envelope,
             origin: message.origin,
-            body: BodyRecord {
-                octets: self.octets,
-                crc32c: self.crc32c,
-                in_file,
-            },
+            body: BodyRecord { octets: self.octets, crc32c: self.crc32c, in_file },
             header: self.header,
         };
         NewRows {

@@ -94,11 +94,7 @@ pub(crate) fn from_ms(ms: u64) -> SystemTime {
 pub(crate) fn reply_text(text: &str) -> Box<str> {
     let mut line = String::new();
     for character in text.chars() {
-        let character = if character.is_control() {
-            '?'
-        } else {
-            character
-        };
+        let character = if character.is_control() { '?' } else { character };
         if line.len() + character.len_utf8() > REPLY_OCTETS_MAX {
             break;
         }
@@ -153,43 +149,17 @@ impl MessageRecord {
             1 => BodyKind::EightBitMime,
             _ => return Err(RecordError::Value),
         };
-        let sender = if row.flag()? {
-            ReversePath::Address(row.address()?)
-        } else {
-            ReversePath::Null
-        };
+        let sender =
+            if row.flag()? { ReversePath::Address(row.address()?) } else { ReversePath::Null };
         let parameters = row.text()?;
         // A recipient has 9 octets at least: a greater count can't be true.
-        let recipients = row.list(9, |row| {
-            Ok(Recipient {
-                address: row.address()?,
-                parameters: row.text()?,
-            })
-        })?;
-        let envelope = Envelope {
-            sender,
-            parameters,
-            body,
-            recipients,
-        };
-        let origin = Origin {
-            client: row.text()?,
-            helo: row.text()?,
-            session: row.u64()?,
-        };
-        let body = BodyRecord {
-            octets: row.u64()?,
-            crc32c: row.u32()?,
-            in_file: row.flag()?,
-        };
+        let recipients =
+            row.list(9, |row| Ok(Recipient { address: row.address()?, parameters: row.text()? }))?;
+        let envelope = Envelope { sender, parameters, body, recipients };
+        let origin = Origin { client: row.text()?, helo: row.text()?, session: row.u64()? };
+        let body = BodyRecord { octets: row.u64()?, crc32c: row.u32()?, in_file: row.flag()? };
         let header = row.block()?.to_vec();
-        row.end(Self {
-            received_ms,
-            envelope,
-            origin,
-            body,
-            header,
-        })
+        row.end(Self { received_ms, envelope, origin, body, header })
     }
 }
 
@@ -219,11 +189,7 @@ impl DeliveryRecord {
             octets: row.u64()?,
             body_in_file: row.flag()?,
             recipients: row.list(9, |row| {
-                Ok(RecipientRecord {
-                    index: row.u32()?,
-                    held: row.flag()?,
-                    reply: row.text()?,
-                })
+                Ok(RecipientRecord { index: row.u32()?, held: row.flag()?, reply: row.text()? })
             })?,
         };
         row.end(record)
@@ -241,12 +207,8 @@ impl CountRecord {
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RecordError> {
         let mut row = Reader::new(row)?;
-        let record = Self {
-            messages: row.u64()?,
-            queued: row.u64()?,
-            held: row.u64()?,
-            octets: row.u64()?,
-        };
+        let record =
+            Self { messages: row.u64()?, queued: row.u64()?, held: row.u64()?, octets: row.u64()? };
         row.end(record)
     }
 }
@@ -367,11 +329,7 @@ impl<'a> Reader<'a> {
     }
 
     fn end<T>(self, record: T) -> Result<T, RecordError> {
-        if self.0.is_empty() {
-            Ok(record)
-        } else {
-            Err(RecordError::Long)
-        }
+        if self.0.is_empty() { Ok(record) } else { Err(RecordError::Long) }
     }
 }
 
@@ -481,10 +439,7 @@ mod tests {
 
     #[test]
     fn replies_are_cut_and_cleaned() {
-        assert_eq!(
-            &*reply_text("450 later\r\nRCPT TO:<x>"),
-            "450 later??RCPT TO:<x>"
-        );
+        assert_eq!(&*reply_text("450 later\r\nRCPT TO:<x>"), "450 later??RCPT TO:<x>");
         assert_eq!(reply_text(&"ä".repeat(1000)).len(), REPLY_OCTETS_MAX);
     }
 }

@@ -2,41 +2,43 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use stagepost_queue::local::{Faults, LocalOptions, LocalStore, Operation};
-use stagepost_queue::{
+use crate::local::{Faults, LocalOptions, LocalStore, Operation};
+use crate::{
     Destination, Incoming, Lease, LeaseRequest, NewDelivery, NewMessage, Origin, QueueId,
     Settlement, Step, Store, StoreError, StoredMessage,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
+use tempfile::TempDir;
 
 /// A disk that counts operations, and fails some.
 #[derive(Default)]
-pub(crate) struct Disk {
+pub(super) struct Disk {
     counted: Mutex<HashMap<Operation, u64>>,
     failing: Mutex<HashMap<Operation, io::ErrorKind>>,
     free: Mutex<Option<u64>>,
 }
 
 impl Disk {
-    pub(crate) fn count(&self, operation: Operation) -> u64 {
+    /// How often an operation was begun.
+    pub(super) fn count(&self, operation: Operation) -> u64 {
         let counted = self.counted.lock().unwrap();
         counted.get(&operation).copied().unwrap_or(0)
     }
 
-    pub(crate) fn fail(&self, operation: Operation, kind: io::ErrorKind) {
+    pub(super) fn fail(&self, operation: Operation, kind: io::ErrorKind) {
         self.failing.lock().unwrap().insert(operation, kind);
     }
 
-    pub(crate) fn heal(&self) {
+    pub(super) fn heal(&self) {
         self.failing.lock().unwrap().clear();
         *self.free.lock().unwrap() = None;
     }
 
-    pub(crate) fn fill_up_to(&self, free: u64) {
+    pub(super) fn fill_up_to(&self, free: u64) {
         *self.free.lock().unwrap() = Some(free);
     }
 }
@@ -55,11 +57,70 @@ impl Faults for Disk {
     }
 }
 
-pub(crate) fn open(path: &Path) -> LocalStore {
+/// A store on a disk that does as told, in a folder that goes with it.
+pub(super) struct Spool {
+    pub(super) store: LocalStore,
+    pub(super) disk: Arc<Disk>,
+    pub(super) folder: Folder,
+}
+
+/// A folder that goes with its spool, or somebody else's.
+pub(super) enum Folder {
+    Own(TempDir),
+    Other(PathBuf),
+}
+
+impl Folder {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Own(folder) => folder.path(),
+            Self::Other(path) => path,
+        }
+    }
+}
+
+impl Spool {
+    pub(super) fn new() -> Self {
+        Self::in_folder(Folder::Own(tempfile::tempdir().unwrap()))
+    }
+
+    /// A store in a folder that others use too.
+    pub(super) fn at(path: &Path) -> Self {
+        Self::in_folder(Folder::Other(path.to_owned()))
+    }
+
+    fn in_folder(folder: Folder) -> Self {
+        let disk = Arc::default();
+        let store = open_on(folder.path(), &disk);
+        Self { store, disk, folder }
+    }
+
+    /// Closes the store and opens it again, as a restart does.
+    pub(super) async fn restart(self) -> Self {
+        self.store.close().await;
+        let store = open_on(self.folder.path(), &self.disk);
+        Self { store, ..self }
+    }
+
+    /// Where the body of a message is, if it is in a file.
+    pub(super) fn body_file(&self, id: QueueId) -> PathBuf {
+        let folder = format!("{:02x}", id.to_bytes()[15]);
+        self.folder.path().join("body").join(folder).join(id.to_string())
+    }
+
+    /// The files of bodies there are.
+    pub(super) fn body_files(&self) -> Vec<PathBuf> {
+        let files =
+            |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files(self.folder.path().join("body")).flat_map(files).collect()
+    }
+}
+
+pub(super) fn open(path: &Path) -> LocalStore {
     open_on(path, &Arc::default())
 }
 
-pub(crate) fn open_on(path: &Path, disk: &Arc<Disk>) -> LocalStore {
+pub(super) fn open_on(path: &Path, disk: &Arc<Disk>) -> LocalStore {
     let options = LocalOptions {
         path: path.to_owned(),
         free_space_min: 1024 * 1024,
@@ -68,17 +129,17 @@ pub(crate) fn open_on(path: &Path, disk: &Arc<Disk>) -> LocalStore {
     LocalStore::open(options).unwrap()
 }
 
-pub(crate) fn destination(name: &str) -> Destination {
+pub(super) fn destination(name: &str) -> Destination {
     Destination::new(name).unwrap()
 }
 
 /// A moment that is surely in the past.
-pub(crate) fn past(seconds: u64) -> SystemTime {
+pub(super) fn past(seconds: u64) -> SystemTime {
     SystemTime::now() - Duration::from_secs(seconds)
 }
 
 /// A message to one recipient at each of these destinations, due now.
-pub(crate) fn message(destinations: &[&str]) -> NewMessage {
+pub(super) fn message(destinations: &[&str]) -> NewMessage {
     let recipient = |name: &&str| Recipient {
         address: Address::parse(&format!("user@{name}")).unwrap(),
         parameters: "NOTIFY=NEVER".into(),
@@ -99,21 +160,17 @@ pub(crate) fn message(destinations: &[&str]) -> NewMessage {
         deliveries: destinations.iter().enumerate().map(delivery).collect(),
         received_at: now,
         hold: None,
-        origin: Origin {
-            client: "192.0.2.1".into(),
-            helo: "client.example".into(),
-            session: 7,
-        },
+        origin: Origin { client: "192.0.2.1".into(), helo: "client.example".into(), session: 7 },
     }
 }
 
 /// A body that says of each octet which message it belongs to and where.
-pub(crate) fn body(id: QueueId, octets: usize) -> Vec<u8> {
+pub(super) fn body(id: QueueId, octets: usize) -> Vec<u8> {
     let line = format!("{id} some text that fills a line of the message\r\n");
     line.bytes().cycle().take(octets).collect()
 }
 
-pub(crate) async fn offer(
+pub(super) async fn offer(
     store: &dyn Store,
     octets: usize,
 ) -> Result<Box<dyn Incoming>, StoreError> {
@@ -127,7 +184,7 @@ pub(crate) async fn offer(
     Ok(incoming)
 }
 
-pub(crate) async fn queue(
+pub(super) async fn queue(
     store: &dyn Store,
     octets: usize,
     message: NewMessage,
@@ -135,7 +192,7 @@ pub(crate) async fn queue(
     offer(store, octets).await?.commit(message).await
 }
 
-pub(crate) async fn lease(store: &dyn Store, max: usize, per_destination_max: usize) -> Vec<Lease> {
+pub(super) async fn lease(store: &dyn Store, max: usize, per_destination_max: usize) -> Vec<Lease> {
     let request = LeaseRequest {
         now: SystemTime::now(),
         max,
@@ -145,21 +202,12 @@ pub(crate) async fn lease(store: &dyn Store, max: usize, per_destination_max: us
     store.lease(request).await.unwrap()
 }
 
-pub(crate) async fn settle(store: &dyn Store, lease: &Lease, step: &Step, next_due: SystemTime) {
+pub(super) async fn settle(store: &dyn Store, lease: &Lease, step: &Step, next_due: SystemTime) {
     let recipients = vec![step.clone(); lease.recipients.len()];
-    store
-        .finish(
-            lease,
-            Settlement {
-                recipients,
-                next_due,
-            },
-        )
-        .await
-        .unwrap();
+    store.finish(lease, Settlement { recipients, next_due }).await.unwrap();
 }
 
-pub(crate) async fn body_of(message: &StoredMessage) -> Result<Vec<u8>, StoreError> {
+pub(super) async fn body_of(message: &StoredMessage) -> Result<Vec<u8>, StoreError> {
     let mut reader = message.body.reader();
     let mut body = Vec::new();
     while let Some(chunk) = reader.next().await? {
@@ -170,15 +218,9 @@ pub(crate) async fn body_of(message: &StoredMessage) -> Result<Vec<u8>, StoreErr
 }
 
 /// The message is there, and as it was sent.
-pub(crate) async fn assert_intact(store: &dyn Store, id: QueueId, octets: usize) {
+pub(super) async fn assert_intact(store: &dyn Store, id: QueueId, octets: usize) {
     let message = store.read(id).await.unwrap();
-    assert_eq!(
-        message.header,
-        format!("Message-ID: <{id}@example.test>\r\n").as_bytes()
-    );
+    assert_eq!(message.header, format!("Message-ID: <{id}@example.test>\r\n").as_bytes());
     assert_eq!(message.body.octets(), octets as u64);
-    assert!(
-        body_of(&message).await.unwrap() == body(id, octets),
-        "the body of {id}"
-    );
+    assert!(body_of(&message).await.unwrap() == body(id, octets), "the body of {id}");
 }

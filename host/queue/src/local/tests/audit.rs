@@ -1,0 +1,74 @@
+//! Counts the whole queue row by row, and compares it with indexes, counters and files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::spool::{Spool, destination, past};
+use crate::local::change::read_count;
+use crate::local::engine::{Engine, TOTAL_KEY};
+use crate::local::key::{DueKey, delivery_destination, name_key};
+use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
+use crate::{Destinations, QueueId, Store, StoreError};
+
+/// All that has to agree does.
+pub(super) async fn audit(spool: &Spool) {
+    // Files go after the answer that their message is gone, but before the next request: this one.
+    let nobody = Destinations::One(destination("nobody.invalid"));
+    spool.store.flush(nobody, past(0)).await.unwrap();
+    let engine = spool.store.core.engine().unwrap();
+    let messages = messages(&engine);
+    let mut total = CountRecord::default();
+    let mut counts: BTreeMap<Vec<u8>, CountRecord> = BTreeMap::new();
+    let mut due = BTreeSet::new();
+    let mut with_delivery = BTreeSet::new();
+    for entry in engine.delivery.iter() {
+        let (key, row) = entry.into_inner().unwrap();
+        let id = QueueId::from_bytes(key[..16].try_into().unwrap());
+        let destination = delivery_destination(&key).unwrap();
+        let record = DeliveryRecord::decode(&row).unwrap();
+        assert!(!record.recipients.is_empty(), "{id} has a delivery to nobody");
+        let count = counts.entry(name_key(&destination)).or_default();
+        count.octets += record.octets;
+        for count in [count, &mut total] {
+            *if record.is_queued() { &mut count.queued } else { &mut count.held } += 1;
+        }
+        if record.is_queued() {
+            due.insert(DueKey { due_ms: record.due_ms, id, destination });
+        }
+        with_delivery.insert(id);
+    }
+    total.messages = messages.len() as u64;
+    total.octets =
+        messages.values().map(|message| message.body.octets + message.header.len() as u64).sum();
+
+    assert_eq!(messages.keys().copied().collect::<BTreeSet<_>>(), with_delivery);
+    assert_eq!(keys(&engine.due, DueKey::decode), due);
+    assert_eq!(keys(&engine.destination, DueKey::decode_by_destination), due);
+    let stored = engine.count.iter().map(|entry| {
+        let (key, row) = entry.into_inner().unwrap();
+        (key.to_vec(), CountRecord::decode(&row).unwrap())
+    });
+    assert_eq!(stored.collect::<BTreeMap<_, _>>(), counts);
+    assert_eq!(read_count(&engine.total, TOTAL_KEY), Ok::<_, StoreError>(total));
+
+    let (in_file, in_row): (Vec<_>, Vec<_>) =
+        messages.iter().partition(|(_, message)| message.body.in_file);
+    let files: BTreeSet<_> = spool.body_files().into_iter().collect();
+    assert_eq!(in_file.iter().map(|(id, _)| spool.body_file(**id)).collect::<BTreeSet<_>>(), files);
+    let bodies = engine.body.iter().map(|entry| entry.key().unwrap().to_vec());
+    assert_eq!(
+        bodies.collect::<Vec<_>>(),
+        in_row.iter().map(|(id, _)| id.to_bytes().to_vec()).collect::<Vec<_>>()
+    );
+}
+
+fn messages(engine: &Engine) -> BTreeMap<QueueId, MessageRecord> {
+    let message = |entry: fjall::Guard| {
+        let (key, row) = entry.into_inner().unwrap();
+        (QueueId::from_bytes((*key).try_into().unwrap()), MessageRecord::decode(&row).unwrap())
+    };
+    engine.message.iter().map(message).collect()
+}
+
+fn keys(keyspace: &fjall::Keyspace, decode: fn(&[u8]) -> Option<DueKey>) -> BTreeSet<DueKey> {
+    keyspace.iter().map(|entry| decode(&entry.key().unwrap()).unwrap()).collect()
+}

@@ -1,0 +1,133 @@
+//! Many destinations: limits, fairness, counts and flushes.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use super::audit::audit;
+use super::spool::{Spool, destination, lease, message, past, queue, settle};
+use crate::{Count, Destinations, NewMessage, Step, Store};
+
+fn due_at(due: SystemTime, destinations: &[&str]) -> NewMessage {
+    let mut message = message(destinations);
+    for delivery in &mut message.deliveries {
+        delivery.due = due;
+    }
+    message
+}
+
+#[tokio::test]
+async fn a_slow_destination_does_not_hide_others() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    for _ in 0..50 {
+        queue(store, 10, message(&["slow.example"])).await.unwrap();
+    }
+    queue(store, 10, message(&["quick.example"])).await.unwrap();
+    let leases = lease(store, 10, 3).await;
+    let slow: Vec<_> =
+        leases.iter().filter(|lease| lease.destination.as_str() == "slow.example").collect();
+    assert_eq!((slow.len(), leases.len()), (3, 4));
+    // With no room, nothing is due; a settlement makes room and wakes.
+    assert!(lease(store, 10, 3).await.is_empty());
+    settle(store, slow[0], &Step::Done, past(0)).await;
+    tokio::time::timeout(Duration::from_secs(60), store.wake().notified()).await.unwrap();
+    assert!(store.next_due().await.unwrap().unwrap() <= SystemTime::now());
+    let next = lease(store, 10, 3).await;
+    assert_eq!(next.len(), 1);
+    assert!(next[0].id > slow[2].id, "the oldest first");
+}
+
+#[tokio::test]
+async fn everything_due_is_leased_once_whatever_the_limits() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let names = ["a.example", "b.example", "c.example", "d.b.example"];
+    let mut seen: HashMap<_, u32> = HashMap::new();
+    for round in 0..100 {
+        queue(store, 10, message(&names[..=round % 4])).await.unwrap();
+        for lease in lease(store, 1 + round % 5, 1 + round % 3).await {
+            *seen.entry((lease.id, lease.destination.clone())).or_default() += 1;
+            settle(store, &lease, &Step::Done, past(0)).await;
+        }
+    }
+    loop {
+        let leases = lease(store, 7, 2).await;
+        if leases.is_empty() {
+            break;
+        }
+        for lease in leases {
+            *seen.entry((lease.id, lease.destination.clone())).or_default() += 1;
+            settle(store, &lease, &Step::Done, past(0)).await;
+        }
+    }
+    assert_eq!(seen.len(), 250);
+    assert!(seen.values().all(|times| *times == 1));
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_destination_is_counted_and_flushed_with_those_below() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    let names =
+        ["example.org", "a.example.org", "b.a.example.org", "badexample.org", "example.net"];
+    for name in names {
+        queue(store, 100, due_at(later, &[name])).await.unwrap();
+    }
+    let mut held = due_at(later, &["example.org"]);
+    held.hold = Some("looks odd".into());
+    queue(store, 100, held).await.unwrap();
+
+    let (one, below) = (
+        Destinations::One(destination("example.org")),
+        Destinations::Below(destination("example.org")),
+    );
+    let octets = store.count(one.clone()).await.unwrap().octets / 2;
+    assert!(octets > 100);
+    assert_eq!(
+        store.count(one.clone()).await.unwrap(),
+        Count { queued: 1, held: 1, octets: 2 * octets }
+    );
+    assert_eq!(
+        store.count(below.clone()).await.unwrap(),
+        Count { queued: 3, held: 1, octets: 4 * octets }
+    );
+    let nobody = Destinations::Below(destination("org.example"));
+    assert_eq!(store.count(nobody.clone()).await.unwrap(), Count::default());
+
+    assert!(lease(store, 10, 10).await.is_empty());
+    assert_eq!(store.flush(nobody, past(0)).await, Ok(0));
+    assert_eq!(store.flush(one.clone(), past(0)).await, Ok(1));
+    assert_eq!(lease(store, 10, 10).await.len(), 1);
+    assert_eq!(store.flush(below, past(0)).await, Ok(2));
+    assert_eq!(store.flush(one, past(0)).await, Ok(0));
+    let flushed: Vec<String> =
+        lease(store, 10, 10).await.iter().map(|lease| lease.destination.to_string()).collect();
+    assert_eq!(flushed, ["a.example.org", "b.a.example.org"]);
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_flush_of_many_goes_through_in_steps() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    for _ in 0..25 {
+        let names: Vec<String> = (0..100).map(|n| format!("d{n}.example")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        queue(store, 10, due_at(later, &names)).await.unwrap();
+    }
+    let moved = store.flush(Destinations::Below(destination("example")), past(0)).await;
+    assert_eq!(moved, Ok(2500));
+    let mut leased = 0;
+    loop {
+        let leases = lease(store, 400, 1000).await;
+        if leases.is_empty() {
+            break;
+        }
+        leased += leases.len();
+    }
+    assert_eq!(leased, 2500);
+    audit(&spool).await;
+}

@@ -1,0 +1,150 @@
+//! A disk that fails or is full: nothing is acknowledged, nothing is lost, and it goes on when the disk is sound.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use super::audit::audit;
+use super::spool::{Spool, assert_intact, lease, message, offer, queue, settle};
+use crate::local::Operation;
+use crate::{Health, QueueId, Settlement, Step, Store, StoreError};
+
+/// Tries until the store has reopened, which it does by itself within seconds.
+async fn queue_when_healed(spool: &Spool, octets: usize) -> QueueId {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match queue(&spool.store, octets, message(&["a.example"])).await {
+            Ok(id) => return id,
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_refused_and_the_queue_goes_on_with_a_new_journal() {
+    let cases = [
+        (Operation::JournalWrite, ErrorKind::Other, 4096),
+        (Operation::JournalSync, ErrorKind::Other, 4096),
+        (Operation::JournalSync, ErrorKind::StorageFull, 200_000),
+        (Operation::JournalWrite, ErrorKind::StorageFull, 200_000),
+    ];
+    for (operation, kind, octets) in cases {
+        let mut spool = Spool::new();
+        let before = queue(&spool.store, octets, message(&["a.example"])).await.unwrap();
+        let journals = journals(&spool);
+        spool.disk.fail(operation, kind);
+        let incoming = offer(&spool.store, octets).await.unwrap();
+        let refused = incoming.id();
+        let error = incoming.commit(message(&["a.example"])).await.unwrap_err();
+        assert_eq!(
+            matches!(error, StoreError::NoSpace { .. }),
+            kind == ErrorKind::StorageFull,
+            "{error}"
+        );
+        assert!(matches!(spool.store.health(), Health::Failed { .. }));
+        assert!(spool.store.receive().is_err());
+
+        spool.disk.heal();
+        let after = queue_when_healed(&spool, octets).await;
+        assert_eq!(spool.store.health(), Health::Accepting);
+        assert!(journals.iter().max() < self::journals(&spool).iter().max(), "a new journal");
+        for _ in 0..2 {
+            assert!(
+                matches!(spool.store.read(refused).await, Err(StoreError::Missing(_))),
+                "{operation:?}"
+            );
+            assert_intact(&spool.store, before, octets).await;
+            assert_intact(&spool.store, after, octets).await;
+            audit(&spool).await;
+            spool = spool.restart().await;
+        }
+        let leased: Vec<_> =
+            lease(&spool.store, 10, 10).await.iter().map(|lease| lease.id).collect();
+        assert_eq!(leased, [before, after]);
+    }
+}
+
+/// The numbers of the engine's journals.
+fn journals(spool: &Spool) -> Vec<u64> {
+    let names = std::fs::read_dir(spool.folder.path().join("index")).unwrap();
+    let number = |name: std::ffi::OsString| name.to_str()?.strip_suffix(".jnl")?.parse().ok();
+    names.filter_map(|entry| number(entry.unwrap().file_name())).collect()
+}
+
+#[tokio::test]
+async fn reopening_is_tried_again_until_it_succeeds() {
+    let spool = Spool::new();
+    let before = queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+    spool.disk.fail(Operation::JournalSync, ErrorKind::Other);
+    spool.disk.fail(Operation::Reopen, ErrorKind::Other);
+    assert!(queue(&spool.store, 10, message(&["a.example"])).await.is_err());
+    let end = Instant::now() + Duration::from_secs(30);
+    while spool.disk.count(Operation::Reopen) < 2 {
+        assert!(Instant::now() < end && spool.store.receive().is_err());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    spool.disk.heal();
+    let after = queue_when_healed(&spool, 10).await;
+    assert_intact(&spool.store, before, 10).await;
+    assert_intact(&spool.store, after, 10).await;
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_failed_settlement_keeps_its_lease() {
+    let spool = Spool::new();
+    queue(&spool.store, 200_000, message(&["a.example"])).await.unwrap();
+    let held = lease(&spool.store, 1, 1).await.remove(0);
+    spool.disk.fail(Operation::JournalSync, ErrorKind::Other);
+    let done = || Settlement { recipients: vec![Step::Done], next_due: held.received_at };
+    assert!(matches!(spool.store.finish(&held, done()).await, Err(StoreError::Unavailable(_))));
+    spool.disk.heal();
+    queue_when_healed(&spool, 10).await;
+    let other = lease(&spool.store, 10, 10).await;
+    assert!(other.iter().all(|lease| lease.id != held.id), "leased twice");
+    spool.store.finish(&held, done()).await.unwrap();
+    settle(&spool.store, &other[0], &Step::Done, held.received_at).await;
+    assert_eq!(spool.store.summary().await.unwrap().messages, 0);
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_body_that_can_not_be_written_or_synced_is_refused() {
+    for operation in [Operation::BodyWrite, Operation::BodySync, Operation::DirectorySync] {
+        for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+            let spool = Spool::new();
+            spool.disk.fail(operation, kind);
+            let error = queue(&spool.store, 200_000, message(&["a.example"])).await.unwrap_err();
+            assert_eq!(matches!(error, StoreError::NoSpace { .. }), kind == ErrorKind::StorageFull);
+            assert_eq!(spool.store.health(), Health::Accepting);
+            spool.disk.heal();
+            let id = queue(&spool.store, 200_000, message(&["a.example"])).await.unwrap();
+            assert_intact(&spool.store, id, 200_000).await;
+            audit(&spool).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_free_space_new_messages_wait_and_settlements_do_not() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    queue(store, 200_000, message(&["a.example"])).await.unwrap();
+    let held = lease(store, 1, 1).await.remove(0);
+    let (small, large) = (offer(store, 10).await.unwrap(), offer(store, 10_000).await.unwrap());
+    spool.disk.fill_up_to(1000);
+    let full = StoreError::NoSpace { free: 1000, wanted: 1024 * 1024 };
+    assert_eq!(small.commit(message(&["a.example"])).await, Err(full.clone()));
+    assert_eq!(store.health(), Health::NoSpace { free: 1000, wanted: 1024 * 1024 });
+    assert_eq!(store.receive().err(), Some(full.clone()));
+    let mut large = large;
+    assert_eq!(large.body(&[b'x'; 100_000]).await, Err(full.clone()));
+    assert_eq!(large.body(b"x").await, Err(full.clone()));
+    assert_eq!(large.commit(message(&["a.example"])).await, Err(full));
+    settle(store, &held, &Step::Done, held.received_at).await;
+    audit(&spool).await;
+    spool.disk.heal();
+    queue(store, 10, message(&["a.example"])).await.unwrap();
+    assert_eq!(store.health(), Health::Accepting);
+    audit(&spool).await;
+}

@@ -1,0 +1,11 @@
+//! What the queue promises, checked on the embedded store.
+
+mod audit;
+mod commit;
+mod crash;
+mod damage;
+mod delivery;
+mod destinations;
+mod failure;
+mod random;
+mod spool;

@@ -1,0 +1,153 @@
+//! Random operations in random order: indexes, counters and files agree at every restart and at the end.
+
+use std::io::ErrorKind;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::audit::audit;
+use super::spool::{Spool, destination, lease, message, past, queue};
+use crate::local::Operation;
+use crate::{Destinations, Lease, QueueId, Settlement, Step, Store};
+
+const NAMES: [&str; 4] = ["a.example", "b.a.example", "b.example", "[192.0.2.1]"];
+
+#[derive(Clone, Debug)]
+enum Act {
+    Queue { names: usize, octets: usize, hold: bool, later: bool },
+    Lease { max: usize, per_destination_max: usize },
+    Settle { which: prop::sample::Index, steps: [u8; 4] },
+    Flush { name: usize, below: bool },
+    Release { which: prop::sample::Index },
+    FailedSync,
+    Restart,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let octets = prop_oneof![8 => 0usize..5000, 1 => 65_000usize..150_000];
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        6 => (1usize..=4, octets, prop::bool::weighted(0.1), prop::bool::weighted(0.3))
+            .prop_map(|(names, octets, hold, later)| Act::Queue { names, octets, hold, later }),
+        3 => (1usize..6, 1usize..4).prop_map(|(max, per_destination_max)| Act::Lease { max, per_destination_max }),
+        6 => (index(), any::<[u8; 4]>()).prop_map(|(which, steps)| Act::Settle { which, steps }),
+        1 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::Flush { name, below }),
+        1 => index().prop_map(|which| Act::Release { which }),
+        1 => Just(Act::FailedSync),
+        1 => Just(Act::Restart),
+    ]
+}
+
+struct Run {
+    spool: Spool,
+    ids: Vec<QueueId>,
+    leases: Vec<Lease>,
+}
+
+impl Run {
+    async fn act(mut self, act: Act) -> Self {
+        let store = &self.spool.store;
+        match act {
+            Act::Queue { names, octets, hold, later } => {
+                let mut message = message(&NAMES[..names]);
+                message.hold = hold.then(|| "looks odd".into());
+                for delivery in &mut message.deliveries {
+                    delivery.due += Duration::from_secs(if later { 3600 } else { 0 });
+                }
+                self.ids.push(queue(store, octets, message).await.unwrap());
+            }
+            Act::Lease { max, per_destination_max } => {
+                let leases = lease(store, max, per_destination_max).await;
+                for new in &leases {
+                    let same =
+                        |old: &&Lease| (old.id, &old.destination) == (new.id, &new.destination);
+                    assert!(!self.leases.iter().any(|old| same(&old)), "{new:?} leased twice");
+                }
+                self.leases.extend(leases);
+            }
+            Act::Settle { which, steps } if !self.leases.is_empty() => {
+                let lease = self.leases.swap_remove(which.index(self.leases.len()));
+                let step = |step: &u8| match step % 4 {
+                    0 | 1 => Step::Done,
+                    2 => Step::Retry("451 later".into()),
+                    _ => Step::Hold("550 no".into()),
+                };
+                let recipients =
+                    steps.iter().cycle().map(step).take(lease.recipients.len()).collect();
+                store.finish(&lease, Settlement { recipients, next_due: past(1) }).await.unwrap();
+            }
+            Act::Flush { name, below } => {
+                let name = destination(NAMES[name]);
+                let which = if below { Destinations::Below(name) } else { Destinations::One(name) };
+                store.flush(which, SystemTime::now()).await.unwrap();
+            }
+            Act::Release { which } if !self.ids.is_empty() => {
+                let id = self.ids[which.index(self.ids.len())];
+                let _ = store.release(id, past(1)).await;
+            }
+            Act::FailedSync => self.fail_a_sync().await,
+            Act::Restart => {
+                self.spool = self.spool.restart().await;
+                self.leases.clear();
+                audit(&self.spool).await;
+            }
+            Act::Settle { .. } | Act::Release { .. } => {}
+        }
+        self
+    }
+
+    /// A message is refused, and the store reopens when it is asked again.
+    async fn fail_a_sync(&self) {
+        let spool = &self.spool;
+        spool.disk.fail(Operation::JournalSync, ErrorKind::Other);
+        queue(&spool.store, 100, message(&NAMES)).await.unwrap_err();
+        spool.disk.heal();
+        while spool.store.summary().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Everything that is left goes out, and nothing is left.
+    async fn drain(self) {
+        let (store, far) = (&self.spool.store, SystemTime::now() + Duration::from_secs(7200));
+        for id in &self.ids {
+            let _ = store.release(*id, past(1)).await;
+        }
+        let mut leases = self.leases;
+        loop {
+            let request = crate::LeaseRequest {
+                now: far,
+                max: 3,
+                per_destination_max: 2,
+                duration: Duration::from_secs(60),
+            };
+            leases.extend(store.lease(request).await.unwrap());
+            if leases.is_empty() {
+                break;
+            }
+            for lease in std::mem::take(&mut leases) {
+                let recipients = vec![Step::Done; lease.recipients.len()];
+                store.finish(&lease, Settlement { recipients, next_due: far }).await.unwrap();
+            }
+        }
+        audit(&self.spool).await;
+        assert_eq!(store.summary().await.unwrap(), crate::Summary::default());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_agrees_after_random_operations(acts in proptest::collection::vec(act(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut run = Run { spool: Spool::new(), ids: Vec::new(), leases: Vec::new() };
+            for act in acts {
+                run = run.act(act).await;
+            }
+            audit(&run.spool).await;
+            run.drain().await;
+        });
+    }
+}
