@@ -90,8 +90,8 @@ pub(crate) fn describe(file: &Path) -> Result<String, InspectError> {
     push(&mut lines, format_args!("class     {}", descriptor.class.name()));
     push(&mut lines, format_args!("language  {}", descriptor.language.name()));
     push(&mut lines, format_args!("ABI       {major}.{minor}"));
-    push(&mut lines, format_args!("stages    {:#06x}", descriptor.stages));
-    push(&mut lines, format_args!("edits     {:#06x}", descriptor.edits));
+    push(&mut lines, format_args!("stages    {}", words(&descriptor.stage_names())));
+    push(&mut lines, format_args!("edits     {}", words(&descriptor.edit_names())));
     push(&mut lines, format_args!("sha256    {sha256}"));
     push(&mut lines, format_args!("octets    {octets}"));
     if !further_exports.is_empty() {
@@ -104,6 +104,10 @@ pub(crate) fn describe(file: &Path) -> Result<String, InspectError> {
         );
     }
     Ok(lines)
+}
+
+fn words(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn push(lines: &mut String, line: std::fmt::Arguments<'_>) {

@@ -1,5 +1,5 @@
 //! Where log lines go and how they look: text for people, JSON for programs, always on stderr.
-//! Knows no event. A session's id is the field `session`, in lower-case hexadecimal.
+//! Knows no event. A session's id is always the field `session`.
 
 use std::io::{self, IsTerminal};
 

@@ -113,6 +113,16 @@ impl Reader<'_> {
 }
 
 impl Descriptor {
+    /// The words for the stages it may register for.
+    pub fn stage_names(&self) -> Vec<&'static str> {
+        names(self.stages, &STAGES)
+    }
+
+    /// The words for what it may change.
+    pub fn edit_names(&self) -> Vec<&'static str> {
+        names(self.edits, &EDITS)
+    }
+
     /// Parses and checks the octets of a `.stagepost` section.
     ///
     /// # Errors
@@ -120,10 +130,7 @@ impl Descriptor {
     pub fn parse(section: &[u8]) -> Result<Self, DescriptorError> {
         let wanted = size_of::<abi::EmDescriptor>();
         if section.len() < wanted {
-            return Err(DescriptorError::Short {
-                wanted,
-                found: section.len(),
-            });
+            return Err(DescriptorError::Short { wanted, found: section.len() });
         }
         let mut reader = Reader(section);
         let magic: [u8; 8] = reader.take();
@@ -166,58 +173,60 @@ impl Descriptor {
             other => return Err(refused("language", "0 or 1", &other.to_string())),
         };
         let name = text("name", &reader.take::<64>(), is_name_octet)?;
-        let version = text("version", &reader.take::<32>(), |octet| {
-            octet.is_ascii_graphic()
-        })?;
+        let version = text("version", &reader.take::<32>(), |octet| octet.is_ascii_graphic())?;
         if reader.take::<32>() != [0; 32] {
             return Err(refused("reserved", "zeros", "other octets"));
         }
-        Ok(Self {
-            name,
-            version,
-            abi,
-            class,
-            language,
-            stages,
-            edits,
-        })
+        Ok(Self { name, version, abi, class, language, stages, edits })
     }
 }
 
-/// Every stage bit this host knows.
-const STAGES_ALL: u64 = abi::EM_STAGE_CONNECT
-    | abi::EM_STAGE_COMMAND
-    | abi::EM_STAGE_EHLO
-    | abi::EM_STAGE_MAIL
-    | abi::EM_STAGE_RCPT
-    | abi::EM_STAGE_DATA
-    | abi::EM_STAGE_MESSAGEACCEPT
-    | abi::EM_STAGE_ETRN
-    | abi::EM_STAGE_DISCONNECT;
+/// Every stage bit this host knows, with its word for the operator.
+const STAGES: [(u64, &str); 9] = [
+    (abi::EM_STAGE_CONNECT, "connect"),
+    (abi::EM_STAGE_COMMAND, "command"),
+    (abi::EM_STAGE_EHLO, "ehlo"),
+    (abi::EM_STAGE_MAIL, "mail"),
+    (abi::EM_STAGE_RCPT, "rcpt"),
+    (abi::EM_STAGE_DATA, "data"),
+    (abi::EM_STAGE_MESSAGEACCEPT, "message accept"),
+    (abi::EM_STAGE_ETRN, "etrn"),
+    (abi::EM_STAGE_DISCONNECT, "disconnect"),
+];
 
-/// Every edit bit this host knows.
-const EDITS_ALL: u64 = abi::EM_EDIT_VERDICT
-    | abi::EM_EDIT_REPLY_TEXT
-    | abi::EM_EDIT_ATTRIBUTE
-    | abi::EM_EDIT_HEADER
-    | abi::EM_EDIT_HOLD
-    | abi::EM_EDIT_DISCARD;
+/// Every edit bit this host knows, with its word for the operator.
+const EDITS: [(u64, &str); 6] = [
+    (abi::EM_EDIT_VERDICT, "verdict"),
+    (abi::EM_EDIT_REPLY_TEXT, "reply text"),
+    (abi::EM_EDIT_ATTRIBUTE, "attribute"),
+    (abi::EM_EDIT_HEADER, "header"),
+    (abi::EM_EDIT_HOLD, "hold"),
+    (abi::EM_EDIT_DISCARD, "discard"),
+];
+
+const STAGES_ALL: u64 = union(&STAGES);
+const EDITS_ALL: u64 = union(&EDITS);
+
+const fn union(mut bits: &[(u64, &str)]) -> u64 {
+    let mut all = 0;
+    while let [(bit, _), rest @ ..] = bits {
+        all |= *bit;
+        bits = rest;
+    }
+    all
+}
+
+fn names(bits: u64, known: &[(u64, &'static str)]) -> Vec<&'static str> {
+    known.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
+}
 
 fn refused(field: &'static str, wanted: &str, found: &str) -> DescriptorError {
-    DescriptorError::Field {
-        field,
-        wanted: wanted.to_owned(),
-        found: found.to_owned(),
-    }
+    DescriptorError::Field { field, wanted: wanted.to_owned(), found: found.to_owned() }
 }
 
 fn check_version((major, minor): (u16, u16)) -> Result<(), DescriptorError> {
     if major != abi::EM_ABI_MAJOR {
-        return Err(refused(
-            "abi_major",
-            &abi::EM_ABI_MAJOR.to_string(),
-            &major.to_string(),
-        ));
+        return Err(refused("abi_major", &abi::EM_ABI_MAJOR.to_string(), &major.to_string()));
     }
     if minor > abi::EM_ABI_MINOR {
         return Err(refused(
@@ -233,11 +242,7 @@ fn known_bits(field: &'static str, found: u64, known: u64) -> Result<u64, Descri
     if found & !known == 0 {
         return Ok(found);
     }
-    Err(refused(
-        field,
-        &format!("bits of {known:#x}"),
-        &format!("{found:#x}"),
-    ))
+    Err(refused(field, &format!("bits of {known:#x}"), &format!("{found:#x}")))
 }
 
 fn is_name_octet(octet: &u8) -> bool {
@@ -250,21 +255,14 @@ fn text(
     octets: &[u8],
     accepts: fn(&u8) -> bool,
 ) -> Result<String, DescriptorError> {
-    let end = octets
-        .iter()
-        .position(|&octet| octet == 0)
-        .unwrap_or(octets.len());
+    let end = octets.iter().position(|&octet| octet == 0).unwrap_or(octets.len());
     let (value, filling) = octets.split_at(end);
     let sound = !value.is_empty() && !filling.is_empty();
     if sound && value.iter().all(accepts) && filling.iter().all(|&octet| octet == 0) {
         return Ok(String::from_utf8_lossy(value).into_owned());
     }
     let found = format!("\"{}\"", octets.trim_ascii_end().escape_ascii());
-    Err(refused(
-        field,
-        "a short name ended by a zero octet",
-        found.trim_end_matches("\\x00"),
-    ))
+    Err(refused(field, "a short name ended by a zero octet", found.trim_end_matches("\\x00")))
 }
 
 #[cfg(test)]
@@ -291,14 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_have_words() {
+        let descriptor = Descriptor::parse(&sound()).unwrap();
+        assert_eq!(descriptor.stage_names(), ["mail"]);
+        assert_eq!(descriptor.edit_names(), ["verdict"]);
+    }
+
+    #[test]
     fn a_sound_descriptor_is_read() {
         let octets = sound();
         assert_eq!(octets.len(), size_of::<abi::EmDescriptor>());
         let descriptor = Descriptor::parse(&octets).unwrap();
-        assert_eq!(
-            (&*descriptor.name, &*descriptor.version),
-            ("filter", "1.2.3")
-        );
+        assert_eq!((&*descriptor.name, &*descriptor.version), ("filter", "1.2.3"));
         assert_eq!(descriptor.class, Class::Inline);
     }
 
