@@ -1,1 +1,86 @@
-#![allow(missing_docs)]
+//! The safe Rust side of the plug-in contract: a trait with typed events, and a macro that exports what implements it.
+//! Knows nothing of the host but the contract, `stagepost_abi`; every unsafe line that a plug-in needs is in here.
+//!
+//! A plug-in is a package with `crate-type = ["cdylib"]`:
+//!
+//! ```
+//! use stagepost_sdk::{Answer, Edits, Host, Level, Outcome, Plugin, Rcpt, StartError, export_plugin};
+//!
+//! struct NoPostmaster {
+//!     host: Host,
+//!     text: &'static str,
+//! }
+//!
+//! impl Plugin for NoPostmaster {
+//!     fn start(host: Host) -> Result<Self, StartError> {
+//!         let text = host.config().text("text")?.unwrap_or("nobody here");
+//!         host.log(Level::Info, "ready");
+//!         Ok(Self { host, text })
+//!     }
+//!
+//!     fn before_rcpt(&self, event: &Rcpt<'_>, edits: &mut Edits<'_>) -> Outcome {
+//!         if event.recipient.starts_with("postmaster@") {
+//!             event.session.log(Level::Info, format_args!("refused {}", event.recipient));
+//!             return Ok(Answer::reject(550, "5.1.1", self.text));
+//!         }
+//!         edits.attribute("seen_by_no_postmaster", "1")?;
+//!         Ok(Answer::Continue)
+//!     }
+//! }
+//!
+//! export_plugin! {
+//!     type = NoPostmaster,
+//!     name = "no-postmaster",
+//!     version = env!("CARGO_PKG_VERSION"),
+//!     class = inline,
+//!     stages = [before_rcpt],
+//!     edits = [verdict, attribute],
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! `host.log`, `host.config` and the session's getters need no declaration. Handlers return `Result`: `?` makes a [`Fault`] of any
+//! error, and a panic is caught and taken for one.
+
+pub mod stage;
+
+mod answer;
+mod boundary;
+mod call;
+mod config;
+mod descriptor;
+mod edits;
+mod entry;
+mod event;
+mod export;
+mod handler;
+mod host;
+mod plugin;
+mod service;
+mod session;
+mod slot;
+mod start;
+mod text;
+
+pub use answer::{Answer, Fault, Outcome, Verdict};
+pub use call::{Reason, Refusal};
+pub use config::{Config, ConfigError, Place};
+pub use descriptor::{class, edit};
+pub use edits::{AfterEdits, Edits};
+pub use event::{
+    Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind, Mail,
+    MessageAccept, Rcpt, Reply,
+};
+pub use host::{Host, Level};
+pub use plugin::Plugin;
+pub use session::Session;
+pub use stage::Stages;
+pub use start::StartError;
+
+/// For `export_plugin!` only.
+#[doc(hidden)]
+pub use descriptor::descriptor;
+#[doc(hidden)]
+pub use entry::{Exported, enter};
+#[doc(hidden)]
+pub use stagepost_abi as abi;

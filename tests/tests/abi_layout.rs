@@ -72,9 +72,7 @@ fn layouts() -> String {
 }
 
 fn path(from_root: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(from_root)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(from_root)
 }
 
 #[test]
@@ -98,10 +96,8 @@ fn layouts_are_the_golden_ones() {
 #[test]
 fn every_struct_of_the_header_is_listed() {
     let header = std::fs::read_to_string(path("include/extmgr.h")).unwrap();
-    let in_header: BTreeSet<&str> = header
-        .lines()
-        .filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';'))
-        .collect();
+    let in_header: BTreeSet<&str> =
+        header.lines().filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';')).collect();
     let layouts = layouts();
     let listed: BTreeSet<&str> = layouts
         .lines()

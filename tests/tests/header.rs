@@ -1,5 +1,6 @@
 //! The C header: cbindgen writes the types, the constants keep the form they have in sdk/abi, and both keep its order.
 //! Knows no name of the contract. `BLESS=1` rewrites include/extmgr.h.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -54,10 +55,7 @@ fn the_header_is_fresh() {
             "line {line} of include/extmgr.h is stale; BLESS=1 rewrites it"
         );
     }
-    assert_eq!(
-        committed, fresh,
-        "include/extmgr.h is stale; BLESS=1 rewrites it"
-    );
+    assert_eq!(committed, fresh, "include/extmgr.h is stale; BLESS=1 rewrites it");
 }
 
 #[test]
@@ -72,11 +70,8 @@ fn every_source_is_listed() {
             }
         }
     }
-    let mut listed: Vec<String> = SOURCES
-        .iter()
-        .chain(LISTS)
-        .map(|name| (*name).to_owned())
-        .collect();
+    let mut listed: Vec<String> =
+        SOURCES.iter().chain(LISTS).map(|name| (*name).to_owned()).collect();
     found.sort();
     listed.sort();
     assert_eq!(found, listed);
@@ -118,11 +113,7 @@ fn header() -> String {
             out.push_str(&text);
         }
     }
-    assert!(
-        types.is_empty(),
-        "cbindgen made {:?} of no item",
-        types.keys()
-    );
+    assert!(types.is_empty(), "cbindgen made {:?} of no item", types.keys());
     format!(
         "{out}\n{trailer}\n{}\n#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {GUARD} */\n",
         asserts()
@@ -132,10 +123,7 @@ fn header() -> String {
 /// Reads the public declarations of one source, with the docs of its constants.
 fn section(source: &str) -> Section {
     let text = std::fs::read_to_string(abi().join("src").join(source)).unwrap();
-    let title = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("//! "));
+    let title = text.lines().next().and_then(|line| line.strip_prefix("//! "));
     let mut items = Vec::new();
     let mut docs: Vec<&str> = Vec::new();
     let (mut apart, mut blank) = (false, true);
@@ -156,21 +144,12 @@ fn section(source: &str) -> Section {
             let (kind, value) = rest.trim_end_matches(';').split_once('=').unwrap();
             let value = c_value(kind.trim(), value.trim());
             let text = format!("{}#define {name} {value}\n", comment("", &docs));
-            items.push(Item {
-                name: name.to_owned(),
-                apart,
-                constant: Some(text),
-            });
-        } else if let Some(rest) = line
-            .strip_prefix("pub struct ")
-            .or_else(|| line.strip_prefix("pub type "))
+            items.push(Item { name: name.to_owned(), apart, constant: Some(text) });
+        } else if let Some(rest) =
+            line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub type "))
         {
             let name = rest.split([' ', '{']).next().unwrap().to_owned();
-            items.push(Item {
-                name,
-                apart: true,
-                constant: None,
-            });
+            items.push(Item { name, apart: true, constant: None });
         }
         if !line.starts_with("///") && !line.starts_with("#[") {
             docs.clear();
@@ -178,10 +157,7 @@ fn section(source: &str) -> Section {
         blank = line.is_empty();
     }
     assert!(!items.is_empty(), "{source} declares nothing");
-    Section {
-        title: title.unwrap().to_owned(),
-        items,
-    }
+    Section { title: title.unwrap().to_owned(), items }
 }
 
 /// Writes a constant's value as C does; numbers keep their base.
@@ -190,11 +166,8 @@ fn c_value(kind: &str, value: &str) -> String {
         return format!("\"{text}");
     }
     if let Some(text) = value.strip_prefix("*b\"") {
-        let octets: Vec<String> = text
-            .trim_end_matches('"')
-            .chars()
-            .map(|octet| format!("'{octet}'"))
-            .collect();
+        let octets: Vec<String> =
+            text.trim_end_matches('"').chars().map(|octet| format!("'{octet}'")).collect();
         return format!("{{{}}}", octets.join(", "));
     }
     let digits = value.replace('_', "");
@@ -203,18 +176,12 @@ fn c_value(kind: &str, value: &str) -> String {
         !number.is_empty() && number.chars().all(|digit| digit.is_ascii_hexdigit()),
         "a constant of the contract is a literal, not {value}"
     );
-    if kind == "u64" {
-        format!("{digits}ULL")
-    } else {
-        digits
-    }
+    if kind == "u64" { format!("{digits}ULL") } else { digits }
 }
 
 fn comment(indent: &str, lines: &[&str]) -> String {
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
-    let joined = lines
-        .join(&format!("\n{indent} * "))
-        .replace(" * \n", " *\n");
+    let joined = lines.join(&format!("\n{indent} * ")).replace(" * \n", " *\n");
     format!("{indent}/** {joined} */\n")
 }
 

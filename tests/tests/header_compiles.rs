@@ -1,5 +1,6 @@
 //! extmgr.h as C and C++ compilers see it: no warning in any standard, and the layout that Rust has.
 //! Knows compilers and the golden layout, no plug-in host.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,7 @@ fn compilers() -> Vec<Compiler> {
         ("clang++", "c++", &["c++11", "c++14", "c++17"]),
     ] {
         let here = Command::new(name).arg("--version").output().is_ok();
-        assert!(
-            here || name.starts_with("clang"),
-            "there is no {name}; install gcc and g++"
-        );
+        assert!(here || name.starts_with("clang"), "there is no {name}; install gcc and g++");
         for standard in standards.iter().filter(|_| here) {
             let arguments = vec!["-x".into(), language.into(), format!("-std={standard}")];
             found.push(Compiler { name, arguments });
@@ -69,12 +67,7 @@ impl Compiler {
 
 fn printed(program: &Path) -> String {
     let output = Command::new(program).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{} ended with {}",
-        program.display(),
-        output.status
-    );
+    assert!(output.status.success(), "{} ended with {}", program.display(), output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -105,11 +98,7 @@ fn layout_program(golden: &str) -> String {
             .unwrap();
         } else {
             name = word;
-            writeln!(
-                structs,
-                "static struct {{ char first; {name} it; }} {name}_probe;"
-            )
-            .unwrap();
+            writeln!(structs, "static struct {{ char first; {name} it; }} {name}_probe;").unwrap();
             writeln!(
                 prints,
                 "    printf(\"{name} %u %u\\n\", (unsigned)sizeof({name}), AT({name}_probe, {name}_probe.it));"
@@ -132,13 +121,7 @@ fn c_and_cxx_lay_the_structs_out_as_rust_does() {
     std::fs::write(&source, layout_program(&golden)).unwrap();
     for compiler in compilers() {
         compiler.compile(&source, &[], &program);
-        assert_eq!(
-            printed(&program),
-            golden,
-            "{} {:?}",
-            compiler.name,
-            compiler.arguments
-        );
+        assert_eq!(printed(&program), golden, "{} {:?}", compiler.name, compiler.arguments);
     }
 }
 
@@ -177,21 +160,11 @@ fn what_is_written_by_hand_has_the_values_of_the_contract() {
         text(EM_ATTRIBUTE_RELAY_GRANTED)
     )
     .unwrap();
-    writeln!(
-        wanted,
-        "{ERR_EM_CONTINUE} {EM_SMTPCONNECT} {EM_SMTPETRN} {NOERROR}"
-    )
-    .unwrap();
+    writeln!(wanted, "{ERR_EM_CONTINUE} {EM_SMTPCONNECT} {EM_SMTPETRN} {NOERROR}").unwrap();
 
     for compiler in compilers() {
         compiler.compile(&tests().join("c/macros.c"), &[], &program);
-        assert_eq!(
-            printed(&program),
-            wanted,
-            "{} {:?}",
-            compiler.name,
-            compiler.arguments
-        );
+        assert_eq!(printed(&program), wanted, "{} {:?}", compiler.name, compiler.arguments);
     }
 }
 
@@ -214,27 +187,14 @@ fn the_example_compiles_and_exports_its_entry_alone() {
             ],
         ] {
             compiler.compile(&source, more, &library);
-            let symbols = Command::new("nm")
-                .args(["-D", "--defined-only"])
-                .arg(&library)
-                .output();
+            let symbols = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output();
             let symbols = String::from_utf8(symbols.unwrap().stdout).unwrap();
-            let names: Vec<&str> = symbols
-                .lines()
-                .filter_map(|line| line.split(' ').next_back())
-                .collect();
-            assert_eq!(
-                names,
-                ["em_entry"],
-                "{} {:?}",
-                compiler.name,
-                compiler.arguments
-            );
+            let names: Vec<&str> =
+                symbols.lines().filter_map(|line| line.split(' ').next_back()).collect();
+            assert_eq!(names, ["em_entry"], "{} {:?}", compiler.name, compiler.arguments);
             let octets = std::fs::read(&library).unwrap();
             assert!(
-                octets
-                    .windows(8)
-                    .any(|window| window == EM_DESCRIPTOR_MAGIC),
+                octets.windows(8).any(|window| window == EM_DESCRIPTOR_MAGIC),
                 "{} {more:?} lost the descriptor",
                 compiler.name
             );
@@ -249,10 +209,7 @@ fn the_two_extmgr_headers_refuse_each_other() {
     for compiler in compilers() {
         let output = compiler.run(&tests().join("c/macros.c"), &["-DEXMGR_DEFS"], &made);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            !output.status.success() && said.contains("not both"),
-            "{said}"
-        );
+        assert!(!output.status.success() && said.contains("not both"), "{said}");
     }
 }
 

@@ -1,0 +1,49 @@
+//! What the host says to a call of the plug-in that it does not carry out.
+//! Knows no particular call.
+
+use stagepost_abi::{
+    EM_ERR_LIMIT, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
+};
+
+/// The host refused a call. The plug-in is to blame, except at `Other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host refuses {call}: {reason}")]
+pub struct Refusal {
+    /// The function that was called.
+    pub call: &'static str,
+    /// Why it is refused.
+    pub reason: Reason,
+}
+
+/// Why the host refused a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The plug-in was exported without this edit.
+    #[error("the plug-in does not declare it")]
+    NotDeclared,
+    /// Not at this event or stage.
+    #[error("not at this event or stage")]
+    NotHere,
+    /// Too many or too large.
+    #[error("a limit is reached")]
+    Limit,
+    /// An argument can't be there.
+    #[error("an argument is not acceptable")]
+    Invalid,
+    /// Something that the contract does not foresee.
+    #[error("status {0:#06x}")]
+    Other(STATUS),
+}
+
+pub(crate) fn check(call: &'static str, status: STATUS) -> Result<(), Refusal> {
+    let reason = match status {
+        NOERROR => return Ok(()),
+        ERR_EM_NOTAUTHORIZED => Reason::NotDeclared,
+        EM_ERR_STAGE => Reason::NotHere,
+        EM_ERR_LIMIT => Reason::Limit,
+        ERR_MISC_INVALID_ARGS => Reason::Invalid,
+        other => Reason::Other(other),
+    };
+    Err(Refusal { call, reason })
+}

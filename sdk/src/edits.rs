@@ -1,0 +1,125 @@
+//! The sheet of one handler call: what a handler changes, and the verdict it ends with.
+//! Knows no session: the host applies the sheet when the handler has returned.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use stagepost_abi::{EM_ATTRIBUTE_RELAY_GRANTED, EmEdits, EmEditsService};
+
+use crate::answer::Verdict;
+use crate::call::{Refusal, check};
+use crate::event::Reply;
+use crate::text::lend;
+
+/// The sheet of a *before* handler. Text is copied by the host.
+///
+/// A call that is refused changes nothing; `?` makes a [`Fault`](crate::Fault) of it.
+pub struct Edits<'a> {
+    handle: *mut EmEdits,
+    table: &'static EmEditsService,
+    record: PhantomData<&'a mut EmEdits>,
+}
+
+impl fmt::Debug for Edits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edits").finish_non_exhaustive()
+    }
+}
+
+impl Edits<'_> {
+    /// # Safety
+    ///
+    /// `handle` came with a record whose handler runs during the lifetime, and `table` is of the same host.
+    pub(crate) unsafe fn new(handle: *mut EmEdits, table: &'static EmEditsService) -> Self {
+        Self { handle, table, record: PhantomData }
+    }
+
+    /// Sets an attribute of the session, for every later handler. Needs the edit `attribute`.
+    ///
+    /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes.
+    /// - value: at most 1,024 octets.
+    pub fn attribute(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        let (name, value) = (lend(name.as_bytes()), lend(value.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("attribute", unsafe { (self.table.attribute)(self.handle, name, value) })
+    }
+
+    /// Lets this session relay to any destination. Needs the edit `attribute`.
+    pub fn grant_relay(&mut self) -> Result<(), Refusal> {
+        let (name, value) = (lend(EM_ATTRIBUTE_RELAY_GRANTED.to_bytes()), lend(b"1"));
+        // SAFETY: the handle is valid during the lifetime; both texts are static.
+        check("grant_relay", unsafe { (self.table.attribute)(self.handle, name, value) })
+    }
+
+    /// Adds a header field at the end of the header block. Needs the edit `header`; at MAIL, RCPT, DATA and message accept.
+    ///
+    /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
+    /// - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line over
+    ///   998 octets.
+    pub fn header_add(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refusal> {
+        let (name, value) = (lend(name.as_bytes()), lend(value.as_ref()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("header_add", unsafe { (self.table.header_add)(self.handle, name, value) })
+    }
+
+    /// Keeps the message in the queue, undelivered, until an operator releases it. The chain goes on. Needs the edit `hold`;
+    /// when as `header_add`.
+    ///
+    /// - reason: for the operator, 1 to 256 printable ASCII octets.
+    pub fn hold(&mut self, reason: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the reason is lent for the call.
+        check("hold", unsafe { (self.table.hold)(self.handle, lend(reason.as_bytes())) })
+    }
+
+    /// Lets the message be acknowledged and dropped. The chain goes on. Needs the edit `discard`; when as `header_add`.
+    pub fn discard(&mut self) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime.
+        check("discard", unsafe { (self.table.discard)(self.handle) })
+    }
+
+    pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
+        let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        let status = unsafe {
+            (self.table.verdict)(self.handle, verdict.kind, verdict.code, enhanced, text)
+        };
+        check("the verdict", status)
+    }
+}
+
+/// The sheet of an *after* handler: the reply is composed and not sent yet.
+pub struct AfterEdits<'a> {
+    edits: Edits<'a>,
+    reply: Option<Reply<'a>>,
+}
+
+impl fmt::Debug for AfterEdits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AfterEdits").field("reply", &self.reply).finish_non_exhaustive()
+    }
+}
+
+impl<'a> AfterEdits<'a> {
+    pub(crate) fn new(edits: Edits<'a>, reply: Option<Reply<'a>>) -> Self {
+        Self { edits, reply }
+    }
+
+    /// The reply about to be sent; `None` when there is none.
+    pub fn reply(&self) -> Option<&Reply<'a>> {
+        self.reply.as_ref()
+    }
+
+    /// Replaces the words of the reply; its code, and so its class, stays. Needs the edit `reply_text`.
+    ///
+    /// - text: printable ASCII, lines separated by LF, at most 4,096 octets.
+    pub fn reply_text(&mut self, text: &str) -> Result<(), Refusal> {
+        let Edits { handle, table, .. } = self.edits;
+        // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
+        check("reply_text", unsafe { (table.reply_text)(handle, lend(text.as_bytes())) })
+    }
+
+    /// Sets an attribute of the session, as [`Edits::attribute`] does.
+    pub fn attribute(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        self.edits.attribute(name, value)
+    }
+}

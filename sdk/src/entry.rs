@@ -1,0 +1,154 @@
+//! The entry of a Rust plug-in: layouts, services, start, registrations, in this order.
+//! Knows no plug-in in particular. Nothing unwinds out of it.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+
+use stagepost_abi::{EM_FAULT, EM_LOG_ERROR, EmBase, EmHost, EmLogService, NOERROR, STATUS};
+
+use crate::boundary;
+use crate::handler::{Started, handle};
+use crate::host::Host;
+use crate::plugin::Plugin;
+use crate::service::{self, Services};
+use crate::stage::Stages;
+use crate::start::StartError;
+use crate::text::lend;
+
+/// What `export_plugin!` says of a plug-in.
+pub struct Exported {
+    /// Its name, as in the descriptor.
+    pub name: &'static str,
+    /// What it is registered for.
+    pub stages: Stages,
+}
+
+/// Does the work of em_entry.
+///
+/// # Safety
+///
+/// `base` and `host` are as the contract gives them to em_entry.
+pub unsafe fn enter<P: Plugin>(
+    base: *const EmBase,
+    host: *mut EmHost,
+    exported: &'static Exported,
+) -> STATUS {
+    // SAFETY: the base table is valid until the process ends.
+    let base = match unsafe { sized_base(base) } {
+        Ok(base) => base,
+        // Without a base there is no log either; the status has to do.
+        Err(error) => return error.status(),
+    };
+    // SAFETY: base and host are those of em_entry.
+    let log = match unsafe { service::log(base, host) } {
+        Ok(log) => log,
+        Err(error) => return error.status(),
+    };
+    // SAFETY: as above; the log is this host's.
+    let (reason, status) =
+        match boundary::catch(|| unsafe { start::<P>(log, base, host, exported) }) {
+            Ok(Ok(())) => return NOERROR,
+            Ok(Err(error)) => (error.to_string(), error.status()),
+            Err(message) => (format!("panicked: {message}"), EM_FAULT),
+        };
+    let line = format!("{}: cannot start: {reason}", exported.name);
+    // SAFETY: the log is this host's; no session; the line is lent for the call.
+    unsafe { (log.write)(host, ptr::null(), EM_LOG_ERROR, lend(line.as_bytes())) };
+    status
+}
+
+/// # Safety
+///
+/// `base` is NULL or valid until the process ends, as far as its size says.
+unsafe fn sized_base(base: *const EmBase) -> Result<&'static EmBase, StartError> {
+    let wanted = size_of::<EmBase>();
+    if base.is_null() {
+        return Err(StartError::OldBase { wanted, found: 0 });
+    }
+    // SAFETY: not NULL; the size comes first in every version.
+    let found = unsafe { (&raw const (*base).size).read() };
+    if (found as usize) < wanted {
+        return Err(StartError::OldBase { wanted, found });
+    }
+    // SAFETY: as long as ours at least.
+    Ok(unsafe { &*base })
+}
+
+/// # Safety
+///
+/// `base` and `host` are those of em_entry, and the log is theirs.
+unsafe fn start<P: Plugin>(
+    log: &'static EmLogService,
+    base: &EmBase,
+    host: *mut EmHost,
+    exported: &'static Exported,
+) -> Result<(), StartError> {
+    // SAFETY: base and host are those of em_entry.
+    if let Some(layout) = unsafe { service::layout(base, host) } {
+        let offer = ptr::from_ref(stagepost_layout::offer()).cast();
+        // SAFETY: the offer is what this service takes, and static.
+        let status = unsafe { (layout.check)(host, offer) };
+        if status != NOERROR {
+            return Err(StartError::Layout(status));
+        }
+    }
+    // SAFETY: base and host are those of em_entry, and the services were found with them.
+    let host_side = unsafe { Host::new(host, Services::find(log, base, host)?) };
+    let plugin = P::start(host_side)?;
+    let started = Arc::new(Started { plugin, host: host_side, name: exported.name });
+    for (event, flags) in exported.stages.registrations() {
+        // SAFETY: base and host are those of em_entry.
+        let status = unsafe { register(base, host, event, flags, &started) };
+        if status != NOERROR {
+            return Err(StartError::Registration { event, status });
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `base` and `host` are those of em_entry.
+unsafe fn register<P: Plugin>(
+    base: &EmBase,
+    host: *mut EmHost,
+    event: u16,
+    flags: u32,
+    started: &Arc<Started<P>>,
+) -> STATUS {
+    let user_data = Arc::into_raw(Arc::clone(started));
+    // SAFETY: `handle` and `release` take what `into_raw` gives, of the same P.
+    let status = unsafe {
+        (base.EMRegister)(
+            host,
+            event,
+            flags,
+            Some(handle::<P>),
+            user_data.cast_mut().cast(),
+            Some(release::<P>),
+            0,
+            ptr::null_mut(),
+        )
+    };
+    if status != NOERROR {
+        // SAFETY: made by `into_raw` above; the host does not release what it did not register.
+        drop(unsafe { Arc::from_raw(user_data) });
+    }
+    status
+}
+
+/// # Safety
+///
+/// `user_data` is what `register` gave to the host, which calls this once.
+unsafe extern "C" fn release<P: Plugin>(user_data: *mut c_void) {
+    // SAFETY: made by `into_raw` in `register`; the host gives it back once.
+    let started = unsafe { Arc::from_raw(user_data.cast::<Started<P>>().cast_const()) };
+    let (host, name) = (started.host, started.name);
+    if let Err(message) = boundary::catch(|| drop(started)) {
+        host.log(
+            crate::Level::Error,
+            format_args!("{name}: panicked when it was dropped: {message}"),
+        );
+    }
+}

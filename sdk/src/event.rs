@@ -1,0 +1,238 @@
+//! The events as a Rust handler sees them: each struct of the contract, read once and checked.
+//! Knows neither handler nor stage. All text is valid until the handler returns.
+
+use stagepost_abi::{
+    EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT,
+    EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EmCommand, EmConnect, EmData, EmDisconnect,
+    EmEhlo, EmEtrn, EmMail, EmMessageAccept, EmRcpt, EmReply,
+};
+
+use crate::session::Session;
+use crate::text::{Broken, octets, text};
+
+/// An event that is read from its struct.
+pub(crate) trait Event<'a>: Sized {
+    /// The struct of the contract.
+    type Raw: 'a;
+
+    /// # Safety
+    ///
+    /// What `raw` points to is valid during `'a`.
+    unsafe fn read(raw: &'a Self::Raw, session: Session<'a>) -> Result<Self, Broken>;
+}
+
+/// Declares an event with its members, and how each is read from its struct.
+macro_rules! event {
+    (
+        $(#[$docs:meta])*
+        $name:ident from $raw:ident($source:ident) {
+            $($(#[$member_docs:meta])* $member:ident: $type:ty = $value:expr,)*
+        }
+    ) => {
+        $(#[$docs])*
+        #[derive(Clone, Copy, Debug)]
+        #[non_exhaustive]
+        pub struct $name<'a> {
+            /// The session that it happens in.
+            pub session: Session<'a>,
+            $($(#[$member_docs])* pub $member: $type,)*
+        }
+
+        impl<'a> Event<'a> for $name<'a> {
+            type Raw = $raw;
+
+            #[allow(unused_unsafe, reason = "not every event has text")]
+            unsafe fn read($source: &'a $raw, session: Session<'a>) -> Result<Self, Broken> {
+                // Not every event has members of its own.
+                let _ = $source;
+                // SAFETY: text in the struct is valid as long as the struct, by the caller's promise.
+                Ok(unsafe { Self { session, $($member: $value,)* } })
+            }
+        }
+    };
+}
+
+event! {
+    /// A client has connected. Between before and after lies the composing of the greeting.
+    ///
+    /// A verdict before it: reject 554 is the greeting, and every command but QUIT is refused; defer 421 and disconnect are sent
+    /// and the connection is closed; handled is a fault.
+    Connect from EmConnect(raw) {
+        /// The client's address, exactly as inet_ntop prints it.
+        remote_ip: &'a str = text(raw.remote_ip)?,
+        /// The client's port.
+        remote_port: u16 = raw.remote_port,
+        /// The address it connected to.
+        local_ip: &'a str = text(raw.local_ip)?,
+        /// Our port.
+        local_port: u16 = raw.local_port,
+        /// The name of the listener in the configuration.
+        listener: &'a str = text(raw.listener)?,
+    }
+}
+
+event! {
+    /// A command line was received and not parsed yet. Between lies the whole command.
+    ///
+    /// Handled before it is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN.
+    Command from EmCommand(raw) {
+        /// The octets of the line as received, without its CRLF.
+        line: &'a [u8] = octets(raw.line)?,
+    }
+}
+
+event! {
+    /// HELO or EHLO. Between lies the accepting of the name and the start of a fresh session state. Handled is a fault.
+    Ehlo from EmEhlo(raw) {
+        /// The name the client gives itself: a domain or an address literal.
+        name: &'a str = text(raw.name)?,
+        /// Whether the client said EHLO.
+        extended: bool = raw.extended != 0,
+    }
+}
+
+event! {
+    /// MAIL: a transaction begins. Between lies its start. Handled is a fault.
+    Mail from EmMail(raw) {
+        /// The sender as received, without angle brackets; empty for the null path.
+        sender: &'a str = text(raw.sender)?,
+        /// The parameters as received, without the space before them; empty when there are none.
+        parameters: &'a str = text(raw.parameters)?,
+    }
+}
+
+event! {
+    /// RCPT: a recipient is named. Between lies the check for a route or a grant. Handled is a fault.
+    Rcpt from EmRcpt(raw) {
+        /// The recipient as received, without angle brackets.
+        recipient: &'a str = text(raw.recipient)?,
+        /// The parameters as received, without the space before them; empty when there are none.
+        parameters: &'a str = text(raw.parameters)?,
+    }
+}
+
+event! {
+    /// DATA: the message is about to be sent. Between lies the 354. Handled is a fault.
+    Data from EmData(raw) {}
+}
+
+event! {
+    /// The whole message was received. Between lies the storing of the message.
+    ///
+    /// Handled before it: the plug-in has taken the message over; it is acknowledged and not stored.
+    MessageAccept from EmMessageAccept(raw) {
+        /// Octets of the message as received, transparency dots removed.
+        octets: u64 = raw.octets,
+    }
+}
+
+event! {
+    /// ETRN: the client asks for mail waiting for a node (RFC 1985). Between lies the queue run.
+    Etrn from EmEtrn(raw) {
+        /// The node, without `@` or `#`.
+        node: &'a str = text(raw.node)?,
+        /// What the node is.
+        kind: EtrnKind = EtrnKind::of(raw.kind),
+    }
+}
+
+event! {
+    /// The session is over. Called exactly once, before and after, for each session for which connect was called.
+    Disconnect from EmDisconnect(raw) {
+        /// Why it ended.
+        reason: DisconnectReason = DisconnectReason::of(raw.reason),
+    }
+}
+
+/// What the node of an ETRN is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EtrnKind {
+    /// `ETRN node`: this host or domain.
+    Host,
+    /// `ETRN @node`: the domain and everything below it.
+    Domain,
+    /// `ETRN #node`: a queue of that name.
+    Queue,
+    /// Something newer than this SDK: a node that the plug-in does not serve.
+    Unknown,
+}
+
+impl EtrnKind {
+    const fn of(kind: u8) -> Self {
+        match kind {
+            EM_ETRN_HOST => Self::Host,
+            EM_ETRN_DOMAIN => Self::Domain,
+            EM_ETRN_QUEUE => Self::Queue,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The client said QUIT.
+    Quit,
+    /// The client closed the connection, or it broke.
+    Hangup,
+    /// The client was silent for too long.
+    Timeout,
+    /// The server closed it: a limit, or a plug-in's verdict.
+    Refused,
+    /// The server is shutting down.
+    Shutdown,
+}
+
+impl DisconnectReason {
+    const fn of(reason: u32) -> Self {
+        match reason {
+            EM_DISCONNECT_QUIT => Self::Quit,
+            EM_DISCONNECT_HANGUP => Self::Hangup,
+            EM_DISCONNECT_TIMEOUT => Self::Timeout,
+            EM_DISCONNECT_SHUTDOWN => Self::Shutdown,
+            // The contract wants an unknown reason taken for EM_DISCONNECT_REFUSED.
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// The reply about to be sent, in an *after* handler.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Reply<'a> {
+    /// Three digits.
+    pub code: u16,
+    /// The enhanced code (RFC 3463): class, subject and detail.
+    pub enhanced: Option<(u8, u16, u16)>,
+    /// The words; lines are separated by LF.
+    pub text: &'a str,
+}
+
+impl<'a> Reply<'a> {
+    /// # Safety
+    ///
+    /// `raw` is NULL, or what it points to is valid during `'a`, as far as its size says.
+    pub(crate) unsafe fn read(raw: *const EmReply) -> Result<Option<Self>, Broken> {
+        if raw.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: not NULL, and every struct of the contract starts with its size.
+        let found = unsafe { (&raw const (*raw).size).read() };
+        let wanted = size_of::<EmReply>();
+        if (found as usize) < wanted {
+            return Err(Broken::Size { wanted, found });
+        }
+        // SAFETY: as long as ours at least, and valid during 'a.
+        let raw: &'a EmReply = unsafe { &*raw };
+        let enhanced = (raw.enhanced_class != 0).then_some((
+            raw.enhanced_class,
+            raw.enhanced_subject,
+            raw.enhanced_detail,
+        ));
+        // SAFETY: the text is valid as long as the reply.
+        let text = unsafe { text(raw.text) }?;
+        Ok(Some(Self { code: raw.code, enhanced, text }))
+    }
+}

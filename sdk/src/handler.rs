@@ -1,0 +1,183 @@
+//! The one C handler of a plug-in: reads the record, calls the trait's method, and turns what comes back into a status.
+//! Knows no plug-in in particular. Nothing unwinds out of it.
+
+use stagepost_abi::{
+    EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA, EM_SMTPDISCONNECT,
+    EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPRCPT, EM_VERDICT, EMRECORD,
+    ERR_EM_CONTINUE, EmEvent, NOERROR, STATUS,
+};
+
+use crate::answer::{Answer, Fault, Outcome};
+use crate::boundary;
+use crate::edits::{AfterEdits, Edits};
+use crate::event::{Disconnect, Event, Reply};
+use crate::host::{Host, Level};
+use crate::plugin::Plugin;
+use crate::session::Session;
+use crate::stage::handler_name;
+use crate::text::Broken;
+
+/// A plug-in that has started, as each of its registrations holds it.
+pub(crate) struct Started<P> {
+    pub(crate) plugin: P,
+    pub(crate) host: Host,
+    pub(crate) name: &'static str,
+}
+
+/// # Safety
+///
+/// The host calls it with a record of its own whose user data is an `Arc<Started<P>>`, as `registration` gave it.
+pub(crate) unsafe extern "C" fn handle<P: Plugin>(record: *const EMRECORD) -> STATUS {
+    // SAFETY: the record is valid until we return.
+    let Some(record) = (unsafe { record.as_ref() }) else {
+        return EM_FAULT;
+    };
+    // SAFETY: the user data is what the registration gave, and is released only when nobody can call any more.
+    let Some(started) = (unsafe { record.UserData.cast::<Started<P>>().as_ref() }) else {
+        return EM_FAULT;
+    };
+    // SAFETY: the record and what it points to are valid until we return, and come from this plug-in's host.
+    let call = match unsafe { Call::read(record, &started.host) } {
+        Ok(call) => call,
+        Err(broken) => {
+            let handler = handler_name(record.EId, record.NotificationType == EM_BEFORE);
+            started.host.log(Level::Error, format_args!("{}: {handler}: {broken}", started.name));
+            return EM_FAULT;
+        }
+    };
+    match boundary::catch(|| call.dispatch(&started.plugin)) {
+        Ok(Ok(status)) => status,
+        Ok(Err(Fault(reason))) => call.fault(started.name, "failed", &reason),
+        Err(message) => call.fault(started.name, "panicked", &message),
+    }
+}
+
+/// One call of the host's.
+struct Call<'a> {
+    record: &'a EMRECORD,
+    event: &'a EmEvent,
+    session: Session<'a>,
+    host: &'a Host,
+}
+
+impl<'a> Call<'a> {
+    /// # Safety
+    ///
+    /// What the record points to is valid during `'a`, and comes from `host`.
+    unsafe fn read(record: &'a EMRECORD, host: &'a Host) -> Result<Self, Broken> {
+        // SAFETY: every event struct starts with an EmEvent.
+        let event = unsafe { sized::<EmEvent>(record) }?;
+        // SAFETY: the session came with the record.
+        let session = unsafe { Session::new(event.session, host) };
+        Ok(Self { record, event, session, host })
+    }
+
+    fn before(&self) -> bool {
+        self.record.NotificationType == EM_BEFORE
+    }
+
+    fn dispatch<P: Plugin>(&self, plugin: &P) -> Result<STATUS, Fault> {
+        macro_rules! arms {
+            ($($number:ident $before:ident $after:ident)*) => {
+                match (self.record.EId, self.record.NotificationType) {
+                    $(
+                        ($number, EM_BEFORE) => {
+                            self.ask(|event, edits| plugin.$before(event, edits))
+                        }
+                        ($number, EM_AFTER) => {
+                            self.tell(|event, edits| plugin.$after(event, edits))
+                        }
+                    )*
+                    (EM_SMTPDISCONNECT, EM_BEFORE) => {
+                        self.end(|event| plugin.before_disconnect(event))
+                    }
+                    (EM_SMTPDISCONNECT, EM_AFTER) => {
+                        self.end(|event| plugin.after_disconnect(event))
+                    }
+                    // Not registered for, so only a newer host's mistake could bring it.
+                    _ => Ok(ERR_EM_CONTINUE),
+                }
+            };
+        }
+        arms! {
+            EM_SMTPCONNECT before_connect after_connect
+            EM_SMTPCOMMAND before_command after_command
+            EM_SMTPEHLO before_ehlo after_ehlo
+            EM_SMTPMAIL before_mail after_mail
+            EM_SMTPRCPT before_rcpt after_rcpt
+            EM_SMTPDATA before_data after_data
+            EM_SMTPMESSAGEACCEPT before_message_accept after_message_accept
+            EM_SMTPETRN before_etrn after_etrn
+        }
+    }
+
+    fn ask<E: Event<'a>>(
+        &self,
+        handler: impl FnOnce(&E, &mut Edits<'a>) -> Outcome,
+    ) -> Result<STATUS, Fault> {
+        let mut edits = self.edits();
+        match handler(&self.event()?, &mut edits)? {
+            Answer::Continue => Ok(ERR_EM_CONTINUE),
+            Answer::Handled => Ok(NOERROR),
+            Answer::Verdict(verdict) => {
+                edits.verdict(&verdict)?;
+                Ok(EM_VERDICT)
+            }
+        }
+    }
+
+    fn tell<E: Event<'a>>(
+        &self,
+        handler: impl FnOnce(&E, &mut AfterEdits<'a>) -> Result<(), Fault>,
+    ) -> Result<STATUS, Fault> {
+        // SAFETY: the reply came with the record.
+        let reply = unsafe { Reply::read(self.event.reply) }?;
+        handler(&self.event()?, &mut AfterEdits::new(self.edits(), reply))?;
+        Ok(ERR_EM_CONTINUE)
+    }
+
+    fn end(
+        &self,
+        handler: impl FnOnce(&Disconnect<'a>) -> Result<(), Fault>,
+    ) -> Result<STATUS, Fault> {
+        handler(&self.event()?)?;
+        Ok(ERR_EM_CONTINUE)
+    }
+
+    fn event<E: Event<'a>>(&self) -> Result<E, Broken> {
+        // SAFETY: the event number, by which `dispatch` chose E, says that the record points to E's struct.
+        let raw = unsafe { sized::<E::Raw>(self.record) }?;
+        // SAFETY: the struct and what it points to are valid during 'a.
+        unsafe { E::read(raw, self.session) }
+    }
+
+    fn edits(&self) -> Edits<'a> {
+        // SAFETY: the sheet came with the record, and each call of this function is the only one of its handler call.
+        unsafe { Edits::new(self.event.edits, self.host.services().edits) }
+    }
+
+    fn fault(&self, name: &str, what: &str, reason: &str) -> STATUS {
+        let handler = handler_name(self.record.EId, self.before());
+        self.session.log(Level::Error, format_args!("{name}: {handler} {what}: {reason}"));
+        EM_FAULT
+    }
+}
+
+/// Takes the event struct of a record, when it is as long as it must be.
+///
+/// # Safety
+///
+/// The event is NULL or valid as long as the record, as far as its size says; `T` is EmEvent or the struct of the record's event.
+unsafe fn sized<T>(record: &EMRECORD) -> Result<&T, Broken> {
+    if record.Event.is_null() {
+        return Err(Broken::Pointer);
+    }
+    // SAFETY: every event struct starts with its size.
+    let found = unsafe { record.Event.cast::<u32>().read() };
+    let wanted = size_of::<T>();
+    if (found as usize) < wanted {
+        return Err(Broken::Size { wanted, found });
+    }
+    // SAFETY: as long as `T` at least; the rest is the caller's promise.
+    Ok(unsafe { &*record.Event.cast::<T>() })
+}

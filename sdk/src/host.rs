@@ -1,0 +1,111 @@
+//! The host as the plug-in sees it: its log and its configuration. Usable from any thread, until the process ends.
+//! Knows no session: what belongs to one goes through the event.
+
+use std::fmt::{self, Display};
+
+use stagepost_abi::{
+    EM_LOG_DEBUG, EM_LOG_ERROR, EM_LOG_INFO, EM_LOG_TRACE, EM_LOG_WARN, EmHost, EmSession,
+};
+
+use crate::config::Config;
+use crate::service::Services;
+use crate::text::lend;
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something failed that an operator must see.
+    Error,
+    /// Something is odd.
+    Warn,
+    /// Something worth knowing happened.
+    Info,
+    /// For whoever looks for a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Error => EM_LOG_ERROR,
+            Self::Warn => EM_LOG_WARN,
+            Self::Info => EM_LOG_INFO,
+            Self::Debug => EM_LOG_DEBUG,
+            Self::Trace => EM_LOG_TRACE,
+        }
+    }
+}
+
+/// The host, to be kept by the plug-in.
+#[derive(Clone, Copy)]
+pub struct Host {
+    handle: *mut EmHost,
+    services: Services,
+}
+
+// SAFETY: the handle is opaque and valid until the process ends; all that `Host` does with it ([any-thread] in the contract)
+// may be done from any thread, at any time.
+unsafe impl Send for Host {}
+// SAFETY: as for Send.
+unsafe impl Sync for Host {}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// # Safety
+    ///
+    /// `handle` was given to em_entry, and `services` were found with it.
+    pub(crate) unsafe fn new(handle: *mut EmHost, services: Services) -> Self {
+        Self { handle, services }
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Reads the plug-in's own section of the configuration.
+    pub fn config(&self) -> Config {
+        // SAFETY: handle and table belong together, by the promise given to `new`.
+        unsafe { Config::new(self.handle, self.services.config) }
+    }
+
+    /// Writes a line that belongs to no session. Formats it only when somebody reads it.
+    pub fn log(&self, level: Level, message: impl Display) {
+        // SAFETY: NULL stands for no session.
+        unsafe { self.log_in(std::ptr::null(), level, &message) }
+    }
+
+    /// Tells whether a line of this level would be written.
+    pub fn logs(&self, level: Level) -> bool {
+        // SAFETY: handle and table belong together, by the promise given to `new`.
+        unsafe { (self.services.log.enabled)(self.handle, level.number()) != 0 }
+    }
+
+    /// Writes a line that belongs to a session.
+    ///
+    /// # Safety
+    ///
+    /// `session` is NULL, or came with a record whose handler still runs.
+    pub(crate) unsafe fn log_in(
+        &self,
+        session: *const EmSession,
+        level: Level,
+        message: &dyn Display,
+    ) {
+        if !self.logs(level) {
+            return;
+        }
+        let line = message.to_string();
+        // SAFETY: handle and table belong together; the session is as the caller promises; the line is lent for the call.
+        // The status says only that level or text were bad, which they are not.
+        unsafe {
+            (self.services.log.write)(self.handle, session, level.number(), lend(line.as_bytes()))
+        };
+    }
+}

@@ -1,0 +1,134 @@
+//! The plug-in itself: what an author writes.
+//! Knows neither how it is exported nor how it is called.
+
+use crate::answer::{Answer, Fault, Outcome};
+use crate::edits::{AfterEdits, Edits};
+use crate::event::{Command, Connect, Data, Disconnect, Ehlo, Etrn, Mail, MessageAccept, Rcpt};
+use crate::host::Host;
+use crate::start::StartError;
+
+/// A plug-in.
+///
+/// Write the handlers that are wanted, and name each in the `stages` of [`export_plugin!`](crate::export_plugin): those that are
+/// not named are never called, and cost nothing.
+///
+/// Handlers run on any thread, for many sessions at once, but never two at once for one session. A panic in one is caught,
+/// logged, and taken for a [`Fault`].
+pub trait Plugin: Send + Sync + Sized + 'static {
+    /// Starts the plug-in: reads its configuration, once, on the thread that loads plug-ins. An error refuses the plug-in.
+    ///
+    /// - host: to be kept, for the log.
+    fn start(host: Host) -> Result<Self, StartError>;
+
+    /// A client has connected.
+    fn before_connect(&self, event: &Connect<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_connect(&self, event: &Connect<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// A command line was received.
+    fn before_command(&self, event: &Command<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_command(&self, event: &Command<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// HELO or EHLO.
+    fn before_ehlo(&self, event: &Ehlo<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_ehlo(&self, event: &Ehlo<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// MAIL: a transaction begins.
+    fn before_mail(&self, event: &Mail<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_mail(&self, event: &Mail<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// RCPT: a recipient is named.
+    fn before_rcpt(&self, event: &Rcpt<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_rcpt(&self, event: &Rcpt<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// DATA: the message is about to be sent.
+    fn before_data(&self, event: &Data<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_data(&self, event: &Data<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// The whole message was received.
+    fn before_message_accept(&self, event: &MessageAccept<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_message_accept(
+        &self,
+        event: &MessageAccept<'_>,
+        edits: &mut AfterEdits<'_>,
+    ) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// ETRN: the client asks for mail waiting for a node.
+    fn before_etrn(&self, event: &Etrn<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_etrn(&self, event: &Etrn<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// The session is over; nothing can be changed any more.
+    fn before_disconnect(&self, event: &Disconnect<'_>) -> Result<(), Fault> {
+        let _ = event;
+        Ok(())
+    }
+
+    /// The session is over, and the last handler of it runs.
+    fn after_disconnect(&self, event: &Disconnect<'_>) -> Result<(), Fault> {
+        let _ = event;
+        Ok(())
+    }
+}

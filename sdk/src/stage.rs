@@ -1,0 +1,82 @@
+//! The stages that a plug-in asks for: events, each before, after or both.
+//! Knows numbers, no handler.
+
+#![allow(non_upper_case_globals, reason = "a stage is written as the handler it calls")]
+
+use stagepost_abi::{
+    EID, EM_REG_AFTER, EM_REG_BEFORE, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
+    EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPRCPT,
+    EM_STAGE_COMMAND, EM_STAGE_CONNECT, EM_STAGE_DATA, EM_STAGE_DISCONNECT, EM_STAGE_EHLO,
+    EM_STAGE_ETRN, EM_STAGE_MAIL, EM_STAGE_MESSAGEACCEPT, EM_STAGE_RCPT,
+};
+
+/// A set of stages. Made by [`export_plugin!`](crate::export_plugin) of the constants in [`stage`](crate::stage).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stages {
+    before: u64,
+    after: u64,
+}
+
+impl Stages {
+    /// Joins sets.
+    pub const fn all(sets: &[Self]) -> Self {
+        let mut all = Self { before: 0, after: 0 };
+        let mut at = 0;
+        while at < sets.len() {
+            all.before |= sets[at].before;
+            all.after |= sets[at].after;
+            at += 1;
+        }
+        all
+    }
+
+    /// The events of the set as the descriptor declares them: EM_STAGE_...
+    pub const fn declared(&self) -> u64 {
+        self.before | self.after
+    }
+
+    /// The events of the set, each with the flags to register it with.
+    pub(crate) fn registrations(self) -> impl Iterator<Item = (EID, u32)> {
+        EVENTS.iter().filter_map(move |(event, bit)| {
+            let before = if self.before & bit != 0 { EM_REG_BEFORE } else { 0 };
+            let after = if self.after & bit != 0 { EM_REG_AFTER } else { 0 };
+            (before | after != 0).then_some((*event, before | after))
+        })
+    }
+}
+
+macro_rules! stages {
+    ($($event:ident $bit:ident $before:ident $after:ident)*) => {
+        const EVENTS: &[(EID, u64)] = &[$(($event, $bit)),*];
+
+        $(
+            #[doc = concat!("`Plugin::", stringify!($before), "`.")]
+            pub const $before: Stages = Stages { before: $bit, after: 0 };
+            #[doc = concat!("`Plugin::", stringify!($after), "`.")]
+            pub const $after: Stages = Stages { before: 0, after: $bit };
+        )*
+
+        /// The handler that is called for an event, by name.
+        pub(crate) fn handler_name(event: EID, before: bool) -> &'static str {
+            match (event, before) {
+                $(
+                    ($event, true) => stringify!($before),
+                    ($event, false) => stringify!($after),
+                )*
+                _ => "an event that this SDK does not know",
+            }
+        }
+    };
+}
+
+stages! {
+    EM_SMTPCONNECT EM_STAGE_CONNECT before_connect after_connect
+    EM_SMTPCOMMAND EM_STAGE_COMMAND before_command after_command
+    EM_SMTPEHLO EM_STAGE_EHLO before_ehlo after_ehlo
+    EM_SMTPMAIL EM_STAGE_MAIL before_mail after_mail
+    EM_SMTPRCPT EM_STAGE_RCPT before_rcpt after_rcpt
+    EM_SMTPDATA EM_STAGE_DATA before_data after_data
+    EM_SMTPMESSAGEACCEPT EM_STAGE_MESSAGEACCEPT before_message_accept after_message_accept
+    EM_SMTPETRN EM_STAGE_ETRN before_etrn after_etrn
+    EM_SMTPDISCONNECT EM_STAGE_DISCONNECT before_disconnect after_disconnect
+}

@@ -1,0 +1,418 @@
+//! A host in the test's own process: the contract's tables, made by hand, that write down what they are asked.
+//! Knows no plug-in.
+#![allow(clippy::unwrap_used, reason = "a fake host that does not hold together fails its test")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_void};
+use std::ptr;
+use std::sync::Mutex;
+
+use stagepost_abi::*;
+
+/// A value of the configuration.
+pub(crate) enum Value {
+    Text(&'static str),
+    Integer(i64),
+}
+
+/// One call of EMRegister that was granted.
+pub(crate) struct Registration {
+    pub(crate) event: EID,
+    pub(crate) flags: u32,
+    handler: EMHANDLER,
+    user_data: *mut c_void,
+    release: EmRelease,
+}
+
+/// A host, and how it shall behave.
+#[derive(Default)]
+pub(crate) struct Fake {
+    /// Services that it does not have.
+    pub(crate) without: Vec<&'static CStr>,
+    /// The service that is of an older size.
+    pub(crate) short: Option<&'static CStr>,
+    /// What the layout service answers.
+    pub(crate) layout: STATUS,
+    /// The event whose registration it refuses.
+    pub(crate) refused: EID,
+    pub(crate) config: BTreeMap<&'static str, Value>,
+    pub(crate) registrations: Mutex<Vec<Registration>>,
+    pub(crate) log: Mutex<Vec<String>>,
+}
+
+impl Fake {
+    /// Calls the plug-in's entry. The host lives as long as the process, as the contract has it.
+    pub(crate) fn load(
+        self,
+        entry: unsafe extern "C" fn(*const EmBase, *mut EmHost) -> STATUS,
+    ) -> (&'static Self, STATUS) {
+        let fake: &'static Self = Box::leak(Box::new(self));
+        // SAFETY: base and host belong together and are never freed.
+        let status = unsafe { entry(base(), ptr::from_ref(fake).cast_mut().cast()) };
+        (fake, status)
+    }
+
+    /// Calls the handler of an event.
+    pub(crate) fn call<T>(&self, event: EID, notification: u16, arguments: &T) -> STATUS {
+        self.call_with(event, notification, ptr::from_ref(arguments).cast())
+    }
+
+    pub(crate) fn call_with(
+        &self,
+        event: EID,
+        notification: u16,
+        arguments: *const c_void,
+    ) -> STATUS {
+        let (handler, user_data) = {
+            let registrations = self.registrations.lock().unwrap();
+            let found = registrations.iter().find(|registration| registration.event == event);
+            let found = found.expect("the plug-in is registered for the event");
+            (found.handler.unwrap(), found.user_data)
+        };
+        let record = EMRECORD {
+            EId: event,
+            NotificationType: notification,
+            Status: NOERROR,
+            Size: size_of::<EMRECORD>() as u16,
+            Event: arguments,
+            UserData: user_data,
+        };
+        // SAFETY: the record and its event are valid during the call; the handler is registered with this user data.
+        unsafe { handler(&record) }
+    }
+
+    /// Ends all registrations, as the host does when it stops.
+    pub(crate) fn stop(&self) {
+        for registration in self.registrations.lock().unwrap().drain(..) {
+            // SAFETY: each once, with what was registered.
+            unsafe { registration.release.unwrap()(registration.user_data) };
+        }
+    }
+
+    pub(crate) fn logged(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+}
+
+/// A session, and what is kept for it.
+pub(crate) struct Session {
+    pub(crate) id: u64,
+    pub(crate) recipients: Vec<&'static str>,
+    slot: Cell<*mut c_void>,
+    release: Cell<EmRelease>,
+}
+
+impl Session {
+    pub(crate) fn new(id: u64) -> Self {
+        Self {
+            id,
+            recipients: Vec::new(),
+            slot: Cell::new(ptr::null_mut()),
+            release: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> *const EmSession {
+        ptr::from_ref(self).cast()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.get() {
+            // SAFETY: given with this slot, and called once.
+            unsafe { release(self.slot.get()) };
+        }
+    }
+}
+
+/// The sheet of one call.
+#[derive(Default)]
+pub(crate) struct Sheet(RefCell<Vec<String>>);
+
+impl Sheet {
+    pub(crate) fn handle(&self) -> *mut EmEdits {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    pub(crate) fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+/// What every event starts with.
+pub(crate) fn event<T>(session: &Session, sheet: &Sheet) -> EmEvent {
+    EmEvent {
+        size: size_of::<T>() as u32,
+        reserved: 0,
+        session: session.handle(),
+        edits: sheet.handle(),
+        reply: ptr::null(),
+    }
+}
+
+pub(crate) fn text(octets: &'static [u8]) -> EmText {
+    EmText { data: octets.as_ptr().cast(), len: octets.len() as u64 }
+}
+
+fn read(text: EmText) -> String {
+    // SAFETY: the SDK lends what it says it lends, for the call.
+    let octets = unsafe { std::slice::from_raw_parts(text.data.cast::<u8>(), text.len as usize) };
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+fn fake(host: *mut EmHost) -> &'static Fake {
+    // SAFETY: the handle is what `load` made of a leaked Fake.
+    unsafe { &*host.cast_const().cast() }
+}
+
+fn session<'a>(handle: *const EmSession) -> &'a Session {
+    // SAFETY: the handle is what `Session::handle` made, and lives during the call.
+    unsafe { &*handle.cast() }
+}
+
+fn note(edits: *mut EmEdits, line: String) -> STATUS {
+    let refused = line.contains("refuse me");
+    // SAFETY: the handle is what `Sheet::handle` made, and lives during the call.
+    unsafe { &*edits.cast_const().cast::<Sheet>() }.0.borrow_mut().push(line);
+    if refused { EM_ERR_STAGE } else { NOERROR }
+}
+
+fn write<T>(value: *mut T, found: Option<T>) -> STATUS {
+    let Some(found) = found else { return ERR_NOT_FOUND };
+    // SAFETY: the SDK hands out room for a T.
+    unsafe { value.write(found) };
+    NOERROR
+}
+
+fn base() -> &'static EmBase {
+    Box::leak(Box::new(EmBase {
+        size: size_of::<EmBase>() as u32,
+        abi_major: EM_ABI_MAJOR,
+        abi_minor: EM_ABI_MINOR,
+        EMRegister: register,
+        EMDeregister: deregister,
+        EMCreateRecursionID: create_recursion_id,
+        service,
+        reserved: [ptr::null(); 4],
+    }))
+}
+
+unsafe extern "C" fn register(
+    host: *mut EmHost,
+    event: EID,
+    flags: u32,
+    handler: EMHANDLER,
+    user_data: *mut c_void,
+    release: EmRelease,
+    _: u16,
+    _: *mut HEMREGISTRATION,
+) -> STATUS {
+    let fake = fake(host);
+    if event == fake.refused {
+        return ERR_EM_TOOMANYADDINS;
+    }
+    let registration = Registration { event, flags, handler, user_data, release };
+    fake.registrations.lock().unwrap().push(registration);
+    NOERROR
+}
+
+unsafe extern "C" fn deregister(_: *mut EmHost, _: HEMREGISTRATION) -> STATUS {
+    ERR_NOT_FOUND
+}
+
+unsafe extern "C" fn create_recursion_id(_: *mut EmHost, _: *mut u16) -> STATUS {
+    EM_ERR_LIMIT
+}
+
+unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
+    let (fake, id) = (fake(host), read(id));
+    if fake.without.iter().any(|without| without.to_bytes() == id.as_bytes()) {
+        return ptr::null();
+    }
+    if fake.short.is_some_and(|short| short.to_bytes() == id.as_bytes()) {
+        static SHORT: u32 = 8;
+        return (&raw const SHORT).cast();
+    }
+    match id.as_str() {
+        "em.log/1" => (&raw const LOG).cast(),
+        "em.config/1" => (&raw const CONFIG).cast(),
+        "em.session/1" => (&raw const SESSION).cast(),
+        "em.edits/1" => (&raw const EDITS).cast(),
+        "em.layout/1" => (&raw const LAYOUT).cast(),
+        _ => ptr::null(),
+    }
+}
+
+static LOG: EmLogService =
+    EmLogService { size: size_of::<EmLogService>() as u32, reserved: 0, write: log_write, enabled };
+
+unsafe extern "C" fn log_write(
+    host: *mut EmHost,
+    of: *const EmSession,
+    level: u32,
+    message: EmText,
+) -> STATUS {
+    let place = if of.is_null() { "-".to_owned() } else { session(of).id.to_string() };
+    fake(host).log.lock().unwrap().push(format!("{level} {place} {}", read(message)));
+    NOERROR
+}
+
+unsafe extern "C" fn enabled(_: *mut EmHost, level: u32) -> u8 {
+    (level <= EM_LOG_INFO).into()
+}
+
+static CONFIG: EmConfigService = EmConfigService {
+    size: size_of::<EmConfigService>() as u32,
+    reserved: 0,
+    text: config_text,
+    integer: config_integer,
+    boolean: config_boolean,
+    json: config_text,
+    place: config_place,
+};
+
+unsafe extern "C" fn config_text(host: *mut EmHost, key: EmText, value: *mut EmText) -> STATUS {
+    match fake(host).config.get(read(key).as_str()) {
+        Some(Value::Text(found)) => write(value, Some(text(found.as_bytes()))),
+        Some(_) => EM_ERR_TYPE,
+        None => ERR_NOT_FOUND,
+    }
+}
+
+unsafe extern "C" fn config_integer(host: *mut EmHost, key: EmText, value: *mut i64) -> STATUS {
+    match fake(host).config.get(read(key).as_str()) {
+        Some(Value::Integer(found)) => write(value, Some(*found)),
+        Some(_) => EM_ERR_TYPE,
+        None => ERR_NOT_FOUND,
+    }
+}
+
+unsafe extern "C" fn config_boolean(host: *mut EmHost, key: EmText, _: *mut u8) -> STATUS {
+    let known = fake(host).config.contains_key(read(key).as_str());
+    if known { EM_ERR_TYPE } else { ERR_NOT_FOUND }
+}
+
+unsafe extern "C" fn config_place(host: *mut EmHost, key: EmText, place: *mut EmPlace) -> STATUS {
+    let known = fake(host).config.contains_key(read(key).as_str());
+    write(place, known.then(|| EmPlace { file: text(b"some.toml"), line: 7, column: 3 }))
+}
+
+static SESSION: EmSessionService = EmSessionService {
+    size: size_of::<EmSessionService>() as u32,
+    reserved: 0,
+    text: session_text,
+    number: session_number,
+    recipient: session_recipient,
+    attribute: session_attribute,
+    slot: session_slot,
+    slot_set: session_slot_set,
+};
+
+unsafe extern "C" fn session_text(_: *const EmSession, fact: u32, value: *mut EmText) -> STATUS {
+    match fact {
+        EM_FACT_REMOTE_IP => write(value, Some(text(b"192.0.2.1"))),
+        EM_FACT_HELO => write(value, Some(text(b"not utf-8: \xFF"))),
+        _ => ERR_NOT_FOUND,
+    }
+}
+
+unsafe extern "C" fn session_number(of: *const EmSession, fact: u32, value: *mut u64) -> STATUS {
+    match fact {
+        EM_FACT_ID => write(value, Some(session(of).id)),
+        EM_FACT_RECIPIENTS => write(value, Some(session(of).recipients.len() as u64)),
+        EM_FACT_REMOTE_PORT => write(value, Some(70_000)),
+        _ => ERR_NOT_FOUND,
+    }
+}
+
+unsafe extern "C" fn session_recipient(
+    of: *const EmSession,
+    index: u64,
+    value: *mut EmText,
+) -> STATUS {
+    let found = session(of).recipients.get(index as usize);
+    write(value, found.map(|recipient| text(recipient.as_bytes())))
+}
+
+unsafe extern "C" fn session_attribute(
+    _: *const EmSession,
+    name: EmText,
+    value: *mut EmText,
+) -> STATUS {
+    write(value, (read(name) == "relay_granted").then(|| text(b"1")))
+}
+
+unsafe extern "C" fn session_slot(of: *const EmSession, value: *mut *mut c_void) -> STATUS {
+    write(value, Some(session(of).slot.get()))
+}
+
+unsafe extern "C" fn session_slot_set(
+    of: *const EmSession,
+    value: *mut c_void,
+    release: EmRelease,
+) -> STATUS {
+    if session(of).id == 0 {
+        return EM_ERR_LIMIT;
+    }
+    assert!(session(of).slot.replace(value).is_null(), "the SDK sets the slot once");
+    session(of).release.set(release);
+    NOERROR
+}
+
+static EDITS: EmEditsService = EmEditsService {
+    size: size_of::<EmEditsService>() as u32,
+    reserved: 0,
+    verdict: edits_verdict,
+    reply_text: edits_reply_text,
+    attribute: edits_attribute,
+    header_add: edits_header_add,
+    hold: edits_hold,
+    discard: edits_discard,
+};
+
+unsafe extern "C" fn edits_verdict(
+    edits: *mut EmEdits,
+    verdict: u32,
+    code: u16,
+    enhanced: EmText,
+    text: EmText,
+) -> STATUS {
+    note(edits, format!("verdict {verdict} {code} {} {}", read(enhanced), read(text)));
+    let class = code / 100;
+    match verdict {
+        EM_VERDICT_REJECT if class != 5 => ERR_MISC_INVALID_ARGS,
+        EM_VERDICT_DEFER if class != 4 => ERR_MISC_INVALID_ARGS,
+        _ => NOERROR,
+    }
+}
+
+unsafe extern "C" fn edits_reply_text(edits: *mut EmEdits, text: EmText) -> STATUS {
+    note(edits, format!("reply_text {}", read(text)))
+}
+
+unsafe extern "C" fn edits_attribute(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS {
+    note(edits, format!("attribute {} {}", read(name), read(value)))
+}
+
+unsafe extern "C" fn edits_header_add(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS {
+    note(edits, format!("header_add {}: {}", read(name), read(value)))
+}
+
+unsafe extern "C" fn edits_hold(edits: *mut EmEdits, reason: EmText) -> STATUS {
+    note(edits, format!("hold {}", read(reason)))
+}
+
+unsafe extern "C" fn edits_discard(edits: *mut EmEdits) -> STATUS {
+    note(edits, "discard".to_owned())
+}
+
+static LAYOUT: EmLayoutService =
+    EmLayoutService { size: size_of::<EmLayoutService>() as u32, reserved: 0, check: layout_check };
+
+unsafe extern "C" fn layout_check(host: *mut EmHost, offer: *const c_void) -> STATUS {
+    // SAFETY: the SDK's offer is that of this build.
+    unsafe { stagepost_layout::compare(offer) }.expect("the SDK and this test are built together");
+    fake(host).layout
+}

@@ -1,0 +1,490 @@
+//! A plug-in driven through its C entry by a host in the same process.
+//! Knows the SDK from both sides, and no real host.
+
+mod fake;
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fake::{Fake, Session, Sheet, Value, event, text};
+use stagepost_abi::*;
+use stagepost_sdk::{
+    AfterEdits, Answer, Connect, Disconnect, Edits, Fault, Host, Level, Mail, MessageAccept,
+    Outcome, Plugin, Rcpt, StartError, export_plugin,
+};
+
+/// Plug-ins dropped, by the number in their configuration: tests run beside each other.
+static DROPPED: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
+static SLOTS_DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+struct Probe {
+    host: Host,
+    number: Option<usize>,
+}
+
+/// What is kept for a session.
+#[derive(Default)]
+struct Kept {
+    mails: u32,
+    bomb: bool,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        SLOTS_DROPPED.fetch_add(1, Ordering::Relaxed);
+        assert!(!self.bomb, "in the drop of what was kept");
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            DROPPED[number].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Plugin for Probe {
+    fn start(host: Host) -> Result<Self, StartError> {
+        let config = host.config();
+        match config.text("mode")? {
+            Some("panic") => panic!("in start"),
+            Some("fail") => return Err(StartError::failed("no wish to")),
+            _ => {}
+        }
+        if config.integer("percent")?.is_some_and(|percent| !(0..=100).contains(&percent)) {
+            return Err(config.error("percent", "must be 0 to 100").into());
+        }
+        config.boolean("switch")?;
+        host.log(Level::Info, "started");
+        host.log(Level::Debug, "nobody reads this");
+        let number = config.integer("number")?.and_then(|number| usize::try_from(number).ok());
+        Ok(Self { host, number })
+    }
+
+    fn before_connect(&self, event: &Connect<'_>, edits: &mut Edits<'_>) -> Outcome {
+        edits.attribute("from", &format!("{}:{}", event.remote_ip, event.remote_port))?;
+        edits.grant_relay()?;
+        Ok(Answer::Continue)
+    }
+
+    fn before_mail(&self, event: &Mail<'_>, edits: &mut Edits<'_>) -> Outcome {
+        match event.sender {
+            "reject" => Ok(Answer::reject(550, "5.7.1", "not you")),
+            "defer" => Ok(Answer::defer(450, "", "later")),
+            "disconnect" => Ok(Answer::disconnect(421, "4.3.0", String::from("bye"))),
+            "handled" => Ok(Answer::Handled),
+            "handled with words" => Ok(Answer::handled(250, "2.0.0", "done")),
+            "wrong class" => Ok(Answer::reject(250, "2.0.0", "come in")),
+            "panic" => panic!("no mail from {}", event.sender),
+            "panic any" => std::panic::panic_any(7),
+            "fault" => Err(Fault::new("a broken leg")),
+            "number" => {
+                "x".parse::<u8>()?;
+                Ok(Answer::Continue)
+            }
+            "edit" => {
+                edits.header_add("X-A", [b'a', 0xFF])?;
+                edits.hold("for a look")?;
+                edits.discard()?;
+                Ok(Answer::Continue)
+            }
+            "refused edit" => {
+                edits.hold("refuse me")?;
+                Ok(Answer::Continue)
+            }
+            "count" => {
+                let mails = event.session.slot(|kept: &mut Kept| {
+                    kept.mails += 1;
+                    kept.mails
+                })?;
+                edits.attribute("mails", &mails.to_string())?;
+                Ok(Answer::Continue)
+            }
+            "bomb" => {
+                event.session.slot_set(Kept { mails: 0, bomb: true })?;
+                Ok(Answer::Continue)
+            }
+            _ => {
+                event.session.log(Level::Info, format_args!("{:?}", event.sender));
+                Ok(Answer::Continue)
+            }
+        }
+    }
+
+    fn after_mail(&self, _: &Mail<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let words = match edits.reply() {
+            Some(reply) => format!("{} {:?} {}", reply.code, reply.enhanced, reply.text),
+            None => "no reply".to_owned(),
+        };
+        edits.reply_text(&words)?;
+        edits.attribute("after", "1")?;
+        Ok(())
+    }
+
+    fn after_rcpt(&self, event: &Rcpt<'_>, _: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        panic!("after {}", event.recipient)
+    }
+
+    fn before_message_accept(&self, event: &MessageAccept<'_>, _: &mut Edits<'_>) -> Outcome {
+        let session = event.session;
+        let recipients: Vec<&str> = session.recipients().collect();
+        self.host.log(
+            Level::Info,
+            format_args!(
+                "{} octets {recipients:?} {:?} {:?} {:?} {:?} {} {}",
+                event.octets,
+                session.remote_ip(),
+                session.helo(),
+                session.remote_port(),
+                session.sender(),
+                session.relay_granted(),
+                session.skip_lists(),
+            ),
+        );
+        Ok(Answer::Continue)
+    }
+
+    fn before_disconnect(&self, event: &Disconnect<'_>) -> Result<(), Fault> {
+        self.host.log(Level::Info, format_args!("{:?}", event.reason));
+        Ok(())
+    }
+}
+
+export_plugin! {
+    type = Probe,
+    name = "probe",
+    version = "1.0",
+    class = inline,
+    stages = [
+        before_connect, before_mail, after_mail, after_rcpt, before_message_accept,
+        before_disconnect,
+    ],
+    edits = [verdict, header, attribute],
+}
+
+fn loaded() -> &'static Fake {
+    let (fake, status) = Fake::default().load(em_entry);
+    assert_eq!(status, NOERROR);
+    assert_eq!(fake.logged(), ["3 - started"]);
+    fake
+}
+
+/// Calls the handler before MAIL: what it returns, what it wrote to the sheet, and what it logged.
+fn before_mail(
+    fake: &Fake,
+    session: &Session,
+    sender: EmText,
+) -> (STATUS, Vec<String>, Vec<String>) {
+    let sheet = Sheet::default();
+    let mail = EmMail { event: event::<EmMail>(session, &sheet), sender, parameters: text(b"") };
+    let status = fake.call(EM_SMTPMAIL, EM_BEFORE, &mail);
+    (status, sheet.take(), fake.logged())
+}
+
+#[test]
+fn exactly_the_stages_that_are_named_are_registered() {
+    let fake = loaded();
+    let registrations = fake.registrations.lock().unwrap();
+    let found: Vec<(EID, u32)> =
+        registrations.iter().map(|registration| (registration.event, registration.flags)).collect();
+    assert_eq!(
+        found,
+        [
+            (EM_SMTPCONNECT, EM_REG_BEFORE),
+            (EM_SMTPMAIL, EM_REG_BEFORE | EM_REG_AFTER),
+            (EM_SMTPRCPT, EM_REG_AFTER),
+            (EM_SMTPMESSAGEACCEPT, EM_REG_BEFORE),
+            (EM_SMTPDISCONNECT, EM_REG_BEFORE),
+        ]
+    );
+}
+
+#[test]
+fn answers_become_statuses_and_verdicts() {
+    let fake = loaded();
+    let session = Session::new(1);
+    let cases: [(&[u8], STATUS, &[&str]); 6] = [
+        (b"somebody", ERR_EM_CONTINUE, &[]),
+        (b"handled", NOERROR, &[]),
+        (b"handled with words", EM_VERDICT, &["verdict 1 250 2.0.0 done"]),
+        (b"reject", EM_VERDICT, &["verdict 2 550 5.7.1 not you"]),
+        (b"defer", EM_VERDICT, &["verdict 3 450  later"]),
+        (b"disconnect", EM_VERDICT, &["verdict 4 421 4.3.0 bye"]),
+    ];
+    for (sender, wanted, verdicts) in cases {
+        let (status, sheet, _) = before_mail(fake, &session, text(sender));
+        assert_eq!((status, sheet), (wanted, verdicts.iter().map(ToString::to_string).collect()));
+    }
+}
+
+#[test]
+fn what_goes_wrong_in_a_handler_is_a_fault_with_a_reason() {
+    let fake = loaded();
+    let session = Session::new(5);
+    let cases: [(&[u8], &str); 6] = [
+        (b"panic", "1 5 probe: before_mail panicked: no mail from panic"),
+        (b"panic any", "1 5 probe: before_mail panicked: a panic without a message"),
+        (b"fault", "1 5 probe: before_mail failed: a broken leg"),
+        (b"number", "1 5 probe: before_mail failed: invalid digit found in string"),
+        (
+            b"wrong class",
+            "1 5 probe: before_mail failed: the host refuses the verdict: an argument is not acceptable",
+        ),
+        (
+            b"refused edit",
+            "1 5 probe: before_mail failed: the host refuses hold: not at this event or stage",
+        ),
+    ];
+    for (sender, line) in cases {
+        let (status, _, log) = before_mail(fake, &session, text(sender));
+        assert_eq!((status, log), (EM_FAULT, vec![line.to_owned()]));
+    }
+}
+
+#[test]
+fn a_panic_after_the_fact_is_caught_too() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(2), Sheet::default());
+    let rcpt = EmRcpt {
+        event: event::<EmRcpt>(&session, &sheet),
+        recipient: text(b"a@b"),
+        parameters: text(b""),
+    };
+    assert_eq!(fake.call(EM_SMTPRCPT, EM_AFTER, &rcpt), EM_FAULT);
+    assert_eq!(fake.logged(), ["1 2 probe: after_rcpt panicked: after a@b"]);
+}
+
+#[test]
+fn text_is_checked_and_nul_is_an_octet_like_any() {
+    let fake = loaded();
+    let session = Session::new(3);
+    let (status, _, log) = before_mail(fake, &session, text(b"a\0b"));
+    assert_eq!((status, log), (ERR_EM_CONTINUE, vec!["3 3 \"a\\0b\"".to_owned()]));
+
+    let null = EmText { data: ptr::null(), len: 0 };
+    let (status, _, log) = before_mail(fake, &session, null);
+    assert_eq!((status, log), (ERR_EM_CONTINUE, vec!["3 3 \"\"".to_owned()]));
+
+    let cases = [
+        (text(b"\xFF"), "the host lent text that is not UTF-8"),
+        (EmText { len: 4, ..null }, "the host lent text without octets: a NULL with the length 4"),
+        (
+            EmText { len: u64::MAX, ..text(b"a") },
+            "the host lent text of 18446744073709551615 octets, more than there is memory",
+        ),
+    ];
+    for (sender, reason) in cases {
+        let (status, _, log) = before_mail(fake, &session, sender);
+        assert_eq!(
+            (status, log),
+            (EM_FAULT, vec![format!("1 3 probe: before_mail failed: {reason}")])
+        );
+    }
+}
+
+#[test]
+fn an_event_that_is_too_short_or_missing_is_not_read() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(4), Sheet::default());
+    let mut mail = EmMail {
+        event: event::<EmMail>(&session, &sheet),
+        sender: text(b""),
+        parameters: text(b""),
+    };
+    mail.event.size = 40;
+    assert_eq!(fake.call(EM_SMTPMAIL, EM_BEFORE, &mail), EM_FAULT);
+    mail.event.size = 4;
+    assert_eq!(fake.call(EM_SMTPMAIL, EM_BEFORE, &mail), EM_FAULT);
+    assert_eq!(fake.call_with(EM_SMTPMAIL, EM_BEFORE, ptr::null::<c_void>()), EM_FAULT);
+    let short = "probe: before_mail";
+    assert_eq!(
+        fake.logged(),
+        [
+            format!(
+                "1 4 {short} failed: the host handed out a struct of 40 octets where 64 are due"
+            ),
+            format!("1 - {short}: the host handed out a struct of 4 octets where 32 are due"),
+            format!("1 - {short}: the host handed out a NULL where there is none in the contract"),
+        ]
+    );
+}
+
+#[test]
+fn edits_and_facts_arrive() {
+    let fake = loaded();
+    let (mut session, sheet) = (Session::new(6), Sheet::default());
+    session.recipients = vec!["a@b", "c@d"];
+    let connect = EmConnect {
+        event: event::<EmConnect>(&session, &sheet),
+        remote_ip: text(b"192.0.2.1"),
+        local_ip: text(b"192.0.2.2"),
+        listener: text(b"smtp"),
+        remote_port: 1024,
+        local_port: 25,
+        reserved: 0,
+    };
+    assert_eq!(fake.call(EM_SMTPCONNECT, EM_BEFORE, &connect), ERR_EM_CONTINUE);
+    assert_eq!(sheet.take(), ["attribute from 192.0.2.1:1024", "attribute relay_granted 1"]);
+
+    let (status, sheet, _) = before_mail(fake, &session, text(b"edit"));
+    assert_eq!(status, ERR_EM_CONTINUE);
+    assert_eq!(sheet, ["header_add X-A: a\u{FFFD}", "hold for a look", "discard"]);
+
+    let sheet = Sheet::default();
+    let accept = EmMessageAccept { event: event::<EmMessageAccept>(&session, &sheet), octets: 9 };
+    assert_eq!(fake.call(EM_SMTPMESSAGEACCEPT, EM_BEFORE, &accept), ERR_EM_CONTINUE);
+    // Text that is no text, a port that is none and a sender that is not known are not there.
+    assert_eq!(
+        fake.logged(),
+        ["3 - 9 octets [\"a@b\", \"c@d\"] Some(\"192.0.2.1\") None None None true false"]
+    );
+
+    let disconnect =
+        EmDisconnect { event: event::<EmDisconnect>(&session, &sheet), reason: 99, reserved: 0 };
+    assert_eq!(fake.call(EM_SMTPDISCONNECT, EM_BEFORE, &disconnect), ERR_EM_CONTINUE);
+    assert_eq!(fake.logged(), ["3 - Refused"]);
+}
+
+#[test]
+fn after_handlers_see_the_reply_and_change_its_words() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(7), Sheet::default());
+    let reply = EmReply {
+        size: size_of::<EmReply>() as u32,
+        code: 250,
+        enhanced_class: 2,
+        reserved: 0,
+        enhanced_subject: 1,
+        enhanced_detail: 0,
+        reserved_2: 0,
+        text: text(b"fine"),
+    };
+    let mut mail = EmMail {
+        event: event::<EmMail>(&session, &sheet),
+        sender: text(b""),
+        parameters: text(b""),
+    };
+    assert_eq!(fake.call(EM_SMTPMAIL, EM_AFTER, &mail), ERR_EM_CONTINUE);
+    assert_eq!(sheet.take(), ["reply_text no reply", "attribute after 1"]);
+    mail.event.reply = &raw const reply;
+    assert_eq!(fake.call(EM_SMTPMAIL, EM_AFTER, &mail), ERR_EM_CONTINUE);
+    assert_eq!(sheet.take(), ["reply_text 250 Some((2, 1, 0)) fine", "attribute after 1"]);
+}
+
+#[test]
+fn what_is_kept_for_a_session_is_dropped_once_with_it() {
+    let fake = loaded();
+    let (one, two) = (Session::new(8), Session::new(9));
+    for (session, wanted) in [(&one, "1"), (&one, "2"), (&two, "1"), (&one, "3")] {
+        let (status, sheet, _) = before_mail(fake, session, text(b"count"));
+        assert_eq!((status, sheet), (ERR_EM_CONTINUE, vec![format!("attribute mails {wanted}")]));
+    }
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 0);
+    drop(one);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 1);
+    // What was kept is dropped where another takes its place, and a panic there stays inside, at the session's end as well.
+    assert_eq!(before_mail(fake, &two, text(b"bomb")).0, ERR_EM_CONTINUE);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 2);
+    drop(two);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 3);
+    // The host refuses to keep more: dropped at once.
+    assert_eq!(before_mail(fake, &Session::new(0), text(b"count")).0, EM_FAULT);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn the_plugin_is_dropped_with_its_last_registration() {
+    let number = 1;
+    let config = [("number", Value::Integer(1))].into();
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!((status, DROPPED[number].load(Ordering::Relaxed)), (NOERROR, 0));
+    fake.stop();
+    assert_eq!(DROPPED[number].load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_refused_registration_refuses_the_plugin() {
+    let number = 2;
+    let config = [("number", Value::Integer(2))].into();
+    let (fake, status) = Fake { config, refused: EM_SMTPRCPT, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, ERR_EM_TOOMANYADDINS);
+    let line =
+        "1 - probe: cannot start: the host refuses a handler for event 0x4004: status 0x02d3";
+    assert_eq!(fake.logged(), ["3 - started", line]);
+    assert_eq!(DROPPED[number].load(Ordering::Relaxed), 0);
+    fake.stop();
+    assert_eq!(DROPPED[number].load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_host_without_what_the_sdk_needs_is_told_so() {
+    for (id, name) in [
+        (EM_CONFIG_ID, "em.config/1"),
+        (EM_SESSION_ID, "em.session/1"),
+        (EM_EDITS_ID, "em.edits/1"),
+    ] {
+        let (fake, status) = Fake { without: vec![id], ..Fake::default() }.load(em_entry);
+        assert_eq!(status, ERR_NOT_FOUND);
+        let line = format!("1 - probe: cannot start: this host has no service {name}");
+        assert_eq!(fake.logged(), [line]);
+        assert!(fake.registrations.lock().unwrap().is_empty());
+    }
+    let (fake, status) = Fake { short: Some(EM_EDITS_ID), ..Fake::default() }.load(em_entry);
+    assert_eq!(status, ERR_NOT_FOUND);
+    let line = "1 - probe: cannot start: this host's service em.edits/1 has 8 octets, this plug-in needs 56: \
+                the host is older";
+    assert_eq!(fake.logged(), [line]);
+
+    // Nobody to tell.
+    let (_, status) = Fake { without: vec![EM_LOG_ID], ..Fake::default() }.load(em_entry);
+    assert_eq!(status, ERR_NOT_FOUND);
+    // SAFETY: the entry refuses a NULL.
+    assert_eq!(unsafe { em_entry(ptr::null(), ptr::null_mut()) }, EM_ERR_LAYOUT);
+}
+
+#[test]
+fn layouts_are_compared_before_anything_else_when_the_host_can() {
+    let (fake, status) = Fake { layout: EM_ERR_LAYOUT, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, EM_ERR_LAYOUT);
+    assert!(fake.registrations.lock().unwrap().is_empty());
+    let line = "1 - probe: cannot start: the host refuses this plug-in's layouts: status 0x3313";
+    assert_eq!(fake.logged(), [line]);
+
+    let (_, status) = Fake { without: vec![EM_LAYOUT_ID], ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+}
+
+#[test]
+fn a_start_that_fails_says_why() {
+    let cases = [
+        ("mode", Value::Text("panic"), EM_FAULT, "panicked: in start"),
+        ("mode", Value::Text("fail"), EM_FAULT, "no wish to"),
+        (
+            "mode",
+            Value::Integer(1),
+            ERR_MISC_INVALID_ARGS,
+            "some.toml:7:3: `mode` must be a string",
+        ),
+        (
+            "percent",
+            Value::Integer(101),
+            ERR_MISC_INVALID_ARGS,
+            "some.toml:7:3: `percent` must be 0 to 100",
+        ),
+        (
+            "switch",
+            Value::Text("on"),
+            ERR_MISC_INVALID_ARGS,
+            "some.toml:7:3: `switch` must be true or false",
+        ),
+    ];
+    for (key, value, wanted, reason) in cases {
+        let (fake, status) =
+            Fake { config: [(key, value)].into(), ..Fake::default() }.load(em_entry);
+        assert_eq!(status, wanted);
+        assert_eq!(fake.logged(), [format!("1 - probe: cannot start: {reason}")]);
+        assert!(fake.registrations.lock().unwrap().is_empty());
+    }
+}
