@@ -21,13 +21,20 @@ use super::transport::RecipientOutcome;
 pub(crate) struct RelayTimeouts {
     /// For the next hop's addresses, and again for each address tried. Default 30 seconds.
     pub(crate) connect: Duration,
+    /// For a further message, on a connection that has sent one: that long, twice as long at most. It costs the
+    /// next hop a process. Default 3 seconds.
+    pub(crate) idle: Duration,
     /// For each step of the conversation. The defaults are those of RFC 5321.
     pub(crate) session: SendingTimeouts,
 }
 
 impl Default for RelayTimeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(30), session: SendingTimeouts::default() }
+        Self {
+            connect: Duration::from_secs(30),
+            idle: Duration::from_secs(3),
+            session: SendingTimeouts::default(),
+        }
     }
 }
 
@@ -54,7 +61,8 @@ enum RelayError {
 impl Relay {
     /// A relay to `next_hop`, written `host:port` (an IPv6 address in brackets); `name` is what we call ourselves.
     pub(crate) fn new(next_hop: &str, name: OwnName, timeouts: RelayTimeouts) -> Self {
-        Self { next_hop: next_hop.into(), name, timeouts, idle: Arc::default() }
+        let idle = Arc::new(IdleConnections::new(timeouts.idle));
+        Self { next_hop: next_hop.into(), name, timeouts, idle }
     }
 
     /// Sends a message to some of its recipients, given as indexes into its envelope, in one transaction.

@@ -51,30 +51,11 @@ mod tests {
             ("hello", none),
             // The first line is no keyword, whatever it says.
             ("PIPELINING", none),
-            (
-                "h\nPIPELINING",
-                Offers {
-                    pipelining: true,
-                    ..none
-                },
-            ),
-            (
-                "h\npipelining\n8bitMIME",
-                Offers {
-                    pipelining: true,
-                    eight_bit: true,
-                    ..none
-                },
-            ),
+            ("h\nPIPELINING", Offers { pipelining: true, ..none }),
+            ("h\npipelining\n8bitMIME", Offers { pipelining: true, eight_bit: true, ..none }),
             ("h\nSIZE", size),
             ("h\nSIZE 0", size),
-            (
-                "h\nSIZE 1000",
-                Offers {
-                    size_octets_max: Some(1000),
-                    ..size
-                },
-            ),
+            ("h\nSIZE 1000", Offers { size_octets_max: Some(1000), ..size }),
             ("h\nSIZE many", size),
             ("h\nSIZE 99999999999999999999999", size),
             ("h\nXPIPELINING\n8BITMIMEX\n\nENHANCEDSTATUSCODES", none),

@@ -150,9 +150,7 @@ impl std::fmt::Display for Step {
 
 /// A reply on one line, for logs and notifications.
 fn one_line(reply: &Reply) -> String {
-    let mark = reply
-        .enhanced()
-        .map_or_else(String::new, |mark| format!(" {mark}"));
+    let mark = reply.enhanced().map_or_else(String::new, |mark| format!(" {mark}"));
     format!("{}{mark} {}", reply.code(), reply.text().replace('\n', " "))
 }
 
@@ -193,11 +191,7 @@ mod tests {
             (Step::Dot, 554, "", "failed"),
         ];
         for (step, code, enhanced, wanted) in cases {
-            assert_eq!(
-                kind(step, code, enhanced),
-                wanted,
-                "{step} {code} {enhanced}"
-            );
+            assert_eq!(kind(step, code, enhanced), wanted, "{step} {code} {enhanced}");
         }
     }
 
@@ -208,22 +202,11 @@ mod tests {
             reply: Reply::checked(code, Enhanced::parse(enhanced), text).unwrap(),
         };
         let cases = [
-            (
-                replied(550, "5.1.1", "no\nuser"),
-                "5.1.1",
-                "550 5.1.1 no user to RCPT",
-            ),
+            (replied(550, "5.1.1", "no\nuser"), "5.1.1", "550 5.1.1 no user to RCPT"),
             (replied(450, "", "busy"), "4.0.0", "450 busy to RCPT"),
+            (Cause::Closed(Step::Dot), "4.4.2", "connection closed at the end of the message"),
             (
-                Cause::Closed(Step::Dot),
-                "4.4.2",
-                "connection closed at the end of the message",
-            ),
-            (
-                Cause::TooLarge {
-                    size_octets: 9,
-                    max: 5,
-                },
+                Cause::TooLarge { size_octets: 9, max: 5 },
                 "5.3.4",
                 "the message has 9 octets, the next hop takes at most 5",
             ),

@@ -98,9 +98,7 @@ impl ReplyReader {
         if !code.iter().all(u8::is_ascii_digit) {
             return Err(shape());
         }
-        let code = code
-            .iter()
-            .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+        let code = code.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
         // RFC 5321 section 4.2: a code alone is a reply too.
         let (last, text) = match rest.split_first() {
             None => (true, &b""[..]),
@@ -109,10 +107,7 @@ impl ReplyReader {
             Some(_) => return Err(shape()),
         };
         if self.lines > 0 && code != self.code {
-            return Err(ReplyFault::Code {
-                first: self.code,
-                later: code,
-            });
+            return Err(ReplyFault::Code { first: self.code, later: code });
         }
         if self.lines == LINES_MAX {
             return Err(ReplyFault::TooManyLines);
@@ -135,11 +130,7 @@ impl ReplyReader {
             if mark.is_some() { behind } else { text }
         } else {
             self.text.push('\n');
-            if mark.is_some() && mark == self.enhanced {
-                behind
-            } else {
-                text
-            }
+            if mark.is_some() && mark == self.enhanced { behind } else { text }
         };
         self.text.push_str(text);
         self.text.truncate(Reply::TEXT_OCTETS_MAX);
@@ -195,12 +186,7 @@ mod tests {
         assert_eq!(read_all(&octets), wanted, "{}", input.escape_ascii());
         for cut in 0..=input.len() {
             let (head, tail) = input.split_at(cut);
-            assert_eq!(
-                read_all(&[head, tail]),
-                wanted,
-                "{} cut at {cut}",
-                input.escape_ascii()
-            );
+            assert_eq!(read_all(&[head, tail]), wanted, "{} cut at {cut}", input.escape_ascii());
         }
     }
 
@@ -212,11 +198,7 @@ mod tests {
             (b"250\r\n", vec![reply(250, None, "")], false),
             (b"250 \r\n", vec![reply(250, None, "")], false),
             (b"250 Ok\n", vec![reply(250, None, "Ok")], false),
-            (
-                b"250 2.1.0 Ok\r\n",
-                vec![reply(250, Some("2.1.0"), "Ok")],
-                false,
-            ),
+            (b"250 2.1.0 Ok\r\n", vec![reply(250, Some("2.1.0"), "Ok")], false),
             (b"250 2.1.0\r\n", vec![reply(250, Some("2.1.0"), "")], false),
             (
                 b"550-5.1.1 no\r\n550-5.1.1 such\r\n550 5.1.1 user\r\n",
@@ -238,16 +220,8 @@ mod tests {
             (b"250-a\r\n", vec![], true),
             (b"25", vec![], true),
             // Nothing of a hostile next hop's control octets is handed on.
-            (
-                b"550 a\rb\x00c\x1b[2J\xff\t\r\r\n",
-                vec![reply(550, None, "a?b?c?[2J?\t?")],
-                false,
-            ),
-            (
-                b"354 2.0.0 go\r\n",
-                vec![reply(354, None, "2.0.0 go")],
-                false,
-            ),
+            (b"550 a\rb\x00c\x1b[2J\xff\t\r\r\n", vec![reply(550, None, "a?b?c?[2J?\t?")], false),
+            (b"354 2.0.0 go\r\n", vec![reply(354, None, "2.0.0 go")], false),
         ];
         for (input, replies, partial) in cases {
             check(input, &replies, partial);
@@ -266,13 +240,7 @@ mod tests {
             (b"250_x\r\n", shape("250_x")),
             (b"2500 x\r\n", shape("2500 x")),
             (b"HTTP/1.1 200 OK\r\n", shape("HTTP/1.1 200 OK")),
-            (
-                b"250-a\r\n251 b\r\n",
-                ReplyFault::Code {
-                    first: 250,
-                    later: 251,
-                },
-            ),
+            (b"250-a\r\n251 b\r\n", ReplyFault::Code { first: 250, later: 251 }),
             (b"199 a\r\n", ReplyFault::Reply(ReplyError::Code(199))),
             (b"600 a\r\n", ReplyFault::Reply(ReplyError::Code(600))),
             (&long, ReplyFault::LineTooLong),

@@ -75,10 +75,7 @@ impl SendingSession {
             reader: ReplyReader::default(),
             offers: Offers::default(),
             awaited: VecDeque::from([Step::Greeting]),
-            state: State::Opening {
-                hello: Step::Ehlo,
-                waiting: None,
-            },
+            state: State::Opening { hello: Step::Ehlo, waiting: None },
             dirty: false,
             leaving: false,
             actions: VecDeque::new(),
@@ -257,8 +254,7 @@ impl SendingSession {
 
     fn send(&mut self, step: Step, line: String) {
         self.awaited.push_back(step);
-        self.actions
-            .push_back(SendingAction::Send(line.into_bytes()));
+        self.actions.push_back(SendingAction::Send(line.into_bytes()));
     }
 
     fn take_reply(&mut self, step: Step, reply: Reply) {
@@ -384,16 +380,14 @@ impl SendingSession {
         if let State::Envelope(open) | State::Ending(open) =
             std::mem::replace(&mut self.state, State::Idle)
         {
-            self.actions
-                .push_back(SendingAction::Result(open.into_outcomes()));
+            self.actions.push_back(SendingAction::Result(open.into_outcomes()));
         }
     }
 
     /// Ends the session; `outcome` is for the recipients that are not settled.
     fn end(&mut self, outcome: &Outcome) {
         // What was to be written or read has no use any more; what is over stays over.
-        self.actions
-            .retain(|action| matches!(action, SendingAction::Result(_)));
+        self.actions.retain(|action| matches!(action, SendingAction::Result(_)));
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Opening { waiting, .. } => {
                 if let Some(transaction) = waiting {
@@ -403,8 +397,7 @@ impl SendingSession {
             }
             State::Envelope(mut open) | State::Content(mut open, _) | State::Ending(mut open) => {
                 open.settle(outcome);
-                self.actions
-                    .push_back(SendingAction::Result(open.into_outcomes()));
+                self.actions.push_back(SendingAction::Result(open.into_outcomes()));
             }
             State::Idle | State::Quitting => {}
             State::Over => {

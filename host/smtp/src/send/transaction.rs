@@ -112,11 +112,7 @@ impl Open {
                 let recipient = self.transaction.recipients.get(index)?;
                 out.extend_from_slice(format!("RCPT TO:<{recipient}>\r\n").as_bytes());
                 let more = index + 1 < self.transaction.recipients.len();
-                self.next = if more {
-                    Next::Recipient(index + 1)
-                } else {
-                    Next::Data
-                };
+                self.next = if more { Next::Recipient(index + 1) } else { Next::Data };
                 Some(Step::Recipient)
             }
             Next::Data => {

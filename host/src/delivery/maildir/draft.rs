@@ -117,3 +117,16 @@ fn unique_name(host_name: &str) -> String {
     let (seconds, microseconds) = (time.as_secs(), time.subsec_micros());
     format!("{seconds}.M{microseconds}P{}Q{number}.{host_name}", std::process::id())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_of_one_microsecond_differ() {
+        let names: HashSet<String> = (0..10_000).map(|_| unique_name("host.test")).collect();
+        assert_eq!(names.len(), 10_000);
+    }
+}

@@ -35,13 +35,13 @@ fn only_message(mailbox: &Path) -> Vec<u8> {
 async fn a_message_arrives_with_its_fields_and_local_line_ends() {
     let folder = TempDir::new().unwrap();
     let to = ["First@x.test", r#""../up"@x.test"#, "other@x.test"];
-    let message = message(&to, "Subject: a\r\n", &[b"\r\n.dot\r", b"\n\xff\0\r\n"]);
+    let message = message(&to, "Subject: a\r\n", &[b"\r\n.dot\r", b"\n\xff\0\r\n\r"]);
     let maildirs = maildirs(&folder);
     assert_eq!(maildirs.deliver(&message, &[1, 0]).await, [DELIVERED, DELIVERED]);
     let domain = folder.path().join("mail/x.test");
     let text = |to: &str| {
         let head = format!("Return-Path: <a@b.test>\nDelivered-To: {to}\nSubject: a\n\n");
-        [head.as_bytes(), b".dot\n\xff\0\n"].concat()
+        [head.as_bytes(), b".dot\n\xff\0\n\r"].concat()
     };
     assert_eq!(only_message(&domain.join("first")), text(to[0]));
     assert_eq!(only_message(&domain.join("%2e.%2fup")), text(to[1]));

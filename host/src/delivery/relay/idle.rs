@@ -10,14 +10,14 @@ use super::connection::Connection;
 
 /// So many connections wait at most.
 const IDLE_MAX: usize = 20;
-/// After a time between this and its double a waiting connection is ended: it costs the next hop a process.
-const IDLE_FOR: Duration = Duration::from_secs(3);
 /// After so many messages a connection is ended: servers count, too.
 const TRANSACTIONS_MAX: u32 = 100;
 
 /// The idle connections of one next hop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct IdleConnections {
+    /// After a time between this and its double a waiting connection is ended.
+    idle_for: Duration,
     state: Mutex<State>,
 }
 
@@ -31,6 +31,11 @@ struct State {
 }
 
 impl IdleConnections {
+    /// None yet.
+    pub(super) fn new(idle_for: Duration) -> Self {
+        Self { idle_for, state: Mutex::default() }
+    }
+
     /// The connection that waited least, of those that are still good.
     pub(super) fn take(&self) -> Option<Connection> {
         let mut state = self.lock();
@@ -51,7 +56,7 @@ impl IdleConnections {
         }
         state.waiting.push((Instant::now(), connection));
         if !std::mem::replace(&mut state.reaped, true) {
-            tokio::spawn(reap(Arc::downgrade(self)));
+            tokio::spawn(reap(Arc::downgrade(self), self.idle_for));
         }
         None
     }
@@ -70,7 +75,7 @@ impl IdleConnections {
             state.reaped = false;
             return None;
         }
-        let fresh = |(since, _): &(Instant, Connection)| since.elapsed() < IDLE_FOR;
+        let fresh = |(since, _): &(Instant, Connection)| since.elapsed() < self.idle_for;
         let count = state.waiting.iter().position(fresh).unwrap_or(state.waiting.len());
         Some(state.waiting.drain(..count).map(|(_, connection)| connection).collect())
     }
@@ -81,9 +86,9 @@ impl IdleConnections {
 }
 
 /// Ends connections that wait too long, until none waits or nobody has use for them.
-async fn reap(idle: Weak<IdleConnections>) {
+async fn reap(idle: Weak<IdleConnections>, idle_for: Duration) {
     loop {
-        sleep(IDLE_FOR).await;
+        sleep(idle_for).await;
         let Some(expired) = idle.upgrade().and_then(|idle| idle.expired()) else {
             return;
         };

@@ -107,11 +107,27 @@ async fn messages_follow_each_other_on_one_connection() {
     let full = deferred(address, "4.3.1", "452 4.3.1 full to the end of the message");
     assert_eq!(relay.deliver(&second, &[0]).await, [full]);
     relay.close().await;
+    assert!(relay.idle.take().is_none());
     let wanted = format!(
         "{MAIL}RCPT TO:<u2@x.test>\r\nRCPT TO:<u0@x.test>\r\nDATA\r\nA: b\r\n\r\n..c\r\nd\r\n.\r\n\
          MAIL FROM:<a@b.test> SIZE=15\r\nRCPT TO:<v@x.test>\r\nDATA\r\nA: b\r\n\r\n..\r\nab\r\n.\r\nQUIT\r\n"
     );
     assert_eq!(heard.await.unwrap(), [wanted]);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_ended() {
+    let turns =
+        [Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Hear("QUIT\r\n"), Wait];
+    let (address, heard) = next_hop(vec![script(turns)]).await;
+    // The next hop never answers the QUIT.
+    let session = SendingTimeouts { quit: Duration::from_millis(5), ..SendingTimeouts::default() };
+    let timeouts =
+        RelayTimeouts { idle: Duration::from_millis(5), session, ..RelayTimeouts::default() };
+    let relay = Relay::new(&address.to_string(), OwnName::parse("us.test").unwrap(), timeouts);
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+    assert_eq!(heard.await.unwrap().len(), 1);
 }
 
 #[tokio::test]
