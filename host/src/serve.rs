@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,11 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServeError {
 /// # Errors
 /// What kept the server from starting.
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
-    std::fs::create_dir_all(&settings.state_dir)
+    // Mail and private copies of plug-ins lie there: nobody else's business.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&settings.state_dir)
         .map_err(system(settings.state_dir.display().to_string()))?;
     raise_descriptor_limit();
     let plugin_threads: usize = settings.plugins.iter().map(|plugin| plugin.threads_max).sum();
