@@ -2,7 +2,7 @@
 //! What each command does is in `proceed`, how a message is read in `accept`, how it ends in `leave`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::input::Input;
 use super::line::Framer;
@@ -15,6 +15,9 @@ use crate::{
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
 const OUTPUT_OCTETS_MAX: usize = 16 * 1024;
+
+/// Nor longer than this: a client counts the time for each of its commands (RFC 5321 section 4.5.3.2).
+const OUTPUT_HELD_MAX: Duration = Duration::from_secs(10);
 
 /// One SMTP session, seen from the server: told what happened, it says what to do next.
 ///
@@ -39,6 +42,8 @@ pub struct Session {
     pub(super) input: Input,
     pub(super) framer: Framer,
     output: Vec<u8>,
+    /// When the first of the replies in `output` was written.
+    output_since: Instant,
     pub(super) outgoing: Option<Outgoing>,
     /// Lent octets are to be called back before anything else is done.
     pub(super) abandon: bool,
@@ -89,6 +94,7 @@ impl Session {
             input: Input::default(),
             framer: Framer::default(),
             output: Vec::new(),
+            output_since: now,
             outgoing: None,
             abandon: false,
             line_in_hand: None,
@@ -257,7 +263,7 @@ impl Session {
 
     /// Moves on until something must be handed out or waited for.
     fn advance(&mut self) {
-        while self.outgoing.is_none() && !self.abandon && self.output.len() <= OUTPUT_OCTETS_MAX {
+        while self.outgoing.is_none() && !self.abandon && !self.is_output_due() {
             let moved = match &self.step {
                 Step::Opening => self.open(),
                 Step::Ready => self.read_command(),
@@ -275,8 +281,13 @@ impl Session {
     /// The replies so far, unless more of the same group are to come.
     fn flush(&mut self) -> Option<Action<'_>> {
         let waits = self.wants_input() || matches!(self.step, Step::Leaving(_));
-        let due = waits || self.output.len() > OUTPUT_OCTETS_MAX;
+        let due = waits || self.is_output_due();
         (due && !self.output.is_empty()).then(|| Action::Send(std::mem::take(&mut self.output)))
+    }
+
+    fn is_output_due(&self) -> bool {
+        let late = || self.now.saturating_duration_since(self.output_since) >= OUTPUT_HELD_MAX;
+        self.output.len() > OUTPUT_OCTETS_MAX || (!self.output.is_empty() && late())
     }
 
     /// Puts a question if somebody wants it; gives `then` back when nobody does.
@@ -336,6 +347,9 @@ impl Session {
     /// Writes a reply and does what follows it.
     pub(super) fn say(&mut self, answer: Answer) {
         if !self.hungup {
+            if self.output.is_empty() {
+                self.output_since = self.now;
+            }
             answer.reply.write(true, &mut self.output);
         }
         self.since = self.now;

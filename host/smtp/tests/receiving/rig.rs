@@ -1,0 +1,188 @@
+//! Drives a session: answers what it asks, and writes down what it did.
+//! Knows no test.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stagepost_smtp::{
+    Action, Ask, Attributed, BodyFault, DisconnectReason, Envelope, Event, Interest, Part, Peer,
+    Question, Route, Session, Settings, Stage, Stored, Verdict,
+};
+
+/// Answers in the place of plug-ins, router and store. By default everything goes well.
+pub(crate) trait Answers {
+    fn verdict(&mut self, _: &Ask) -> Verdict {
+        Verdict::default()
+    }
+    fn route(&mut self, recipient: &str) -> Route {
+        if recipient.ends_with("@here.test") { Route::Local } else { Route::Foreign }
+    }
+    fn taken(&mut self) -> Result<(), BodyFault> {
+        Ok(())
+    }
+    fn stored(&mut self) -> Stored {
+        Stored::Committed("ID".to_owned())
+    }
+}
+
+/// Everything goes well.
+pub(crate) struct Fine;
+impl Answers for Fine {}
+
+impl<F: FnMut(&Ask) -> Verdict> Answers for F {
+    fn verdict(&mut self, ask: &Ask) -> Verdict {
+        self(ask)
+    }
+}
+
+/// A message that reached the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mail {
+    pub(crate) envelope: Envelope,
+    pub(crate) edits: Vec<Attributed>,
+    pub(crate) header: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) stored: Stored,
+}
+
+pub(crate) struct Rig<A> {
+    pub(crate) session: Session,
+    pub(crate) now: Instant,
+    pub(crate) answers: A,
+    pub(crate) output: Vec<u8>,
+    pub(crate) asked: Vec<(Stage, Event)>,
+    pub(crate) reasons: Vec<DisconnectReason>,
+    pub(crate) mails: Vec<Mail>,
+    pub(crate) abandoned: usize,
+    pub(crate) closed: bool,
+    header: Vec<u8>,
+    body: Vec<u8>,
+    actions: usize,
+}
+
+pub(crate) fn peer() -> Arc<Peer> {
+    let remote = ([192, 0, 2, 1], 40_000).into();
+    let local = ([192, 0, 2, 25], 25).into();
+    Arc::new(Peer::new(remote, local, "mx"))
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings { hostname: "mx.here.test".into(), ..Settings::default() }
+}
+
+impl<A: Answers> Rig<A> {
+    pub(crate) fn new(settings: Settings, interest: Interest, answers: A) -> Self {
+        let now = Instant::now();
+        Self {
+            session: Session::new(Arc::new(settings), interest, 7, peer(), now),
+            now,
+            answers,
+            output: Vec::new(),
+            asked: Vec::new(),
+            reasons: Vec::new(),
+            mails: Vec::new(),
+            abandoned: 0,
+            closed: false,
+            header: Vec::new(),
+            body: Vec::new(),
+            actions: 0,
+        }
+    }
+
+    /// A session in which everything is asked, past its greeting and EHLO.
+    pub(crate) fn greeted(answers: A) -> Self {
+        let mut rig = Self::new(settings(), Interest::ALL, answers);
+        rig.say("EHLO a.test\r\n");
+        rig.output.clear();
+        rig.asked.clear();
+        rig
+    }
+
+    /// Gives input and lets the session do all it can.
+    pub(crate) fn say(&mut self, octets: impl AsRef<[u8]>) {
+        self.turn();
+        self.session.handle_input(self.now, octets.as_ref());
+        self.turn();
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.session.handle_timeout(self.now);
+        self.turn();
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        self.session.handle_hangup(self.now);
+        self.turn();
+    }
+
+    /// The output so far, taken.
+    pub(crate) fn replies(&mut self) -> String {
+        String::from_utf8(std::mem::take(&mut self.output)).unwrap()
+    }
+
+    pub(crate) fn turn(&mut self) {
+        while self.act() {}
+    }
+
+    /// Carries out one action; false when there is none.
+    pub(crate) fn act(&mut self) -> bool {
+        let Some(action) = self.session.poll_action() else { return false };
+        assert!(!self.closed, "{action:?} after Close");
+        self.actions += 1;
+        assert!(self.actions < 100_000, "it never ends");
+        match action {
+            Action::Send(octets) => {
+                assert!(octets.ends_with(b"\r\n"), "{octets:?}");
+                self.output.extend(octets);
+            }
+            Action::Ask(ask) => {
+                self.asked.push((ask.stage, ask.question.event()));
+                if let (Question::Disconnect { reason }, Stage::Before) = (&ask.question, ask.stage)
+                {
+                    self.reasons.push(*reason);
+                }
+                let verdict = self.answers.verdict(&ask);
+                self.session.handle_verdict(self.now, verdict);
+            }
+            Action::Route(recipient) => {
+                let route = self.answers.route(recipient.as_str());
+                self.session.handle_route(self.now, route);
+            }
+            Action::Body { part, octets } => {
+                assert!(!octets.is_empty());
+                match part {
+                    Part::Header => {
+                        assert!(self.body.is_empty(), "header behind body");
+                        self.header.extend_from_slice(octets);
+                    }
+                    Part::Body => self.body.extend_from_slice(octets),
+                }
+                let taken = self.answers.taken();
+                self.session.handle_body_taken(self.now, taken);
+            }
+            Action::Store { envelope, edits } => {
+                let stored = self.answers.stored();
+                self.mails.push(Mail {
+                    envelope,
+                    edits,
+                    header: std::mem::take(&mut self.header),
+                    body: std::mem::take(&mut self.body),
+                    stored: stored.clone(),
+                });
+                self.session.handle_stored(self.now, stored);
+            }
+            Action::Abandon => {
+                assert!(!self.header.is_empty() || !self.body.is_empty(), "nothing was lent");
+                self.header.clear();
+                self.body.clear();
+                self.abandoned += 1;
+            }
+            Action::Close => {
+                assert!(self.header.is_empty() && self.body.is_empty(), "octets left behind");
+                self.closed = true;
+            }
+        }
+        true
+    }
+}
