@@ -8,6 +8,8 @@ use std::path::Path;
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 
+use super::journal::cut_torn_batch;
+
 const MIB: u64 = 1024 * 1024;
 
 /// The open database.
@@ -33,8 +35,18 @@ pub(super) struct Engine {
 pub(super) const TOTAL_KEY: &[u8] = b"queue";
 
 impl Engine {
-    /// Opens the database in this folder, or makes it.
+    /// Opens the database in this folder, or makes it. Leaves out a last batch that a power cut tore.
     pub(super) fn open(path: &Path) -> fjall::Result<Self> {
+        match Self::open_whole(path) {
+            Err(fjall::Error::JournalRecovery(_)) if cut_torn_batch(path)? => {
+                Self::open_whole(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Opens the database if all of its journals are whole.
+    pub(super) fn open_whole(path: &Path) -> fjall::Result<Self> {
         let database = Database::builder(path)
             .journal_compression(fjall::CompressionType::None)
             .max_journaling_size(256 * MIB)

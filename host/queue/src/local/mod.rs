@@ -7,6 +7,7 @@ mod committer;
 mod core;
 mod engine;
 mod fault;
+mod journal;
 mod key;
 mod leasing;
 mod reading;
