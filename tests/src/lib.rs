@@ -1,5 +1,11 @@
 //! What the tests of the whole system share.
 //! Knows no single test.
 
+pub mod client;
 pub mod dialogue;
+pub mod log;
+pub mod peer;
 pub mod plugin;
+pub mod server;
+pub mod sink;
+pub mod verify;

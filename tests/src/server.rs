@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::log::Log;
 use crate::peer;
+use crate::plugin::compile_c;
 
 /// What every test server is configured with; tests add their own sections.
 const BASE: &str = r#"
@@ -115,6 +116,12 @@ impl Site {
         let Ok(entries) = fs::read_dir(self.mailbox(user).join("new")) else { return Vec::new() };
         let read = |entry: fs::DirEntry| fs::read(entry.path()).expect("a delivered message");
         entries.map(|entry| read(entry.expect("a folder entry"))).collect()
+    }
+
+    /// Compiles a plug-in of the tests, `faults/slow.c` for example, into the folder.
+    pub fn compile(&self, source: &str) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+        compile_c(&source, self.path(), &[])
     }
 
     /// A command of the program, to be run in the folder.

@@ -66,7 +66,7 @@ fn a_foreign_domain_needs_a_grant() {
     client.say("MAIL FROM:<a@client.test>", 250);
     let refused = client.say("RCPT TO:<b@foreign.test>", 550);
     assert!(refused.lines[0].starts_with("5.7.1 "), "{refused}");
-    client.say("DATA", 503);
+    client.say("DATA", 554);
     server.stop();
 
     site.configure(&(default_route + &plugin_section("judge", &judge, GRANT)));

@@ -53,6 +53,8 @@ impl Requirement {
 
     fn is_there(self) -> bool {
         match self.source {
+            // Not everywhere may one process trace another.
+            Source::Package("strace") => succeeds(Command::new("strace").arg("true")),
             Source::Package(_) | Source::Unpacked(_) => peer::find(self.name).is_some(),
             Source::Mount => succeeds(Command::new("unshare").args([
                 "--map-root-user",
