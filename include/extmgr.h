@@ -156,7 +156,8 @@ typedef struct EMRECORD {
  *   EHLO, MAIL, RCPT and DATA, where skipping would put client and server out of step.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
  *
- * In EM_AFTER everybody is asked and the return value changes nothing; only EmEditsService.reply_text has an effect.
+ * In EM_AFTER everybody is asked and the return value changes nothing; only EmEditsService.reply_text and attribute have
+ * an effect.
  * A handler must not throw, unwind or longjmp out of the call.
  *
  * [session-thread] */

@@ -23,10 +23,7 @@ fn build() -> Result<(), String> {
     let source = package.join("example.c");
     let include = package.join("../../include");
     println!("cargo::rerun-if-changed={}", source.display());
-    println!(
-        "cargo::rerun-if-changed={}",
-        include.join("extmgr.h").display()
-    );
+    println!("cargo::rerun-if-changed={}", include.join("extmgr.h").display());
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CC");
 
@@ -35,10 +32,7 @@ fn build() -> Result<(), String> {
     compile(&source, &include, &made)?;
 
     // OUT_DIR is <target>/<profile>/build/<package>/out.
-    let profile = out
-        .ancestors()
-        .nth(3)
-        .ok_or("OUT_DIR has no third parent")?;
+    let profile = out.ancestors().nth(3).ok_or("OUT_DIR has no third parent")?;
     // Renamed into place: whoever has the old file open keeps it whole.
     let fresh = profile.join(format!(".{LIBRARY}.new"));
     let place = profile.join(LIBRARY);
@@ -48,9 +42,7 @@ fn build() -> Result<(), String> {
 }
 
 fn folder(variable: &str) -> Result<PathBuf, String> {
-    env::var_os(variable)
-        .map(PathBuf::from)
-        .ok_or_else(|| format!("cargo did not set {variable}"))
+    env::var_os(variable).map(PathBuf::from).ok_or_else(|| format!("cargo did not set {variable}"))
 }
 
 fn compile(source: &Path, include: &Path, made: &Path) -> Result<(), String> {
@@ -73,9 +65,6 @@ fn compile(source: &Path, include: &Path, made: &Path) -> Result<(), String> {
     if status.success() {
         Ok(())
     } else {
-        Err(format!(
-            "the C compiler `{compiler}` failed on {}: {status}",
-            source.display()
-        ))
+        Err(format!("the C compiler `{compiler}` failed on {}: {status}", source.display()))
     }
 }

@@ -77,8 +77,8 @@ impl Answer {
     }
 }
 
-/// A handler failed inside. The reason is logged, and the plug-in's fault contract applies: by default the client gets a 4yz
-/// reply. Made of any error, by `?`.
+/// A handler failed inside. The reason is logged, and the plug-in's fault contract applies: by default the client
+/// gets a 4yz reply. Made of any error, by `?`.
 #[derive(Debug)]
 pub struct Fault(pub(crate) String);
 

@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls, and turns a panic into its message.
 ///
-/// What the call was changing may be left half changed: the plug-in's own locks are poisoned, and its fault contract applies.
+/// What the call was changing may be left half changed: the plug-in's own locks are poisoned, and its fault contract
+/// applies.
 pub(crate) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = message(&*payload);

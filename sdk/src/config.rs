@@ -64,7 +64,8 @@ fn at(place: &Option<Place>) -> String {
     place.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The plug-in's own section, `[plugin.config]`. A key is a name, or names joined by dots for tables inside the section.
+/// The plug-in's own section, `[plugin.config]`. A key is a name, or names joined by dots for tables inside the
+/// section.
 #[derive(Clone, Copy)]
 pub struct Config {
     host: *mut EmHost,

@@ -51,19 +51,20 @@ impl Edits<'_> {
         check("grant_relay", unsafe { (self.table.attribute)(self.handle, name, value) })
     }
 
-    /// Adds a header field at the end of the header block. Needs the edit `header`; at MAIL, RCPT, DATA and message accept.
+    /// Adds a header field at the end of the header block. Needs the edit `header`; at MAIL, RCPT, DATA and message
+    /// accept.
     ///
     /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
-    /// - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line over
-    ///   998 octets.
+    /// - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
+    ///   over 998 octets.
     pub fn header_add(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refusal> {
         let (name, value) = (lend(name.as_bytes()), lend(value.as_ref()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
         check("header_add", unsafe { (self.table.header_add)(self.handle, name, value) })
     }
 
-    /// Keeps the message in the queue, undelivered, until an operator releases it. The chain goes on. Needs the edit `hold`;
-    /// when as `header_add`.
+    /// Keeps the message in the queue, undelivered, until an operator releases it. The chain goes on. Needs the edit
+    /// `hold`; when as `header_add`.
     ///
     /// - reason: for the operator, 1 to 256 printable ASCII octets.
     pub fn hold(&mut self, reason: &str) -> Result<(), Refusal> {

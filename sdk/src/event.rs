@@ -55,8 +55,8 @@ macro_rules! event {
 event! {
     /// A client has connected. Between before and after lies the composing of the greeting.
     ///
-    /// A verdict before it: reject 554 is the greeting, and every command but QUIT is refused; defer 421 and disconnect are sent
-    /// and the connection is closed; handled is a fault.
+    /// A verdict before it: reject 554 is the greeting, and every command but QUIT is refused; defer 421 and
+    /// disconnect are sent and the connection is closed; handled is a fault.
     Connect from EmConnect(raw) {
         /// The client's address, exactly as inet_ntop prints it.
         remote_ip: &'a str = text(raw.remote_ip)?,

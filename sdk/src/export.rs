@@ -24,7 +24,8 @@ macro_rules! export_plugin {
         /// # Safety
         ///
         /// Called by the host, once, with its base table and this plug-in's handle.
-        // SAFETY: no other symbol of the name: the contract gives it to the plug-in, and a shared object is one plug-in.
+        // SAFETY: no other symbol of the name: the contract gives it to the plug-in, and a shared object is one
+        // plug-in.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn em_entry(
             base: *const $crate::abi::EmBase,

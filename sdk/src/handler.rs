@@ -167,7 +167,8 @@ impl<'a> Call<'a> {
 ///
 /// # Safety
 ///
-/// The event is NULL or valid as long as the record, as far as its size says; `T` is EmEvent or the struct of the record's event.
+/// The event is NULL or valid as long as the record, as far as its size says; `T` is EmEvent or the struct of the
+/// record's event.
 unsafe fn sized<T>(record: &EMRECORD) -> Result<&T, Broken> {
     if record.Event.is_null() {
         return Err(Broken::Pointer);

@@ -45,8 +45,8 @@ pub struct Host {
     services: Services,
 }
 
-// SAFETY: the handle is opaque and valid until the process ends; all that `Host` does with it ([any-thread] in the contract)
-// may be done from any thread, at any time.
+// SAFETY: the handle is opaque and valid until the process ends; all that `Host` does with it ([any-thread] in the
+// contract) may be done from any thread, at any time.
 unsafe impl Send for Host {}
 // SAFETY: as for Send.
 unsafe impl Sync for Host {}
@@ -102,8 +102,8 @@ impl Host {
             return;
         }
         let line = message.to_string();
-        // SAFETY: handle and table belong together; the session is as the caller promises; the line is lent for the call.
-        // The status says only that level or text were bad, which they are not.
+        // SAFETY: handle and table belong together; the session is as the caller promises; the line is lent for the
+        // call. The status says only that level or text were bad, which they are not.
         unsafe {
             (self.services.log.write)(self.handle, session, level.number(), lend(line.as_bytes()))
         };

@@ -39,8 +39,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! `host.log`, `host.config` and the session's getters need no declaration. Handlers return `Result`: `?` makes a [`Fault`] of any
-//! error, and a panic is caught and taken for one.
+//! `host.log`, `host.config` and the session's getters need no declaration. Handlers return `Result`: `?` makes a
+//! [`Fault`] of any error, and a panic is caught and taken for one.
 
 pub mod stage;
 

@@ -9,13 +9,14 @@ use crate::start::StartError;
 
 /// A plug-in.
 ///
-/// Write the handlers that are wanted, and name each in the `stages` of [`export_plugin!`](crate::export_plugin): those that are
-/// not named are never called, and cost nothing.
+/// Write the handlers that are wanted, and name each in the `stages` of [`export_plugin!`](crate::export_plugin):
+/// those that are not named are never called, and cost nothing.
 ///
-/// Handlers run on any thread, for many sessions at once, but never two at once for one session. A panic in one is caught,
-/// logged, and taken for a [`Fault`].
+/// Handlers run on any thread, for many sessions at once, but never two at once for one session. A panic in one is
+/// caught, logged, and taken for a [`Fault`].
 pub trait Plugin: Send + Sync + Sized + 'static {
-    /// Starts the plug-in: reads its configuration, once, on the thread that loads plug-ins. An error refuses the plug-in.
+    /// Starts the plug-in: reads its configuration, once, on the thread that loads plug-ins. An error refuses the
+    /// plug-in.
     ///
     /// - host: to be kept, for the log.
     fn start(host: Host) -> Result<Self, StartError>;

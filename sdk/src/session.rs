@@ -109,7 +109,8 @@ impl<'a> Session<'a> {
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
         let mut value = MaybeUninit::<EmText>::uninit();
         let name = lend(name.as_bytes());
-        // SAFETY: the handle is valid during 'a, the name is lent for the call, and the value has room for what is written.
+        // SAFETY: the handle is valid during 'a, the name is lent for the call, and the value has room for what is
+        // written.
         let status = unsafe { (self.table().attribute)(self.handle, name, value.as_mut_ptr()) };
         // SAFETY: the value is written on success, with text that is valid as long as the record.
         (status == NOERROR).then(|| unsafe { text(value.assume_init()) }.ok()).flatten()

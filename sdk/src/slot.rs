@@ -32,8 +32,8 @@ impl Session<'_> {
     /// Takes what the plug-in keeps for this session, when it is of this type.
     pub fn slot_take<T: Any + Send>(&self) -> Option<T> {
         let slot = self.slot_pointer()?;
-        // SAFETY: `slot_pointer` gives a live Slot; handlers of one session never run at once, `Session` does not leave its
-        // handler, and no reference into the slot outlives this function.
+        // SAFETY: `slot_pointer` gives a live Slot; handlers of one session never run at once, `Session` does not
+        // leave its handler, and no reference into the slot outlives this function.
         let slot = unsafe { &mut *slot };
         match slot.0.take()?.downcast::<T>() {
             Ok(value) => Some(*value),

@@ -27,7 +27,8 @@ pub(crate) fn lend(octets: &[u8]) -> EmText {
 ///
 /// # Safety
 ///
-/// As far as it is not NULL, empty or longer than any slice, `text` points to that many octets, which nobody writes during `'a`.
+/// As far as it is not NULL, empty or longer than any slice, `text` points to that many octets, which nobody writes
+/// during `'a`.
 pub(crate) unsafe fn octets<'a>(text: EmText) -> Result<&'a [u8], Broken> {
     if text.len == 0 {
         return Ok(&[]);

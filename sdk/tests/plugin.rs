@@ -384,7 +384,8 @@ fn what_is_kept_for_a_session_is_dropped_once_with_it() {
     assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 0);
     drop(one);
     assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 1);
-    // What was kept is dropped where another takes its place, and a panic there stays inside, at the session's end as well.
+    // What was kept is dropped where another takes its place, and a panic there stays inside, at the session's end as
+    // well.
     assert_eq!(before_mail(fake, &two, text(b"bomb")).0, ERR_EM_CONTINUE);
     assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 2);
     drop(two);

@@ -1,5 +1,5 @@
-/* At MAIL it announces a verdict and gives none. At RCPT it tries to reject with a code that accepts, which the host refuses,
- * and announces the verdict all the same. */
+/* At MAIL it announces a verdict and gives none. At RCPT it tries to reject with a code that accepts, which the host
+ * refuses, and announces the verdict all the same. */
 #include "fault.h"
 
 EM_DESCRIPTOR("bad-verdict", "1.0", EM_CLASS_BLOCKING, EM_STAGE_MAIL | EM_STAGE_RCPT, EM_EDIT_VERDICT);

@@ -1,5 +1,5 @@
-/* Not a fault: subscribes to every event, before and after, and has nothing against any of them. For measuring; -DNAME='"..."' names it, so
- * that several can be loaded. */
+/* Not a fault: subscribes to every event, before and after, and has nothing against any of them. For measuring;
+ * -DNAME='"..."' names it, so that several can be loaded. */
 #include "fault.h"
 
 #ifndef NAME

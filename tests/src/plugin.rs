@@ -1,9 +1,11 @@
-//! Plug-ins made for one test: a C source in, a shared object out.
-//! Knows the compiler, nothing of what the plug-in does.
+//! Plug-ins made for a test: a C source or a Rust package in, a shared object out.
+//! Knows the compilers, nothing of what the plug-in does.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::peer;
 
 /// Compiles one C source, as its author would, into a shared object in `out_dir`.
 ///
@@ -13,18 +15,11 @@ use std::process::Command;
 ///
 /// When there is no C compiler (`$CC`, else `cc`), or it is not content; with what it said.
 pub fn compile_c(source: &Path, out_dir: &Path, defines: &[&str]) -> PathBuf {
-    let stem = source
-        .file_stem()
-        .expect("a source has a name")
-        .to_string_lossy();
+    let stem = source.file_stem().expect("a source has a name").to_string_lossy();
     let mut name = format!("lib{stem}");
     for define in defines {
         name.push('-');
-        name.extend(
-            define
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
-        );
+        name.extend(define.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
     }
     let made = out_dir.join(name + ".so");
 
@@ -47,6 +42,40 @@ pub fn compile_c(source: &Path, out_dir: &Path, defines: &[&str]) -> PathBuf {
         String::from_utf8_lossy(&output.stderr)
     );
     made
+}
+
+/// Builds the plug-in of one Rust package: `fault-panicking`, for example. In the profile that the test has.
+///
+/// # Panics
+///
+/// When it can't be built, with what cargo said.
+pub fn build_rust(package: &str) -> PathBuf {
+    let folder = peer::profile_dir().expect("a test runs from cargo's target folder");
+    let profile = match folder.file_name().map(|name| name.to_string_lossy()) {
+        Some(name) if name != "debug" => name.into_owned(),
+        _ => "dev".to_owned(),
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--profile", &profile, "-p", package])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder.join(format!("lib{}.so", package.replace('-', "_")))
+}
+
+/// The names of the symbols that a shared object exports.
+///
+/// # Panics
+///
+/// When `nm` is not there, or can't read the file.
+pub fn exports(library: &Path) -> Vec<String> {
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output();
+    let output = output.expect("nm comes with the C compiler");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let symbols = String::from_utf8_lossy(&output.stdout);
+    symbols.lines().filter_map(|line| line.split(' ').next_back()).map(str::to_owned).collect()
 }
 
 /// The folder that holds extmgr.h.

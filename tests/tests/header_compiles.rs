@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use stagepost_abi::*;
-use stagepost_tests::plugin::{compile_c, faults, include};
+use stagepost_tests::plugin::{compile_c, exports, faults, include};
 
 const WARNINGS: &[&str] = &["-pedantic", "-Wall", "-Wextra", "-Werror"];
 
@@ -187,11 +187,13 @@ fn the_example_compiles_and_exports_its_entry_alone() {
             ],
         ] {
             compiler.compile(&source, more, &library);
-            let symbols = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output();
-            let symbols = String::from_utf8(symbols.unwrap().stdout).unwrap();
-            let names: Vec<&str> =
-                symbols.lines().filter_map(|line| line.split(' ').next_back()).collect();
-            assert_eq!(names, ["em_entry"], "{} {:?}", compiler.name, compiler.arguments);
+            assert_eq!(
+                exports(&library),
+                ["em_entry"],
+                "{} {:?}",
+                compiler.name,
+                compiler.arguments
+            );
             let octets = std::fs::read(&library).unwrap();
             assert!(
                 octets.windows(8).any(|window| window == EM_DESCRIPTOR_MAGIC),

@@ -28,8 +28,8 @@ pub(crate) fn difference(errors: &AbiInstabilityErrors) -> String {
     text
 }
 
-/// The path of members that leads to the difference, without the steps that only abi_stable sees: the inside of a table's
-/// reference (`0`), and a function after the member that holds it.
+/// The path of members that leads to the difference, without the steps that only abi_stable sees: the inside of a
+/// table's reference (`0`), and a function after the member that holds it.
 fn place(error: &AbiInstabilityError) -> String {
     let mut names: Vec<&str> = error
         .stack_trace
@@ -41,11 +41,7 @@ fn place(error: &AbiInstabilityError) -> String {
         .filter(|name| *name != "0")
         .collect();
     names.dedup();
-    if names.is_empty() {
-        "the contract".to_owned()
-    } else {
-        names.join(".")
-    }
+    if names.is_empty() { "the contract".to_owned() } else { names.join(".") }
 }
 
 fn kind_text(kind: &AbiInstability) -> String {
@@ -58,29 +54,20 @@ fn kind_text(kind: &AbiInstability) -> String {
         AbiInstability::UnexpectedField(members) => {
             between("member", members.expected.name(), members.found.name())
         }
-        AbiInstability::Name(types) => between(
-            "type",
-            &types.expected.to_string(),
-            &types.found.to_string(),
-        ),
+        AbiInstability::Name(types) => {
+            between("type", &types.expected.to_string(), &types.found.to_string())
+        }
         AbiInstability::PackageVersion(versions) => between(
             "version of stagepost-layout",
             &versions.expected.to_string(),
             &versions.found.to_string(),
         ),
-        other => format!("{other:?}")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
+        other => format!("{other:?}").split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
 
 fn pair<T: Debug>(what: &str, values: &ExpectedFound<T>) -> String {
-    between(
-        what,
-        &format!("{:?}", values.expected),
-        &format!("{:?}", values.found),
-    )
+    between(what, &format!("{:?}", values.expected), &format!("{:?}", values.found))
 }
 
 fn between(what: &str, plugin: &str, host: &str) -> String {

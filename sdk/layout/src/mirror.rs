@@ -22,8 +22,8 @@ pub(crate) struct Contract {
     services: service::ServicesRef,
 }
 
-/// Proves at compile time that mirrors are laid out as their originals are. The pattern names every member of the original,
-/// so that a member added there is missed here.
+/// Proves at compile time that mirrors are laid out as their originals are. The pattern names every member of the
+/// original, so that a member added there is missed here.
 macro_rules! twins {
     ($($name:ident { $($member:ident),* $(,)? })*) => {
         /// The originals that have a mirror here.
@@ -55,18 +55,13 @@ mod tests {
     #[test]
     fn every_struct_of_the_contract_has_a_mirror() {
         let header = include_str!("../../../include/extmgr.h");
-        let originals: BTreeSet<&str> = header
-            .lines()
-            .filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';'))
-            .collect();
-        let mirrors: BTreeSet<&str> = [
-            super::base::TWINS,
-            super::event::TWINS,
-            super::service::TWINS,
-        ]
-        .concat()
-        .into_iter()
-        .collect();
+        let originals: BTreeSet<&str> =
+            header.lines().filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';')).collect();
+        let mirrors: BTreeSet<&str> =
+            [super::base::TWINS, super::event::TWINS, super::service::TWINS]
+                .concat()
+                .into_iter()
+                .collect();
         assert_eq!(mirrors, originals);
     }
 }

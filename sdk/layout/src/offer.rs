@@ -26,11 +26,7 @@ pub struct Offer {
 
 impl Offer {
     const fn of(layout: &'static TypeLayout) -> Self {
-        Self {
-            size: SIZE,
-            abi_stable: ABI_STABLE,
-            layout,
-        }
+        Self { size: SIZE, abi_stable: ABI_STABLE, layout }
     }
 }
 
@@ -77,8 +73,8 @@ pub fn offer() -> &'static Offer {
 ///
 /// # Safety
 ///
-/// `offer` is NULL, or points to the size of an `Offer` and, as far as that size says, the rest of one; that one was made
-/// by `offer` of some build of this package, and its library stays loaded until the process ends.
+/// `offer` is NULL, or points to the size of an `Offer` and, as far as that size says, the rest of one; that one was
+/// made by `offer` of some build of this package, and its library stays loaded until the process ends.
 pub unsafe fn compare(offer: *const c_void) -> Result<(), LayoutError> {
     // SAFETY: the caller's promise, handed on.
     unsafe { compare_with(offer.cast(), &OFFER) }
@@ -95,18 +91,12 @@ unsafe fn compare_with(offer: *const Offer, host: &'static Offer) -> Result<(), 
     // the size is known to be ours.
     let found = unsafe { (&raw const (*offer).size).read() };
     if found != host.size {
-        return Err(LayoutError::Size {
-            wanted: host.size,
-            found,
-        });
+        return Err(LayoutError::Size { wanted: host.size, found });
     }
     // SAFETY: the size is ours, so the caller promises that the version can be read.
     let found = unsafe { (&raw const (*offer).abi_stable).read() };
     if found != host.abi_stable {
-        return Err(LayoutError::Version {
-            wanted: host.abi_stable,
-            found,
-        });
+        return Err(LayoutError::Version { wanted: host.abi_stable, found });
     }
     // SAFETY: size and version are ours, so this is an `Offer` as we know it; the caller promises that it stays loaded.
     let plugin = unsafe { &*offer };
@@ -213,10 +203,7 @@ mod tests {
 
     #[test]
     fn the_version_is_that_of_the_dependency() {
-        assert_eq!(
-            dotted(&ABI_STABLE),
-            abi_stable::ABI_STABLE_VERSION.to_string()
-        );
+        assert_eq!(dotted(&ABI_STABLE), abi_stable::ABI_STABLE_VERSION.to_string());
     }
 
     #[test]
@@ -267,10 +254,7 @@ mod tests {
         ];
         let texts = cases.map(|(result, wanted)| (result.unwrap_err(), wanted));
         for (text, wanted) in texts {
-            assert_eq!(
-                text,
-                format!("the plug-in's layouts differ from the host's: {wanted}")
-            );
+            assert_eq!(text, format!("the plug-in's layouts differ from the host's: {wanted}"));
         }
     }
 }
