@@ -123,14 +123,15 @@ impl Relay {
 
     /// An outcome as the queue is told it.
     fn told(&self, outcome: Outcome) -> RecipientOutcome {
-        let text = |cause: &Cause| format!("{} {}: {cause}", cause.status(), self.next_hop);
+        let status = outcome.status();
+        let text = |cause: Cause| format!("{status} {}: {cause}", self.next_hop);
         match outcome {
             Outcome::Delivered(reply) => {
                 tracing::debug!(next_hop = %self.next_hop, code = reply.code(), text = reply.text(), "relayed");
                 RecipientOutcome::Delivered
             }
-            Outcome::Failed(cause) => RecipientOutcome::Failed(text(&cause)),
-            Outcome::Deferred(cause) => RecipientOutcome::Deferred(text(&cause)),
+            Outcome::Failed(cause) => RecipientOutcome::Failed(text(cause)),
+            Outcome::Deferred(cause) => RecipientOutcome::Deferred(text(cause)),
         }
     }
 }

@@ -90,6 +90,18 @@ pub enum Cause {
 }
 
 impl Outcome {
+    /// The enhanced code (RFC 3463) that tells this outcome to the sender: of class 2 when it is delivered, 5 when it
+    /// failed, 4 when it is deferred, whatever class the next hop's own code has.
+    pub fn status(&self) -> Enhanced {
+        let (class, about) = match self {
+            Self::Delivered(reply) => (2, reply.enhanced()),
+            Self::Failed(cause) => (5, cause.about()),
+            Self::Deferred(cause) => (4, cause.about()),
+        };
+        let general = Enhanced::new(class, 0, 0);
+        Enhanced { class, ..about.unwrap_or(general) }
+    }
+
     /// Judges the reply to a step that decides about recipients. `None`: the reply lets the transaction go on.
     pub(super) fn of(step: Step, reply: Reply) -> Option<Self> {
         let replied = |reply| Cause::Replied { step, reply };
@@ -114,19 +126,16 @@ fn is_too_many_recipients(reply: &Reply) -> bool {
 }
 
 impl Cause {
-    /// The enhanced code (RFC 3463) that tells this cause to the sender; the next hop's own where it gave one.
-    pub fn status(&self) -> Enhanced {
+    /// Subject and detail of the enhanced code; the next hop's own where it gave one.
+    fn about(&self) -> Option<Enhanced> {
         match self {
-            Self::Replied { reply, .. } => reply.enhanced().unwrap_or_else(|| {
-                let permanent = reply.class() == Class::Permanent;
-                Enhanced::new(if permanent { 5 } else { 4 }, 0, 0)
-            }),
-            Self::Timeout(_) | Self::Closed(_) => Enhanced::new(4, 4, 2),
-            Self::Malformed { .. } | Self::Unasked(_) => Enhanced::new(4, 5, 0),
-            Self::EightBit => Enhanced::new(5, 6, 3),
-            Self::TooLarge { .. } => Enhanced::new(5, 3, 4),
-            Self::Content(_) => Enhanced::new(5, 6, 0),
-            Self::BodyUnavailable => Enhanced::new(4, 3, 0),
+            Self::Replied { reply, .. } => reply.enhanced(),
+            Self::Timeout(_) | Self::Closed(_) => Some(Enhanced::new(4, 4, 2)),
+            Self::Malformed { .. } | Self::Unasked(_) => Some(Enhanced::new(4, 5, 0)),
+            Self::EightBit => Some(Enhanced::new(5, 6, 3)),
+            Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
+            Self::Content(_) => Some(Enhanced::new(5, 6, 0)),
+            Self::BodyUnavailable => Some(Enhanced::new(4, 3, 0)),
         }
     }
 }
@@ -196,26 +205,37 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_one_line_with_a_status() {
-        let replied = |code, enhanced, text| Cause::Replied {
-            step: Step::Recipient,
-            reply: Reply::checked(code, Enhanced::parse(enhanced), text).unwrap(),
-        };
+    fn outcomes_are_one_line_with_a_status_of_their_class() {
+        let reply =
+            |code, enhanced, text| Reply::checked(code, Enhanced::parse(enhanced), text).unwrap();
+        let replied = |reply| Cause::Replied { step: Step::Recipient, reply };
+        let large = Cause::TooLarge { size_octets: 9, max: 5 };
         let cases = [
-            (replied(550, "5.1.1", "no\nuser"), "5.1.1", "550 5.1.1 no user to RCPT"),
-            (replied(450, "", "busy"), "4.0.0", "450 busy to RCPT"),
-            (Cause::Closed(Step::Dot), "4.4.2", "connection closed at the end of the message"),
+            (Outcome::Delivered(reply(250, "2.6.0", "ok")), "2.6.0", ""),
+            (Outcome::Delivered(reply(250, "", "ok")), "2.0.0", ""),
             (
-                Cause::TooLarge { size_octets: 9, max: 5 },
+                Outcome::Failed(replied(reply(550, "5.1.1", "no\nuser"))),
+                "5.1.1",
+                "550 5.1.1 no user to RCPT",
+            ),
+            (Outcome::Deferred(replied(reply(552, "5.5.3", "x"))), "4.5.3", "552 5.5.3 x to RCPT"),
+            (Outcome::Deferred(replied(reply(554, "", "x"))), "4.0.0", "554 x to RCPT"),
+            (
+                Outcome::Deferred(Cause::Closed(Step::Dot)),
+                "4.4.2",
+                "connection closed at the end of the message",
+            ),
+            (
+                Outcome::Failed(large),
                 "5.3.4",
                 "the message has 9 octets, the next hop takes at most 5",
             ),
         ];
-        for (cause, status, text) in cases {
-            assert_eq!(
-                (cause.status().to_string(), cause.to_string()),
-                (status.into(), text.into())
-            );
+        for (outcome, status, text) in cases {
+            assert_eq!(outcome.status().to_string(), status, "{outcome:?}");
+            if let Outcome::Failed(cause) | Outcome::Deferred(cause) = outcome {
+                assert_eq!(cause.to_string(), text);
+            }
         }
     }
 }

@@ -41,8 +41,8 @@ fn transaction(recipients: usize) -> Transaction {
 fn words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Delivered(reply) => format!("delivered {}", reply.text()),
-        Outcome::Failed(cause) => format!("failed {}: {cause}", cause.status()),
-        Outcome::Deferred(cause) => format!("deferred {}: {cause}", cause.status()),
+        Outcome::Failed(cause) => format!("failed {}: {cause}", outcome.status()),
+        Outcome::Deferred(cause) => format!("deferred {}: {cause}", outcome.status()),
     }
 }
 

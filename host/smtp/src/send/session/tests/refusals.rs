@@ -97,7 +97,7 @@ fn refusals_count_for_the_right_recipients() {
 fn a_server_that_wont_talk_defers() {
     let hello = ("220 hop\r\n", "EHLO us.test\r\n");
     let cases = [
-        (vec![("554 no\r\n", "QUIT\r\n")], "deferred 5.0.0: 554 no to the connection", false),
+        (vec![("554 no\r\n", "QUIT\r\n")], "deferred 4.0.0: 554 no to the connection", false),
         (vec![("421 busy\r\n", "")], "deferred 4.0.0: 421 busy to the connection", true),
         (
             vec![("HTTP/1.1 400 Bad\r\n", "")],
@@ -107,7 +107,7 @@ fn a_server_that_wont_talk_defers() {
         (vec![hello, ("450 no\r\n", "QUIT\r\n")], "deferred 4.0.0: 450 no to EHLO", false),
         (
             vec![hello, ("502 what\r\n", "HELO us.test\r\n"), ("550 no\r\n", "QUIT\r\n")],
-            "deferred 5.0.0: 550 no to HELO",
+            "deferred 4.0.0: 550 no to HELO",
             false,
         ),
         (
