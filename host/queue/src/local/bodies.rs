@@ -1,13 +1,14 @@
 //! The files of large bodies: where they are, how they become durable, how they go.
 //! Knows no row: who has a file and no row is told apart by whoever knows the rows.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::fault::{Faults, Operation};
+use super::folder::{make_folder, parent_of, sync_folder};
 use crate::QueueId;
 
 /// The folder of body files: `xx/<id>`, where `xx` spreads them over 256 folders.
@@ -41,9 +42,7 @@ impl Bodies {
     pub(super) fn create(&self, id: QueueId) -> io::Result<BodyFile> {
         self.faults.before(Operation::BodyWrite)?;
         let path = self.path(id);
-        if let Some(folder) = path.parent() {
-            make_folder(folder)?;
-        }
+        make_folder(&parent_of(&path))?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let faults = Arc::clone(&self.faults);
         Ok(BodyFile { file, path, kept: false, faults })
@@ -96,10 +95,7 @@ impl BodyFile {
         self.faults.before(Operation::BodySync)?;
         self.file.sync_data()?;
         self.faults.before(Operation::DirectorySync)?;
-        match self.path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        sync_folder(&parent_of(&self.path))
     }
 
     /// Lets the file stay: a row may name it from now on.
@@ -115,17 +111,5 @@ impl Drop for BodyFile {
         {
             tracing::warn!(path = %self.path.display(), %error, "a body file could not be removed");
         }
-    }
-}
-
-/// Makes a folder with its parents and makes its name durable.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => Ok(()),
     }
 }

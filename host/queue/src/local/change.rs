@@ -1,7 +1,7 @@
 //! One batch in the making: what each request changes in the rows, the indexes and the counters.
 //! Knows no thread and no reply; nothing is on disk before the batch is committed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::engine::{Engine, TOTAL_KEY};
 use super::key::{DueKey, delivery_destination, delivery_key, name_key, name_prefix};
@@ -36,6 +36,8 @@ pub(super) struct Change<'a> {
     total: CountRecord,
     queued: Vec<DueKey>,
     files_freed: Vec<QueueId>,
+    /// Deliveries that this batch removes: reading still shows them.
+    removed: HashSet<Vec<u8>>,
 }
 
 /// What a batch has changed, to be acted on once it is durable.
@@ -57,6 +59,7 @@ impl<'a> Change<'a> {
             total,
             queued: Vec::new(),
             files_freed: Vec::new(),
+            removed: HashSet::new(),
         }
     }
 
@@ -277,7 +280,10 @@ impl<'a> Change<'a> {
         let key = delivery_key(id, destination);
         match new {
             Some(record) => self.batch.insert(&self.engine.delivery, key, record.encode()),
-            None => self.batch.remove(&self.engine.delivery, key),
+            None => {
+                self.batch.remove(&self.engine.delivery, key.clone());
+                self.removed.insert(key);
+            }
         }
         let count = self.counts.entry(destination.clone()).or_default();
         if let Some(record) = old {
@@ -335,7 +341,8 @@ impl<'a> Change<'a> {
     fn is_last_delivery(&self, id: QueueId, destination: &Destination) -> Result<bool, StoreError> {
         let this = delivery_key(id, destination);
         for entry in self.engine.delivery.prefix(id.to_bytes()) {
-            if *entry.key().map_err(StoreError::unavailable)? != *this {
+            let key = entry.key().map_err(StoreError::unavailable)?;
+            if *key != *this && !self.removed.contains(&*key) {
                 return Ok(false);
             }
         }

@@ -1,74 +1,26 @@
 //! The committer: one thread that joins whatever waits into one durable batch, at once when idle.
 //! Knows no row; it owns the engine's life: a failed one is dropped and opened anew, a sync is never retried.
 
-use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fjall::PersistMode;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::bodies::BodyFile;
-use super::change::{Change, Changed, FlushStep, NewRows, read_count};
+use super::change::{Change, Changed, FlushStep, read_count};
 use super::core::Core;
 use super::engine::{Engine, TOTAL_KEY, begin_new_journal, is_full};
 use super::fault::Operation;
 use super::key::DueKey;
 use super::record::CountRecord;
-use crate::{Destinations, Health, Lease, QueueId, Settlement, StoreError};
+use super::request::{Answer, Request, Waiting};
+use crate::{Health, Lease, QueueId, StoreError};
 
-/// So many requests wait for the committer at most; more wait for room.
-pub(super) const WAITING_MAX: usize = 4096;
-/// A batch joins so many requests at most.
-const BATCH_REQUESTS_MAX: usize = 1024;
-/// A batch takes no further request when it has so many octets.
-const BATCH_OCTETS_MAX: usize = 8 * 1024 * 1024;
 /// Between two attempts to reopen a failed engine.
 const REOPEN_FIRST: Duration = Duration::from_millis(100);
 const REOPEN_MAX: Duration = Duration::from_secs(5);
-
-/// The answer to a request.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the committer is asked for.
-pub(super) enum Request {
-    Insert {
-        rows: NewRows,
-        file: Option<BodyFile>,
-        answer: Answer<()>,
-    },
-    Settle {
-        lease: Lease,
-        settlement: Settlement,
-        due_ms: u64,
-        answer: Answer<()>,
-    },
-    Hold {
-        id: QueueId,
-        reason: Arc<str>,
-        answer: Answer<()>,
-    },
-    Release {
-        id: QueueId,
-        now_ms: u64,
-        answer: Answer<()>,
-    },
-    SetAside {
-        key: DueKey,
-    },
-    Flush {
-        destinations: Destinations,
-        now_ms: u64,
-        after: Option<Vec<u8>>,
-        answer: Answer<FlushStep>,
-    },
-    /// Reopen a failed engine, if it is time.
-    Reopen,
-    Close {
-        answer: oneshot::Sender<()>,
-    },
-}
 
 /// A request that is in the batch, and what is left to do about it.
 enum Joined {
@@ -82,9 +34,7 @@ enum Joined {
 /// The committer's own state.
 pub(super) struct Committer {
     core: Arc<Core>,
-    requests: mpsc::Receiver<Request>,
-    /// Taken out of the channel, but not fit for the batch before.
-    carried: VecDeque<Request>,
+    waiting: Waiting,
     total: CountRecord,
     failed: Option<Failure>,
     /// Messages of batches that failed: refused, but perhaps in the journal. They go at the next opening.
@@ -105,100 +55,26 @@ impl Committer {
         requests: mpsc::Receiver<Request>,
         total: CountRecord,
     ) -> Self {
-        Self {
-            core,
-            requests,
-            carried: VecDeque::new(),
-            total,
-            failed: None,
-            doubtful: Vec::new(),
-            perhaps_gone: Vec::new(),
-        }
+        let waiting = Waiting::new(requests);
+        Self { core, waiting, total, failed: None, doubtful: Vec::new(), perhaps_gone: Vec::new() }
     }
 
     /// Works until the store is closed or nobody can ask any more.
     pub(super) fn run(mut self) {
-        while let Some(requests) = self.gather() {
-            let mut closing = Vec::new();
-            let mut work = Vec::with_capacity(requests.len());
-            for request in requests {
-                match request {
-                    Request::Close { answer } => closing.push(answer),
-                    other => work.push(other),
-                }
-            }
-            if !work.is_empty() {
-                self.carry_out(work);
-            }
-            if !closing.is_empty() {
-                self.close();
-                for answer in closing {
+        while let Some(mut requests) = self.waiting.next_batch() {
+            // A request to close is alone in its batch.
+            match requests.pop() {
+                Some(Request::Close { answer }) => {
+                    // Closed before they are told.
+                    drop(self);
                     let _ = answer.send(());
+                    return;
                 }
-                return;
+                Some(last) => requests.push(last),
+                None => {}
             }
+            self.carry_out(requests);
         }
-        self.close();
-    }
-
-    fn close(&mut self) {
-        self.core.set_health(Health::Closed);
-        self.core.set_engine(None);
-    }
-
-    /// Waits for a request and takes what else waits, as far as it can be one batch.
-    fn gather(&mut self) -> Option<Vec<Request>> {
-        let mut batch: Vec<Request> = Vec::new();
-        let mut touched = HashSet::new();
-        let mut octets = 0;
-        for request in std::mem::take(&mut self.carried) {
-            self.join(request, &mut batch, &mut touched, &mut octets);
-        }
-        if batch.is_empty() {
-            let request = self.requests.blocking_recv()?;
-            self.join(request, &mut batch, &mut touched, &mut octets);
-        }
-        while batch.len() < BATCH_REQUESTS_MAX
-            && octets < BATCH_OCTETS_MAX
-            && self.carried.is_empty()
-        {
-            let Ok(request) = self.requests.try_recv() else {
-                break;
-            };
-            self.join(request, &mut batch, &mut touched, &mut octets);
-        }
-        Some(batch)
-    }
-
-    /// Puts a request into the batch, or carries it to the next: the rows of one message can be changed once in a
-    /// batch, since what a batch has changed can't be read before it is committed; a flush touches anybody's rows.
-    fn join(
-        &mut self,
-        request: Request,
-        batch: &mut Vec<Request>,
-        touched: &mut HashSet<QueueId>,
-        octets: &mut usize,
-    ) {
-        let alone =
-            |request: &Request| matches!(request, Request::Flush { .. } | Request::Close { .. });
-        let id = match &request {
-            Request::Insert { rows, .. } => Some(rows.id),
-            Request::Settle { lease, .. } => Some(lease.id),
-            Request::Hold { id, .. } | Request::Release { id, .. } => Some(*id),
-            Request::SetAside { key } => Some(key.id),
-            Request::Flush { .. } | Request::Reopen | Request::Close { .. } => None,
-        };
-        let fits = self.carried.is_empty()
-            && (batch.is_empty() || !alone(&request) && !batch.first().is_some_and(alone))
-            && id.is_none_or(|id| touched.insert(id));
-        if !fits {
-            self.carried.push_back(request);
-            return;
-        }
-        if let Request::Insert { rows, .. } = &request {
-            *octets += rows.message.len() + rows.body.as_ref().map_or(0, Vec::len);
-        }
-        batch.push(request);
     }
 
     fn carry_out(&mut self, requests: Vec<Request>) {
@@ -439,5 +315,13 @@ impl Committer {
             Joined::Flush { answer, .. } => answer.send(Err(error.clone())).is_ok(),
             Joined::Nobody => true,
         };
+    }
+}
+
+/// Closes the store, also when the committer ends by a panic.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.core.set_health(Health::Closed);
+        self.core.set_engine(None);
     }
 }

@@ -8,9 +8,12 @@ use std::path::Path;
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 
+use super::folder::{make_folder, parent_of, sync_folder};
 use super::journal::cut_torn_batch;
 
 const MIB: u64 = 1024 * 1024;
+/// So many files of tables are kept open; descriptors are for sessions.
+const FILES_CACHED_MAX: usize = 128;
 
 /// The open database.
 pub(super) struct Engine {
@@ -37,6 +40,9 @@ pub(super) const TOTAL_KEY: &[u8] = b"queue";
 impl Engine {
     /// Opens the database in this folder, or makes it. Leaves out a last batch that a power cut tore.
     pub(super) fn open(path: &Path) -> fjall::Result<Self> {
+        if !path.exists() {
+            make(path)?;
+        }
         match Self::open_whole(path) {
             Err(fjall::Error::JournalRecovery(_)) if cut_torn_batch(path)? => {
                 Self::open_whole(path)
@@ -51,6 +57,7 @@ impl Engine {
             .journal_compression(fjall::CompressionType::None)
             .max_journaling_size(256 * MIB)
             .worker_threads(2)
+            .max_cached_files(Some(FILES_CACHED_MAX))
             .open()?;
         let rows =
             |memtable_octets| KeyspaceCreateOptions::default().max_memtable_size(memtable_octets);
@@ -76,6 +83,19 @@ impl Engine {
     }
 }
 
+/// Makes an empty database under another name first: one that was made in part, before a crash, could not be opened.
+fn make(path: &Path) -> fjall::Result<()> {
+    let parts = path.with_extension("part");
+    if parts.exists() {
+        std::fs::remove_dir_all(&parts)?;
+    }
+    make_folder(&parts)?;
+    drop(Engine::open_whole(&parts)?);
+    std::fs::rename(&parts, path)?;
+    sync_folder(&parent_of(path))?;
+    Ok(())
+}
+
 /// Makes the next opening begin a new journal file.
 ///
 /// After a failed sync nobody knows what of the old journal is on disk behind the last successful sync, though
@@ -93,7 +113,7 @@ pub(super) fn begin_new_journal(path: &Path) -> io::Result<()> {
     };
     let file = File::create_new(path.join(format!("{}.jnl", newest + 1)))?;
     file.sync_all()?;
-    File::open(path)?.sync_all()
+    sync_folder(path)
 }
 
 /// Whether an error says that the disk is full.

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::folder::sync_folder;
+
 const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
@@ -53,7 +55,7 @@ pub(super) fn cut_torn_batch(folder: &Path) -> io::Result<bool> {
         found = true;
     }
     if found {
-        File::open(folder)?.sync_all()?;
+        sync_folder(folder)?;
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@ mod committer;
 mod core;
 mod engine;
 mod fault;
+mod folder;
 mod journal;
 mod key;
 mod leasing;
@@ -14,6 +15,7 @@ mod reading;
 mod ready;
 mod receiving;
 mod record;
+mod request;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,13 +26,14 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::bodies::Bodies;
 use self::change::read_count;
-use self::committer::{Answer, Committer, Request, WAITING_MAX};
+use self::committer::Committer;
 use self::core::Core;
 use self::engine::{Engine, TOTAL_KEY};
 use self::fault::NoFaults;
 pub use self::fault::{Faults, Operation};
 use self::receiving::LocalIncoming;
 use self::record::to_ms;
+use self::request::{Answer, Request, WAITING_MAX};
 use crate::{
     BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Lease, LeaseRequest, QueueId,
     Settlement, Store, StoreError, StoredMessage, Summary,

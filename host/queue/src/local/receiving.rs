@@ -8,11 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::blocking;
 use super::bodies::BodyFile;
 use super::change::NewRows;
-use super::committer::Request;
 use super::core::Core;
 use super::record::{
     BodyRecord, DeliveryRecord, MessageRecord, RecipientRecord, reply_text, to_ms,
 };
+use super::request::Request;
 use crate::{
     BODY_MEMORY_OCTETS_MAX, BadMessage, BoxFuture, Incoming, NewMessage, QueueId, StoreError,
 };

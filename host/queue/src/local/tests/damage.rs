@@ -164,3 +164,13 @@ async fn a_damaged_batch_before_the_last_is_not_cut_off() {
     assert!(matches!(refused, Some(OpenError::Unreadable { .. })), "{refused:?}");
     assert!(before == std::fs::read(&journal).unwrap(), "the journal was changed");
 }
+
+#[tokio::test]
+async fn a_start_that_was_cut_short_is_made_up_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("index.part")).unwrap();
+    std::fs::write(folder.path().join("index.part/0.jnl"), "half a start").unwrap();
+    let spool = Spool::at(folder.path());
+    queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+    assert!(!folder.path().join("index.part").exists());
+}
