@@ -34,6 +34,7 @@ pub unsafe fn enter<P: Plugin>(
     host: *mut EmHost,
     exported: &'static Exported,
 ) -> STATUS {
+    boundary::remember_places();
     // SAFETY: the base table is valid until the process ends.
     let base = match unsafe { sized_base(base) } {
         Ok(base) => base,
@@ -50,7 +51,7 @@ pub unsafe fn enter<P: Plugin>(
         match boundary::catch(|| unsafe { start::<P>(log, base, host, exported) }) {
             Ok(Ok(())) => return NOERROR,
             Ok(Err(error)) => (error.to_string(), error.status()),
-            Err(message) => (format!("panicked: {message}"), EM_FAULT),
+            Err(panic) => (format!("it panicked{panic}"), EM_FAULT),
         };
     let line = format!("{}: cannot start: {reason}", exported.name);
     // SAFETY: the log is this host's; no session; the line is lent for the call.
@@ -145,10 +146,7 @@ unsafe extern "C" fn release<P: Plugin>(user_data: *mut c_void) {
     // SAFETY: made by `into_raw` in `register`; the host gives it back once.
     let started = unsafe { Arc::from_raw(user_data.cast::<Started<P>>().cast_const()) };
     let (host, name) = (started.host, started.name);
-    if let Err(message) = boundary::catch(|| drop(started)) {
-        host.log(
-            crate::Level::Error,
-            format_args!("{name}: panicked when it was dropped: {message}"),
-        );
+    if let Err(panic) = boundary::catch(|| drop(started)) {
+        host.log(crate::Level::Error, format_args!("{name}: dropping it panicked{panic}"));
     }
 }

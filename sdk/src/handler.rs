@@ -1,6 +1,8 @@
 //! The one C handler of a plug-in: reads the record, calls the trait's method, and turns what comes back into a status.
 //! Knows no plug-in in particular. Nothing unwinds out of it.
 
+use std::fmt;
+
 use stagepost_abi::{
     EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA, EM_SMTPDISCONNECT,
     EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPRCPT, EM_VERDICT, EMRECORD,
@@ -47,8 +49,8 @@ pub(crate) unsafe extern "C" fn handle<P: Plugin>(record: *const EMRECORD) -> ST
     };
     match boundary::catch(|| call.dispatch(&started.plugin)) {
         Ok(Ok(status)) => status,
-        Ok(Err(Fault(reason))) => call.fault(started.name, "failed", &reason),
-        Err(message) => call.fault(started.name, "panicked", &message),
+        Ok(Err(Fault(reason))) => call.fault(started.name, format_args!("failed: {reason}")),
+        Err(panic) => call.fault(started.name, format_args!("panicked{panic}")),
     }
 }
 
@@ -156,9 +158,9 @@ impl<'a> Call<'a> {
         unsafe { Edits::new(self.event.edits, self.host.services().edits) }
     }
 
-    fn fault(&self, name: &str, what: &str, reason: &str) -> STATUS {
+    fn fault(&self, name: &str, what: fmt::Arguments<'_>) -> STATUS {
         let handler = handler_name(self.record.EId, self.before());
-        self.session.log(Level::Error, format_args!("{name}: {handler} {what}: {reason}"));
+        self.session.log(Level::Error, format_args!("{name}: {handler} {what}"));
         EM_FAULT
     }
 }

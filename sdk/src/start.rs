@@ -4,7 +4,8 @@
 use std::fmt::Display;
 
 use stagepost_abi::{
-    EM_ERR_LAYOUT, EM_FAULT, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, ERR_NOT_FOUND, STATUS,
+    EM_ERR_LAYOUT, EM_ERR_TYPE, EM_FAULT, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS,
+    ERR_NOT_FOUND, STATUS,
 };
 
 use crate::config::ConfigError;
@@ -67,6 +68,7 @@ impl StartError {
             Self::Layout(status) => *status,
             Self::Registration { status, .. } if *status != 0 => *status,
             Self::Registration { .. } => ERR_EM_NOTAUTHORIZED,
+            Self::Config(ConfigError::Type { .. }) => EM_ERR_TYPE,
             Self::Config(_) => ERR_MISC_INVALID_ARGS,
             Self::Failed(_) => EM_FAULT,
         }
