@@ -476,12 +476,7 @@ fn a_start_that_fails_says_why() {
     let cases = [
         ("mode", Value::Text("panic"), EM_FAULT, "it panicked: in start"),
         ("mode", Value::Text("fail"), EM_FAULT, "no wish to"),
-        (
-            "mode",
-            Value::Integer(1),
-            ERR_MISC_INVALID_ARGS,
-            "some.toml:7:3: `mode` must be a string",
-        ),
+        ("mode", Value::Integer(1), EM_ERR_TYPE, "some.toml:7:3: `mode` must be a string"),
         (
             "percent",
             Value::Integer(101),
