@@ -95,3 +95,35 @@ const fn version_octets(version: &[u8]) -> [u8; 32] {
     }
     octets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_is_padded_and_joined() {
+        let stages = Stages::all(&[crate::stage::before_mail, crate::stage::after_rcpt]);
+        let made =
+            descriptor("a-b_1", "1.0 beta", class::inline, stages, &[edit::verdict, edit::hold]);
+        assert!(made.name.starts_with(b"a-b_1\0") && made.version.starts_with(b"1.0 beta\0"));
+        assert_eq!((made.stages, made.edits, made.plugin_class), (0x18, 0x11, 1));
+    }
+
+    #[test]
+    fn names_and_versions_that_can_not_be_are_refused() {
+        let made = |name: &str, version: &str| {
+            let (name, version) = (name.to_owned(), version.to_owned());
+            std::panic::catch_unwind(move || {
+                descriptor(&name, &version, class::blocking, Stages::all(&[]), &[])
+            })
+        };
+        let (longest_name, longest_version) = ("n".repeat(63), "v".repeat(31));
+        assert!(made(&longest_name, &longest_version).is_ok());
+        for name in ["", "A", "a b", "ä", &"n".repeat(64)] {
+            assert!(made(name, "1").is_err(), "{name}");
+        }
+        for version in ["", "1\n", "ä", &"v".repeat(32)] {
+            assert!(made("a", version).is_err(), "{version}");
+        }
+    }
+}
