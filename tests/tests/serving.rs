@@ -48,7 +48,7 @@ fn a_first_mail_goes_through_both_plug_ins_into_the_maildir() {
     let stamp = format!("X-Example-C: seen by example-c, session {number}\n");
     assert!(message.contains(&stamp), "{message}");
     assert!(message.contains("X-Example-Rust: "), "{message}");
-    let received = format!("by mx.example.test (Stagepost) with ESMTP id {id}");
+    let received = format!("by mx.example.test with ESMTP id {id}");
     let unfolded = message.replace("\n\t", " ").replace("\n ", " ");
     assert!(unfolded.contains("Received: from client.example.test ([127.0.0.1])"), "{message}");
     assert!(unfolded.contains(&received), "{message}");
