@@ -1,0 +1,305 @@
+//! Other people's mail programs and the real server, both ways. A module holds the tests of the program of its name.
+//! `cargo verify` gets the programs, and skips the modules of those that can't be had.
+
+use std::process::{Command, Output, Stdio};
+
+use stagepost_tests::log::Line;
+use stagepost_tests::peer;
+use stagepost_tests::server::{Server, Site, example_plugins};
+
+const MESSAGE: &str =
+    "From: a@client.test\r\nTo: b@example.test\r\nSubject: interop\r\n\r\nHello.\r\n.dot\r\n";
+
+/// A peer, ended by timeout(1) when it hangs.
+fn program(name: &str) -> Command {
+    let mut command = Command::new(peer::need("timeout"));
+    command.args(["--kill-after=5", "60"]).arg(peer::need(name)).stdin(Stdio::null());
+    command
+}
+
+/// Runs a peer to its good end.
+fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the program runs");
+    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{command:?}: {status}\n{said}");
+    said
+}
+
+fn delivered(line: &Line) -> bool {
+    line.message() == "delivered"
+}
+
+/// Waits for one message to `b` that went through both plug-ins.
+fn expect_stamped(site: &Site, server: &Server, lines: &[&str]) {
+    server.log().wait_for("the delivery", delivered);
+    let mail = site.mail("b");
+    let [message] = &mail[..] else { panic!("{} messages", mail.len()) };
+    let message = String::from_utf8_lossy(message).into_owned();
+    for wanted in [&["X-Example-C: ", "X-Example-Rust: "], lines].concat() {
+        assert!(message.contains(wanted), "{wanted:?} in\n{message}");
+    }
+}
+
+mod curl {
+    use super::*;
+
+    #[test]
+    fn sends_a_mail() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        std::fs::write(site.path().join("message"), MESSAGE).expect("a file of our own");
+        run(program("curl")
+            .args(["-sS", "--max-time", "30", "--mail-from", "a@client.test"])
+            .args(["--mail-rcpt", "b@example.test", "--upload-file", "message"])
+            .args(["--url", &format!("smtp://{}/client.example.test", server.address())])
+            .current_dir(site.path()));
+        expect_stamped(&site, &server, &["Subject: interop\n", "\n\nHello.\n.dot\n"]);
+        server.stop();
+    }
+}
+
+mod swaks {
+    use super::*;
+
+    fn swaks(server: &Server, further: &[&str]) -> String {
+        run(program("swaks")
+            .args(["--server", &server.address().to_string(), "--helo", "client.example.test"])
+            .args(["--from", "a@client.test", "--to", "b@example.test", "--timeout", "30"])
+            .args(["--header", "Subject: swaks", "--body", "Hello.\n.dot"])
+            .args(further))
+    }
+
+    #[test]
+    fn sends_a_mail() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        let said = swaks(&server, &[]);
+        assert!(said.contains("250-PIPELINING"), "{said}");
+        assert!(said.contains("<-  221 "), "{said}");
+        expect_stamped(&site, &server, &["Subject: swaks\n", "Hello.\n.dot\n"]);
+        server.stop();
+    }
+
+    #[test]
+    fn sends_a_pipelined_mail() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        let said = swaks(&server, &["--pipeline"]);
+        assert!(said.contains("<-  354 "), "{said}");
+        expect_stamped(&site, &server, &["Subject: swaks\n"]);
+        server.stop();
+    }
+
+    #[test]
+    fn sends_a_mail_after_helo() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        swaks(&server, &["--protocol", "SMTP"]);
+        expect_stamped(&site, &server, &["with SMTP id "]);
+        server.stop();
+    }
+
+    #[test]
+    fn is_told_that_a_recipient_is_foreign() {
+        let site = Site::new("");
+        let server = site.start();
+        let mut command = program("swaks");
+        command
+            .args(["--server", &server.address().to_string(), "--from", "a@client.test"])
+            .args(["--to", "b@foreign.test", "--timeout", "30"]);
+        let output = command.output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Its own code for a refused recipient.
+        assert_eq!(output.status.code(), Some(24), "{said}");
+        assert!(said.contains("<** 550 5.7.1 "), "{said}");
+        server.stop();
+    }
+}
+
+mod python3 {
+    use super::*;
+
+    const SCRIPT: &str = r#"
+import smtplib, sys
+with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), local_hostname="client.example.test", timeout=30) as smtp:
+    smtp.ehlo()
+    assert smtp.has_extn("pipelining") and smtp.has_extn("8bitmime") and smtp.has_extn("size")
+    text = "Subject: smtplib\r\n\r\n.dot\r\nGr\u00fc\u00dfe\r\n".encode("latin-1")
+    refused = smtp.sendmail("a@client.test", ["b@example.test", "c@foreign.test"], text, ["BODY=8BITMIME"])
+    assert list(refused) == ["c@foreign.test"] and refused["c@foreign.test"][0] == 550, refused
+    for number in range(20):
+        smtp.sendmail("a@client.test", ["c@example.test"], b"Subject: %d\r\n\r\n" % number)
+    assert smtp.verify("b@example.test")[0] == 252
+"#;
+
+    #[test]
+    fn sends_mails_in_one_session() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        let address = server.address();
+        run(program("python3").args([
+            "-c",
+            SCRIPT,
+            &address.ip().to_string(),
+            &address.port().to_string(),
+        ]));
+        server.log().wait_for_count("the deliveries", 21, delivered);
+        let mail = site.mail("b");
+        let [message] = &mail[..] else { panic!("{} messages", mail.len()) };
+        // Octets are octets.
+        assert!(
+            message.ends_with(b"\n\n.dot\nGr\xfc\xdfe\n"),
+            "{}",
+            String::from_utf8_lossy(message)
+        );
+        assert_eq!(site.mail("c").len(), 20);
+        server.stop();
+    }
+}
+
+mod smtp_source {
+    use super::*;
+
+    #[test]
+    fn sends_fifty_mails_in_five_sessions() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        run(program("smtp-source")
+            .args(["-c", "-m", "50", "-s", "5", "-l", "4000", "-M", "client.example.test"])
+            .args(["-f", "a@client.test", "-t", "b@example.test"])
+            .arg(format!("inet:{}", server.address())));
+        server.log().wait_for_count("the deliveries", 50, delivered);
+        let mail = site.mail("b");
+        assert_eq!(mail.len(), 50);
+        assert!(mail.iter().all(|message| message.len() > 4000));
+        server.stop();
+    }
+
+    /// One message for each session, which is what most of the mail of the world does.
+    #[test]
+    fn sends_fifty_mails_in_fifty_sessions() {
+        let site = Site::new("");
+        let server = site.start();
+        run(program("smtp-source")
+            .args(["-d", "-m", "50", "-s", "10", "-M", "client.example.test"])
+            .args(["-f", "a@client.test", "-t", "b@example.test"])
+            .arg(format!("inet:{}", server.address())));
+        server.log().wait_for_count("the deliveries", 50, delivered);
+        assert_eq!(site.mail("b").len(), 50);
+        server.stop();
+    }
+}
+
+mod smtp_sink {
+    use std::process::Child;
+    use std::{fs, thread};
+
+    use stagepost_tests::sink::Closed;
+
+    use super::*;
+
+    /// Ends what it holds, whatever happens.
+    struct Ended(Child);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            // It may have ended.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn gets_relayed_mail_as_it_was_sent() {
+        const MESSAGES: usize = 20;
+        // A port that was free a moment ago; a next hop that is not up yet is tried again.
+        let address = Closed::reserve().address();
+        let site = Site::new(&format!(
+            "[queue]\nretry_first = \"1s\"\nretry_max = \"1s\"\n\
+             [[route]]\ndomain = \"relayed.test\"\nnext_hop = \"{address}\"\n"
+        ));
+        let dumps = site.path().join("dumps");
+        fs::create_dir(&dumps).expect("a folder of our own");
+        let mut sink = Command::new(peer::need("smtp-sink"));
+        if rustix::process::geteuid().is_root() {
+            // It asks for a user then.
+            sink.args(["-u", "root"]);
+        }
+        // Every message into a file of its own.
+        sink.args(["-d", "dumps/%Y.", "-h", "sink.example.test", &address.to_string(), "64"]);
+        let _sink = Ended(sink.current_dir(site.path()).spawn().expect("the program runs"));
+
+        let server = site.start();
+        let clients: Vec<_> = (0..4)
+            .map(|part| {
+                let mut client = server.greeted();
+                thread::spawn(move || {
+                    for number in (part..MESSAGES).step_by(4) {
+                        let text = format!("Subject: number {number}\r\n\r\nHello.\r\n..dot\r\n");
+                        let reply = client.deliver("a@client.test", "b@relayed.test", &text);
+                        assert_eq!(reply.code, 250, "{reply}");
+                    }
+                })
+            })
+            .collect();
+        clients.into_iter().for_each(|client| client.join().expect("a client of the test"));
+        server.log().wait_for_count("the deliveries", MESSAGES, delivered);
+        server.stop();
+
+        let read = |entry: std::io::Result<fs::DirEntry>| {
+            fs::read_to_string(entry.expect("an entry").path()).expect("a dump")
+        };
+        let dumped: Vec<String> = fs::read_dir(&dumps)
+            .expect("the dumps")
+            .map(read)
+            .map(|dump| dump.replace("\r\n", "\n"))
+            .collect();
+        assert_eq!(dumped.len(), MESSAGES);
+        for number in 0..MESSAGES {
+            let text = format!("Subject: number {number}\n\nHello.\n.dot\n");
+            let times = dumped.iter().filter(|dump| dump.contains(&text)).count();
+            assert_eq!(times, 1, "message {number} in\n{}", dumped[0]);
+        }
+        let to_recipient = |dump: &String| dump.contains("X-Rcpt-Args: <b@relayed.test>\n");
+        assert!(dumped.iter().all(to_recipient), "{}", dumped[0]);
+    }
+}
+
+mod msmtp {
+    use super::*;
+
+    fn msmtp(server: &Server) -> Command {
+        let address = server.address();
+        let mut command = program("msmtp");
+        command
+            .args([&format!("--host={}", address.ip()), &format!("--port={}", address.port())])
+            .args(["--timeout=30", "--domain=client.example.test"]);
+        command
+    }
+
+    #[test]
+    fn sends_a_mail() {
+        let site = Site::new(&example_plugins());
+        let server = site.start();
+        let message = site.path().join("message");
+        std::fs::write(&message, MESSAGE.replace("\r\n", "\n")).expect("a file of our own");
+        run(msmtp(&server)
+            .args(["--from=a@client.test", "--", "b@example.test"])
+            .stdin(std::fs::File::open(message).expect("a file of our own")));
+        expect_stamped(&site, &server, &["Subject: interop\n", "\n\nHello.\n.dot\n"]);
+        server.stop();
+    }
+
+    /// A keyword is announced only where it works.
+    #[test]
+    fn is_not_promised_etrn_while_nobody_holds_mail() {
+        let site = Site::new("");
+        let server = site.start();
+        let output = msmtp(&server).arg("--rmqs=@example.test").output();
+        let output = output.expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("does not support Remote Message Queue Starting"), "{said}");
+        server.stop();
+    }
+}
