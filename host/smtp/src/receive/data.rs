@@ -7,7 +7,8 @@ use memchr::memchr3;
 ///
 /// A bare CR or LF is a fault of the whole message and never the end of a line, so what we take for one
 /// message is one message to every later server (the smuggling of CVE-2023-51764 and kin). Decoding goes on
-/// after a fault: the true end must still be found.
+/// after a fault: the true end must still be found. Octets above 127 pass, declared by BODY or not: who sends them
+/// undeclared is not helped by a refusal, and nothing here reads them.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     at: At,

@@ -58,6 +58,13 @@ impl Input {
 }
 
 #[cfg(test)]
+impl Input {
+    pub(crate) fn capacity(&self) -> usize {
+        self.octets.capacity()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::Input;
 
@@ -72,6 +79,6 @@ mod tests {
         assert_eq!(input.unread(), b"cd");
         input.consume(9);
         input.release();
-        assert_eq!((input.unread(), input.octets.capacity()), (&b""[..], 0));
+        assert_eq!((input.unread(), input.capacity()), (&b""[..], 0));
     }
 }

@@ -111,8 +111,7 @@ impl Session {
 
     /// Whether to read from the peer. When not, what it sends waits in the network.
     pub fn wants_input(&self) -> bool {
-        let reads = matches!(self.step, Step::Ready | Step::Receiving(_) | Step::Swallowing { .. });
-        reads && !self.hungup
+        matches!(self.step, Step::Ready | Step::Receiving(_) | Step::Swallowing { .. })
     }
 
     /// When [`Session::handle_timeout`] is due, if nothing happens before.
@@ -418,5 +417,26 @@ impl Session {
     fn ignore(&mut self, step: Step, what: &str) {
         self.step = step;
         debug_assert!(false, "{what} that was not asked for, in {:?}", self.step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test must start at some time")]
+    fn an_idle_session_keeps_no_buffers() {
+        let now = Instant::now();
+        let local = ([127, 0, 0, 1], 25).into();
+        let peer = Arc::new(Peer::new(local, local, "mx"));
+        let settings = Arc::new(Settings::default());
+        let mut session = Session::new(settings, Interest::NONE, 1, peer, now);
+        while session.poll_action().is_some() {}
+        session.handle_input(now, b"EHLO a.test\r\nNOOP\r\n");
+        assert!(session.input.capacity() > 0);
+        while session.poll_action().is_some() {}
+        assert_eq!((session.input.capacity(), session.output.capacity()), (0, 0));
+        assert!(size_of::<Session>() <= 512, "{}", size_of::<Session>());
     }
 }

@@ -182,6 +182,18 @@ fn a_message_whose_dot_was_seen_is_stored_though_its_client_is_gone() {
 }
 
 #[test]
+fn nothing_is_said_to_a_client_that_is_gone() {
+    let mut rig = Rig::new(settings(), Interest::NONE, Fine);
+    rig.say("EHLO a.test\r\n");
+    rig.output.clear();
+    drive_to(&mut rig, MESSAGE, |action| matches!(action, Action::Store { .. }));
+    rig.session.handle_hangup(rig.now);
+    rig.session.handle_stored(rig.now, Stored::Committed("1".to_owned()));
+    rig.turn();
+    assert!(rig.closed && rig.output.is_empty());
+}
+
+#[test]
 fn a_message_without_its_dot_is_given_up_behind_the_lent_octets() {
     let mut rig = Rig::greeted(Fine);
     let input = MESSAGE.strip_suffix(".\r\n").unwrap();

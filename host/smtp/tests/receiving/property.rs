@@ -103,7 +103,7 @@ fn replies(output: &[u8]) -> Vec<u16> {
             b'-' => open = Some(code),
             b' ' => {
                 open = None;
-                codes.push(code.parse().unwrap());
+                codes.push(code.parse().expect("three digits"));
             }
             _ => panic!("{line:?}"),
         }

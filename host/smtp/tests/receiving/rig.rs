@@ -72,6 +72,7 @@ pub(crate) fn settings() -> Settings {
 
 impl<A: Answers> Rig<A> {
     pub(crate) fn new(settings: Settings, interest: Interest, answers: A) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test must start at some time")]
         let now = Instant::now();
         Self {
             session: Session::new(Arc::new(settings), interest, 7, peer(), now),
@@ -118,7 +119,7 @@ impl<A: Answers> Rig<A> {
 
     /// The output so far, taken.
     pub(crate) fn replies(&mut self) -> String {
-        String::from_utf8(std::mem::take(&mut self.output)).unwrap()
+        String::from_utf8(std::mem::take(&mut self.output)).expect("replies are ASCII")
     }
 
     pub(crate) fn turn(&mut self) {

@@ -113,6 +113,20 @@ fn a_question_sees_the_session_as_it_is_then() {
 }
 
 #[test]
+fn the_facts_know_each_recipient_once_and_no_transaction_that_ended() {
+    let mut rig = Rig::new(settings(), Interest::NONE, |_: &Ask| Verdict::default());
+    rig.say("EHLO a.test\r\nMAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\nRCPT TO:<u@here.test>\r\n");
+    assert_eq!(rig.session.facts().recipients.len(), 1);
+    for end in ["RSET\r\n", "EHLO b.test\r\n", "HELO b.test\r\n"] {
+        rig.say("MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\n");
+        assert!(rig.session.facts().sender.is_some());
+        rig.say(end);
+        let facts = rig.session.facts();
+        assert!(facts.sender.is_none() && facts.recipients.is_empty(), "{end}");
+    }
+}
+
+#[test]
 fn questions_carry_what_was_received() {
     let mut questions: Vec<Question> = Vec::new();
     let mut rig = Rig::new(settings(), Interest::ALL, |ask: &Ask| {
