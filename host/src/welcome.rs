@@ -20,8 +20,16 @@ pub(crate) fn text(settings: &Settings, listening: &[SocketAddr]) -> String {
         text.push_str("\nSend a first mail:\n\n");
         text.push_str(&format!("  {}\n", first_mail(*address, &domain.name)));
     }
-    text.push_str("\nstagepost status shows how it is doing; Ctrl-C stops it.\n");
+    text.push_str(&format!("\n{} status shows how it is doing; Ctrl-C stops it.\n", program()));
     text
+}
+
+/// This program as a person in the working folder would call it.
+fn program() -> String {
+    let (Ok(program), Ok(folder)) = (std::env::current_exe(), std::env::current_dir()) else {
+        return "stagepost".to_owned();
+    };
+    shown(program.strip_prefix(folder).unwrap_or(&program))
 }
 
 /// A command for any shell. curl sends what it is given: the lines end in CRLF already.

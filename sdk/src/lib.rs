@@ -41,6 +41,7 @@
 //!
 //! `host.log`, `host.config` and the session's getters need no declaration. Handlers return `Result`: `?` makes a
 //! [`Fault`] of any error, and a panic is caught and taken for one.
+#![allow(unsafe_code, reason = "the contract is crossed here, so that plug-ins need not")]
 
 pub mod stage;
 

@@ -1,5 +1,6 @@
 //! What the tests of the whole system share.
 //! Knows no single test.
+#![forbid(unsafe_code)]
 
 pub mod client;
 pub mod dialogue;

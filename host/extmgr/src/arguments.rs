@@ -20,17 +20,13 @@ pub(crate) enum Arguments {
 /// Octets as the contract lends them.
 pub(crate) fn lend(octets: impl AsRef<[u8]>) -> abi::EmText {
     let octets = octets.as_ref();
-    abi::EmText {
-        data: octets.as_ptr().cast(),
-        len: octets.len() as u64,
-    }
+    abi::EmText { data: octets.as_ptr().cast(), len: octets.len() as u64 }
 }
 
 /// A reply as the contract lends it.
 pub(crate) fn lend_reply(reply: &Reply) -> abi::EmReply {
-    let (class, subject, detail) = reply
-        .enhanced()
-        .map_or((0, 0, 0), |mark| (mark.class, mark.subject, mark.detail));
+    let (class, subject, detail) =
+        reply.enhanced().map_or((0, 0, 0), |mark| (mark.class, mark.subject, mark.detail));
     abi::EmReply {
         size: size_of_u32::<abi::EmReply>(),
         code: reply.code(),
@@ -55,10 +51,7 @@ impl Arguments {
     /// The struct for `ask`, with the call's own handles in `event` (whose size is set here).
     pub(crate) fn new(ask: &Ask, event: abi::EmEvent) -> Self {
         fn head<T>(event: abi::EmEvent) -> abi::EmEvent {
-            abi::EmEvent {
-                size: size_of_u32::<T>(),
-                ..event
-            }
+            abi::EmEvent { size: size_of_u32::<T>(), ..event }
         }
         match &ask.question {
             Question::Connect => Self::Connect(connect(ask, head::<abi::EmConnect>(event))),
@@ -77,17 +70,12 @@ impl Arguments {
                 sender: lend(sender.as_str()),
                 parameters: lend(&**parameters),
             }),
-            Question::Rcpt {
-                recipient,
-                parameters,
-            } => Self::Rcpt(abi::EmRcpt {
+            Question::Rcpt { recipient, parameters } => Self::Rcpt(abi::EmRcpt {
                 event: head::<abi::EmRcpt>(event),
                 recipient: lend(recipient.as_str()),
                 parameters: lend(&**parameters),
             }),
-            Question::Data => Self::Data(abi::EmData {
-                event: head::<abi::EmData>(event),
-            }),
+            Question::Data => Self::Data(abi::EmData { event: head::<abi::EmData>(event) }),
             Question::MessageAccept { octets } => Self::MessageAccept(abi::EmMessageAccept {
                 event: head::<abi::EmMessageAccept>(event),
                 octets: *octets,
@@ -136,12 +124,7 @@ fn etrn(node: &EtrnNode, event: abi::EmEvent) -> abi::EmEtrn {
         EtrnNode::Domain(node) => (abi::EM_ETRN_DOMAIN, node),
         EtrnNode::Queue(node) => (abi::EM_ETRN_QUEUE, node),
     };
-    abi::EmEtrn {
-        event,
-        node: lend(&**node),
-        kind,
-        reserved: [0; 7],
-    }
+    abi::EmEtrn { event, node: lend(&**node), kind, reserved: [0; 7] }
 }
 
 fn reason_number(reason: DisconnectReason) -> u32 {

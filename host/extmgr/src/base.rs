@@ -73,15 +73,7 @@ unsafe extern "C" fn em_register(
     }
     let handle = next_handle();
     // The release is added once the registration is kept: a refused one must not be released.
-    let kept = Registration {
-        handle,
-        plugin,
-        event,
-        flags,
-        handler,
-        user_data,
-        release,
-    };
+    let kept = Registration { handle, plugin, event, flags, handler, user_data, release };
     if let Err(refused) = plugin.add(Arc::new(kept)) {
         if let Ok(mut refused) = Arc::try_unwrap(refused) {
             refused.release = None;

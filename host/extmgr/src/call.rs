@@ -56,19 +56,9 @@ pub(crate) fn invoke(
     plugins: usize,
 ) -> Outcome {
     let plugin = registration.plugin;
-    let mut sheet = Sheet::new(
-        plugin,
-        registration.event,
-        ask.stage,
-        ask.facts.attributes.len(),
-    );
-    let session = CallSession {
-        magic: MAGIC,
-        facts: &ask.facts,
-        context,
-        plugin: plugin.index,
-        plugins,
-    };
+    let mut sheet = Sheet::new(plugin, registration.event, ask.stage, ask.facts.attributes.len());
+    let session =
+        CallSession { magic: MAGIC, facts: &ask.facts, context, plugin: plugin.index, plugins };
     let reply = ask.reply.as_ref().map(lend_reply);
     let head = abi::EmEvent {
         size: 0,

@@ -22,11 +22,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new(ask: Ask) -> Self {
-        Self {
-            ask: Arc::new(ask),
-            edits: Vec::new(),
-            decision: Decision::Continue,
-        }
+        Self { ask: Arc::new(ask), edits: Vec::new(), decision: Decision::Continue }
     }
 
     /// Takes one handler's answer. False when it ends the chain.
@@ -47,10 +43,7 @@ impl Chain {
 
     /// The answer of the whole chain.
     pub(crate) fn into_verdict(self) -> Verdict {
-        Verdict {
-            decision: self.decision,
-            edits: self.edits,
-        }
+        Verdict { decision: self.decision, edits: self.edits }
     }
 
     /// Whether answers count here: not after the core has acted, nor when the session is over.
@@ -97,10 +90,7 @@ impl Chain {
                 }
                 Edit::AddHeader { .. } | Edit::Hold { .. } | Edit::Discard => {}
             }
-            self.edits.push(Attributed {
-                plugin: plugin.name.clone(),
-                edit,
-            });
+            self.edits.push(Attributed { plugin: plugin.name.clone(), edit });
         }
     }
 
@@ -122,11 +112,7 @@ impl Chain {
         if !defer {
             return Decision::Continue;
         }
-        let code = if self.ask.question.event() == Event::Connect {
-            421
-        } else {
-            451
-        };
+        let code = if self.ask.question.event() == Event::Connect { 421 } else { 451 };
         Decision::Defer(Reply::new(
             code,
             Some((4, 3, 0)),

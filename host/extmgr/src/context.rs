@@ -27,10 +27,7 @@ struct Slot {
 unsafe impl Send for Slot {}
 
 impl Slot {
-    const EMPTY: Self = Self {
-        value: std::ptr::null_mut(),
-        release: None,
-    };
+    const EMPTY: Self = Self { value: std::ptr::null_mut(), release: None };
 }
 
 impl Drop for Slot {
@@ -68,17 +65,14 @@ impl Context {
         value: *mut c_void,
         release: abi::EmRelease,
     ) {
-        let slots = self
-            .slots
-            .get_or_init(|| (0..plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
+        let slots =
+            self.slots.get_or_init(|| (0..plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
         let Some(slot) = slots.get(plugin) else {
             return;
         };
         let fresh = Slot { value, release };
-        let stale = std::mem::replace(
-            &mut *slot.lock().unwrap_or_else(PoisonError::into_inner),
-            fresh,
-        );
+        let stale =
+            std::mem::replace(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner), fresh);
         // Outside the lock: the release is the plug-in's code and may ask for the slot.
         drop(stale);
     }
@@ -105,10 +99,8 @@ impl Context {
     /// Takes the next call owed to a plug-in, or marks it as free.
     pub(crate) fn next_owed(&self, plugin: usize) -> Option<(Arc<Registration>, Arc<Ask>)> {
         let mut calls = self.calls();
-        let place = calls
-            .owed
-            .iter()
-            .position(|(registration, _)| registration.plugin.index == plugin);
+        let place =
+            calls.owed.iter().position(|(registration, _)| registration.plugin.index == plugin);
         if let Some(place) = place {
             return Some(calls.owed.remove(place));
         }

@@ -28,10 +28,7 @@ pub enum Asked {
 
 impl Dispatch {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self {
-            registry,
-            context: Arc::default(),
-        }
+        Self { registry, context: Arc::default() }
     }
 
     /// The events and stages that anybody registered for.
@@ -49,12 +46,7 @@ impl Dispatch {
                 let (registry, context) = (self.registry.clone(), self.context.clone());
                 return Asked::Waiting(Box::pin(ask_from(registry, context, chain, place)));
             }
-            if !ask_inline(
-                &mut chain,
-                registration,
-                &self.context,
-                self.registry.plugins,
-            ) {
+            if !ask_inline(&mut chain, registration, &self.context, self.registry.plugins) {
                 break;
             }
         }

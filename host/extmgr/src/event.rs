@@ -19,32 +19,18 @@ const ROWS: [Row; 9] = [
     row(Event::Mail, abi::EM_SMTPMAIL, abi::EM_STAGE_MAIL),
     row(Event::Rcpt, abi::EM_SMTPRCPT, abi::EM_STAGE_RCPT),
     row(Event::Data, abi::EM_SMTPDATA, abi::EM_STAGE_DATA),
-    row(
-        Event::MessageAccept,
-        abi::EM_SMTPMESSAGEACCEPT,
-        abi::EM_STAGE_MESSAGEACCEPT,
-    ),
+    row(Event::MessageAccept, abi::EM_SMTPMESSAGEACCEPT, abi::EM_STAGE_MESSAGEACCEPT),
     row(Event::Etrn, abi::EM_SMTPETRN, abi::EM_STAGE_ETRN),
-    row(
-        Event::Disconnect,
-        abi::EM_SMTPDISCONNECT,
-        abi::EM_STAGE_DISCONNECT,
-    ),
+    row(Event::Disconnect, abi::EM_SMTPDISCONNECT, abi::EM_STAGE_DISCONNECT),
 ];
 
 const fn row(event: Event, number: abi::EID, stage_bit: u64) -> Row {
-    Row {
-        event,
-        number,
-        stage_bit,
-    }
+    Row { event, number, stage_bit }
 }
 
 /// The event of a number, with its descriptor bit.
 pub(crate) fn by_number(number: abi::EID) -> Option<(Event, u64)> {
-    ROWS.iter()
-        .find(|row| row.number == number)
-        .map(|row| (row.event, row.stage_bit))
+    ROWS.iter().find(|row| row.number == number).map(|row| (row.event, row.stage_bit))
 }
 
 /// The number of an event.
@@ -54,10 +40,7 @@ pub(crate) fn number(event: Event) -> abi::EID {
 
 /// Whether message edits (header, hold, discard) are allowed here: while a transaction is being built.
 pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
-    let open = matches!(
-        event,
-        Event::Mail | Event::Rcpt | Event::Data | Event::MessageAccept
-    );
+    let open = matches!(event, Event::Mail | Event::Rcpt | Event::Data | Event::MessageAccept);
     open && stage == Stage::Before
 }
 
@@ -73,13 +56,8 @@ pub(crate) fn takes_handled(question: &Question) -> bool {
 /// Whether a command changes how the octets behind it are framed.
 fn frames(line: &[u8]) -> bool {
     const VERBS: [&[u8]; 5] = [b"DATA", b"BDAT", b"STARTTLS", b"AUTH", b"ATRN"];
-    let end = line
-        .iter()
-        .position(|octet| !octet.is_ascii_alphabetic())
-        .unwrap_or(line.len());
-    VERBS
-        .iter()
-        .any(|verb| line[..end].eq_ignore_ascii_case(verb))
+    let end = line.iter().position(|octet| !octet.is_ascii_alphabetic()).unwrap_or(line.len());
+    VERBS.iter().any(|verb| line[..end].eq_ignore_ascii_case(verb))
 }
 
 #[cfg(test)]
@@ -101,15 +79,9 @@ mod tests {
         for line in [&b"VRFY x"[..], b"XFOO", b"NOOP", b"DATABASE"] {
             assert!(command(line), "{line:?}");
         }
-        for line in [
-            &b"data"[..],
-            b"DATA",
-            b"BDAT 5",
-            b"Auth PLAIN",
-            b"STARTTLS",
-            b"ATRN x",
-            b"DATA\t",
-        ] {
+        for line in
+            [&b"data"[..], b"DATA", b"BDAT 5", b"Auth PLAIN", b"STARTTLS", b"ATRN x", b"DATA\t"]
+        {
             assert!(!command(line), "{line:?}");
         }
         assert!(!takes_handled(&Question::Data));

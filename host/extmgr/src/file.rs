@@ -72,10 +72,7 @@ impl PluginFile {
     /// # Errors
     /// It can't be read, or somebody untrusted could have written it or its folder.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let unreadable = |source| FileError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| FileError::Read { path: path.to_owned(), source };
         // Not blocking: the name may be that of a pipe that nobody writes to.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new()
@@ -86,10 +83,7 @@ impl PluginFile {
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() > OCTETS_MAX {
             let found = format!("{:?} of {} octets", metadata.file_type(), metadata.len());
-            return Err(FileError::Kind {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(FileError::Kind { path: path.to_owned(), found });
         }
         check_writers(path, &metadata)?;
         let real = fs::canonicalize(path).map_err(unreadable)?;
@@ -97,9 +91,7 @@ impl PluginFile {
             check_writers(folder, &fs::metadata(folder).map_err(unreadable)?)?;
         }
         let mut octets = Vec::new();
-        file.take(OCTETS_MAX)
-            .read_to_end(&mut octets)
-            .map_err(unreadable)?;
+        file.take(OCTETS_MAX).read_to_end(&mut octets).map_err(unreadable)?;
         let sha256 = Sha256::digest(&octets).into();
         Ok(Self { octets, sha256 })
     }
@@ -123,11 +115,7 @@ impl PluginFile {
             return Ok(());
         }
         let (wanted, found) = (hex(wanted), hex(&self.sha256));
-        Err(FileError::Hash {
-            path: path.to_owned(),
-            wanted,
-            found,
-        })
+        Err(FileError::Hash { path: path.to_owned(), wanted, found })
     }
 
     /// Writes the octets to a file of their own in `folder`, which nobody else can write to. It is named by the hash:
@@ -138,10 +126,7 @@ impl PluginFile {
     pub(crate) fn private_copy(&self, folder: &Path) -> Result<PathBuf, FileError> {
         let name = format!("{}.so", hex(&self.sha256));
         let path = folder.join(&name);
-        let failed = |source| FileError::Read {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| FileError::Read { path: path.clone(), source };
         create_private_folder(folder).map_err(failed)?;
         if fs::read(&path).is_ok_and(|octets| octets == self.octets) {
             return Ok(path);
@@ -181,12 +166,8 @@ fn create_private_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 fn write_private(path: &Path, octets: &[u8]) -> std::io::Result<()> {
-    let mut file: File = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o500)
-        .open(path)?;
+    let mut file: File =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o500).open(path)?;
     file.write_all(octets)
 }
 
@@ -197,11 +178,7 @@ fn check_writers(path: &Path, metadata: &fs::Metadata) -> Result<(), FileError> 
     let group = rustix::process::getegid().as_raw();
     let path = path.to_owned();
     if metadata.uid() != 0 && metadata.uid() != user {
-        return Err(FileError::Owner {
-            path,
-            wanted: user,
-            found: metadata.uid(),
-        });
+        return Err(FileError::Owner { path, wanted: user, found: metadata.uid() });
     }
     let mode = metadata.mode() & 0o7777;
     let sticky = metadata.is_dir() && mode & 0o1000 != 0;
@@ -229,14 +206,8 @@ mod tests {
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(
-            PluginFile::read(&path),
-            Err(FileError::Mode { .. })
-        ));
-        assert!(matches!(
-            PluginFile::read(folder.path()),
-            Err(FileError::Kind { .. })
-        ));
+        assert!(matches!(PluginFile::read(&path), Err(FileError::Mode { .. })));
+        assert!(matches!(PluginFile::read(folder.path()), Err(FileError::Kind { .. })));
         assert!(matches!(
             PluginFile::read(&folder.path().join("none")),
             Err(FileError::Read { .. })
@@ -251,28 +222,14 @@ mod tests {
         fs::write(&path, b"one").unwrap();
         let one = PluginFile::read(&path).unwrap();
         assert!(one.check_hash(&path, &one.sha256()).is_ok());
-        assert!(matches!(
-            one.check_hash(&path, &[0; 32]),
-            Err(FileError::Hash { .. })
-        ));
+        assert!(matches!(one.check_hash(&path, &[0; 32]), Err(FileError::Hash { .. })));
         let first = one.private_copy(&private).unwrap();
         fs::write(&first, b"spoilt").unwrap();
-        assert_eq!(
-            one.private_copy(&private).unwrap(),
-            first,
-            "the same octets, the same name"
-        );
-        assert_eq!(
-            fs::read(&first).unwrap(),
-            b"one",
-            "a spoilt copy is written again"
-        );
+        assert_eq!(one.private_copy(&private).unwrap(), first, "the same octets, the same name");
+        assert_eq!(fs::read(&first).unwrap(), b"one", "a spoilt copy is written again");
         assert_eq!(fs::metadata(&private).unwrap().mode() & 0o777, 0o700);
         fs::write(&path, b"two").unwrap();
-        let second = PluginFile::read(&path)
-            .unwrap()
-            .private_copy(&private)
-            .unwrap();
+        let second = PluginFile::read(&path).unwrap().private_copy(&private).unwrap();
         assert_ne!(first, second);
         remove_stale_copies(&private, std::slice::from_ref(&second));
         assert!(!first.exists() && second.exists());

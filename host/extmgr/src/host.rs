@@ -118,10 +118,7 @@ impl Host {
 
     /// Keeps a registration, unless there are too many.
     pub(crate) fn add(&self, registration: Arc<Registration>) -> Result<(), Arc<Registration>> {
-        let mut registrations = self
-            .registrations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
         if registrations.len() >= REGISTRATIONS_MAX {
             return Err(registration);
         }
@@ -132,13 +129,9 @@ impl Host {
     /// Takes a registration out; sessions under way keep theirs.
     pub(crate) fn remove(&self, handle: abi::HEMREGISTRATION) -> bool {
         let removed = {
-            let mut registrations = self
-                .registrations
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let place = registrations
-                .iter()
-                .position(|known| known.handle == handle);
+            let mut registrations =
+                self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = registrations.iter().position(|known| known.handle == handle);
             place.map(|place| registrations.remove(place))
         };
         if removed.is_none() {
@@ -152,21 +145,14 @@ impl Host {
 
     /// Takes every registration back, as when loading failed.
     pub(crate) fn clear(&self) {
-        let all = std::mem::take(
-            &mut *self
-                .registrations
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let all =
+            std::mem::take(&mut *self.registrations.lock().unwrap_or_else(PoisonError::into_inner));
         // Outside the lock: the last reference calls the plug-in's release.
         drop(all);
     }
 
     pub(crate) fn registrations(&self) -> Vec<Arc<Registration>> {
-        self.registrations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.registrations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A configuration value as JSON text that lives until the process ends: made once for each key that exists.

@@ -31,10 +31,7 @@ pub enum InspectError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It is not a shared object at all, or a damaged one.
-    #[error(
-        "file: wanted a shared object for {}, found {found}",
-        std::env::consts::ARCH
-    )]
+    #[error("file: wanted a shared object for {}, found {found}", std::env::consts::ARCH)]
     Object {
         /// What it is instead.
         found: String,
@@ -69,14 +66,10 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
 /// Checks a file that was read.
 pub(crate) fn inspect_octets(file: &PluginFile) -> Result<Inspection, InspectError> {
     let octets = file.octets();
-    let damaged = |error: object::Error| InspectError::Object {
-        found: error.to_string(),
-    };
+    let damaged = |error: object::Error| InspectError::Object { found: error.to_string() };
     let object = object::File::parse(octets).map_err(damaged)?;
     check_kind(&object)?;
-    let mut sections = object
-        .sections()
-        .filter(|section| section.name() == Ok(SECTION));
+    let mut sections = object.sections().filter(|section| section.name() == Ok(SECTION));
     let (first, further) = (sections.next(), sections.count());
     let Some(section) = first.filter(|_| further == 0) else {
         let found = if further == 0 { 0 } else { further + 1 };
@@ -85,9 +78,7 @@ pub(crate) fn inspect_octets(file: &PluginFile) -> Result<Inspection, InspectErr
     let descriptor = Descriptor::parse(section.data().map_err(damaged)?)?;
     let mut exports = exports(&object).map_err(damaged)?;
     let Some(entry) = exports.iter().position(|name| name == ENTRY) else {
-        let mangled = exports
-            .iter()
-            .any(|name| name.starts_with("_Z") && name.contains(ENTRY));
+        let mangled = exports.iter().any(|name| name.starts_with("_Z") && name.contains(ENTRY));
         let found = if mangled {
             "only a C++ name (remedy: extern \"C\")"
         } else {
@@ -117,18 +108,12 @@ fn check_kind(object: &object::File<'_>) -> Result<(), InspectError> {
     if fits {
         return Ok(());
     }
-    let found = format!(
-        "{:?} {:?} for {:?}",
-        object.format(),
-        object.kind(),
-        object.architecture()
-    );
+    let found =
+        format!("{:?} {:?} for {:?}", object.format(), object.kind(), object.architecture());
     Err(InspectError::Object { found })
 }
 
 fn exports(object: &object::File<'_>) -> Result<Vec<String>, object::Error> {
     let names = object.exports()?.into_iter();
-    Ok(names
-        .map(|export| String::from_utf8_lossy(export.name()).into_owned())
-        .collect())
+    Ok(names.map(|export| String::from_utf8_lossy(export.name()).into_owned()).collect())
 }

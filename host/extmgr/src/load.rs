@@ -80,8 +80,9 @@ fn hint(status: abi::STATUS) -> &'static str {
     match status {
         abi::ERR_EM_NOTAUTHORIZED => " (a stage that the descriptor does not declare)",
         abi::ERR_MISC_INVALID_ARGS => {
-            " (an argument that is not acceptable, such as a NULL handler)"
+            " (a NULL handler, or a configuration value that is not acceptable: see the plug-in's own line)"
         }
+        abi::EM_ERR_TYPE => " (a configuration value of another type: see the plug-in's own line)",
         abi::ERR_EM_ILLEGAL => " (no such event)",
         abi::ERR_EM_ILLEGALFLAGS => " (flags must be EM_REG_BEFORE, EM_REG_AFTER or both)",
         abi::ERR_EM_TOOMANYADDINS => " (too many registrations)",
@@ -109,10 +110,7 @@ impl ExtMgr {
                     copies.push(copy);
                 }
                 Err(refusal) => {
-                    let error = LoadError {
-                        plugin: name,
-                        refusal,
-                    };
+                    let error = LoadError { plugin: name, refusal };
                     if on_error == OnLoadError::Abort {
                         loaded.iter().for_each(|host| host.clear());
                         return Err(error);
@@ -138,21 +136,14 @@ impl ExtMgr {
 
     /// The loaded plug-ins, for the operator.
     pub fn plugins(&self) -> Vec<PluginState> {
-        self.directory
-            .plugins()
-            .iter()
-            .map(|host| host.state())
-            .collect()
+        self.directory.plugins().iter().map(|host| host.state()).collect()
     }
 }
 
 impl Drop for ExtMgr {
     /// Ends every registration; what sessions still under way hold is released with them.
     fn drop(&mut self) {
-        self.directory
-            .plugins()
-            .iter()
-            .for_each(|host| host.clear());
+        self.directory.plugins().iter().for_each(|host| host.clear());
         self.directory.rebuild();
     }
 }
@@ -168,10 +159,7 @@ fn load_one(
     }
     let descriptor = inspect_octets(&file)?.descriptor;
     if descriptor.name != config.name {
-        return Err(Refusal::Name {
-            wanted: config.name,
-            found: descriptor.name,
-        });
+        return Err(Refusal::Name { wanted: config.name, found: descriptor.name });
     }
     if loaded.iter().any(|host| *host.name == *config.name) {
         return Err(Refusal::Twice);

@@ -23,10 +23,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(threads_max: usize) -> Self {
         let threads_max = threads_max.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            threads_max,
-            free: Arc::new(Semaphore::new(threads_max)),
-        }
+        Self { threads_max, free: Arc::new(Semaphore::new(threads_max)) }
     }
 
     /// Calls a handler on a thread that may block, and waits until its deadline. A late call goes on by itself: it has its
@@ -49,21 +46,19 @@ impl Pool {
                 return Err(Fault::Busy);
             }
         }
-        let permit =
-            match tokio::time::timeout_at(deadline, self.free.clone().acquire_owned()).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(closed)) => {
-                    finish(plugin.index, &context, plugins);
-                    return Err(Fault::Host(closed.to_string()));
-                }
-                Err(_) => {
-                    finish(plugin.index, &context, plugins);
-                    return Err(Fault::Exhausted {
-                        waited: allowed,
-                        threads_max: self.threads_max,
-                    });
-                }
-            };
+        let permit = match tokio::time::timeout_at(deadline, self.free.clone().acquire_owned())
+            .await
+        {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(closed)) => {
+                finish(plugin.index, &context, plugins);
+                return Err(Fault::Host(closed.to_string()));
+            }
+            Err(_) => {
+                finish(plugin.index, &context, plugins);
+                return Err(Fault::Exhausted { waited: allowed, threads_max: self.threads_max });
+            }
+        };
         let task = tokio::task::spawn_blocking(move || {
             let outcome = invoke(&registration, &ask, &context, plugins);
             finish(plugin.index, &context, plugins);

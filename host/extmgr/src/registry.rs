@@ -58,10 +58,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Builds the chains of the plug-ins, which are given in the order of the configuration.
     pub(crate) fn new(plugins: &[&'static Host]) -> Self {
-        let mut registry = Self {
-            plugins: plugins.len(),
-            ..Self::default()
-        };
+        let mut registry = Self { plugins: plugins.len(), ..Self::default() };
         let mut ordered = plugins.to_vec();
         // Stable: equal priorities keep the order of the configuration.
         ordered.sort_by_key(|plugin| plugin.priority);
@@ -108,10 +105,7 @@ impl Directory {
     }
 
     pub(crate) fn current(&self) -> Arc<Registry> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes the registry again after a registration has ended.

@@ -19,11 +19,7 @@ impl Section {
     /// `file` is the file as the operator knows it; `json` is an object; `places` has line and column
     /// (from 1) by dotted key, elements of an array as `key[0]`, the section itself under "".
     pub fn new(file: &str, json: Value, places: BTreeMap<String, (u32, u32)>) -> Self {
-        Self {
-            file: file.to_owned(),
-            json,
-            places,
-        }
+        Self { file: file.to_owned(), json, places }
     }
 
     /// The file it was read from, as the operator knows it.
@@ -41,8 +37,7 @@ impl Section {
         if key.is_empty() {
             return Some(&self.json);
         }
-        key.split('.')
-            .try_fold(&self.json, |table, name| table.get(name))
+        key.split('.').try_fold(&self.json, |table, name| table.get(name))
     }
 
     /// Line and column, from 1, of the value under a dotted key; of the section itself under "".

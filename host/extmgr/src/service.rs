@@ -43,9 +43,7 @@ unsafe fn octets<'a>(text: abi::EmText) -> Result<&'a [u8], abi::STATUS> {
     if text.len == 0 {
         return Ok(&[]);
     }
-    let length = usize::try_from(text.len)
-        .ok()
-        .filter(|_| text.len <= TEXT_OCTETS_MAX);
+    let length = usize::try_from(text.len).ok().filter(|_| text.len <= TEXT_OCTETS_MAX);
     let (Some(length), false) = (length, text.data.is_null()) else {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     };

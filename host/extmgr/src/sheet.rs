@@ -128,11 +128,7 @@ impl Sheet {
             return Err(abi::EM_ERR_LIMIT);
         }
         let plugin = self.plugin.name.clone();
-        let attribute = Attribute {
-            name: Arc::from(name),
-            value: Arc::from(value),
-            plugin,
-        };
+        let attribute = Attribute { name: Arc::from(name), value: Arc::from(value), plugin };
         self.push(name.len() + value.len(), Edit::Attribute(attribute))?;
         self.attributes_free -= 1;
         Ok(())
@@ -148,10 +144,7 @@ impl Sheet {
         {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }
-        let edit = Edit::AddHeader {
-            name: name.into(),
-            value: value.into(),
-        };
+        let edit = Edit::AddHeader { name: name.into(), value: value.into() };
         self.push(name.len() + value.len(), edit)
     }
 
@@ -162,12 +155,7 @@ impl Sheet {
         if !(1..=256).contains(&reason.len()) || !printable {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }
-        self.push(
-            reason.len(),
-            Edit::Hold {
-                reason: reason.into(),
-            },
-        )
+        self.push(reason.len(), Edit::Hold { reason: reason.into() })
     }
 
     pub(crate) fn discard(&mut self) -> Answer {
@@ -185,11 +173,7 @@ impl Sheet {
     }
 
     fn allowed(&self, allowed: bool) -> Answer {
-        if allowed {
-            Ok(())
-        } else {
-            Err(abi::EM_ERR_STAGE)
-        }
+        if allowed { Ok(()) } else { Err(abi::EM_ERR_STAGE) }
     }
 
     fn push(&mut self, octets: usize, edit: Edit) -> Answer {
@@ -262,12 +246,7 @@ mod tests {
             (&longer, false),
         ];
         for (value, wanted) in cases {
-            assert_eq!(
-                is_field_body(4, value),
-                wanted,
-                "{:?}",
-                value.escape_ascii().to_string()
-            );
+            assert_eq!(is_field_body(4, value), wanted, "{:?}", value.escape_ascii().to_string());
         }
         assert!(is_field_body(6, &long) && !is_field_body(7, &long));
     }

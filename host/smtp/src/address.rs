@@ -53,15 +53,10 @@ impl Address {
             return Err(AddressError::Domain);
         }
         if !bare {
-            let rest = text
-                .get(local_octets..)
-                .and_then(|rest| rest.strip_prefix('@'));
+            let rest = text.get(local_octets..).and_then(|rest| rest.strip_prefix('@'));
             check_domain(rest.ok_or(AddressError::Local)?)?;
         }
-        Ok(Self {
-            raw: text.into(),
-            local_octets,
-        })
+        Ok(Self { raw: text.into(), local_octets })
     }
 
     /// The address as received.
@@ -76,10 +71,7 @@ impl Address {
 
     /// The local part without quotes and backslashes: what the mailbox is called.
     pub fn local_unquoted(&self) -> String {
-        let Some(inner) = self
-            .local()
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
+        let Some(inner) = self.local().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
         else {
             return self.local().to_owned();
         };
@@ -154,28 +146,17 @@ pub fn check_domain(text: &str) -> Result<(), AddressError> {
             && edge(bytes.first())
             && edge(bytes.last())
     };
-    if text.split('.').all(sound) {
-        Ok(())
-    } else {
-        Err(AddressError::Domain)
-    }
+    if text.split('.').all(sound) { Ok(()) } else { Err(AddressError::Domain) }
 }
 
 /// RFC 5321 section 4.1.3. General address literals are not known to anybody, so they are refused.
 fn check_literal(inner: &str) -> Result<(), AddressError> {
-    let ipv6 = inner
-        .get(..5)
-        .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"))
-        .map(|_| &inner[5..]);
+    let ipv6 = inner.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")).map(|_| &inner[5..]);
     let sound = match ipv6 {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => inner.parse::<std::net::Ipv4Addr>().is_ok(),
     };
-    if sound {
-        Ok(())
-    } else {
-        Err(AddressError::Literal)
-    }
+    if sound { Ok(()) } else { Err(AddressError::Literal) }
 }
 
 /// How many octets the local part has (RFC 5321 section 4.1.2, Local-part).
@@ -185,11 +166,7 @@ fn local_octets(text: &str) -> Result<usize, AddressError> {
     }
     let octets = text.bytes().position(|b| b == b'@').unwrap_or(text.len());
     let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(is_atext);
-    if text[..octets].split('.').all(atom) {
-        Ok(octets)
-    } else {
-        Err(AddressError::Local)
-    }
+    if text[..octets].split('.').all(atom) { Ok(octets) } else { Err(AddressError::Local) }
 }
 
 /// The octets up to and with the closing quote, given what follows the opening one.
@@ -218,11 +195,7 @@ mod tests {
     fn sound_addresses_keep_their_form() {
         let cases = [
             ("a@b", "a", "b"),
-            (
-                "First.Last+tag@Example.TEST",
-                "First.Last+tag",
-                "Example.TEST",
-            ),
+            ("First.Last+tag@Example.TEST", "First.Last+tag", "Example.TEST"),
             (r#""a\"b@c"@b.com"#, r#""a\"b@c""#, "b.com"),
             (r#"" "@b.com"#, r#"" ""#, "b.com"),
             ("a@[127.0.0.1]", "a", "[127.0.0.1]"),
@@ -239,10 +212,7 @@ mod tests {
                 (text, local, domain)
             );
         }
-        assert_eq!(
-            Address::parse(r#""a\"b"@c"#).unwrap().local_unquoted(),
-            "a\"b"
-        );
+        assert_eq!(Address::parse(r#""a\"b"@c"#).unwrap().local_unquoted(), "a\"b");
         assert_eq!(Address::parse("a@B.C").unwrap().domain_key(), "b.c");
     }
 

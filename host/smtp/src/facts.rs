@@ -77,30 +77,17 @@ impl Facts {
 
     /// Starts the facts of a session that knows its peer and nothing else.
     pub fn new(id: u64, peer: Arc<Peer>) -> Self {
-        Self {
-            id,
-            peer,
-            helo: None,
-            sender: None,
-            recipients: Vec::new(),
-            attributes: Vec::new(),
-        }
+        Self { id, peer, helo: None, sender: None, recipients: Vec::new(), attributes: Vec::new() }
     }
 
     /// The value of an attribute, if a plug-in set it.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes
-            .iter()
-            .find(|attribute| &*attribute.name == name)
+        self.attributes.iter().find(|attribute| &*attribute.name == name)
     }
 
     /// Sets an attribute, replacing an earlier value of the same name.
     pub fn set_attribute(&mut self, attribute: Attribute) {
-        match self
-            .attributes
-            .iter_mut()
-            .find(|known| known.name == attribute.name)
-        {
+        match self.attributes.iter_mut().find(|known| known.name == attribute.name) {
             Some(known) => *known = attribute,
             None => self.attributes.push(attribute),
         }
@@ -108,7 +95,6 @@ impl Facts {
 
     /// Whether a plug-in allowed this session to relay.
     pub fn relay_granted(&self) -> bool {
-        self.attribute(Self::RELAY_GRANTED)
-            .is_some_and(|attribute| &*attribute.value == "1")
+        self.attribute(Self::RELAY_GRANTED).is_some_and(|attribute| &*attribute.value == "1")
     }
 }

@@ -61,11 +61,7 @@ pub struct Reply {
 impl Enhanced {
     /// An enhanced code from its three numbers.
     pub const fn new(class: u8, subject: u16, detail: u16) -> Self {
-        Self {
-            class,
-            subject,
-            detail,
-        }
+        Self { class, subject, detail }
     }
 
     /// Parses `class.subject.detail`.
@@ -101,20 +97,9 @@ impl Reply {
         enhanced: Option<(u8, u16, u16)>,
         text: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let enhanced = enhanced.map(|(class, subject, detail)| Enhanced {
-            class,
-            subject,
-            detail,
-        });
-        let reply = Self {
-            code,
-            enhanced,
-            text: text.into(),
-        };
-        debug_assert!(
-            Self::checked(code, enhanced, &reply.text).is_ok(),
-            "{reply:?}"
-        );
+        let enhanced = enhanced.map(|(class, subject, detail)| Enhanced { class, subject, detail });
+        let reply = Self { code, enhanced, text: text.into() };
+        debug_assert!(Self::checked(code, enhanced, &reply.text).is_ok(), "{reply:?}");
         reply
     }
 
@@ -129,16 +114,9 @@ impl Reply {
         if let Some(given) = enhanced
             && u16::from(given.class) != code / 100
         {
-            return Err(ReplyError::Enhanced {
-                code,
-                enhanced: given.to_string(),
-            });
+            return Err(ReplyError::Enhanced { code, enhanced: given.to_string() });
         }
-        let mut reply = Self {
-            code,
-            enhanced,
-            text: Cow::Borrowed(""),
-        };
+        let mut reply = Self { code, enhanced, text: Cow::Borrowed("") };
         reply.reword(text)?;
         Ok(reply)
     }
@@ -222,30 +200,13 @@ mod tests {
     fn replies_are_written_line_by_line() {
         let long = "x".repeat(1000);
         let cases: [(Reply, bool, String); 4] = [
-            (
-                Reply::new(250, Some((2, 1, 0)), "Ok"),
-                true,
-                "250 2.1.0 Ok\r\n".into(),
-            ),
-            (
-                Reply::new(250, Some((2, 1, 0)), "Ok"),
-                false,
-                "250 Ok\r\n".into(),
-            ),
-            (
-                Reply::new(250, None, "a\nb"),
-                true,
-                "250-a\r\n250 b\r\n".into(),
-            ),
+            (Reply::new(250, Some((2, 1, 0)), "Ok"), true, "250 2.1.0 Ok\r\n".into()),
+            (Reply::new(250, Some((2, 1, 0)), "Ok"), false, "250 Ok\r\n".into()),
+            (Reply::new(250, None, "a\nb"), true, "250-a\r\n250 b\r\n".into()),
             (
                 Reply::checked(550, Enhanced::parse("5.7.1"), &long).unwrap(),
                 false,
-                format!(
-                    "550-{}\r\n550-{}\r\n550 {}\r\n",
-                    &long[..490],
-                    &long[..490],
-                    &long[..20]
-                ),
+                format!("550-{}\r\n550-{}\r\n550 {}\r\n", &long[..490], &long[..490], &long[..20]),
             ),
         ];
         for (reply, enhanced, wanted) in cases {
@@ -259,20 +220,11 @@ mod tests {
     fn foreign_parts_are_checked() {
         assert_eq!(Reply::checked(199, None, "x"), Err(ReplyError::Code(199)));
         assert_eq!(Reply::checked(600, None, "x"), Err(ReplyError::Code(600)));
-        assert_eq!(
-            Reply::checked(550, None, "a\rb"),
-            Err(ReplyError::Text(b'\r'))
-        );
+        assert_eq!(Reply::checked(550, None, "a\rb"), Err(ReplyError::Text(b'\r')));
         assert_eq!(Reply::checked(550, None, "a\0b"), Err(ReplyError::Text(0)));
-        assert_eq!(
-            Reply::checked(550, None, &"x".repeat(5000)),
-            Err(ReplyError::TooLong(5000))
-        );
+        assert_eq!(Reply::checked(550, None, &"x".repeat(5000)), Err(ReplyError::TooLong(5000)));
         let odd = Reply::checked(450, Enhanced::parse("5.7.1"), "x");
-        assert!(
-            matches!(odd, Err(ReplyError::Enhanced { code: 450, .. })),
-            "{odd:?}"
-        );
+        assert!(matches!(odd, Err(ReplyError::Enhanced { code: 450, .. })), "{odd:?}");
         for text in ["5.7", "5.7.1.1", "3.0.0", "5.7.x", "5..1", "5.7.1000"] {
             assert_eq!(Enhanced::parse(text), None, "{text}");
         }

@@ -45,12 +45,7 @@ unsafe extern "C" fn text(
     value: *mut abi::EmText,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `asked` and `hand_out` want.
-    unsafe {
-        super::hand_out(
-            value,
-            read(asked(host, key), |found| found.as_str().map(lend)),
-        )
-    }
+    unsafe { super::hand_out(value, read(asked(host, key), |found| found.as_str().map(lend))) }
 }
 
 unsafe extern "C" fn integer(
@@ -68,12 +63,7 @@ unsafe extern "C" fn boolean(
     value: *mut u8,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `asked` and `hand_out` want.
-    unsafe {
-        super::hand_out(
-            value,
-            read(asked(host, key), |found| found.as_bool().map(u8::from)),
-        )
-    }
+    unsafe { super::hand_out(value, read(asked(host, key), |found| found.as_bool().map(u8::from))) }
 }
 
 unsafe extern "C" fn json(
@@ -96,11 +86,7 @@ unsafe extern "C" fn place(
     // SAFETY: the contract gives what `asked` wants.
     let found = unsafe { asked(host, key) }.and_then(|(host, key)| {
         let (line, column) = host.section.place(key).ok_or(abi::ERR_NOT_FOUND)?;
-        Ok(abi::EmPlace {
-            file: lend(host.section.file()),
-            line,
-            column,
-        })
+        Ok(abi::EmPlace { file: lend(host.section.file()), line, column })
     });
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(place, found) }

@@ -7,11 +7,8 @@ use stagepost_abi as abi;
 use crate::arguments::size_of_u32;
 use crate::host::Host;
 
-pub(super) static TABLE: abi::EmLayoutService = abi::EmLayoutService {
-    size: size_of_u32::<abi::EmLayoutService>(),
-    reserved: 0,
-    check,
-};
+pub(super) static TABLE: abi::EmLayoutService =
+    abi::EmLayoutService { size: size_of_u32::<abi::EmLayoutService>(), reserved: 0, check };
 
 unsafe extern "C" fn check(host: *mut abi::EmHost, offer: *const c_void) -> abi::STATUS {
     // SAFETY: the contract: `host` is what em_entry was given.

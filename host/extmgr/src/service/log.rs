@@ -10,12 +10,8 @@ use crate::host::Host;
 /// The longest line, in octets.
 const OCTETS_MAX: usize = 4096;
 
-pub(super) static TABLE: abi::EmLogService = abi::EmLogService {
-    size: size_of_u32::<abi::EmLogService>(),
-    reserved: 0,
-    write,
-    enabled,
-};
+pub(super) static TABLE: abi::EmLogService =
+    abi::EmLogService { size: size_of_u32::<abi::EmLogService>(), reserved: 0, write, enabled };
 
 unsafe extern "C" fn write(
     host: *mut abi::EmHost,
@@ -33,12 +29,7 @@ unsafe extern "C" fn write(
         let message = message?;
         let shown = String::from_utf8_lossy(&message[..message.len().min(OCTETS_MAX)]);
         let shown: String = shown.chars().flat_map(escaped).collect();
-        emit(
-            &plugin.name,
-            session.map(|session| session.facts.id),
-            level,
-            &shown,
-        )
+        emit(&plugin.name, session.map(|session| session.facts.id), level, &shown)
     });
     status(written)
 }

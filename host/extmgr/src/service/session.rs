@@ -91,12 +91,9 @@ unsafe extern "C" fn recipient(
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `asked` wants.
     let found = unsafe { asked(session) }.and_then(|session| {
-        let known = usize::try_from(index)
-            .ok()
-            .and_then(|index| session.facts.recipients.get(index));
-        known
-            .map(|recipient| lend(recipient.as_str()))
-            .ok_or(abi::ERR_NOT_FOUND)
+        let known =
+            usize::try_from(index).ok().and_then(|index| session.facts.recipients.get(index));
+        known.map(|recipient| lend(recipient.as_str())).ok_or(abi::ERR_NOT_FOUND)
     });
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(value, found) }
@@ -134,9 +131,7 @@ unsafe extern "C" fn slot_set(
     // SAFETY: the contract gives what `asked` wants.
     match unsafe { asked(session) } {
         Ok(session) => {
-            session
-                .context
-                .set_slot(session.plugins, session.plugin, value, release);
+            session.context.set_slot(session.plugins, session.plugin, value, release);
             abi::NOERROR
         }
         Err(status) => status,
