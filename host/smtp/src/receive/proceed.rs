@@ -330,7 +330,7 @@ impl Session {
         Answer::last(reply, DisconnectReason::Shutdown)
     }
 
-    /// A line that is none. When it began like BDAT, its octets would come next: better no next.
+    /// A line that is none: shown to no plug-in, which get command lines. When it began like BDAT, its octets would come next: better no next.
     fn refuse_line(&mut self, fault: LineFault) {
         self.tally.errors += 1;
         let answer = match fault {
