@@ -271,12 +271,13 @@ impl<'a> Change<'a> {
             if let Some(key) = &old_due {
                 self.remove_from_indexes(key);
             }
-            if let Some(key) = new_due {
+            if let Some(key) = &new_due {
                 self.batch.insert(&self.engine.due, key.encode(), []);
                 self.batch.insert(&self.engine.destination, key.encode_by_destination(), []);
-                self.queued.push(key);
             }
         }
+        // Also at the same time as before: nobody looks at what is leased, so it has to be told of again.
+        self.queued.extend(new_due);
         let key = delivery_key(id, destination);
         match new {
             Some(record) => self.batch.insert(&self.engine.delivery, key, record.encode()),

@@ -89,6 +89,15 @@ impl Committer {
         };
         let inserts = requests.iter().any(|request| matches!(request, Request::Insert { .. }));
         let space = if inserts { self.core.check_space() } else { Ok(()) };
+        // Whoever is refused finds the health changed already.
+        if inserts {
+            self.core.set_health(match &space {
+                Err(StoreError::NoSpace { free, wanted }) => {
+                    Health::NoSpace { free: *free, wanted: *wanted }
+                }
+                _ => Health::Accepting,
+            });
+        }
         let mut change = Change::new(&engine, self.total);
         let mut joined = Vec::with_capacity(requests.len());
         for request in requests {
@@ -97,14 +106,6 @@ impl Committer {
             } else if let Some(request) = self.apply(&mut change, request) {
                 joined.push(request);
             }
-        }
-        if inserts {
-            self.core.set_health(match &space {
-                Err(StoreError::NoSpace { free, wanted }) => {
-                    Health::NoSpace { free: *free, wanted: *wanted }
-                }
-                _ => Health::Accepting,
-            });
         }
         let Changed { batch, total, queued, files_freed } = change.end();
         let committed = if batch.is_empty() { Ok(()) } else { self.commit(batch) };

@@ -43,22 +43,37 @@ pub(super) fn lease(core: &Core, request: &LeaseRequest) -> Result<Found, StoreE
 /// When the next lease can succeed. Blocks.
 pub(super) fn next_due(core: &Core) -> Result<Option<SystemTime>, StoreError> {
     let engine = core.engine()?;
-    let (marker, ends, cursor) = {
+    let _one = core.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+    let (marker, ends) = {
         let ready = core.ready();
-        (ready.earliest_marker_ms(), ready.earliest_end(), ready.cursor())
+        (ready.earliest_marker_ms(), ready.earliest_end())
     };
-    let mut next = marker.map(from_ms);
-    if next.is_none() {
-        let entry = engine.due.range((below(&cursor), Bound::Unbounded)).next();
-        let key = entry.map(|entry| entry.key()).transpose().map_err(StoreError::unavailable)?;
-        next = key.and_then(|key| DueKey::decode(&key)).map(|key| from_ms(key.due_ms));
-    }
+    let next = match marker {
+        Some(due_ms) => Some(due_ms),
+        None => look_ahead(core, &engine)?,
+    };
+    let next = next.map(from_ms);
     // A lease that ends by itself gives its delivery back.
     let ends = ends.map(|ends| SystemTime::now() + ends.saturating_duration_since(Instant::now()));
     Ok(match (next, ends) {
         (Some(next), Some(ends)) => Some(next.min(ends)),
         (next, ends) => next.or(ends),
     })
+}
+
+/// The earliest due time behind the cursor.
+fn look_ahead(core: &Core, engine: &Engine) -> Result<Option<u64>, StoreError> {
+    let (cursor, quiet_until_ms) = core.ready().begin_look();
+    let first = engine.due.range((behind(&cursor, quiet_until_ms), Bound::Unbounded)).next();
+    let first = first.map(fjall::Guard::key).transpose();
+    let found = first.map(|key| key.and_then(|key| DueKey::decode(&key)).map(|key| key.due_ms));
+    let mut ready = core.ready();
+    // Not read is not quiet.
+    ready.end_look(match &found {
+        Ok(found) => found.unwrap_or(u64::MAX),
+        Err(_) => quiet_until_ms,
+    });
+    found.map_err(StoreError::unavailable)
 }
 
 struct Search<'a> {
@@ -124,14 +139,13 @@ impl Search<'_> {
         if self.is_full() {
             return Ok(());
         }
-        let from = self.core.ready().begin_read(self.now_ms);
-        let mut last = from.clone();
-        let end = (self.now_ms + 1).to_be_bytes().to_vec();
-        let engine = self.engine;
-        let range = (below(&from), Bound::Excluded(end.clone()));
-        if matches!(&range.0, Bound::Excluded(start) | Bound::Included(start) if *start >= end) {
+        let Some((from, quiet_until_ms)) = self.core.ready().begin_read(self.now_ms) else {
             return Ok(());
-        }
+        };
+        let end = (self.now_ms + 1).to_be_bytes().to_vec();
+        let range = (behind(&from, quiet_until_ms), Bound::Excluded(end));
+        let mut last = from;
+        let engine = self.engine;
         for entry in engine.due.range(range) {
             let visited = entry.key().map_err(StoreError::unavailable).and_then(|key| {
                 let Some(key) = DueKey::decode(&key) else {
@@ -146,8 +160,7 @@ impl Search<'_> {
                     }
                     marked
                 };
-                let next =
-                    if passed_over && !self.is_full() { Next::GoOn } else { self.visit(&key)? };
+                let next = if passed_over { self.pass() } else { self.visit(&key)? };
                 Ok((next, Some(key)))
             });
             match visited {
@@ -169,6 +182,15 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Leaves an entry to the marker before it.
+    fn pass(&mut self) -> Next {
+        if self.is_full() {
+            return Next::AtEnd;
+        }
+        self.found.entries += 1;
+        Next::GoOn
     }
 
     /// Leases a delivery if that is possible.
@@ -225,11 +247,14 @@ impl Search<'_> {
     }
 }
 
-/// Where reading goes on behind a cursor.
-fn below(cursor: &Cursor) -> Bound<Vec<u8>> {
+/// Where reading goes on behind a cursor, given that nothing there is due before some time.
+fn behind(cursor: &Cursor, quiet_until_ms: u64) -> Bound<Vec<u8>> {
+    let quiet = quiet_until_ms.to_be_bytes().to_vec();
     match cursor {
-        Cursor::Start => Bound::Unbounded,
-        Cursor::Key(key) => Bound::Excluded(key.encode()),
-        Cursor::Time(due_ms) => Bound::Included((due_ms + 1).to_be_bytes().to_vec()),
+        Cursor::Key(key) if key.due_ms >= quiet_until_ms => Bound::Excluded(key.encode()),
+        Cursor::Time(due_ms) if *due_ms >= quiet_until_ms => {
+            Bound::Included((due_ms + 1).to_be_bytes().to_vec())
+        }
+        _ => Bound::Included(quiet),
     }
 }

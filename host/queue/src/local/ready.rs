@@ -16,6 +16,9 @@ use crate::{Destination, QueueId};
 pub(super) struct Ready {
     /// Everything that is due at this time or before, and comes before this key, was handed out or has a marker.
     cursor: Cursor,
+    /// Nothing behind the cursor is due before this time. What a flush has moved away leaves a trail in the index that
+    /// takes long to read over: it is read over once.
+    quiet_until_ms: u64,
     markers: HashMap<Destination, DueKey>,
     leases: HashMap<(QueueId, Destination), Grant>,
     /// Leases of each destination that are being worked on.
@@ -63,6 +66,7 @@ impl Ready {
     /// Forgets how far was read: the rows may be others now. Leases stay.
     pub(super) fn rewind(&mut self) {
         self.cursor = Cursor::Start;
+        self.quiet_until_ms = 0;
         self.markers.clear();
     }
 
@@ -70,6 +74,8 @@ impl Ready {
     pub(super) fn add(&mut self, key: DueKey) {
         if self.cursor.covers(&key) {
             self.mark(key);
+        } else {
+            self.quiet_until_ms = self.quiet_until_ms.min(key.due_ms);
         }
     }
 
@@ -78,18 +84,19 @@ impl Ready {
         self.per_destination_max = per_destination_max;
     }
 
-    /// Begins to read: says where the tape goes on. Whatever becomes readable meanwhile up to `now_ms` gets a marker.
-    pub(super) fn begin_read(&mut self, now_ms: u64) -> Cursor {
-        let from = self.cursor.clone();
-        let ahead = match &from {
-            Cursor::Start => true,
-            Cursor::Key(last) => last.due_ms <= now_ms,
-            Cursor::Time(last_ms) => *last_ms < now_ms,
+    /// Begins to read: says where the tape goes on, if there is anything to read. Whatever becomes readable meanwhile
+    /// up to `now_ms` gets a marker.
+    pub(super) fn begin_read(&mut self, now_ms: u64) -> Option<(Cursor, u64)> {
+        let read_before = match &self.cursor {
+            Cursor::Start => false,
+            Cursor::Key(last) => last.due_ms > now_ms,
+            Cursor::Time(last_ms) => *last_ms >= now_ms,
         };
-        if ahead {
-            self.cursor = Cursor::Time(now_ms);
+        if read_before || self.quiet_until_ms > now_ms {
+            return None;
         }
-        from
+        let from = std::mem::replace(&mut self.cursor, Cursor::Time(now_ms));
+        Some((from, self.quiet_until_ms))
     }
 
     /// Ends a reading that stopped early, behind this key.
@@ -97,8 +104,15 @@ impl Ready {
         self.cursor = cursor;
     }
 
-    pub(super) fn cursor(&self) -> Cursor {
-        self.cursor.clone()
+    /// Begins to look for the next due time: says where. Whatever becomes readable meanwhile is not missed.
+    pub(super) fn begin_look(&mut self) -> (Cursor, u64) {
+        let quiet_until_ms = std::mem::replace(&mut self.quiet_until_ms, u64::MAX);
+        (self.cursor.clone(), quiet_until_ms)
+    }
+
+    /// Ends a look that found this time, or none.
+    pub(super) fn end_look(&mut self, found_ms: u64) {
+        self.quiet_until_ms = self.quiet_until_ms.min(found_ms);
     }
 
     /// Takes the markers of destinations that may have more leases, the longest waiting first, `max` at most.
@@ -223,5 +237,71 @@ impl Ready {
                 self.busy.remove(destination);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(due_ms: u64, name: &str) -> DueKey {
+        let id = QueueId::from_bytes([7; 16]);
+        DueKey { due_ms, id, destination: Destination::new(name).unwrap() }
+    }
+
+    #[test]
+    fn what_comes_while_the_tape_is_read_is_not_missed() {
+        let mut ready = Ready::default();
+        ready.begin_request(1);
+        assert_eq!(ready.begin_read(100), Some((Cursor::Start, 0)));
+        ready.add(key(99, "a"));
+        ready.add(key(101, "b"));
+        ready.end_read_at(Cursor::Key(key(50, "c")));
+        assert_eq!(ready.earliest_marker_ms(), Some(99));
+        assert_eq!(ready.take_markers(100, 9), [key(99, "a")]);
+        assert_eq!(ready.begin_read(101), Some((Cursor::Key(key(50, "c")), 0)));
+    }
+
+    #[test]
+    fn a_clock_set_back_reads_nothing_twice() {
+        let mut ready = Ready::default();
+        assert!(ready.begin_read(100).is_some());
+        assert_eq!(ready.begin_read(100), None);
+        assert_eq!(ready.begin_read(50), None);
+        ready.add(key(60, "a"));
+        assert!(ready.is_marked(&key(0, "a").destination));
+        assert_eq!(ready.begin_read(101), Some((Cursor::Time(100), 0)));
+    }
+
+    #[test]
+    fn a_quiet_stretch_is_looked_over_once() {
+        let mut ready = Ready::default();
+        assert!(ready.begin_read(100).is_some());
+        assert_eq!(ready.begin_look(), (Cursor::Time(100), 0));
+        ready.end_look(1000);
+        assert_eq!(ready.begin_read(999), None);
+        assert_eq!(ready.begin_look(), (Cursor::Time(100), 1000));
+        // Whatever comes during a look, and before, counts.
+        ready.add(key(500, "a"));
+        ready.end_look(1000);
+        assert_eq!(ready.begin_read(499), None);
+        assert_eq!(ready.begin_read(500), Some((Cursor::Time(100), 500)));
+    }
+
+    #[test]
+    fn markers_keep_the_first_and_wait_for_room() {
+        let mut ready = Ready::default();
+        ready.begin_request(1);
+        for due_ms in [30, 10, 20] {
+            ready.mark(key(due_ms, "a"));
+        }
+        ready.mark(key(5, "b"));
+        assert_eq!(ready.take_markers(9, 9), [key(5, "b")]);
+        let token = ready.grant(key(1, "a"), Instant::now(), Duration::from_secs(60));
+        assert_eq!((ready.take_markers(99, 9), ready.earliest_marker_ms()), (vec![], None));
+        let (id, destination) = (key(1, "a").id, key(1, "a").destination);
+        assert_eq!(ready.begin_finish(id, &destination, token + 1), None);
+        assert_eq!(ready.begin_finish(id, &destination, token), Some(true));
+        assert_eq!(ready.take_markers(99, 9), [key(10, "a")]);
     }
 }

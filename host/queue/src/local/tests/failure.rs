@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::audit::audit;
 use super::spool::{Spool, assert_intact, lease, message, offer, queue, settle};
 use crate::local::Operation;
-use crate::{Health, QueueId, Settlement, Step, Store, StoreError};
+use crate::{Health, Lease, QueueId, Settlement, Step, Store, StoreError};
 
 /// Tries until the store has reopened, which it does by itself within seconds.
 async fn queue_when_healed(spool: &Spool, octets: usize) -> QueueId {
@@ -146,5 +146,34 @@ async fn without_free_space_new_messages_wait_and_settlements_do_not() {
     spool.disk.heal();
     queue(store, 10, message(&["a.example"])).await.unwrap();
     assert_eq!(store.health(), Health::Accepting);
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn what_a_failed_batch_changed_after_all_is_found() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let mut held = message(&["held.example"]);
+    held.hold = Some("looks odd".into());
+    let held = queue(store, 10, held).await.unwrap();
+    let tried = queue(store, 10, message(&["tried.example"])).await.unwrap();
+    let leased = lease(store, 1, 1).await.remove(0);
+    let retry = || Settlement {
+        recipients: vec![Step::Retry("451 later".into())],
+        next_due: leased.received_at,
+    };
+    // Both are refused, and both are in the journal.
+    spool.disk.fail(Operation::JournalSync, ErrorKind::Other);
+    let (released, settled) =
+        tokio::join!(store.release(held, leased.received_at), store.finish(&leased, retry()));
+    assert!(released.is_err() && settled.is_err());
+    spool.disk.heal();
+    while store.summary().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ids = |leases: Vec<Lease>| leases.iter().map(|lease| lease.id).collect::<Vec<_>>();
+    assert_eq!(ids(lease(store, 10, 10).await), [held]);
+    store.finish(&leased, retry()).await.unwrap();
+    assert_eq!(ids(lease(store, 10, 10).await), [tried]);
     audit(&spool).await;
 }
