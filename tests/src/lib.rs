@@ -2,11 +2,13 @@
 //! Knows no single test.
 #![forbid(unsafe_code)]
 
+pub mod cargo;
 pub mod client;
 pub mod dialogue;
 pub mod log;
 pub mod peer;
 pub mod plugin;
+pub mod process;
 pub mod server;
 pub mod sink;
 pub mod verify;

@@ -1,8 +1,10 @@
 //! A server's log as it is written, and waiting for a line of it.
-//! Knows the JSON form of a line; knows no process.
+//! Knows the JSON form of a line; knows not whose log it is.
 
 use std::fmt;
+use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -51,6 +53,20 @@ pub struct Log {
 }
 
 impl Log {
+    /// Takes lines from a process until it closes its end; the thread that does so ends then.
+    pub fn follow(stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+        let log = Self::default();
+        let following = log.clone();
+        let thread = thread::spawn(move || {
+            for line in BufReader::new(stream).lines() {
+                let Ok(line) = line else { break };
+                following.push(line);
+            }
+            following.end();
+        });
+        (log, thread)
+    }
+
     /// The lines that satisfy a condition.
     pub fn matching(&self, condition: impl Fn(&Line) -> bool) -> Vec<Line> {
         self.lock().lines.iter().filter(|line| condition(line)).cloned().collect()
@@ -95,13 +111,13 @@ impl Log {
         }
     }
 
-    pub(crate) fn push(&self, text: String) {
+    fn push(&self, text: String) {
         let json = serde_json::from_str(&text).unwrap_or_default();
         self.lock().lines.push(Line { text, json });
         self.shared.1.notify_all();
     }
 
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         self.lock().ended = true;
         self.shared.1.notify_all();
     }

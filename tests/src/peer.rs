@@ -1,8 +1,10 @@
-//! Programs of others that the tests talk to, and the folders where programs are found.
+//! Programs of others that the tests talk to, and where they are found.
 //! Knows names and places; knows no protocol.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::cargo::target_dir;
 
 /// Finds a program: among those that `cargo verify` unpacked, else where the system has programs.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -26,17 +28,4 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn need(program: &str) -> PathBuf {
     find(program)
         .unwrap_or_else(|| panic!("{program} is missing: `cargo verify` says how to get it"))
-}
-
-/// The folder of the running program's profile, where cargo also puts the server: `target/debug`.
-pub fn profile_dir() -> Option<PathBuf> {
-    let program = env::current_exe().ok()?;
-    let folder = program.parent()?;
-    let profile = if folder.ends_with("deps") { folder.parent()? } else { folder };
-    Some(profile.to_owned())
-}
-
-/// Cargo's target folder.
-pub fn target_dir() -> Option<PathBuf> {
-    profile_dir()?.parent().map(Path::to_owned)
 }

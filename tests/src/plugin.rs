@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::peer;
+use crate::cargo;
 
 /// Compiles one C source, as its author would, into a shared object in `out_dir`.
 ///
@@ -50,19 +50,7 @@ pub fn compile_c(source: &Path, out_dir: &Path, defines: &[&str]) -> PathBuf {
 ///
 /// When it can't be built, with what cargo said.
 pub fn build_rust(package: &str) -> PathBuf {
-    let folder = peer::profile_dir().expect("a test runs from cargo's target folder");
-    let profile = match folder.file_name().map(|name| name.to_string_lossy()) {
-        Some(name) if name != "debug" => name.into_owned(),
-        _ => "dev".to_owned(),
-    };
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", &profile, "-p", package])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    folder.join(format!("lib{}.so", package.replace('-', "_")))
+    cargo::build(&[package]).join(format!("lib{}.so", package.replace('-', "_")))
 }
 
 /// The names of the symbols that a shared object exports.

@@ -5,17 +5,18 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::cargo;
 use crate::client::Client;
 use crate::log::Log;
-use crate::peer;
 use crate::plugin::compile_c;
+use crate::process::Ended;
 
 /// What every test server is configured with; tests add their own sections.
 const BASE: &str = r#"
@@ -43,22 +44,8 @@ maildir = "mail"
 /// When it can't be built, with what cargo said.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let folder = peer::profile_dir().expect("a test runs from cargo's target folder");
-        let profile = match folder.file_name().map(|name| name.to_string_lossy()) {
-            Some(name) if name != "debug" => name.into_owned(),
-            _ => "dev".to_owned(),
-        };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", &profile])
-            .args(["-p", "stagepost", "-p", "example-c", "-p", "example-rust"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        folder.join("stagepost")
-    })
+    PROGRAM
+        .get_or_init(|| cargo::build(&["stagepost", "example-c", "example-rust"]).join("stagepost"))
 }
 
 /// A plug-in that comes with the server: `example_c` or `example_rust`.
@@ -176,7 +163,7 @@ impl Site {
 
 /// A running server; dropping it kills it.
 pub struct Server {
-    child: Child,
+    child: Ended,
     log: Log,
     reading: Vec<JoinHandle<()>>,
     address: SocketAddr,
@@ -194,17 +181,15 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let log = Log::default();
-        let mut reading = Vec::new();
-        if let Some(stderr) = child.stderr.take() {
-            reading.push(read(stderr, log.clone()));
-        }
+        let (log, following) = Log::follow(child.stderr.take().expect("stderr is piped"));
+        let mut reading = vec![following];
         let mut stdout = child.stdout.take().expect("stdout is piped");
         reading.push(thread::spawn(move || {
             let mut said = String::new();
             // What it says there is for a person at a terminal.
             let _ = stdout.read_to_string(&mut said);
         }));
+        let child = Ended(child);
         let line = log.wait_for("listening", |line| line.message() == "listening");
         let address = line.text("address").parse().expect("a socket address");
         Self { child, log, reading, address }
@@ -217,7 +202,7 @@ impl Server {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// What it has logged.
@@ -241,12 +226,12 @@ impl Server {
 
     /// Asks it to stop, without waiting.
     pub fn ask_to_stop(&self) {
-        self.signal(Signal::TERM);
+        self.child.signal(Signal::TERM);
     }
 
     /// Waits for its end.
     pub fn wait(mut self) -> (ExitStatus, Log) {
-        let status = self.child.wait().expect("it ends");
+        let status = self.child.0.wait().expect("it ends");
         for reading in self.reading.drain(..) {
             reading.join().expect("the log is read to its end");
         }
@@ -267,30 +252,7 @@ impl Server {
 
     /// Ends it as a power cut does.
     pub fn kill(self) -> Log {
-        self.signal(Signal::KILL);
+        self.child.signal(Signal::KILL);
         self.wait().1
     }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id"), signal).expect("it runs");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read(stderr: impl Read + Send + 'static, log: Log) -> JoinHandle<()> {
-    thread::spawn(move || {
-        for line in BufReader::new(stderr).lines() {
-            let Ok(line) = line else { break };
-            log.push(line);
-        }
-        log.end();
-    })
 }

@@ -56,6 +56,62 @@ mod curl {
         expect_stamped(&site, &server, &["Subject: interop\n", "\n\nHello.\n.dot\n"]);
         server.stop();
     }
+
+    /// The server without a configuration file, on its own port.
+    mod development {
+        use std::fs;
+        use std::io::{BufRead, BufReader};
+
+        use rustix::process::Signal;
+        use stagepost_tests::log::Log;
+        use stagepost_tests::process::Ended;
+        use stagepost_tests::server::program as server;
+
+        use super::*;
+
+        #[test]
+        fn a_first_mail_is_sent_as_the_welcome_says() {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let child = Command::new(server())
+                .current_dir(folder.path())
+                .env_remove("STAGEPOST_LOG")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn();
+            let mut child = Ended(child.expect("the program starts"));
+            let (log, following) = Log::follow(child.0.stderr.take().expect("stderr is piped"));
+            let mut stdout = BufReader::new(child.0.stdout.take().expect("stdout is piped"));
+            let mut welcome = String::new();
+            while !welcome.contains("Ctrl-C stops it.") {
+                if stdout.read_line(&mut welcome).expect("text") == 0 {
+                    following.join().expect("the log is read to its end");
+                    panic!("it did not start:\n{log}");
+                }
+            }
+
+            let command = welcome.lines().find(|line| line.contains("curl"));
+            let command = command.unwrap_or_else(|| panic!("no curl in:\n{welcome}"));
+            run(program("sh").args(["-c", command]).current_dir(folder.path()));
+            log.wait_for("the delivery", |line| line.as_str().contains(": delivered "));
+            let mailbox = folder.path().join("var/mail/example.test/you/new");
+            let mail: Vec<_> = fs::read_dir(mailbox).expect("a mailbox").collect();
+            let [Ok(entry)] = &mail[..] else { panic!("{mail:?}") };
+            let message = fs::read_to_string(entry.path()).expect("a message");
+            let stamps = ["X-Example-C: ", "X-Example-Rust: "];
+            for wanted in [&stamps[..], &["Subject: A first mail\n", "\nHello.\n"]].concat() {
+                assert!(message.contains(wanted), "{wanted:?} in\n{message}");
+            }
+
+            let status = Command::new(server()).arg("status").current_dir(folder.path()).output();
+            let status = status.expect("the program runs").stdout;
+            let status = String::from_utf8_lossy(&status).into_owned();
+            assert!(status.contains("example-c ") && status.contains("example-rust "), "{status}");
+            // As Ctrl-C does.
+            child.signal(Signal::INT);
+            assert!(child.0.wait().expect("it ends").success(), "{log}");
+        }
+    }
 }
 
 mod swaks {
@@ -191,23 +247,12 @@ mod smtp_source {
 }
 
 mod smtp_sink {
-    use std::process::Child;
     use std::{fs, thread};
 
+    use stagepost_tests::process::Ended;
     use stagepost_tests::sink::Closed;
 
     use super::*;
-
-    /// Ends what it holds, whatever happens.
-    struct Ended(Child);
-
-    impl Drop for Ended {
-        fn drop(&mut self) {
-            // It may have ended.
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
 
     #[test]
     fn gets_relayed_mail_as_it_was_sent() {

@@ -61,7 +61,7 @@ impl Places {
         let package = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = package.parent().ok_or("the tests package has no workspace around it")?;
-        let target = crate::peer::target_dir().ok_or("this program is in no target folder")?;
+        let target = crate::cargo::target_dir().ok_or("this program is in no target folder")?;
         let places = Self {
             root: root.to_owned(),
             peers: target.join("peers"),

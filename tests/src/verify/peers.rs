@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,9 +33,11 @@ enum Source {
     Unpacked(&'static str),
     /// A file system of one's own, in a namespace of one's own.
     Mount,
+    /// The port of the built-in configuration, which a server that runs already would have.
+    Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 8] = [
+const REQUIREMENTS: [Requirement; 9] = [
     Requirement { name: "curl", source: Source::Package("curl") },
     Requirement { name: "swaks", source: Source::Package("swaks") },
     Requirement { name: "python3", source: Source::Package("python3") },
@@ -43,6 +46,7 @@ const REQUIREMENTS: [Requirement; 8] = [
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
     Requirement { name: "tmpfs", source: Source::Mount },
+    Requirement { name: "development", source: Source::Port(2525) },
 ];
 
 impl Requirement {
@@ -56,6 +60,7 @@ impl Requirement {
             // Not everywhere may one process trace another.
             Source::Package("strace") => succeeds(Command::new("strace").arg("true")),
             Source::Package(_) | Source::Unpacked(_) => peer::find(self.name).is_some(),
+            Source::Port(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
             Source::Mount => succeeds(Command::new("unshare").args([
                 "--map-root-user",
                 "--mount",
@@ -73,6 +78,7 @@ impl Requirement {
             Source::Package(package) | Source::Unpacked(package) => {
                 format!("install the Debian package {package}, or run as root")
             }
+            Source::Port(port) => format!("stop what listens on port {port}"),
             Source::Mount => "allow unshare(1) to make namespaces of mounts".to_owned(),
         }
     }
@@ -110,7 +116,7 @@ fn get(missing: &[Requirement], folder: &Path, runner: &Runner) {
         match one.source {
             Source::Package(package) => packages.push(package),
             Source::Unpacked(package) if !unpacked.contains(&package) => unpacked.push(package),
-            Source::Unpacked(_) | Source::Mount => {}
+            Source::Unpacked(_) | Source::Mount | Source::Port(_) => {}
         }
     }
     let is_root = rustix::process::geteuid().is_root();
