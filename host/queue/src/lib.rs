@@ -14,7 +14,7 @@ mod store;
 pub use body::{BodyReader, BodySource};
 pub use destination::{Destination, DestinationError, Destinations};
 pub use error::{BadMessage, StoreError};
-pub use id::{QueueId, QueueIds};
+pub use id::{QueueId, QueueIdError, QueueIds};
 pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
 pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
 pub use store::{BoxFuture, Count, Health, Lease, LeaseRequest, Settlement, Step, Store, Summary};

@@ -29,8 +29,10 @@ async fn a_slow_destination_does_not_hide_others() {
     assert_eq!((slow.len(), leases.len()), (3, 4));
     // With no room, nothing is due; a settlement makes room and wakes.
     assert!(lease(store, 10, 3).await.is_empty());
+    audit(&spool).await;
+    let _of_the_messages = tokio::time::timeout(Duration::ZERO, store.wake().notified()).await;
     settle(store, slow[0], &Step::Done, past(0)).await;
-    tokio::time::timeout(Duration::from_secs(60), store.wake().notified()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), store.wake().notified()).await.unwrap();
     assert!(store.next_due().await.unwrap().unwrap() <= SystemTime::now());
     let next = lease(store, 10, 3).await;
     assert_eq!(next.len(), 1);
