@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
 use super::spool::{Spool, assert_intact, lease, message, offer, past, queue, settle};
+use crate::local::key::delivery_key;
+use crate::local::record::DeliveryRecord;
 use crate::{BadMessage, LeaseRequest, Settlement, Step, Store, StoreError, Summary};
 
 #[tokio::test]
@@ -123,6 +125,10 @@ async fn each_recipient_is_settled_by_its_own_step() {
         vec![Step::Done, Step::Hold("550 no\r\nRCPT".into()), Step::Retry("451".into())];
     store.finish(&first, Settlement { recipients, next_due: past(5) }).await.unwrap();
     audit(&spool).await;
+    let row = store.core.engine().unwrap().delivery.get(delivery_key(id, &first.destination));
+    let kept = DeliveryRecord::decode(&row.unwrap().unwrap()).unwrap().recipients;
+    let kept: Vec<&str> = kept.iter().map(|recipient| &*recipient.reply).collect();
+    assert_eq!(kept, ["550 no??RCPT", "451"]);
     let second = lease(store, 1, 1).await.remove(0);
     assert_eq!(second.recipients, [2]);
     settle(store, &second, &Step::Done, past(0)).await;
