@@ -93,3 +93,6 @@ async fn ask_from(
     }
     chain.into_verdict()
 }
+
+#[cfg(test)]
+mod tests;
