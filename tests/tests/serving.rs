@@ -190,7 +190,7 @@ fn a_server_that_was_killed_starts_again() {
 #[test]
 fn a_large_message_streams_through_in_bounded_memory() {
     const OCTETS: usize = 20 << 20;
-    const GROWTH_KB_MAX: u64 = 32 << 10;
+    const GROWTH_KB_MAX: u64 = 8 << 10;
     let site = Site::new("");
     let server = site.start();
     let mut client = server.greeted();
