@@ -24,12 +24,7 @@ pub(crate) enum Notice {
     /// EHLO is answered.
     Ready,
     /// The 250 after the dot came. The durations count from MAIL and from the dot.
-    Accepted {
-        opened: Instant,
-        answered: Instant,
-        transaction: Duration,
-        body: Duration,
-    },
+    Accepted { opened: Instant, answered: Instant, transaction: Duration, body: Duration },
     /// A reply of the wrong class, or a connection that broke.
     Refused(String),
     /// QUIT is sent or the connection is gone: another session may be opened. Once per session;
@@ -146,10 +141,7 @@ impl Client {
 
     /// Ends the session after its present state.
     pub(crate) fn quit(&mut self, script: &Script, notices: &mut Vec<Notice>) -> io::Result<()> {
-        notices.push(Notice::Vacant {
-            failed: false,
-            ready: true,
-        });
+        notices.push(Notice::Vacant { failed: false, ready: true });
         self.send(Stage::Quit, script)
     }
 
@@ -216,19 +208,12 @@ impl Client {
 
     fn handle_refusal(&mut self, reply: Reply, script: &Script, notices: &mut Vec<Notice>) -> Fate {
         let closing = reply.code() == 421;
-        notices.push(Notice::Refused(format!(
-            "{:?}: {}",
-            self.stage,
-            reply.into_text()
-        )));
+        notices.push(Notice::Refused(format!("{:?}: {}", self.stage, reply.into_text())));
         // After a 421 the peer closes, and would answer QUIT with a reset.
         if closing {
             return Fate::Remove;
         }
-        notices.push(Notice::Vacant {
-            failed: true,
-            ready: self.is_ready(),
-        });
+        notices.push(Notice::Vacant { failed: true, ready: self.is_ready() });
         match self.send(Stage::Quit, script) {
             Ok(()) => Fate::Keep,
             Err(_) => Fate::Remove,
@@ -285,9 +270,7 @@ mod tests {
             }
         }
         let mut sent = [0; 1000];
-        let count = socket::read(&far, &mut sent)
-            .expect("readable")
-            .unwrap_or(0);
+        let count = socket::read(&far, &mut sent).expect("readable").unwrap_or(0);
         let sent = String::from_utf8_lossy(&sent[..count]);
         let words = sent.lines().filter_map(|line| line.split(' ').next());
         (heard.join(" "), words.collect::<Vec<_>>().join(" "))
@@ -299,14 +282,8 @@ mod tests {
             Notice::Accepted { .. } => "accepted",
             Notice::Refused(_) => "refused",
             Notice::Vacant { failed: false, .. } => "vacant",
-            Notice::Vacant {
-                failed: true,
-                ready: true,
-            } => "failed",
-            Notice::Vacant {
-                failed: true,
-                ready: false,
-            } => "never-ready",
+            Notice::Vacant { failed: true, ready: true } => "failed",
+            Notice::Vacant { failed: true, ready: false } => "never-ready",
             Notice::Closed => "closed",
         }
     }
@@ -317,23 +294,13 @@ mod tests {
         let cases: [(Plan, &[&str], &str, &str); 13] = [
             (
                 one,
-                &[
-                    "220 a",
-                    "250-b\r\n250 c",
-                    "250 d",
-                    "251 e",
-                    "354 f",
-                    "250 g",
-                    "221 h",
-                ],
+                &["220 a", "250-b\r\n250 c", "250 d", "251 e", "354 f", "250 g", "221 h"],
                 "ready accepted vacant closed removed",
                 "EHLO MAIL RCPT DATA body . QUIT",
             ),
             (
                 Plan::Messages(2),
-                &[
-                    "220 a", "250 b", "250 c", "250 d", "354 e", "250 f", "250 g",
-                ],
+                &["220 a", "250 b", "250 c", "250 d", "354 e", "250 f", "250 g"],
                 "ready accepted",
                 "EHLO MAIL RCPT DATA body . MAIL RCPT",
             ),
@@ -344,31 +311,11 @@ mod tests {
                 "EHLO QUIT",
             ),
             (Plan::Idle, &["220 a", "250 b"], "ready", "EHLO"),
-            (
-                Plan::Idle,
-                &["220 a", "250 b", "421 c"],
-                "ready refused removed",
-                "EHLO",
-            ),
-            (
-                Plan::Idle,
-                &["220 a", "250 b", "250 c"],
-                "ready refused failed",
-                "EHLO QUIT",
-            ),
-            (
-                one,
-                &["554 a", "221 b"],
-                "refused never-ready closed removed",
-                "QUIT",
-            ),
+            (Plan::Idle, &["220 a", "250 b", "421 c"], "ready refused removed", "EHLO"),
+            (Plan::Idle, &["220 a", "250 b", "250 c"], "ready refused failed", "EHLO QUIT"),
+            (one, &["554 a", "221 b"], "refused never-ready closed removed", "QUIT"),
             (one, &["220 a", "502 b"], "refused never-ready", "EHLO QUIT"),
-            (
-                one,
-                &["220 a", "250 b", "421 c"],
-                "ready refused removed",
-                "EHLO MAIL",
-            ),
+            (one, &["220 a", "250 b", "421 c"], "ready refused removed", "EHLO MAIL"),
             (
                 one,
                 &["220 a", "250 b", "250 c", "550 d"],

@@ -47,56 +47,32 @@ impl ClosedLoop<'_> {
     pub(crate) fn run(self) -> Result<Tally, Fault> {
         let waiting = || Fault::system(format!("wait for {}", self.address));
         let mut swarm = Swarm::new(self.address, self.script).map_err(waiting())?;
-        let mut slots = Slots {
-            vacant: self.sessions,
-            failed: 0,
-            retry: Instant::now(),
-        };
+        let mut slots = Slots { vacant: self.sessions, failed: 0, retry: Instant::now() };
         let mut errors = Errors::default();
-        self.pass(&mut swarm, &mut slots, WARM_UP, |notice| {
-            note_error(notice, &mut errors)
-        })
-        .map_err(waiting())?;
+        self.pass(&mut swarm, &mut slots, WARM_UP, |notice| note_error(notice, &mut errors))
+            .map_err(waiting())?;
 
         let meter = Meter::start(self.pid)?;
         let (mut accepted, mut closed) = (0, 0);
         let (mut body, mut transaction) = (Latencies::default(), Latencies::default());
-        self.pass(
-            &mut swarm,
-            &mut slots,
-            self.duration,
-            |notice| match notice {
-                Notice::Accepted {
-                    transaction: whole,
-                    body: after_dot,
-                    ..
-                } => {
-                    accepted += 1;
-                    body.push(after_dot);
-                    transaction.push(whole);
-                }
-                Notice::Closed => closed += 1,
-                other => note_error(other, &mut errors),
-            },
-        )
+        self.pass(&mut swarm, &mut slots, self.duration, |notice| match notice {
+            Notice::Accepted { transaction: whole, body: after_dot, .. } => {
+                accepted += 1;
+                body.push(after_dot);
+                transaction.push(whole);
+            }
+            Notice::Closed => closed += 1,
+            other => note_error(other, &mut errors),
+        })
         .map_err(waiting())?;
         let spent = meter.stop()?;
 
         swarm.retire(RETIRE_LIMIT).map_err(waiting())?;
-        swarm
-            .notices()
-            .for_each(|notice| note_error(notice, &mut errors));
+        swarm.notices().for_each(|notice| note_error(notice, &mut errors));
         for _ in 0..swarm.len() {
             errors.add(format!("still open {RETIRE_LIMIT:?} after the end"));
         }
-        Ok(Tally {
-            accepted,
-            closed,
-            body,
-            transaction,
-            errors,
-            spent,
-        })
+        Ok(Tally { accepted, closed, body, transaction, errors, spent })
     }
 
     fn pass(
@@ -160,10 +136,6 @@ impl Slots {
     }
 
     fn pause(&self, now: Instant) -> Duration {
-        if self.failed == 0 {
-            Duration::MAX
-        } else {
-            self.retry.saturating_duration_since(now)
-        }
+        if self.failed == 0 { Duration::MAX } else { self.retry.saturating_duration_since(now) }
     }
 }

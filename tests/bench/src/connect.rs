@@ -27,9 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let sessions = &arguments.sessions;
     let settings =
         json!({ "sessions": sessions.sessions, "seconds": sessions.seconds.as_secs_f64() });
-    arguments.targets.measure("connect", &settings, |target| {
-        round(target, &script, sessions)
-    })
+    arguments.targets.measure("connect", &settings, |target| round(target, &script, sessions))
 }
 
 /// A session counts when QUIT is answered.
@@ -45,31 +43,9 @@ fn round(target: &Target, script: &Script, sessions: &Sessions) -> Result<Round,
     .run()?;
     let done = tally.closed;
     let figures = vec![
-        (
-            Column {
-                key: "per_second",
-                title: "sessions/s",
-            },
-            tally.spent.per_second(done),
-        ),
-        (
-            Column {
-                key: "cpu_us",
-                title: "CPU µs/session",
-            },
-            tally.spent.target_us_per(done),
-        ),
-        (
-            Column {
-                key: "own_cpu_us",
-                title: "own CPU µs",
-            },
-            tally.spent.own_us_per(done),
-        ),
+        (Column { key: "per_second", title: "sessions/s" }, tally.spent.per_second(done)),
+        (Column { key: "cpu_us", title: "CPU µs/session" }, tally.spent.target_us_per(done)),
+        (Column { key: "own_cpu_us", title: "own CPU µs" }, tally.spent.own_us_per(done)),
     ];
-    Ok(Round {
-        done,
-        figures,
-        errors: tally.errors,
-    })
+    Ok(Round { done, figures, errors: tally.errors })
 }

@@ -7,11 +7,7 @@ use std::io;
 pub(crate) enum Fault {
     /// The operator asked for something that cannot be.
     #[error("{option} {value}: {reason}")]
-    Option {
-        option: &'static str,
-        value: String,
-        reason: String,
-    },
+    Option { option: &'static str, value: String, reason: String },
     /// The measured server did not do what every figure rests on.
     #[error("target {target}: {reason}")]
     Target { target: String, reason: String },
@@ -24,9 +20,6 @@ impl Fault {
     /// For `map_err`: what was being done, in the words that follow "cannot".
     pub(crate) fn system<E: Into<io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
         let doing = doing.into();
-        |source| Self::System {
-            doing,
-            source: source.into(),
-        }
+        |source| Self::System { doing, source: source.into() }
     }
 }

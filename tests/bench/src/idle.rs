@@ -53,9 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         "hold": arguments.hold.as_secs_f64(),
         "size": arguments.envelope.size,
     });
-    arguments.targets.measure("idle", &settings, |target| {
-        round(target, &script, arguments)
-    })
+    arguments.targets.measure("idle", &settings, |target| round(target, &script, arguments))
 }
 
 fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Round, Fault> {
@@ -83,68 +81,16 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
     let [alone_p50, alone_max] = alone.percentiles_us([50, 100]);
     let [beside_p50, beside_max] = beside.percentiles_us([50, 100]);
     let figures = vec![
-        (
-            Column {
-                key: "held",
-                title: "held",
-            },
-            Some(held as f64),
-        ),
-        (
-            Column {
-                key: "ready_s",
-                title: "ready s",
-            },
-            ready_in.map(|time| time.as_secs_f64()),
-        ),
-        (
-            Column {
-                key: "base_kib",
-                title: "base KiB",
-            },
-            base.map(|base| base as f64 / 1024.0),
-        ),
-        (
-            Column {
-                key: "kib_per_session",
-                title: "KiB/session",
-            },
-            growth,
-        ),
-        (
-            Column {
-                key: "alone_p50_us",
-                title: "alone p50 µs",
-            },
-            alone_p50,
-        ),
-        (
-            Column {
-                key: "alone_max_us",
-                title: "max",
-            },
-            alone_max,
-        ),
-        (
-            Column {
-                key: "beside_p50_us",
-                title: "beside p50 µs",
-            },
-            beside_p50,
-        ),
-        (
-            Column {
-                key: "beside_max_us",
-                title: "max ",
-            },
-            beside_max,
-        ),
+        (Column { key: "held", title: "held" }, Some(held as f64)),
+        (Column { key: "ready_s", title: "ready s" }, ready_in.map(|time| time.as_secs_f64())),
+        (Column { key: "base_kib", title: "base KiB" }, base.map(|base| base as f64 / 1024.0)),
+        (Column { key: "kib_per_session", title: "KiB/session" }, growth),
+        (Column { key: "alone_p50_us", title: "alone p50 µs" }, alone_p50),
+        (Column { key: "alone_max_us", title: "max" }, alone_max),
+        (Column { key: "beside_p50_us", title: "beside p50 µs" }, beside_p50),
+        (Column { key: "beside_max_us", title: "max " }, beside_max),
     ];
-    Ok(Round {
-        done: held,
-        figures,
-        errors: crowd.errors,
-    })
+    Ok(Round { done: held, figures, errors: crowd.errors })
 }
 
 fn warm_up(target: &Target, script: &Script) -> Result<Errors, Fault> {
@@ -171,18 +117,14 @@ fn probe(target: &Target, script: &Script, errors: &mut Errors) -> io::Result<La
             swarm.turn(PROBE_LIMIT.saturating_sub(now.elapsed()))?;
             for notice in swarm.notices() {
                 match notice {
-                    Notice::Accepted {
-                        opened, answered, ..
-                    } => latencies.push(answered - opened),
+                    Notice::Accepted { opened, answered, .. } => latencies.push(answered - opened),
                     Notice::Vacant { .. } => vacant = true,
                     other => note_error(other, errors),
                 }
             }
         }
         if !vacant {
-            errors.add(format!(
-                "an active session was not served within {PROBE_LIMIT:?}"
-            ));
+            errors.add(format!("an active session was not served within {PROBE_LIMIT:?}"));
             break;
         }
     }
@@ -219,8 +161,7 @@ impl Crowd<'_> {
             self.turn(left)?;
         }
         for _ in self.ready + self.failed..arguments.sessions {
-            self.errors
-                .add(format!("not ready within {:?}", arguments.ready_within));
+            self.errors.add(format!("not ready within {:?}", arguments.ready_within));
         }
         Ok((self.ready == arguments.sessions).then(|| begin.elapsed()))
     }

@@ -8,8 +8,7 @@ pub(crate) struct Latencies(Vec<u64>);
 
 impl Latencies {
     pub(crate) fn push(&mut self, latency: Duration) {
-        self.0
-            .push(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        self.0.push(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -50,11 +49,7 @@ mod tests {
             (&hundred[..10], 99, Some(10)),
         ];
         for (sorted, percent, expected) in cases {
-            assert_eq!(
-                percentile(sorted, percent),
-                expected,
-                "p{percent} of {sorted:?}"
-            );
+            assert_eq!(percentile(sorted, percent), expected, "p{percent} of {sorted:?}");
         }
     }
 

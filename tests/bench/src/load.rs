@@ -52,9 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 /// Parses a duration that a person would wait for.
 pub(crate) fn parse_seconds(value: &str) -> Result<Duration, String> {
-    let seconds: f64 = value
-        .parse()
-        .map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = value.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if (0.05..=600.0).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
@@ -81,61 +79,15 @@ fn round(
     let [dot_p50, dot_p99] = tally.body.percentiles_us([50, 99]);
     let [whole_p50, whole_p99] = tally.transaction.percentiles_us([50, 99]);
     let figures = vec![
-        (
-            Column {
-                key: "per_second",
-                title: "messages/s",
-            },
-            tally.spent.per_second(done),
-        ),
-        (
-            Column {
-                key: "dot_p50_us",
-                title: "dot p50 µs",
-            },
-            dot_p50,
-        ),
-        (
-            Column {
-                key: "dot_p99_us",
-                title: "dot p99 µs",
-            },
-            dot_p99,
-        ),
-        (
-            Column {
-                key: "transaction_p50_us",
-                title: "MAIL p50 µs",
-            },
-            whole_p50,
-        ),
-        (
-            Column {
-                key: "transaction_p99_us",
-                title: "MAIL p99 µs",
-            },
-            whole_p99,
-        ),
-        (
-            Column {
-                key: "cpu_us",
-                title: "CPU µs/msg",
-            },
-            tally.spent.target_us_per(done),
-        ),
-        (
-            Column {
-                key: "own_cpu_us",
-                title: "own CPU µs",
-            },
-            tally.spent.own_us_per(done),
-        ),
+        (Column { key: "per_second", title: "messages/s" }, tally.spent.per_second(done)),
+        (Column { key: "dot_p50_us", title: "dot p50 µs" }, dot_p50),
+        (Column { key: "dot_p99_us", title: "dot p99 µs" }, dot_p99),
+        (Column { key: "transaction_p50_us", title: "MAIL p50 µs" }, whole_p50),
+        (Column { key: "transaction_p99_us", title: "MAIL p99 µs" }, whole_p99),
+        (Column { key: "cpu_us", title: "CPU µs/msg" }, tally.spent.target_us_per(done)),
+        (Column { key: "own_cpu_us", title: "own CPU µs" }, tally.spent.own_us_per(done)),
     ];
-    Ok(Round {
-        done,
-        figures,
-        errors: tally.errors,
-    })
+    Ok(Round { done, figures, errors: tally.errors })
 }
 
 #[cfg(test)]

@@ -25,26 +25,15 @@ pub(crate) struct Spent {
 impl Meter {
     pub(crate) fn start(pid: Option<u32>) -> Result<Self, Fault> {
         let target = pid.map(process::cpu).transpose()?;
-        Ok(Self {
-            pid,
-            target,
-            own: process::own_cpu(),
-            started: Instant::now(),
-        })
+        Ok(Self { pid, target, own: process::own_cpu(), started: Instant::now() })
     }
 
     pub(crate) fn stop(self) -> Result<Spent, Fault> {
         let elapsed = self.started.elapsed();
         let own = process::own_cpu().saturating_sub(self.own);
         let now = self.pid.map(process::cpu).transpose()?;
-        let target = now
-            .zip(self.target)
-            .map(|(now, then)| now.saturating_sub(then));
-        Ok(Spent {
-            elapsed,
-            own,
-            target,
-        })
+        let target = now.zip(self.target).map(|(now, then)| now.saturating_sub(then));
+        Ok(Spent { elapsed, own, target })
     }
 }
 

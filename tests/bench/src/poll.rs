@@ -36,19 +36,12 @@ pub(crate) struct Poll {
 
 impl Poll {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC)?,
-        })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
     pub(crate) fn add(&self, source: impl AsFd, token: usize) -> io::Result<()> {
         let data = EventData::new_u64(token as u64);
-        Ok(epoll::add(
-            &self.epoll,
-            source,
-            data,
-            Interest::Read.flags(),
-        )?)
+        Ok(epoll::add(&self.epoll, source, data, Interest::Read.flags())?)
     }
 
     pub(crate) fn modify(

@@ -22,14 +22,9 @@ struct Stat {
 /// Allows as many open files as the hard limit does: each session is one.
 pub(crate) fn raise_open_files_limit() -> Result<(), Fault> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    rustix::process::setrlimit(Resource::Nofile, raised).map_err(Fault::system(format!(
-        "raise the limit of open files to {:?}",
-        limit.maximum
-    )))
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(Resource::Nofile, raised)
+        .map_err(Fault::system(format!("raise the limit of open files to {:?}", limit.maximum)))
 }
 
 /// Returns the CPU time of the calling thread: the generator is one thread.
@@ -105,16 +100,8 @@ fn parse_stat(line: &str) -> Option<Stat> {
     // The name may hold anything, parentheses too.
     let (_, after) = line.rsplit_once(") ")?;
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-    let ticks = fields
-        .get(11..15)?
-        .iter()
-        .map(|field| field.parse::<u64>())
-        .sum::<Result<_, _>>();
-    Some(Stat {
-        pid: pid.parse().ok()?,
-        parent: fields.get(1)?.parse().ok()?,
-        ticks: ticks.ok()?,
-    })
+    let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>()).sum::<Result<_, _>>();
+    Some(Stat { pid: pid.parse().ok()?, parent: fields.get(1)?.parse().ok()?, ticks: ticks.ok()? })
 }
 
 fn parse_pss(rollup: &str) -> Option<u64> {
@@ -130,21 +117,12 @@ mod tests {
     #[test]
     fn stat_lines() {
         let tail = "1 7 7 0 -1 4194304 99 0 0 0 10 20 3 4 20 0 1 0 100 0 0";
-        let expected = Some(Stat {
-            pid: 7,
-            parent: 1,
-            ticks: 37,
-        });
+        let expected = Some(Stat { pid: 7, parent: 1, ticks: 37 });
         for name in ["bench", "a b", "x) S 9", ""] {
             let line = format!("7 ({name}) S {tail}");
             assert_eq!(parse_stat(&line), expected, "{name:?}");
         }
-        for line in [
-            "",
-            "7",
-            "7 (a) S 1 2",
-            "x (a) S 1 7 7 0 -1 0 0 0 0 0 1 1 1 1",
-        ] {
+        for line in ["", "7", "7 (a) S 1 2", "x (a) S 1 7 7 0 -1 0 0 0 0 0 1 1 1 1"] {
             assert_eq!(parse_stat(line), None, "{line:?}");
         }
     }

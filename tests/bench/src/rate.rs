@@ -60,9 +60,7 @@ fn round(
     let waiting = || Fault::system(format!("wait for {}", target.address));
     let mut schedule = Schedule::new(target.address, script, interval).map_err(waiting())?;
     let mut latencies = Latencies::default();
-    schedule
-        .run_until(schedule.next + WARM_UP, |_| {})
-        .map_err(waiting())?;
+    schedule.run_until(schedule.next + WARM_UP, |_| {}).map_err(waiting())?;
 
     let meter = Meter::start(target.pid)?;
     // An answer to a message of the warm-up is not counted, however late it comes.
@@ -72,56 +70,20 @@ fn round(
             latencies.push(answer.latency);
         }
     };
-    schedule
-        .run_until(begin + duration, &mut count)
-        .map_err(waiting())?;
+    schedule.run_until(begin + duration, &mut count).map_err(waiting())?;
     schedule.finish(&mut count).map_err(waiting())?;
     let spent = meter.stop()?;
 
     let done = latencies.len();
     let [p50, p99] = latencies.percentiles_us([50, 99]);
     let figures = vec![
-        (
-            Column {
-                key: "p50_us",
-                title: "p50 µs",
-            },
-            p50,
-        ),
-        (
-            Column {
-                key: "p99_us",
-                title: "p99 µs",
-            },
-            p99,
-        ),
-        (
-            Column {
-                key: "per_second",
-                title: "messages/s",
-            },
-            spent.per_second(done),
-        ),
-        (
-            Column {
-                key: "cpu_us",
-                title: "CPU µs/msg",
-            },
-            spent.target_us_per(done),
-        ),
-        (
-            Column {
-                key: "own_cpu_us",
-                title: "own CPU µs",
-            },
-            spent.own_us_per(done),
-        ),
+        (Column { key: "p50_us", title: "p50 µs" }, p50),
+        (Column { key: "p99_us", title: "p99 µs" }, p99),
+        (Column { key: "per_second", title: "messages/s" }, spent.per_second(done)),
+        (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(done)),
+        (Column { key: "own_cpu_us", title: "own CPU µs" }, spent.own_us_per(done)),
     ];
-    Ok(Round {
-        done,
-        figures,
-        errors: schedule.errors,
-    })
+    Ok(Round { done, figures, errors: schedule.errors })
 }
 
 /// A message that was answered.
@@ -147,13 +109,7 @@ impl<'a> Schedule<'a> {
         let mut swarm = Swarm::new(address, script)?;
         let next = Instant::now();
         swarm.tick_every(interval)?;
-        Ok(Self {
-            swarm,
-            interval,
-            next,
-            unanswered: 0,
-            errors: Errors::default(),
-        })
+        Ok(Self { swarm, interval, next, unanswered: 0, errors: Errors::default() })
     }
 
     fn run_until(&mut self, end: Instant, mut take: impl FnMut(Answer)) -> io::Result<()> {
@@ -183,8 +139,7 @@ impl<'a> Schedule<'a> {
             self.swarm.open(Plan::Messages(1), self.next);
             self.unanswered += 1;
         } else {
-            self.errors
-                .add(format!("not started: {OPEN_MAX} sessions are open"));
+            self.errors.add(format!("not started: {OPEN_MAX} sessions are open"));
         }
         self.next += self.interval;
     }
@@ -193,13 +148,8 @@ impl<'a> Schedule<'a> {
         self.swarm.turn(timeout)?;
         for notice in self.swarm.notices() {
             match notice {
-                Notice::Accepted {
-                    opened, answered, ..
-                } => {
-                    take(Answer {
-                        due: opened,
-                        latency: answered - opened,
-                    });
+                Notice::Accepted { opened, answered, .. } => {
+                    take(Answer { due: opened, latency: answered - opened });
                 }
                 Notice::Vacant { .. } => self.unanswered -= 1,
                 other => note_error(other, &mut self.errors),

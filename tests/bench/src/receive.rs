@@ -53,12 +53,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let spool = arguments.spool.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("stagepost-bench-{}.log", std::process::id()))
     });
-    let receiver = Receiver::open(
-        arguments.mode,
-        arguments.listen,
-        &spool,
-        arguments.spool_max << 20,
-    )?;
+    let receiver =
+        Receiver::open(arguments.mode, arguments.listen, &spool, arguments.spool_max << 20)?;
     println!("listening on {}", receiver.address());
     receiver.run(Duration::from_secs(arguments.seconds))
 }
@@ -94,10 +90,7 @@ mod tests {
             let thread = scope.spawn(|| receiver.run(Duration::from_secs(60)));
             let result = talk(address);
             doorbell.stop();
-            thread
-                .join()
-                .expect("the receiver does not panic")
-                .map(|()| result)
+            thread.join().expect("the receiver does not panic").map(|()| result)
         })
     }
 
@@ -105,15 +98,7 @@ mod tests {
         let script = script(body);
         let duration = Duration::from_millis(200);
         beside(mode, |address| {
-            ClosedLoop {
-                address,
-                pid: None,
-                script: &script,
-                plan,
-                sessions: 8,
-                duration,
-            }
-            .run()
+            ClosedLoop { address, pid: None, script: &script, plan, sessions: 8, duration }.run()
         })?
     }
 
@@ -173,11 +158,7 @@ mod tests {
         let input = [b"EHLO a\r\n".to_vec(), message, b"QUIT\r\n".to_vec()].concat();
         let each = ["250 ok", "250 ok", "354 go on", "250 accepted"].repeat(50);
         let expected = [
-            vec![
-                "220 bench.invalid ESMTP",
-                "250-bench.invalid",
-                "250 PIPELINING",
-            ],
+            vec!["220 bench.invalid ESMTP", "250-bench.invalid", "250 PIPELINING"],
             each,
             vec!["221 bye"],
         ]
@@ -188,20 +169,12 @@ mod tests {
                     let mut stream = std::net::TcpStream::connect(address)?;
                     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
                     stream.set_nodelay(true)?;
-                    input
-                        .chunks(piece)
-                        .try_for_each(|piece| stream.write_all(piece))?;
+                    input.chunks(piece).try_for_each(|piece| stream.write_all(piece))?;
                     let mut replies = String::new();
                     stream.read_to_string(&mut replies).map(|_| replies)
                 });
-                let replies = replies
-                    .expect("the receiver runs")
-                    .expect("the connection holds");
-                assert_eq!(
-                    replies.lines().collect::<Vec<_>>(),
-                    expected,
-                    "{mode:?} by {piece}"
-                );
+                let replies = replies.expect("the receiver runs").expect("the connection holds");
+                assert_eq!(replies.lines().collect::<Vec<_>>(), expected, "{mode:?} by {piece}");
             }
         }
     }

@@ -25,11 +25,7 @@ impl Reply {
 
     /// Returns the reply as one line, for the count of errors.
     pub(crate) fn into_text(self) -> String {
-        if self.text.is_empty() {
-            self.code.to_string()
-        } else {
-            self.text
-        }
+        if self.text.is_empty() { self.code.to_string() } else { self.text }
     }
 }
 
@@ -78,14 +74,8 @@ impl ReplyReader {
                 ));
             }
             Some(begun) => begun,
-            None if matches!(code, 200..400) => Reply {
-                code,
-                text: String::new(),
-            },
-            None => Reply {
-                code,
-                text: String::from_utf8_lossy(line).into_owned(),
-            },
+            None if matches!(code, 200..400) => Reply { code, text: String::new() },
+            None => Reply { code, text: String::from_utf8_lossy(line).into_owned() },
         };
         if last {
             return Ok(Some(reply));
@@ -101,9 +91,7 @@ fn parse_line(line: &[u8]) -> Option<(u16, bool)> {
     if !matches!(digits[0], b'2'..=b'5') || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let code = digits
-        .iter()
-        .fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
     match rest.first() {
         None | Some(b' ') => Some((code, true)),
         Some(b'-') => Some((code, false)),
@@ -134,50 +122,27 @@ mod tests {
             ("250\r\n", &[(2, "250")]),
             ("250-a\r\n250-b\r\n250 c\r\n", &[(2, "250")]),
             ("354 go\r\n250 ok\r\n", &[(3, "354"), (2, "250")]),
-            (
-                "550 5.1.1 no such user\r\n",
-                &[(5, "550 5.1.1 no such user")],
-            ),
+            ("550 5.1.1 no such user\r\n", &[(5, "550 5.1.1 no such user")]),
             ("452-first\r\n452 second\r\n", &[(4, "452-first")]),
             ("250 ok\n", &[(2, "250")]),
             ("250 unfinished", &[]),
         ];
         for (input, expected) in cases {
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|(c, t)| (*c, (*t).to_owned()))
-                .collect();
+            let expected: Vec<_> = expected.iter().map(|(c, t)| (*c, (*t).to_owned())).collect();
             let octets = input.as_bytes();
             for split in 0..=octets.len() {
                 let (head, tail) = octets.split_at(split);
-                assert_eq!(
-                    read_all(&[head, tail]).as_ref(),
-                    Ok(&expected),
-                    "{input:?} at {split}"
-                );
+                assert_eq!(read_all(&[head, tail]).as_ref(), Ok(&expected), "{input:?} at {split}");
             }
             let single: Vec<&[u8]> = octets.chunks(1).collect();
-            assert_eq!(
-                read_all(&single).as_ref(),
-                Ok(&expected),
-                "{input:?} octet by octet"
-            );
+            assert_eq!(read_all(&single).as_ref(), Ok(&expected), "{input:?} octet by octet");
         }
     }
 
     #[test]
     fn what_is_not_a_reply() {
         let long = "x".repeat(5000);
-        for input in [
-            "",
-            "2",
-            "25 0",
-            "hello",
-            "250+x",
-            "999 x",
-            "150 x",
-            "250-a\r\n251 b",
-        ] {
+        for input in ["", "2", "25 0", "hello", "250+x", "999 x", "150 x", "250-a\r\n251 b"] {
             let line = format!("{input}\r\n");
             assert!(read_all(&[line.as_bytes()]).is_err(), "{input:?}");
         }

@@ -45,12 +45,7 @@ impl Errors {
 
 impl Report {
     pub(crate) fn new(target: String) -> Self {
-        Self {
-            target,
-            done: 0,
-            columns: Vec::new(),
-            errors: Errors::default(),
-        }
+        Self { target, done: 0, columns: Vec::new(), errors: Errors::default() }
     }
 
     /// Returns the table, one row for each target.
@@ -58,26 +53,13 @@ impl Report {
         let mut rows = vec![Self::head(reports)];
         rows.extend(reports.iter().map(Self::row));
         let widths: Vec<usize> = (0..rows[0].len())
-            .map(|at| {
-                rows.iter()
-                    .map(|row| row[at].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
+            .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
             .collect();
         let mut table = format!("{what} {settings}; median (min..max)\n");
         for row in rows {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .enumerate()
-                .map(|(at, (cell, &width))| {
-                    if at == 0 {
-                        format!("{cell:width$}")
-                    } else {
-                        format!("{cell:>width$}")
-                    }
-                });
+            let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
+                if at == 0 { format!("{cell:width$}") } else { format!("{cell:>width$}") }
+            });
             table.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
             table.push('\n');
         }
@@ -128,23 +110,13 @@ impl Report {
             return Ok(());
         }
         let first = self.errors.first.as_deref().unwrap_or("no reply in time");
-        Err(Fault::Target {
-            target: self.target.clone(),
-            reason: format!("nothing done: {first}"),
-        })
+        Err(Fault::Target { target: self.target.clone(), reason: format!("nothing done: {first}") })
     }
 
     fn head(reports: &[Self]) -> Vec<String> {
-        let titles = reports
-            .first()
-            .map(|report| report.columns.iter().map(|(c, _)| c.title));
+        let titles = reports.first().map(|report| report.columns.iter().map(|(c, _)| c.title));
         let titles = titles.into_iter().flatten();
-        ["target"]
-            .into_iter()
-            .chain(titles)
-            .chain(["errors"])
-            .map(str::to_owned)
-            .collect()
+        ["target"].into_iter().chain(titles).chain(["errors"]).map(str::to_owned).collect()
     }
 
     fn row(&self) -> Vec<String> {
@@ -188,25 +160,15 @@ fn median(values: &[f64]) -> Option<(f64, f64, f64)> {
 mod tests {
     use super::{Column, Errors, Report, Round, cell, json};
 
-    const RATE: Column = Column {
-        key: "per_second",
-        title: "messages/s",
-    };
-    const CPU: Column = Column {
-        key: "cpu_us",
-        title: "CPU µs",
-    };
+    const RATE: Column = Column { key: "per_second", title: "messages/s" };
+    const CPU: Column = Column { key: "cpu_us", title: "CPU µs" };
 
     fn report() -> Report {
         let mut report = Report::new("a".to_owned());
         for (done, rate) in [(5, 100.0), (6, 300.0), (7, 200.0)] {
             let mut errors = Errors::default();
             errors.add(format!("552 after {done}"));
-            report.add(Round {
-                done,
-                figures: vec![(RATE, Some(rate)), (CPU, None)],
-                errors,
-            });
+            report.add(Round { done, figures: vec![(RATE, Some(rate)), (CPU, None)], errors });
         }
         report
     }
@@ -245,10 +207,7 @@ mod tests {
     #[test]
     fn a_target_that_did_nothing() {
         assert!(report().check().is_ok());
-        let fault = Report::new("b".to_owned())
-            .check()
-            .expect_err("nothing done")
-            .to_string();
+        let fault = Report::new("b".to_owned()).check().expect_err("nothing done").to_string();
         assert_eq!(fault, "target b: nothing done: no reply in time");
     }
 }

@@ -33,12 +33,9 @@ pub(crate) struct Script {
 
 impl Envelope {
     pub(crate) fn script(&self) -> Result<Script, Fault> {
-        let message =
-            message::compose(self.size, &self.from, &self.to).map_err(|reason| Fault::Option {
-                option: "--size",
-                value: self.size.to_string(),
-                reason,
-            })?;
+        let message = message::compose(self.size, &self.from, &self.to).map_err(|reason| {
+            Fault::Option { option: "--size", value: self.size.to_string(), reason }
+        })?;
         Ok(Script {
             mail: format!("MAIL FROM:<{}>\r\n", self.from).into_bytes(),
             recipient: format!("RCPT TO:<{}>\r\n", self.to).into_bytes(),
@@ -62,10 +59,7 @@ impl Script {
 
 /// Parses an argument that goes into a command line as it is.
 pub(crate) fn word(value: &str) -> Result<String, String> {
-    match value
-        .chars()
-        .find(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>'))
-    {
+    match value.chars().find(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) {
         Some(found) => Err(format!("{found:?} cannot stand in a command")),
         None => Ok(value.to_owned()),
     }
@@ -74,11 +68,7 @@ pub(crate) fn word(value: &str) -> Result<String, String> {
 fn size(value: &str) -> Result<usize, String> {
     const MAX: usize = 64 << 20;
     let size = value.parse().map_err(|error| format!("{error}"))?;
-    if size > MAX {
-        Err(format!("more than {MAX}"))
-    } else {
-        Ok(size)
-    }
+    if size > MAX { Err(format!("more than {MAX}")) } else { Ok(size) }
 }
 
 #[cfg(test)]

@@ -9,10 +9,7 @@ pub(crate) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-            vacant: Vec::new(),
-        }
+        Self { entries: Vec::new(), vacant: Vec::new() }
     }
 
     /// Returns the number the next `insert` will use.

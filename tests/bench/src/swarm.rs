@@ -61,12 +61,8 @@ impl<'a> Swarm<'a> {
             Ok(socket) => self.clients.insert(Client::new(socket, plan, opened)),
             Err(error) => {
                 self.urgent = true;
-                self.notices
-                    .push(Notice::Refused(format!("cannot connect: {error}")));
-                self.notices.push(Notice::Vacant {
-                    failed: true,
-                    ready: false,
-                });
+                self.notices.push(Notice::Refused(format!("cannot connect: {error}")));
+                self.notices.push(Notice::Vacant { failed: true, ready: false });
             }
         }
     }
@@ -76,10 +72,7 @@ impl<'a> Swarm<'a> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let interval = Timespec::try_from(interval).map_err(io::Error::other)?;
-        let pace = Itimerspec {
-            it_interval: interval,
-            it_value: interval,
-        };
+        let pace = Itimerspec { it_interval: interval, it_value: interval };
         rustix::time::timerfd_settime(&timer, TimerfdTimerFlags::empty(), &pace)?;
         self.poll.add(&timer, TIMER)?;
         self.timer = Some(timer);
@@ -134,22 +127,13 @@ impl<'a> Swarm<'a> {
             return Ok(());
         };
         let waited = client.has_unsent(self.script);
-        let outcome = serve_client(
-            client,
-            &mut self.input,
-            self.script,
-            self.retiring,
-            &mut self.notices,
-        );
+        let outcome =
+            serve_client(client, &mut self.input, self.script, self.retiring, &mut self.notices);
         match outcome {
             Ok(Fate::Keep) => {
                 let waits = client.has_unsent(self.script);
                 if waits != waited {
-                    let interest = if waits {
-                        Interest::ReadWrite
-                    } else {
-                        Interest::Read
-                    };
+                    let interest = if waits { Interest::ReadWrite } else { Interest::Read };
                     self.poll.modify(client.socket(), token, interest)?;
                 }
             }
@@ -164,15 +148,8 @@ impl<'a> Swarm<'a> {
 
     fn remove(&mut self, token: usize) {
         // Closing the only descriptor also takes it out of the poll.
-        if let Some(client) = self
-            .clients
-            .remove(token)
-            .filter(|client| !client.is_quitting())
-        {
-            self.notices.push(Notice::Vacant {
-                failed: true,
-                ready: client.is_ready(),
-            });
+        if let Some(client) = self.clients.remove(token).filter(|client| !client.is_quitting()) {
+            self.notices.push(Notice::Vacant { failed: true, ready: client.is_ready() });
         }
     }
 }
@@ -184,9 +161,7 @@ fn serve_client(
     retiring: bool,
     notices: &mut Vec<Notice>,
 ) -> Result<Fate, String> {
-    client
-        .flush(script)
-        .map_err(|error| format!("cannot send: {error}"))?;
+    client.flush(script).map_err(|error| format!("cannot send: {error}"))?;
     match socket::read(client.socket(), buffer) {
         Ok(None) => Ok(Fate::Keep),
         Ok(Some(0)) if client.is_quitting() => {

@@ -49,19 +49,14 @@ impl Targets {
         mut round: impl FnMut(&Target) -> Result<Round, Fault>,
     ) -> Result<(), Fault> {
         let targets = self.with_pids()?;
-        let mut reports: Vec<_> = targets
-            .iter()
-            .map(|t| Report::new(t.name.clone()))
-            .collect();
+        let mut reports: Vec<_> = targets.iter().map(|t| Report::new(t.name.clone())).collect();
         for _ in 0..self.rounds {
             for (target, report) in targets.iter().zip(&mut reports) {
                 report.add(round(target)?);
             }
         }
         if self.json {
-            reports
-                .iter()
-                .for_each(|report| println!("{}", report.to_json(what, settings)));
+            reports.iter().for_each(|report| println!("{}", report.to_json(what, settings)));
         } else {
             print!("{}", Report::table(what, settings, &reports));
         }
@@ -71,11 +66,7 @@ impl Targets {
     fn with_pids(&self) -> Result<Vec<Target>, Fault> {
         let mut targets = self.targets.clone();
         let refuse = |value: String, reason: &str| {
-            Err(Fault::Option {
-                option: "--pid",
-                value,
-                reason: reason.to_owned(),
-            })
+            Err(Fault::Option { option: "--pid", value, reason: reason.to_owned() })
         };
         for NamedPid { name, pid } in &self.pids {
             let target = match name {
@@ -98,14 +89,10 @@ impl Targets {
 pub(crate) fn parse_loopback(value: &str) -> Result<SocketAddr, String> {
     let address = match value.strip_prefix("localhost:") {
         Some(port) => {
-            let port = port
-                .parse()
-                .map_err(|_| format!("{port:?} is not a port"))?;
+            let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
         }
-        None => value
-            .parse()
-            .map_err(|_| format!("{value:?} is not ADDRESS:PORT"))?,
+        None => value.parse().map_err(|_| format!("{value:?} is not ADDRESS:PORT"))?,
     };
     if address.ip().is_loopback() {
         Ok(address)
@@ -120,11 +107,7 @@ fn parse_target(value: &str) -> Result<Target, String> {
     if address.port() == 0 {
         return Err("port 0 cannot be connected to".to_owned());
     }
-    Ok(Target {
-        name: name.to_owned(),
-        address,
-        pid: None,
-    })
+    Ok(Target { name: name.to_owned(), address, pid: None })
 }
 
 fn parse_pid(value: &str) -> Result<NamedPid, String> {
@@ -132,9 +115,7 @@ fn parse_pid(value: &str) -> Result<NamedPid, String> {
         Some((name, pid)) => (Some(name.to_owned()), pid),
         None => (None, value),
     };
-    let pid = pid
-        .parse()
-        .map_err(|_| format!("{pid:?} is not a process id"))?;
+    let pid = pid.parse().map_err(|_| format!("{pid:?} is not a process id"))?;
     Ok(NamedPid { name, pid })
 }
 
@@ -167,15 +148,11 @@ mod tests {
 
     #[test]
     fn pids() {
-        for (value, expected) in [
-            ("7", Some((None, 7))),
-            ("a=7", Some((Some("a"), 7))),
-            ("a", None),
-        ] {
+        for (value, expected) in
+            [("7", Some((None, 7))), ("a=7", Some((Some("a"), 7))), ("a", None)]
+        {
             let found = parse_pid(value).ok();
-            let found = found
-                .as_ref()
-                .map(|found| (found.name.as_deref(), found.pid));
+            let found = found.as_ref().map(|found| (found.name.as_deref(), found.pid));
             assert_eq!(found, expected, "{value:?}");
         }
     }

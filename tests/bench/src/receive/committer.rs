@@ -33,10 +33,7 @@ impl Committer {
         let thread = thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || served.serve(log, &doorbell))?;
-        Ok(Self {
-            queue,
-            thread: Some(thread),
-        })
+        Ok(Self { queue, thread: Some(thread) })
     }
 
     /// Leaves a message to be stored; `wire` is answered then.
@@ -83,9 +80,7 @@ impl Queue {
     fn take(&self, batch: &mut Batch) -> bool {
         let mut waiting = self
             .arrived
-            .wait_while(self.lock(), |waiting| {
-                waiting.wires.is_empty() && !waiting.stopping
-            })
+            .wait_while(self.lock(), |waiting| waiting.wires.is_empty() && !waiting.stopping)
             .unwrap_or_else(PoisonError::into_inner);
         if waiting.stopping {
             return false;

@@ -17,17 +17,9 @@ impl Log {
     pub(crate) fn create(path: &Path, octets_max: u64) -> io::Result<Self> {
         // Not a device, which would be overwritten.
         if path.exists() && !path.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "not a regular file"));
         }
-        Ok(Self {
-            file: File::create(path)?,
-            path: path.to_owned(),
-            written: 0,
-            octets_max,
-        })
+        Ok(Self { file: File::create(path)?, path: path.to_owned(), written: 0, octets_max })
     }
 
     /// Returns when the octets are on the disk.

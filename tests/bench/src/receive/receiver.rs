@@ -80,15 +80,7 @@ impl Receiver {
         poll.add(&listener, LISTENER).map_err(system())?;
         poll.add(&*doorbell, DOORBELL).map_err(system())?;
         let connections = Slab::new();
-        Ok(Self {
-            poll,
-            listener,
-            address,
-            connections,
-            store,
-            doorbell,
-            replies: Vec::new(),
-        })
+        Ok(Self { poll, listener, address, connections, store, doorbell, replies: Vec::new() })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -110,9 +102,7 @@ impl Receiver {
             if left.is_zero() {
                 break;
             }
-            self.poll
-                .wait(left, &mut ready)
-                .map_err(Fault::system("wait for connections"))?;
+            self.poll.wait(left, &mut ready).map_err(Fault::system("wait for connections"))?;
             for &token in &ready {
                 match token {
                     LISTENER => self.accept()?,
@@ -172,9 +162,7 @@ impl Receiver {
             let Some(connection) = self.connections.get_mut(token) else {
                 continue;
             };
-            self.poll
-                .add(&connection.wire.socket, token)
-                .map_err(failed())?;
+            self.poll.add(&connection.wire.socket, token).map_err(failed())?;
             let held = std::mem::take(&mut connection.held);
             let fate = self.handle_input(token, &held)?;
             self.settle(token, fate);
@@ -186,11 +174,7 @@ impl Receiver {
         let Some(connection) = self.connections.get_mut(token) else {
             return Ok(Fate::Keep);
         };
-        let Connection {
-            wire,
-            session,
-            held,
-        } = connection;
+        let Connection { wire, session, held } = connection;
         self.replies.clear();
         loop {
             match session.handle_input(&mut input, &mut self.replies) {
@@ -204,8 +188,7 @@ impl Receiver {
             match &mut self.store {
                 Store::Nowhere => self.replies.extend_from_slice(ACCEPTED),
                 Store::Each(log) => {
-                    log.append(&session.message)
-                        .map_err(Fault::system("store a message"))?;
+                    log.append(&session.message).map_err(Fault::system("store a message"))?;
                     self.replies.extend_from_slice(ACCEPTED);
                 }
                 Store::Group(committer) => {
@@ -229,9 +212,7 @@ impl Receiver {
         let Some(connection) = self.connections.get_mut(token) else {
             return Ok(());
         };
-        self.poll
-            .delete(&connection.wire.socket)
-            .map_err(Fault::system("put a connection aside"))
+        self.poll.delete(&connection.wire.socket).map_err(Fault::system("put a connection aside"))
     }
 
     fn settle(&mut self, token: usize, fate: Fate) {

@@ -36,11 +36,7 @@ enum Phase {
 
 impl Session {
     pub(crate) fn new(keep: bool) -> Self {
-        Self {
-            phase: Phase::Command(None),
-            message: Vec::new(),
-            keep,
-        }
+        Self { phase: Phase::Command(None), message: Vec::new(), keep }
     }
 
     /// Takes octets from `input` and adds the replies that are due.
@@ -115,11 +111,7 @@ mod tests {
 
     fn codes(replies: &[u8]) -> String {
         let replies = String::from_utf8_lossy(replies);
-        replies
-            .lines()
-            .map(|line| &line[..3])
-            .collect::<Vec<_>>()
-            .join(" ")
+        replies.lines().map(|line| &line[..3]).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -129,12 +121,7 @@ mod tests {
             ("ehlo a\r\nquit\r\n", "250 250 221", &[], true),
             ("NOOP\r\nQUIT\r\nNOOP\r\n", "250 221", &[], true),
             ("DATA\r\n.\r\n", "354 250", &[".\r\n"], false),
-            (
-                "DATA\r\nMAIL\r\n..\r\n.\r\nQUIT\r\n",
-                "354 250 221",
-                &["MAIL\r\n..\r\n.\r\n"],
-                true,
-            ),
+            ("DATA\r\nMAIL\r\n..\r\n.\r\nQUIT\r\n", "354 250 221", &["MAIL\r\n..\r\n.\r\n"], true),
             (
                 "DATA\r\na\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<b>\r\nDATA\r\nc\r\n.\r\n",
                 "354 250 250 250 354 250",

@@ -28,11 +28,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(socket: OwnedFd, token: usize) -> Self {
-        Self {
-            socket,
-            token,
-            state: AtomicU8::new(FREE),
-        }
+        Self { socket, token, state: AtomicU8::new(FREE) }
     }
 
     /// Sends all of `octets`; a peer that reads no replies has lost its connection.
@@ -40,10 +36,7 @@ impl Wire {
         if octets.is_empty() || socket::write(&self.socket, octets)? == octets.len() {
             return Ok(());
         }
-        Err(io::Error::new(
-            io::ErrorKind::WouldBlock,
-            "the peer reads no replies",
-        ))
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "the peer reads no replies"))
     }
 
     pub(crate) fn wait_for_commit(&self) {
@@ -52,9 +45,7 @@ impl Wire {
 
     /// Asks to be taken up after the commit. `false`: there is none to wait for.
     pub(crate) fn park(&self) -> bool {
-        self.state
-            .compare_exchange(WAITING, PARKED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.state.compare_exchange(WAITING, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The message is stored: sends its 250.
@@ -106,25 +97,17 @@ impl Doorbell {
     }
 
     pub(crate) fn take_fault(&self) -> Option<io::Error> {
-        self.fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Returns the connections that were parked and are answered. Silences the bell.
     pub(crate) fn take_resumed(&self) -> io::Result<Vec<usize>> {
         socket::read(&self.event, &mut [0; 8])?;
-        Ok(std::mem::take(
-            &mut *self.resumed.lock().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Ok(std::mem::take(&mut *self.resumed.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn resume(&self, token: usize) {
-        self.resumed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(token);
+        self.resumed.lock().unwrap_or_else(PoisonError::into_inner).push(token);
         self.ring();
     }
 
