@@ -1,5 +1,6 @@
 //! The whole path on the real server: mail in, plug-ins asked, mail in a Maildir, and what an operator sees of it.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -178,6 +179,35 @@ fn a_second_server_with_the_same_state_is_refused_in_one_clear_line() {
     let shown = site.run(&["status", "--config", "stagepost.toml"]);
     assert!(shown.status.success(), "{shown:?}");
     server.stop();
+}
+
+#[test]
+fn not_even_without_its_admin_socket_is_the_queue_opened_twice() {
+    let site = Site::new("");
+    let server = site.start();
+    std::fs::remove_file(site.path().join("state/admin.sock")).expect("the socket");
+    let (code, said) = site.refused();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("state/spool"), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("error: ")), "{said}");
+    let reply = server.greeted().deliver("a@client.test", "b@example.test", MESSAGE);
+    assert_eq!(reply.code, 250, "{reply}");
+    server.stop();
+}
+
+#[test]
+fn an_address_in_use_is_refused_in_one_clear_line() {
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = holder.local_addr().expect("an address");
+    let site = Site::new("");
+    site.write_config(&format!(
+        "hostname = \"mx.example.test\"\nstate_dir = \"state\"\n\
+         [[listen]]\nname = \"mx\"\naddress = \"{taken}\"\n"
+    ));
+    let (code, said) = site.refused();
+    assert_eq!(code, Some(1), "{said}");
+    let wanted = format!("error: listener mx: {taken}: Address already in use");
+    assert!(said.lines().any(|line| line.starts_with(&wanted)), "{said}");
 }
 
 #[test]
