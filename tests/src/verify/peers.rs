@@ -1,4 +1,4 @@
-//! Gets the programs that tests talk to, and tells which tests must be skipped without them.
+//! Gets the programs that checks and tests need, and tells what must be skipped without them.
 //! Knows Debian's packages; knows no test but by the name of its module.
 
 use std::fs;
@@ -33,11 +33,15 @@ enum Source {
     Unpacked(&'static str),
     /// A file system of one's own, in a namespace of one's own.
     Mount,
+    /// A part of the Rust toolchain that a minimal installation lacks; the cargo command that it brings.
+    Component(&'static str),
     /// The port of the built-in configuration, which a server that runs already would have.
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 9] = [
+const REQUIREMENTS: [Requirement; 11] = [
+    Requirement { name: "rustfmt", source: Source::Component("fmt") },
+    Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
     Requirement { name: "swaks", source: Source::Package("swaks") },
     Requirement { name: "python3", source: Source::Package("python3") },
@@ -50,6 +54,11 @@ const REQUIREMENTS: [Requirement; 9] = [
 ];
 
 impl Requirement {
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        self.name
+    }
+
     /// What the names of its tests contain: they are in a module of its name.
     pub(super) fn tests(self) -> String {
         format!("{}::", self.name.replace('-', "_"))
@@ -60,6 +69,7 @@ impl Requirement {
             // Not everywhere may one process trace another.
             Source::Package("strace") => succeeds(Command::new("strace").arg("true")),
             Source::Package(_) | Source::Unpacked(_) => peer::find(self.name).is_some(),
+            Source::Component(command) => succeeds(cargo().args([command, "--version"])),
             Source::Port(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
             Source::Mount => succeeds(Command::new("unshare").args([
                 "--map-root-user",
@@ -78,6 +88,7 @@ impl Requirement {
             Source::Package(package) | Source::Unpacked(package) => {
                 format!("install the Debian package {package}, or run as root")
             }
+            Source::Component(_) => format!("rustup component add {}", self.name),
             Source::Port(port) => format!("stop what listens on port {port}"),
             Source::Mount => "allow unshare(1) to make namespaces of mounts".to_owned(),
         }
@@ -90,19 +101,25 @@ impl Requirement {
 pub(super) fn set_up(folder: &Path, runner: &Runner, tally: &mut Tally) -> Vec<Requirement> {
     let missing = || REQUIREMENTS.into_iter().filter(|one| !one.is_there()).collect::<Vec<_>>();
     let first = missing();
+    for one in &first {
+        if matches!(one.source, Source::Component(_)) {
+            let step = Step::new(&format!("installing {}", one.name), "rustup", LIMIT);
+            runner.run(&step.args(&["component", "add", one.name]));
+        }
+    }
     if !first.is_empty() && peer::find("apt-get").is_some() {
         get(&first, folder, runner);
     }
     let left = missing();
     let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
     for one in &left {
-        println!("peer {} is missing: {}; its tests are skipped", one.name, one.remedy());
+        println!("{} is missing: {}; what needs it is skipped", one.name, one.remedy());
         if strict {
-            tally.failed("peers", format!("{} is missing, and CI=true", one.name));
+            tally.failed("set-up", format!("{} is missing, and CI=true", one.name));
         }
     }
     let there = REQUIREMENTS.len() - left.len();
-    println!("peers: {there} of {} are there", REQUIREMENTS.len());
+    println!("set-up: {there} of {} things are there", REQUIREMENTS.len());
     if left.is_empty() {
         tally.passed();
     }
@@ -116,7 +133,7 @@ fn get(missing: &[Requirement], folder: &Path, runner: &Runner) {
         match one.source {
             Source::Package(package) => packages.push(package),
             Source::Unpacked(package) if !unpacked.contains(&package) => unpacked.push(package),
-            Source::Unpacked(_) | Source::Mount | Source::Port(_) => {}
+            _ => {}
         }
     }
     let is_root = rustix::process::geteuid().is_root();
@@ -203,6 +220,10 @@ fn library_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     folders.sort();
     Ok(folders)
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -34,6 +34,11 @@ impl Tally {
         self.failures.push(format!("{step}: {reason}"));
     }
 
+    /// Counts a step that could not be made.
+    pub(super) fn skipped(&mut self) {
+        self.skipped += 1;
+    }
+
     /// Counts a test program by what it said; one that broke off or said nothing counts as a failure of its own.
     pub(super) fn add_tests(&mut self, step: &str, ended: &Ended) {
         let results: Vec<Counts> = ended.output.lines().filter_map(counts).collect();
