@@ -1,6 +1,7 @@
 //! A message between its 354 and the reply to its dot: read, lent, decided on, stored.
 //! Knows no octet: `message` reads them.
 
+use super::check;
 use super::message::{Message, Reading};
 use super::proceed::ok;
 use super::ruling::{self, Ruling};
@@ -92,9 +93,14 @@ impl Session {
         decision: Decision,
         edits: Vec<Attributed>,
     ) {
-        message.transaction.edits.extend(edits);
         let octets = message.octets;
-        let answer = match ruling::rule(Event::MessageAccept, true, decision) {
+        let ruling = match ruling::rule(Event::MessageAccept, true, decision) {
+            Ruling::Proceed if message.transaction.edit(edits).is_err() => {
+                Ruling::Refuse(check::crowded())
+            }
+            ruling => ruling,
+        };
+        let answer = match ruling {
             Ruling::Proceed if message.transaction.is_discarded() => fresh(ok()),
             Ruling::Proceed => return self.proceed_accept(message),
             Ruling::Handled(reply) => fresh(reply.unwrap_or_else(ok)),
@@ -109,7 +115,7 @@ impl Session {
     }
 
     fn proceed_accept(&mut self, message: Message) {
-        let Transaction { envelope, edits } = *message.transaction;
+        let Transaction { envelope, edits, .. } = *message.transaction;
         self.outgoing = Some(Outgoing::Store(Box::new((envelope, edits))));
         self.step = Step::Storing { octets: message.octets };
     }

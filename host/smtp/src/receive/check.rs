@@ -65,6 +65,12 @@ pub(crate) fn check_route(route: Route, granted: bool) -> Option<Reply> {
     Some(Reply::new(code, Some(enhanced), words))
 }
 
+/// The reply to a command with which plug-ins want to change more than one transaction keeps. A client that is told so at
+/// RCPT sends to the others in another transaction (RFC 5321 section 4.5.3.1.10).
+pub(crate) fn crowded() -> Reply {
+    Reply::new(452, Some((4, 3, 1)), "Too many changes in one transaction")
+}
+
 /// The reply to a message beyond the announced size.
 pub(crate) fn too_big(limits: &Limits) -> Reply {
     let words = format!("Message too big, at most {} octets", limits.message_octets_max);
@@ -86,7 +92,7 @@ mod tests {
     fn order_is_kept() {
         let transaction = || {
             let Command::Mail(mail) = parsed("MAIL FROM:<>").1 else { unreachable!() };
-            Place::Transaction(Box::new(Transaction::new(mail, Vec::new())))
+            Place::Transaction(Box::new(Transaction::new(mail)))
         };
         let places = [Place::Unwelcome, Place::Stranger, Place::Greeted, transaction()];
         // One column per place: whether the command is let pass.

@@ -10,7 +10,7 @@ use super::line::{Framing, LineFault};
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::state::{Answer, Next, Place, Step, Then};
-use super::transaction::Transaction;
+use super::transaction::{Crowded, Transaction};
 use crate::{
     Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Helo, Question, Reply, Route,
     Stage,
@@ -236,8 +236,13 @@ impl Session {
     }
 
     fn proceed_mail(&mut self, mail: Mail, edits: Vec<Attributed>) -> Answer {
-        Arc::make_mut(&mut self.facts).sender = Some(mail.sender.clone());
-        self.place = Place::Transaction(Box::new(Transaction::new(mail, edits)));
+        let sender = mail.sender.clone();
+        let mut transaction = Transaction::new(mail);
+        if transaction.edit(edits).is_err() {
+            return self.refuse_crowd();
+        }
+        Arc::make_mut(&mut self.facts).sender = Some(sender);
+        self.place = Place::Transaction(Box::new(transaction));
         Answer::plain(Reply::new(250, Some((2, 1, 0)), OK))
     }
 
@@ -248,27 +253,38 @@ impl Session {
             recipient: rcpt.recipient.clone(),
             parameters: rcpt.parameters.clone(),
         });
-        let reply = match check::check_route(route, self.facts.relay_granted()) {
+        let answer = match check::check_route(route, self.facts.relay_granted()) {
             Some(reply) => {
                 self.tally.refusals += 1;
-                reply
+                Answer::plain(reply)
             }
-            None => {
-                if let Place::Transaction(transaction) = &mut self.place {
-                    let recipient = rcpt.recipient.clone();
-                    if transaction.add(rcpt, edits) {
-                        Arc::make_mut(&mut self.facts).recipients.push(recipient);
-                    }
-                }
-                Reply::new(250, Some((2, 1, 5)), OK)
-            }
+            None => self.add_recipient(rcpt, edits),
         };
-        self.conclude(question, Answer::plain(reply));
+        self.conclude(question, answer);
+    }
+
+    fn add_recipient(&mut self, rcpt: Rcpt, edits: Vec<Attributed>) -> Answer {
+        if let Place::Transaction(transaction) = &mut self.place {
+            let recipient = rcpt.recipient.clone();
+            match transaction.add(rcpt, edits) {
+                Ok(true) => Arc::make_mut(&mut self.facts).recipients.push(recipient),
+                Ok(false) => self.tally.idle_commands += 1,
+                Err(Crowded) => return self.refuse_crowd(),
+            }
+        }
+        Answer::plain(Reply::new(250, Some((2, 1, 5)), OK))
+    }
+
+    fn refuse_crowd(&mut self) -> Answer {
+        self.tally.refusals += 1;
+        Answer::plain(check::crowded())
     }
 
     fn proceed_data(&mut self, edits: Vec<Attributed>) -> Answer {
-        if let Place::Transaction(transaction) = &mut self.place {
-            transaction.edits.extend(edits);
+        if let Place::Transaction(transaction) = &mut self.place
+            && transaction.edit(edits).is_err()
+        {
+            return self.refuse_crowd();
         }
         Answer {
             reply: Reply::new(354, None, "End data with <CR><LF>.<CR><LF>"),

@@ -38,8 +38,8 @@ pub struct Limits {
     /// Commands and recipients that were refused for what they ask since the last accepted message;
     /// the next command after so many gets 421. It slows those who guess at addresses.
     pub refusals_max: u32,
-    /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, ETRN, repeated EHLO) since the last accepted
-    /// message; the next command after so many gets 421.
+    /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, ETRN, repeated EHLO, a recipient named again) since
+    /// the last accepted message; the next command after so many gets 421.
     pub idle_commands_max: u32,
 }
 

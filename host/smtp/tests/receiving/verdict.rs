@@ -74,6 +74,59 @@ fn edits_of_a_transaction_reach_the_store_in_order_and_only_its_own() {
 }
 
 #[test]
+fn a_recipient_named_again_adds_no_edits_but_its_attributes() {
+    let mut named = 0;
+    let mut rig = Rig::greeted(|ask: &Ask| match (ask.stage, &ask.question) {
+        (Stage::Before, Question::Rcpt { .. }) => {
+            named += 1;
+            let mut verdict = edit(header(&format!("At-{named}")));
+            let seen = attribute("seen", &named.to_string());
+            verdict.edits.push(Attributed { plugin: "p".into(), edit: seen });
+            verdict
+        }
+        _ => Verdict::default(),
+    });
+    rig.say("MAIL FROM:<>\r\n");
+    rig.say("RCPT TO:<u@here.test>\r\n".repeat(50));
+    rig.say("DATA\r\n.\r\n");
+    assert_eq!(rig.mails[0].edits, edit(header("At-1")).edits);
+    assert_eq!(&*rig.session.facts().attribute("seen").unwrap().value, "50");
+}
+
+#[test]
+fn the_text_that_plug_ins_add_to_a_transaction_is_bounded() {
+    const KIB: usize = 1024;
+    let large = |octets: usize| {
+        edit(Edit::AddHeader { name: "X".into(), value: vec![b'x'; octets].into() })
+    };
+    // Octets added at MAIL, at the first and at the second recipient: what they are answered.
+    let cases = [
+        ([0, 0, 0], "250 250 250"),
+        ([1024 * KIB - 3, 0, 0], "250 250 250"),
+        ([1024 * KIB - 2, 0, 0], "250 250 452"),
+        ([1024 * KIB - 1, 0, 0], "250 452 452"),
+        ([1024 * KIB, 0, 0], "452 503 503"),
+        ([0, 1024 * KIB, 0], "250 452 250"),
+        ([500 * KIB, 500 * KIB, 500 * KIB], "250 250 452"),
+        ([500 * KIB, 600 * KIB, 500 * KIB], "250 452 250"),
+    ];
+    for (octets, wanted) in cases {
+        let mut rig = Rig::greeted(|ask: &Ask| match (ask.stage, &ask.question) {
+            (Stage::Before, Question::Mail { .. }) => large(octets[0]),
+            (Stage::Before, Question::Rcpt { recipient, .. }) if recipient.local() == "u" => {
+                large(octets[1])
+            }
+            (Stage::Before, Question::Rcpt { .. }) => large(octets[2]),
+            _ => Verdict::default(),
+        });
+        rig.say("MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\nRCPT TO:<v@here.test>\r\n");
+        let replies = rig.replies();
+        let codes: Vec<_> = replies.lines().map(|line| &line[..3]).collect();
+        assert_eq!(codes.join(" "), wanted, "{octets:?}");
+    }
+}
+
+#[test]
 fn a_question_sees_the_session_as_it_is_then() {
     let mut seen: Vec<(Stage, Event, Facts)> = Vec::new();
     let mut rig = Rig::new(settings(), Interest::ALL, |ask: &Ask| {
