@@ -24,7 +24,7 @@ pub enum Decision {
     Handled(Option<Reply>),
     /// Refuse for good with this 5xx reply.
     Reject(Reply),
-    /// Refuse for now with this 4xx reply.
+    /// Refuse for now with this 4xx reply; with 421 the connection is closed behind it.
     Defer(Reply),
     /// Send this reply (4xx or 5xx) and close the connection.
     Disconnect(Reply),

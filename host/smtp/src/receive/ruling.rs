@@ -31,6 +31,10 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
                 Ruling::Refuse(trouble())
             }
         }
+        // RFC 5321 section 3.8: 421 says that the connection closes, so it does.
+        Decision::Reject(reply) | Decision::Defer(reply) if reply.code() == 421 => {
+            Ruling::Disconnect(reply)
+        }
         Decision::Reject(reply) if reply.class() == Class::Permanent => Ruling::Refuse(reply),
         Decision::Defer(reply) if reply.class() == Class::Transient => Ruling::Refuse(reply),
         Decision::Disconnect(reply) if negative(&reply) => Ruling::Disconnect(reply),
@@ -80,6 +84,10 @@ mod tests {
             (Event::Mail, true, Reject(reply(250)), "refuse 451"),
             (Event::Mail, true, Defer(reply(450)), "refuse 450"),
             (Event::Mail, true, Defer(reply(550)), "refuse 451"),
+            (Event::Mail, true, Defer(reply(421)), "disconnect 421"),
+            (Event::Mail, true, Reject(reply(421)), "disconnect 421"),
+            (Event::MessageAccept, true, Defer(reply(421)), "disconnect 421"),
+            (Event::Command, false, Defer(reply(421)), "disconnect 421"),
             (Event::Mail, true, Disconnect(reply(421)), "disconnect 421"),
             (Event::Mail, true, Disconnect(reply(550)), "disconnect 550"),
             (Event::Mail, true, Disconnect(reply(250)), "disconnect 421"),
