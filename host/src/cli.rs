@@ -103,10 +103,16 @@ fn run_server(config: Option<&Path>) -> ExitCode {
     if let Err(error) = log::start(settings.log) {
         return failed(&error, EXIT_CONFIGURATION);
     }
-    match serve::run(settings) {
+    let served = match serve::run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error, 1),
+    };
+    if stagepost_extmgr::calls_are_out() {
+        // Everything is on disk; what a stuck call holds must not keep the process.
+        tracing::warn!("a plug-in's call has not returned: the process ends without it");
+        stagepost_extmgr::leave(u8::from(served != ExitCode::SUCCESS));
     }
+    served
 }
 
 fn check_file(config: &Path) -> ExitCode {

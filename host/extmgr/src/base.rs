@@ -2,10 +2,12 @@
 //! Checks every argument; keeps nothing itself.
 
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use stagepost_abi as abi;
+use stagepost_smtp::Event;
 
 use crate::arguments::size_of_u32;
 use crate::event;
@@ -34,9 +36,13 @@ unsafe impl Sync for Table {}
 /// The last recursion id given out.
 static RECURSION_IDS: AtomicU16 = AtomicU16::new(0);
 
-/// Turns a service function's result into its status.
-pub(crate) fn status(result: Result<(), abi::STATUS>) -> abi::STATUS {
-    result.err().unwrap_or(abi::NOERROR)
+/// Answers a plug-in: the status of what was done, and no panic of ours crosses into its frames.
+pub(crate) fn answer(act: impl FnOnce() -> Result<(), abi::STATUS>) -> abi::STATUS {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(Ok(())) => abi::NOERROR,
+        Ok(Err(status)) => status,
+        Err(_) => abi::EM_FAULT,
+    }
 }
 
 unsafe extern "C" fn em_register(
@@ -49,71 +55,78 @@ unsafe extern "C" fn em_register(
     recursion_id: u16,
     registration: *mut abi::HEMREGISTRATION,
 ) -> abi::STATUS {
-    // SAFETY: the contract: `host` is what em_entry was given.
-    let host = unsafe { Host::from_handle(host) };
-    let (Some(plugin), Some(handler)) = (host, handler) else {
-        return abi::ERR_MISC_INVALID_ARGS;
-    };
+    answer(|| {
+        // SAFETY: the contract: `host` is what em_entry was given.
+        let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        let handler = handler.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        let event = check(plugin, event, flags, recursion_id)?;
+        let handle = next_handle();
+        let kept = Registration { handle, plugin, event, flags, handler, user_data, release };
+        if let Err((status, refused)) = plugin.add(Arc::new(kept)) {
+            // What is refused stays the plug-in's own: it must not be released.
+            if let Ok(mut refused) = Arc::try_unwrap(refused) {
+                refused.release = None;
+            }
+            return Err(status);
+        }
+        if !registration.is_null() {
+            // SAFETY: the contract: NULL or a place to write the handle to.
+            unsafe { registration.write(handle) };
+        }
+        Ok(())
+    })
+}
+
+/// Whether a plug-in may register so; the event that it means.
+fn check(
+    plugin: &Host,
+    event: abi::EID,
+    flags: u32,
+    recursion_id: u16,
+) -> Result<Event, abi::STATUS> {
     // Nothing that a handler can do today makes another event, so an id has only to be a true one.
     if recursion_id > RECURSION_IDS.load(Ordering::Relaxed) {
-        return abi::ERR_MISC_INVALID_ARGS;
+        return Err(abi::ERR_MISC_INVALID_ARGS);
     }
     let known = abi::EM_REG_BEFORE | abi::EM_REG_AFTER;
     if flags == 0 || flags & !known != 0 {
-        return abi::ERR_EM_ILLEGALFLAGS;
+        return Err(abi::ERR_EM_ILLEGALFLAGS);
     }
-    let Some((event, stage_bit)) = event::by_number(event) else {
-        return abi::ERR_EM_ILLEGAL;
-    };
+    let (event, stage_bit) = event::by_number(event).ok_or(abi::ERR_EM_ILLEGAL)?;
     if plugin.descriptor.stages & stage_bit == 0 {
-        return abi::ERR_EM_NOTAUTHORIZED;
+        return Err(abi::ERR_EM_NOTAUTHORIZED);
     }
-    if !plugin.is_loading() || plugin.owes_layout() {
-        return abi::EM_ERR_STAGE;
+    if plugin.owes_layout() {
+        return Err(abi::EM_ERR_STAGE);
     }
-    let handle = next_handle();
-    // The release is added once the registration is kept: a refused one must not be released.
-    let kept = Registration { handle, plugin, event, flags, handler, user_data, release };
-    if let Err(refused) = plugin.add(Arc::new(kept)) {
-        if let Ok(mut refused) = Arc::try_unwrap(refused) {
-            refused.release = None;
-        }
-        return abi::ERR_EM_TOOMANYADDINS;
-    }
-    if !registration.is_null() {
-        // SAFETY: the contract: NULL or a place to write the handle to.
-        unsafe { registration.write(handle) };
-    }
-    abi::NOERROR
+    Ok(event)
 }
 
 unsafe extern "C" fn em_deregister(
     host: *mut abi::EmHost,
     registration: abi::HEMREGISTRATION,
 ) -> abi::STATUS {
-    // SAFETY: the contract: `host` is what em_entry was given.
-    match unsafe { Host::from_handle(host) } {
-        Some(plugin) if plugin.remove(registration) => abi::NOERROR,
-        Some(_) => abi::ERR_NOT_FOUND,
-        None => abi::ERR_MISC_INVALID_ARGS,
-    }
+    answer(|| {
+        // SAFETY: the contract: `host` is what em_entry was given.
+        let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        if plugin.remove(registration) { Ok(()) } else { Err(abi::ERR_NOT_FOUND) }
+    })
 }
 
 unsafe extern "C" fn em_create_recursion_id(
     host: *mut abi::EmHost,
     recursion_id: *mut u16,
 ) -> abi::STATUS {
-    // SAFETY: the contract: `host` is what em_entry was given.
-    if unsafe { Host::from_handle(host) }.is_none() || recursion_id.is_null() {
-        return abi::ERR_MISC_INVALID_ARGS;
-    }
-    let next = |last: u16| last.checked_add(1);
-    match RECURSION_IDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
-        Ok(last) => {
-            // SAFETY: the contract: a place to write the id to; NULL was refused above.
-            unsafe { recursion_id.write(last + 1) };
-            abi::NOERROR
+    answer(|| {
+        // SAFETY: the contract: `host` is what em_entry was given.
+        if unsafe { Host::from_handle(host) }.is_none() || recursion_id.is_null() {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
         }
-        Err(_) => abi::EM_ERR_LIMIT,
-    }
+        let next = |last: u16| last.checked_add(1);
+        let last = RECURSION_IDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let last = last.map_err(|_| abi::EM_ERR_LIMIT)?;
+        // SAFETY: the contract: a place to write the id to; NULL was refused above.
+        unsafe { recursion_id.write(last + 1) };
+        Ok(())
+    })
 }

@@ -2,7 +2,7 @@
 //! The only function that enters a plug-in's handler; what the answer means is decided in the chain.
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Class, Facts, Stage};
+use stagepost_smtp::{Ask, Class, Decision, Edit, Facts, Stage};
 
 use crate::arguments::{Arguments, lend_reply, size_of_u32};
 use crate::context::Context;
@@ -13,10 +13,11 @@ use crate::sheet::Sheet;
 /// What a handler left behind.
 pub(crate) struct Outcome {
     pub(crate) status: abi::STATUS,
-    pub(crate) sheet: Sheet,
+    pub(crate) verdict: Option<Decision>,
+    pub(crate) edits: Vec<Edit>,
 }
 
-/// Marks a live `CallSession`, so that a wrong pointer from a plug-in is told with good odds.
+/// Marks a `CallSession` while its handler runs, so that a pointer kept beyond that, or a wrong one, is mostly told.
 const MAGIC: u64 = 0x5354_4147_4553_4553;
 
 /// The session as one call sees it. `EmSession *` points to one of these while the handler runs.
@@ -24,9 +25,8 @@ pub(crate) struct CallSession<'a> {
     magic: u64,
     pub(crate) facts: &'a Facts,
     pub(crate) context: &'a Context,
-    /// The plug-in that is called, and how many there are.
+    /// The place of the plug-in that is called.
     pub(crate) plugin: usize,
-    pub(crate) plugins: usize,
 }
 
 impl CallSession<'_> {
@@ -46,24 +46,24 @@ impl CallSession<'_> {
         let session = unsafe { session.as_ref() }?;
         (session.magic == MAGIC).then_some(session)
     }
+
+    fn revoke(&mut self) {
+        // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
+        unsafe { (&raw mut self.magic).write_volatile(0) };
+    }
 }
 
 /// Calls a handler. Everything it is lent lives on this stack or in `ask` and `context`, which the caller keeps.
-pub(crate) fn invoke(
-    registration: &Registration,
-    ask: &Ask,
-    context: &Context,
-    plugins: usize,
-) -> Outcome {
+pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) -> Outcome {
     let plugin = registration.plugin;
-    let mut sheet = Sheet::new(plugin, registration.event, ask.stage, ask.facts.attributes.len());
-    let session =
-        CallSession { magic: MAGIC, facts: &ask.facts, context, plugin: plugin.index, plugins };
+    let mut sheet = Sheet::new(plugin, registration.event, ask.stage, &ask.facts);
+    let mut session =
+        CallSession { magic: MAGIC, facts: &ask.facts, context, plugin: plugin.index };
     let reply = ask.reply.as_ref().map(lend_reply);
     let head = abi::EmEvent {
         size: 0,
         reserved: 0,
-        session: (&raw const session).cast(),
+        session: (&raw mut session).cast_const().cast(),
         edits: (&raw mut sheet).cast(),
         reply: reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
     };
@@ -82,7 +82,9 @@ pub(crate) fn invoke(
     // SAFETY: the handler came from EMRegister, so it has this signature; its file stays mapped for ever. The record and
     // all it points to outlive the call. The sheet is reached only through the handle while the handler runs.
     let status = unsafe { (registration.handler)(&raw const record) };
-    Outcome { status, sheet }
+    session.revoke();
+    sheet.revoke();
+    Outcome { status, verdict: sheet.verdict.take(), edits: std::mem::take(&mut sheet.edits) }
 }
 
 /// The record's Status: whether the core's work went well.

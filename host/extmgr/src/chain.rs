@@ -29,11 +29,13 @@ impl Chain {
     pub(crate) fn take(&mut self, plugin: &'static Host, outcome: Result<Outcome, Fault>) -> bool {
         let decided = outcome.and_then(|mut outcome| {
             let decision = self.decide(plugin, &mut outcome)?;
-            Ok((decision, std::mem::take(&mut outcome.sheet.edits)))
+            Ok((decision, outcome.edits))
         });
         match decided {
             Ok((decision, edits)) => {
-                self.apply(plugin, edits);
+                if !edits.is_empty() {
+                    self.apply(plugin, edits);
+                }
                 self.decision = decision;
             }
             Err(fault) => self.decision = self.contract(plugin, &fault),
@@ -59,11 +61,17 @@ impl Chain {
         if !self.answers_count() {
             return Ok(Decision::Continue);
         }
-        let decision = match outcome.status {
-            abi::ERR_EM_CONTINUE => return Ok(Decision::Continue),
-            abi::NOERROR => Decision::Handled(None),
-            abi::EM_VERDICT => outcome.sheet.verdict.take().ok_or(Fault::NoVerdict)?,
-            other => return Err(Fault::Status(other)),
+        let decision = match (outcome.status, outcome.verdict.take()) {
+            (abi::ERR_EM_CONTINUE, None) => return Ok(Decision::Continue),
+            (abi::NOERROR, None) => Decision::Handled(None),
+            (abi::NOERROR, Some(handled @ Decision::Handled(_))) => handled,
+            (abi::EM_VERDICT, Some(verdict)) => verdict,
+            (abi::EM_VERDICT, None) => return Err(Fault::NoVerdict),
+            // A setter's status returned by mistake would turn a refusal into an acceptance.
+            (abi::NOERROR | abi::ERR_EM_CONTINUE, Some(_)) => {
+                return Err(Fault::Contradiction(outcome.status));
+            }
+            (other, _) => return Err(Fault::Status(other)),
         };
         if plugin.descriptor.edits & abi::EM_EDIT_VERDICT == 0 {
             return Err(Fault::Undeclared);

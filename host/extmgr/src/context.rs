@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use stagepost_abi as abi;
 use stagepost_smtp::Ask;
 
-use crate::registry::Registration;
+use crate::registry::{Registration, Registry};
 
-/// One session's part. Dropped when the session is over and its last call has returned.
-#[derive(Default)]
+/// One session's part. Dropped when the session is over and its last call has returned: first the slots, then the
+/// registrations, so that a slot's release finds what its registration was given.
 pub(crate) struct Context {
     /// A slot for each plug-in, made when the first one is used.
     slots: OnceLock<Box<[Mutex<Slot>]>>,
     calls: Mutex<Calls>,
+    /// The registry that the session began with.
+    pub(crate) registry: Arc<Registry>,
 }
 
 /// A pointer that a plug-in keeps for a session.
@@ -49,6 +51,16 @@ struct Calls {
 }
 
 impl Context {
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        Self { slots: OnceLock::new(), calls: Mutex::default(), registry }
+    }
+
+    /// Whether dropping this may call a release of a plug-in that may block.
+    pub(crate) fn release_may_block(&self) -> bool {
+        let releases = self.slots.get().is_some() || Arc::strong_count(&self.registry) == 1;
+        releases && self.registry.may_block
+    }
+
     /// The pointer in a plug-in's slot.
     pub(crate) fn slot(&self, plugin: usize) -> *mut c_void {
         let slot = self.slots.get().and_then(|slots| slots.get(plugin));
@@ -58,15 +70,10 @@ impl Context {
     }
 
     /// Puts a pointer into a plug-in's slot and releases the one before.
-    pub(crate) fn set_slot(
-        &self,
-        plugins: usize,
-        plugin: usize,
-        value: *mut c_void,
-        release: abi::EmRelease,
-    ) {
-        let slots =
-            self.slots.get_or_init(|| (0..plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
+    pub(crate) fn set_slot(&self, plugin: usize, value: *mut c_void, release: abi::EmRelease) {
+        let slots = self
+            .slots
+            .get_or_init(|| (0..self.registry.plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
         let Some(slot) = slots.get(plugin) else {
             return;
         };
@@ -86,7 +93,7 @@ impl Context {
         free
     }
 
-    /// Owes a call to a plug-in whose earlier one has not returned. False when it has returned meanwhile.
+    /// Owes a call to a plug-in whose turn it is not over. False when it is over.
     pub(crate) fn owe(&self, registration: &Arc<Registration>, ask: &Arc<Ask>) -> bool {
         let mut calls = self.calls();
         let busy = calls.busy & (1 << registration.plugin.index) != 0;

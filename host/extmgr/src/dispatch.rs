@@ -10,12 +10,13 @@ use crate::call::invoke;
 use crate::chain::Chain;
 use crate::context::Context;
 use crate::plugin::Run;
+use crate::pool::Called;
 use crate::registry::{Registration, Registry};
 
 /// One session's way to the plug-ins. Keeps the registry that the session began with.
 pub struct Dispatch {
-    registry: Arc<Registry>,
-    context: Arc<Context>,
+    /// Always there until the drop.
+    context: Option<Arc<Context>>,
 }
 
 /// The answer to a question, or the way to it.
@@ -28,25 +29,25 @@ pub enum Asked {
 
 impl Dispatch {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, context: Arc::default() }
+        Self { context: Some(Arc::new(Context::new(registry))) }
     }
 
     /// The events and stages that anybody registered for.
     pub fn interest(&self) -> Interest {
-        self.registry.interest()
+        self.context.as_ref().map_or(Interest::NONE, |context| context.registry.interest())
     }
 
     /// Asks the handlers of one event and stage in order. The first ending answer to *before* ends the chain; *after* and
     /// disconnect run everybody. One question of a session at a time.
     pub fn ask(&self, ask: Ask) -> Asked {
+        let Some(context) = &self.context else { return Asked::Answered(Verdict::default()) };
         let (event, stage) = (ask.question.event(), ask.stage);
         let mut chain = Chain::new(ask);
-        for (place, registration) in self.registry.chain(event, stage).iter().enumerate() {
+        for (place, registration) in context.registry.chain(event, stage).iter().enumerate() {
             if registration.plugin.run == Run::Pool {
-                let (registry, context) = (self.registry.clone(), self.context.clone());
-                return Asked::Waiting(Box::pin(ask_from(registry, context, chain, place)));
+                return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place)));
             }
-            if !ask_inline(&mut chain, registration, &self.context, self.registry.plugins) {
+            if !ask_inline(&mut chain, registration, context) {
                 break;
             }
         }
@@ -54,37 +55,38 @@ impl Dispatch {
     }
 }
 
-fn ask_inline(
-    chain: &mut Chain,
-    registration: &Registration,
-    context: &Context,
-    plugins: usize,
-) -> bool {
-    let outcome = invoke(registration, &chain.ask, context, plugins);
+impl Drop for Dispatch {
+    /// Lets go of the session. Releases of plug-ins that may block run on a thread that may.
+    fn drop(&mut self) {
+        let Some(context) = self.context.take() else { return };
+        if context.release_may_block()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // Nobody waits for it.
+            drop(runtime.spawn_blocking(move || drop(context)));
+        }
+    }
+}
+
+fn ask_inline(chain: &mut Chain, registration: &Registration, context: &Context) -> bool {
+    let outcome = invoke(registration, &chain.ask, context);
     chain.take(registration.plugin, Ok(outcome))
 }
 
 /// Goes on with a chain from the first handler that is called on the pool.
-async fn ask_from(
-    registry: Arc<Registry>,
-    context: Arc<Context>,
-    mut chain: Chain,
-    place: usize,
-) -> Verdict {
+async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verdict {
     let (event, stage) = (chain.ask.question.event(), chain.ask.stage);
-    for registration in &registry.chain(event, stage)[place..] {
+    for registration in &context.registry.chain(event, stage)[place..] {
         let plugin = registration.plugin;
         let goes_on = match plugin.run {
-            Run::Inline => ask_inline(&mut chain, registration, &context, registry.plugins),
+            Run::Inline => ask_inline(&mut chain, registration, &context),
             Run::Pool => {
-                let call = plugin.pool.call(
-                    registration.clone(),
-                    chain.ask.clone(),
-                    context.clone(),
-                    registry.plugins,
-                );
-                let outcome = call.await;
-                chain.take(plugin, outcome)
+                let (ask, context) = (chain.ask.clone(), context.clone());
+                match plugin.pool.call(registration.clone(), ask, context).await {
+                    Called::Returned(outcome) => chain.take(plugin, Ok(outcome)),
+                    Called::Faulty(fault) => chain.take(plugin, Err(fault)),
+                    Called::Owed => true,
+                }
             }
         };
         if !goes_on {

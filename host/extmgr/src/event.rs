@@ -48,14 +48,27 @@ pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
 pub(crate) fn takes_handled(question: &Question) -> bool {
     match question {
         Question::MessageAccept { .. } | Question::Etrn { .. } => true,
-        Question::Command { line } => !frames(line),
+        Question::Command { line } => !keeps_step(line),
         _ => false,
     }
 }
 
-/// Whether a command changes how the octets behind it are framed.
-fn frames(line: &[u8]) -> bool {
-    const VERBS: [&[u8]; 5] = [b"DATA", b"BDAT", b"STARTTLS", b"AUTH", b"ATRN"];
+/// Whether client and server would fall out of step if the core did not carry out a command itself: it frames what
+/// follows, or changes what the session knows.
+fn keeps_step(line: &[u8]) -> bool {
+    const VERBS: [&[u8]; 11] = [
+        b"HELO",
+        b"EHLO",
+        b"MAIL",
+        b"RCPT",
+        b"DATA",
+        b"BDAT",
+        b"RSET",
+        b"QUIT",
+        b"STARTTLS",
+        b"AUTH",
+        b"ATRN",
+    ];
     let end = line.iter().position(|octet| !octet.is_ascii_alphabetic()).unwrap_or(line.len());
     VERBS.iter().any(|verb| line[..end].eq_ignore_ascii_case(verb))
 }
@@ -74,14 +87,23 @@ mod tests {
     }
 
     #[test]
-    fn handled_is_for_commands_that_frame_nothing() {
+    fn handled_is_for_commands_that_change_nothing() {
         let command = |line: &[u8]| takes_handled(&Question::Command { line: line.into() });
         for line in [&b"VRFY x"[..], b"XFOO", b"NOOP", b"DATABASE"] {
             assert!(command(line), "{line:?}");
         }
-        for line in
-            [&b"data"[..], b"DATA", b"BDAT 5", b"Auth PLAIN", b"STARTTLS", b"ATRN x", b"DATA\t"]
-        {
+        for line in [
+            &b"data"[..],
+            b"DATA",
+            b"BDAT 5",
+            b"Auth PLAIN",
+            b"STARTTLS",
+            b"ATRN x",
+            b"DATA\t",
+            b"RCPT TO:<a@b>",
+            b"quit",
+            b"RSET",
+        ] {
             assert!(!command(line), "{line:?}");
         }
         assert!(!takes_handled(&Question::Data));

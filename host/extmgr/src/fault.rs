@@ -15,6 +15,11 @@ pub(crate) enum Fault {
     /// EM_VERDICT without a verdict on the sheet.
     #[error("bad verdict: handler returned EM_VERDICT and gave none")]
     NoVerdict,
+    /// A verdict on the sheet and a status that says otherwise.
+    #[error(
+        "bad verdict: handler gave a verdict and returned status {0:#06x} instead of EM_VERDICT"
+    )]
+    Contradiction(u16),
     /// Handled where that would put client and server out of step.
     #[error("bad verdict: handled is not possible at this event")]
     Handled,

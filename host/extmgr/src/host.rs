@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use stagepost_abi as abi;
@@ -14,11 +14,19 @@ use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
 use crate::section::Section;
 
-/// Marks a live `Host`, so that a wrong pointer from a plug-in is told with good odds.
+/// Marks a `Host`, so that a wrong pointer from a plug-in is mostly told.
 const MAGIC: u64 = 0x5354_4147_4550_4f48;
 
 /// The most registrations of one plug-in.
 const REGISTRATIONS_MAX: usize = 256;
+
+/// A plug-in's registrations.
+#[derive(Default)]
+struct Registrations {
+    /// False inside em_entry, the only time to register; true ever after.
+    closed: bool,
+    all: Vec<Arc<Registration>>,
+}
 
 /// A plug-in. `EmHost *` points to one of these.
 pub(crate) struct Host {
@@ -33,12 +41,10 @@ pub(crate) struct Host {
     pub(crate) on_fault: OnFault,
     pub(crate) deadline: Duration,
     pub(crate) pool: Pool,
-    /// True inside em_entry: the only time to register.
-    loading: AtomicBool,
     /// True once a Rust plug-in's layouts were found equal.
     layout_checked: AtomicBool,
     faults: AtomicU64,
-    registrations: Mutex<Vec<Arc<Registration>>>,
+    registrations: Mutex<Registrations>,
     /// JSON handed out as text: made once a key, kept for good.
     json: Mutex<HashMap<String, &'static str>>,
     directory: OnceLock<Weak<Directory>>,
@@ -63,7 +69,6 @@ impl Host {
             on_fault: config.on_fault,
             deadline: config.deadline,
             pool: Pool::new(config.threads_max),
-            loading: AtomicBool::new(true),
             layout_checked: AtomicBool::new(false),
             faults: AtomicU64::new(0),
             registrations: Mutex::default(),
@@ -92,13 +97,13 @@ impl Host {
         (host.magic == MAGIC).then_some(host)
     }
 
-    pub(crate) fn is_loading(&self) -> bool {
-        self.loading.load(Ordering::Acquire)
+    /// Ends the time to register, as em_entry has returned.
+    pub(crate) fn close_registration(&self) {
+        self.lock_registrations().closed = true;
     }
 
-    /// Ends loading: from now on nothing can be registered, and `directory` is told of what ends.
-    pub(crate) fn loaded(&self, directory: Weak<Directory>) {
-        self.loading.store(false, Ordering::Release);
+    /// Tells the plug-in's host where sessions find its registrations.
+    pub(crate) fn join(&self, directory: Weak<Directory>) {
         let first = self.directory.set(directory).is_ok();
         debug_assert!(first, "a plug-in is loaded once");
     }
@@ -116,23 +121,31 @@ impl Host {
         self.faults.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps a registration, unless there are too many.
-    pub(crate) fn add(&self, registration: Arc<Registration>) -> Result<(), Arc<Registration>> {
-        let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
-        if registrations.len() >= REGISTRATIONS_MAX {
-            return Err(registration);
+    /// Keeps a registration.
+    ///
+    /// # Errors
+    /// The status for the plug-in, and the registration back: em_entry is over, or there are too many.
+    pub(crate) fn add(
+        &self,
+        registration: Arc<Registration>,
+    ) -> Result<(), (abi::STATUS, Arc<Registration>)> {
+        let mut registrations = self.lock_registrations();
+        if registrations.closed {
+            return Err((abi::EM_ERR_STAGE, registration));
         }
-        registrations.push(registration);
+        if registrations.all.len() >= REGISTRATIONS_MAX {
+            return Err((abi::ERR_EM_TOOMANYADDINS, registration));
+        }
+        registrations.all.push(registration);
         Ok(())
     }
 
     /// Takes a registration out; sessions under way keep theirs.
     pub(crate) fn remove(&self, handle: abi::HEMREGISTRATION) -> bool {
         let removed = {
-            let mut registrations =
-                self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = registrations.iter().position(|known| known.handle == handle);
-            place.map(|place| registrations.remove(place))
+            let mut registrations = self.lock_registrations();
+            let place = registrations.all.iter().position(|known| known.handle == handle);
+            place.map(|place| registrations.all.remove(place))
         };
         if removed.is_none() {
             return false;
@@ -143,16 +156,23 @@ impl Host {
         true
     }
 
-    /// Takes every registration back, as when loading failed.
+    /// Takes every registration back, as when loading failed, and lets none follow.
     pub(crate) fn clear(&self) {
-        let all =
-            std::mem::take(&mut *self.registrations.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = {
+            let mut registrations = self.lock_registrations();
+            registrations.closed = true;
+            std::mem::take(&mut registrations.all)
+        };
         // Outside the lock: the last reference calls the plug-in's release.
         drop(all);
     }
 
     pub(crate) fn registrations(&self) -> Vec<Arc<Registration>> {
-        self.registrations.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_registrations().all.clone()
+    }
+
+    fn lock_registrations(&self) -> MutexGuard<'_, Registrations> {
+        self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A configuration value as JSON text that lives until the process ends: made once for each key that exists.

@@ -3,13 +3,18 @@
 
 use std::path::Path;
 
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::descriptor::{Descriptor, DescriptorError, SECTION};
 use crate::file::{FileError, PluginFile, hex};
 
 /// The one symbol that a plug-in exports.
 pub(crate) const ENTRY: &str = "em_entry";
+
+/// The most octets of symbol names that are read.
+const NAME_OCTETS_MAX: usize = 16 << 20;
+/// The most further exports that are kept.
+const FURTHER_MAX: usize = 32;
 
 /// What a file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +25,7 @@ pub struct Inspection {
     pub sha256: String,
     /// Its size in octets.
     pub octets: usize,
-    /// Symbols that it exports beside its entry point.
+    /// Symbols that it exports beside its entry point: the first 32, each cut after 128 octets.
     pub further_exports: Vec<String>,
 }
 
@@ -66,7 +71,6 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
 /// Checks a file that was read.
 pub(crate) fn inspect_octets(file: &PluginFile) -> Result<Inspection, InspectError> {
     let octets = file.octets();
-    let damaged = |error: object::Error| InspectError::Object { found: error.to_string() };
     let object = object::File::parse(octets).map_err(damaged)?;
     check_kind(&object)?;
     let mut sections = object.sections().filter(|section| section.name() == Ok(SECTION));
@@ -76,23 +80,12 @@ pub(crate) fn inspect_octets(file: &PluginFile) -> Result<Inspection, InspectErr
         return Err(InspectError::Section { found });
     };
     let descriptor = Descriptor::parse(section.data().map_err(damaged)?)?;
-    let mut exports = exports(&object).map_err(damaged)?;
-    let Some(entry) = exports.iter().position(|name| name == ENTRY) else {
-        let mangled = exports.iter().any(|name| name.starts_with("_Z") && name.contains(ENTRY));
-        let found = if mangled {
-            "only a C++ name (remedy: extern \"C\")"
-        } else {
-            "none (remedy: EM_EXPORT)"
-        };
-        return Err(InspectError::Entry { found });
-    };
-    exports.swap_remove(entry);
-    exports.sort();
+    let further_exports = further_exports(&object)?;
     Ok(Inspection {
         descriptor,
         sha256: hex(&file.sha256()),
         octets: octets.len(),
-        further_exports: exports,
+        further_exports,
     })
 }
 
@@ -113,7 +106,39 @@ fn check_kind(object: &object::File<'_>) -> Result<(), InspectError> {
     Err(InspectError::Object { found })
 }
 
-fn exports(object: &object::File<'_>) -> Result<Vec<String>, object::Error> {
-    let names = object.exports()?.into_iter();
-    Ok(names.map(|export| String::from_utf8_lossy(export.name()).into_owned()).collect())
+/// The exported symbols beside the entry point, which has to be among them. A file can make its symbols share one long
+/// name, so that naming them all takes far more than its size: what is read and what is kept is bounded.
+fn further_exports(object: &object::File<'_>) -> Result<Vec<String>, InspectError> {
+    let (mut read, mut found, mut mangled, mut further) = (0, false, false, Vec::new());
+    for symbol in object.dynamic_symbols().filter(|symbol| symbol.is_definition()) {
+        let name = symbol.name_bytes().map_err(damaged)?;
+        read += name.len();
+        if read > NAME_OCTETS_MAX {
+            let found = format!("symbol names of more than {NAME_OCTETS_MAX} octets");
+            return Err(InspectError::Object { found });
+        }
+        if name == ENTRY.as_bytes() {
+            found = true;
+        } else {
+            mangled |= name.starts_with(b"_Z") && memmem(name, ENTRY.as_bytes());
+            if further.len() < FURTHER_MAX {
+                further.push(String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned());
+            }
+        }
+    }
+    further.sort();
+    let hint = match (found, mangled) {
+        (true, _) => return Ok(further),
+        (false, true) => "only a C++ name (remedy: extern \"C\")",
+        (false, false) => "none (remedy: EM_EXPORT)",
+    };
+    Err(InspectError::Entry { found: hint })
+}
+
+fn memmem(octets: &[u8], wanted: &[u8]) -> bool {
+    octets.windows(wanted.len()).any(|window| window == wanted)
+}
+
+fn damaged(error: object::Error) -> InspectError {
+    InspectError::Object { found: error.to_string() }
 }

@@ -122,7 +122,7 @@ impl ExtMgr {
         remove_stale_copies(private_folder, &copies);
         let directory = Arc::new(Directory::new(loaded));
         for host in directory.plugins() {
-            host.loaded(Arc::downgrade(&directory));
+            host.join(Arc::downgrade(&directory));
             // What was deregistered before this moment could not reach the directory.
             directory.rebuild();
         }
@@ -213,6 +213,7 @@ fn enter(library: &Library, host: &'static Host) -> Result<(), Refusal> {
     let entry = unsafe { library.get::<abi::EmEntry>(ENTRY.as_bytes()) }.map_err(linker_refusal)?;
     // SAFETY: both arguments live until the process ends; the file stays mapped for ever.
     let status = unsafe { entry(&raw const BASE.0, host.handle()) };
+    host.close_registration();
     if status != abi::NOERROR {
         return Err(Refusal::Entry(status));
     }

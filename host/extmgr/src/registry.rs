@@ -3,12 +3,13 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Event, Interest, Stage};
 
 use crate::host::Host;
+use crate::plugin::Run;
 
 /// A handler as the contract has it, known not to be NULL.
 pub(crate) type Handler = unsafe extern "C" fn(record: *const abi::EMRECORD) -> abi::STATUS;
@@ -53,12 +54,15 @@ pub(crate) struct Registry {
     interest: Interest,
     /// How many plug-ins there are: the number of slots in a session.
     pub(crate) plugins: usize,
+    /// Whether any of them may block.
+    pub(crate) may_block: bool,
 }
 
 impl Registry {
     /// Builds the chains of the plug-ins, which are given in the order of the configuration.
     pub(crate) fn new(plugins: &[&'static Host]) -> Self {
-        let mut registry = Self { plugins: plugins.len(), ..Self::default() };
+        let may_block = plugins.iter().any(|plugin| plugin.run == Run::Pool);
+        let mut registry = Self { plugins: plugins.len(), may_block, ..Self::default() };
         let mut ordered = plugins.to_vec();
         // Stable: equal priorities keep the order of the configuration.
         ordered.sort_by_key(|plugin| plugin.priority);
@@ -92,12 +96,14 @@ impl Registry {
 pub(crate) struct Directory {
     plugins: Vec<&'static Host>,
     current: RwLock<Arc<Registry>>,
+    /// Held while the registry is made again, so that an older one never takes a newer one's place.
+    rebuilding: Mutex<()>,
 }
 
 impl Directory {
     pub(crate) fn new(plugins: Vec<&'static Host>) -> Self {
         let current = RwLock::new(Arc::new(Registry::new(&plugins)));
-        Self { plugins, current }
+        Self { plugins, current, rebuilding: Mutex::default() }
     }
 
     pub(crate) fn plugins(&self) -> &[&'static Host] {
@@ -110,12 +116,13 @@ impl Directory {
 
     /// Makes the registry again after a registration has ended.
     pub(crate) fn rebuild(&self) {
+        let rebuilding = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = Arc::new(Registry::new(&self.plugins));
-        let stale = std::mem::replace(
-            &mut *self.current.write().unwrap_or_else(PoisonError::into_inner),
-            fresh,
-        );
-        // Outside the lock: it may be the last reference to a registration, whose release is the plug-in's code.
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let stale = std::mem::replace(&mut *current, fresh);
+        drop(current);
+        drop(rebuilding);
+        // Outside the locks: it may be the last reference to a registration, whose release is the plug-in's code.
         drop(stale);
     }
 }

@@ -11,6 +11,8 @@ use std::ffi::{c_char, c_void};
 
 use stagepost_abi as abi;
 
+use crate::base::answer;
+
 /// The longest text taken from a plug-in, in octets; longer is a wrong length rather than text.
 const TEXT_OCTETS_MAX: u64 = 64 << 20;
 
@@ -62,20 +64,18 @@ unsafe fn text<'a>(text: abi::EmText) -> Result<&'a str, abi::STATUS> {
     std::str::from_utf8(octets).map_err(|_| abi::ERR_MISC_INVALID_ARGS)
 }
 
-/// Writes a result to where the plug-in wants it.
+/// Finds a result and writes it to where the plug-in wants it.
 ///
 /// # Safety
 /// `place` is NULL or a place of the plug-in's for a `T`.
-unsafe fn hand_out<T>(place: *mut T, value: Result<T, abi::STATUS>) -> abi::STATUS {
-    if place.is_null() {
-        return abi::ERR_MISC_INVALID_ARGS;
-    }
-    match value {
-        Ok(value) => {
-            // SAFETY: not NULL, and by the caller's promise writable.
-            unsafe { place.write(value) };
-            abi::NOERROR
+unsafe fn hand_out<T>(place: *mut T, find: impl FnOnce() -> Result<T, abi::STATUS>) -> abi::STATUS {
+    answer(|| {
+        if place.is_null() {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
         }
-        Err(status) => status,
-    }
+        let found = find()?;
+        // SAFETY: not NULL, and by the caller's promise writable.
+        unsafe { place.write(found) };
+        Ok(())
+    })
 }

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Attribute, Decision, Edit, Enhanced, Event, Reply, Stage};
+use stagepost_smtp::{Attribute, Decision, Edit, Enhanced, Event, Facts, Reply, Stage};
 
 use crate::event::takes_message_edits;
 use crate::host::Host;
 
-/// Marks a live sheet, so that a wrong or stale pointer from a plug-in is told with good odds.
+/// Marks a sheet while its handler runs, so that a pointer kept beyond that, or a wrong one, is mostly told.
 const MAGIC: u64 = 0x5354_4147_4553_4854;
 
 /// The most edits of one call.
@@ -17,16 +17,15 @@ const EDITS_MAX: usize = 256;
 /// The most octets of all edits of one call.
 const OCTETS_MAX: usize = 1 << 20;
 /// The most attributes of one session.
-pub(crate) const ATTRIBUTES_MAX: usize = 64;
+const ATTRIBUTES_MAX: usize = 64;
 
 /// One call's edits. `EmEdits *` points to one of these while the handler runs.
-pub(crate) struct Sheet {
+pub(crate) struct Sheet<'a> {
     magic: u64,
     plugin: &'static Host,
     event: Event,
     stage: Stage,
-    /// How many new attributes the session has room for.
-    attributes_free: usize,
+    facts: &'a Facts,
     octets: usize,
     pub(crate) verdict: Option<Decision>,
     pub(crate) edits: Vec<Edit>,
@@ -35,25 +34,14 @@ pub(crate) struct Sheet {
 /// What a setter of the sheet answers.
 type Answer = Result<(), abi::STATUS>;
 
-impl Drop for Sheet {
-    fn drop(&mut self) {
-        self.magic = 0;
-    }
-}
-
-impl Sheet {
-    pub(crate) fn new(
-        plugin: &'static Host,
-        event: Event,
-        stage: Stage,
-        attributes: usize,
-    ) -> Self {
+impl<'a> Sheet<'a> {
+    pub(crate) fn new(plugin: &'static Host, event: Event, stage: Stage, facts: &'a Facts) -> Self {
         Self {
             magic: MAGIC,
             plugin,
             event,
             stage,
-            attributes_free: ATTRIBUTES_MAX.saturating_sub(attributes),
+            facts,
             octets: 0,
             verdict: None,
             edits: Vec::new(),
@@ -65,7 +53,7 @@ impl Sheet {
     /// # Safety
     /// `handle` is NULL or points to readable and writable memory of a `Sheet`'s size; nobody else uses the sheet
     /// meanwhile: the contract gives it to one handler call on one thread.
-    pub(crate) unsafe fn from_handle<'a>(handle: *mut abi::EmEdits) -> Option<&'a mut Self> {
+    pub(crate) unsafe fn from_handle<'h>(handle: *mut abi::EmEdits) -> Option<&'h mut Self> {
         let sheet = handle.cast::<Self>();
         if !sheet.is_aligned() {
             return None;
@@ -73,6 +61,12 @@ impl Sheet {
         // SAFETY: by the caller's promise.
         let sheet = unsafe { sheet.as_mut() }?;
         (sheet.magic == MAGIC).then_some(sheet)
+    }
+
+    /// Ends the handler's time with the sheet.
+    pub(crate) fn revoke(&mut self) {
+        // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
+        unsafe { (&raw mut self.magic).write_volatile(0) };
     }
 
     pub(crate) fn set_verdict(
@@ -91,7 +85,8 @@ impl Sheet {
             abi::EM_VERDICT_DISCONNECT => &[4, 5],
             _ => return Err(abi::ERR_MISC_INVALID_ARGS),
         };
-        if verdict == abi::EM_VERDICT_HANDLED && code == 0 {
+        if verdict == abi::EM_VERDICT_HANDLED && code == 0 && enhanced.is_empty() && text.is_empty()
+        {
             self.verdict = Some(Decision::Handled(None));
             return Ok(());
         }
@@ -124,14 +119,28 @@ impl Sheet {
         if !fits || value.contains('\0') {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }
-        if self.attributes_free == 0 {
+        if !self.has_room_for(name) {
             return Err(abi::EM_ERR_LIMIT);
         }
         let plugin = self.plugin.name.clone();
         let attribute = Attribute { name: Arc::from(name), value: Arc::from(value), plugin };
-        self.push(name.len() + value.len(), Edit::Attribute(attribute))?;
-        self.attributes_free -= 1;
-        Ok(())
+        self.push(name.len() + value.len(), Edit::Attribute(attribute))
+    }
+
+    /// Whether the session can have an attribute of this name: a known one always, to be changed.
+    fn has_room_for(&self, name: &str) -> bool {
+        let known = |name: &str| self.facts.attribute(name).is_some();
+        let mut fresh: Vec<&str> = Vec::new();
+        for edit in &self.edits {
+            if let Edit::Attribute(attribute) = edit
+                && !known(&attribute.name)
+                && !fresh.contains(&&*attribute.name)
+            {
+                fresh.push(&attribute.name);
+            }
+        }
+        let room = self.facts.attributes.len() + fresh.len() < ATTRIBUTES_MAX;
+        room || known(name) || fresh.contains(&name)
     }
 
     pub(crate) fn header_add(&mut self, name: &str, value: &[u8]) -> Answer {

@@ -49,7 +49,7 @@ impl Settings {
 
     /// The folder of the private copies that plug-ins are loaded from.
     pub(crate) fn plugin_copies_dir(&self) -> PathBuf {
-        self.state_dir.join("plugins")
+        self.state_dir.join("plugin-copies")
     }
 
     /// The socket that `stagepost status` talks to.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Address, Ask, Decision, DisconnectReason, Edit, Event, Facts, Peer, Question, Reply,
+    Address, Ask, Attribute, Decision, DisconnectReason, Edit, Event, Facts, Peer, Question, Reply,
     ReversePath, Stage, Verdict,
 };
 
@@ -119,7 +119,8 @@ impl Rig {
     fn directory(&self) -> Arc<Directory> {
         let directory = Arc::new(Directory::new(self.hosts.clone()));
         for host in &self.hosts {
-            host.loaded(Arc::downgrade(&directory));
+            host.close_registration();
+            host.join(Arc::downgrade(&directory));
         }
         directory
     }
@@ -182,8 +183,9 @@ fn service<T>(id: &std::ffi::CStr) -> &'static T {
 
 fn give(record: &abi::EMRECORD, verdict: u32, code: u16) -> abi::STATUS {
     let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+    let words = if code == 0 { "" } else { "words" };
     // SAFETY: the sheet is this call's.
-    unsafe { (edits.verdict)(sheet(record), verdict, code, lend(""), lend("words")) }
+    unsafe { (edits.verdict)(sheet(record), verdict, code, lend(""), lend(words)) }
 }
 
 #[test]
@@ -250,7 +252,7 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     for (name, event, question, takes_handled) in asks {
         let fault = if name == "connect" { "defer 421" } else { FAULT };
         let handled = |text| if takes_handled { text } else { fault };
-        let cells: [(abi::STATUS, u32, u16, &str); 11] = [
+        let cells: [(abi::STATUS, u32, u16, &str); 14] = [
             (abi::ERR_EM_CONTINUE, 0, 0, "continue"),
             (abi::NOERROR, 0, 0, handled("handled")),
             (abi::EM_VERDICT, abi::EM_VERDICT_HANDLED, 0, handled("handled")),
@@ -261,12 +263,16 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
             (abi::EM_VERDICT, abi::EM_VERDICT_REJECT, 450, fault),
             (abi::EM_VERDICT, 99, 550, fault),
             (abi::EM_FAULT, 0, 0, fault),
+            // `return edits->verdict(...)`: the setter's success is not the handler's.
+            (abi::NOERROR, abi::EM_VERDICT_REJECT, 550, fault),
+            (abi::ERR_EM_CONTINUE, abi::EM_VERDICT_REJECT, 550, fault),
+            (abi::NOERROR, abi::EM_VERDICT_HANDLED, 250, handled("handled 250")),
             (0x7777, 0, 0, fault),
         ];
         for (status, verdict, code, wanted) in cells {
             let mut rig = Rig::default();
             rig.plugin("p", Run::Inline).on(event, abi::EM_REG_BEFORE, move |record| {
-                if status == abi::EM_VERDICT {
+                if verdict != 0 {
                     give(record, verdict, code);
                 }
                 status
@@ -457,6 +463,106 @@ async fn threads_of_a_plugin_are_bounded_and_free_again() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), free).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disconnect_is_made_even_if_no_thread_is_free_in_time() {
+    let mut rig = Rig::default();
+    let (gate, ended) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    rig.plugin_with("narrow", Run::Pool, |config, _| {
+        config.deadline = Duration::from_millis(20);
+        config.threads_max = 1;
+    });
+    let (waiting, over) = (gate.clone(), ended.clone());
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |_| {
+        waiting.pass();
+        abi::ERR_EM_CONTINUE
+    });
+    rig.on(abi::EM_SMTPDISCONNECT, abi::EM_REG_BEFORE, move |_| {
+        over.open();
+        abi::ERR_EM_CONTINUE
+    });
+    let directory = rig.directory();
+    let (one, two) = (Dispatch::new(directory.current()), Dispatch::new(directory.current()));
+    assert!(matches!(answered(one.ask(mail())).await.decision, Decision::Defer(_)));
+    let question = Question::Disconnect { reason: DisconnectReason::Quit };
+    let owed = answered(two.ask(ask(question, Stage::Before, None))).await;
+    assert_eq!(owed.decision, Decision::Continue);
+    assert_eq!(rig.hosts[0].state().faults, 1, "what is owed is no fault");
+    drop(two);
+    gate.open();
+    let waited = tokio::task::spawn_blocking(move || ended.pass());
+    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap().unwrap();
+}
+
+#[test]
+fn nothing_is_registered_once_the_entry_point_has_returned() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let host = rig.hosts[0];
+    host.close_registration();
+    // SAFETY: the handle is a live host's; the handler is never called.
+    let status = unsafe {
+        let register = BASE.0.EMRegister;
+        let none = std::ptr::null_mut();
+        register(host.handle(), 224, 1, Some(play), none, Some(release), 0, none.cast())
+    };
+    assert_eq!(status, abi::EM_ERR_STAGE, "and what was refused is not released");
+    assert!(host.registrations().is_empty());
+}
+
+#[test]
+fn a_full_table_of_attributes_can_still_be_changed() {
+    let mut rig = Rig::default();
+    let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+    rig.plugin("p", Run::Inline).on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        // SAFETY: the sheet is this call's.
+        let set = |name: &str| unsafe { (edits.attribute)(sheet(record), lend(name), lend("0")) };
+        assert_eq!(set("last"), 0);
+        assert_eq!(set("last"), 0, "its place is taken once");
+        assert_eq!(set("further"), abi::EM_ERR_LIMIT);
+        assert_eq!(set("a0"), 0, "a grant can be taken back");
+        abi::ERR_EM_CONTINUE
+    });
+    let mut question = mail();
+    let facts = Arc::make_mut(&mut question.facts);
+    for number in 0..63 {
+        let name = format!("a{number}").into();
+        facts.set_attribute(Attribute { name, value: "1".into(), plugin: "q".into() });
+    }
+    assert_eq!(now(rig.dispatch().ask(question)).edits.len(), 3);
+}
+
+#[test]
+fn slots_are_released_before_registrations() {
+    static ORDER: Mutex<String> = Mutex::new(String::new());
+    unsafe extern "C" fn slot(_: *mut c_void) {
+        ORDER.lock().unwrap().push('s');
+    }
+    struct Registered;
+    impl Drop for Registered {
+        fn drop(&mut self) {
+            ORDER.lock().unwrap().push('r');
+        }
+    }
+    let sessions: &abi::EmSessionService = service(abi::EM_SESSION_ID);
+    let mut rig = Rig::default();
+    let registered = Registered;
+    let registration =
+        rig.plugin("p", Run::Inline).on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+            let _ = &registered;
+            // SAFETY: the session is this call's.
+            let status =
+                unsafe { (sessions.slot_set)(session(record), std::ptr::null_mut(), Some(slot)) };
+            assert_eq!(status, 0);
+            abi::ERR_EM_CONTINUE
+        });
+    let dispatch = rig.dispatch();
+    now(dispatch.ask(mail()));
+    // SAFETY: the handle is a live host's.
+    unsafe { (BASE.0.EMDeregister)(rig.hosts[0].handle(), registration) };
+    drop(dispatch);
+    assert_eq!(*ORDER.lock().unwrap(), "sr");
 }
 
 #[test]

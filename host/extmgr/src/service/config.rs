@@ -45,7 +45,7 @@ unsafe extern "C" fn text(
     value: *mut abi::EmText,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `asked` and `hand_out` want.
-    unsafe { super::hand_out(value, read(asked(host, key), |found| found.as_str().map(lend))) }
+    unsafe { super::hand_out(value, || read(asked(host, key), |found| found.as_str().map(lend))) }
 }
 
 unsafe extern "C" fn integer(
@@ -54,7 +54,7 @@ unsafe extern "C" fn integer(
     value: *mut i64,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `asked` and `hand_out` want.
-    unsafe { super::hand_out(value, read(asked(host, key), Value::as_i64)) }
+    unsafe { super::hand_out(value, || read(asked(host, key), Value::as_i64)) }
 }
 
 unsafe extern "C" fn boolean(
@@ -62,8 +62,9 @@ unsafe extern "C" fn boolean(
     key: abi::EmText,
     value: *mut u8,
 ) -> abi::STATUS {
+    let flag = |found: &'static Value| found.as_bool().map(u8::from);
     // SAFETY: the contract gives what `asked` and `hand_out` want.
-    unsafe { super::hand_out(value, read(asked(host, key), |found| found.as_bool().map(u8::from))) }
+    unsafe { super::hand_out(value, || read(asked(host, key), flag)) }
 }
 
 unsafe extern "C" fn json(
@@ -71,11 +72,13 @@ unsafe extern "C" fn json(
     key: abi::EmText,
     value: *mut abi::EmText,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let found = unsafe { asked(host, key) }
-        .and_then(|(host, key)| host.json(key).map(lend).ok_or(abi::ERR_NOT_FOUND));
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let (host, key) = unsafe { asked(host, key) }?;
+        host.json(key).map(lend).ok_or(abi::ERR_NOT_FOUND)
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(value, found) }
+    unsafe { super::hand_out(value, find) }
 }
 
 unsafe extern "C" fn place(
@@ -83,11 +86,12 @@ unsafe extern "C" fn place(
     key: abi::EmText,
     place: *mut abi::EmPlace,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let found = unsafe { asked(host, key) }.and_then(|(host, key)| {
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let (host, key) = unsafe { asked(host, key) }?;
         let (line, column) = host.section.place(key).ok_or(abi::ERR_NOT_FOUND)?;
         Ok(abi::EmPlace { file: lend(host.section.file()), line, column })
-    });
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(place, found) }
+    unsafe { super::hand_out(place, find) }
 }

@@ -3,7 +3,7 @@
 use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
-use crate::base::status;
+use crate::base::answer;
 use crate::sheet::Sheet;
 
 pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
@@ -21,7 +21,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
 ///
 /// # Safety
 /// `edits` came with the record of the handler that is running, and is used on its thread only.
-unsafe fn sheet<'a>(edits: *mut abi::EmEdits) -> Result<&'a mut Sheet, abi::STATUS> {
+unsafe fn sheet<'a>(edits: *mut abi::EmEdits) -> Result<&'a mut Sheet<'a>, abi::STATUS> {
     // SAFETY: by the caller's promise.
     unsafe { Sheet::from_handle(edits) }.ok_or(abi::ERR_MISC_INVALID_ARGS)
 }
@@ -33,17 +33,15 @@ unsafe extern "C" fn verdict(
     enhanced: abi::EmText,
     text: abi::EmText,
 ) -> abi::STATUS {
-    // SAFETY: the contract: the sheet of the running handler.
-    let sheet = unsafe { sheet(edits) };
-    // SAFETY: the contract: text lent for the call.
-    let (enhanced, text) = unsafe { (super::text(enhanced), super::text(text)) };
-    status(sheet.and_then(|sheet| sheet.set_verdict(verdict, code, enhanced?, text?)))
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe {
+        sheet(edits)?.set_verdict(verdict, code, super::text(enhanced)?, super::text(text)?)
+    })
 }
 
 unsafe extern "C" fn reply_text(edits: *mut abi::EmEdits, text: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
-    let (sheet, text) = unsafe { (sheet(edits), super::text(text)) };
-    status(sheet.and_then(|sheet| sheet.reply_text(text?)))
+    answer(|| unsafe { sheet(edits)?.reply_text(super::text(text)?) })
 }
 
 unsafe extern "C" fn attribute(
@@ -52,8 +50,7 @@ unsafe extern "C" fn attribute(
     value: abi::EmText,
 ) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
-    let (sheet, name, value) = unsafe { (sheet(edits), super::text(name), super::text(value)) };
-    status(sheet.and_then(|sheet| sheet.attribute(name?, value?)))
+    answer(|| unsafe { sheet(edits)?.attribute(super::text(name)?, super::text(value)?) })
 }
 
 unsafe extern "C" fn header_add(
@@ -62,17 +59,15 @@ unsafe extern "C" fn header_add(
     value: abi::EmText,
 ) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
-    let (sheet, name, value) = unsafe { (sheet(edits), super::text(name), super::octets(value)) };
-    status(sheet.and_then(|sheet| sheet.header_add(name?, value?)))
+    answer(|| unsafe { sheet(edits)?.header_add(super::text(name)?, super::octets(value)?) })
 }
 
 unsafe extern "C" fn hold(edits: *mut abi::EmEdits, reason: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
-    let (sheet, reason) = unsafe { (sheet(edits), super::text(reason)) };
-    status(sheet.and_then(|sheet| sheet.hold(reason?)))
+    answer(|| unsafe { sheet(edits)?.hold(super::text(reason)?) })
 }
 
 unsafe extern "C" fn discard(edits: *mut abi::EmEdits) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler.
-    status(unsafe { sheet(edits) }.and_then(Sheet::discard))
+    answer(|| unsafe { sheet(edits)?.discard() })
 }

@@ -5,28 +5,25 @@ use std::ffi::c_void;
 use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
+use crate::base::answer;
 use crate::host::Host;
 
 pub(super) static TABLE: abi::EmLayoutService =
     abi::EmLayoutService { size: size_of_u32::<abi::EmLayoutService>(), reserved: 0, check };
 
 unsafe extern "C" fn check(host: *mut abi::EmHost, offer: *const c_void) -> abi::STATUS {
-    // SAFETY: the contract: `host` is what em_entry was given.
-    let Some(plugin) = (unsafe { Host::from_handle(host) }) else {
-        return abi::ERR_MISC_INVALID_ARGS;
-    };
-    if offer.is_null() {
-        return abi::ERR_MISC_INVALID_ARGS;
-    }
-    // SAFETY: the contract: a stagepost_layout::Offer of the plug-in's, which stays mapped for ever.
-    match unsafe { stagepost_layout::compare(offer) } {
-        Ok(()) => {
-            plugin.layout_fits();
-            abi::NOERROR
+    answer(|| {
+        // SAFETY: the contract: `host` is what em_entry was given.
+        let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        if offer.is_null() {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
         }
-        Err(error) => {
+        // SAFETY: the contract: a stagepost_layout::Offer of the plug-in's, which stays mapped for ever.
+        unsafe { stagepost_layout::compare(offer) }.map_err(|error| {
             tracing::error!(plugin = &*plugin.name, "layout of the contract: {error}");
             abi::EM_ERR_LAYOUT
-        }
-    }
+        })?;
+        plugin.layout_fits();
+        Ok(())
+    })
 }

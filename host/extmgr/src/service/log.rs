@@ -3,7 +3,7 @@
 use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
-use crate::base::status;
+use crate::base::answer;
 use crate::call::CallSession;
 use crate::host::Host;
 
@@ -19,29 +19,41 @@ unsafe extern "C" fn write(
     level: u32,
     message: abi::EmText,
 ) -> abi::STATUS {
-    // SAFETY: the contract: `host` is what em_entry was given.
-    let host = unsafe { Host::from_handle(host) };
-    // SAFETY: the contract: NULL, or the session of the handler that is running.
-    let session = unsafe { CallSession::from_handle(session) };
-    // SAFETY: the contract: text lent for the call.
-    let message = unsafe { super::octets(message) };
-    let written = host.ok_or(abi::ERR_MISC_INVALID_ARGS).and_then(|plugin| {
-        let message = message?;
+    // A thread that is ending has lost what the log keeps for it: the panic of that stays here.
+    answer(|| {
+        // SAFETY: the contract: `host` is what em_entry was given.
+        let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        // SAFETY: the contract: NULL, or the session of the handler that is running.
+        let session = unsafe { CallSession::from_handle(session) };
+        // SAFETY: the contract: text lent for the call.
+        let message = unsafe { super::octets(message) }?;
+        if !is_enabled(level)? {
+            return Ok(());
+        }
         let shown = String::from_utf8_lossy(&message[..message.len().min(OCTETS_MAX)]);
         let shown: String = shown.chars().flat_map(escaped).collect();
         emit(&plugin.name, session.map(|session| session.facts.id), level, &shown)
-    });
-    status(written)
+    })
 }
 
 unsafe extern "C" fn enabled(_host: *mut abi::EmHost, level: u32) -> u8 {
-    u8::from(match level {
+    let mut found = 0;
+    // An unknown level, or a thread that is ending: no.
+    answer(|| {
+        found = u8::from(is_enabled(level)?);
+        Ok(())
+    });
+    found
+}
+
+fn is_enabled(level: u32) -> Result<bool, abi::STATUS> {
+    Ok(match level {
         abi::EM_LOG_ERROR => tracing::enabled!(target: "plugin", tracing::Level::ERROR),
         abi::EM_LOG_WARN => tracing::enabled!(target: "plugin", tracing::Level::WARN),
         abi::EM_LOG_INFO => tracing::enabled!(target: "plugin", tracing::Level::INFO),
         abi::EM_LOG_DEBUG => tracing::enabled!(target: "plugin", tracing::Level::DEBUG),
         abi::EM_LOG_TRACE => tracing::enabled!(target: "plugin", tracing::Level::TRACE),
-        _ => false,
+        _ => return Err(abi::ERR_MISC_INVALID_ARGS),
     })
 }
 

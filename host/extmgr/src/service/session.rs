@@ -6,6 +6,7 @@ use stagepost_abi as abi;
 use stagepost_smtp::{Facts, Helo, ReversePath};
 
 use crate::arguments::{lend, size_of_u32};
+use crate::base::answer;
 use crate::call::CallSession;
 
 pub(super) static TABLE: abi::EmSessionService = abi::EmSessionService {
@@ -59,14 +60,16 @@ unsafe extern "C" fn text(
     id: u32,
     value: *mut abi::EmText,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let found = unsafe { asked(session) }.and_then(|session| match fact(session.facts, id) {
-        Some(Fact::Text(text)) => Ok(lend(text)),
-        Some(Fact::Number(_)) => Err(abi::EM_ERR_TYPE),
-        None => Err(abi::ERR_NOT_FOUND),
-    });
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        match fact(unsafe { asked(session) }?.facts, id) {
+            Some(Fact::Text(text)) => Ok(lend(text)),
+            Some(Fact::Number(_)) => Err(abi::EM_ERR_TYPE),
+            None => Err(abi::ERR_NOT_FOUND),
+        }
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(value, found) }
+    unsafe { super::hand_out(value, find) }
 }
 
 unsafe extern "C" fn number(
@@ -74,14 +77,16 @@ unsafe extern "C" fn number(
     id: u32,
     value: *mut u64,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let found = unsafe { asked(session) }.and_then(|session| match fact(session.facts, id) {
-        Some(Fact::Number(number)) => Ok(number),
-        Some(Fact::Text(_)) => Err(abi::EM_ERR_TYPE),
-        None => Err(abi::ERR_NOT_FOUND),
-    });
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        match fact(unsafe { asked(session) }?.facts, id) {
+            Some(Fact::Number(number)) => Ok(number),
+            Some(Fact::Text(_)) => Err(abi::EM_ERR_TYPE),
+            None => Err(abi::ERR_NOT_FOUND),
+        }
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(value, found) }
+    unsafe { super::hand_out(value, find) }
 }
 
 unsafe extern "C" fn recipient(
@@ -89,14 +94,14 @@ unsafe extern "C" fn recipient(
     index: u64,
     value: *mut abi::EmText,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let found = unsafe { asked(session) }.and_then(|session| {
-        let known =
-            usize::try_from(index).ok().and_then(|index| session.facts.recipients.get(index));
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let facts = unsafe { asked(session) }?.facts;
+        let known = usize::try_from(index).ok().and_then(|index| facts.recipients.get(index));
         known.map(|recipient| lend(recipient.as_str())).ok_or(abi::ERR_NOT_FOUND)
-    });
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(value, found) }
+    unsafe { super::hand_out(value, find) }
 }
 
 unsafe extern "C" fn attribute(
@@ -104,23 +109,23 @@ unsafe extern "C" fn attribute(
     name: abi::EmText,
     value: *mut abi::EmText,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let session = unsafe { asked(session) };
-    // SAFETY: the contract: text lent for the call.
-    let name = unsafe { super::text(name) };
-    let found = session.and_then(|session| {
-        let attribute = session.facts.attribute(name?).ok_or(abi::ERR_NOT_FOUND)?;
-        Ok(lend(&*attribute.value))
-    });
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants, and lends text for the call.
+        let (session, name) = unsafe { (asked(session)?, super::text(name)?) };
+        session.facts.attribute(name).map(|known| lend(&*known.value)).ok_or(abi::ERR_NOT_FOUND)
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(value, found) }
+    unsafe { super::hand_out(value, find) }
 }
 
 unsafe extern "C" fn slot(session: *const abi::EmSession, value: *mut *mut c_void) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    let found = unsafe { asked(session) }.map(|session| session.context.slot(session.plugin));
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let session = unsafe { asked(session) }?;
+        Ok(session.context.slot(session.plugin))
+    };
     // SAFETY: the contract gives what `hand_out` wants.
-    unsafe { super::hand_out(value, found) }
+    unsafe { super::hand_out(value, find) }
 }
 
 unsafe extern "C" fn slot_set(
@@ -128,12 +133,10 @@ unsafe extern "C" fn slot_set(
     value: *mut c_void,
     release: abi::EmRelease,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `asked` wants.
-    match unsafe { asked(session) } {
-        Ok(session) => {
-            session.context.set_slot(session.plugins, session.plugin, value, release);
-            abi::NOERROR
-        }
-        Err(status) => status,
-    }
+    answer(|| {
+        // SAFETY: the contract gives what `asked` wants.
+        let session = unsafe { asked(session) }?;
+        session.context.set_slot(session.plugin, value, release);
+        Ok(())
+    })
 }
