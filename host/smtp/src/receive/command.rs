@@ -49,47 +49,74 @@ pub(crate) enum Legal {
     Transaction,
 }
 
-/// One line of the table: a verb, where it is legal, and how its argument is read.
+/// Who may carry out a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doer {
+    /// The session alone: what the client sends next depends on the reply, or the session keeps what the command
+    /// says. Done by somebody else it would put the two out of step.
+    Core,
+    /// A plug-in too.
+    Anybody,
+}
+
+/// One line of the table: a verb, where it is legal, who may carry it out, and how its argument is read.
 pub(crate) struct Rule {
     pub(crate) verb: &'static str,
     pub(crate) legal: Legal,
+    doer: Doer,
     parse: fn(&str) -> Result<Command, Reply>,
 }
 
 /// Every verb that is known, with those known not to be implemented.
 const RULES: [Rule; 22] = [
-    rule("MAIL", Legal::Idle, mail),
-    rule("RCPT", Legal::Transaction, rcpt),
-    rule("DATA", Legal::Transaction, |rest| bare(rest, Command::Data)),
-    rule("EHLO", Legal::Always, |rest| hello(rest, true)),
-    rule("HELO", Legal::Always, |rest| hello(rest, false)),
-    rule("QUIT", Legal::Always, |rest| bare(rest, Command::Quit)),
-    rule("RSET", Legal::Always, |rest| bare(rest, Command::Rset)),
+    rule("MAIL", Legal::Idle, Doer::Core, mail),
+    rule("RCPT", Legal::Transaction, Doer::Core, rcpt),
+    rule("DATA", Legal::Transaction, Doer::Core, |rest| bare(rest, Command::Data)),
+    rule("EHLO", Legal::Always, Doer::Core, |rest| hello(rest, true)),
+    rule("HELO", Legal::Always, Doer::Core, |rest| hello(rest, false)),
+    rule("QUIT", Legal::Always, Doer::Core, |rest| bare(rest, Command::Quit)),
+    rule("RSET", Legal::Always, Doer::Core, |rest| bare(rest, Command::Rset)),
     // NOOP and HELP may have an argument, which is ignored (RFC 5321 sections 4.1.1.8 and 4.1.1.9).
-    rule("NOOP", Legal::Always, |_| Ok(Command::Noop)),
-    rule("HELP", Legal::Always, |_| Ok(Command::Help)),
-    rule("VRFY", Legal::Always, vrfy),
-    rule("ETRN", Legal::Idle, etrn),
-    rule("EXPN", Legal::Always, not_implemented),
-    rule("STARTTLS", Legal::Always, not_implemented),
-    rule("AUTH", Legal::Always, not_implemented),
-    rule("BDAT", Legal::Always, not_implemented),
-    rule("ATRN", Legal::Always, not_implemented),
+    rule("NOOP", Legal::Always, Doer::Anybody, |_| Ok(Command::Noop)),
+    rule("HELP", Legal::Always, Doer::Anybody, |_| Ok(Command::Help)),
+    rule("VRFY", Legal::Always, Doer::Anybody, vrfy),
+    rule("ETRN", Legal::Idle, Doer::Anybody, etrn),
+    rule("EXPN", Legal::Always, Doer::Anybody, not_implemented),
+    rule("STARTTLS", Legal::Always, Doer::Core, not_implemented),
+    rule("AUTH", Legal::Always, Doer::Core, not_implemented),
+    rule("BDAT", Legal::Always, Doer::Core, not_implemented),
+    rule("ATRN", Legal::Always, Doer::Core, not_implemented),
     // Reverses the session for whoever asks: never (RFC 5321 appendix F.1).
-    rule("TURN", Legal::Always, not_implemented),
-    rule("SEND", Legal::Always, not_implemented),
-    rule("SOML", Legal::Always, not_implemented),
-    rule("SAML", Legal::Always, not_implemented),
-    rule("XCLIENT", Legal::Always, not_implemented),
-    rule("XFORWARD", Legal::Always, not_implemented),
+    rule("TURN", Legal::Always, Doer::Anybody, not_implemented),
+    rule("SEND", Legal::Always, Doer::Anybody, not_implemented),
+    rule("SOML", Legal::Always, Doer::Anybody, not_implemented),
+    rule("SAML", Legal::Always, Doer::Anybody, not_implemented),
+    rule("XCLIENT", Legal::Always, Doer::Anybody, not_implemented),
+    rule("XFORWARD", Legal::Always, Doer::Anybody, not_implemented),
 ];
 
 /// Words that other protocols begin with: a browser made to talk to us, or a scanner. What follows is
 /// not SMTP, so the connection is closed.
 const FOREIGN: [&str; 6] = ["CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 
-const fn rule(verb: &'static str, legal: Legal, parse: fn(&str) -> Result<Command, Reply>) -> Rule {
-    Rule { verb, legal, parse }
+const fn rule(
+    verb: &'static str,
+    legal: Legal,
+    doer: Doer,
+    parse: fn(&str) -> Result<Command, Reply>,
+) -> Rule {
+    Rule { verb, legal, doer, parse }
+}
+
+/// The table's line for a verb.
+fn find(verb: &[u8]) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.verb.as_bytes().eq_ignore_ascii_case(verb))
+}
+
+/// Who may carry out the command of a line.
+pub(crate) fn doer(line: &[u8]) -> Doer {
+    let verb = line.split(|&octet| octet == b' ').next().unwrap_or_default();
+    find(verb).map_or(Doer::Anybody, |rule| rule.doer)
 }
 
 /// Whether a line is of another protocol.
@@ -104,8 +131,7 @@ pub(crate) fn is_foreign(line: &str) -> bool {
 /// The reply to a line that is no command of ours or has not its form.
 pub(crate) fn parse(line: &str) -> Result<(&'static Rule, Command), Reply> {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let known = RULES.iter().find(|rule| rule.verb.eq_ignore_ascii_case(verb));
-    let Some(rule) = known else {
+    let Some(rule) = find(verb.as_bytes()) else {
         return Err(Reply::new(500, Some((5, 5, 2)), "Command not recognized"));
     };
     // Trailing white space is to be tolerated (RFC 5321 section 4.1.1).
@@ -387,6 +413,35 @@ mod tests {
         }
         for line in ["RCPT TO:<Postmaster>", "rcpt to:<@x:a@b>", r#"RCPT TO:<"a>b"@c>"#] {
             assert!(matches!(code(line), Ok(Command::Rcpt(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_commands_that_change_nothing_may_be_carried_out_by_others() {
+        let core = [
+            "HELO a",
+            "ehlo a",
+            "MAIL",
+            "Mail FROM:<>",
+            "RCPT TO:<a@b>",
+            "QUIT",
+            "rset",
+            "DATA",
+            "DATA x",
+            "BDAT 5 LAST",
+            "STARTTLS",
+            "AUTH PLAIN *",
+            "ATRN a",
+        ];
+        for line in core {
+            assert_eq!(doer(line.as_bytes()), Doer::Core, "{line}");
+        }
+        let others = [
+            "", "NOOP", "VRFY a", "EXPN a", "HELP", "ETRN a", "TURN", "XFOO", "DATABASE", " DATA",
+            "DATAX",
+        ];
+        for line in others {
+            assert_eq!(doer(line.as_bytes()), Doer::Anybody, "{line}");
         }
     }
 

@@ -112,10 +112,8 @@ fn is_chunk(line: &[u8]) -> bool {
 /// answer changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// The next command line.
+    /// The next command line, or what our reply asks for.
     Line,
-    /// What follows depends on our reply: DATA, STARTTLS, AUTH, ATRN. Nobody else may answer it.
-    Reply,
     /// So many octets of a message, whatever we reply (RFC 3030).
     Chunk(u64),
     /// Octets of a message, nobody knows how many.
@@ -126,15 +124,11 @@ impl Framing {
     /// The framing of a line without its CRLF.
     pub(crate) fn of(line: &[u8]) -> Self {
         let end = memchr(b' ', line).unwrap_or(line.len());
-        let (verb, rest) = line.split_at(end);
-        let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
-        if is_chunk(line) {
-            return chunk_octets(rest).map_or(Self::Unknown, Self::Chunk);
+        let (_, rest) = line.split_at(end);
+        if !is_chunk(line) {
+            return Self::Line;
         }
-        if ["DATA", "STARTTLS", "AUTH", "ATRN"].into_iter().any(is) {
-            return Self::Reply;
-        }
-        Self::Line
+        chunk_octets(rest).map_or(Self::Unknown, Self::Chunk)
     }
 }
 
@@ -213,16 +207,11 @@ mod tests {
 
     #[test]
     fn framing_is_read_from_the_line_as_received() {
-        use Framing::{Chunk, Line, Reply, Unknown};
-        let cases: [(&[u8], Framing); 18] = [
+        use Framing::{Chunk, Line, Unknown};
+        let cases: [(&[u8], Framing); 13] = [
             (b"", Line),
             (b"NOOP", Line),
-            (b"data", Reply),
-            (b"DATA x", Reply),
-            (b"DATAX", Line),
-            (b"StartTLS", Reply),
-            (b"AUTH PLAIN", Reply),
-            (b"ATRN a.test", Reply),
+            (b"DATA", Line),
             (b"BDAT 0", Chunk(0)),
             (b"BDAT 86 LAST", Chunk(86)),
             (b"bdat  86  last ", Chunk(86)),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::check;
-use super::command::{self, Command, Mail, Rcpt};
+use super::command::{self, Command, Doer, Mail, Rcpt};
 use super::extension;
 use super::line::{Framing, LineFault};
 use super::ruling::{self, Ruling};
@@ -111,7 +111,7 @@ impl Session {
 
     /// Goes on with a line that plug-ins have seen.
     pub(super) fn decided_run(&mut self, line: &[u8], framing: Framing, decision: Decision) {
-        let answerable = framing == Framing::Line;
+        let answerable = command::doer(line) == Doer::Anybody;
         let answer = match ruling::rule(Event::Command, answerable, decision) {
             Ruling::Proceed => return self.run(parse(line), framing),
             Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(ok)),
@@ -371,7 +371,7 @@ impl Session {
         match framing {
             Framing::Unknown => true,
             Framing::Chunk(octets) => octets > self.settings.limits.message_octets_max,
-            Framing::Line | Framing::Reply => false,
+            Framing::Line => false,
         }
     }
 

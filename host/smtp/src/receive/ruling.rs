@@ -16,8 +16,8 @@ pub(crate) enum Ruling {
     Disconnect(Reply),
 }
 
-/// Rules on a decision about `event`. `answerable`: nobody but the core may answer the command otherwise,
-/// since what the client sends next depends on it.
+/// Rules on a decision about `event`. `answerable`: others than the core may carry it out; where they may not,
+/// *handled* can't stand.
 pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling {
     let negative = |reply: &Reply| matches!(reply.class(), Class::Transient | Class::Permanent);
     match decision {
