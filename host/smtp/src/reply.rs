@@ -146,6 +146,12 @@ impl Reply {
         }
     }
 
+    /// The reply without its enhanced code.
+    #[must_use]
+    pub(crate) fn unmarked(self) -> Self {
+        Self { enhanced: None, ..self }
+    }
+
     /// Replaces the words; the code stays.
     ///
     /// # Errors

@@ -115,8 +115,17 @@ fn find(verb: &[u8]) -> Option<&'static Rule> {
 
 /// Who may carry out the command of a line.
 pub(crate) fn doer(line: &[u8]) -> Doer {
-    let verb = line.split(|&octet| octet == b' ').next().unwrap_or_default();
-    find(verb).map_or(Doer::Anybody, |rule| rule.doer)
+    find(verb(line)).map_or(Doer::Anybody, |rule| rule.doer)
+}
+
+/// Whether a line is HELO or EHLO, of whatever form.
+pub(crate) fn is_hello(line: &[u8]) -> bool {
+    let verb = verb(line);
+    verb.eq_ignore_ascii_case(b"HELO") || verb.eq_ignore_ascii_case(b"EHLO")
+}
+
+fn verb(line: &[u8]) -> &[u8] {
+    line.split(|&octet| octet == b' ').next().unwrap_or_default()
 }
 
 /// Whether a line is of another protocol.

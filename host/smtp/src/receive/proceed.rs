@@ -37,14 +37,18 @@ impl Session {
     pub(super) fn decided_welcome(&mut self, decision: Decision) {
         let refused = DisconnectReason::Refused;
         let answer = match ruling::rule(Event::Connect, true, decision) {
-            _ if self.shutting_down => self.closing_down(),
+            _ if self.shutting_down => {
+                let Answer { reply, next } = self.closing_down();
+                Answer { reply: ruling::greeting(&reply), next }
+            }
             Ruling::Refuse(reply) if reply.class() == Class::Permanent => {
                 self.place = Place::Unwelcome;
-                Answer::plain(reply)
+                Answer::plain(ruling::greeting(&reply))
             }
-            // A greeting is 220, 554 or 421; nothing else says "not now".
-            Ruling::Refuse(reply) => Answer::last(ruling::unavailable(reply), refused),
-            Ruling::Disconnect(reply) => Answer::last(reply, refused),
+            // "Not now" is 421, which closes.
+            Ruling::Refuse(reply) | Ruling::Disconnect(reply) => {
+                Answer::last(ruling::greeting(&reply), refused)
+            }
             Ruling::Proceed | Ruling::Handled(_) => {
                 let words = format!("{} {}", self.settings.hostname, self.settings.banner);
                 Answer::plain(Reply::new(220, None, words))
@@ -78,11 +82,13 @@ impl Session {
         };
         let line = &self.input.unread()[..octets];
         let framing = Framing::of(line);
+        self.hello = command::is_hello(line);
         let foreign = std::str::from_utf8(line).is_ok_and(command::is_foreign);
         if foreign || self.is_tiresome() || self.is_endless(framing) {
             let words = format!("{} closing the connection", self.settings.hostname);
             let reply = Reply::new(421, Some((4, 7, 0)), words);
-            self.say(Answer::last(reply, DisconnectReason::Refused));
+            let answer = Answer::last(reply, DisconnectReason::Refused);
+            self.say(self.marked(answer));
             return true;
         }
         if matches!(self.place, Place::Unwelcome) || !self.asks_about_lines() {

@@ -48,6 +48,13 @@ fn trouble() -> Reply {
     Reply::new(451, Some((4, 3, 0)), "Temporary trouble, try again later")
 }
 
+/// A refusal as a greeting: 554 or 421 with the same words (RFC 5321 sections 3.1 and 4.2.3), without an enhanced code
+/// (RFC 2034 section 4).
+pub(crate) fn greeting(refusal: &Reply) -> Reply {
+    let code = if refusal.class() == Class::Permanent { 554 } else { 421 };
+    Reply::new(code, None, refusal.text().to_owned())
+}
+
 /// The same words with 421, which is what announces a closed connection (RFC 5321 section 4.2.3).
 pub(crate) fn unavailable(reply: Reply) -> Reply {
     let transient = |enhanced: Enhanced| Enhanced { class: 4, ..enhanced };

@@ -49,6 +49,8 @@ pub struct Session {
     pub(super) abandon: bool,
     /// The line in hand, kept only while somebody is to be asked after it.
     pub(super) line_in_hand: Option<Box<[u8]>>,
+    /// The last line taken was HELO or EHLO.
+    pub(super) hello: bool,
     pub(super) tally: Tally,
     pub(super) hungup: bool,
     pub(super) shutting_down: bool,
@@ -98,6 +100,7 @@ impl Session {
             outgoing: None,
             abandon: false,
             line_in_hand: None,
+            hello: false,
             tally: Tally::default(),
             hungup: false,
             shutting_down: false,
@@ -321,6 +324,7 @@ impl Session {
 
     /// Asks after a stage, if `question` was made because somebody wants it; goes on with after(COMMAND).
     pub(super) fn conclude(&mut self, question: Option<Question>, answer: Answer) {
+        let answer = self.marked(answer);
         let Some(question) = question else {
             return self.conclude_command(answer);
         };
@@ -335,12 +339,20 @@ impl Session {
 
     /// Asks after the command line; says the reply.
     pub(super) fn conclude_command(&mut self, answer: Answer) {
+        let answer = self.marked(answer);
         let line = self.line_in_hand.take();
         let question = |_: &Self, _: &Then| line.map(|line| Question::Command { line });
         let then = Then::Say(answer);
         if let Some(Then::Say(answer)) = self.ask(Event::Command, Stage::After, then, question) {
             self.say(answer);
         }
+    }
+
+    /// No reply to HELO or EHLO has an enhanced code (RFC 2034 section 4), whoever made it.
+    pub(super) fn marked(&self, answer: Answer) -> Answer {
+        let Answer { reply, next } = answer;
+        let reply = if self.hello { reply.unmarked() } else { reply };
+        Answer { reply, next }
     }
 
     /// Writes a reply and does what follows it.
