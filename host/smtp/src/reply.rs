@@ -47,6 +47,9 @@ pub enum ReplyError {
     /// The text is longer than [`Reply::TEXT_OCTETS_MAX`].
     #[error("reply text has {0} octets, at most {max} are allowed", max = Reply::TEXT_OCTETS_MAX)]
     TooLong(usize),
+    /// The text has more than [`Reply::LINES_MAX`] lines.
+    #[error("reply text has {0} lines, at most {max} are allowed", max = Reply::LINES_MAX)]
+    TooManyLines(usize),
 }
 
 /// One reply to one command.
@@ -87,6 +90,8 @@ impl std::fmt::Display for Enhanced {
 impl Reply {
     /// The longest text of a reply, all lines together, in octets.
     pub const TEXT_OCTETS_MAX: usize = 4096;
+    /// The most lines of a text: each costs its client a line to read, and clients have limits of their own.
+    pub const LINES_MAX: usize = 64;
     /// The longest text of one line: with code, enhanced code and CRLF it stays under 512 octets
     /// (RFC 5321 section 4.5.3.1.5).
     const LINE_OCTETS_MAX: usize = 490;
@@ -164,7 +169,12 @@ impl Reply {
         if let Some(octet) = text.bytes().find(wrong) {
             return Err(ReplyError::Text(octet));
         }
-        self.text = Cow::Owned(text.trim_end_matches('\n').to_owned());
+        let text = text.trim_end_matches('\n');
+        let lines = text.split('\n').count();
+        if lines > Self::LINES_MAX {
+            return Err(ReplyError::TooManyLines(lines));
+        }
+        self.text = Cow::Owned(text.to_owned());
         Ok(())
     }
 
@@ -233,6 +243,26 @@ mod tests {
         assert!(matches!(odd, Err(ReplyError::Enhanced { code: 450, .. })), "{odd:?}");
         for text in ["5.7", "5.7.1.1", "3.0.0", "5.7.x", "5..1", "5.7.1000"] {
             assert_eq!(Enhanced::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_reply_are_bounded() {
+        let cases = [
+            ("x", Ok(1)),
+            ("x\n".repeat(64).leak(), Ok(64)),
+            ("x\n".repeat(65).leak(), Err(ReplyError::TooManyLines(65))),
+            ("\n".repeat(4096).leak(), Ok(1)),
+            (("\n".repeat(64) + "x").leak(), Err(ReplyError::TooManyLines(65))),
+            (("\n".repeat(63) + "x").leak(), Ok(64)),
+        ];
+        for (text, wanted) in cases {
+            let lines = |reply: Reply| reply.text().split('\n').count();
+            assert_eq!(Reply::checked(550, None, text).map(lines), wanted, "{text:?}");
+            let mut reply = Reply::new(550, None, "no");
+            let reworded = reply.reword(text);
+            assert_eq!(reworded.map(|()| lines(reply.clone())), wanted, "{text:?}");
+            assert!(wanted.is_ok() || reply.text() == "no");
         }
     }
 

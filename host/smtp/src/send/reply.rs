@@ -51,7 +51,8 @@ pub(super) struct ReplyReader {
 impl ReplyReader {
     /// Takes octets from the front of `input` up to the end of one reply. `None`: all were taken, more are needed.
     ///
-    /// Lines end at LF, with or without CR. Text beyond [`Reply::TEXT_OCTETS_MAX`] is dropped.
+    /// Lines end at LF, with or without CR. Text beyond [`Reply::TEXT_OCTETS_MAX`] or
+    /// [`Reply::LINES_MAX`] is dropped.
     ///
     /// # Errors
     /// What is wrong; the stream can't be read on then.
@@ -122,6 +123,9 @@ impl ReplyReader {
     ///
     /// The code counts whether ENHANCEDSTATUSCODES was offered or not: servers send it after a HELO too.
     fn take_text(&mut self, text: &str) {
+        if self.lines >= Reply::LINES_MAX {
+            return;
+        }
         let (mark, behind) = text.split_once(' ').unwrap_or((text, ""));
         let fits = |mark: &Enhanced| u16::from(mark.class) == self.code / 100;
         let mark = Enhanced::parse(mark).filter(fits);
@@ -261,5 +265,9 @@ mod tests {
         let (replies, fault, _) = read_all(&[input.as_bytes()]);
         assert_eq!(fault, None);
         assert_eq!(replies[0].text().len(), Reply::TEXT_OCTETS_MAX);
+        let input = "250-x\r\n".repeat(LINES_MAX - 1) + "250 end\r\n";
+        let (replies, fault, _) = read_all(&[input.as_bytes()]);
+        assert_eq!(fault, None);
+        assert_eq!(replies[0].text(), ["x"; Reply::LINES_MAX].join("\n"));
     }
 }
