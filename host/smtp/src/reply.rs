@@ -59,6 +59,8 @@ pub struct Reply {
     enhanced: Option<Enhanced>,
     /// Lines separated by LF; never a CR, never empty lines at the end.
     text: Cow<'static, str>,
+    /// The text begins with our name, and the lines behind the first are keywords: neither is words.
+    introduces: bool,
 }
 
 impl Enhanced {
@@ -103,9 +105,16 @@ impl Reply {
         text: impl Into<Cow<'static, str>>,
     ) -> Self {
         let enhanced = enhanced.map(|(class, subject, detail)| Enhanced { class, subject, detail });
-        let reply = Self { code, enhanced, text: text.into() };
+        let reply = Self { code, enhanced, text: text.into(), introduces: false };
         debug_assert!(Self::checked(code, enhanced, &reply.text).is_ok(), "{reply:?}");
         reply
+    }
+
+    /// A greeting, or the reply to HELO or EHLO: our name, words, and a line for each keyword. Rewording keeps the name
+    /// and the keywords, which programs read (RFC 5321 sections 4.1.1.1 and 4.2).
+    pub(crate) fn introduction(code: u16, name: &str, words: &str, keywords: &[&str]) -> Self {
+        let text = introduced(name, words, keywords.iter().copied());
+        Self { introduces: true, ..Self::new(code, None, text) }
     }
 
     /// A reply made of somebody else's parts, each checked.
@@ -121,7 +130,7 @@ impl Reply {
         {
             return Err(ReplyError::Enhanced { code, enhanced: given.to_string() });
         }
-        let mut reply = Self { code, enhanced, text: Cow::Borrowed("") };
+        let mut reply = Self { code, enhanced, text: Cow::Borrowed(""), introduces: false };
         reply.reword(text)?;
         Ok(reply)
     }
@@ -157,7 +166,10 @@ impl Reply {
         Self { enhanced: None, ..self }
     }
 
-    /// Replaces the words; the code stays.
+    /// Replaces the words; the code stays. Of a greeting and of the reply to HELO or EHLO our name and the keywords stay
+    /// too, and the first line of `text` stands between them, as much of it as one line has room for.
+    ///
+    /// Who is shown the reply and who sends it both reword with this, so they have the same.
     ///
     /// # Errors
     /// Text with octets that no reply may have, or too much of it; the reply is unchanged then.
@@ -174,7 +186,13 @@ impl Reply {
         if lines > Self::LINES_MAX {
             return Err(ReplyError::TooManyLines(lines));
         }
-        self.text = Cow::Owned(text.to_owned());
+        self.text = Cow::Owned(if self.introduces {
+            let mut lines = self.text.split('\n');
+            let name = lines.next().and_then(|line| line.split(' ').next()).unwrap_or_default();
+            introduced(name, text, lines)
+        } else {
+            text.to_owned()
+        });
         Ok(())
     }
 
@@ -191,6 +209,24 @@ impl Reply {
             out.extend_from_slice(format!("{}{joint}{mark}{line}\r\n", self.code).as_bytes());
         }
     }
+}
+
+/// Our name and words in one line, each keyword in one of its own.
+fn introduced<'a>(name: &str, words: &str, keywords: impl Iterator<Item = &'a str>) -> String {
+    let words = words.split('\n').next().unwrap_or_default();
+    let room = Reply::LINE_OCTETS_MAX.saturating_sub(name.len() + 1);
+    // A line that is wrapped would go on as a keyword.
+    let words = words.get(..room).unwrap_or(words);
+    let mut text = name.to_owned();
+    if !words.is_empty() {
+        text.push(' ');
+        text.push_str(words);
+    }
+    for keyword in keywords {
+        text.push('\n');
+        text.push_str(keyword);
+    }
+    text
 }
 
 /// One line of text as the lines that fit.
@@ -273,5 +309,35 @@ mod tests {
         assert_eq!((reply.code(), reply.text()), (550, "not today"));
         assert!(reply.reword("a\rb").is_err());
         assert_eq!(reply.text(), "not today");
+    }
+
+    #[test]
+    fn rewording_keeps_our_name_and_the_keywords() {
+        let long = "x".repeat(4096);
+        let cut = format!("a.test {}", &long[..483]);
+        let cases = [
+            ("Hello", "a.test Hello"),
+            ("Hello there", "a.test Hello there"),
+            ("Hello\nSIZE 1", "a.test Hello"),
+            ("", "a.test"),
+            ("\nSIZE 1", "a.test"),
+            (&long, &cut),
+        ];
+        for (words, first) in cases {
+            for keywords in [&[][..], &["SIZE 9", "HELP"]] {
+                let wanted = [&[first], keywords].concat().join("\n");
+                let composed = Reply::introduction(250, "a.test", words, keywords);
+                assert_eq!((composed.text(), composed.enhanced()), (&*wanted, None));
+                let mut reworded = Reply::introduction(250, "a.test", "ESMTP Stagepost", keywords);
+                for _ in 0..2 {
+                    reworded.reword(words).unwrap();
+                    assert_eq!(reworded, composed, "twice is once");
+                }
+                assert!(reworded.reword("a\rb").is_err() && reworded == composed);
+            }
+        }
+        let mut handled = Reply::checked(250, None, "Fine\nby me").unwrap();
+        handled.reword("Good").unwrap();
+        assert_eq!(handled.text(), "Good", "a reply of others has no name of ours");
     }
 }

@@ -58,6 +58,6 @@ pub enum Edit {
     },
     /// Accept the message and drop it.
     Discard,
-    /// After: replace the words of the reply. Its code, and so its class, stays.
+    /// After: replace the words of the reply, as [`Reply::reword`] does. Its code, and so its class, stays.
     ReplyText(Box<str>),
 }

@@ -6,18 +6,14 @@ use crate::{Event, Interest, Reply, Stage};
 
 /// The reply to EHLO. A keyword stands in it only where it works.
 pub(crate) fn reply(settings: &Settings, interest: Interest) -> Reply {
-    let mut lines = settings.hostname.to_string();
-    for keyword in ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP"] {
-        lines.push('\n');
-        lines.push_str(keyword);
-    }
     // RFC 1870 section 4.
-    lines.push_str(&format!("\nSIZE {}", settings.limits.message_octets_max));
+    let size = format!("SIZE {}", settings.limits.message_octets_max);
+    let mut keywords = vec!["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP", &size];
     // The core holds no mail for anybody: only where a plug-in answers does ETRN work.
     if interest.contains(Event::Etrn, Stage::Before) {
-        lines.push_str("\nETRN");
+        keywords.push("ETRN");
     }
-    Reply::new(250, None, lines)
+    Reply::introduction(250, &settings.hostname, "", &keywords)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::extension;
 use super::line::{Framing, LineFault};
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
+use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
 use crate::{
@@ -50,8 +51,8 @@ impl Session {
                 Answer::last(ruling::greeting(&reply), refused)
             }
             Ruling::Proceed | Ruling::Handled(_) => {
-                let words = format!("{} {}", self.settings.hostname, self.settings.banner);
-                Answer::plain(Reply::new(220, None, words))
+                let Settings { hostname, banner, .. } = &*self.settings;
+                Answer::plain(Reply::introduction(220, hostname, banner, &[]))
             }
         };
         let question = |_: &Self, _: &Then| Some(Question::Connect);
@@ -237,7 +238,7 @@ impl Session {
         Answer::plain(if extended {
             extension::reply(&self.settings, self.interest)
         } else {
-            Reply::new(250, None, self.settings.hostname.to_string())
+            Reply::introduction(250, &self.settings.hostname, "", &[])
         })
     }
 

@@ -9,8 +9,8 @@ use super::line::Framer;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
-    Action, Address, Ask, Attributed, BodyFault, Class, DisconnectReason, Edit, Envelope, Event,
-    Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
+    Action, Address, Ask, Attributed, BodyFault, DisconnectReason, Edit, Envelope, Event, Facts,
+    Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -173,11 +173,15 @@ impl Session {
     /// The answer to [`Action::Ask`].
     pub fn handle_verdict(&mut self, now: Instant, verdict: Verdict) {
         self.now = now;
-        let then = match std::mem::replace(&mut self.step, Step::Closed) {
+        let mut then = match std::mem::replace(&mut self.step, Step::Closed) {
             Step::Deciding(then) if self.outgoing.is_none() => then,
             step => return self.ignore(step, "a verdict"),
         };
-        let (edits, words) = self.absorb(verdict.edits);
+        let reply = match &mut then {
+            Then::Conclude(answer) | Then::Say(answer) => Some(&mut answer.reply),
+            _ => None,
+        };
+        let edits = self.absorb(verdict.edits, reply);
         let decision = verdict.decision;
         match then {
             Then::Accept(message) => self.decided_accept(*message, decision, edits),
@@ -187,14 +191,8 @@ impl Session {
             Then::Welcome => self.decided_welcome(decision),
             Then::Run { line, framing } => self.decided_run(&line, framing, decision),
             Then::Proceed(command) => self.decided_proceed(command, decision, edits),
-            Then::Conclude(mut answer) => {
-                self.reword(&mut answer.reply, words.as_deref());
-                self.conclude_command(answer);
-            }
-            Then::Say(mut answer) => {
-                self.reword(&mut answer.reply, words.as_deref());
-                self.say(answer);
-            }
+            Then::Conclude(answer) => self.conclude_command(answer),
+            Then::Say(answer) => self.say(answer),
         }
     }
 
@@ -394,36 +392,22 @@ impl Session {
         }
     }
 
-    /// Sets attributes at once; returns what belongs to the transaction, and the last rewording.
-    fn absorb(&mut self, edits: Vec<Attributed>) -> (Vec<Attributed>, Option<Box<str>>) {
+    /// Sets attributes and words at once, in their order; returns what belongs to the transaction.
+    fn absorb(&mut self, edits: Vec<Attributed>, mut reply: Option<&mut Reply>) -> Vec<Attributed> {
         let mut lasting = Vec::new();
-        let mut words = None;
         for edit in edits {
             match edit.edit {
                 Edit::Attribute(attribute) => {
                     Arc::make_mut(&mut self.facts).set_attribute(attribute);
                 }
-                Edit::ReplyText(text) => words = Some(text),
+                Edit::ReplyText(text) => {
+                    // Text that can't be sent is no reason to lose the reply.
+                    _ = reply.as_mut().map(|reply| reply.reword(&text));
+                }
                 Edit::AddHeader { .. } | Edit::Hold { .. } | Edit::Discard => lasting.push(edit),
             }
         }
-        (lasting, words)
-    }
-
-    /// Gives a reply a plug-in's words. Where our name comes first it stays, and so do the keywords behind the first
-    /// line of the reply to EHLO: they are no words (RFC 5321 section 4.1.1.1).
-    fn reword(&self, reply: &mut Reply, words: Option<&str>) {
-        let Some(words) = words else { return };
-        let text = match reply.text().strip_prefix(&*self.settings.hostname) {
-            Some(rest) if reply.enhanced().is_none() && reply.class() == Class::Positive => {
-                let first = words.lines().next().unwrap_or_default();
-                let keywords = rest.find('\n').map_or("", |end| &rest[end..]);
-                format!("{} {first}{keywords}", self.settings.hostname)
-            }
-            _ => words.to_owned(),
-        };
-        // Text that can't be sent is no reason to lose the reply.
-        _ = reply.reword(&text);
+        lasting
     }
 
     fn ignore(&mut self, step: Step, what: &str) {

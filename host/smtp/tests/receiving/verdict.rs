@@ -231,6 +231,44 @@ fn after_questions_carry_the_reply_and_only_its_words_can_change() {
 }
 
 #[test]
+fn what_the_last_handler_is_shown_is_what_is_sent() {
+    let long = "x".repeat(600);
+    for words in ["Hello", "Hello\nthere", "", "\nHello", "mx.here.test", "8BITMIME\nXFOO", &long] {
+        // As a chain of handlers has it: each is shown the reply as the one before left it.
+        let mut shown: Vec<Reply> = Vec::new();
+        let mut rig = Rig::new(settings(), Interest::ALL, |ask: &Ask| {
+            let Some(reply) = ask.reply.clone() else { return Verdict::default() };
+            let mut reply = reply;
+            let mut verdict = Verdict::default();
+            for words in ["not\rlawful", "one", words, "not\u{e9} either"] {
+                _ = reply.reword(words);
+                let edit = Edit::ReplyText(words.into());
+                verdict.edits.push(Attributed { plugin: "p".into(), edit });
+            }
+            if matches!(ask.question.event(), Event::Command | Event::Connect) {
+                shown.push(reply);
+            }
+            verdict
+        });
+        rig.say("HELO a.test\r\nEHLO a.test\r\nMAIL FROM:<>\r\nRCPT TO:<u@there.test>\r\nNOOP\r\n");
+        let sent = rig.replies();
+        drop(rig);
+        let mut wanted = Vec::new();
+        for reply in &shown {
+            reply.write(true, &mut wanted);
+        }
+        assert_eq!(sent, String::from_utf8(wanted).unwrap(), "{words:?}");
+        assert_eq!(shown.len(), 6);
+        let name = |reply: &Reply| reply.text().split([' ', '\n']).next() == Some("mx.here.test");
+        assert!(shown[..3].iter().all(name), "{sent}");
+        let keywords = "\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nETRN";
+        assert!(shown[2].text().ends_with(keywords), "{sent}");
+        // No words become a keyword, however long they are.
+        assert_eq!(sent.lines().skip(2).take_while(|line| line.starts_with("250-")).count(), 6);
+    }
+}
+
+#[test]
 fn nobody_interested_nobody_asked() {
     let asked = |ask: &Ask| -> Verdict { panic!("{ask:?}") };
     let mut rig = Rig::new(settings(), Interest::NONE, asked);
