@@ -153,47 +153,69 @@ typedef struct EMRECORD {
  * - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
  * - EM_VERDICT: the verdict given to the edits sheet ends the chain.
  * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
- *   EHLO, MAIL, RCPT and DATA, where skipping would put client and server out of step.
+ *   CONNECT, EHLO, MAIL, RCPT and DATA, and at COMMAND for the commands that EM_SMTPCOMMAND names, where skipping would
+ *   put client and server out of step.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
  *
- * In EM_AFTER everybody is asked and the return value changes nothing; only EmEditsService.reply_text and attribute have
- * an effect.
- * A handler must not throw, unwind or longjmp out of the call.
+ * A status that contradicts the sheet is a fault as well: NOERROR with a verdict other than handled, and
+ * ERR_EM_CONTINUE with any. So `return edits->verdict(...)`, which returns the setter's NOERROR, is told as an error and
+ * accepts nothing.
+ * A verdict to defer with code 421 closes the connection behind the reply, at every event (RFC 5321 section 3.8).
+ *
+ * In EM_AFTER everybody is asked, also when a handler in EM_BEFORE, or the core in its own work, refused (see Status).
+ * The return value changes nothing; only EmEditsService.reply_text and attribute have an effect.
+ * One handler may be called for several sessions at the same time, on several threads; for one session never twice at
+ * once.
+ * A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
  *
  * [session-thread] */
 typedef STATUS (*EMHANDLER)(const struct EMRECORD *record);
 
-/** Gives something back to the plug-in when nobody can reach it any more. Called exactly once. [any-thread] */
+/** Gives something back to the plug-in when nobody can reach it any more. Called exactly once. At the end of a session
+ * its slots are released before the registrations that it was the last to use, and for plug-ins of class blocking on a
+ * thread that may block. [any-thread] */
 typedef void (*EmRelease)(void *data);
 
 /* ---- Events: their numbers and the struct that each hands to its handlers. ---- */
 
 /** A client has connected. Struct: EmConnect. Between before and after lies the composing of the greeting.
  *
- * before: continue -> the greeting; reject 554 -> it is the greeting, and every command but QUIT is refused;
- * defer 421 or disconnect -> it is sent and the connection closed; handled -> fault. */
+ * before: continue -> the greeting; reject -> its text is the greeting, with code 554, and every command but QUIT is
+ * refused; defer, disconnect -> its text is the greeting, with code 421 (554 for a disconnect with 5yz), and the
+ * connection is closed; handled -> fault. A greeting has no enhanced code (RFC 2034 section 4): one that is given is
+ * left out.
+ * When an earlier plug-in ends the chain, later ones get after(CONNECT) and EM_SMTPDISCONNECT of a session whose
+ * before(CONNECT) they were not asked: do not count on a slot being set.
+ * after: rewording keeps the server's name, which comes first; the first line of the text follows it. */
 #define EM_SMTPCONNECT 224
 
 /** A command line was received and not parsed yet. Struct: EmCommand. Between lies the whole command.
  *
  * before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
  * reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
- * Handled is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN. */
+ * Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN: only the core keeps
+ * client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
+ * handled. */
 #define EM_SMTPCOMMAND 225
 
 /** The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
  *
  * before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
- * it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed. */
+ * it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed.
+ * after: called also for a message that the core refused by itself, for its size or its octets, and of which before
+ * was not asked. */
 #define EM_SMTPMESSAGEACCEPT 226
 
 /** The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
- * EM_SMTPCONNECT was called. The return value changes nothing. */
+ * EM_SMTPCONNECT was called, for this plug-in or for one before it. The return value changes nothing. */
 #define EM_SMTPDISCONNECT 227
 
 /** HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
  *
- * before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault. */
+ * before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault.
+ * No reply to HELO or EHLO has an enhanced code (RFC 2034 section 4): one that is given is left out.
+ * after: rewording keeps the server's name, which comes first, and the keywords; the first line of the text stands
+ * between them. */
 #define EM_SMTPEHLO 0x4000
 
 /** MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
@@ -206,7 +228,9 @@ typedef void (*EmRelease)(void *data);
  *
  * before: continue -> accepted when it has a route (local, relay) or the session has the attribute
  * relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
- * handled -> fault. */
+ * handled -> fault.
+ * Header, hold and discard edits made here are dropped when the recipient is refused, by whomever, or known already.
+ * Attributes, and so grants, stay set all the same, for the whole session. */
 #define EM_SMTPRCPT 0x4004
 
 /** DATA: the message is about to be sent. Struct: EmData. Between lies the 354.
@@ -652,7 +676,7 @@ typedef struct EmSessionService {
     STATUS (*slot)(const struct EmSession *session, void **value);
 
     /** Keeps a pointer for this session. `release` (may be NULL) is called with it when another one takes its place, or
-     * after the session's last handler. [session-thread & in-handler] */
+     * after the session's last handler, before its registrations are released. [session-thread & in-handler] */
     STATUS (*slot_set)(const struct EmSession *session, void *value, EmRelease release);
 } EmSessionService;
 
@@ -674,7 +698,10 @@ typedef struct EmSessionService {
  * returns. Later handlers see the edits of earlier ones. All text is copied.
  *
  * Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
- * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS. */
+ * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
+ *
+ * One transaction keeps at most 1,024 header, hold and discard edits and 1 MiB of their text, of all plug-ins together:
+ * the command beyond is answered 452, and its edits are dropped. */
 typedef struct EmEditsService {
     /** sizeof(EmEditsService) of the host. */
     uint32_t size;
@@ -682,11 +709,12 @@ typedef struct EmEditsService {
     uint32_t reserved;
 
     /** Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
+     * Do not return what this function returns: EMHANDLER tells why.
      *
      * - verdict: EM_VERDICT_...
      * - code: as the verdict says, else ERR_MISC_INVALID_ARGS.
      * - enhanced: "5.7.1" or the like, of the code's class; empty for none.
-     * - text: printable ASCII, lines separated by LF, at most 4,096 octets; empty for the core's own words.
+     * - text: printable ASCII, lines separated by LF, at most 64 lines and 4,096 octets; empty for the core's own words.
      *
      * [session-thread & in-handler] */
     STATUS (*verdict)(struct EmEdits *edits,
@@ -695,9 +723,10 @@ typedef struct EmEditsService {
                       struct EmText enhanced,
                       struct EmText text);
 
-    /** Replaces the words of the reply; its code, and so its class, stays. EM_AFTER only, not at EM_SMTPDISCONNECT.
+    /** Replaces the words of the reply; its code, and so its class, stays. Of a greeting and of the reply to HELO or EHLO
+     * the server's name and the keywords stay too. EM_AFTER only, not at EM_SMTPDISCONNECT.
      *
-     * - text: printable ASCII, lines separated by LF, at most 4,096 octets.
+     * - text: printable ASCII, lines separated by LF, at most 64 lines and 4,096 octets.
      *
      * [session-thread & in-handler] */
     STATUS (*reply_text)(struct EmEdits *edits, struct EmText text);
@@ -712,7 +741,8 @@ typedef struct EmEditsService {
     STATUS (*attribute)(struct EmEdits *edits, struct EmText name, struct EmText value);
 
     /** Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
-     * EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused are dropped with it.
+     * EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
+     * already, are dropped.
      *
      * - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
      * - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
@@ -721,14 +751,16 @@ typedef struct EmEditsService {
      * [session-thread & in-handler] */
     STATUS (*header_add)(struct EmEdits *edits, struct EmText name, struct EmText value);
 
-    /** Keeps the message in the queue, undelivered, until an operator releases it. When as header_add. The chain goes on.
+    /** Keeps the message in the queue, undelivered, until an operator releases it: the whole message, for all its
+     * recipients, also when asked for at one of them. When as header_add. The chain goes on.
      *
      * - reason: for the operator, 1 to 256 printable ASCII octets.
      *
      * [session-thread & in-handler] */
     STATUS (*hold)(struct EmEdits *edits, struct EmText reason);
 
-    /** Lets the message be acknowledged and dropped. When as header_add. The chain goes on.
+    /** Lets the message be acknowledged and dropped: the whole message, for all its recipients, also when asked for at
+     * one of them. When as header_add. The chain goes on.
      *
      * [session-thread & in-handler] */
     STATUS (*discard)(struct EmEdits *edits);

@@ -5,30 +5,42 @@ use crate::{EID, EmReply, EmText};
 
 /// A client has connected. Struct: EmConnect. Between before and after lies the composing of the greeting.
 ///
-/// before: continue -> the greeting; reject 554 -> it is the greeting, and every command but QUIT is refused;
-/// defer 421 or disconnect -> it is sent and the connection closed; handled -> fault.
+/// before: continue -> the greeting; reject -> its text is the greeting, with code 554, and every command but QUIT is
+/// refused; defer, disconnect -> its text is the greeting, with code 421 (554 for a disconnect with 5yz), and the
+/// connection is closed; handled -> fault. A greeting has no enhanced code (RFC 2034 section 4): one that is given is
+/// left out.
+/// When an earlier plug-in ends the chain, later ones get after(CONNECT) and EM_SMTPDISCONNECT of a session whose
+/// before(CONNECT) they were not asked: do not count on a slot being set.
+/// after: rewording keeps the server's name, which comes first; the first line of the text follows it.
 pub const EM_SMTPCONNECT: EID = 224;
 
 /// A command line was received and not parsed yet. Struct: EmCommand. Between lies the whole command.
 ///
 /// before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
 /// reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
-/// Handled is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN.
+/// Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN: only the core keeps
+/// client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
+/// handled.
 pub const EM_SMTPCOMMAND: EID = 225;
 
 /// The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
 ///
 /// before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
 /// it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed.
+/// after: called also for a message that the core refused by itself, for its size or its octets, and of which before
+/// was not asked.
 pub const EM_SMTPMESSAGEACCEPT: EID = 226;
 
 /// The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
-/// EM_SMTPCONNECT was called. The return value changes nothing.
+/// EM_SMTPCONNECT was called, for this plug-in or for one before it. The return value changes nothing.
 pub const EM_SMTPDISCONNECT: EID = 227;
 
 /// HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
 ///
 /// before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault.
+/// No reply to HELO or EHLO has an enhanced code (RFC 2034 section 4): one that is given is left out.
+/// after: rewording keeps the server's name, which comes first, and the keywords; the first line of the text stands
+/// between them.
 pub const EM_SMTPEHLO: EID = 0x4000;
 
 /// MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
@@ -42,6 +54,8 @@ pub const EM_SMTPMAIL: EID = 0x4003;
 /// before: continue -> accepted when it has a route (local, relay) or the session has the attribute
 /// relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
 /// handled -> fault.
+/// Header, hold and discard edits made here are dropped when the recipient is refused, by whomever, or known already.
+/// Attributes, and so grants, stay set all the same, for the whole session.
 pub const EM_SMTPRCPT: EID = 0x4004;
 
 /// DATA: the message is about to be sent. Struct: EmData. Between lies the 354.

@@ -40,15 +40,25 @@ pub struct EMRECORD {
 /// - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
 /// - EM_VERDICT: the verdict given to the edits sheet ends the chain.
 /// - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
-///   EHLO, MAIL, RCPT and DATA, where skipping would put client and server out of step.
+///   CONNECT, EHLO, MAIL, RCPT and DATA, and at COMMAND for the commands that EM_SMTPCOMMAND names, where skipping would
+///   put client and server out of step.
 /// - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
 ///
-/// In EM_AFTER everybody is asked and the return value changes nothing; only EmEditsService.reply_text and attribute have
-/// an effect.
-/// A handler must not throw, unwind or longjmp out of the call.
+/// A status that contradicts the sheet is a fault as well: NOERROR with a verdict other than handled, and
+/// ERR_EM_CONTINUE with any. So `return edits->verdict(...)`, which returns the setter's NOERROR, is told as an error and
+/// accepts nothing.
+/// A verdict to defer with code 421 closes the connection behind the reply, at every event (RFC 5321 section 3.8).
+///
+/// In EM_AFTER everybody is asked, also when a handler in EM_BEFORE, or the core in its own work, refused (see Status).
+/// The return value changes nothing; only EmEditsService.reply_text and attribute have an effect.
+/// One handler may be called for several sessions at the same time, on several threads; for one session never twice at
+/// once.
+/// A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
 ///
 /// [session-thread]
 pub type EMHANDLER = Option<unsafe extern "C" fn(record: *const EMRECORD) -> STATUS>;
 
-/// Gives something back to the plug-in when nobody can reach it any more. Called exactly once. [any-thread]
+/// Gives something back to the plug-in when nobody can reach it any more. Called exactly once. At the end of a session
+/// its slots are released before the registrations that it was the last to use, and for plug-ins of class blocking on a
+/// thread that may block. [any-thread]
 pub type EmRelease = Option<unsafe extern "C" fn(data: *mut c_void)>;

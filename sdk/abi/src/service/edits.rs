@@ -19,6 +19,9 @@ pub const EM_VERDICT_DISCONNECT: u32 = 4;
 ///
 /// Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
 /// this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
+///
+/// One transaction keeps at most 1,024 header, hold and discard edits and 1 MiB of their text, of all plug-ins together:
+/// the command beyond is answered 452, and its edits are dropped.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmEditsService {
@@ -28,11 +31,12 @@ pub struct EmEditsService {
     pub reserved: u32,
 
     /// Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
+    /// Do not return what this function returns: EMHANDLER tells why.
     ///
     /// - verdict: EM_VERDICT_...
     /// - code: as the verdict says, else ERR_MISC_INVALID_ARGS.
     /// - enhanced: "5.7.1" or the like, of the code's class; empty for none.
-    /// - text: printable ASCII, lines separated by LF, at most 4,096 octets; empty for the core's own words.
+    /// - text: printable ASCII, lines separated by LF, at most 64 lines and 4,096 octets; empty for the core's own words.
     ///
     /// [session-thread & in-handler]
     pub verdict: unsafe extern "C" fn(
@@ -43,9 +47,10 @@ pub struct EmEditsService {
         text: EmText,
     ) -> STATUS,
 
-    /// Replaces the words of the reply; its code, and so its class, stays. EM_AFTER only, not at EM_SMTPDISCONNECT.
+    /// Replaces the words of the reply; its code, and so its class, stays. Of a greeting and of the reply to HELO or EHLO
+    /// the server's name and the keywords stay too. EM_AFTER only, not at EM_SMTPDISCONNECT.
     ///
-    /// - text: printable ASCII, lines separated by LF, at most 4,096 octets.
+    /// - text: printable ASCII, lines separated by LF, at most 64 lines and 4,096 octets.
     ///
     /// [session-thread & in-handler]
     pub reply_text: unsafe extern "C" fn(edits: *mut EmEdits, text: EmText) -> STATUS,
@@ -60,7 +65,8 @@ pub struct EmEditsService {
     pub attribute: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
     /// Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
-    /// EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused are dropped with it.
+    /// EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
+    /// already, are dropped.
     ///
     /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
     /// - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
@@ -70,14 +76,16 @@ pub struct EmEditsService {
     pub header_add:
         unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
-    /// Keeps the message in the queue, undelivered, until an operator releases it. When as header_add. The chain goes on.
+    /// Keeps the message in the queue, undelivered, until an operator releases it: the whole message, for all its
+    /// recipients, also when asked for at one of them. When as header_add. The chain goes on.
     ///
     /// - reason: for the operator, 1 to 256 printable ASCII octets.
     ///
     /// [session-thread & in-handler]
     pub hold: unsafe extern "C" fn(edits: *mut EmEdits, reason: EmText) -> STATUS,
 
-    /// Lets the message be acknowledged and dropped. When as header_add. The chain goes on.
+    /// Lets the message be acknowledged and dropped: the whole message, for all its recipients, also when asked for at
+    /// one of them. When as header_add. The chain goes on.
     ///
     /// [session-thread & in-handler]
     pub discard: unsafe extern "C" fn(edits: *mut EmEdits) -> STATUS,

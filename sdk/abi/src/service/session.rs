@@ -67,7 +67,7 @@ pub struct EmSessionService {
     pub slot: unsafe extern "C" fn(session: *const EmSession, value: *mut *mut c_void) -> STATUS,
 
     /// Keeps a pointer for this session. `release` (may be NULL) is called with it when another one takes its place, or
-    /// after the session's last handler. [session-thread & in-handler]
+    /// after the session's last handler, before its registrations are released. [session-thread & in-handler]
     pub slot_set: unsafe extern "C" fn(
         session: *const EmSession,
         value: *mut c_void,
