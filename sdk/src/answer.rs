@@ -34,7 +34,7 @@ pub struct Verdict {
 ///
 /// - code: three digits, of the class that the verdict says; another one is a fault of the plug-in.
 /// - enhanced: "5.7.1" or the like (RFC 3463), of the code's class; empty for none.
-/// - text: printable ASCII, lines separated by LF, at most 4,096 octets; empty for the core's own words.
+/// - text: printable ASCII, lines separated by LF, at most 64 lines and 4,096 octets; empty for the core's own words.
 impl Answer {
     /// Refuses for good. Code 5yz.
     pub fn reject(

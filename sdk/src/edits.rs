@@ -112,7 +112,7 @@ impl<'a> AfterEdits<'a> {
 
     /// Replaces the words of the reply; its code, and so its class, stays. Needs the edit `reply_text`.
     ///
-    /// - text: printable ASCII, lines separated by LF, at most 4,096 octets.
+    /// - text: printable ASCII, lines separated by LF, at most 64 lines and 4,096 octets.
     pub fn reply_text(&mut self, text: &str) -> Result<(), Refusal> {
         let Edits { handle, table, .. } = self.edits;
         // SAFETY: the handle is valid during the lifetime; the text is lent for the call.

@@ -55,8 +55,8 @@ macro_rules! event {
 event! {
     /// A client has connected. Between before and after lies the composing of the greeting.
     ///
-    /// A verdict before it: reject 554 is the greeting, and every command but QUIT is refused; defer 421 and
-    /// disconnect are sent and the connection is closed; handled is a fault.
+    /// A verdict before it: reject is the greeting, with code 554, and every command but QUIT is refused; defer and
+    /// disconnect are sent, with code 421 or 554, and the connection is closed; handled is a fault.
     Connect from EmConnect(raw) {
         /// The client's address, exactly as inet_ntop prints it.
         remote_ip: &'a str = text(raw.remote_ip)?,
@@ -74,7 +74,7 @@ event! {
 event! {
     /// A command line was received and not parsed yet. Between lies the whole command.
     ///
-    /// Handled before it is a fault on DATA, BDAT, STARTTLS, AUTH and ATRN.
+    /// Handled before it is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN.
     Command from EmCommand(raw) {
         /// The octets of the line as received, without its CRLF.
         line: &'a [u8] = octets(raw.line)?,
