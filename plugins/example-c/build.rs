@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -37,8 +38,18 @@ fn build() -> Result<(), String> {
     let fresh = profile.join(format!(".{LIBRARY}.new"));
     let place = profile.join(LIBRARY);
     fs::copy(&made, &fresh)
-        .and_then(|_| fs::rename(&fresh, &place))
-        .map_err(|error| format!("cannot write {}: {error}", place.display()))
+        .and_then(|_| age(&fresh, &source))
+        .and_then(|()| fs::rename(&fresh, &place))
+        .map_err(|error| format!("cannot write {}: {error}", place.display()))?;
+    // Made again when somebody removes it.
+    println!("cargo::rerun-if-changed={}", place.display());
+    Ok(())
+}
+
+/// Makes a file as old as its source: one that is newer than this run would look changed to the next.
+fn age(file: &Path, source: &Path) -> io::Result<()> {
+    let modified = fs::metadata(source)?.modified()?;
+    fs::File::options().write(true).open(file)?.set_modified(modified)
 }
 
 fn folder(variable: &str) -> Result<PathBuf, String> {

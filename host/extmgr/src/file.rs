@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -90,7 +90,7 @@ impl PluginFile {
             OpenOptions::new().read(true).custom_flags(flags).open(&real).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() > OCTETS_MAX {
-            let found = format!("{:?} of {} octets", metadata.file_type(), metadata.len());
+            let found = format!("{} of {} octets", kind(metadata.file_type()), metadata.len());
             return Err(FileError::Kind { path: path.to_owned(), found });
         }
         check_owner(&real, &metadata)?;
@@ -195,7 +195,7 @@ fn private_folder(folder: &Path) -> Result<(), FileError> {
     let metadata = fs::symlink_metadata(folder).map_err(failed)?;
     let user = rustix::process::geteuid().as_raw();
     if !metadata.is_dir() {
-        let found = format!("{:?}", metadata.file_type());
+        let found = kind(metadata.file_type()).to_owned();
         return Err(FileError::Folder { path: folder.to_owned(), found });
     }
     if metadata.uid() != user {
@@ -203,6 +203,18 @@ fn private_folder(folder: &Path) -> Result<(), FileError> {
         return Err(FileError::Owner { path: folder.to_owned(), wanted: user, found });
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+/// What a thing in the file system is, in words.
+fn kind(file_type: fs::FileType) -> &'static str {
+    match () {
+        () if file_type.is_dir() => "a folder",
+        () if file_type.is_symlink() => "a link",
+        () if file_type.is_fifo() => "a pipe",
+        () if file_type.is_socket() => "a socket",
+        () if file_type.is_char_device() || file_type.is_block_device() => "a device",
+        () => "a file",
+    }
 }
 
 fn write_private(path: &Path, octets: &[u8]) -> std::io::Result<()> {

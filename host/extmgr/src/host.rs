@@ -1,7 +1,7 @@
 //! One plug-in as the host keeps it: who it is, what it may do, and its registrations.
 //! Behind the contract's `EmHost`; lives until the process ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub(crate) struct Host {
     registrations: Mutex<Registrations>,
     /// JSON handed out as text: made once a key, kept for good.
     json: Mutex<HashMap<String, &'static str>>,
+    /// The keys of its section that it asked for while it started.
+    keys_read: Mutex<BTreeSet<String>>,
     directory: OnceLock<Weak<Directory>>,
 }
 
@@ -73,6 +75,7 @@ impl Host {
             faults: AtomicU64::new(0),
             registrations: Mutex::default(),
             json: Mutex::default(),
+            keys_read: Mutex::default(),
             directory: OnceLock::new(),
         }))
     }
@@ -173,6 +176,20 @@ impl Host {
 
     fn lock_registrations(&self) -> MutexGuard<'_, Registrations> {
         self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that the plug-in asked for a key while it started.
+    pub(crate) fn note_key(&self, key: &str) {
+        if !self.lock_registrations().closed {
+            let mut keys = self.keys_read.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.insert(key.to_owned());
+        }
+    }
+
+    /// The settings that the plug-in did not ask for while it started: most likely misspelt.
+    pub(crate) fn unread_settings(&self) -> Vec<(String, (u32, u32))> {
+        let keys = self.keys_read.lock().unwrap_or_else(PoisonError::into_inner);
+        self.section.unread(&keys)
     }
 
     /// A configuration value as JSON text that lives until the process ends: made once for each key that exists.

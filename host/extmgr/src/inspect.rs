@@ -71,6 +71,10 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
 /// Checks a file that was read.
 pub(crate) fn inspect_octets(file: &PluginFile) -> Result<Inspection, InspectError> {
     let octets = file.octets();
+    if !octets.starts_with(b"\x7fELF") {
+        let found = if octets.is_empty() { "an empty file" } else { "a file of another kind" };
+        return Err(InspectError::Object { found: found.to_owned() });
+    }
     let object = object::File::parse(octets).map_err(damaged)?;
     check_kind(&object)?;
     let mut sections = object.sections().filter(|section| section.name() == Ok(SECTION));

@@ -183,6 +183,13 @@ fn load_one(
         host.clear();
         return Err(refusal);
     }
+    for (key, (line, column)) in host.unread_settings() {
+        tracing::warn!(
+            plugin = &*host.name,
+            "{}:{line}:{column}: the plug-in did not ask for `{key}`: is it misspelt?",
+            host.section.file()
+        );
+    }
     let state = host.state();
     tracing::info!(
         plugin = &*state.name,

@@ -1,7 +1,7 @@
 //! A plug-in's own section of the configuration, with the place of every value in it.
 //! Knows no configuration format: whoever reads the file makes the section.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -45,6 +45,28 @@ impl Section {
         self.places.get(key).copied()
     }
 
+    /// The settings that nobody has asked for, given the dotted keys that were: neither a key itself, nor a table
+    /// around it or a value in it. Of an unread table the table alone.
+    pub(crate) fn unread(&self, keys: &BTreeSet<String>) -> Vec<(String, (u32, u32))> {
+        let inside = |inner: &str, outer: &str| {
+            outer.is_empty()
+                || inner
+                    .strip_prefix(outer)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut unread: Vec<(String, (u32, u32))> = Vec::new();
+        for (key, place) in
+            self.places.iter().filter(|(key, _)| !key.is_empty() && !key.contains('['))
+        {
+            let read = keys.iter().any(|asked| inside(key, asked) || inside(asked, key));
+            let told = unread.iter().any(|(table, _)| inside(key, table));
+            if !read && !told {
+                unread.push((key.clone(), *place));
+            }
+        }
+        unread
+    }
+
     /// Every place by its dotted key.
     pub fn places(&self) -> &BTreeMap<String, (u32, u32)> {
         &self.places
@@ -54,6 +76,25 @@ impl Section {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_that_nobody_asked_for_are_told() {
+        let places = ["", "a", "ab", "list", "list[0]", "t", "t.x", "t.y", "u", "u.x"];
+        let places = places.into_iter().map(|key| (key.to_owned(), (1, 1))).collect();
+        let section = Section::new("f.toml", serde_json::json!({}), places);
+        let cases: [(&[&str], &[&str]); 5] = [
+            (&[], &["a", "ab", "list", "t", "u"]),
+            (&[""], &[]),
+            (&["a", "list", "t", "u"], &["ab"]),
+            (&["a", "ab", "list", "t.x", "u"], &["t.y"]),
+            (&["a", "ab", "list", "absent", "t.x", "t.y", "u.x"], &[]),
+        ];
+        for (keys, wanted) in cases {
+            let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            let found: Vec<_> = section.unread(&keys).into_iter().map(|(key, _)| key).collect();
+            assert_eq!(found, wanted, "{keys:?}");
+        }
+    }
 
     #[test]
     fn dotted_keys_reach_into_tables() {

@@ -27,7 +27,9 @@ unsafe fn asked<'a>(
     // SAFETY: by the caller's promise.
     let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
     // SAFETY: by the caller's promise.
-    Ok((host, unsafe { super::text(key) }?))
+    let key = unsafe { super::text(key) }?;
+    host.note_key(key);
+    Ok((host, key))
 }
 
 /// Looks a key up and reads it as one type.
