@@ -129,6 +129,8 @@ impl Resolver<'_> {
             header_octets_max: narrow(self.size(&written.header_octets_max, 16 << 10, 16 << 20)?),
             // RFC 5321 section 4.5.3.1.7: at least 64K octets.
             message_octets_max: self.size(&written.message_octets_max, 64 << 10, 4 << 30)?,
+            // RFC 5321 section 6.3: at least 100.
+            hops_max: self.count(&written.hops_max, 100, 10_000)? as usize,
             // RFC 5321 section 4.5.3.1.8: at least 100.
             recipients_max: self.count(&written.recipients_max, 100, 100_000)? as usize,
             errors_max: written.errors_max.get(),

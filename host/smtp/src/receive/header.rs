@@ -8,6 +8,8 @@ pub(crate) struct HeaderEnd {
     inside_line: bool,
     /// A field has been seen, so a continuation may follow.
     any_field: bool,
+    /// Received fields seen.
+    hops: usize,
 }
 
 /// What the octets shown are.
@@ -33,7 +35,10 @@ const NAME_OCTETS_MAX: usize = 998;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
-    Field,
+    Field {
+        /// Its name is Received.
+        received: bool,
+    },
     Continuation,
     /// Empty, or neither field nor continuation: the body begins with it.
     Body,
@@ -53,7 +58,8 @@ impl HeaderEnd {
                 self.inside_line = false;
             }
             let rest = match self.judge(&octets[at..]) {
-                Line::Field | Line::Continuation => {
+                line @ (Line::Field { .. } | Line::Continuation) => {
+                    self.hops += usize::from(line == Line::Field { received: true });
                     self.any_field = true;
                     self.inside_line = true;
                     continue;
@@ -63,6 +69,11 @@ impl HeaderEnd {
             };
             return Scan { header_octets: at, rest };
         }
+    }
+
+    /// How many servers the message says it has gone through: its Received fields so far.
+    pub(crate) fn hops(&self) -> usize {
+        self.hops
     }
 
     /// Judges the line that `octets` begin with.
@@ -78,7 +89,9 @@ impl HeaderEnd {
         // RFC 5322 section 4.5: white space before the colon is obsolete and still to be understood.
         let space = head[name..].iter().take_while(|octet| b" \t".contains(octet));
         match head.get(name + space.count()) {
-            Some(b':') if name > 0 => Line::Field,
+            Some(b':') if name > 0 => {
+                Line::Field { received: head[..name].eq_ignore_ascii_case(b"received") }
+            }
             None if name > 0 && octets.len() < NAME_OCTETS_MAX => Line::Undecided,
             _ => Line::Body,
         }

@@ -40,6 +40,7 @@ enum Refusal {
     Data(DataFault),
     TooBig,
     HeaderTooBig,
+    Loop,
     Body(BodyFault),
 }
 
@@ -91,6 +92,8 @@ impl Message {
             self.header_octets += scan.header_octets;
             if self.header_octets > limits.header_octets_max {
                 self.refuse(Refusal::HeaderTooBig);
+            } else if self.header.hops() > limits.hops_max {
+                self.refuse(Refusal::Loop);
             } else if scan.header_octets > 0 {
                 return self.lend(scan.header_octets);
             } else if scan.rest == Rest::Body || self.ended {
@@ -126,6 +129,8 @@ impl Message {
                 (550, (5, 6, 0), "Line too long in the message")
             }
             Refusal::HeaderTooBig => (552, (5, 3, 4), "Header too big"),
+            // RFC 5321 section 6.3; RFC 3463 section 3.5: routing loop detected.
+            Refusal::Loop => (554, (5, 4, 6), "Too many hops: the message goes round in a loop"),
             Refusal::Body(BodyFault::NoSpace) => (452, (4, 3, 1), "No room for the message now"),
             Refusal::Body(BodyFault::Unavailable) => {
                 (451, (4, 3, 0), "Can't store the message now")

@@ -30,6 +30,9 @@ pub struct Limits {
     pub header_octets_max: usize,
     /// Octets of a message, as announced by SIZE (RFC 1870). More: 552, at MAIL or after the dot.
     pub message_octets_max: u64,
+    /// Received fields of a message. RFC 5321 section 6.3 wants at least 100. More: 554 after the dot, since the
+    /// message goes round in a loop.
+    pub hops_max: usize,
     /// Recipients of one message. RFC 5321 section 4.5.3.1.8 wants at least 100. More: 452 for each.
     pub recipients_max: usize,
     /// Commands that could not be understood or came out of order since the last accepted message;
@@ -72,6 +75,7 @@ impl Default for Limits {
             text_line_octets_max: 65_536,
             header_octets_max: 262_144,
             message_octets_max: 52_428_800,
+            hops_max: 100,
             recipients_max: 100,
             errors_max: 20,
             refusals_max: 100,
