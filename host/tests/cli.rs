@@ -54,7 +54,7 @@ const fn fault(
 }
 
 /// The faults of a file that begins with [`LISTEN`].
-const FAULTS: [Fault; 37] = [
+const FAULTS: [Fault; 48] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -116,19 +116,19 @@ const FAULTS: [Fault; 37] = [
         "[limits]\nmessage_octets_max = 35000000",
         (6, 22),
         "limits.message_octets_max: invalid type: integer `35000000`",
-        "\"35MB\"",
+        "write a size in double quotes from \"64KB\" to \"4GB\"",
     ),
     fault(
         "[limits]\nmessage_octets_max = \"1KB\"",
         (6, 22),
-        "limits.message_octets_max: 1KB is out of bounds",
-        "write 64KB to 4GB",
+        "limits.message_octets_max: \"1KB\" is out of bounds",
+        "write a size in double quotes from \"64KB\" to \"4GB\"",
     ),
     fault(
         "[limits]\nrecipients_max = 99",
         (6, 18),
         "limits.recipients_max: 99 is out of bounds",
-        "write 100 to 100000",
+        "write a whole number from 100 to 100000\n",
     ),
     fault(
         "[limits]\nsessions_max = 10\nsessions_per_address_max = 11",
@@ -147,8 +147,8 @@ const FAULTS: [Fault; 37] = [
     fault(
         "[timeouts]\ncommand = \"0s\"",
         (6, 11),
-        "timeouts.command: 0s is out of bounds",
-        "write 1s to 1h",
+        "timeouts.command: \"0s\" is out of bounds",
+        "write a time in double quotes from \"1s\" to \"1h\"",
     ),
     fault(
         "[queue]\nretry_first = \"2h\"",
@@ -247,6 +247,72 @@ const FAULTS: [Fault; 37] = [
         "plugin[0].config: invalid type: integer",
         "[plugin.config]",
     ),
+    fault(
+        "[limits]\nmessage_octets_max = \"99999999999GB\"",
+        (6, 22),
+        "limits.message_octets_max: \"99999999999GB\" is out of bounds",
+        "write a size in double quotes from \"64KB\" to \"4GB\"",
+    ),
+    fault(
+        "[limits]\nline_octets_max = \"x\"",
+        (6, 19),
+        "limits.line_octets_max: \"x\" is not a size",
+        "write a size in double quotes from \"512B\" to \"64KB\"",
+    ),
+    fault(
+        "[limits]\ntext_line_octets_max = 5",
+        (6, 24),
+        "limits.text_line_octets_max: invalid type: integer `5`",
+        "from \"1000B\" to \"4GB\" (units B, KB, MB, GB), or \"0B\"",
+    ),
+    fault(
+        "[queue]\nfree_space_min = \"18446744073709551616B\"",
+        (6, 18),
+        "queue.free_space_min: \"18446744073709551616B\" is out of bounds",
+        "from \"0B\" to ",
+    ),
+    fault(
+        "[queue]\nretry_factor = \"2\"",
+        (6, 16),
+        "queue.retry_factor: invalid type: string \"2\"",
+        "write a whole number from 1 to 10\n",
+    ),
+    fault(
+        "[queue]\nretry_factor = 0",
+        (6, 16),
+        "queue.retry_factor: 0 is out of bounds",
+        "write a whole number from 1 to 10\n",
+    ),
+    fault(
+        "[queue]\nexpire = \"3651d\"",
+        (6, 10),
+        "queue.expire: \"3651d\" is out of bounds",
+        "write a time in double quotes from \"1s\" to \"360d\"",
+    ),
+    fault(
+        "[queue]\nexpire = 5",
+        (6, 10),
+        "queue.expire: invalid type: integer `5`",
+        "write a time in double quotes from \"1s\" to \"360d\"",
+    ),
+    fault(
+        "[delivery]\nconcurrency = 10001",
+        (6, 15),
+        "delivery.concurrency: 10001 is out of bounds",
+        "write a whole number from 1 to 10000\n",
+    ),
+    fault(
+        "[delivery]\nconcurrency = 0",
+        (6, 15),
+        "delivery.concurrency: 0 is out of bounds",
+        "write a whole number from 1 to 10000\n",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\nthreads_max = 0",
+        (8, 15),
+        "plugin[0].threads_max: 0 is out of bounds",
+        "write a whole number from 1 to 1000\n",
+    ),
 ];
 
 #[test]
@@ -285,7 +351,7 @@ error: limits.message_octets_max: \"35XB\" is not a size
   |
 6 |  message_octets_max = \"35XB\"  # \u{e9}
   |                       ^^^^^^
-  = help: write a whole number and one of the units B, KB, MB, GB, such as \"35MB\"
+  = help: write a size in double quotes from \"64KB\" to \"4GB\" (units B, KB, MB, GB)
 ";
     for command in [
         ["check", "--config", "test.toml"],

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::duration::Period;
 use super::endpoint::ListenAddress;
 use super::name::{DomainName, Label, Sha256};
-use super::number::{Count, Milliseconds, Priority};
+use super::number::{Count, Priority};
 use super::settings::{self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop};
 use super::size::Size;
 
@@ -21,6 +21,17 @@ pub(super) const SECTIONS: [&str; 6] =
 
 /// The fields of the top level that are any number of sections: `[[listen]]`.
 pub(super) const LISTS: [&str; 4] = ["listen", "local_domain", "route", "plugin"];
+
+/// A number that has no reason for bounds of its own.
+pub(super) type Number = Count<1, 1_000_000>;
+/// Deliveries at once.
+pub(super) type Concurrency = Count<1, 10_000>;
+/// How long a client may take for one step.
+type StepTime = Period<1, 3600>;
+/// How long it may be until the next attempt.
+pub(super) type RetryTime = Period<1, { 30 * DAY_S }>;
+
+const DAY_S: u64 = 86_400;
 
 /// The top level.
 #[derive(Debug, Deserialize)]
@@ -65,10 +76,10 @@ pub(super) struct Listen {
     pub(super) name: Spanned<Label>,
     pub(super) address: Spanned<ListenAddress>,
     #[serde(default = "backlog")]
-    pub(super) backlog: Count,
+    pub(super) backlog: Number,
 }
 
-fn backlog() -> Count {
+fn backlog() -> Number {
     Count::new(settings::Listener::BACKLOG)
 }
 
@@ -76,45 +87,51 @@ fn backlog() -> Count {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
-    pub(super) sessions_max: Spanned<Count>,
-    pub(super) sessions_per_address_max: Spanned<Count>,
-    pub(super) line_octets_max: Spanned<Size>,
-    pub(super) text_line_octets_max: Spanned<Size>,
-    pub(super) header_octets_max: Spanned<Size>,
-    pub(super) message_octets_max: Spanned<Size>,
-    pub(super) hops_max: Spanned<Count>,
-    pub(super) recipients_max: Spanned<Count>,
-    pub(super) errors_max: Count,
-    pub(super) refusals_max: Count,
-    pub(super) idle_commands_max: Count,
+    pub(super) sessions_max: Number,
+    pub(super) sessions_per_address_max: Spanned<Number>,
+    /// RFC 5321 section 4.5.3.1.4: at least 512 octets.
+    pub(super) line_octets_max: Size<512, { 64 << 10 }>,
+    /// RFC 5321 section 4.5.3.1.6: at least 1000 octets. 0 is no limit.
+    pub(super) text_line_octets_max: Size<1000, { 4 << 30 }, true>,
+    pub(super) header_octets_max: Size<{ 16 << 10 }, { 16 << 20 }>,
+    /// RFC 5321 section 4.5.3.1.7: at least 64K octets.
+    pub(super) message_octets_max: Size<{ 64 << 10 }, { 4 << 30 }>,
+    /// RFC 5321 section 6.3: at least 100.
+    pub(super) hops_max: Count<100, 10_000>,
+    /// RFC 5321 section 4.5.3.1.8: at least 100.
+    pub(super) recipients_max: Count<100, 100_000>,
+    pub(super) errors_max: Number,
+    pub(super) refusals_max: Number,
+    pub(super) idle_commands_max: Number,
 }
 
 /// `[timeouts]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Timeouts {
-    pub(super) command: Spanned<Period>,
-    pub(super) data_block: Spanned<Period>,
-    pub(super) message: Spanned<Period>,
+    pub(super) command: StepTime,
+    pub(super) data_block: StepTime,
+    pub(super) message: Period<1, DAY_S>,
 }
 
 /// `[queue]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Queue {
-    pub(super) free_space_min: Size,
-    pub(super) retry_first: Spanned<Period>,
-    pub(super) retry_max: Spanned<Period>,
-    pub(super) retry_factor: Spanned<Count>,
-    pub(super) expire: Spanned<Period>,
+    /// A larger disk than 1 PB is a slip of the pen.
+    pub(super) free_space_min: Size<0, { 1 << 50 }>,
+    pub(super) retry_first: Spanned<RetryTime>,
+    pub(super) retry_max: Spanned<RetryTime>,
+    pub(super) retry_factor: Count<1, 10>,
+    pub(super) expire: Period<1, { 360 * DAY_S }>,
 }
 
 /// `[delivery]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Delivery {
-    pub(super) concurrency: Spanned<Count>,
-    pub(super) per_destination: Spanned<Count>,
+    pub(super) concurrency: Concurrency,
+    pub(super) per_destination: Spanned<Concurrency>,
 }
 
 /// `[[local_domain]]`
@@ -141,6 +158,11 @@ pub(super) struct Plugins {
     pub(super) dir: Option<PathBuf>,
 }
 
+/// How long one call of a plug-in may take.
+type DeadlineMs = Count<1, 3_600_000>;
+/// Threads that may be in calls of a plug-in at once.
+type ThreadsMax = Count<1, 1000>;
+
 /// `[[plugin]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,13 +173,13 @@ pub(super) struct Plugin {
     #[serde(default = "priority")]
     pub(super) priority: Priority,
     #[serde(default = "deadline_ms")]
-    pub(super) deadline_ms: Milliseconds,
+    pub(super) deadline_ms: DeadlineMs,
     #[serde(default)]
     pub(super) on_fault: OnFault,
     #[serde(default)]
     pub(super) on_load_error: OnLoadError,
     #[serde(default = "threads_max")]
-    pub(super) threads_max: Spanned<Count>,
+    pub(super) threads_max: ThreadsMax,
     pub(super) sha256: Option<Sha256>,
     /// The plug-in's own: read from the document, where every value has its place.
     #[serde(default, rename = "config")]
@@ -221,12 +243,12 @@ fn priority() -> Priority {
     Priority::new(0)
 }
 
-fn deadline_ms() -> Milliseconds {
-    Milliseconds::new(settings::PLUGIN_DEADLINE_MS)
+fn deadline_ms() -> DeadlineMs {
+    DeadlineMs::new(settings::PLUGIN_DEADLINE_MS)
 }
 
-fn threads_max() -> Spanned<Count> {
-    count(settings::PLUGIN_THREADS_MAX)
+fn threads_max() -> ThreadsMax {
+    ThreadsMax::new(settings::PLUGIN_THREADS_MAX)
 }
 
 /// Where a default stands; nothing that is written has this span.
@@ -236,30 +258,18 @@ fn nowhere<T>(value: T) -> Spanned<T> {
     Spanned::new(NOWHERE, value)
 }
 
-fn octets(octets: usize) -> Spanned<Size> {
-    nowhere(Size::from_octets(octets as u64))
-}
-
-fn count(count: u32) -> Spanned<Count> {
-    nowhere(Count::new(count))
-}
-
-fn period(duration: std::time::Duration) -> Spanned<Period> {
-    nowhere(Period::new(duration))
-}
-
 impl Default for Limits {
     fn default() -> Self {
         let (sessions, limits) = (settings::Sessions::default(), stagepost_smtp::Limits::default());
         Self {
-            sessions_max: count(sessions.max),
-            sessions_per_address_max: count(sessions.per_address_max),
-            line_octets_max: octets(limits.line_octets_max),
-            text_line_octets_max: octets(limits.text_line_octets_max),
-            header_octets_max: octets(limits.header_octets_max),
-            message_octets_max: nowhere(Size::from_octets(limits.message_octets_max)),
-            hops_max: count(u32::try_from(limits.hops_max).unwrap_or(u32::MAX)),
-            recipients_max: count(u32::try_from(limits.recipients_max).unwrap_or(u32::MAX)),
+            sessions_max: Number::new(sessions.max),
+            sessions_per_address_max: nowhere(Number::new(sessions.per_address_max)),
+            line_octets_max: Size::from_octets(limits.line_octets_max as u64),
+            text_line_octets_max: Size::from_octets(limits.text_line_octets_max as u64),
+            header_octets_max: Size::from_octets(limits.header_octets_max as u64),
+            message_octets_max: Size::from_octets(limits.message_octets_max),
+            hops_max: Count::new(u32::try_from(limits.hops_max).unwrap_or(u32::MAX)),
+            recipients_max: Count::new(u32::try_from(limits.recipients_max).unwrap_or(u32::MAX)),
             errors_max: Count::new(limits.errors_max),
             refusals_max: Count::new(limits.refusals_max),
             idle_commands_max: Count::new(limits.idle_commands_max),
@@ -271,9 +281,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         let timeouts = stagepost_smtp::Timeouts::default();
         Self {
-            command: period(timeouts.command),
-            data_block: period(timeouts.data_block),
-            message: period(timeouts.message),
+            command: Period::new(timeouts.command),
+            data_block: Period::new(timeouts.data_block),
+            message: Period::new(timeouts.message),
         }
     }
 }
@@ -283,10 +293,10 @@ impl Default for Queue {
         let queue = settings::Queue::default();
         Self {
             free_space_min: Size::from_octets(queue.free_space_min),
-            retry_first: period(queue.retry_first),
-            retry_max: period(queue.retry_max),
-            retry_factor: count(queue.retry_factor),
-            expire: period(queue.expire),
+            retry_first: nowhere(Period::new(queue.retry_first)),
+            retry_max: nowhere(Period::new(queue.retry_max)),
+            retry_factor: Count::new(queue.retry_factor),
+            expire: Period::new(queue.expire),
         }
     }
 }
@@ -295,8 +305,8 @@ impl Default for Delivery {
     fn default() -> Self {
         let delivery = settings::Delivery::default();
         Self {
-            concurrency: count(delivery.concurrency),
-            per_destination: count(delivery.per_destination),
+            concurrency: Count::new(delivery.concurrency),
+            per_destination: nowhere(Count::new(delivery.per_destination)),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! From the file as written to the settings: rules that span fields, bounds with their reasons, paths.
+//! From the file as written to the settings: rules that span fields, and paths.
 //! Knows no disk: whether a file is there is found out by who uses it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::document::Document;
-use super::duration::Period;
+use super::duration::Written;
 use super::error::ConfigError;
 use super::file::{self, File, NOWHERE};
 use super::name::DomainName;
@@ -19,7 +20,6 @@ use super::settings::{
     Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule, Sessions,
     Settings, admin_socket,
 };
-use super::size::Size;
 
 /// Where state is kept when the configuration does not say.
 const STATE_DIR: &str = "/var/lib/stagepost";
@@ -42,8 +42,8 @@ pub(super) fn settings(
     let plugins = resolver.plugins(file.plugins.dir, file.plugin)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
-        limits: resolver.limits(&file.limits)?,
-        timeouts: resolver.timeouts(&file.timeouts)?,
+        limits: limits(&file.limits),
+        timeouts: timeouts(&file.timeouts),
         ..stagepost_smtp::Settings::default()
     };
     Ok(Settings {
@@ -113,66 +113,31 @@ impl Resolver<'_> {
     }
 
     fn sessions(&self, written: &file::Limits) -> Result<Sessions, ConfigError> {
-        let per_address =
-            self.ordered(&written.sessions_per_address_max, &written.sessions_max, "sessions_max")?;
-        Ok(Sessions {
-            max: written.sessions_max.get_ref().get(),
-            per_address_max: per_address.get(),
-        })
-    }
-
-    fn limits(&self, written: &file::Limits) -> Result<stagepost_smtp::Limits, ConfigError> {
-        Ok(stagepost_smtp::Limits {
-            // RFC 5321 section 4.5.3.1.4: at least 512 octets.
-            line_octets_max: narrow(self.size(&written.line_octets_max, 512, 64 << 10)?),
-            text_line_octets_max: narrow(self.text_line(&written.text_line_octets_max)?),
-            header_octets_max: narrow(self.size(&written.header_octets_max, 16 << 10, 16 << 20)?),
-            // RFC 5321 section 4.5.3.1.7: at least 64K octets.
-            message_octets_max: self.size(&written.message_octets_max, 64 << 10, 4 << 30)?,
-            // RFC 5321 section 6.3: at least 100.
-            hops_max: self.count(&written.hops_max, 100, 10_000)? as usize,
-            // RFC 5321 section 4.5.3.1.8: at least 100.
-            recipients_max: self.count(&written.recipients_max, 100, 100_000)? as usize,
-            errors_max: written.errors_max.get(),
-            refusals_max: written.refusals_max.get(),
-            idle_commands_max: written.idle_commands_max.get(),
-        })
-    }
-
-    /// 0 is no limit; RFC 5321 section 4.5.3.1.6 wants at least 1000 octets.
-    fn text_line(&self, written: &Spanned<Size>) -> Result<u64, ConfigError> {
-        if written.get_ref().octets() == 0 { Ok(0) } else { self.size(written, 1000, 4 << 30) }
-    }
-
-    fn timeouts(&self, written: &file::Timeouts) -> Result<stagepost_smtp::Timeouts, ConfigError> {
-        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-        Ok(stagepost_smtp::Timeouts {
-            command: self.period(&written.command, second, hour)?,
-            data_block: self.period(&written.data_block, second, hour)?,
-            message: self.period(&written.message, second, 24 * hour)?,
-        })
+        let max = written.sessions_max;
+        let per_address = &written.sessions_per_address_max;
+        let per_address = self.ordered(per_address, Count::get, max.get(), "sessions_max")?;
+        Ok(Sessions { max: max.get(), per_address_max: per_address })
     }
 
     fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
-        let (second, month) = (Duration::from_secs(1), Duration::from_secs(30 * 86_400));
-        self.period(&written.retry_max, second, month)?;
-        self.period(&written.expire, second, 12 * month)?;
-        let max = self.ordered(&written.retry_max, &written.expire, "expire")?;
-        let first = self.ordered(&written.retry_first, &written.retry_max, "retry_max")?;
+        let duration = |written: file::RetryTime| Written(written.duration());
+        let expire = Written(written.expire.duration());
+        let max = self.ordered(&written.retry_max, duration, expire, "expire")?;
+        let first = self.ordered(&written.retry_first, duration, max, "retry_max")?;
         Ok(Queue {
             free_space_min: written.free_space_min.octets(),
-            retry_first: self.period(&written.retry_first, second, month)?.min(first.duration()),
-            retry_max: max.duration(),
-            retry_factor: self.count(&written.retry_factor, 1, 10)?,
-            expire: written.expire.get_ref().duration(),
+            retry_first: first.0,
+            retry_max: max.0,
+            retry_factor: written.retry_factor.get(),
+            expire: expire.0,
         })
     }
 
     fn delivery(&self, written: &file::Delivery) -> Result<Delivery, ConfigError> {
-        let concurrency = self.count(&written.concurrency, 1, 10_000)?;
+        let concurrency = written.concurrency.get();
         let per_destination =
-            self.ordered(&written.per_destination, &written.concurrency, "concurrency")?;
-        Ok(Delivery { concurrency, per_destination: per_destination.get() })
+            self.ordered(&written.per_destination, Count::get, concurrency, "concurrency")?;
+        Ok(Delivery { concurrency, per_destination })
     }
 
     fn local_domains(
@@ -259,7 +224,7 @@ impl Resolver<'_> {
                     deadline: Duration::from_millis(plugin.deadline_ms.get().into()),
                     on_fault: plugin.on_fault.into(),
                     on_load_error: plugin.on_load_error.into(),
-                    threads_max: self.count(&plugin.threads_max, 1, 1000)? as usize,
+                    threads_max: plugin.threads_max.get() as usize,
                     sha256: plugin.sha256.map(|digest| digest.0),
                     section: section::of_plugin(self.document, index)?,
                 })
@@ -288,49 +253,20 @@ impl Resolver<'_> {
         })
     }
 
-    fn size(&self, written: &Spanned<Size>, least: u64, most: u64) -> Result<u64, ConfigError> {
-        let (least, most) = (Size::from_octets(least), Size::from_octets(most));
-        self.within(written, least, most).map(Size::octets)
-    }
-
-    fn count(&self, written: &Spanned<Count>, least: u32, most: u32) -> Result<u32, ConfigError> {
-        self.within(written, Count::new(least), Count::new(most)).map(Count::get)
-    }
-
-    fn period(
+    /// A value that is at most another one; a default gives way.
+    fn ordered<W: Copy, T: Copy + PartialOrd + Display>(
         &self,
-        written: &Spanned<Period>,
-        least: Duration,
-        most: Duration,
-    ) -> Result<Duration, ConfigError> {
-        self.within(written, Period::new(least), Period::new(most)).map(Period::duration)
-    }
-
-    fn within<T>(&self, written: &Spanned<T>, least: T, most: T) -> Result<T, ConfigError>
-    where
-        T: Copy + Ord + std::fmt::Display,
-    {
-        let value = *written.get_ref();
-        if (least..=most).contains(&value) {
+        written: &Spanned<W>,
+        value: impl Fn(W) -> T,
+        most: T,
+        most_name: &str,
+    ) -> Result<T, ConfigError> {
+        let value = value(*written.get_ref());
+        if value <= most {
             return Ok(value);
         }
-        let problem = format!("{value} is out of bounds");
-        Err(self.document.fault(written.span(), problem, format!("write {least} to {most}")))
-    }
-
-    /// A value that is at most another one; a default gives way.
-    fn ordered<T>(
-        &self,
-        written: &Spanned<T>,
-        most: &Spanned<T>,
-        most_name: &str,
-    ) -> Result<T, ConfigError>
-    where
-        T: Copy + Ord + std::fmt::Display,
-    {
-        let (value, most) = (*written.get_ref(), *most.get_ref());
-        if value <= most || written.span() == NOWHERE {
-            return Ok(value.min(most));
+        if written.span() == NOWHERE {
+            return Ok(most);
         }
         let problem = format!("{value} is more than {most_name}, {most}");
         let remedy = format!("write at most {most}, or raise {most_name}");
@@ -361,6 +297,28 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         || one.is_ipv4() == other.is_ipv4()
             && (one.ip().is_unspecified() || other.ip().is_unspecified());
     one.port() != 0 && one.port() == other.port() && same_address
+}
+
+fn limits(written: &file::Limits) -> stagepost_smtp::Limits {
+    stagepost_smtp::Limits {
+        line_octets_max: narrow(written.line_octets_max.octets()),
+        text_line_octets_max: narrow(written.text_line_octets_max.octets()),
+        header_octets_max: narrow(written.header_octets_max.octets()),
+        message_octets_max: written.message_octets_max.octets(),
+        hops_max: written.hops_max.get() as usize,
+        recipients_max: written.recipients_max.get() as usize,
+        errors_max: written.errors_max.get(),
+        refusals_max: written.refusals_max.get(),
+        idle_commands_max: written.idle_commands_max.get(),
+    }
+}
+
+fn timeouts(written: &file::Timeouts) -> stagepost_smtp::Timeouts {
+    stagepost_smtp::Timeouts {
+        command: written.command.duration(),
+        data_block: written.data_block.duration(),
+        message: written.message.duration(),
+    }
 }
 
 fn narrow(octets: u64) -> usize {
