@@ -2,58 +2,27 @@
 //! Runs no code of a plug-in and changes nothing on disk.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use stagepost_extmgr::{Class, InspectError, Inspection, OnLoadError, PluginConfig, Run, inspect};
+use stagepost_extmgr::{
+    Class, InspectError, Inspection, LoadError, OnLoadError, PluginConfig, PluginFile, Refusal,
+    Run, inspect,
+};
 
-use crate::config::{self, ConfigError, Settings};
-
-/// Why a configuration can't be served. Always the operator's to put right.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckError {
-    /// The configuration file.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A plug-in that it names.
-    #[error("error: {place}: plug-in {name}: {refusal}\n  = help: put the plug-in's file or its [[plugin]] section right; `stagepost plugin inspect {}` shows what the file says", file.display())]
-    Plugin {
-        /// The configuration file.
-        place: String,
-        /// The plug-in's name in it.
-        name: String,
-        /// The plug-in's file.
-        file: PathBuf,
-        /// Why it would be refused.
-        refusal: Box<PluginRefusal>,
-    },
-}
-
-/// Why a plug-in would be refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PluginRefusal {
-    /// Its file is not taken.
-    #[error(transparent)]
-    File(#[from] InspectError),
-    /// A field of the configuration and the file don't agree.
-    #[error("{field}: the configuration has {wanted:?}, the file {found:?}")]
-    Field {
-        /// The field.
-        field: &'static str,
-        /// What the configuration has.
-        wanted: String,
-        /// What the file has.
-        found: String,
-    },
-}
+use crate::config::{self, ConfigError};
+use crate::refusal;
 
 /// Checks a file and what it names; one line for each thing that is right.
-pub(crate) fn run(file: &Path) -> Result<String, CheckError> {
+///
+/// # Errors
+/// The first thing that is wrong. Always the operator's to put right.
+pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     let settings = config::load(file)?;
     let mut lines = format!("OK  configuration {}\n", settings.source);
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.address));
     }
-    for plugin in &settings.plugins {
+    for plugin in settings.plugins.iter().map(|plugin| &plugin.config) {
         match check_plugin(plugin) {
             Ok(found) => {
                 let Inspection { descriptor, .. } = &found;
@@ -74,7 +43,10 @@ pub(crate) fn run(file: &Path) -> Result<String, CheckError> {
                     format_args!("--  plug-in {} will be skipped: {refusal}", plugin.name),
                 );
             }
-            Err(refusal) => return Err(refused(&settings, plugin, refusal)),
+            Err(refusal) => {
+                let error = LoadError { plugin: plugin.name.clone(), refusal };
+                return Err(refusal::shown(&settings, &error));
+            }
         }
     }
     Ok(lines)
@@ -115,28 +87,19 @@ fn push(lines: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(lines, "{line}");
 }
 
-fn refused(settings: &Settings, plugin: &PluginConfig, refusal: PluginRefusal) -> CheckError {
-    CheckError::Plugin {
-        place: settings.source.clone(),
-        name: plugin.name.clone(),
-        file: plugin.path.clone(),
-        refusal: Box::new(refusal),
+/// Everything that loading would find before it runs any code, in the same order.
+fn check_plugin(config: &PluginConfig) -> Result<Inspection, Refusal> {
+    if let Some(digest) = &config.sha256 {
+        let file = PluginFile::read(&config.path).map_err(InspectError::File)?;
+        file.check_hash(&config.path, digest).map_err(InspectError::File)?;
     }
-}
-
-fn check_plugin(plugin: &PluginConfig) -> Result<Inspection, PluginRefusal> {
-    let found = inspect(&plugin.path)?;
-    agree("name", plugin.name.clone(), found.descriptor.name.clone())?;
-    if let Some(digest) = plugin.sha256 {
-        let wanted = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        agree("sha256", wanted, found.sha256.clone())?;
+    let found = inspect(&config.path)?;
+    if found.descriptor.name != config.name {
+        let (wanted, found) = (config.name.clone(), found.descriptor.name);
+        return Err(Refusal::Name { wanted, found });
     }
-    if plugin.run == Some(Run::Inline) && found.descriptor.class == Class::Blocking {
-        agree("run", Run::Inline.name().to_owned(), format!("class {}", Class::Blocking.name()))?;
+    if config.run == Some(Run::Inline) && found.descriptor.class == Class::Blocking {
+        return Err(Refusal::Class);
     }
     Ok(found)
-}
-
-fn agree(field: &'static str, wanted: String, found: String) -> Result<(), PluginRefusal> {
-    if wanted == found { Ok(()) } else { Err(PluginRefusal::Field { field, wanted, found }) }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stagepost_extmgr::{ExtMgr, LoadError};
+use stagepost_extmgr::ExtMgr;
 use stagepost_queue::Store;
 use stagepost_queue::local::{LocalOptions, LocalStore, OpenError};
 use stagepost_smtp::{AddressError, OwnName};
@@ -15,13 +15,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::admin::{AdminError, AdminServer};
-use crate::config::Settings;
+use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
 use crate::listener::{Listener, Shared};
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
-use crate::{stopping, welcome};
+use crate::{refusal, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -33,11 +33,9 @@ const FILE_THREADS_MAX: usize = 128;
 /// Why the server can't serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// A plug-in.
-    #[error(
-        "error: {0}\n  = help: `stagepost plugin inspect` shows what the file says; on_load_error = \"skip\" starts without it"
-    )]
-    Plugin(#[from] LoadError),
+    /// What the configuration names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The queue.
     #[error("error: {0}")]
     Queue(#[from] OpenError),
@@ -91,7 +89,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         .create(&settings.state_dir)
         .map_err(system(settings.state_dir.display().to_string()))?;
     raise_descriptor_limit();
-    let plugin_threads: usize = settings.plugins.iter().map(|plugin| plugin.threads_max).sum();
+    let plugin_threads: usize =
+        settings.plugins.iter().map(|plugin| plugin.config.threads_max).sum();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS_MAX + plugin_threads)
@@ -102,7 +101,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         // The admin socket comes first: it tells whether another server runs with this state.
         let admin = AdminServer::bind(&settings.admin_socket())?;
         // Entry points of plug-ins run here, on the main thread, before there is any session.
-        let plugins = ExtMgr::load(settings.plugins.clone(), &settings.plugin_copies_dir())?;
+        let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
+        let plugins = ExtMgr::load(configs, &settings.plugin_copies_dir())
+            .map_err(|error| refusal::shown(&settings, &error))?;
         runtime.block_on(serve(settings, admin, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.

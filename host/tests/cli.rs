@@ -2,6 +2,7 @@
 //! Starts no server.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -421,25 +422,81 @@ fn a_good_file_gets_one_line_for_each_thing() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a check makes nothing");
 }
 
-#[test]
-fn a_plugin_that_would_be_refused_fails_the_check_unless_it_may_be_skipped() {
-    let folder = tempfile::tempdir().unwrap();
-    let plugin = "[plugins]\ndir = \"here\"\n[[plugin]]\nname = \"absent\"\npath = \"absent\"\n";
-    configuration(folder.path(), &format!("{LISTEN}{plugin}"));
-    let output = stagepost(folder.path(), &["check", "--config", "test.toml"]);
-    let (shown, missing) = (stderr(&output), folder.path().join("here/libabsent.so"));
-    assert_eq!(output.status.code(), Some(2), "{shown}");
-    assert!(shown.starts_with("error: test.toml: plug-in absent: "), "{shown}");
-    assert!(shown.contains(missing.to_str().unwrap()) && shown.contains("help: "), "{shown}");
+/// A configuration with one plug-in, whose path is in line 8.
+fn with_plugin(further: &str) -> String {
+    format!(
+        "\
+hostname = \"mx.example.test\"
+state_dir = \"state\"
+listen = [{{ name = \"mx\", address = \"127.0.0.1:0\" }}]
+[plugins]
+dir = \"here\"
+[[plugin]]
+name = \"x\"
+path = \"x\"
+{further}"
+    )
+}
 
-    configuration(folder.path(), &format!("{LISTEN}{plugin}on_load_error = \"skip\"\n"));
+#[test]
+fn a_refused_plugin_is_shown_at_its_place_in_check_and_in_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().canonicalize().unwrap().join("here");
+    let file = here.join("libx.so");
+    fs::create_dir(&here).unwrap();
+    let zeros = "0".repeat(64);
+    let refused = |further: &str| {
+        configuration(folder.path(), &with_plugin(further));
+        let checked = stagepost(folder.path(), &["check", "--config", "test.toml"]);
+        assert_eq!(checked.status.code(), Some(2), "{}", stderr(&checked));
+        let ran = stagepost(folder.path(), &["run", "--config", "test.toml"]);
+        assert_eq!(ran.status.code(), Some(1), "{}", stderr(&ran));
+        assert_eq!(stderr(&checked), stderr(&ran));
+        stderr(&checked)
+    };
+
+    let shown = refused("");
+    let wanted = format!(
+        "\
+error: plugin[0].path: plug-in x refused: {}: No such file or directory (os error 2)
+ --> test.toml:8:8
+  |
+8 | path = \"x\"
+  |        ^^^
+  = help: ",
+        file.display()
+    );
+    assert!(shown.starts_with(&wanted), "{shown}");
+    assert!(shown.contains("on_load_error = \"skip\""), "{shown}");
+
+    fs::write(&file, "text, no code").unwrap();
+    let shown = refused("");
+    let wanted = "error: plugin[0].path: plug-in x refused: file: wanted a shared object";
+    assert!(shown.starts_with(wanted) && shown.contains(&*file.to_string_lossy()), "{shown}");
+
+    // A remedy that leads past a check is none.
+    let shown = refused(&format!("sha256 = \"{zeros}\"\n"));
+    assert!(shown.starts_with("error: plugin[0].sha256: plug-in x refused: "), "{shown}");
+    assert!(shown.contains("--> test.toml:9:10\n"), "{shown}");
+    assert!(shown.contains(&format!("wanted {zeros}, found ")), "{shown}");
+    assert!(!shown.contains("skip"), "{shown}");
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let shown = refused("");
+    assert!(shown.starts_with("error: plugin[0].path: plug-in x refused: "), "{shown}");
+    assert!(shown.contains("mode: wanted no writing by others, found 0666\n"), "{shown}");
+    let remedy = format!("= help: chmod go-w {}\n", file.display());
+    assert!(shown.contains(&remedy) && !shown.contains("skip"), "{shown}");
+}
+
+#[test]
+fn a_plugin_that_may_be_skipped_does_not_fail_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    configuration(folder.path(), &with_plugin("on_load_error = \"skip\"\n"));
     let output = stagepost(folder.path(), &["check", "--config", "test.toml"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(
-        stdout(&output).contains("--  plug-in absent will be skipped: "),
-        "{}",
-        stdout(&output)
-    );
+    let shown = stdout(&output);
+    assert!(shown.contains("--  plug-in x will be skipped: "), "{shown}");
 }
 
 #[test]

@@ -59,7 +59,9 @@ fn a_bad_plug_in_is_refused_at_start_in_one_clear_line() {
     for (stem, wanted) in UNLOADABLE.into_iter().chain(UNSTARTABLE) {
         let (site, _) = site_with(stem, "");
         let line = refusal(&site);
-        assert!(line.starts_with(&format!("error: plug-in {} refused: ", name(stem))), "{line}");
+        let field = if wanted.starts_with("em_entry") { "plugin[0]" } else { "plugin[0].path" };
+        let wanted_start = format!("error: {field}: plug-in {} refused: ", name(stem));
+        assert!(line.starts_with(&wanted_start), "{wanted_start:?} in {line}");
         assert!(line.contains(wanted), "{wanted:?} in {line}");
     }
 }
@@ -71,7 +73,7 @@ fn check_and_inspect_refuse_what_can_be_known_beforehand() {
         let checked = site.run(&["check", "--config", "stagepost.toml"]);
         let said = String::from_utf8_lossy(&checked.stderr).into_owned();
         assert_eq!(checked.status.code(), Some(2), "{said}");
-        assert!(said.contains(&format!("plug-in {}: ", name(stem))), "{said}");
+        assert!(said.contains(&format!("plug-in {} refused: ", name(stem))), "{said}");
         assert!(said.contains(wanted), "{wanted:?} in {said}");
         let inspected = site.run(&["plugin", "inspect", &file.to_string_lossy()]);
         let said = String::from_utf8_lossy(&inspected.stderr).into_owned();
@@ -326,7 +328,7 @@ fn a_panic_after_a_command_is_logged_and_its_reply_is_sent() {
 fn a_panic_while_it_starts_refuses_the_plug_in() {
     let site = Site::new(&panicking("start"));
     let line = refusal(&site);
-    assert!(line.starts_with("error: plug-in panicking refused: em_entry: "), "{line}");
+    assert!(line.starts_with("error: plugin[0]: plug-in panicking refused: em_entry: "), "{line}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Fault};
+use super::error::{ConfigError, Place};
 
 /// A parsed configuration text that remembers where everything stands.
 pub(super) struct Document<'t> {
@@ -63,7 +63,7 @@ impl<'t> Document<'t> {
         problem: &str,
         remedy: String,
     ) -> ConfigError {
-        self.fault_in(name.to_owned(), span, problem.to_owned(), remedy)
+        self.at_field(name.to_owned(), span).fault(problem, remedy)
     }
 
     /// Reads the whole document into a type.
@@ -89,22 +89,26 @@ impl<'t> Document<'t> {
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) -> ConfigError {
+        self.at(span).fault(problem, remedy)
+    }
+
+    /// Where the value at `span` stands.
+    pub(super) fn at(&self, span: Range<usize>) -> Place {
         let field = self.field_at(span.start);
-        self.fault_in(field, span, problem.into(), remedy.into())
+        self.at_field(field, span)
+    }
+
+    /// Where a value would stand that is not written.
+    pub(super) fn at_missing(&self, field: &str) -> Place {
+        self.at_field(field.to_owned(), 0..0)
     }
 
     /// Something wrong that stands nowhere: `field` is not there.
     pub(super) fn missing(&self, field: &str, remedy: &str) -> ConfigError {
-        self.fault_in(field.to_owned(), 0..0, "nothing is configured".to_owned(), remedy.to_owned())
+        self.at_missing(field).fault("nothing is configured", remedy)
     }
 
-    fn fault_in(
-        &self,
-        field: String,
-        span: Range<usize>,
-        problem: String,
-        remedy: String,
-    ) -> ConfigError {
+    fn at_field(&self, field: String, span: Range<usize>) -> Place {
         let (line, column) = self.place(span.start);
         let excerpt = self.text.lines().nth(line as usize - 1).unwrap_or("");
         // One character of the file is one on the screen, so that the carets fit.
@@ -112,16 +116,8 @@ impl<'t> Document<'t> {
             excerpt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let rest = excerpt.chars().count().saturating_sub(column as usize - 1);
         let spanned = self.text.get(span).map_or(0, |covered| covered.chars().count());
-        ConfigError::Fault(Box::new(Fault {
-            file: self.name.to_owned(),
-            line,
-            column,
-            field,
-            problem,
-            remedy,
-            excerpt,
-            width: spanned.min(rest),
-        }))
+        let (file, width) = (self.name.to_owned(), spanned.min(rest));
+        Place { file, line, column, field, excerpt, width }
     }
 
     /// The text is not TOML.
@@ -144,12 +140,8 @@ impl<'t> Document<'t> {
         if let Some(name) = missing {
             let section = self.field_at(span.start);
             let dot = if section.is_empty() { "" } else { "." };
-            return self.fault_in(
-                format!("{section}{dot}{name}"),
-                span,
-                problem.to_owned(),
-                format!("add {name} = ... here; stagepost.example.toml explains it"),
-            );
+            let remedy = format!("add {name} = ... here; stagepost.example.toml explains it");
+            return self.at_field(format!("{section}{dot}{name}"), span).fault(problem, remedy);
         }
         let remedy = match expected {
             Some(remedy) if error.message().contains('\n') => remedy.to_owned(),
@@ -276,7 +268,7 @@ z = 5
             let Err(ConfigError::Fault(fault)) = Document::parse("t", text).map(|_| ()) else {
                 panic!("{text:?} was parsed");
             };
-            assert_eq!(fault.line, line, "{text:?}: {fault}");
+            assert_eq!(fault.place.line, line, "{text:?}: {fault}");
             assert!(fault.problem.starts_with(problem), "{text:?}: {fault}");
         }
     }

@@ -27,6 +27,17 @@ pub(crate) enum ConfigError {
 /// One thing that is wrong in a configuration file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
+    /// Where.
+    pub(crate) place: Place,
+    /// What is wrong, with the value.
+    pub(crate) problem: String,
+    /// What to do about it.
+    pub(crate) remedy: String,
+}
+
+/// A place in a configuration file, with all that is needed to show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
     /// The file as the operator named it.
     pub(crate) file: String,
     /// The line, from 1.
@@ -35,27 +46,36 @@ pub(crate) struct Fault {
     pub(crate) column: u32,
     /// The field, such as `plugin[0].path`; empty where there is none.
     pub(crate) field: String,
-    /// What is wrong, with the value.
-    pub(crate) problem: String,
-    /// What to do about it.
-    pub(crate) remedy: String,
     /// The line itself.
     pub(crate) excerpt: String,
-    /// How many characters of the line the fault covers.
+    /// How many characters of the line it covers.
     pub(crate) width: usize,
+}
+
+impl Place {
+    /// Something wrong here.
+    pub(crate) fn fault(
+        &self,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> ConfigError {
+        let (place, problem, remedy) = (self.clone(), problem.into(), remedy.into());
+        ConfigError::Fault(Box::new(Fault { place, problem, remedy }))
+    }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.line.to_string();
+        let Place { file, line, column, field, excerpt, width } = &self.place;
+        let number = line.to_string();
         let gutter = " ".repeat(number.len());
-        let indent = " ".repeat(self.column.saturating_sub(1) as usize);
-        let carets = "^".repeat(self.width.max(1));
-        let colon = if self.field.is_empty() { "" } else { ": " };
-        writeln!(out, "error: {}{colon}{}", self.field, self.problem)?;
-        writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
+        let indent = " ".repeat(column.saturating_sub(1) as usize);
+        let carets = "^".repeat((*width).max(1));
+        let colon = if field.is_empty() { "" } else { ": " };
+        writeln!(out, "error: {field}{colon}{}", self.problem)?;
+        writeln!(out, "{gutter}--> {file}:{line}:{column}")?;
         writeln!(out, "{gutter} |")?;
-        writeln!(out, "{number} | {}", self.excerpt)?;
+        writeln!(out, "{number} | {excerpt}")?;
         writeln!(out, "{gutter} | {indent}{carets}")?;
         write!(out, "{gutter} = help: {}", self.remedy)
     }
@@ -67,16 +87,15 @@ mod tests {
 
     #[test]
     fn a_fault_reads_like_a_compiler_error() {
-        let fault = Fault {
+        let place = Place {
             file: "stagepost.toml".into(),
             line: 12,
             column: 22,
             field: "limits.message_octets_max".into(),
-            problem: "\"35XB\" is not a size".into(),
-            remedy: "write a size".into(),
             excerpt: "message_octets_max = \"35XB\"".into(),
             width: 6,
         };
+        let fault = place.fault("\"35XB\" is not a size", "write a size");
         let wanted = "\
 error: limits.message_octets_max: \"35XB\" is not a size
   --> stagepost.toml:12:22

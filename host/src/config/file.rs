@@ -58,7 +58,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) plugins: Plugins,
     #[serde(default)]
-    pub(super) plugin: Vec<Plugin>,
+    pub(super) plugin: Vec<Spanned<Plugin>>,
 }
 
 /// `[log]`
@@ -169,7 +169,7 @@ type ThreadsMax = Count<1, 1000>;
 pub(super) struct Plugin {
     pub(super) name: Spanned<Label>,
     pub(super) path: Spanned<PathBuf>,
-    pub(super) run: Option<Run>,
+    pub(super) run: Option<Spanned<Run>>,
     #[serde(default = "priority")]
     pub(super) priority: Priority,
     #[serde(default = "deadline_ms")]
@@ -180,7 +180,7 @@ pub(super) struct Plugin {
     pub(super) on_load_error: OnLoadError,
     #[serde(default = "threads_max")]
     pub(super) threads_max: ThreadsMax,
-    pub(super) sha256: Option<Sha256>,
+    pub(super) sha256: Option<Spanned<Sha256>>,
     /// The plug-in's own: read from the document, where every value has its place.
     #[serde(default, rename = "config")]
     pub(super) _config: IgnoredAny,

@@ -21,10 +21,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub(crate) use error::ConfigError;
+pub(crate) use error::{ConfigError, Place};
 pub(crate) use settings::{
-    DomainPattern, Listener, LocalDomain, Log, LogFormat, LogLevel, Mailboxes, NextHop, Sessions,
-    Settings,
+    DomainPattern, Listener, LocalDomain, Log, LogFormat, LogLevel, Mailboxes, NextHop, Plugin,
+    Sessions, Settings,
 };
 
 use document::Document;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use stagepost_extmgr::PluginConfig;
 use toml::Spanned;
 
 use super::document::Document;
@@ -17,8 +18,8 @@ use super::name::DomainName;
 use super::number::Count;
 use super::section;
 use super::settings::{
-    Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule, Sessions,
-    Settings, admin_socket,
+    Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Plugin, Queue, RouteRule,
+    Sessions, Settings, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
@@ -208,28 +209,43 @@ impl Resolver<'_> {
     fn plugins(
         &self,
         dir: Option<PathBuf>,
-        written: Vec<file::Plugin>,
-    ) -> Result<Vec<stagepost_extmgr::PluginConfig>, ConfigError> {
-        self.unique(written.iter().map(|plugin| (&plugin.name, plugin.name.get_ref().0.clone())))?;
+        written: Vec<Spanned<file::Plugin>>,
+    ) -> Result<Vec<Plugin>, ConfigError> {
+        let names = written.iter().map(|plugin| &plugin.get_ref().name);
+        self.unique(names.map(|name| (name, name.get_ref().0.clone())))?;
         let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
-        written
-            .into_iter()
-            .enumerate()
-            .map(|(index, plugin)| {
-                Ok(stagepost_extmgr::PluginConfig {
-                    path: dir.join(self.plugin_file(&plugin.path)?),
-                    name: plugin.name.into_inner().0,
-                    run: plugin.run.map(Into::into),
-                    priority: plugin.priority.get(),
-                    deadline: Duration::from_millis(plugin.deadline_ms.get().into()),
-                    on_fault: plugin.on_fault.into(),
-                    on_load_error: plugin.on_load_error.into(),
-                    threads_max: plugin.threads_max.get() as usize,
-                    sha256: plugin.sha256.map(|digest| digest.0),
-                    section: section::of_plugin(self.document, index)?,
-                })
-            })
-            .collect()
+        let plugin = |(index, plugin)| self.plugin(&dir, index, plugin);
+        written.into_iter().enumerate().map(plugin).collect()
+    }
+
+    fn plugin(
+        &self,
+        dir: &Path,
+        index: usize,
+        written: Spanned<file::Plugin>,
+    ) -> Result<Plugin, ConfigError> {
+        let at = |span| self.document.at(span);
+        let section = at(written.span());
+        let written = written.into_inner();
+        Ok(Plugin {
+            section,
+            name: at(written.name.span()),
+            path: at(written.path.span()),
+            run: written.run.as_ref().map(|run| at(run.span())),
+            sha256: written.sha256.as_ref().map(|digest| at(digest.span())),
+            config: PluginConfig {
+                path: dir.join(self.plugin_file(&written.path)?),
+                name: written.name.into_inner().0,
+                run: written.run.map(|run| run.into_inner().into()),
+                priority: written.priority.get(),
+                deadline: Duration::from_millis(written.deadline_ms.get().into()),
+                on_fault: written.on_fault.into(),
+                on_load_error: written.on_load_error.into(),
+                threads_max: written.threads_max.get() as usize,
+                sha256: written.sha256.map(|digest| digest.into_inner().0),
+                section: section::of_plugin(self.document, index)?,
+            },
+        })
     }
 
     /// A bare name stands for the library of that name.
@@ -374,7 +390,7 @@ plugin = [
         assert_eq!(settings.spool_dir(), Path::new("/test/state/spool"));
         let maildirs: Vec<_> = settings.local_domains.iter().map(|d| d.maildir.to_str()).collect();
         assert_eq!(maildirs, [Some("/test/state/mail/a.test"), Some("/test/b"), Some("/c")]);
-        let plugins: Vec<_> = settings.plugins.iter().map(|p| p.path.to_str()).collect();
+        let plugins: Vec<_> = settings.plugins.iter().map(|p| p.config.path.to_str()).collect();
         let wanted = [
             "/test/plugins/libbare.so",
             "/test/plugins/file.so",

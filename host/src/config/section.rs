@@ -157,8 +157,8 @@ deep.er = 'w'
             let Err(ConfigError::Fault(fault)) = of_plugin(&document, 0) else {
                 panic!("{value} was taken");
             };
-            assert_eq!((fault.line, fault.column), (2, 12), "{fault}");
-            assert_eq!(fault.field, "plugin[0].config.x");
+            assert_eq!((fault.place.line, fault.place.column), (2, 12), "{fault}");
+            assert_eq!(fault.place.field, "plugin[0].config.x");
         }
     }
 }

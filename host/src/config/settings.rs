@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use stagepost_extmgr::PluginConfig;
 
+use super::error::Place;
+
 /// A whole checked configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -33,7 +35,7 @@ pub(crate) struct Settings {
     /// The domains whose mail goes elsewhere.
     pub(crate) routes: Vec<RouteRule>,
     /// The plug-ins in the order of the configuration.
-    pub(crate) plugins: Vec<PluginConfig>,
+    pub(crate) plugins: Vec<Plugin>,
 }
 
 impl Settings {
@@ -241,6 +243,23 @@ impl fmt::Display for NextHop {
             write!(out, "{}:{}", self.host, self.port)
         }
     }
+}
+
+/// A plug-in, and where the configuration speaks of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Plugin {
+    /// How it is loaded and called.
+    pub(crate) config: PluginConfig,
+    /// Its section as a whole.
+    pub(crate) section: Place,
+    /// Its name.
+    pub(crate) name: Place,
+    /// Its file.
+    pub(crate) path: Place,
+    /// Where it is called, if that is written.
+    pub(crate) run: Option<Place>,
+    /// The digest of its file, if that is written.
+    pub(crate) sha256: Option<Place>,
 }
 
 /// The default of a plug-in's `deadline_ms`: well below the minutes that clients wait for a reply.

@@ -141,9 +141,9 @@ mod tests {
         }
         let size = "write a size in double quotes from \"1000B\" to \"4KB\" (units B, KB, MB, GB)";
         let cases = [
-            ("size = \"1000B\"", Ok(1000)),
-            ("size = \"4KB\"", Ok(4096)),
-            ("limit = \"0B\"", Ok(0)),
+            ("size = \"1000B\"", Ok(Some(1000))),
+            ("size = \"4KB\"", Ok(Some(4096))),
+            ("limit = \"0B\"", Ok(Some(0))),
             ("size = \"0B\"", Err(format!("\"0B\" is out of bounds\n{size}"))),
             ("size = \"5KB\"", Err(format!("\"5KB\" is out of bounds\n{size}"))),
             ("size = \"5\"", Err(format!("\"5\" is not a size\n{size}"))),
@@ -154,9 +154,8 @@ mod tests {
         ];
         for (text, wanted) in cases {
             let read = toml::from_str::<Sample>(text).map_err(|error| error.message().to_owned());
-            let octets = read.map(|read| {
-                read.size.map(Size::octets).or(read.limit.map(Size::octets)).unwrap_or(u64::MAX)
-            });
+            let octets = read
+                .map(|read| read.size.map(Size::octets).or_else(|| read.limit.map(Size::octets)));
             assert_eq!(octets, wanted, "{text}");
         }
     }

@@ -1,0 +1,97 @@
+//! Why a plug-in is refused, at its place in the configuration and with what to do about it.
+//! Knows each reason; neither inspects nor loads.
+
+use stagepost_extmgr::{FileError, InspectError, LoadError, Refusal};
+
+use crate::config::{ConfigError, Place, Plugin, Settings};
+
+/// Shows a refusal where the configuration speaks of what is refused.
+pub(crate) fn shown(settings: &Settings, error: &LoadError) -> ConfigError {
+    let mut plugins = settings.plugins.iter();
+    let plugin = plugins.find(|plugin| plugin.config.name == error.plugin);
+    let plugin = plugin.expect("only what is configured is loaded");
+    let said = error.to_string();
+    // What its author is told in passing is the help here.
+    let problem = said.split_once("; remedy: ").map_or(said.as_str(), |(problem, _)| problem);
+    place(plugin, &error.refusal).fault(problem, remedy(settings, plugin, &error.refusal))
+}
+
+/// The field that has to change, or what is named by it.
+fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
+    match refusal {
+        Refusal::Inspect(InspectError::File(FileError::Hash { .. })) => {
+            plugin.sha256.as_ref().unwrap_or(&plugin.path)
+        }
+        Refusal::Inspect(_) | Refusal::Linker(_) | Refusal::Layout => &plugin.path,
+        Refusal::Name { .. } | Refusal::Twice => &plugin.name,
+        Refusal::Class => plugin.run.as_ref().unwrap_or(&plugin.section),
+        Refusal::TooMany | Refusal::Entry(_) => &plugin.section,
+    }
+}
+
+fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
+    let file = plugin.config.path.display();
+    let remedy = match refusal {
+        Refusal::Inspect(InspectError::File(error)) => {
+            return file_remedy(settings, plugin, error);
+        }
+        Refusal::Inspect(InspectError::Object { .. }) => {
+            format!("name a plug-in that was built for this machine; {file} is none")
+        }
+        Refusal::Inspect(InspectError::Section { .. }) => {
+            format!("write EM_DESCRIPTOR once in the plug-in and build {file} again")
+        }
+        Refusal::Inspect(_) | Refusal::Layout => {
+            format!("build {file} again, with the header or SDK of this server")
+        }
+        Refusal::Name { found, .. } => {
+            format!("write name = {found:?}, or the path of the plug-in that is meant")
+        }
+        Refusal::Twice => "remove one of the two sections".to_owned(),
+        Refusal::TooMany => "remove some of the [[plugin]] sections".to_owned(),
+        Refusal::Class => "write run = \"pool\", or remove the line".to_owned(),
+        Refusal::Linker(_) => {
+            format!("install the libraries that it needs; `ldd {file}` shows which are missing")
+        }
+        Refusal::Entry(_) => {
+            "put right what the plug-in's own log line says, or ask its author".to_owned()
+        }
+    };
+    remedy + &or_skip(settings)
+}
+
+/// What to do about a file. One that somebody else may have written is never to be skipped: the rest of the folder is
+/// as suspect.
+fn file_remedy(settings: &Settings, plugin: &Plugin, error: &FileError) -> String {
+    match error {
+        FileError::Read { path, .. } if *path != plugin.config.path => {
+            format!("see to it that this user can write to {}", path.display())
+        }
+        FileError::Read { .. } if settings.is_development() => {
+            "the example plug-ins belong beside the executable (`cargo build` puts them there); or run with --config FILE"
+                .to_owned()
+        }
+        FileError::Read { .. } => {
+            "name a file that is there and can be read".to_owned() + &or_skip(settings)
+        }
+        FileError::Kind { .. } => "name the plug-in's file".to_owned() + &or_skip(settings),
+        FileError::Folder { path, .. } => format!("move {} away", path.display()),
+        FileError::Owner { path, wanted, .. } => format!(
+            "look at who made it; if it is what you want, chown {wanted} {}",
+            path.display()
+        ),
+        FileError::Mode { path, .. } => format!("chmod go-w {}", path.display()),
+        FileError::Hash { found, .. } => format!(
+            "put the file that is meant in its place; if you have replaced it yourself, write sha256 = {found:?}"
+        ),
+    }
+}
+
+fn or_skip(settings: &Settings) -> String {
+    let text = if settings.is_development() {
+        "; or run with --config FILE"
+    } else {
+        "; or write on_load_error = \"skip\" to start without it"
+    };
+    text.to_owned()
+}
