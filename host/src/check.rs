@@ -10,7 +10,7 @@ use stagepost_extmgr::{
 };
 
 use crate::config::{self, ConfigError};
-use crate::refusal;
+use crate::{refusal, state_dir};
 
 /// Checks a file and what it names; one line for each thing that is right.
 ///
@@ -19,6 +19,8 @@ use crate::refusal;
 pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     let settings = config::load(file)?;
     let mut lines = format!("OK  configuration {}\n", settings.source);
+    state_dir::check(&settings)?;
+    push(&mut lines, format_args!("OK  state_dir {}", settings.state_dir.display()));
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.address));
     }

@@ -15,6 +15,7 @@ mod refusal;
 mod router;
 mod serve;
 mod sessions;
+mod state_dir;
 mod status;
 mod stopping;
 mod welcome;

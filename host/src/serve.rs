@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use crate::listener::{Listener, Shared};
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
-use crate::{refusal, stopping, welcome};
+use crate::{refusal, state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -82,12 +81,7 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServeError {
 /// # Errors
 /// What kept the server from starting.
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
-    // Mail and private copies of plug-ins lie there: nobody else's business.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&settings.state_dir)
-        .map_err(system(settings.state_dir.display().to_string()))?;
+    state_dir::make(&settings)?;
     raise_descriptor_limit();
     let plugin_threads: usize =
         settings.plugins.iter().map(|plugin| plugin.config.threads_max).sum();

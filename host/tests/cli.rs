@@ -2,7 +2,7 @@
 //! Starts no server.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -412,12 +412,16 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn a_good_file_gets_one_line_for_each_thing() {
     let folder = tempfile::tempdir().unwrap();
-    let file = configuration(folder.path(), LISTEN);
+    let file = configuration(folder.path(), &format!("state_dir = \"state\"\n{LISTEN}"));
     let file = file.to_str().unwrap();
     let output = stagepost(folder.path(), &["check", "--config", file]);
     assert_eq!(stderr(&output), "");
     assert_eq!(output.status.code(), Some(0));
-    let wanted = format!("OK  configuration {file}\nOK  listener mx on 127.0.0.1:2525\n");
+    let state = folder.path().join("state");
+    let wanted = format!(
+        "OK  configuration {file}\nOK  state_dir {}\nOK  listener mx on 127.0.0.1:2525\n",
+        state.display()
+    );
     assert_eq!(stdout(&output), wanted);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a check makes nothing");
 }
@@ -487,6 +491,41 @@ error: plugin[0].path: plug-in x refused: {}: No such file or directory (os erro
     assert!(shown.contains("mode: wanted no writing by others, found 0666\n"), "{shown}");
     let remedy = format!("= help: chmod go-w {}\n", file.display());
     assert!(shown.contains(&remedy) && !shown.contains("skip"), "{shown}");
+}
+
+#[test]
+fn a_state_dir_that_cannot_be_had_is_shown_at_its_place_in_check_and_in_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(folder.path().join("file"), "").unwrap();
+    fs::create_dir(folder.path().join("shared")).unwrap();
+    fs::set_permissions(folder.path().join("shared"), fs::Permissions::from_mode(0o777)).unwrap();
+    symlink("nowhere", folder.path().join("link")).unwrap();
+    let (file, shared, link) = (path("file"), path("shared"), path("link"));
+    let cases = [
+        ("file", format!("{file} is not a folder"), "choose another folder".to_owned()),
+        ("file/below", format!("{file} is not a folder"), "choose another folder".to_owned()),
+        ("link/below", format!("{link} is a link to nowhere"), "remove the link".to_owned()),
+        (
+            "shared",
+            format!("others can write to {shared} (mode 0777)"),
+            format!("chmod 700 {shared}\n"),
+        ),
+    ];
+    for (state_dir, problem, remedy) in cases {
+        configuration(folder.path(), &format!("state_dir = \"{state_dir}\"\n{LISTEN}"));
+        let checked = stagepost(folder.path(), &["check", "--config", "test.toml"]);
+        assert_eq!(checked.status.code(), Some(2), "{}", stderr(&checked));
+        let ran = stagepost(folder.path(), &["run", "--config", "test.toml"]);
+        assert_eq!(ran.status.code(), Some(1), "{}", stderr(&ran));
+        assert_eq!(stderr(&checked), stderr(&ran));
+        let shown = stderr(&checked);
+        let headline = format!("error: state_dir: {problem}\n --> test.toml:1:13\n");
+        assert!(shown.starts_with(&headline), "{headline}\nis wanted of\n{shown}");
+        let help = shown.split(" = help: ").nth(1).unwrap_or_default();
+        assert!(help.starts_with(&remedy), "{remedy}\nis wanted of\n{shown}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing is made");
 }
 
 #[test]

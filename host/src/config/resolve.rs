@@ -37,6 +37,10 @@ pub(super) fn settings(
 ) -> Result<Settings, ConfigError> {
     let resolver = Resolver { document, base };
     let state_dir = resolver.state_dir(file.state_dir.as_ref())?;
+    let state_dir_place = match &file.state_dir {
+        Some(written) => document.at(written.span()),
+        None => document.at_missing("state_dir"),
+    };
     let listeners = resolver.listeners(&file.listen)?;
     let local_domains = resolver.local_domains(file.local_domain, &file.hostname, &state_dir)?;
     let routes = resolver.routes(file.route, &local_domains, &listeners)?;
@@ -51,6 +55,7 @@ pub(super) fn settings(
         source: document.name().to_owned(),
         receive,
         state_dir,
+        state_dir_place,
         log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) receive: stagepost_smtp::Settings,
     /// The folder of everything that outlives a run.
     pub(crate) state_dir: PathBuf,
+    /// Where that is written, or could be.
+    pub(crate) state_dir_place: Place,
     /// How and what to log.
     pub(crate) log: Log,
     /// Where to accept connections; at least one.
