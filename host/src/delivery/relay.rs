@@ -54,8 +54,16 @@ enum RelayError {
     Message(#[from] StoreError),
     #[error("4.3.0 the message has no recipient {0}")]
     Recipient(u32),
-    #[error("4.4.1 {next_hop}: {error}")]
+    #[error("4.4.1 {}{error}", name_before(next_hop, error))]
     Connect { next_hop: Arc<str>, error: ConnectError },
+}
+
+/// The next hop's name ahead of an error, unless it is the address that the error begins with.
+fn name_before(next_hop: &str, error: &ConnectError) -> String {
+    match error.address() {
+        Some(address) if address.to_string() == next_hop => String::new(),
+        _ => format!("{next_hop}: "),
+    }
 }
 
 impl Relay {

@@ -32,6 +32,16 @@ pub(super) enum ConnectError {
     ConnectTimeout(SocketAddr),
 }
 
+impl ConnectError {
+    /// The address that it was tried at.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Connect { address, .. } | Self::ConnectTimeout(address) => Some(*address),
+            Self::Resolve(_) | Self::ResolveTimeout | Self::NoAddress => None,
+        }
+    }
+}
+
 /// A connection and its session.
 #[derive(Debug)]
 pub(super) struct Connection {

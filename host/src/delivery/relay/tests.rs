@@ -225,11 +225,22 @@ async fn a_next_hop_that_is_not_there_defers() {
     let message = message(&["u@x.test", "v@x.test"], "A: b\r\n", &[b"\r\n"]);
     // Bound and closed again: nobody listens.
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let refused = deferred(gone, "4.4.1", &format!("{gone}: Connection refused (os error 111)"));
+    let refused = deferred(gone, "4.4.1", "Connection refused (os error 111)");
     assert_eq!(relay_to(gone).deliver(&message, &[1, 0]).await, [refused.clone(), refused]);
 
-    let name = OwnName::parse("us.test").unwrap();
-    let relay = Relay::new("no port", name, RelayTimeouts::default());
+    let name = || OwnName::parse("us.test").unwrap();
+    let named = format!("localhost:{}", gone.port());
+    let relay = Relay::new(&named, name(), RelayTimeouts::default());
+    let outcomes = relay.deliver(&message, &[0]).await;
+    let RecipientOutcome::Deferred(text) = &outcomes[0] else { panic!("{outcomes:?}") };
+    // Which of its addresses it was.
+    assert!(text.starts_with(&format!("4.4.1 {named}: ")), "{text}");
+    assert!(
+        text.ends_with(&format!(":{}: Connection refused (os error 111)", gone.port())),
+        "{text}"
+    );
+
+    let relay = Relay::new("no port", name(), RelayTimeouts::default());
     let outcomes = relay.deliver(&message, &[0]).await;
     let RecipientOutcome::Deferred(text) = &outcomes[0] else {
         panic!("{outcomes:?}");
