@@ -36,15 +36,13 @@ pub(crate) enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The queue.
-    #[error("error: {0}")]
+    #[error("error: {0}\n  = help: {remedy}", remedy = queue_remedy(.0))]
     Queue(#[from] OpenError),
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
     /// A listener.
-    #[error(
-        "error: listener {name}: {address}: {source}\n  = help: choose another address or port, or stop what uses it"
-    )]
+    #[error("error: listener {name}: {address}: {source}\n  = help: {remedy}")]
     Listen {
         /// Its name.
         name: String,
@@ -52,6 +50,8 @@ pub(crate) enum ServeError {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// Our own name is not one that next hops would take.
     #[error("error: hostname {name:?}: {reason}")]
@@ -74,6 +74,31 @@ pub(crate) enum ServeError {
 fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServeError {
     let what = what.into();
     move |source| ServeError::System { what, source }
+}
+
+fn queue_remedy(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::InUse(_) => {
+            "another server runs with this state_dir: stop it, or give this one a state_dir of its own"
+        }
+        OpenError::Io { .. } => {
+            "this user must be able to write there, and the disk must have room"
+        }
+        OpenError::Unreadable { .. } => {
+            "put back a copy of the folder, or move it away to begin with an empty queue"
+        }
+    }
+}
+
+fn listen_remedy(error: &io::Error, development: bool) -> &'static str {
+    match error.kind() {
+        _ if development => "stop what uses it, or run with --config FILE",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024, or let the server have ports below (CAP_NET_BIND_SERVICE)"
+        }
+        io::ErrorKind::AddrNotAvailable => "choose an address that this machine has",
+        _ => "choose another address or port, or stop what uses it",
+    }
 }
 
 /// Serves until Ctrl-C or SIGTERM; a second one ends the wait for what is under way.
@@ -190,6 +215,7 @@ fn bind(settings: &Settings) -> Result<Vec<Listener>, ServeError> {
         Listener::bind(config).map_err(|source| ServeError::Listen {
             name: config.name.clone(),
             address: config.address,
+            remedy: listen_remedy(&source, settings.is_development()),
             source,
         })
     };
@@ -236,5 +262,39 @@ fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_told_with_a_remedy_that_fits() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let configured = format!(
+            "hostname = \"a.test\"\nlisten = [{{ name = \"mx\", address = \"{address}\" }}]"
+        );
+        let configured = crate::config::from_text(&configured).unwrap();
+        let mut development = crate::config::development().unwrap();
+        development.listeners[0].address = address;
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _inside = runtime.enter();
+        for (settings, remedy) in [
+            (configured, "choose another address or port, or stop what uses it"),
+            (development, "stop what uses it, or run with --config FILE"),
+        ] {
+            let said = bind(&settings).map(|_| ()).unwrap_err().to_string();
+            assert_eq!(said.matches(&address.to_string()).count(), 1, "{said}");
+            assert!(said.ends_with(&format!("\n  = help: {remedy}")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_is_open_elsewhere_is_told_with_a_remedy() {
+        let said = ServeError::Queue(OpenError::InUse("state/spool".into())).to_string();
+        let wanted = "error: the queue in state/spool is in use by another process\n  = help: another server";
+        assert!(said.starts_with(wanted), "{said}");
     }
 }
