@@ -55,7 +55,7 @@ const fn fault(
 }
 
 /// The faults of a file that begins with [`LISTEN`].
-const FAULTS: [Fault; 48] = [
+const FAULTS: [Fault; 54] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -314,7 +314,58 @@ const FAULTS: [Fault; 48] = [
         "plugin[0].threads_max: 0 is out of bounds",
         "write a whole number from 1 to 1000\n",
     ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nmaildir = \"x\"\n[[local_domain]]\nname = \"b.test\"\nmailboxes = \"any\"\nmaildir = \"./y/../x/\"",
+        (12, 11),
+        "local_domain[1].maildir: \"./y/../x/\" is already the maildir of a.test in line 8",
+        "give every domain a folder of its own",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nmaildir = \"/var/lib/stagepost/mail/b.test\"\n[[local_domain]]\nname = \"b.test\"\nmailboxes = \"any\"",
+        (10, 8),
+        "local_domain[1].name: \"/var/lib/stagepost/mail/b.test\" is already the maildir of a.test in line 8",
+        "give every domain a folder of its own",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nmaildir = \"/var/lib/stagepost/spool/body\"",
+        (8, 11),
+        "local_domain[0].maildir: \"/var/lib/stagepost/spool/body\" lies in /var/lib/stagepost/spool, which is the server's own",
+        "choose a folder outside of it",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nmaildir = \"/var/lib/stagepost/plugin-copies\"",
+        (8, 11),
+        "local_domain[0].maildir: \"/var/lib/stagepost/plugin-copies\" lies in /var/lib/stagepost/plugin-copies,",
+        "choose a folder outside of it",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nmaildir = \"/var/lib/stagepost\"",
+        (8, 11),
+        "local_domain[0].maildir: \"/var/lib/stagepost\" is state_dir itself",
+        "choose a folder of its own",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"/var/lib/stagepost/plugin-copies/00.so\"",
+        (7, 8),
+        "plugin[0].path: \"/var/lib/stagepost/plugin-copies/00.so\" lies in /var/lib/stagepost/plugin-copies, which is the server's own",
+        "name the file that the copy was made of",
+    ),
 ];
+
+#[test]
+fn a_folder_of_the_servers_own_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain =
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nmaildir = \"state/spool/x\"\n";
+    configuration(folder.path(), &format!("state_dir = \"state\"\n{LISTEN}{domain}"));
+    let shown = stderr(&stagepost(folder.path(), &["check", "--config", "test.toml"]));
+    let own = folder.path().join("state/spool");
+    let wanted = format!(
+        "error: local_domain[0].maildir: \"state/spool/x\" lies in {}, which is the server's own (state_dir in line 1)\n --> test.toml:9:11\n",
+        own.display()
+    );
+    assert!(shown.starts_with(&wanted), "{wanted}\nis wanted of\n{shown}");
+}
 
 #[test]
 fn every_fault_is_shown_at_its_place_with_a_remedy() {

@@ -140,7 +140,7 @@ pub(super) struct Delivery {
 pub(super) struct LocalDomain {
     pub(super) name: Spanned<DomainName>,
     pub(super) mailboxes: Mailboxes,
-    pub(super) maildir: Option<PathBuf>,
+    pub(super) maildir: Option<Spanned<PathBuf>>,
 }
 
 /// `[[route]]`

@@ -9,6 +9,7 @@ mod error;
 #[cfg(test)]
 mod example;
 mod file;
+mod folder;
 mod name;
 mod number;
 mod resolve;

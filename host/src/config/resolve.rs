@@ -14,6 +14,7 @@ use super::document::Document;
 use super::duration::Written;
 use super::error::ConfigError;
 use super::file::{self, File, NOWHERE};
+use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::section;
@@ -42,9 +43,11 @@ pub(super) fn settings(
         None => document.at_missing("state_dir"),
     };
     let listeners = resolver.listeners(&file.listen)?;
-    let local_domains = resolver.local_domains(file.local_domain, &file.hostname, &state_dir)?;
+    let mut folders = Folders::new(document, &state_dir, file.state_dir.as_ref());
+    let local_domains =
+        resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
     let routes = resolver.routes(file.route, &local_domains, &listeners)?;
-    let plugins = resolver.plugins(file.plugins.dir, file.plugin)?;
+    let plugins = resolver.plugins(file.plugins.dir, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
         limits: limits(&file.limits),
@@ -151,18 +154,20 @@ impl Resolver<'_> {
         written: Vec<file::LocalDomain>,
         hostname: &DomainName,
         state_dir: &Path,
+        folders: &mut Folders<'_>,
     ) -> Result<Vec<LocalDomain>, ConfigError> {
         self.unique(written.iter().map(|domain| (&domain.name, domain.name.get_ref().0.clone())))?;
         let maildir = |name: &str| state_dir.join("mail").join(name);
-        let mut domains: Vec<LocalDomain> = written
-            .into_iter()
-            .map(|domain| {
-                let name = domain.name.into_inner().0;
-                let folder =
-                    domain.maildir.map_or_else(|| maildir(&name), |path| self.base.join(path));
-                LocalDomain { mailboxes: domain.mailboxes, maildir: folder, name }
-            })
-            .collect();
+        let mut domains: Vec<LocalDomain> = Vec::new();
+        for domain in written {
+            let default = Spanned::new(domain.name.span(), maildir(&domain.name.get_ref().0));
+            let folder = domain.maildir.unwrap_or(default);
+            let (place, written) = (self.document.at(folder.span()), folder.into_inner());
+            let (name, mailboxes) = (domain.name.into_inner().0, domain.mailboxes);
+            let domain = LocalDomain { name, mailboxes, maildir: self.base.join(&written) };
+            folders.maildir(&domain, &written, &place)?;
+            domains.push(domain);
+        }
         if domains.is_empty() {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
             let mailboxes = Mailboxes::Listed(["postmaster".to_owned()].into());
@@ -215,11 +220,17 @@ impl Resolver<'_> {
         &self,
         dir: Option<PathBuf>,
         written: Vec<Spanned<file::Plugin>>,
+        folders: &Folders<'_>,
     ) -> Result<Vec<Plugin>, ConfigError> {
         let names = written.iter().map(|plugin| &plugin.get_ref().name);
         self.unique(names.map(|name| (name, name.get_ref().0.clone())))?;
         let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
-        let plugin = |(index, plugin)| self.plugin(&dir, index, plugin);
+        let plugin = |(index, written): (usize, Spanned<file::Plugin>)| {
+            let path = written.get_ref().path.clone();
+            let plugin = self.plugin(&dir, index, written)?;
+            folders.plugin(&plugin.config.path, &path)?;
+            Ok(plugin)
+        };
         written.into_iter().enumerate().map(plugin).collect()
     }
 

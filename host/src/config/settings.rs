@@ -48,18 +48,28 @@ impl Settings {
 
     /// The folder of the durable queue.
     pub(crate) fn spool_dir(&self) -> PathBuf {
-        self.state_dir.join("spool")
+        spool_dir(&self.state_dir)
     }
 
     /// The folder of the private copies that plug-ins are loaded from.
     pub(crate) fn plugin_copies_dir(&self) -> PathBuf {
-        self.state_dir.join("plugin-copies")
+        plugin_copies_dir(&self.state_dir)
     }
 
     /// The socket that `stagepost status` talks to.
     pub(crate) fn admin_socket(&self) -> PathBuf {
         admin_socket(&self.state_dir)
     }
+}
+
+/// The queue of the server that keeps its state in `state_dir`.
+pub(super) fn spool_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("spool")
+}
+
+/// The private copies of plug-ins of the server that keeps its state in `state_dir`.
+pub(super) fn plugin_copies_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("plugin-copies")
 }
 
 /// The admin socket of the server that keeps its state in `state_dir`.
