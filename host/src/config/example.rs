@@ -82,6 +82,18 @@ fn every_field_is_in_the_example() {
 }
 
 #[test]
+fn the_example_plugin_is_given_what_it_reads() {
+    let source = include_str!("../../../plugins/example-rust/src/lib.rs");
+    let settings = read(EXAMPLE);
+    let plugin = settings.plugins.iter().find(|plugin| plugin.config.name == "example-rust");
+    let section = plugin.unwrap().config.section.json().as_object().unwrap().clone();
+    assert!(!section.is_empty());
+    for name in section.keys() {
+        assert!(source.contains(&format!("{name:?}")), "example-rust does not read {name}");
+    }
+}
+
+#[test]
 fn every_setting_is_explained() {
     let mut before = "";
     for line in EXAMPLE.lines() {
@@ -93,7 +105,7 @@ fn every_setting_is_explained() {
             "next_hop = \"smarthost",
             "name = \"example-rust\"",
             "path = \"/opt",
-            "header = ",
+            "stamp = ",
         ];
         let repeated = example.iter().any(|start| line.starts_with(start));
         if setting.is_some() && !line.starts_with("# ") && !repeated {
