@@ -2,24 +2,32 @@
 //! Knows no socket and no session; the queue makes it durable.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{Attributed, BodyFault, Edit, Envelope, Facts, Part, Stored, received};
 
 use crate::router::Router;
+use crate::throttle::{Line, Throttle};
 
 /// Takes the messages of one session, one after the other.
 pub(crate) struct Intake {
     store: Arc<dyn Store>,
     router: Arc<Router>,
     hostname: Box<str>,
+    /// One for all sessions: on a full disk each of their messages fails.
+    faults: Arc<Throttle>,
     incoming: Option<Box<dyn Incoming>>,
 }
 
 impl Intake {
-    pub(crate) fn new(store: Arc<dyn Store>, router: Arc<Router>, hostname: &str) -> Self {
-        Self { store, router, hostname: hostname.into(), incoming: None }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        router: Arc<Router>,
+        hostname: &str,
+        faults: Arc<Throttle>,
+    ) -> Self {
+        Self { store, router, hostname: hostname.into(), faults, incoming: None }
     }
 
     /// Keeps lent octets.
@@ -33,7 +41,9 @@ impl Intake {
         };
         kept.map_err(|error| {
             self.incoming = None;
-            tracing::error!("a message can't be kept: {error}");
+            if let Some(Line { left_out }) = self.faults.line(Instant::now()) {
+                tracing::error!(left_out, "a message can't be kept: {error}");
+            }
             match error {
                 StoreError::NoSpace { .. } => BodyFault::NoSpace,
                 _ => BodyFault::Unavailable,
@@ -56,7 +66,13 @@ impl Intake {
         match self.commit(facts, envelope, edits).await {
             Ok(id) => Stored::Committed(id),
             Err(error) => {
-                tracing::error!(session = facts.id, "a message can't be stored: {error}");
+                if let Some(Line { left_out }) = self.faults.line(Instant::now()) {
+                    tracing::error!(
+                        session = facts.id,
+                        left_out,
+                        "a message can't be stored: {error}"
+                    );
+                }
                 match error {
                     StoreError::NoSpace { .. } => Stored::NoSpace,
                     _ => Stored::Unavailable,

@@ -19,6 +19,7 @@ use crate::intake::Intake;
 use crate::router::Router;
 use crate::sessions::{Full, Place, Sessions};
 use crate::stopping::Stopping;
+use crate::throttle::{Line, Throttle};
 
 /// How long accepting rests after the system refused a socket: descriptors come back when sessions end.
 const REST: Duration = Duration::from_millis(50);
@@ -31,6 +32,10 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) stopping: Stopping,
+    /// For the lines about clients without a place.
+    pub(crate) refusals: Throttle,
+    /// For the lines about messages that the queue did not take.
+    pub(crate) faults: Arc<Throttle>,
 }
 
 /// One bound socket.
@@ -105,7 +110,7 @@ impl Listener {
                 Some(serve(shared.clone(), stream, peer, place))
             }
             Err(full) => {
-                refuse(&shared.settings.hostname, &stream, remote, full);
+                refuse(shared, &stream, remote, full);
                 None
             }
         }
@@ -118,20 +123,24 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: Arc<Peer>, place: P
     tracing::debug!(session = id, client = &*peer.remote_text, "session begins");
     let dispatch = shared.plugins.session();
     let settings = shared.settings.clone();
-    let intake = Intake::new(shared.store.clone(), shared.router.clone(), &settings.hostname);
-    let session = Session::new(settings, dispatch.interest(), id, peer, Instant::now());
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
+    let (store, faults) = (shared.store.clone(), shared.faults.clone());
+    let intake = Intake::new(store, router.clone(), &settings.hostname, faults);
+    let session = Session::new(settings, dispatch.interest(), id, peer, Instant::now());
     Connection::new(stream, session, dispatch, router, intake, stopping).serve().await;
     tracing::debug!(session = id, "session ends");
 }
 
 /// Answers a client for whom there is no place (RFC 5321 section 3.1: 421 instead of a greeting), before any other work.
-fn refuse(hostname: &str, stream: &TcpStream, remote: SocketAddr, full: Full) {
+fn refuse(shared: &Shared, stream: &TcpStream, remote: SocketAddr, full: Full) {
     let (reason, enhanced) = match full {
         Full::InAll => ("too many sessions", (4, 3, 2)),
         Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
     };
-    tracing::warn!(client = %remote.ip(), "connection refused: {reason}");
+    if let Some(Line { left_out }) = shared.refusals.line(Instant::now()) {
+        tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");
+    }
+    let hostname = &shared.settings.hostname;
     let text = format!("{hostname} Service not available, {reason}, closing transmission channel");
     let mut octets = Vec::new();
     Reply::new(421, Some(enhanced), text).write(true, &mut octets);

@@ -18,6 +18,7 @@ mod sessions;
 mod state_dir;
 mod status;
 mod stopping;
+mod throttle;
 mod welcome;
 
 use std::process::ExitCode;

@@ -20,6 +20,7 @@ use crate::listener::{Listener, Shared};
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
+use crate::throttle::Throttle;
 use crate::{refusal, state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
@@ -160,6 +161,8 @@ async fn serve(
         store: store.clone(),
         sessions: sessions.clone(),
         stopping: stopping.clone(),
+        refusals: Throttle::default(),
+        faults: Arc::default(),
     });
     let figures =
         Figures::new(begun, &settings, addresses.clone(), plugins, sessions, store.clone());
