@@ -1,6 +1,8 @@
 //! Why a plug-in is refused, at its place in the configuration and with what to do about it.
 //! Knows each reason; neither inspects nor loads.
 
+use std::path::Path;
+
 use stagepost_extmgr::{FileError, InspectError, LoadError, Refusal};
 
 use crate::config::{ConfigError, Place, Plugin, Settings};
@@ -13,7 +15,15 @@ pub(crate) fn shown(settings: &Settings, error: &LoadError) -> ConfigError {
     let said = error.to_string();
     // What its author is told in passing is the help here.
     let problem = said.split_once("; remedy: ").map_or(said.as_str(), |(problem, _)| problem);
-    place(plugin, &error.refusal).fault(problem, remedy(settings, plugin, &error.refusal))
+    let place = match &error.refusal {
+        Refusal::Inspect(InspectError::File(error))
+            if path(error).starts_with(settings.plugin_copies_dir()) =>
+        {
+            &settings.state_dir_place
+        }
+        refusal => place(plugin, refusal),
+    };
+    place.fault(problem, remedy(settings, plugin, &error.refusal))
 }
 
 /// The field that has to change, or what is named by it.
@@ -26,6 +36,18 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         Refusal::Name { .. } | Refusal::Twice => &plugin.name,
         Refusal::Class => plugin.run.as_ref().unwrap_or(&plugin.section),
         Refusal::TooMany | Refusal::Entry(_) => &plugin.section,
+    }
+}
+
+/// What a file's error is about.
+fn path(error: &FileError) -> &Path {
+    match error {
+        FileError::Read { path, .. }
+        | FileError::Kind { path, .. }
+        | FileError::Folder { path, .. }
+        | FileError::Owner { path, .. }
+        | FileError::Mode { path, .. }
+        | FileError::Hash { path, .. } => path,
     }
 }
 
@@ -45,11 +67,11 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
             format!("build {file} again, with the header or SDK of this server")
         }
         Refusal::Name { found, .. } => {
-            format!("write name = {found:?}, or the path of the plug-in that is meant")
+            return format!("write name = {found:?}, or the path of the plug-in that is meant");
         }
-        Refusal::Twice => "remove one of the two sections".to_owned(),
-        Refusal::TooMany => "remove some of the [[plugin]] sections".to_owned(),
-        Refusal::Class => "write run = \"pool\", or remove the line".to_owned(),
+        Refusal::Twice => return "remove one of the two sections".to_owned(),
+        Refusal::TooMany => return "remove some of the [[plugin]] sections".to_owned(),
+        Refusal::Class => return "write run = \"pool\", or remove the line".to_owned(),
         Refusal::Linker(_) => {
             format!("install the libraries that it needs; `ldd {file}` shows which are missing")
         }
@@ -65,7 +87,7 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
 fn file_remedy(settings: &Settings, plugin: &Plugin, error: &FileError) -> String {
     match error {
         FileError::Read { path, .. } if *path != plugin.config.path => {
-            format!("see to it that this user can write to {}", path.display())
+            format!("this user must be able to make and write to {}", path.display())
         }
         FileError::Read { .. } if settings.is_development() => {
             "the example plug-ins belong beside the executable (`cargo build` puts them there); or run with --config FILE"

@@ -11,7 +11,7 @@ use rustix::fs::{Access, access};
 use crate::config::{ConfigError, Settings};
 
 /// What to do when this user can't have the folder.
-const REMEDY: &str = "make the folder and give it to the user that the server runs as (mkdir, chown), or choose another one; run this command as that user";
+const REMEDY: &str = "make the folder and give it to the user that the server runs as (mkdir, chown), or choose another one; and run this command as that user";
 
 /// Finds out whether this user can have the folder. Changes nothing.
 ///

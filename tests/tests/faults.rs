@@ -149,6 +149,17 @@ fn a_file_that_others_can_write_is_refused() {
 }
 
 #[test]
+fn a_folder_of_copies_that_cannot_be_had_is_a_fault_of_state_dir() {
+    let (site, _) = site_with("noop", "");
+    let state = site.path().join("state");
+    fs::create_dir(&state).expect("a folder of our own");
+    fs::write(state.join("plugin-copies"), "").expect("a folder of our own");
+    let line = refusal(&site);
+    assert!(line.starts_with("error: state_dir: plug-in noop refused: "), "{line}");
+    assert!(line.contains("state/plugin-copies: "), "{line}");
+}
+
+#[test]
 fn a_file_that_is_not_there_or_no_shared_object_is_refused() {
     let site = Site::new("");
     let file = site.path().join("nothing.so");
