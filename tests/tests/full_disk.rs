@@ -43,7 +43,8 @@ mod tmpfs {
     /// Starts the server with its state on a file system of this size, which goes away with it.
     fn start(site: &Site, size: &str) -> Server {
         fs::create_dir_all(site.path().join("state")).expect("a folder");
-        let mount = format!("mount -t tmpfs -o size={size},mode=700 none state && exec \"$0\" \"$@\"");
+        let mount =
+            format!("mount -t tmpfs -o size={size},mode=700 none state && exec \"$0\" \"$@\"");
         let mut command = Command::new(peer::need("unshare"));
         command
             .args(["--map-root-user", "--mount", "sh", "-c", &mount])
