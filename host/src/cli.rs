@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::{self, Status};
 use crate::config::{self, ConfigError, Settings};
+use crate::plugin_new::{self, Language};
 use crate::{check, log, serve};
 
 /// Exit code: the configuration or the command line is wrong.
@@ -78,6 +79,34 @@ enum PluginCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Make a new plug-in to begin with
+    ///
+    /// Writes a folder with a small plug-in that builds with one command and loads, and prints that command and
+    /// the section for the configuration. Nothing that exists is changed.
+    New(NewArgs),
+}
+
+#[derive(Debug, Args)]
+struct NewArgs {
+    /// What it is written in
+    #[arg(long, value_name = "LANGUAGE")]
+    lang: Lang,
+    /// Its name: a small letter, then small letters, digits, - and _, up to 63 in all
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The folder to make; without it ./NAME
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A checkout of Stagepost, for Rust: stagepost-sdk is used from there, since it is on no registry
+    #[arg(long, value_name = "PATH", required_if_eq("lang", "rust"))]
+    sdk: Option<PathBuf>,
+}
+
+/// The languages that a plug-in can be made in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Lang {
+    C,
+    Rust,
 }
 
 /// Does what the command line says.
@@ -88,6 +117,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Check { config }) => check_file(&config),
         Some(Command::Status(args)) => show_status(&args),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
+        Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
     }
 }
 
@@ -154,6 +184,18 @@ fn inspect(file: &Path) -> ExitCode {
     match check::describe(file) {
         Ok(lines) => print(&lines),
         Err(error) => failed(&format!("error: {}: {error}", file.display()), EXIT_CONFIGURATION),
+    }
+}
+
+fn new_plugin(args: &NewArgs) -> ExitCode {
+    let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
+    let language = match (args.lang, &args.sdk) {
+        (Lang::Rust, Some(checkout)) => Language::Rust { checkout },
+        _ => Language::C,
+    };
+    match plugin_new::write(&args.name, &folder, language) {
+        Ok(made) => print(&made),
+        Err(error) => failed(&error, EXIT_CONFIGURATION),
     }
 }
 

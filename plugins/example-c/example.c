@@ -1,4 +1,4 @@
-/* example-c: the template of a plug-in in C. Logs who connects and stamps a header field on every message. */
+/* example-c: a plug-in in C. Logs who connects and stamps a header field on every message. */
 
 #include <stdio.h>
 
@@ -26,7 +26,7 @@ static STATUS on_message(const EMRECORD *record)
 {
     const EmMessageAccept *message = (const EmMessageAccept *)record->Event;
     uint64_t id = 0;
-    char stamp[64];
+    char stamp[128];
     STATUS status = sessions->number(message->event.session, EM_FACT_ID, &id);
 
     if (status != NOERROR)

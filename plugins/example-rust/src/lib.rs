@@ -1,15 +1,15 @@
-//! example-rust: the template of a plug-in in Rust. Logs who connects and stamps a header field on every message.
+//! example-rust: a plug-in in Rust. Logs who connects and stamps a header field on every message.
 //! Knows the SDK and nothing else; the text of the field is `stamp` in the configuration.
 
 use stagepost_sdk::{
     Answer, Connect, Edits, Host, Level, MessageAccept, Outcome, Plugin, StartError, export_plugin,
 };
 
-struct Example {
+struct Stamper {
     stamp: &'static str,
 }
 
-impl Plugin for Example {
+impl Plugin for Stamper {
     fn start(host: Host) -> Result<Self, StartError> {
         let config = host.config();
         let stamp = config.text("stamp")?.unwrap_or("seen by example-rust");
@@ -33,7 +33,7 @@ impl Plugin for Example {
 }
 
 export_plugin! {
-    type = Example,
+    type = Stamper,
     name = "example-rust",
     version = env!("CARGO_PKG_VERSION"),
     class = inline,
