@@ -797,8 +797,8 @@ typedef struct EmLayoutService {
 /** The entry point, defined by the plug-in; see EmEntry. */
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host);
 
-/* Keeps the descriptor in the file, also when the linker drops what nobody refers to. */
-#ifdef __has_attribute
+/* Keeps the descriptor in the file, also when the linker drops what nobody refers to; only ELF has a mark for that. */
+#if defined(__ELF__) && defined(__has_attribute)
 #if __has_attribute(retain)
 #define EM_RETAIN __attribute__((used, retain))
 #endif

@@ -17,23 +17,35 @@ struct Compiler {
     arguments: Vec<String>,
 }
 
-/// Every compiler here, with every standard that it is asked for.
+const C: (&str, &[&str]) = ("c", &["c99", "c11", "c17", "c2x"]);
+const CXX: (&str, &[&str]) = ("c++", &["c++11", "c++14", "c++17"]);
+
+/// Every compiler here whose programs run here, with every standard that it is asked for.
 fn compilers() -> Vec<Compiler> {
-    let mut found = Vec::new();
-    for (name, language, standards) in [
-        ("cc", "c", ["c99", "c11", "c17", "c2x"].as_slice()),
-        ("clang", "c", &["c99", "c11", "c17", "c2x"]),
-        ("c++", "c++", &["c++11", "c++14", "c++17"]),
-        ("clang++", "c++", &["c++11", "c++14", "c++17"]),
-    ] {
-        let here = Command::new(name).arg("--version").output().is_ok();
-        assert!(here || name.starts_with("clang"), "there is no {name}; install gcc and g++");
-        for standard in standards.iter().filter(|_| here) {
-            let arguments = vec!["-x".into(), language.into(), format!("-std={standard}")];
-            found.push(Compiler { name, arguments });
-        }
+    let must = [("cc", C), ("c++", CXX)].into_iter().flat_map(|(name, language)| {
+        let found = compiler(name, language);
+        assert!(!found.is_empty(), "there is no {name}; install gcc and g++");
+        found
+    });
+    let may = [("clang", C), ("clang++", CXX)].into_iter();
+    must.chain(may.flat_map(|(name, language)| compiler(name, language))).collect()
+}
+
+/// The same for compilers that build for Windows.
+fn windows_compilers() -> Vec<Compiler> {
+    [("x86_64-w64-mingw32-gcc", C), ("x86_64-w64-mingw32-g++", CXX)]
+        .into_iter()
+        .flat_map(|(name, language)| compiler(name, language))
+        .collect()
+}
+
+/// One compiler with its standards; none when it is not here.
+fn compiler(name: &'static str, (language, standards): (&str, &[&str])) -> Vec<Compiler> {
+    if Command::new(name).arg("--version").output().is_err() {
+        return Vec::new();
     }
-    found
+    let arguments = |standard| vec!["-x".into(), language.into(), format!("-std={standard}")];
+    standards.iter().map(|standard| Compiler { name, arguments: arguments(standard) }).collect()
 }
 
 impl Compiler {
@@ -49,6 +61,17 @@ impl Compiler {
             .arg(source)
             .output()
             .unwrap()
+    }
+
+    /// What was compiled still has the descriptor.
+    fn expect_descriptor(&self, made: &Path) {
+        let octets = std::fs::read(made).unwrap();
+        assert!(
+            octets.windows(8).any(|window| window == EM_DESCRIPTOR_MAGIC),
+            "{} {:?} lost the descriptor",
+            self.name,
+            self.arguments
+        );
     }
 
     /// Compiles without a word, or fails the test with what the compiler said.
@@ -194,13 +217,20 @@ fn the_example_compiles_and_exports_its_entry_alone() {
                 compiler.name,
                 compiler.arguments
             );
-            let octets = std::fs::read(&library).unwrap();
-            assert!(
-                octets.windows(8).any(|window| window == EM_DESCRIPTOR_MAGIC),
-                "{} {more:?} lost the descriptor",
-                compiler.name
-            );
+            compiler.expect_descriptor(&library);
         }
+    }
+}
+
+#[test]
+fn the_example_compiles_for_windows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, program) = (folder.path().join("example.dll"), folder.path().join("macros.exe"));
+    let source = tests().join("../plugins/example-c/example.c");
+    for compiler in windows_compilers() {
+        compiler.compile(&source, &["-shared", "-fvisibility=hidden", "-O2"], &library);
+        compiler.expect_descriptor(&library);
+        compiler.compile(&tests().join("c/macros.c"), &[], &program);
     }
 }
 
