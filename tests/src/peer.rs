@@ -2,7 +2,9 @@
 //! Knows names and places; knows no protocol.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::cargo::target_dir;
 
@@ -28,4 +30,18 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn need(program: &str) -> PathBuf {
     find(program)
         .unwrap_or_else(|| panic!("{program} is missing: `cargo verify` says how to get it"))
+}
+
+/// Finds the library of AddressSanitizer that belongs to the C compiler, where it works: with more random bits in
+/// addresses than these it fails by chance.
+pub fn libasan() -> Option<PathBuf> {
+    const RANDOM_BITS_MAX: u32 = 28;
+    let bits = fs::read_to_string("/proc/sys/vm/mmap_rnd_bits").ok();
+    let bits: Option<u32> = bits.and_then(|bits| bits.trim().parse().ok());
+    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let output = Command::new(compiler).arg("-print-file-name=libasan.so").output().ok()?;
+    let file = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+    // The name alone is printed when there is none.
+    let works = bits.is_none_or(|bits| bits <= RANDOM_BITS_MAX);
+    (works && file.is_absolute() && file.is_file()).then_some(file)
 }

@@ -21,13 +21,36 @@ pub fn compile_c(source: &Path, out_dir: &Path, defines: &[&str]) -> PathBuf {
         name.push('-');
         name.extend(define.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
     }
-    let made = out_dir.join(name + ".so");
+    let mut arguments = vec!["-O2".to_owned()];
+    arguments.extend(defines.iter().map(|define| format!("-D{define}")));
+    compile(source, out_dir.join(name + ".so"), &arguments)
+}
 
+/// Compiles one C source as [`compile_c`] does, to be run with the library of [`crate::peer::libasan`] loaded first:
+/// what reads or writes where it must not, or does what C leaves undefined, ends the process with a report.
+///
+/// # Panics
+///
+/// As [`compile_c`].
+pub fn compile_c_sanitized(source: &Path, out_dir: &Path) -> PathBuf {
+    let stem = source.file_stem().expect("a source has a name").to_string_lossy();
+    let made = out_dir.join(format!("lib{stem}-sanitized.so"));
+    let arguments = [
+        "-O1",
+        "-g",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+    ];
+    compile(source, made, &arguments.map(str::to_owned))
+}
+
+fn compile(source: &Path, made: PathBuf, arguments: &[String]) -> PathBuf {
     let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
     let output = Command::new(&compiler)
-        .args(["-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"])
+        .args(["-std=c11", "-fPIC", "-shared", "-fvisibility=hidden"])
         .args(["-Wall", "-Wextra", "-Werror", "-pedantic"])
-        .args(defines.iter().map(|define| format!("-D{define}")))
+        .args(arguments)
         .arg("-I")
         .arg(include())
         .arg("-o")

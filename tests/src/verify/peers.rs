@@ -33,13 +33,15 @@ enum Source {
     Unpacked(&'static str),
     /// A file system of one's own, in a namespace of one's own.
     Mount,
+    /// The C compiler's AddressSanitizer, on a system that it works on.
+    Sanitizer,
     /// A part of the Rust toolchain that a minimal installation lacks; the cargo command that it brings.
     Component(&'static str),
     /// The port of the built-in configuration, which a server that runs already would have.
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 11] = [
+const REQUIREMENTS: [Requirement; 12] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -50,6 +52,7 @@ const REQUIREMENTS: [Requirement; 11] = [
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
     Requirement { name: "tmpfs", source: Source::Mount },
+    Requirement { name: "libasan", source: Source::Sanitizer },
     Requirement { name: "development", source: Source::Port(2525) },
 ];
 
@@ -69,6 +72,7 @@ impl Requirement {
             // Not everywhere may one process trace another.
             Source::Package("strace") => succeeds(Command::new("strace").arg("true")),
             Source::Package(_) | Source::Unpacked(_) => peer::find(self.name).is_some(),
+            Source::Sanitizer => peer::libasan().is_some(),
             Source::Component(command) => succeeds(cargo().args([command, "--version"])),
             Source::Port(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
             Source::Mount => succeeds(Command::new("unshare").args([
@@ -87,6 +91,9 @@ impl Requirement {
         match self.source {
             Source::Package(package) | Source::Unpacked(package) => {
                 format!("install the Debian package {package}, or run as root")
+            }
+            Source::Sanitizer => {
+                "install the C compiler's libasan; sysctl vm.mmap_rnd_bits=28".to_owned()
             }
             Source::Component(_) => format!("rustup component add {}", self.name),
             Source::Port(port) => format!("stop what listens on port {port}"),

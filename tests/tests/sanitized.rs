@@ -1,0 +1,74 @@
+//! C plug-ins under AddressSanitizer and UndefinedBehaviorSanitizer in the real server: what the server lends them and
+//! what they do with it. Knows no plug-in in particular but its source.
+
+/// What needs the C compiler's libasan.
+mod libasan {
+    use std::path::Path;
+
+    use stagepost_tests::client::Client;
+    use stagepost_tests::peer;
+    use stagepost_tests::plugin::compile_c_sanitized;
+    use stagepost_tests::server::{Server, Site, plugin_section};
+
+    const MESSAGE: &str = "Subject: under a microscope\r\n\r\nHello.\r\n";
+
+    /// The section of a plug-in that is compiled for the sanitizers.
+    fn sanitized(site: &Site, name: &str, source: &str) -> String {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+        plugin_section(name, &compile_c_sanitized(&source, site.path()), "")
+    }
+
+    fn start(site: &Site) -> Server {
+        let library = peer::libasan();
+        let library = library.expect("libasan is missing: `cargo verify` says how to get it");
+        let mut command = site.command(&["run", "--config", "stagepost.toml"]);
+        // Plug-ins stay loaded and keep what they have until the process ends: that is no leak.
+        command.env("LD_PRELOAD", library).env("ASAN_OPTIONS", "detect_leaks=0");
+        Server::start(command)
+    }
+
+    /// Says every command that has an event.
+    fn use_every_event(client: &mut Client) {
+        client.expect(220);
+        client.say("HELO client.example.test", 250);
+        client.say("EHLO client.example.test", 250);
+        client.say("ETRN example.test", 459);
+        client.say("NOOP", 250);
+        client.say("RCPT TO:<b@example.test>", 503);
+        client.say("MAIL FROM:<>", 250);
+        client.say("RSET", 250);
+        let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
+        assert_eq!(reply.code, 250, "{reply}");
+        client.say("QUIT", 221);
+        client.expect_close();
+    }
+
+    #[test]
+    fn a_session_with_every_event_leaves_no_report() {
+        let site = Site::new("");
+        let plugins = sanitized(&site, "example-c", "../plugins/example-c/example.c")
+            + &sanitized(&site, "noop", "faults/noop.c");
+        site.configure(&plugins);
+        let server = start(&site);
+        use_every_event(&mut Client::connect(server.address()));
+        server.log().wait_for("the delivery", |line| line.message() == "delivered");
+        let log = server.stop();
+        let reports = log.matching(|line| {
+            ["Sanitizer", "runtime error"].iter().any(|word| line.as_str().contains(word))
+        });
+        assert!(reports.is_empty(), "{log}");
+    }
+
+    #[test]
+    fn what_reads_too_far_is_seen() {
+        let site = Site::new("");
+        site.configure(&sanitized(&site, "overflow", "plugins/overflow.c"));
+        let server = start(&site);
+        let mut client = server.greeted();
+        client.send(b"MAIL FROM:<a@client.test>\r\n");
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(1), "{log}");
+        let seen = log.matching(|line| line.as_str().contains("heap-buffer-overflow"));
+        assert!(!seen.is_empty(), "{log}");
+    }
+}
