@@ -173,7 +173,7 @@ impl Descriptor {
             other => return Err(refused("language", "0 or 1", &other.to_string())),
         };
         let name = text("name", &reader.take::<64>(), is_name_octet)?;
-        let version = text("version", &reader.take::<32>(), |octet| octet.is_ascii_graphic())?;
+        let version = text("version", &reader.take::<32>(), |octet| matches!(octet, b' '..=b'~'))?;
         if reader.take::<32>() != [0; 32] {
             return Err(refused("reserved", "zeros", "other octets"));
         }
@@ -282,8 +282,8 @@ mod tests {
         octets.extend_from_slice(&abi::EM_LANGUAGE_C.to_ne_bytes());
         octets.extend_from_slice(b"filter");
         octets.resize(octets.len() + 58, 0);
-        octets.extend_from_slice(b"1.2.3");
-        octets.resize(octets.len() + 27, 0);
+        octets.extend_from_slice(b"1.0 beta");
+        octets.resize(octets.len() + 24, 0);
         octets.resize(octets.len() + 32, 0);
         octets
     }
@@ -300,7 +300,7 @@ mod tests {
         let octets = sound();
         assert_eq!(octets.len(), size_of::<abi::EmDescriptor>());
         let descriptor = Descriptor::parse(&octets).unwrap();
-        assert_eq!((&*descriptor.name, &*descriptor.version), ("filter", "1.2.3"));
+        assert_eq!((&*descriptor.name, &*descriptor.version), ("filter", "1.0 beta"));
         assert_eq!(descriptor.class, Class::Inline);
     }
 
