@@ -55,7 +55,7 @@ const fn fault(
 }
 
 /// The faults of a file that begins with [`LISTEN`].
-const FAULTS: [Fault; 54] = [
+const FAULTS: [Fault; 64] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -349,6 +349,66 @@ const FAULTS: [Fault; 54] = [
         (7, 8),
         "plugin[0].path: \"/var/lib/stagepost/plugin-copies/00.so\" lies in /var/lib/stagepost/plugin-copies, which is the server's own",
         "name the file that the copy was made of",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mial]\ndeadline_ms = 5",
+        (8, 15),
+        "plugin[0].stage.mial: unknown field `mial`",
+        "write one of `connect`, `command`, `ehlo`, `mail`, `rcpt`, `data`, `message-accept`, `etrn`, `disconnect`",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mail]\ndeadline = 5",
+        (9, 1),
+        "plugin[0].stage.mail.deadline: unknown field `deadline`",
+        "`deadline_ms`",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mail]\ndeadline_ms = 0",
+        (9, 15),
+        "plugin[0].stage.mail.deadline_ms: 0 is out of bounds",
+        "write a whole number from 1 to 3600000",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\non_fault = \"reject\"",
+        (8, 12),
+        "plugin[0].on_fault: unknown variant `reject`",
+        "`defer`, `continue`, `hold`",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\non_fault = \"hold\"",
+        (8, 12),
+        "plugin[0].on_fault: \"hold\" is not possible at every stage",
+        "belongs below [plugin.stage.mail]",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.connect]\non_fault = \"hold\"",
+        (9, 12),
+        "plugin[0].stage.connect.on_fault: \"hold\" is not possible at connect",
+        "write \"defer\" or \"continue\" here",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.etrn]\non_fault = \"hold\"",
+        (9, 12),
+        "plugin[0].stage.etrn.on_fault: \"hold\" is not possible at etrn",
+        "[plugin.stage.message-accept]",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.disconnect]\non_fault = \"continue\"",
+        (9, 12),
+        "plugin[0].stage.disconnect.on_fault: a fault at disconnect",
+        "remove it",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\nstage.mail = [5, \"hold\"]",
+        (8, 14),
+        "plugin[0].stage.mail: a stage is one section",
+        "[plugin.stage.NAME]",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\nstage = []",
+        (8, 9),
+        "plugin[0].stage: it is one section for each stage",
+        "[plugin.stage.NAME]",
     ),
 ];
 

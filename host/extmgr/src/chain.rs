@@ -7,10 +7,10 @@ use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Reply, Stage, Verdict};
 
 use crate::call::Outcome;
+use crate::contract::OnFault;
 use crate::event::takes_handled;
 use crate::fault::Fault;
 use crate::host::Host;
-use crate::plugin::OnFault;
 
 /// A chain under way: the question as edited so far, and what was edited.
 pub(crate) struct Chain {
@@ -103,24 +103,32 @@ impl Chain {
     }
 
     /// What a fault means for the command. A fault is never a 5yz and never a consent that nobody chose.
-    fn contract(&self, plugin: &Host, fault: &Fault) -> Decision {
+    fn contract(&mut self, plugin: &Host, fault: &Fault) -> Decision {
         plugin.count_fault();
-        let (event, stage) = (self.ask.question.event().name(), self.ask.stage.name());
-        let (session, plugin_name) = (self.ask.facts.id, &*plugin.name);
-        let defer = self.answers_count() && plugin.on_fault == OnFault::Defer;
-        let contract = if defer { "defer" } else { "continue" };
+        let event = self.ask.question.event();
+        let on_fault = match plugin.contracts.at(event).on_fault {
+            _ if !self.answers_count() => OnFault::Continue,
+            chosen if chosen.is_possible_at(event) => chosen,
+            _ => OnFault::Defer,
+        };
         tracing::error!(
-            session,
-            plugin = plugin_name,
-            event,
-            stage,
-            contract,
+            session = self.ask.facts.id,
+            plugin = &*plugin.name,
+            event = event.name(),
+            stage = self.ask.stage.name(),
+            contract = on_fault.name(),
             "plug-in fault: {fault}"
         );
-        if !defer {
-            return Decision::Continue;
+        match on_fault {
+            OnFault::Defer => {}
+            OnFault::Continue => return Decision::Continue,
+            OnFault::Hold => {
+                let reason = format!("fault of {} at {}", plugin.name, event.name()).into();
+                self.apply(plugin, vec![Edit::Hold { reason }]);
+                return Decision::Continue;
+            }
         }
-        let code = if self.ask.question.event() == Event::Connect { 421 } else { 451 };
+        let code = if event == Event::Connect { 421 } else { 451 };
         Decision::Defer(Reply::new(
             code,
             Some((4, 3, 0)),

@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
 
 use stagepost_abi as abi;
 
+use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
-use crate::plugin::{OnFault, PluginConfig, PluginState, Run};
+use crate::plugin::{PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
 use crate::section::Section;
@@ -38,8 +38,7 @@ pub(crate) struct Host {
     pub(crate) section: Section,
     pub(crate) run: Run,
     pub(crate) priority: i32,
-    pub(crate) on_fault: OnFault,
-    pub(crate) deadline: Duration,
+    pub(crate) contracts: FaultContracts,
     pub(crate) pool: Pool,
     /// True once a Rust plug-in's layouts were found equal.
     layout_checked: AtomicBool,
@@ -68,8 +67,7 @@ impl Host {
             section: config.section,
             run,
             priority: config.priority,
-            on_fault: config.on_fault,
-            deadline: config.deadline,
+            contracts: config.contracts,
             pool: Pool::new(config.threads_max),
             layout_checked: AtomicBool::new(false),
             faults: AtomicU64::new(0),

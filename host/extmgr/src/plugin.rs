@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::{Class, Section};
+use crate::{Class, FaultContracts, Section};
 
 /// One configured plug-in.
 #[derive(Clone, Debug)]
@@ -18,10 +17,8 @@ pub struct PluginConfig {
     pub run: Option<Run>,
     /// Lower ones are asked first; equal ones in the order of the configuration.
     pub priority: i32,
-    /// How long one call of a handler may take; enforced where calls are made on the pool.
-    pub deadline: Duration,
-    /// The fault contract for *before*.
-    pub on_fault: OnFault,
+    /// How long its calls may take and what its faults mean.
+    pub contracts: FaultContracts,
     /// What to do when it can't be loaded.
     pub on_load_error: OnLoadError,
     /// How many of its calls may run on the pool at once.
@@ -39,16 +36,6 @@ pub enum Run {
     Inline,
     /// On a thread kept for calls that may block.
     Pool,
-}
-
-/// What a fault in *before* means for the command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFault {
-    /// A temporary failure: 451.
-    #[default]
-    Defer,
-    /// As if the plug-in had answered continue.
-    Continue,
 }
 
 /// What a plug-in that can't be loaded means for the start.

@@ -92,7 +92,8 @@ impl Pool {
         context: Arc<Context>,
     ) -> Called {
         let plugin = registration.plugin;
-        let deadline = Instant::now() + plugin.deadline;
+        let allowed = plugin.contracts.at(ask.question.event()).deadline;
+        let deadline = Instant::now() + allowed;
         // A disconnect is owed rather than dropped: a plug-in must be able to let go of what it keeps for the session.
         let owes = ask.question.event() == Event::Disconnect;
         let turn = match Turn::begin(plugin.index, &context) {
@@ -111,10 +112,10 @@ impl Pool {
                 tokio::spawn(end_later(turn, self.free.clone()));
                 return Called::Owed;
             }
-            Err(_) => return Called::Faulty(self.exhausted(plugin.deadline)),
+            Err(_) => return Called::Faulty(self.exhausted(allowed)),
         };
         let task = spawn(turn, permit, move |context| invoke(&registration, &ask, context));
-        Self::returned(task, deadline, plugin.deadline).await
+        Self::returned(task, deadline, allowed).await
     }
 
     async fn returned(

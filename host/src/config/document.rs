@@ -56,6 +56,21 @@ impl<'t> Document<'t> {
         Ok(())
     }
 
+    /// The same for the stages of the plug-in at `index`.
+    pub(super) fn check_stages(&self, index: usize) -> Result<(), ConfigError> {
+        let plugin = self.root().get("plugin").and_then(|plugins| plugins.get_ref().get(index));
+        let stages = plugin.and_then(|plugin| plugin.get_ref().get("stage"));
+        let Some(stages) = stages else { return Ok(()) };
+        let remedy = "write [plugin.stage.NAME] and the settings of that stage below it";
+        let Some(members) = stages.get_ref().as_table() else {
+            return Err(self.fault(stages.span(), "it is one section for each stage", remedy));
+        };
+        match members.values().find(|stage| !stage.get_ref().is_table()) {
+            Some(stage) => Err(self.fault(stage.span(), "a stage is one section", remedy)),
+            None => Ok(()),
+        }
+    }
+
     fn misshapen(
         &self,
         name: &str,

@@ -55,6 +55,20 @@ fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 }
 
 #[test]
+fn every_stage_and_its_fields_are_in_the_example() {
+    let (_, stages) = EXAMPLE.split_once("[plugin.stage.NAME]").unwrap();
+    let (explanation, section) = stages.split_once("\n[plugin.stage.").unwrap();
+    for stage in fields_of::<file::Stages>() {
+        let named = explanation.split([' ', ',', '.', ':', '\n']).any(|word| word == *stage);
+        assert!(named, "stagepost.example.toml does not name the stage {stage}");
+    }
+    let section = section.split("\n[").next().unwrap();
+    for field in fields_of::<file::StageContract>() {
+        assert!(section.contains(&format!("{field} = ")), "{field} is not in {section}");
+    }
+}
+
+#[test]
 fn every_field_is_in_the_example() {
     let text = uncommented();
     let document: toml::Table = toml::from_str(&text).unwrap();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use stagepost_smtp::Event;
 use toml::Spanned;
 
 use super::duration::Period;
@@ -159,7 +160,7 @@ pub(super) struct Plugins {
 }
 
 /// How long one call of a plug-in may take.
-type DeadlineMs = Count<1, 3_600_000>;
+pub(super) type DeadlineMs = Count<1, 3_600_000>;
 /// Threads that may be in calls of a plug-in at once.
 type ThreadsMax = Count<1, 1000>;
 
@@ -174,16 +175,58 @@ pub(super) struct Plugin {
     pub(super) priority: Priority,
     #[serde(default = "deadline_ms")]
     pub(super) deadline_ms: DeadlineMs,
-    #[serde(default)]
-    pub(super) on_fault: OnFault,
+    #[serde(default = "on_fault")]
+    pub(super) on_fault: Spanned<OnFault>,
     #[serde(default)]
     pub(super) on_load_error: OnLoadError,
     #[serde(default = "threads_max")]
     pub(super) threads_max: ThreadsMax,
     pub(super) sha256: Option<Spanned<Sha256>>,
+    #[serde(default)]
+    pub(super) stage: Stages,
     /// The plug-in's own: read from the document, where every value has its place.
     #[serde(default, rename = "config")]
     pub(super) _config: IgnoredAny,
+}
+
+/// `[plugin.stage]`: the stages where a plug-in's fault contract differs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Stages {
+    connect: StageContract,
+    command: StageContract,
+    ehlo: StageContract,
+    mail: StageContract,
+    rcpt: StageContract,
+    data: StageContract,
+    message_accept: StageContract,
+    etrn: StageContract,
+    disconnect: StageContract,
+}
+
+impl Stages {
+    /// What is written of a stage.
+    pub(super) fn at(&self, event: Event) -> &StageContract {
+        match event {
+            Event::Connect => &self.connect,
+            Event::Command => &self.command,
+            Event::Ehlo => &self.ehlo,
+            Event::Mail => &self.mail,
+            Event::Rcpt => &self.rcpt,
+            Event::Data => &self.data,
+            Event::MessageAccept => &self.message_accept,
+            Event::Etrn => &self.etrn,
+            Event::Disconnect => &self.disconnect,
+        }
+    }
+}
+
+/// `[plugin.stage.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct StageContract {
+    pub(super) deadline_ms: Option<DeadlineMs>,
+    pub(super) on_fault: Option<Spanned<OnFault>>,
 }
 
 /// Where a plug-in is called.
@@ -201,6 +244,7 @@ pub(super) enum OnFault {
     #[default]
     Defer,
     Continue,
+    Hold,
 }
 
 /// What it means for the start when a plug-in can't be loaded.
@@ -226,6 +270,7 @@ impl From<OnFault> for stagepost_extmgr::OnFault {
         match on_fault {
             OnFault::Defer => Self::Defer,
             OnFault::Continue => Self::Continue,
+            OnFault::Hold => Self::Hold,
         }
     }
 }
@@ -245,6 +290,10 @@ fn priority() -> Priority {
 
 fn deadline_ms() -> DeadlineMs {
     DeadlineMs::new(settings::PLUGIN_DEADLINE_MS)
+}
+
+fn on_fault() -> Spanned<OnFault> {
+    nowhere(OnFault::default())
 }
 
 fn threads_max() -> ThreadsMax {

@@ -1,13 +1,13 @@
 //! From the file as written to the settings: rules that span fields, and paths.
 //! Knows no disk: whether a file is there is found out by who uses it.
 
+mod plugin;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use stagepost_extmgr::PluginConfig;
 use toml::Spanned;
 
 use super::document::Document;
@@ -17,16 +17,13 @@ use super::file::{self, File, NOWHERE};
 use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
-use super::section;
 use super::settings::{
-    Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Plugin, Queue, RouteRule,
-    Sessions, Settings, admin_socket,
+    Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule, Sessions,
+    Settings, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
 const STATE_DIR: &str = "/var/lib/stagepost";
-/// Where plug-ins are when the configuration does not say.
-const PLUGINS_DIR: &str = "/usr/lib/stagepost/plugins";
 /// `sockaddr_un` has room for 108 octets with the closing NUL.
 const SOCKET_PATH_OCTETS_MAX: usize = 107;
 
@@ -216,75 +213,6 @@ impl Resolver<'_> {
         Ok(written.into_iter().map(rule).collect())
     }
 
-    fn plugins(
-        &self,
-        dir: Option<PathBuf>,
-        written: Vec<Spanned<file::Plugin>>,
-        folders: &Folders<'_>,
-    ) -> Result<Vec<Plugin>, ConfigError> {
-        let names = written.iter().map(|plugin| &plugin.get_ref().name);
-        self.unique(names.map(|name| (name, name.get_ref().0.clone())))?;
-        let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
-        let plugin = |(index, written): (usize, Spanned<file::Plugin>)| {
-            let path = written.get_ref().path.clone();
-            let plugin = self.plugin(&dir, index, written)?;
-            folders.plugin(&plugin.config.path, &path)?;
-            Ok(plugin)
-        };
-        written.into_iter().enumerate().map(plugin).collect()
-    }
-
-    fn plugin(
-        &self,
-        dir: &Path,
-        index: usize,
-        written: Spanned<file::Plugin>,
-    ) -> Result<Plugin, ConfigError> {
-        let at = |span| self.document.at(span);
-        let section = at(written.span());
-        let written = written.into_inner();
-        Ok(Plugin {
-            section,
-            name: at(written.name.span()),
-            path: at(written.path.span()),
-            run: written.run.as_ref().map(|run| at(run.span())),
-            sha256: written.sha256.as_ref().map(|digest| at(digest.span())),
-            config: PluginConfig {
-                path: dir.join(self.plugin_file(&written.path)?),
-                name: written.name.into_inner().0,
-                run: written.run.map(|run| run.into_inner().into()),
-                priority: written.priority.get(),
-                deadline: Duration::from_millis(written.deadline_ms.get().into()),
-                on_fault: written.on_fault.into(),
-                on_load_error: written.on_load_error.into(),
-                threads_max: written.threads_max.get() as usize,
-                sha256: written.sha256.map(|digest| digest.into_inner().0),
-                section: section::of_plugin(self.document, index)?,
-            },
-        })
-    }
-
-    /// A bare name stands for the library of that name.
-    fn plugin_file(&self, written: &Spanned<PathBuf>) -> Result<PathBuf, ConfigError> {
-        let path = written.get_ref();
-        if path.file_name().is_none() {
-            let problem = format!("{:?} names no file", path);
-            return Err(self.document.fault(
-                written.span(),
-                problem,
-                "write a file such as \"libfoo.so\", or its bare name \"foo\"",
-            ));
-        }
-        let bare = path.extension().is_none() && path.components().count() == 1;
-        Ok(match path.to_str() {
-            Some(name) if bare => {
-                format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
-                    .into()
-            }
-            _ => path.clone(),
-        })
-    }
-
     /// A value that is at most another one; a default gives way.
     fn ordered<W: Copy, T: Copy + PartialOrd + Display>(
         &self,
@@ -359,6 +287,8 @@ fn narrow(octets: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -1,6 +1,8 @@
 //! Dispatch with plug-ins that live in the test: order, verdicts, edits, faults, late calls, release.
 //! Plays both sides of the contract; loads no file.
 
+mod contracts;
+
 use std::ffi::c_void;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +17,10 @@ use stagepost_smtp::{
 
 use super::{Asked, Dispatch};
 use crate::base::BASE;
+use crate::contract::{FaultContract, FaultContracts, OnFault};
 use crate::descriptor::{Class, Descriptor, Language};
 use crate::host::Host;
-use crate::plugin::{OnFault, OnLoadError, PluginConfig, Run};
+use crate::plugin::{OnLoadError, PluginConfig, Run};
 use crate::registry::Directory;
 use crate::section::Section;
 
@@ -51,6 +54,10 @@ struct Rig {
 
 const EVERYTHING: u64 = u64::MAX;
 
+fn contract(deadline_ms: u64, on_fault: OnFault) -> FaultContract {
+    FaultContract { deadline: Duration::from_millis(deadline_ms), on_fault }
+}
+
 impl Rig {
     fn plugin(&mut self, name: &str, run: Run) -> &mut Self {
         self.plugin_with(name, run, |_, _| {})
@@ -67,8 +74,7 @@ impl Rig {
             path: "/none".into(),
             run: Some(run),
             priority: 0,
-            deadline: Duration::from_secs(20),
-            on_fault: OnFault::Defer,
+            contracts: FaultContracts::everywhere(contract(20_000, OnFault::Defer)),
             on_load_error: OnLoadError::Abort,
             threads_max: 4,
             sha256: None,
@@ -301,7 +307,9 @@ fn later_handlers_see_earlier_edits_and_faults_leave_none() {
         [("one", abi::ERR_EM_CONTINUE), ("two", 0x7777), ("three", abi::ERR_EM_CONTINUE)]
     {
         let seen = seen.clone();
-        rig.plugin_with(name, Run::Inline, |config, _| config.on_fault = OnFault::Continue);
+        rig.plugin_with(name, Run::Inline, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(20_000, OnFault::Continue));
+        });
         rig.on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, move |record| {
             let mut value = lend("");
             // SAFETY: session and sheet are this call's; text handed out is valid during it.
@@ -408,7 +416,9 @@ async fn a_late_call_gets_no_company_and_what_is_owed_runs_when_it_returns() {
     let mut rig = Rig::default();
     let (gate, ended) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
     let calls = Arc::new(Mutex::new(Vec::new()));
-    rig.plugin_with("slow", Run::Pool, |config, _| config.deadline = Duration::from_millis(20));
+    rig.plugin_with("slow", Run::Pool, |config, _| {
+        config.contracts = FaultContracts::everywhere(contract(20, OnFault::Defer));
+    });
     let (waiting, log) = (gate.clone(), calls.clone());
     rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |_| {
         log.lock().unwrap().push("mail");
@@ -442,7 +452,7 @@ async fn threads_of_a_plugin_are_bounded_and_free_again() {
     let mut rig = Rig::default();
     let gate = Arc::new(Gate::default());
     rig.plugin_with("narrow", Run::Pool, |config, _| {
-        config.deadline = Duration::from_millis(20);
+        config.contracts = FaultContracts::everywhere(contract(20, OnFault::Defer));
         config.threads_max = 1;
     });
     let waiting = gate.clone();
@@ -470,7 +480,7 @@ async fn a_disconnect_is_made_even_if_no_thread_is_free_in_time() {
     let mut rig = Rig::default();
     let (gate, ended) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
     rig.plugin_with("narrow", Run::Pool, |config, _| {
-        config.deadline = Duration::from_millis(20);
+        config.contracts = FaultContracts::everywhere(contract(20, OnFault::Defer));
         config.threads_max = 1;
     });
     let (waiting, over) = (gate.clone(), ended.clone());

@@ -1,0 +1,98 @@
+//! Fault contracts: what a fault means at each stage, and how long calls and whole chains may take.
+//! Uses the rig of the tests above it.
+
+use stagepost_smtp::Attributed;
+
+use super::*;
+
+/// What a fault does at every event under every contract, before and after.
+#[test]
+fn a_fault_keeps_to_the_contract_of_its_stage() {
+    let recipient = Address::parse("a@b").unwrap();
+    let node = stagepost_smtp::EtrnNode::Host("x".into());
+    let questions = [
+        Question::Connect,
+        Question::Command { line: b"NOOP"[..].into() },
+        Question::Ehlo { name: "x".into(), extended: true },
+        Question::Mail { sender: ReversePath::Null, parameters: "".into() },
+        Question::Rcpt { recipient, parameters: "".into() },
+        Question::Data,
+        Question::MessageAccept { octets: 5 },
+        Question::Etrn { node },
+        Question::Disconnect { reason: DisconnectReason::Quit },
+    ];
+    let open = [Event::Mail, Event::Rcpt, Event::Data, Event::MessageAccept];
+    for (question, on_fault, stage) in questions.iter().flat_map(|question| {
+        [OnFault::Defer, OnFault::Continue, OnFault::Hold]
+            .into_iter()
+            .flat_map(move |on| [(question, on, Stage::Before), (question, on, Stage::After)])
+    }) {
+        let event = question.event();
+        // The other stages have a contract that would show.
+        let other = if on_fault == OnFault::Defer { OnFault::Continue } else { OnFault::Defer };
+        let mut rig = Rig::default();
+        let number = crate::event::number(event);
+        let both = abi::EM_REG_BEFORE | abi::EM_REG_AFTER;
+        rig.plugin_with("faulty", Run::Inline, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(20_000, other));
+            config.contracts.at_mut(event).on_fault = on_fault;
+        });
+        rig.on(number, both, |_| abi::EM_FAULT);
+        let called = Arc::new(AtomicUsize::new(0));
+        let counter = called.clone();
+        rig.plugin("next", Run::Inline).on(number, both, move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            abi::ERR_EM_CONTINUE
+        });
+        let reply = (stage == Stage::After).then(|| Reply::new(250, None, "Ok"));
+        let verdict = now(rig.dispatch().ask(ask(question.clone(), stage, reply)));
+        let case = format!("{} {} {}", event.name(), stage.name(), on_fault.name());
+
+        let counts = stage == Stage::Before && event != Event::Disconnect;
+        let holds = counts && on_fault == OnFault::Hold && open.contains(&event);
+        let defers = counts && on_fault != OnFault::Continue && !holds;
+        let code = if event == Event::Connect { 421 } else { 451 };
+        match &verdict.decision {
+            Decision::Defer(reply) if defers => assert_eq!(reply.code(), code, "{case}"),
+            decision => assert_eq!((decision, defers), (&Decision::Continue, false), "{case}"),
+        }
+        assert_eq!(called.load(Ordering::SeqCst), usize::from(!defers), "{case}");
+        let reason = format!("fault of faulty at {}", event.name()).into();
+        let held = [Attributed { plugin: "faulty".into(), edit: Edit::Hold { reason } }];
+        assert_eq!(verdict.edits, if holds { &held[..] } else { &[] }, "{case}");
+        assert_eq!(rig.hosts[0].state().faults, 1, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn each_stage_has_its_own_deadline() {
+    let mut rig = Rig::default();
+    let gate = Arc::new(Gate::default());
+    rig.plugin_with("slow", Run::Pool, |config, _| {
+        config.contracts.at_mut(Event::Mail).deadline = Duration::from_millis(20);
+    });
+    for event in [abi::EM_SMTPMAIL, abi::EM_SMTPMESSAGEACCEPT] {
+        let waiting = gate.clone();
+        rig.on(event, abi::EM_REG_BEFORE, move |_| {
+            waiting.pass();
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let directory = rig.directory();
+    let (one, two) = (Dispatch::new(directory.current()), Dispatch::new(directory.current()));
+    let Asked::Waiting(mut patient) = one.ask(accept()) else { panic!("the pool answers at once") };
+    // The patient call begins first; the other one is late while it is still waited for.
+    assert!(is_open(&mut patient).await);
+    assert!(matches!(answered(two.ask(mail())).await.decision, Decision::Defer(_)));
+    assert!(is_open(&mut patient).await);
+    gate.open();
+    assert_eq!(patient.await.decision, Decision::Continue);
+}
+
+/// Whether an answer is still open when asked once.
+async fn is_open(answer: &mut (impl Future<Output = Verdict> + Unpin)) -> bool {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(std::pin::Pin::new(&mut *answer).poll(context).is_pending())
+    })
+    .await
+}

@@ -1,0 +1,142 @@
+//! Plug-ins from the file as written: their files, their own sections, their fault contracts.
+//! Knows no plug-in's code and no descriptor.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stagepost_extmgr::{FaultContract, FaultContracts, PluginConfig};
+use stagepost_smtp::Event;
+use toml::Spanned;
+
+use super::Resolver;
+use crate::config::error::ConfigError;
+use crate::config::folder::Folders;
+use crate::config::settings::Plugin;
+use crate::config::{file, section};
+
+/// Where plug-ins are when the configuration does not say.
+const PLUGINS_DIR: &str = "/usr/lib/stagepost/plugins";
+
+impl Resolver<'_> {
+    pub(super) fn plugins(
+        &self,
+        dir: Option<PathBuf>,
+        written: Vec<Spanned<file::Plugin>>,
+        folders: &Folders<'_>,
+    ) -> Result<Vec<Plugin>, ConfigError> {
+        let names = written.iter().map(|plugin| &plugin.get_ref().name);
+        self.unique(names.map(|name| (name, name.get_ref().0.clone())))?;
+        let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
+        let plugin = |(index, written): (usize, Spanned<file::Plugin>)| {
+            let path = written.get_ref().path.clone();
+            let plugin = self.plugin(&dir, index, written)?;
+            folders.plugin(&plugin.config.path, &path)?;
+            Ok(plugin)
+        };
+        written.into_iter().enumerate().map(plugin).collect()
+    }
+
+    fn plugin(
+        &self,
+        dir: &Path,
+        index: usize,
+        written: Spanned<file::Plugin>,
+    ) -> Result<Plugin, ConfigError> {
+        let at = |span| self.document.at(span);
+        let section = at(written.span());
+        let written = written.into_inner();
+        let contracts = self.contracts(index, &written)?;
+        Ok(Plugin {
+            section,
+            name: at(written.name.span()),
+            path: at(written.path.span()),
+            run: written.run.as_ref().map(|run| at(run.span())),
+            sha256: written.sha256.as_ref().map(|digest| at(digest.span())),
+            config: PluginConfig {
+                path: dir.join(self.plugin_file(&written.path)?),
+                name: written.name.into_inner().0,
+                run: written.run.map(|run| run.into_inner().into()),
+                priority: written.priority.get(),
+                contracts,
+                on_load_error: written.on_load_error.into(),
+                threads_max: written.threads_max.get() as usize,
+                sha256: written.sha256.map(|digest| digest.into_inner().0),
+                section: section::of_plugin(self.document, index)?,
+            },
+        })
+    }
+
+    /// A bare name stands for the library of that name.
+    fn plugin_file(&self, written: &Spanned<PathBuf>) -> Result<PathBuf, ConfigError> {
+        let path = written.get_ref();
+        if path.file_name().is_none() {
+            let problem = format!("{:?} names no file", path);
+            return Err(self.document.fault(
+                written.span(),
+                problem,
+                "write a file such as \"libfoo.so\", or its bare name \"foo\"",
+            ));
+        }
+        let bare = path.extension().is_none() && path.components().count() == 1;
+        Ok(match path.to_str() {
+            Some(name) if bare => {
+                format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+                    .into()
+            }
+            _ => path.clone(),
+        })
+    }
+
+    /// The fault contracts of the plug-in at `index`: its own defaults, and what its stages have instead.
+    fn contracts(
+        &self,
+        index: usize,
+        written: &file::Plugin,
+    ) -> Result<FaultContracts, ConfigError> {
+        self.document.check_stages(index)?;
+        let on_fault = *written.on_fault.get_ref();
+        if let file::OnFault::Hold = on_fault {
+            let problem = "\"hold\" is not possible at every stage";
+            return Err(self.document.fault(written.on_fault.span(), problem, HOLD_REMEDY));
+        }
+        let mut contracts = FaultContracts::everywhere(FaultContract {
+            deadline: duration(written.deadline_ms),
+            on_fault: on_fault.into(),
+        });
+        for event in Event::ALL {
+            let (stage, contract) = (written.stage.at(event), contracts.at_mut(event));
+            if let Some(deadline_ms) = stage.deadline_ms {
+                contract.deadline = duration(deadline_ms);
+            }
+            if let Some(on_fault) = &stage.on_fault {
+                contract.on_fault = self.on_fault(event, on_fault)?;
+            }
+        }
+        Ok(contracts)
+    }
+
+    fn on_fault(
+        &self,
+        event: Event,
+        written: &Spanned<file::OnFault>,
+    ) -> Result<stagepost_extmgr::OnFault, ConfigError> {
+        let on_fault = stagepost_extmgr::OnFault::from(*written.get_ref());
+        if event == Event::Disconnect {
+            let problem = "a fault at disconnect has no command to answer";
+            let remedy = "remove it; the fault is logged, and the session is over anyhow";
+            return Err(self.document.fault(written.span(), problem, remedy));
+        }
+        if !on_fault.is_possible_at(event) {
+            let problem = format!("\"hold\" is not possible at {}", event.name());
+            return Err(self.document.fault(written.span(), problem, HOLD_REMEDY));
+        }
+        Ok(on_fault)
+    }
+}
+
+const HOLD_REMEDY: &str = "write \"defer\" or \"continue\" here; \"hold\" needs a message, so it belongs below \
+    [plugin.stage.mail], [plugin.stage.rcpt], [plugin.stage.data] or [plugin.stage.message-accept]";
+
+fn duration(milliseconds: file::DeadlineMs) -> Duration {
+    Duration::from_millis(milliseconds.get().into())
+}
