@@ -122,8 +122,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let admin = AdminServer::bind(&settings.admin_socket())?;
         // Entry points of plug-ins run here, on the main thread, before there is any session.
         let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
-        let plugins = ExtMgr::load(configs, &settings.plugin_copies_dir())
-            .map_err(|error| refusal::shown(&settings, &error))?;
+        let plugins =
+            ExtMgr::load(configs, settings.plugin_limits.clone(), &settings.plugin_copies_dir())
+                .map_err(|error| refusal::shown(&settings, &error))?;
         runtime.block_on(serve(settings, admin, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.

@@ -55,7 +55,7 @@ const fn fault(
 }
 
 /// The faults of a file that begins with [`LISTEN`].
-const FAULTS: [Fault; 64] = [
+const FAULTS: [Fault; 66] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -349,6 +349,18 @@ const FAULTS: [Fault; 64] = [
         (7, 8),
         "plugin[0].path: \"/var/lib/stagepost/plugin-copies/00.so\" lies in /var/lib/stagepost/plugin-copies, which is the server's own",
         "name the file that the copy was made of",
+    ),
+    fault(
+        "[plugins]\nchain_budget_ms = 0",
+        (6, 19),
+        "plugins.chain_budget_ms: 0 is out of bounds",
+        "write a whole number from 1 to 3600000",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.rcpt]\ndeadline_ms = 240001",
+        (9, 15),
+        "plugin[0].stage.rcpt.deadline_ms: 240001 is more than plugins.chain_budget_ms, 240000",
+        "write at most 240000",
     ),
     fault(
         "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mial]\ndeadline_ms = 5",

@@ -3,12 +3,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use stagepost_smtp::{Ask, Interest, Verdict};
+use stagepost_smtp::{Ask, Event, Interest, Verdict};
+use tokio::time::Instant;
 
 use crate::call::invoke;
 use crate::chain::Chain;
 use crate::context::Context;
+use crate::fault::{Allowance, Fault};
 use crate::plugin::Run;
 use crate::pool::Called;
 use crate::registry::{Registration, Registry};
@@ -76,13 +79,14 @@ fn ask_inline(chain: &mut Chain, registration: &Registration, context: &Context)
 /// Goes on with a chain from the first handler that is called on the pool.
 async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verdict {
     let (event, stage) = (chain.ask.question.event(), chain.ask.stage);
+    let begun = Instant::now();
     for registration in &context.registry.chain(event, stage)[place..] {
         let plugin = registration.plugin;
         let goes_on = match plugin.run {
             Run::Inline => ask_inline(&mut chain, registration, &context),
             Run::Pool => {
-                let (ask, context) = (chain.ask.clone(), context.clone());
-                match plugin.pool.call(registration.clone(), ask, context).await {
+                let allowed = allowance(registration, begun, context.registry.chain_budget);
+                match call(registration, &chain, &context, allowed).await {
                     Called::Returned(outcome) => chain.take(plugin, Ok(outcome)),
                     Called::Faulty(fault) => chain.take(plugin, Err(fault)),
                     Called::Owed => true,
@@ -94,6 +98,32 @@ async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verd
         }
     }
     chain.into_verdict()
+}
+
+/// Calls on the pool, if any time is left for it.
+async fn call(
+    registration: &Arc<Registration>,
+    chain: &Chain,
+    context: &Arc<Context>,
+    allowed: Allowance,
+) -> Called {
+    if allowed.time.is_zero() {
+        return Called::Faulty(Fault::Spent(context.registry.chain_budget));
+    }
+    let pool = &registration.plugin.pool;
+    pool.call(registration.clone(), chain.ask.clone(), context.clone(), allowed).await
+}
+
+/// How long the next call of a chain may take: as long as its plug-in may there, and no longer than the chain has left.
+fn allowance(registration: &Registration, begun: Instant, chain_budget: Duration) -> Allowance {
+    let own = registration.plugin.contracts.at(registration.event).deadline;
+    let left = chain_budget.saturating_sub(begun.elapsed());
+    // Nobody waits for a disconnect, and it is owed to everybody.
+    if own <= left || registration.event == Event::Disconnect {
+        Allowance { time: own, source: "deadline_ms" }
+    } else {
+        Allowance { time: left, source: "what was left of chain_budget_ms" }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,13 @@
 
 use std::time::Duration;
 
+/// How long a call may take, and which setting says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    pub(crate) time: Duration,
+    pub(crate) source: &'static str,
+}
+
 /// One fault of one call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
@@ -27,8 +34,11 @@ pub(crate) enum Fault {
     #[error("bad verdict: the descriptor does not declare EM_EDIT_VERDICT")]
     Undeclared,
     /// The call did not return in time.
-    #[error("overrun: the handler did not return within {} ms", .0.as_millis())]
-    Late(Duration),
+    #[error("overrun: the handler did not return within {} ms ({})", .0.time.as_millis(), .0.source)]
+    Late(Allowance),
+    /// Those before it in the chain left it no time at all.
+    #[error("overrun: nothing was left of the {} ms of chain_budget_ms", .0.as_millis())]
+    Spent(Duration),
     /// All its threads were busy until the deadline.
     #[error("overrun: no thread became free within {} ms (threads_max {threads_max} are busy)", .waited.as_millis())]
     Exhausted {

@@ -13,6 +13,7 @@ use crate::dispatch::Dispatch;
 use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
+use crate::limits::Limits;
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::registry::Directory;
 
@@ -99,7 +100,11 @@ impl ExtMgr {
     ///
     /// # Errors
     /// The first plug-in that is refused and not to be skipped; those loaded before it stay mapped, unused.
-    pub fn load(configs: Vec<PluginConfig>, private_folder: &Path) -> Result<Self, LoadError> {
+    pub fn load(
+        configs: Vec<PluginConfig>,
+        limits: Limits,
+        private_folder: &Path,
+    ) -> Result<Self, LoadError> {
         let mut loaded: Vec<&'static Host> = Vec::new();
         let mut copies = Vec::new();
         for config in configs {
@@ -120,7 +125,7 @@ impl ExtMgr {
             }
         }
         remove_stale_copies(private_folder, &copies);
-        let directory = Arc::new(Directory::new(loaded));
+        let directory = Arc::new(Directory::new(loaded, limits.chain_budget));
         for host in directory.plugins() {
             host.join(Arc::downgrade(&directory));
             // What was deregistered before this moment could not reach the directory.

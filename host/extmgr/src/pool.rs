@@ -13,7 +13,7 @@ use stagepost_smtp::{Ask, Event};
 
 use crate::call::{Outcome, invoke};
 use crate::context::Context;
-use crate::fault::Fault;
+use crate::fault::{Allowance, Fault};
 use crate::registry::Registration;
 
 /// How many calls are out on threads of their own, of all plug-ins.
@@ -90,10 +90,10 @@ impl Pool {
         registration: Arc<Registration>,
         ask: Arc<Ask>,
         context: Arc<Context>,
+        allowed: Allowance,
     ) -> Called {
         let plugin = registration.plugin;
-        let allowed = plugin.contracts.at(ask.question.event()).deadline;
-        let deadline = Instant::now() + allowed;
+        let deadline = Instant::now() + allowed.time;
         // A disconnect is owed rather than dropped: a plug-in must be able to let go of what it keeps for the session.
         let owes = ask.question.event() == Event::Disconnect;
         let turn = match Turn::begin(plugin.index, &context) {
@@ -112,7 +112,7 @@ impl Pool {
                 tokio::spawn(end_later(turn, self.free.clone()));
                 return Called::Owed;
             }
-            Err(_) => return Called::Faulty(self.exhausted(allowed)),
+            Err(_) => return Called::Faulty(self.exhausted(allowed.time)),
         };
         let task = spawn(turn, permit, move |context| invoke(&registration, &ask, context));
         Self::returned(task, deadline, allowed).await
@@ -121,7 +121,7 @@ impl Pool {
     async fn returned(
         mut task: JoinHandle<Outcome>,
         deadline: Instant,
-        allowed: Duration,
+        allowed: Allowance,
     ) -> Called {
         match timeout_at(deadline, &mut task).await {
             Ok(Ok(outcome)) => Called::Returned(outcome),

@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Event, Interest, Stage};
@@ -52,6 +53,8 @@ pub(crate) fn next_handle() -> abi::HEMREGISTRATION {
 pub(crate) struct Registry {
     chains: [[Vec<Arc<Registration>>; 2]; Event::ALL.len()],
     interest: Interest,
+    /// How long the pool's calls of one chain may take together.
+    pub(crate) chain_budget: Duration,
     /// How many plug-ins there are: the number of slots in a session.
     pub(crate) plugins: usize,
     /// Whether any of them may block.
@@ -60,9 +63,10 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Builds the chains of the plug-ins, which are given in the order of the configuration.
-    pub(crate) fn new(plugins: &[&'static Host]) -> Self {
+    pub(crate) fn new(plugins: &[&'static Host], chain_budget: Duration) -> Self {
         let may_block = plugins.iter().any(|plugin| plugin.run == Run::Pool);
-        let mut registry = Self { plugins: plugins.len(), may_block, ..Self::default() };
+        let mut registry =
+            Self { plugins: plugins.len(), may_block, chain_budget, ..Self::default() };
         let mut ordered = plugins.to_vec();
         // Stable: equal priorities keep the order of the configuration.
         ordered.sort_by_key(|plugin| plugin.priority);
@@ -95,15 +99,16 @@ impl Registry {
 /// The plug-ins and the registry that new sessions begin with.
 pub(crate) struct Directory {
     plugins: Vec<&'static Host>,
+    chain_budget: Duration,
     current: RwLock<Arc<Registry>>,
     /// Held while the registry is made again, so that an older one never takes a newer one's place.
     rebuilding: Mutex<()>,
 }
 
 impl Directory {
-    pub(crate) fn new(plugins: Vec<&'static Host>) -> Self {
-        let current = RwLock::new(Arc::new(Registry::new(&plugins)));
-        Self { plugins, current, rebuilding: Mutex::default() }
+    pub(crate) fn new(plugins: Vec<&'static Host>, chain_budget: Duration) -> Self {
+        let current = RwLock::new(Arc::new(Registry::new(&plugins, chain_budget)));
+        Self { plugins, chain_budget, current, rebuilding: Mutex::default() }
     }
 
     pub(crate) fn plugins(&self) -> &[&'static Host] {
@@ -117,7 +122,7 @@ impl Directory {
     /// Makes the registry again after a registration has ended.
     pub(crate) fn rebuild(&self) {
         let rebuilding = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Arc::new(Registry::new(&self.plugins));
+        let fresh = Arc::new(Registry::new(&self.plugins, self.chain_budget));
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let stale = std::mem::replace(&mut *current, fresh);
         drop(current);

@@ -153,14 +153,15 @@ pub(super) struct Route {
 }
 
 /// `[plugins]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Plugins {
     pub(super) dir: Option<PathBuf>,
+    pub(super) chain_budget_ms: Milliseconds,
 }
 
-/// How long one call of a plug-in may take.
-pub(super) type DeadlineMs = Count<1, 3_600_000>;
+/// How long one call of a plug-in, or a chain of them, may take.
+pub(super) type Milliseconds = Count<1, 3_600_000>;
 /// Threads that may be in calls of a plug-in at once.
 type ThreadsMax = Count<1, 1000>;
 
@@ -174,7 +175,7 @@ pub(super) struct Plugin {
     #[serde(default = "priority")]
     pub(super) priority: Priority,
     #[serde(default = "deadline_ms")]
-    pub(super) deadline_ms: DeadlineMs,
+    pub(super) deadline_ms: Spanned<Milliseconds>,
     #[serde(default = "on_fault")]
     pub(super) on_fault: Spanned<OnFault>,
     #[serde(default)]
@@ -225,7 +226,7 @@ impl Stages {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct StageContract {
-    pub(super) deadline_ms: Option<DeadlineMs>,
+    pub(super) deadline_ms: Option<Spanned<Milliseconds>>,
     pub(super) on_fault: Option<Spanned<OnFault>>,
 }
 
@@ -288,8 +289,8 @@ fn priority() -> Priority {
     Priority::new(0)
 }
 
-fn deadline_ms() -> DeadlineMs {
-    DeadlineMs::new(settings::PLUGIN_DEADLINE_MS)
+fn deadline_ms() -> Spanned<Milliseconds> {
+    nowhere(Milliseconds::new(settings::PLUGIN_DEADLINE_MS))
 }
 
 fn on_fault() -> Spanned<OnFault> {
@@ -358,4 +359,15 @@ impl Default for Delivery {
             per_destination: nowhere(Count::new(delivery.per_destination)),
         }
     }
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        let limits = stagepost_extmgr::Limits::default();
+        Self { dir: None, chain_budget_ms: milliseconds(limits.chain_budget) }
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> Milliseconds {
+    Milliseconds::new(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
 }

@@ -44,7 +44,7 @@ pub(super) fn settings(
     let local_domains =
         resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
     let routes = resolver.routes(file.route, &local_domains, &listeners)?;
-    let plugins = resolver.plugins(file.plugins.dir, file.plugin, &folders)?;
+    let plugins = resolver.plugins(&file.plugins, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
         limits: limits(&file.limits),
@@ -64,6 +64,7 @@ pub(super) fn settings(
         local_domains,
         routes,
         plugins,
+        plugin_limits: plugin::limits(&file.plugins),
     })
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) routes: Vec<RouteRule>,
     /// The plug-ins in the order of the configuration.
     pub(crate) plugins: Vec<Plugin>,
+    /// What plug-ins may take together.
+    pub(crate) plugin_limits: stagepost_extmgr::Limits,
 }
 
 impl Settings {

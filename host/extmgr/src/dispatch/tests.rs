@@ -20,6 +20,7 @@ use crate::base::BASE;
 use crate::contract::{FaultContract, FaultContracts, OnFault};
 use crate::descriptor::{Class, Descriptor, Language};
 use crate::host::Host;
+use crate::limits::Limits;
 use crate::plugin::{OnLoadError, PluginConfig, Run};
 use crate::registry::Directory;
 use crate::section::Section;
@@ -123,7 +124,8 @@ impl Rig {
     }
 
     fn directory(&self) -> Arc<Directory> {
-        let directory = Arc::new(Directory::new(self.hosts.clone()));
+        let directory =
+            Arc::new(Directory::new(self.hosts.clone(), Limits::default().chain_budget));
         for host in &self.hosts {
             host.close_registration();
             host.join(Arc::downgrade(&directory));

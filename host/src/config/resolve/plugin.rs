@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use stagepost_extmgr::{FaultContract, FaultContracts, PluginConfig};
+use stagepost_extmgr::{FaultContract, FaultContracts, Limits, PluginConfig};
 use stagepost_smtp::Event;
 use toml::Spanned;
 
@@ -20,16 +20,15 @@ const PLUGINS_DIR: &str = "/usr/lib/stagepost/plugins";
 impl Resolver<'_> {
     pub(super) fn plugins(
         &self,
-        dir: Option<PathBuf>,
+        common: &file::Plugins,
         written: Vec<Spanned<file::Plugin>>,
         folders: &Folders<'_>,
     ) -> Result<Vec<Plugin>, ConfigError> {
         let names = written.iter().map(|plugin| &plugin.get_ref().name);
         self.unique(names.map(|name| (name, name.get_ref().0.clone())))?;
-        let dir = dir.map_or_else(|| PathBuf::from(PLUGINS_DIR), |dir| self.base.join(dir));
         let plugin = |(index, written): (usize, Spanned<file::Plugin>)| {
             let path = written.get_ref().path.clone();
-            let plugin = self.plugin(&dir, index, written)?;
+            let plugin = self.plugin(common, index, written)?;
             folders.plugin(&plugin.config.path, &path)?;
             Ok(plugin)
         };
@@ -38,14 +37,15 @@ impl Resolver<'_> {
 
     fn plugin(
         &self,
-        dir: &Path,
+        common: &file::Plugins,
         index: usize,
         written: Spanned<file::Plugin>,
     ) -> Result<Plugin, ConfigError> {
         let at = |span| self.document.at(span);
+        let dir = common.dir.as_deref().unwrap_or_else(|| Path::new(PLUGINS_DIR));
         let section = at(written.span());
         let written = written.into_inner();
-        let contracts = self.contracts(index, &written)?;
+        let contracts = self.contracts(index, &written, common.chain_budget_ms)?;
         Ok(Plugin {
             section,
             name: at(written.name.span()),
@@ -53,7 +53,7 @@ impl Resolver<'_> {
             run: written.run.as_ref().map(|run| at(run.span())),
             sha256: written.sha256.as_ref().map(|digest| at(digest.span())),
             config: PluginConfig {
-                path: dir.join(self.plugin_file(&written.path)?),
+                path: self.base.join(dir).join(self.plugin_file(&written.path)?),
                 name: written.name.into_inner().0,
                 run: written.run.map(|run| run.into_inner().into()),
                 priority: written.priority.get(),
@@ -92,6 +92,7 @@ impl Resolver<'_> {
         &self,
         index: usize,
         written: &file::Plugin,
+        budget: file::Milliseconds,
     ) -> Result<FaultContracts, ConfigError> {
         self.document.check_stages(index)?;
         let on_fault = *written.on_fault.get_ref();
@@ -100,19 +101,31 @@ impl Resolver<'_> {
             return Err(self.document.fault(written.on_fault.span(), problem, HOLD_REMEDY));
         }
         let mut contracts = FaultContracts::everywhere(FaultContract {
-            deadline: duration(written.deadline_ms),
+            deadline: self.deadline(&written.deadline_ms, budget)?,
             on_fault: on_fault.into(),
         });
         for event in Event::ALL {
             let (stage, contract) = (written.stage.at(event), contracts.at_mut(event));
-            if let Some(deadline_ms) = stage.deadline_ms {
-                contract.deadline = duration(deadline_ms);
+            if let Some(deadline_ms) = &stage.deadline_ms {
+                contract.deadline = self.deadline(deadline_ms, budget)?;
             }
             if let Some(on_fault) = &stage.on_fault {
                 contract.on_fault = self.on_fault(event, on_fault)?;
             }
         }
         Ok(contracts)
+    }
+
+    /// A deadline beyond the budget of a chain would never come.
+    fn deadline(
+        &self,
+        written: &Spanned<file::Milliseconds>,
+        budget: file::Milliseconds,
+    ) -> Result<Duration, ConfigError> {
+        let milliseconds = |written: file::Milliseconds| written.get();
+        let name = "plugins.chain_budget_ms";
+        let deadline = self.ordered(written, milliseconds, budget.get(), name)?;
+        Ok(Duration::from_millis(deadline.into()))
     }
 
     fn on_fault(
@@ -137,6 +150,7 @@ impl Resolver<'_> {
 const HOLD_REMEDY: &str = "write \"defer\" or \"continue\" here; \"hold\" needs a message, so it belongs below \
     [plugin.stage.mail], [plugin.stage.rcpt], [plugin.stage.data] or [plugin.stage.message-accept]";
 
-fn duration(milliseconds: file::DeadlineMs) -> Duration {
-    Duration::from_millis(milliseconds.get().into())
+/// What plug-ins may take together.
+pub(super) fn limits(written: &file::Plugins) -> Limits {
+    Limits { chain_budget: Duration::from_millis(written.chain_budget_ms.get().into()) }
 }

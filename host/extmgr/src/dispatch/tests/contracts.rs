@@ -96,3 +96,68 @@ async fn is_open(answer: &mut (impl Future<Output = Verdict> + Unpin)) -> bool {
     })
     .await
 }
+
+/// Handlers that never return in time: the first is late by its own deadline, the second by what the first one left, and
+/// the third is not called at all.
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_a_chain_share_one_budget() {
+    let budget = Limits::default().chain_budget;
+    let mut rig = Rig::default();
+    let gate = Arc::new(Gate::default());
+    let (entered, mut entries) = tokio::sync::mpsc::unbounded_channel();
+    for name in ["first", "second", "third"] {
+        rig.plugin_with(name, Run::Pool, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(200_000, OnFault::Continue));
+        });
+        let (waiting, entered) = (gate.clone(), entered.clone());
+        rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |_| {
+            entered.send(name).unwrap();
+            waiting.pass();
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let begun = tokio::time::Instant::now();
+    let dispatch = rig.dispatch();
+    let clock = async {
+        for (wanted, seconds) in [("first", 200), ("second", 40)] {
+            assert_eq!(entries.recv().await, Some(wanted));
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+        }
+    };
+    let (verdict, ()) = tokio::join!(answered(dispatch.ask(mail())), clock);
+    assert_eq!(verdict.decision, Decision::Continue);
+    assert_eq!(begun.elapsed(), budget);
+    assert!(entries.try_recv().is_err(), "the third was called");
+    assert_eq!(rig.hosts.iter().map(|host| host.state().faults).collect::<Vec<_>>(), [1, 1, 1]);
+    gate.open();
+}
+
+/// The end of a session is owed to every plug-in, whatever those before it took.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_has_no_budget() {
+    let mut rig = Rig::default();
+    let gate = Arc::new(Gate::default());
+    let (entered, mut entries) = tokio::sync::mpsc::unbounded_channel();
+    for name in ["first", "second"] {
+        rig.plugin_with(name, Run::Pool, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(300_000, OnFault::Defer));
+        });
+        let (waiting, entered) = (gate.clone(), entered.clone());
+        rig.on(abi::EM_SMTPDISCONNECT, abi::EM_REG_BEFORE, move |_| {
+            entered.send(name).unwrap();
+            waiting.pass();
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let question = Question::Disconnect { reason: DisconnectReason::Quit };
+    let dispatch = rig.dispatch();
+    let clock = async {
+        assert_eq!(entries.recv().await, Some("first"));
+        tokio::time::advance(Duration::from_secs(300)).await;
+        assert_eq!(entries.recv().await, Some("second"));
+        gate.open();
+    };
+    let asked = answered(dispatch.ask(ask(question, Stage::Before, None)));
+    let (verdict, ()) = tokio::join!(asked, clock);
+    assert_eq!(verdict.decision, Decision::Continue);
+}

@@ -1,0 +1,19 @@
+//! What plug-ins may take of a session together.
+//! Knows what the operator chose; measures nothing.
+
+use std::time::Duration;
+
+/// Limits of all plug-ins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long the calls that one question makes on the pool may take together. Disconnect has no such budget: no
+    /// client waits for it.
+    pub chain_budget: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // RFC 5321 section 4.5.3.2: clients wait for at least 5 minutes.
+        Self { chain_budget: Duration::from_secs(240) }
+    }
+}
