@@ -55,7 +55,7 @@ const fn fault(
 }
 
 /// The faults of a file that begins with [`LISTEN`].
-const FAULTS: [Fault; 66] = [
+const FAULTS: [Fault; 68] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -349,6 +349,18 @@ const FAULTS: [Fault; 66] = [
         (7, 8),
         "plugin[0].path: \"/var/lib/stagepost/plugin-copies/00.so\" lies in /var/lib/stagepost/plugin-copies, which is the server's own",
         "name the file that the copy was made of",
+    ),
+    fault(
+        "[plugins]\ninline_abort_ms = -1",
+        (6, 19),
+        "plugins.inline_abort_ms: -1 is out of bounds",
+        "write a whole number from 0 to 3600000",
+    ),
+    fault(
+        "[plugins]\ninline_warn_ms = 60001",
+        (6, 18),
+        "plugins.inline_warn_ms: 60001 is more than inline_abort_ms, 60000",
+        "write at most 60000",
     ),
     fault(
         "[plugins]\nchain_budget_ms = 0",

@@ -1,11 +1,16 @@
-/* Falls asleep in MAIL for the sender sleep@client.test, until another session says MAIL for wake@client.test. */
+/* Falls asleep in MAIL for the sender sleep@client.test, until another session says MAIL for wake@client.test.
+ * -DCLASS=EM_CLASS_INLINE makes it promise not to. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <string.h>
 
 #include "extmgr.h"
 
-EM_DESCRIPTOR("sleeper", "1.0", EM_CLASS_BLOCKING, EM_STAGE_MAIL, 0);
+#ifndef CLASS
+#define CLASS EM_CLASS_BLOCKING
+#endif
+
+EM_DESCRIPTOR("sleeper", "1.0", CLASS, EM_STAGE_MAIL, 0);
 
 /* Set once by em_entry, before any handler runs. */
 static EmHost *our_host;

@@ -107,8 +107,13 @@ impl Site {
 
     /// Compiles a plug-in of the tests, `faults/slow.c` for example, into the folder.
     pub fn compile(&self, source: &str) -> PathBuf {
+        self.compile_with(source, &[])
+    }
+
+    /// The same with definitions, given as [`compile_c`] takes them.
+    pub fn compile_with(&self, source: &str, defines: &[&str]) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
-        compile_c(&source, self.path(), &[])
+        compile_c(&source, self.path(), defines)
     }
 
     /// A command of the program, to be run in the folder.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use stagepost_tests::client::{Client, Reply};
@@ -301,6 +302,37 @@ fn a_late_call_is_not_called_again_for_its_session() {
     server.log().wait_for("the waking", |line| line.message() == "woken up");
     expect_fault(&server, "sleeper", "MAIL", "did not return within 200 ms");
     server.stop();
+}
+
+/// A site with a sleeper that breaks its promise not to block, and a command that is asleep in it.
+fn asleep_in_line(limits: &str) -> (Site, Server, Client) {
+    let site = Site::new("");
+    let sleeper = site.compile_with("plugins/sleeper.c", &["CLASS=EM_CLASS_INLINE"]);
+    site.configure(&format!("[plugins]\n{limits}\n{}", plugin_section("sleeper", &sleeper, "")));
+    let server = site.start();
+    let mut client = server.greeted();
+    client.send(b"MAIL FROM:<sleep@client.test>\r\n");
+    (site, server, client)
+}
+
+#[test]
+fn a_call_in_line_that_blocks_is_named() {
+    let (_site, server, _asleep) = asleep_in_line("inline_warn_ms = 200");
+    expect_fault(&server, "sleeper", "MAIL", "did not return within 200 ms (inline_warn_ms)");
+    // It could not stop: nothing but the plug-in can end its call.
+    server.kill();
+}
+
+#[test]
+fn a_call_in_line_that_is_stuck_ends_the_process() {
+    let (_site, server, _asleep) = asleep_in_line("inline_warn_ms = 200\ninline_abort_ms = 400");
+    let (status, log) = server.wait();
+    assert_eq!(status.signal(), Some(6), "SIGABRT; it said:\n{log}");
+    let [last] = &log.matching(|line| line.message().starts_with("ending the process"))[..] else {
+        panic!("{log}");
+    };
+    assert_eq!((last.text("plugin").as_str(), last.text("event").as_str()), ("sleeper", "mail"));
+    assert!(last.message().contains("within 400 ms (inline_abort_ms)"), "{}", last.as_str());
 }
 
 /// The Rust plug-in that panics where its configuration says.

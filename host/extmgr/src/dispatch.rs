@@ -15,6 +15,7 @@ use crate::fault::{Allowance, Fault};
 use crate::plugin::Run;
 use crate::pool::Called;
 use crate::registry::{Registration, Registry};
+use crate::watchdog::watched;
 
 /// One session's way to the plug-ins. Keeps the registry that the session began with.
 pub struct Dispatch {
@@ -72,7 +73,9 @@ impl Drop for Dispatch {
 }
 
 fn ask_inline(chain: &mut Chain, registration: &Registration, context: &Context) -> bool {
-    let outcome = invoke(registration, &chain.ask, context);
+    let (plugin, ask) = (registration.plugin, &chain.ask);
+    let make = || invoke(registration, ask, context);
+    let outcome = watched(plugin, registration.event, ask.stage, ask.facts.id, make);
     chain.take(registration.plugin, Ok(outcome))
 }
 
@@ -127,4 +130,4 @@ fn allowance(registration: &Registration, begun: Instant, chain_budget: Duration
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,7 @@ mod registry;
 mod section;
 mod service;
 mod sheet;
+mod watchdog;
 
 pub use contract::{FaultContract, FaultContracts, OnFault};
 pub use descriptor::{Class, Descriptor, DescriptorError, Language};

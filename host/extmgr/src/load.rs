@@ -16,6 +16,7 @@ use crate::inspect::{ENTRY, InspectError, inspect_octets};
 use crate::limits::Limits;
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::registry::Directory;
+use crate::watchdog::Watchdog;
 
 /// The most plug-ins of one server: a session keeps a bit for each.
 const PLUGINS_MAX: usize = 64;
@@ -23,6 +24,8 @@ const PLUGINS_MAX: usize = 64;
 /// The extension manager: the loaded plug-ins and the registry that new sessions begin with.
 pub struct ExtMgr {
     directory: Arc<Directory>,
+    /// Kept as long as calls are made; none without plug-ins that are called in line.
+    _watchdog: Option<Watchdog>,
 }
 
 /// A plug-in that could not be loaded.
@@ -131,7 +134,8 @@ impl ExtMgr {
             // What was deregistered before this moment could not reach the directory.
             directory.rebuild();
         }
-        Ok(Self { directory })
+        let watchdog = watch(directory.plugins(), limits);
+        Ok(Self { directory, _watchdog: watchdog })
     }
 
     /// A new session's way to the plug-ins.
@@ -150,6 +154,20 @@ impl Drop for ExtMgr {
     fn drop(&mut self) {
         self.directory.plugins().iter().for_each(|host| host.clear());
         self.directory.rebuild();
+    }
+}
+
+/// Has calls in line watched, if any plug-in is called so.
+fn watch(plugins: &[&'static Host], limits: Limits) -> Option<Watchdog> {
+    if !plugins.iter().any(|plugin| plugin.run == Run::Inline) {
+        return None;
+    }
+    match Watchdog::start(plugins.to_vec(), limits) {
+        Ok(watchdog) => Some(watchdog),
+        Err(error) => {
+            tracing::error!("calls in line are not watched: no thread for it: {error}");
+            None
+        }
     }
 }
 

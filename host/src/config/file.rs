@@ -158,10 +158,14 @@ pub(super) struct Route {
 pub(super) struct Plugins {
     pub(super) dir: Option<PathBuf>,
     pub(super) chain_budget_ms: Milliseconds,
+    pub(super) inline_warn_ms: Spanned<Milliseconds>,
+    pub(super) inline_abort_ms: MillisecondsOrNever,
 }
 
 /// How long one call of a plug-in, or a chain of them, may take.
 pub(super) type Milliseconds = Count<1, 3_600_000>;
+/// The same, or 0 for as long as it takes.
+pub(super) type MillisecondsOrNever = Count<0, 3_600_000>;
 /// Threads that may be in calls of a plug-in at once.
 type ThreadsMax = Count<1, 1000>;
 
@@ -364,10 +368,15 @@ impl Default for Delivery {
 impl Default for Plugins {
     fn default() -> Self {
         let limits = stagepost_extmgr::Limits::default();
-        Self { dir: None, chain_budget_ms: milliseconds(limits.chain_budget) }
+        Self {
+            dir: None,
+            chain_budget_ms: Milliseconds::new(milliseconds(limits.chain_budget)),
+            inline_warn_ms: nowhere(Milliseconds::new(milliseconds(limits.inline_warn))),
+            inline_abort_ms: Count::new(limits.inline_abort.map_or(0, milliseconds)),
+        }
     }
 }
 
-fn milliseconds(duration: std::time::Duration) -> Milliseconds {
-    Milliseconds::new(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+fn milliseconds(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

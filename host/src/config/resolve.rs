@@ -64,7 +64,7 @@ pub(super) fn settings(
         local_domains,
         routes,
         plugins,
-        plugin_limits: plugin::limits(&file.plugins),
+        plugin_limits: resolver.plugin_limits(&file.plugins)?,
     })
 }
 

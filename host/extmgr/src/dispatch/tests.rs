@@ -48,7 +48,7 @@ unsafe extern "C" fn release(data: *mut c_void) {
 
 /// Plug-ins under construction.
 #[derive(Default)]
-struct Rig {
+pub(crate) struct Rig {
     hosts: Vec<&'static Host>,
     released: Arc<AtomicUsize>,
 }
@@ -60,7 +60,7 @@ fn contract(deadline_ms: u64, on_fault: OnFault) -> FaultContract {
 }
 
 impl Rig {
-    fn plugin(&mut self, name: &str, run: Run) -> &mut Self {
+    pub(crate) fn plugin(&mut self, name: &str, run: Run) -> &mut Self {
         self.plugin_with(name, run, |_, _| {})
     }
 
@@ -121,6 +121,11 @@ impl Rig {
         };
         assert_eq!(status, abi::NOERROR);
         registration
+    }
+
+    /// The plug-in made last.
+    pub(crate) fn host(&self) -> &'static Host {
+        self.hosts.last().unwrap()
     }
 
     fn directory(&self) -> Arc<Directory> {

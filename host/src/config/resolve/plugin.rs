@@ -116,6 +116,23 @@ impl Resolver<'_> {
         Ok(contracts)
     }
 
+    /// What plug-ins may take together.
+    pub(super) fn plugin_limits(&self, written: &file::Plugins) -> Result<Limits, ConfigError> {
+        let duration = |milliseconds: u32| Duration::from_millis(milliseconds.into());
+        let abort = Some(written.inline_abort_ms.get()).filter(|&milliseconds| milliseconds > 0);
+        let warn = self.ordered(
+            &written.inline_warn_ms,
+            file::Milliseconds::get,
+            abort.unwrap_or(u32::MAX),
+            "inline_abort_ms",
+        )?;
+        Ok(Limits {
+            chain_budget: duration(written.chain_budget_ms.get()),
+            inline_warn: duration(warn),
+            inline_abort: abort.map(duration),
+        })
+    }
+
     /// A deadline beyond the budget of a chain would never come.
     fn deadline(
         &self,
@@ -149,8 +166,3 @@ impl Resolver<'_> {
 
 const HOLD_REMEDY: &str = "write \"defer\" or \"continue\" here; \"hold\" needs a message, so it belongs below \
     [plugin.stage.mail], [plugin.stage.rcpt], [plugin.stage.data] or [plugin.stage.message-accept]";
-
-/// What plug-ins may take together.
-pub(super) fn limits(written: &file::Plugins) -> Limits {
-    Limits { chain_budget: Duration::from_millis(written.chain_budget_ms.get().into()) }
-}
