@@ -255,6 +255,25 @@ fn with_on_fault_continue_the_mail_goes_through() {
 }
 
 #[test]
+fn with_on_fault_hold_the_mail_is_accepted_and_kept() {
+    for (stem, event, _, words) in FAULTY {
+        // One of them is at fault at both stages.
+        let stages =
+            ["mail", "rcpt"].map(|at| format!("[plugin.stage.{at}]\non_fault = \"hold\"\n"));
+        let (site, _) = site_with(stem, &stages.concat());
+        let server = site.start();
+        assert_eq!(first_refusal(&mut server.connect()), None, "{stem}");
+        let fault = expect_fault(&server, &name(stem), event, words);
+        assert_eq!(fault.text("contract"), "hold");
+        let shown = site.run(&["status", "--config", "stagepost.toml"]);
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains(" 0 deliveries to do, 1 held"), "{stem}: {shown}");
+        server.stop();
+        assert!(site.mail("b").is_empty());
+    }
+}
+
+#[test]
 fn a_plug_in_that_is_late_in_connect_is_answered_421() {
     let (site, _) = site_with("slow", "deadline_ms = 300\n[plugin.config]\nsleep_ms = 3000");
     let server = site.start();
