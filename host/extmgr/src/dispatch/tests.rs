@@ -421,42 +421,6 @@ async fn calls_on_the_pool_answer_like_others() {
 }
 
 #[tokio::test]
-async fn a_late_call_gets_no_company_and_what_is_owed_runs_when_it_returns() {
-    let mut rig = Rig::default();
-    let (gate, ended) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
-    let calls = Arc::new(Mutex::new(Vec::new()));
-    rig.plugin_with("slow", Run::Pool, |config, _| {
-        config.contracts = FaultContracts::everywhere(contract(20, OnFault::Defer));
-    });
-    let (waiting, log) = (gate.clone(), calls.clone());
-    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |_| {
-        log.lock().unwrap().push("mail");
-        waiting.pass();
-        abi::NOERROR
-    });
-    let (over, log) = (ended.clone(), calls.clone());
-    rig.on(abi::EM_SMTPDISCONNECT, abi::EM_REG_BEFORE, move |_| {
-        log.lock().unwrap().push("disconnect");
-        over.open();
-        abi::ERR_EM_CONTINUE
-    });
-    let dispatch = rig.dispatch();
-    let first = answered(dispatch.ask(mail())).await;
-    assert!(matches!(first.decision, Decision::Defer(_)), "overrun: {first:?}");
-    let second = answered(dispatch.ask(mail())).await;
-    assert!(matches!(second.decision, Decision::Defer(_)), "busy: {second:?}");
-    let question = Question::Disconnect { reason: DisconnectReason::Quit };
-    let last = answered(dispatch.ask(ask(question, Stage::Before, None))).await;
-    assert_eq!(last.decision, Decision::Continue);
-    assert_eq!(*calls.lock().unwrap(), ["mail"], "one call at a time for one session");
-    drop(dispatch);
-    gate.open();
-    let waited = tokio::task::spawn_blocking(move || ended.pass());
-    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap().unwrap();
-    assert_eq!(*calls.lock().unwrap(), ["mail", "disconnect"]);
-}
-
-#[tokio::test]
 async fn threads_of_a_plugin_are_bounded_and_free_again() {
     let mut rig = Rig::default();
     let gate = Arc::new(Gate::default());
