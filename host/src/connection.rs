@@ -105,6 +105,9 @@ impl Connection {
                     let stored = self.intake.store(&facts, envelope, edits).await;
                     self.session.handle_stored(Instant::now(), stored);
                 }
+                Action::Blame { plugin, fault } => {
+                    self.dispatch.blame(self.session.facts().id, &plugin, &fault);
+                }
                 Action::Abandon => self.intake.abandon(),
                 Action::Close => return false,
             }

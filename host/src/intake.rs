@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
-use stagepost_smtp::{Attributed, BodyFault, Edit, Envelope, Facts, Part, Stored, received};
+use stagepost_smtp::{
+    Attributed, BodyFault, Edit, Envelope, Facts, Part, Stored, edit_header, received,
+};
 
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};
@@ -94,7 +96,10 @@ impl Intake {
         };
         let now = SystemTime::now();
         let id = incoming.id().to_string();
-        let hold = edit_header(incoming.header(), &edits);
+        for Attributed { edit, .. } in &edits {
+            edit_header(incoming.header(), edit);
+        }
+        let hold = reason_to_hold(&edits);
         let only = match &envelope.recipients[..] {
             [one] => Some(one.address.as_str()),
             _ => None,
@@ -159,25 +164,12 @@ async fn keep(incoming: &mut dyn Incoming, part: Part, octets: &[u8]) -> Result<
     incoming.body(octets).await
 }
 
-/// Carries out the header edits, in their order; returns the reason of a hold.
-fn edit_header(header: &mut Vec<u8>, edits: &[Attributed]) -> Option<Box<str>> {
-    let mut hold = None;
-    for Attributed { plugin, edit } in edits {
-        match edit {
-            Edit::AddHeader { name, value } => {
-                header.extend_from_slice(name.as_bytes());
-                header.extend_from_slice(b": ");
-                header.extend_from_slice(value);
-                header.extend_from_slice(b"\r\n");
-            }
-            Edit::Hold { reason } => {
-                hold.get_or_insert_with(|| format!("{plugin}: {reason}").into_boxed_str());
-            }
-            // The session has acted on these.
-            Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => {}
-        }
-    }
-    hold
+/// Why the message is to be held: the first reason counts.
+fn reason_to_hold(edits: &[Attributed]) -> Option<Box<str>> {
+    edits.iter().find_map(|Attributed { plugin, edit }| match edit {
+        Edit::Hold { reason } => Some(format!("{plugin}: {reason}").into()),
+        _ => None,
+    })
 }
 
 /// The date of a trace field (RFC 5322 section 3.3).
@@ -192,16 +184,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_edits_go_to_the_end_in_order() {
+    fn the_first_reason_to_hold_counts() {
         let edit = |edit| Attributed { plugin: "p".into(), edit };
-        let add = |name: &str, value: &[u8]| {
-            edit(Edit::AddHeader { name: name.into(), value: value.into() })
-        };
         let hold = |reason: &str| edit(Edit::Hold { reason: reason.into() });
-        let mut header = b"Subject: x\r\n".to_vec();
-        let edits = [add("X-A", b"1"), hold("first"), add("X-B", b"2\r\n 3"), hold("second")];
-        assert_eq!(edit_header(&mut header, &edits).as_deref(), Some("p: first"));
-        assert_eq!(header, b"Subject: x\r\nX-A: 1\r\nX-B: 2\r\n 3\r\n");
+        assert_eq!(reason_to_hold(&[edit(Edit::Discard)]), None);
+        let edits = [edit(Edit::Discard), hold("first"), hold("second")];
+        assert_eq!(reason_to_hold(&edits).as_deref(), Some("p: first"));
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 Action::Store { .. } => {
                     session.handle_stored(now, Stored::Committed("1".to_owned()));
                 }
+                Action::Blame { plugin, fault } => panic!("{plugin} edited nothing: {fault}"),
                 Action::Abandon => {}
                 Action::Close => return Ok(()),
             }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_smtp::{Ask, Event, Interest, Verdict};
+use stagepost_smtp::{Ask, EditFault, Event, Interest, Verdict};
 use tokio::time::Instant;
 
 use crate::call::invoke;
@@ -56,6 +56,15 @@ impl Dispatch {
             }
         }
         Asked::Answered(chain.into_verdict())
+    }
+
+    /// Counts and logs a fault of a plug-in that shows only when its edits are carried out.
+    pub fn blame(&self, session: u64, plugin: &str, fault: &EditFault) {
+        let Some(context) = &self.context else { return };
+        if let Some(host) = context.registry.plugin(plugin) {
+            host.count_fault();
+        }
+        tracing::error!(session, plugin, contract = "defer", "plug-in fault: {fault}");
     }
 }
 

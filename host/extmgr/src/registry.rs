@@ -85,6 +85,12 @@ impl Registry {
         }
     }
 
+    /// A plug-in by its name, if it has registered for anything.
+    pub(crate) fn plugin(&self, name: &str) -> Option<&'static Host> {
+        let mut registrations = self.chains.iter().flatten().flatten();
+        registrations.find(|known| &*known.plugin.name == name).map(|known| known.plugin)
+    }
+
     /// The handlers to ask, in order.
     pub(crate) fn chain(&self, event: Event, stage: Stage) -> &[Arc<Registration>] {
         &self.chains[event as usize][stage as usize]

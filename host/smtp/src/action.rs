@@ -1,7 +1,9 @@
 //! What a receiving session asks its connection to do next.
 //! Holds no protocol rule: the session decides, the connection carries out.
 
-use crate::{Address, Ask, Attributed, Envelope};
+use std::sync::Arc;
+
+use crate::{Address, Ask, Attributed, EditFault, Envelope};
 
 /// One thing for the connection to do; [`crate::Session::poll_action`] hands them out one at a time.
 #[derive(Debug)]
@@ -28,6 +30,13 @@ pub enum Action<'a> {
     },
     /// The octets lent so far will not be stored: forget them. Needs no answer.
     Abandon,
+    /// A plug-in's edits could not be carried out: tell its operator. Needs no answer.
+    Blame {
+        /// The plug-in's name.
+        plugin: Arc<str>,
+        /// What is wrong with them.
+        fault: EditFault,
+    },
     /// Close the connection; the session is over.
     Close,
 }

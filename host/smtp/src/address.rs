@@ -97,6 +97,11 @@ impl Address {
         self.domain().to_ascii_lowercase()
     }
 
+    /// Whether both name one mailbox: the case of the domain is no difference (RFC 5321 section 2.4).
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.local() == other.local() && self.domain().eq_ignore_ascii_case(other.domain())
+    }
+
     /// Whether this is the postmaster (RFC 5321 section 4.5.1), with or without a domain.
     pub fn is_postmaster(&self) -> bool {
         self.local_unquoted().eq_ignore_ascii_case("postmaster")

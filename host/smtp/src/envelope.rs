@@ -16,6 +16,15 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
 }
 
+/// Parameters of MAIL as a plug-in replaced them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailParameters {
+    /// As given, without the path.
+    pub text: Box<str>,
+    /// What they say of the octets.
+    pub body: BodyKind,
+}
+
 /// One accepted recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {

@@ -93,6 +93,18 @@ impl Facts {
         }
     }
 
+    /// Adds a recipient, unless they are there.
+    pub fn add_recipient(&mut self, recipient: &Address) {
+        if !self.recipients.iter().any(|known| known.is_same_as(recipient)) {
+            self.recipients.push(recipient.clone());
+        }
+    }
+
+    /// Takes a recipient out, if they are there.
+    pub fn remove_recipient(&mut self, recipient: &Address) {
+        self.recipients.retain(|known| !known.is_same_as(recipient));
+    }
+
     /// Whether a plug-in allowed this session to relay.
     pub fn relay_granted(&self) -> bool {
         self.attribute(Self::RELAY_GRANTED).is_some_and(|attribute| &*attribute.value == "1")

@@ -6,6 +6,7 @@ mod action;
 mod address;
 mod envelope;
 mod facts;
+mod header_edit;
 mod question;
 mod receive;
 mod reply;
@@ -15,14 +16,15 @@ mod verdict;
 
 pub use action::{Action, BodyFault, Part, Stored};
 pub use address::{Address, AddressError, ReversePath, check_domain};
-pub use envelope::{BodyKind, Envelope, Recipient};
+pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
+pub use header_edit::edit_header;
 pub use question::{Ask, DisconnectReason, EtrnNode, Event, Interest, Question, Stage};
-pub use receive::{Limits, Session, Settings, Timeouts, received};
+pub use receive::{EnvelopeError, Limits, Session, Settings, Timeouts, received};
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use send::{
     Cause, ContentFault, Outcome, OwnName, ReplyFault, SendingAction, SendingSession,
     SendingTimeouts, Step, Transaction,
 };
-pub use verdict::{Attributed, Decision, Edit, Verdict};
+pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};

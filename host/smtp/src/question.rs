@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Facts, Reply, ReversePath};
+use crate::{Address, Edit, Facts, Reply, ReversePath};
 
 /// One question to the plug-ins; while it is open the session takes no input.
 #[derive(Clone, Debug)]
@@ -16,6 +16,37 @@ pub struct Ask {
     pub reply: Option<Reply>,
     /// The session as it is now.
     pub facts: Arc<Facts>,
+}
+
+impl Ask {
+    /// Shows an edit of the envelope to whoever is asked next: at MAIL and RCPT in the question, of what was accepted
+    /// already in the facts. Other edits change nothing here.
+    pub fn edit_envelope(&mut self, edit: &Edit) {
+        match (&mut self.question, edit) {
+            (
+                Question::Mail { sender, parameters },
+                Edit::Sender { sender: new, parameters: given },
+            ) => {
+                *sender = new.clone();
+                if let Some(given) = given {
+                    *parameters = given.text.clone();
+                }
+            }
+            (Question::Rcpt { recipient, .. }, Edit::ReplaceRecipient(new)) => {
+                *recipient = new.clone();
+            }
+            (_, Edit::Sender { sender, .. }) => {
+                Arc::make_mut(&mut self.facts).sender = Some(sender.clone());
+            }
+            (_, Edit::AddRecipient(recipient)) => {
+                Arc::make_mut(&mut self.facts).add_recipient(&recipient.address);
+            }
+            (_, Edit::RemoveRecipient(recipient)) => {
+                Arc::make_mut(&mut self.facts).remove_recipient(recipient);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Whether the core has yet to do its own work.

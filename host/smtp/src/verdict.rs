@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Attribute, Reply};
+use crate::{Address, Attribute, MailParameters, Recipient, Reply, ReversePath};
 
 /// The combined answer to one [`crate::Ask`].
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,44 @@ pub enum Edit {
         /// The field body without its last CRLF; folded lines are joined by CRLF and white space.
         value: Box<[u8]>,
     },
+    /// Put a header field before the field at a position.
+    InsertHeader {
+        /// How many fields come before it; more than there are mean the end.
+        position: u32,
+        /// The field name, without the colon.
+        name: Box<str>,
+        /// As in `AddHeader`.
+        value: Box<[u8]>,
+    },
+    /// Replace the body of a header field; nothing when there is no such field.
+    ChangeHeader {
+        /// The field name in any case.
+        name: Box<str>,
+        /// Which of the fields of that name, from 1.
+        index: u32,
+        /// As in `AddHeader`.
+        value: Box<[u8]>,
+    },
+    /// Take a header field out; nothing when there is no such field.
+    DeleteHeader {
+        /// The field name in any case.
+        name: Box<str>,
+        /// Which of the fields of that name, from 1.
+        index: u32,
+    },
+    /// Replace the sender of the transaction.
+    Sender {
+        /// The new sender.
+        sender: ReversePath,
+        /// The parameters of MAIL to go with it; none: those received stay.
+        parameters: Option<MailParameters>,
+    },
+    /// Add a recipient, who needs a route or a grant like any other. One who is there already stays as they are.
+    AddRecipient(Recipient),
+    /// Take a recipient out; nothing when they are not there.
+    RemoveRecipient(Address),
+    /// At RCPT: put another recipient in the place of the one in hand.
+    ReplaceRecipient(Address),
     /// Accept the message and keep it undelivered until it is released.
     Hold {
         /// Why, for the operator.
@@ -60,4 +98,25 @@ pub enum Edit {
     Discard,
     /// After: replace the words of the reply, as [`Reply::reword`] does. Its code, and so its class, stays.
     ReplyText(Box<str>),
+}
+
+/// Edits of a plug-in that can't be carried out; the plug-in is to blame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditFault {
+    /// It added a recipient who has neither a route nor a grant.
+    #[error("bad edit: the recipient <{recipient}> that it added can't be: {reason}")]
+    Recipient {
+        /// Whom it added.
+        recipient: Address,
+        /// What a client would be told.
+        reason: Box<str>,
+    },
+    /// It removed the last recipient of a message that is not discarded.
+    #[error(
+        "bad edit: it removed <{recipient}>, the last recipient; a message for nobody is to be discarded"
+    )]
+    Emptied {
+        /// Whom it removed.
+        recipient: Address,
+    },
 }

@@ -180,6 +180,8 @@ impl BareSession {
                 self.lent_body = false;
                 self.abandoned = true;
             }
+            // The reply shows it.
+            Action::Blame { .. } => {}
             Action::Close => self.closed = true,
         }
         Ok(true)

@@ -261,6 +261,16 @@ fn verdict(text: &str) -> Result<Step, String> {
             let value = value.as_bytes().into();
             edit(Edit::AddHeader { name: name.into(), value });
         }
+        "sender" | "add" | "remove" | "replace" => {
+            let (path, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
+            let made = match what {
+                "sender" => Edit::sender(path, parameters),
+                "add" => Edit::add_recipient(path, parameters),
+                "remove" => Edit::remove_recipient(path),
+                _ => Edit::replace_recipient(path),
+            };
+            edit(made.map_err(|error| error.to_string())?);
+        }
         "hold" => edit(Edit::Hold { reason: rest.into() }),
         "discard" => edit(Edit::Discard),
         "words" => edit(Edit::ReplyText(rest.into())),

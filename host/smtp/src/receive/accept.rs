@@ -1,7 +1,7 @@
 //! A message between its 354 and the reply to its dot: read, lent, decided on, stored.
 //! Knows no octet: `message` reads them.
 
-use super::check;
+use super::admit::Work;
 use super::message::{Message, Reading};
 use super::proceed::ok;
 use super::ruling::{self, Ruling};
@@ -82,36 +82,46 @@ impl Session {
         if let Some(Then::Accept(message)) =
             self.ask(Event::MessageAccept, Stage::Before, then, question)
         {
-            self.decided_accept(*message, Decision::Continue, Vec::new());
+            self.decided_accept(message, Decision::Continue, Vec::new());
         }
     }
 
     /// Goes on with a message that plug-ins were asked about.
     pub(super) fn decided_accept(
         &mut self,
-        mut message: Message,
+        message: Box<Message>,
         decision: Decision,
         edits: Vec<Attributed>,
     ) {
-        let octets = message.octets;
-        let ruling = match ruling::rule(Event::MessageAccept, true, decision) {
-            Ruling::Proceed if message.transaction.edit(edits).is_err() => {
-                Ruling::Refuse(check::crowded())
-            }
-            ruling => ruling,
-        };
-        let answer = match ruling {
-            Ruling::Proceed if message.transaction.is_discarded() => fresh(ok()),
-            Ruling::Proceed => return self.proceed_accept(message),
+        let answer = match ruling::rule(Event::MessageAccept, true, decision) {
+            Ruling::Proceed => return self.admit(edits, Work::Accept(message)),
             Ruling::Handled(reply) => fresh(reply.unwrap_or_else(ok)),
-            Ruling::Refuse(reply) => {
-                self.tally.refusals += 1;
-                fresh(reply)
-            }
+            Ruling::Refuse(reply) => return self.refuse_accept(&message, reply),
             Ruling::Disconnect(reply) => Answer::last(reply, DisconnectReason::Refused),
         };
+        self.drop_message(&message, answer);
+    }
+
+    /// The recipients added to a message have routes or a grant.
+    pub(super) fn admitted_accept(&mut self, mut message: Message, edits: Vec<Attributed>) {
+        if let Err(reply) = self.edit_transaction(&mut message.transaction, edits) {
+            return self.refuse_accept(&message, reply);
+        }
+        if message.transaction.is_discarded() {
+            return self.drop_message(&message, fresh(ok()));
+        }
+        self.proceed_accept(message);
+    }
+
+    pub(super) fn refuse_accept(&mut self, message: &Message, reply: Reply) {
+        self.tally.refusals += 1;
+        self.drop_message(message, fresh(reply));
+    }
+
+    /// Answers a message that is not stored here.
+    fn drop_message(&mut self, message: &Message, answer: Answer) {
         self.abandon |= message.lent;
-        self.finish(octets, answer);
+        self.finish(message.octets, answer);
     }
 
     fn proceed_accept(&mut self, message: Message) {

@@ -2,7 +2,10 @@
 //! Knows a command's form and where it is legal, not what it does.
 
 use super::path::{self, PathFault};
-use crate::{Address, BodyKind, EtrnNode, Event, Question, Reply, ReversePath, check_domain};
+use crate::{
+    Address, Attributed, BodyKind, Edit, EtrnNode, Event, Question, Reply, ReversePath,
+    check_domain,
+};
 
 /// A command of the right form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +171,24 @@ impl Command {
         })
     }
 
+    /// Puts into MAIL and RCPT what plug-ins put in their place.
+    pub(crate) fn edit(&mut self, edits: &[Attributed]) {
+        for Attributed { edit, .. } in edits {
+            match (&mut *self, edit) {
+                (Self::Mail(mail), Edit::Sender { sender, parameters }) => {
+                    mail.sender = sender.clone();
+                    if let Some(given) = parameters {
+                        (mail.parameters, mail.body) = (given.text.clone(), given.body);
+                    }
+                }
+                (Self::Rcpt(rcpt), Edit::ReplaceRecipient(recipient)) => {
+                    rcpt.recipient = recipient.clone();
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The kind of that question, without making it.
     pub(crate) fn event(&self) -> Option<Event> {
         match self {
@@ -236,22 +257,31 @@ fn mail(rest: &str) -> Result<Command, Reply> {
     let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
     let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
-    let mut mail = Mail { sender, parameters: text.into(), size: None, body: BodyKind::SevenBit };
+    let (size, body) = mail_parameters(text)?;
+    Ok(Command::Mail(Mail { sender, parameters: text.into(), size, body }))
+}
+
+/// What the parameters of MAIL say: SIZE and BODY.
+///
+/// # Errors
+/// The reply to parameters that are malformed or not known.
+pub(crate) fn mail_parameters(text: &str) -> Result<(Option<u64>, BodyKind), Reply> {
+    let (mut size, mut body) = (None, BodyKind::SevenBit);
     for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
         match (parameter.keyword.to_ascii_uppercase().as_str(), parameter.value) {
             ("SIZE", value) => {
                 let octets = value.and_then(size_octets);
-                mail.size = Some(octets.ok_or_else(|| syntax("Syntax: SIZE=octets"))?);
+                size = Some(octets.ok_or_else(|| syntax("Syntax: SIZE=octets"))?);
             }
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {}
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
-                mail.body = BodyKind::EightBitMime;
+                body = BodyKind::EightBitMime;
             }
             ("BODY", _) => return Err(syntax("Syntax: BODY=7BIT or BODY=8BITMIME")),
             _ => return Err(unknown_parameter(parameter.keyword)),
         }
     }
-    Ok(Command::Mail(mail))
+    Ok((size, body))
 }
 
 fn rcpt(rest: &str) -> Result<Command, Reply> {
@@ -259,11 +289,17 @@ fn rcpt(rest: &str) -> Result<Command, Reply> {
     let argument = after(rest, "TO:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
     let recipient = path::forward_path(inner).map_err(|fault| path_reply(fault, 3, FORM))?;
+    rcpt_parameters(text)?;
+    Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into() }))
+}
+
+/// Checks the parameters of RCPT, of which none is known yet.
+///
+/// # Errors
+/// The reply to them.
+pub(crate) fn rcpt_parameters(text: &str) -> Result<(), Reply> {
     let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
-    match parameters.first() {
-        Some(parameter) => Err(unknown_parameter(parameter.keyword)),
-        None => Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into() })),
-    }
+    parameters.first().map_or(Ok(()), |parameter| Err(unknown_parameter(parameter.keyword)))
 }
 
 /// RFC 5321 section 4.1.1.11.

@@ -2,9 +2,11 @@
 //! Knows no socket, no clock, no plug-in and no store.
 
 mod accept;
+mod admit;
 mod check;
 mod command;
 mod data;
+mod envelope_edit;
 mod extension;
 mod header;
 mod input;
@@ -20,6 +22,7 @@ mod state;
 mod trace;
 mod transaction;
 
+pub use envelope_edit::EnvelopeError;
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};
 pub use trace::received;

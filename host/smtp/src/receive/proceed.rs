@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::admit::Work;
 use super::check;
 use super::command::{self, Command, Doer, Mail, Rcpt};
 use super::extension;
@@ -178,13 +179,16 @@ impl Session {
     /// Goes on with a command that plug-ins were asked about.
     pub(super) fn decided_proceed(
         &mut self,
-        command: Command,
+        mut command: Command,
         decision: Decision,
         edits: Vec<Attributed>,
     ) {
         let event = command.event().unwrap_or(Event::Command);
         let answer = match ruling::rule(event, true, decision) {
-            Ruling::Proceed => return self.proceed(command, edits),
+            Ruling::Proceed => {
+                command.edit(&edits);
+                return self.proceed(command, edits);
+            }
             Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(|| handled(&command))),
             Ruling::Refuse(reply) => {
                 self.tally.refusals += 1;
@@ -199,8 +203,8 @@ impl Session {
     /// Does what a command says.
     fn proceed(&mut self, command: Command, edits: Vec<Attributed>) {
         let question = match &command {
-            // Asked once its route is known.
-            Command::Rcpt(_) => None,
+            // Asked once its route is known, and those of recipients that plug-ins add.
+            Command::Rcpt(_) | Command::Data => None,
             _ => self.question_after(&command),
         };
         let plain = |code, enhanced, words| Answer::plain(Reply::new(code, Some(enhanced), words));
@@ -215,7 +219,7 @@ impl Session {
                 self.step = Step::Routing { rcpt, edits };
                 return;
             }
-            Command::Data => self.proceed_data(edits),
+            Command::Data => return self.admit(edits, Work::Data),
             Command::Rset => self.proceed_rset(),
             Command::Etrn(node) => self.proceed_etrn(&node),
             Command::Noop => plain(250, (2, 0, 0), OK),
@@ -243,43 +247,44 @@ impl Session {
     }
 
     fn proceed_mail(&mut self, mail: Mail, edits: Vec<Attributed>) -> Answer {
-        let sender = mail.sender.clone();
         let mut transaction = Transaction::new(mail);
         if transaction.edit(edits).is_err() {
             return self.refuse_crowd();
         }
-        Arc::make_mut(&mut self.facts).sender = Some(sender);
+        transaction.show(Arc::make_mut(&mut self.facts));
         self.place = Place::Transaction(Box::new(transaction));
         Answer::plain(Reply::new(250, Some((2, 1, 0)), OK))
     }
 
     /// Accepts a recipient that has a route or a grant; after(RCPT).
     pub(super) fn proceed_rcpt(&mut self, rcpt: Rcpt, edits: Vec<Attributed>, route: Route) {
-        let wanted = self.interest.contains(Event::Rcpt, Stage::After);
-        let question = wanted.then(|| Question::Rcpt {
-            recipient: rcpt.recipient.clone(),
-            parameters: rcpt.parameters.clone(),
-        });
-        let answer = match check::check_route(route, self.facts.relay_granted()) {
-            Some(reply) => {
-                self.tally.refusals += 1;
-                Answer::plain(reply)
-            }
-            None => self.add_recipient(rcpt, edits),
-        };
-        self.conclude(question, answer);
+        match check::check_route(route, self.facts.relay_granted()) {
+            Some(reply) => self.refuse_rcpt(rcpt, reply),
+            None => self.admit(edits, Work::Rcpt(rcpt)),
+        }
     }
 
-    fn add_recipient(&mut self, rcpt: Rcpt, edits: Vec<Attributed>) -> Answer {
+    pub(super) fn refuse_rcpt(&mut self, rcpt: Rcpt, reply: Reply) {
+        self.tally.refusals += 1;
+        let question = self.question_after(&Command::Rcpt(rcpt));
+        self.conclude(question, Answer::plain(reply));
+    }
+
+    /// The recipient and those added for it have routes or a grant.
+    pub(super) fn admitted_rcpt(&mut self, rcpt: Rcpt, edits: Vec<Attributed>) {
+        let question = self.question_after(&Command::Rcpt(rcpt.clone()));
+        let mut answer = Answer::plain(Reply::new(250, Some((2, 1, 5)), OK));
         if let Place::Transaction(transaction) = &mut self.place {
             let recipient = rcpt.recipient.clone();
+            let alone = !edits.iter().any(|edit| edit.edit.is_of_envelope());
             match transaction.add(rcpt, edits) {
-                Ok(true) => Arc::make_mut(&mut self.facts).recipients.push(recipient),
+                Ok(true) if alone => Arc::make_mut(&mut self.facts).recipients.push(recipient),
+                Ok(true) => transaction.show(Arc::make_mut(&mut self.facts)),
                 Ok(false) => self.tally.idle_commands += 1,
-                Err(Crowded) => return self.refuse_crowd(),
+                Err(Crowded) => answer = self.refuse_crowd(),
             }
         }
-        Answer::plain(Reply::new(250, Some((2, 1, 5)), OK))
+        self.conclude(question, answer);
     }
 
     fn refuse_crowd(&mut self) -> Answer {
@@ -287,16 +292,26 @@ impl Session {
         Answer::plain(check::crowded())
     }
 
-    fn proceed_data(&mut self, edits: Vec<Attributed>) -> Answer {
-        if let Place::Transaction(transaction) = &mut self.place
-            && transaction.edit(edits).is_err()
+    /// The recipients added at DATA have routes or a grant; after(DATA).
+    pub(super) fn admitted_data(&mut self, edits: Vec<Attributed>) {
+        if let Place::Transaction(mut transaction) =
+            std::mem::replace(&mut self.place, Place::Greeted)
         {
-            return self.refuse_crowd();
+            let edited = self.edit_transaction(&mut transaction, edits);
+            self.place = Place::Transaction(transaction);
+            if let Err(reply) = edited {
+                return self.refuse_data(reply);
+            }
         }
-        Answer {
-            reply: Reply::new(354, None, "End data with <CR><LF>.<CR><LF>"),
-            next: Next::Message,
-        }
+        let reply = Reply::new(354, None, "End data with <CR><LF>.<CR><LF>");
+        let question = self.question_after(&Command::Data);
+        self.conclude(question, Answer { reply, next: Next::Message });
+    }
+
+    pub(super) fn refuse_data(&mut self, reply: Reply) {
+        self.tally.refusals += 1;
+        let question = self.question_after(&Command::Data);
+        self.conclude(question, Answer::plain(reply));
     }
 
     fn proceed_rset(&mut self) -> Answer {

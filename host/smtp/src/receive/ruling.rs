@@ -44,7 +44,7 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
 }
 
 /// A fault that is not the client's: never a 5xx.
-fn trouble() -> Reply {
+pub(crate) fn trouble() -> Reply {
     Reply::new(451, Some((4, 3, 0)), "Temporary trouble, try again later")
 }
 

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::admit::Work;
 use super::input::Input;
 use super::line::Framer;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
-    Action, Address, Ask, Attributed, BodyFault, DisconnectReason, Edit, Envelope, Event, Facts,
-    Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
+    Action, Address, Ask, Attributed, BodyFault, DisconnectReason, Edit, EditFault, Envelope,
+    Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -47,6 +48,8 @@ pub struct Session {
     pub(super) outgoing: Option<Outgoing>,
     /// Lent octets are to be called back before anything else is done.
     pub(super) abandon: bool,
+    /// A plug-in whose edits could not be carried out, not named yet.
+    pub(super) blamed: Option<Box<(Arc<str>, EditFault)>>,
     /// The line in hand, kept only while somebody is to be asked after it.
     pub(super) line_in_hand: Option<Box<[u8]>>,
     /// The last line taken was HELO or EHLO.
@@ -99,6 +102,7 @@ impl Session {
             output_since: now,
             outgoing: None,
             abandon: false,
+            blamed: None,
             line_in_hand: None,
             hello: false,
             tally: Tally::default(),
@@ -136,6 +140,10 @@ impl Session {
         self.advance();
         if std::mem::take(&mut self.abandon) {
             return Some(Action::Abandon);
+        }
+        if let Some(blamed) = self.blamed.take() {
+            let (plugin, fault) = *blamed;
+            return Some(Action::Blame { plugin, fault });
         }
         let Some(outgoing) = self.outgoing.take() else {
             return self.flush();
@@ -184,7 +192,7 @@ impl Session {
         let edits = self.absorb(verdict.edits, reply);
         let decision = verdict.decision;
         match then {
-            Then::Accept(message) => self.decided_accept(*message, decision, edits),
+            Then::Accept(message) => self.decided_accept(message, decision, edits),
             Then::Leave(reason) => self.leave_after(reason),
             Then::Close => self.close(),
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
@@ -203,6 +211,13 @@ impl Session {
             Step::Routing { .. } if self.hungup => self.leave(DisconnectReason::Hangup),
             Step::Routing { rcpt, edits } if self.outgoing.is_none() => {
                 self.proceed_rcpt(rcpt, edits, route);
+            }
+            Step::Admitting(admission) if self.outgoing.is_none() => {
+                // A message whose dot was seen is stored all the same.
+                if self.hungup && !matches!(admission.work, Work::Accept(_)) {
+                    return self.leave(DisconnectReason::Hangup);
+                }
+                self.admit_route(admission, route);
             }
             step => self.ignore(step, "a route"),
         }
@@ -404,7 +419,16 @@ impl Session {
                     // Text that can't be sent is no reason to lose the reply.
                     _ = reply.as_mut().map(|reply| reply.reword(&text));
                 }
-                Edit::AddHeader { .. } | Edit::Hold { .. } | Edit::Discard => lasting.push(edit),
+                Edit::AddHeader { .. }
+                | Edit::InsertHeader { .. }
+                | Edit::ChangeHeader { .. }
+                | Edit::DeleteHeader { .. }
+                | Edit::Sender { .. }
+                | Edit::AddRecipient(_)
+                | Edit::RemoveRecipient(_)
+                | Edit::ReplaceRecipient(_)
+                | Edit::Hold { .. }
+                | Edit::Discard => lasting.push(edit),
             }
         }
         lasting

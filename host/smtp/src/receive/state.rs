@@ -1,6 +1,7 @@
 //! The states of a receiving session: where it is in the dialogue, and what it does at the moment.
 //! Each state holds what is valid in it and nothing else; the moves are in `session`.
 
+use super::admit::Admission;
 use super::command::{Command, Rcpt};
 use super::line::Framing;
 use super::message::Message;
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     Deciding(Then),
     /// The router is asked about a recipient that the plug-ins let pass.
     Routing { rcpt: Rcpt, edits: Vec<Attributed> },
+    /// The router is asked about a recipient that plug-ins add.
+    Admitting(Box<Admission>),
     /// Reads the octets of a message.
     Receiving(Box<Message>),
     /// So many octets of the message are lent.

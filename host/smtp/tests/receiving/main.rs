@@ -1,6 +1,7 @@
 //! The receiving session from outside: what the dialogue scripts can't say.
 
 mod ending;
+mod envelope;
 mod lending;
 mod property;
 mod rig;

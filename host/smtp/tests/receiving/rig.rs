@@ -53,6 +53,8 @@ pub(crate) struct Rig<A> {
     pub(crate) asked: Vec<(Stage, Event)>,
     pub(crate) reasons: Vec<DisconnectReason>,
     pub(crate) mails: Vec<Mail>,
+    /// Plug-ins whose edits could not be carried out, and why.
+    pub(crate) blamed: Vec<String>,
     pub(crate) abandoned: usize,
     pub(crate) closed: bool,
     header: Vec<u8>,
@@ -82,6 +84,7 @@ impl<A: Answers> Rig<A> {
             asked: Vec::new(),
             reasons: Vec::new(),
             mails: Vec::new(),
+            blamed: Vec::new(),
             abandoned: 0,
             closed: false,
             header: Vec::new(),
@@ -179,6 +182,7 @@ impl<A: Answers> Rig<A> {
                 self.body.clear();
                 self.abandoned += 1;
             }
+            Action::Blame { plugin, fault } => self.blamed.push(format!("{plugin}: {fault}")),
             Action::Close => {
                 assert!(self.header.is_empty() && self.body.is_empty(), "octets left behind");
                 self.closed = true;

@@ -1,0 +1,113 @@
+//! What plug-ins do to sender and recipients: who is added is routed first, then the command goes on with all of it.
+//! Added recipients need what every other needs; a plug-in that adds one without is at fault, and the client is told to
+//! come again: dropping the recipient would lose mail, refusing for good would blame the client.
+
+use std::sync::Arc;
+
+use super::check;
+use super::command::Rcpt;
+use super::message::Message;
+use super::ruling;
+use super::session::{Outgoing, Session};
+use super::state::Step;
+use super::transaction::{Crowded, Transaction};
+use crate::{Attributed, Class, Edit, EditFault, Facts, Reply, Route};
+
+/// Edits on their way into the transaction, and the command that they were made at.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    edits: Vec<Attributed>,
+    /// Those before it need no route, or have one.
+    at: usize,
+    pub(crate) work: Work,
+}
+
+/// What goes on when the edits are admitted.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// The recipient has its own route already.
+    Rcpt(Rcpt),
+    Data,
+    Accept(Box<Message>),
+}
+
+impl Session {
+    /// Admits edits, then goes on with `work`.
+    pub(super) fn admit(&mut self, edits: Vec<Attributed>, work: Work) {
+        self.admit_rest(Box::new(Admission { edits, at: 0, work }));
+    }
+
+    /// Asks for the route of the next recipient that was added.
+    fn admit_rest(&mut self, mut admission: Box<Admission>) {
+        while let Some(Attributed { edit, .. }) = admission.edits.get(admission.at) {
+            if let Edit::AddRecipient(recipient) = edit {
+                self.outgoing = Some(Outgoing::Route(recipient.address.clone()));
+                self.step = Step::Admitting(admission);
+                return;
+            }
+            admission.at += 1;
+        }
+        let Admission { edits, work, .. } = *admission;
+        match work {
+            Work::Rcpt(rcpt) => self.admitted_rcpt(rcpt, edits),
+            Work::Data => self.admitted_data(edits),
+            Work::Accept(message) => self.admitted_accept(*message, edits),
+        }
+    }
+
+    /// The route of a recipient that was added.
+    pub(super) fn admit_route(&mut self, mut admission: Box<Admission>, route: Route) {
+        let Some(refusal) = check::check_route(route, self.facts.relay_granted()) else {
+            admission.at += 1;
+            return self.admit_rest(admission);
+        };
+        let Admission { mut edits, at, work } = *admission;
+        let reply = match edits.swap_remove(at) {
+            Attributed { plugin, edit: Edit::AddRecipient(recipient) }
+                if refusal.class() == Class::Permanent =>
+            {
+                let reason = refusal.text().into();
+                let fault = EditFault::Recipient { recipient: recipient.address, reason };
+                self.blame(plugin, fault)
+            }
+            _ => refusal,
+        };
+        match work {
+            Work::Rcpt(rcpt) => self.refuse_rcpt(rcpt, reply),
+            Work::Data => self.refuse_data(reply),
+            Work::Accept(message) => self.refuse_accept(&message, reply),
+        }
+    }
+
+    /// Names a plug-in whose edits can't be carried out; the reply to the client.
+    pub(super) fn blame(&mut self, plugin: Arc<str>, fault: EditFault) -> Reply {
+        self.blamed = Some(Box::new((plugin, fault)));
+        ruling::trouble()
+    }
+
+    /// Has a transaction take edits. One left without recipients is the fault of whoever removed the last.
+    pub(super) fn edit_transaction(
+        &mut self,
+        transaction: &mut Transaction,
+        edits: Vec<Attributed>,
+    ) -> Result<(), Reply> {
+        if let Some((plugin, recipient)) = transaction.emptied_by(&edits) {
+            return Err(self.blame(plugin, EditFault::Emptied { recipient }));
+        }
+        let of_envelope = edits.iter().any(|edit| edit.edit.is_of_envelope());
+        transaction.edit(edits).map_err(|Crowded| check::crowded())?;
+        if of_envelope {
+            transaction.show(Arc::make_mut(&mut self.facts));
+        }
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// Writes sender and recipients into the facts.
+    pub(super) fn show(&self, facts: &mut Facts) {
+        facts.sender = Some(self.envelope.sender.clone());
+        facts.recipients =
+            self.envelope.recipients.iter().map(|known| known.address.clone()).collect();
+    }
+}

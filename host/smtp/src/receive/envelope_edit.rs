@@ -1,0 +1,112 @@
+//! Envelope edits as plug-ins write them: held to the form that MAIL and RCPT are held to.
+//! Knows no session: where an edit may be made, and whether its recipient has a route, is for others to say.
+
+use super::{command, path};
+use crate::{Edit, MailParameters, Recipient, Reply, ReversePath};
+
+/// A path or parameters that MAIL or RCPT would not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Not a path, without its angle brackets.
+    #[error("no path that the command would take")]
+    Path,
+    /// Parameters that the command does not take.
+    #[error("parameters that the command would not take")]
+    Parameters,
+}
+
+impl Edit {
+    /// Replaces the sender: a path without angle brackets, empty for the null path, and the parameters of MAIL; empty ones
+    /// leave those received.
+    ///
+    /// # Errors
+    /// What the MAIL command would not take.
+    pub fn sender(path: &str, parameters: &str) -> Result<Self, EnvelopeError> {
+        let sender = path::reverse_path(path).map_err(|_| EnvelopeError::Path)?;
+        let parse = || -> Result<MailParameters, Reply> {
+            let (_, body) = command::mail_parameters(parameters)?;
+            Ok(MailParameters { text: parameters.into(), body })
+        };
+        let parameters = match parameters {
+            "" => None,
+            _ => Some(parse().map_err(|_| EnvelopeError::Parameters)?),
+        };
+        Ok(Self::Sender { sender, parameters })
+    }
+
+    /// Adds a recipient: a path without angle brackets, and the parameters of RCPT.
+    ///
+    /// # Errors
+    /// What the RCPT command would not take.
+    pub fn add_recipient(path: &str, parameters: &str) -> Result<Self, EnvelopeError> {
+        let address = path::forward_path(path).map_err(|_| EnvelopeError::Path)?;
+        command::rcpt_parameters(parameters).map_err(|_| EnvelopeError::Parameters)?;
+        Ok(Self::AddRecipient(Recipient { address, parameters: parameters.into() }))
+    }
+
+    /// Takes a recipient out.
+    ///
+    /// # Errors
+    /// What is no path.
+    pub fn remove_recipient(path: &str) -> Result<Self, EnvelopeError> {
+        path::forward_path(path).map(Self::RemoveRecipient).map_err(|_| EnvelopeError::Path)
+    }
+
+    /// Puts another recipient in the place of the one in hand.
+    ///
+    /// # Errors
+    /// What is no path.
+    pub fn replace_recipient(path: &str) -> Result<Self, EnvelopeError> {
+        path::forward_path(path).map(Self::ReplaceRecipient).map_err(|_| EnvelopeError::Path)
+    }
+
+    /// Whether it changes sender or recipients.
+    pub(crate) fn is_of_envelope(&self) -> bool {
+        matches!(
+            self,
+            Self::Sender { .. }
+                | Self::AddRecipient(_)
+                | Self::RemoveRecipient(_)
+                | Self::ReplaceRecipient(_)
+        )
+    }
+}
+
+impl ReversePath {
+    /// Octets of the address.
+    pub(crate) fn octets(&self) -> usize {
+        self.as_str().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BodyKind;
+
+    #[test]
+    fn plug_ins_are_held_to_the_form_of_the_commands() {
+        use EnvelopeError::{Parameters, Path};
+        let sender = |path, parameters| match Edit::sender(path, parameters) {
+            Ok(Edit::Sender { sender, parameters }) => {
+                Ok((sender.to_string(), parameters.map(|given| (given.text, given.body))))
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        let given = ("SIZE=5 BODY=8BITMIME".into(), BodyKind::EightBitMime);
+        assert_eq!(sender("", ""), Ok(("<>".to_owned(), None)));
+        assert_eq!(sender("a@b", "SIZE=5 BODY=8BITMIME"), Ok(("<a@b>".to_owned(), Some(given))));
+        for path in ["a", "a@b>", "a@b c", "<a@b>", "a@b\r\nRCPT TO:<x@y>", "Postmaster"] {
+            assert_eq!(sender(path, ""), Err(Path), "{path}");
+        }
+        for parameters in ["FOO", "BODY=9", "SIZE=", "SIZE=1\r\n", "BODY=7BIT BODY=7BIT"] {
+            assert_eq!(sender("a@b", parameters), Err(Parameters), "{parameters}");
+        }
+        assert!(Edit::add_recipient("Postmaster", "").is_ok());
+        assert_eq!(Edit::add_recipient("", ""), Err(Path));
+        assert_eq!(Edit::add_recipient("a@b", "NOTIFY=NEVER"), Err(Parameters));
+        assert_eq!(Edit::remove_recipient("a@b>"), Err(Path));
+        assert_eq!(Edit::replace_recipient("a@b@c"), Err(Path));
+    }
+}
