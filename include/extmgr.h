@@ -229,7 +229,7 @@ typedef void (*EmRelease)(void *data);
  * before: continue -> accepted when it has a route (local, relay) or the session has the attribute
  * relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
  * handled -> fault.
- * Header, hold and discard edits made here are dropped when the recipient is refused, by whomever, or known already.
+ * Edits made here are dropped when the recipient is refused, by whomever, or known already.
  * Attributes, and so grants, stay set all the same, for the whole session. */
 #define EM_SMTPRCPT 0x4004
 
@@ -307,7 +307,7 @@ typedef struct EmEhlo {
 typedef struct EmMail {
     /** What every event has. */
     struct EmEvent event;
-    /** The sender as received, without angle brackets; empty for the null path. */
+    /** The sender as received, or as an earlier handler replaced it, without angle brackets; empty for the null path. */
     struct EmText sender;
     /** The parameters as received, without the space before them; empty when there are none. */
     struct EmText parameters;
@@ -317,7 +317,7 @@ typedef struct EmMail {
 typedef struct EmRcpt {
     /** What every event has. */
     struct EmEvent event;
-    /** The recipient as received, without angle brackets. */
+    /** The recipient as received, or as an earlier handler replaced it, without angle brackets. */
     struct EmText recipient;
     /** The parameters as received, without the space before them; empty when there are none. */
     struct EmText parameters;
@@ -426,12 +426,16 @@ typedef struct EmDisconnect {
 #define EM_EDIT_REPLY_TEXT 0x0002ULL
 /** EmDescriptor.edits: EmEditsService.attribute, grants included. */
 #define EM_EDIT_ATTRIBUTE 0x0004ULL
-/** EmDescriptor.edits: EmEditsService.header_add. */
+/** EmDescriptor.edits: EmEditsService.header_add, header_insert, header_change and header_delete. */
 #define EM_EDIT_HEADER 0x0008ULL
 /** EmDescriptor.edits: EmEditsService.hold. */
 #define EM_EDIT_HOLD 0x0010ULL
 /** EmDescriptor.edits: EmEditsService.discard. */
 #define EM_EDIT_DISCARD 0x0020ULL
+/** EmDescriptor.edits: EmEditsService.sender. */
+#define EM_EDIT_SENDER 0x0040ULL
+/** EmDescriptor.edits: EmEditsService.recipient_add, recipient_remove and recipient_replace. */
+#define EM_EDIT_RECIPIENT 0x0080ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -700,7 +704,7 @@ typedef struct EmSessionService {
  * Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
  * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
  *
- * One transaction keeps at most 1,024 header, hold and discard edits and 1 MiB of their text, of all plug-ins together:
+ * One transaction keeps at most 1,024 edits, attributes not counted, and 1 MiB of their text, of all plug-ins together:
  * the command beyond is answered 452, and its edits are dropped. */
 typedef struct EmEditsService {
     /** sizeof(EmEditsService) of the host. */
@@ -764,6 +768,75 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*discard)(struct EmEdits *edits);
+
+    /** Puts a header field before the field at a position. When as header_add; what is asked for before the message is
+     * there is done, in the order of the edits, when it is.
+     *
+     * - position: how many fields come before it, 0 for the top; more than there are mean the end. The server's own
+     *   trace fields are put above all of them later.
+     * - name, value: as in header_add.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*header_insert)(struct EmEdits *edits, uint32_t position, struct EmText name, struct EmText value);
+
+    /** Replaces the body of a header field; its name keeps its spelling. Nothing happens when there is no such field.
+     * When as header_insert.
+     *
+     * - name: as in header_add, in any case.
+     * - index: which of the fields of that name, from 1; 0 is ERR_MISC_INVALID_ARGS.
+     * - value: as in header_add.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*header_change)(struct EmEdits *edits, struct EmText name, uint32_t index, struct EmText value);
+
+    /** Takes a header field out, with its continuation lines. Nothing happens when there is no such field. When as
+     * header_insert.
+     *
+     * - name, index: as in header_change.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*header_delete)(struct EmEdits *edits, struct EmText name, uint32_t index);
+
+    /** Replaces the sender. EM_BEFORE of EM_SMTPMAIL and EM_SMTPMESSAGEACCEPT. Later handlers of the same MAIL see it as
+     * EmMail.sender, all others as EM_FACT_SENDER.
+     *
+     * - path: as MAIL takes it, without angle brackets; empty for the null path.
+     * - parameters: as MAIL takes them, in the place of all those received; empty: those received stay.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*sender)(struct EmEdits *edits, struct EmText path, struct EmText parameters);
+
+    /** Adds a recipient; one who is there already stays as they are. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA and
+     * EM_SMTPMESSAGEACCEPT.
+     *
+     * The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
+     * plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
+     * it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused or known already.
+     *
+     * - path: as RCPT takes it, without angle brackets.
+     * - parameters: as RCPT takes them; may be empty.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*recipient_add)(struct EmEdits *edits, struct EmText path, struct EmText parameters);
+
+    /** Removes a recipient; nothing happens when they are not there. EM_BEFORE of EM_SMTPDATA and EM_SMTPMESSAGEACCEPT.
+     *
+     * Who removes the last one is at fault as in recipient_add, unless the message is discarded: that is how to have a
+     * message for nobody.
+     *
+     * - path: as in recipient_add; the case of the domain is no difference.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*recipient_remove)(struct EmEdits *edits, struct EmText path);
+
+    /** Puts another recipient in the place of the one in hand, with the parameters received. EM_BEFORE of EM_SMTPRCPT.
+     * Later handlers see it as EmRcpt.recipient; the route or grant that counts is that of the new one, and without one
+     * the client is refused as for any recipient.
+     *
+     * - path: as in recipient_add.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*recipient_replace)(struct EmEdits *edits, struct EmText path);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -850,7 +923,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 56 && offsetof(EmSessionService, slot_set) == 48, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 56 && offsetof(EmEditsService, discard) == 48, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 112 && offsetof(EmEditsService, recipient_replace) == 104, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 #endif
 

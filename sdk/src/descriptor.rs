@@ -31,12 +31,16 @@ pub mod edit {
     pub const reply_text: u64 = stagepost_abi::EM_EDIT_REPLY_TEXT;
     /// `attribute` and `grant_relay`.
     pub const attribute: u64 = stagepost_abi::EM_EDIT_ATTRIBUTE;
-    /// `Edits::header_add`.
+    /// `Edits::header_add`, `header_insert`, `header_change` and `header_delete`.
     pub const header: u64 = stagepost_abi::EM_EDIT_HEADER;
     /// `Edits::hold`.
     pub const hold: u64 = stagepost_abi::EM_EDIT_HOLD;
     /// `Edits::discard`.
     pub const discard: u64 = stagepost_abi::EM_EDIT_DISCARD;
+    /// `Edits::sender`.
+    pub const sender: u64 = stagepost_abi::EM_EDIT_SENDER;
+    /// `Edits::recipient_add`, `recipient_remove` and `recipient_replace`.
+    pub const recipient: u64 = stagepost_abi::EM_EDIT_RECIPIENT;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

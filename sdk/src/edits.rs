@@ -78,6 +78,88 @@ impl Edits<'_> {
         check("discard", unsafe { (self.table.discard)(self.handle) })
     }
 
+    /// Puts a header field before the field at a position: 0 is the top, more than there are is the end. Needs the edit
+    /// `header`; when as `header_add`. What is asked for before the message is there is done when it is.
+    ///
+    /// - name, value: as in `header_add`.
+    pub fn header_insert(
+        &mut self,
+        position: u32,
+        name: &str,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), Refusal> {
+        let (name, value) = (lend(name.as_bytes()), lend(value.as_ref()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("header_insert", unsafe {
+            (self.table.header_insert)(self.handle, position, name, value)
+        })
+    }
+
+    /// Replaces the body of a header field; nothing happens when there is no such field. Needs the edit `header`; when as
+    /// `header_insert`.
+    ///
+    /// - name: in any case. index: which of the fields of that name, from 1. value: as in `header_add`.
+    pub fn header_change(
+        &mut self,
+        name: &str,
+        index: u32,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), Refusal> {
+        let (name, value) = (lend(name.as_bytes()), lend(value.as_ref()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("header_change", unsafe {
+            (self.table.header_change)(self.handle, name, index, value)
+        })
+    }
+
+    /// Takes a header field out; nothing happens when there is no such field. Needs the edit `header`; when as
+    /// `header_insert`.
+    ///
+    /// - name, index: as in `header_change`.
+    pub fn header_delete(&mut self, name: &str, index: u32) -> Result<(), Refusal> {
+        let name = lend(name.as_bytes());
+        // SAFETY: the handle is valid during the lifetime; the name is lent for the call.
+        check("header_delete", unsafe { (self.table.header_delete)(self.handle, name, index) })
+    }
+
+    /// Replaces the sender. Needs the edit `sender`; at MAIL and message accept.
+    ///
+    /// - path: without angle brackets; empty for the null path.
+    /// - parameters: those of MAIL, in the place of all those received; empty: those received stay.
+    pub fn sender(&mut self, path: &str, parameters: &str) -> Result<(), Refusal> {
+        let (path, parameters) = (lend(path.as_bytes()), lend(parameters.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("sender", unsafe { (self.table.sender)(self.handle, path, parameters) })
+    }
+
+    /// Adds a recipient, who needs a route or a grant: without one this plug-in is at fault and the command is answered
+    /// 451. One who is there already stays as they are. Needs the edit `recipient`; at RCPT, DATA and message accept.
+    ///
+    /// - path: without angle brackets. parameters: those of RCPT; may be empty.
+    pub fn recipient_add(&mut self, path: &str, parameters: &str) -> Result<(), Refusal> {
+        let (path, parameters) = (lend(path.as_bytes()), lend(parameters.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("recipient_add", unsafe { (self.table.recipient_add)(self.handle, path, parameters) })
+    }
+
+    /// Removes a recipient; nothing happens when they are not there. Who removes the last one is at fault, unless the
+    /// message is discarded. Needs the edit `recipient`; at DATA and message accept.
+    pub fn recipient_remove(&mut self, path: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the path is lent for the call.
+        check("recipient_remove", unsafe {
+            (self.table.recipient_remove)(self.handle, lend(path.as_bytes()))
+        })
+    }
+
+    /// Puts another recipient in the place of the one in hand, who needs a route or a grant as any other does. Needs the
+    /// edit `recipient`; at RCPT.
+    pub fn recipient_replace(&mut self, path: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the path is lent for the call.
+        check("recipient_replace", unsafe {
+            (self.table.recipient_replace)(self.handle, lend(path.as_bytes()))
+        })
+    }
+
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.

@@ -94,7 +94,7 @@ event! {
 event! {
     /// MAIL: a transaction begins. Between lies its start. Handled is a fault.
     Mail from EmMail(raw) {
-        /// The sender as received, without angle brackets; empty for the null path.
+        /// The sender as received, or as an earlier handler replaced it, without angle brackets; empty for the null path.
         sender: &'a str = text(raw.sender)?,
         /// The parameters as received, without the space before them; empty when there are none.
         parameters: &'a str = text(raw.parameters)?,
@@ -104,7 +104,7 @@ event! {
 event! {
     /// RCPT: a recipient is named. Between lies the check for a route or a grant. Handled is a fault.
     Rcpt from EmRcpt(raw) {
-        /// The recipient as received, without angle brackets.
+        /// The recipient as received, or as an earlier handler replaced it, without angle brackets.
         recipient: &'a str = text(raw.recipient)?,
         /// The parameters as received, without the space before them; empty when there are none.
         parameters: &'a str = text(raw.parameters)?,

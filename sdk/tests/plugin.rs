@@ -89,6 +89,13 @@ impl Plugin for Probe {
                 edits.header_add("X-A", [b'a', 0xFF])?;
                 edits.hold("for a look")?;
                 edits.discard()?;
+                edits.header_insert(1, "X-B", "b")?;
+                edits.header_change("X-C", 2, [b'c'])?;
+                edits.header_delete("X-D", 3)?;
+                edits.sender("", "SIZE=1")?;
+                edits.recipient_add("a@b", "NOTIFY=NEVER")?;
+                edits.recipient_remove("c@d")?;
+                edits.recipient_replace("e@f")?;
                 Ok(Answer::Continue)
             }
             "refused edit" => {
@@ -345,7 +352,21 @@ fn edits_and_facts_arrive() {
 
     let (status, sheet, _) = before_mail(fake, &session, text(b"edit"));
     assert_eq!(status, ERR_EM_CONTINUE);
-    assert_eq!(sheet, ["header_add X-A: a\u{FFFD}", "hold for a look", "discard"]);
+    assert_eq!(
+        sheet,
+        [
+            "header_add X-A: a\u{FFFD}",
+            "hold for a look",
+            "discard",
+            "header_insert 1 X-B: b",
+            "header_change X-C 2: c",
+            "header_delete X-D 3",
+            "sender <> SIZE=1",
+            "recipient_add <a@b> NOTIFY=NEVER",
+            "recipient_remove <c@d>",
+            "recipient_replace <e@f>",
+        ]
+    );
 
     let sheet = Sheet::default();
     let accept = EmMessageAccept { event: event::<EmMessageAccept>(&session, &sheet), octets: 9 };
@@ -449,7 +470,7 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
     }
     let (fake, status) = Fake { short: Some(EM_EDITS_ID), ..Fake::default() }.load(em_entry);
     assert_eq!(status, ERR_NOT_FOUND);
-    let line = "1 - probe: cannot start: this host's service em.edits/1 has 8 octets, this plug-in needs 56: \
+    let line = "1 - probe: cannot start: this host's service em.edits/1 has 8 octets, this plug-in needs 112: \
                 the host is older";
     assert_eq!(fake.logged(), [line]);
 

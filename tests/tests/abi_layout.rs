@@ -65,7 +65,8 @@ fn layouts() -> String {
         EmConfigService { size, reserved, text, integer, boolean, json, place }
         EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set }
         EmEditsService {
-            size, reserved, verdict, reply_text, attribute, header_add, hold, discard,
+            size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
+            header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
         }
         EmLayoutService { size, reserved, check }
     }

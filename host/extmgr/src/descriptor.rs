@@ -195,13 +195,15 @@ const STAGES: [(u64, &str); 9] = [
 ];
 
 /// Every edit bit this host knows, with its word for the operator.
-const EDITS: [(u64, &str); 6] = [
+const EDITS: [(u64, &str); 8] = [
     (abi::EM_EDIT_VERDICT, "verdict"),
     (abi::EM_EDIT_REPLY_TEXT, "reply text"),
     (abi::EM_EDIT_ATTRIBUTE, "attribute"),
     (abi::EM_EDIT_HEADER, "header"),
     (abi::EM_EDIT_HOLD, "hold"),
     (abi::EM_EDIT_DISCARD, "discard"),
+    (abi::EM_EDIT_SENDER, "sender"),
+    (abi::EM_EDIT_RECIPIENT, "recipient"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);

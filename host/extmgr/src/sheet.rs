@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Attribute, Decision, Edit, Enhanced, Event, Facts, Reply, Stage};
+use stagepost_smtp::{
+    Attribute, Decision, Edit, Enhanced, EnvelopeError, Event, Facts, Reply, Stage,
+};
 
 use crate::event::takes_message_edits;
 use crate::host::Host;
@@ -144,17 +146,76 @@ impl<'a> Sheet<'a> {
     }
 
     pub(crate) fn header_add(&mut self, name: &str, value: &[u8]) -> Answer {
+        self.check_header(name, Some(value))?;
+        let edit = Edit::AddHeader { name: name.into(), value: value.into() };
+        self.push(name.len() + value.len(), edit)
+    }
+
+    pub(crate) fn header_insert(&mut self, position: u32, name: &str, value: &[u8]) -> Answer {
+        self.check_header(name, Some(value))?;
+        let edit = Edit::InsertHeader { position, name: name.into(), value: value.into() };
+        self.push(name.len() + value.len(), edit)
+    }
+
+    pub(crate) fn header_change(&mut self, name: &str, index: u32, value: &[u8]) -> Answer {
+        self.check_header(name, Some(value))?;
+        if index == 0 {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        let edit = Edit::ChangeHeader { name: name.into(), index, value: value.into() };
+        self.push(name.len() + value.len(), edit)
+    }
+
+    pub(crate) fn header_delete(&mut self, name: &str, index: u32) -> Answer {
+        self.check_header(name, None)?;
+        if index == 0 {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        self.push(name.len(), Edit::DeleteHeader { name: name.into(), index })
+    }
+
+    /// Whether a header edit may be made here, of a field of this name and body.
+    fn check_header(&self, name: &str, value: Option<&[u8]>) -> Answer {
         self.declared(abi::EM_EDIT_HEADER)?;
         self.allowed(takes_message_edits(self.event, self.stage))?;
         let sound = |octet: u8| octet.is_ascii_graphic() && octet != b':';
-        if !(1..=76).contains(&name.len())
-            || !name.bytes().all(sound)
-            || !is_field_body(name.len(), value)
-        {
-            return Err(abi::ERR_MISC_INVALID_ARGS);
+        let named = (1..=76).contains(&name.len()) && name.bytes().all(sound);
+        if named && value.is_none_or(|value| is_field_body(name.len(), value)) {
+            Ok(())
+        } else {
+            Err(abi::ERR_MISC_INVALID_ARGS)
         }
-        let edit = Edit::AddHeader { name: name.into(), value: value.into() };
-        self.push(name.len() + value.len(), edit)
+    }
+
+    pub(crate) fn sender(&mut self, path: &str, parameters: &str) -> Answer {
+        self.check_envelope(abi::EM_EDIT_SENDER, &[Event::Mail, Event::MessageAccept])?;
+        self.push_envelope(path.len() + parameters.len(), Edit::sender(path, parameters))
+    }
+
+    pub(crate) fn recipient_add(&mut self, path: &str, parameters: &str) -> Answer {
+        let events = [Event::Rcpt, Event::Data, Event::MessageAccept];
+        self.check_envelope(abi::EM_EDIT_RECIPIENT, &events)?;
+        self.push_envelope(path.len() + parameters.len(), Edit::add_recipient(path, parameters))
+    }
+
+    pub(crate) fn recipient_remove(&mut self, path: &str) -> Answer {
+        self.check_envelope(abi::EM_EDIT_RECIPIENT, &[Event::Data, Event::MessageAccept])?;
+        self.push_envelope(path.len(), Edit::remove_recipient(path))
+    }
+
+    pub(crate) fn recipient_replace(&mut self, path: &str) -> Answer {
+        self.check_envelope(abi::EM_EDIT_RECIPIENT, &[Event::Rcpt])?;
+        self.push_envelope(path.len(), Edit::replace_recipient(path))
+    }
+
+    /// Whether an edit of the envelope may be made here: before one of `events`.
+    fn check_envelope(&self, edit: u64, events: &[Event]) -> Answer {
+        self.declared(edit)?;
+        self.allowed(self.stage == Stage::Before && events.contains(&self.event))
+    }
+
+    fn push_envelope(&mut self, octets: usize, edit: Result<Edit, EnvelopeError>) -> Answer {
+        self.push(octets, edit.map_err(|_| abi::ERR_MISC_INVALID_ARGS)?)
     }
 
     pub(crate) fn hold(&mut self, reason: &str) -> Answer {

@@ -42,12 +42,16 @@ pub const EM_EDIT_VERDICT: u64 = 0x0001;
 pub const EM_EDIT_REPLY_TEXT: u64 = 0x0002;
 /// EmDescriptor.edits: EmEditsService.attribute, grants included.
 pub const EM_EDIT_ATTRIBUTE: u64 = 0x0004;
-/// EmDescriptor.edits: EmEditsService.header_add.
+/// EmDescriptor.edits: EmEditsService.header_add, header_insert, header_change and header_delete.
 pub const EM_EDIT_HEADER: u64 = 0x0008;
 /// EmDescriptor.edits: EmEditsService.hold.
 pub const EM_EDIT_HOLD: u64 = 0x0010;
 /// EmDescriptor.edits: EmEditsService.discard.
 pub const EM_EDIT_DISCARD: u64 = 0x0020;
+/// EmDescriptor.edits: EmEditsService.sender.
+pub const EM_EDIT_SENDER: u64 = 0x0040;
+/// EmDescriptor.edits: EmEditsService.recipient_add, recipient_remove and recipient_replace.
+pub const EM_EDIT_RECIPIENT: u64 = 0x0080;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

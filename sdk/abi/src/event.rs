@@ -54,7 +54,7 @@ pub const EM_SMTPMAIL: EID = 0x4003;
 /// before: continue -> accepted when it has a route (local, relay) or the session has the attribute
 /// relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
 /// handled -> fault.
-/// Header, hold and discard edits made here are dropped when the recipient is refused, by whomever, or known already.
+/// Edits made here are dropped when the recipient is refused, by whomever, or known already.
 /// Attributes, and so grants, stay set all the same, for the whole session.
 pub const EM_SMTPRCPT: EID = 0x4004;
 
@@ -146,7 +146,7 @@ pub struct EmEhlo {
 pub struct EmMail {
     /// What every event has.
     pub event: EmEvent,
-    /// The sender as received, without angle brackets; empty for the null path.
+    /// The sender as received, or as an earlier handler replaced it, without angle brackets; empty for the null path.
     pub sender: EmText,
     /// The parameters as received, without the space before them; empty when there are none.
     pub parameters: EmText,
@@ -158,7 +158,7 @@ pub struct EmMail {
 pub struct EmRcpt {
     /// What every event has.
     pub event: EmEvent,
-    /// The recipient as received, without angle brackets.
+    /// The recipient as received, or as an earlier handler replaced it, without angle brackets.
     pub recipient: EmText,
     /// The parameters as received, without the space before them; empty when there are none.
     pub parameters: EmText,

@@ -371,6 +371,13 @@ static EDITS: EmEditsService = EmEditsService {
     header_add: edits_header_add,
     hold: edits_hold,
     discard: edits_discard,
+    header_insert: edits_header_insert,
+    header_change: edits_header_change,
+    header_delete: edits_header_delete,
+    sender: edits_sender,
+    recipient_add: edits_recipient_add,
+    recipient_remove: edits_recipient_remove,
+    recipient_replace: edits_recipient_replace,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -407,6 +414,48 @@ unsafe extern "C" fn edits_hold(edits: *mut EmEdits, reason: EmText) -> STATUS {
 
 unsafe extern "C" fn edits_discard(edits: *mut EmEdits) -> STATUS {
     note(edits, "discard".to_owned())
+}
+
+unsafe extern "C" fn edits_header_insert(
+    edits: *mut EmEdits,
+    position: u32,
+    name: EmText,
+    value: EmText,
+) -> STATUS {
+    note(edits, format!("header_insert {position} {}: {}", read(name), read(value)))
+}
+
+unsafe extern "C" fn edits_header_change(
+    edits: *mut EmEdits,
+    name: EmText,
+    index: u32,
+    value: EmText,
+) -> STATUS {
+    note(edits, format!("header_change {} {index}: {}", read(name), read(value)))
+}
+
+unsafe extern "C" fn edits_header_delete(edits: *mut EmEdits, name: EmText, index: u32) -> STATUS {
+    note(edits, format!("header_delete {} {index}", read(name)))
+}
+
+unsafe extern "C" fn edits_sender(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS {
+    note(edits, format!("sender <{}> {}", read(path), read(parameters)))
+}
+
+unsafe extern "C" fn edits_recipient_add(
+    edits: *mut EmEdits,
+    path: EmText,
+    parameters: EmText,
+) -> STATUS {
+    note(edits, format!("recipient_add <{}> {}", read(path), read(parameters)))
+}
+
+unsafe extern "C" fn edits_recipient_remove(edits: *mut EmEdits, path: EmText) -> STATUS {
+    note(edits, format!("recipient_remove <{}>", read(path)))
+}
+
+unsafe extern "C" fn edits_recipient_replace(edits: *mut EmEdits, path: EmText) -> STATUS {
+    note(edits, format!("recipient_replace <{}>", read(path)))
 }
 
 static LAYOUT: EmLayoutService =

@@ -2,6 +2,7 @@
 //! Plays both sides of the contract; loads no file.
 
 mod contracts;
+mod edits;
 
 use std::ffi::c_void;
 use std::net::SocketAddr;
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Address, Ask, Attribute, Decision, DisconnectReason, Edit, Event, Facts, Peer, Question, Reply,
-    ReversePath, Stage, Verdict,
+    Address, Ask, Attribute, Decision, DisconnectReason, Edit, EditFault, Event, Facts, Peer,
+    Question, Reply, ReversePath, Stage, Verdict,
 };
 
 use super::{Asked, Dispatch};
@@ -185,6 +186,16 @@ fn session(record: &abi::EMRECORD) -> *const abi::EmSession {
 
 fn lend(text: &str) -> abi::EmText {
     abi::EmText { data: text.as_ptr().cast(), len: text.len() as u64 }
+}
+
+/// Text that the host handed out.
+///
+/// # Safety
+/// It is valid.
+unsafe fn read(text: abi::EmText) -> String {
+    // SAFETY: by the caller's promise.
+    let octets = unsafe { std::slice::from_raw_parts(text.data.cast::<u8>(), text.len as usize) };
+    String::from_utf8_lossy(octets).into_owned()
 }
 
 /// A service's table, asked for as a plug-in does.

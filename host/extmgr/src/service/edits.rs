@@ -15,6 +15,13 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     header_add,
     hold,
     discard,
+    header_insert,
+    header_change,
+    header_delete,
+    sender,
+    recipient_add,
+    recipient_remove,
+    recipient_replace,
 };
 
 /// The sheet that a handler writes to.
@@ -70,4 +77,65 @@ unsafe extern "C" fn hold(edits: *mut abi::EmEdits, reason: abi::EmText) -> abi:
 unsafe extern "C" fn discard(edits: *mut abi::EmEdits) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler.
     answer(|| unsafe { sheet(edits)?.discard() })
+}
+
+unsafe extern "C" fn header_insert(
+    edits: *mut abi::EmEdits,
+    position: u32,
+    name: abi::EmText,
+    value: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    answer(|| unsafe {
+        sheet(edits)?.header_insert(position, super::text(name)?, super::octets(value)?)
+    })
+}
+
+unsafe extern "C" fn header_change(
+    edits: *mut abi::EmEdits,
+    name: abi::EmText,
+    index: u32,
+    value: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    answer(|| unsafe {
+        sheet(edits)?.header_change(super::text(name)?, index, super::octets(value)?)
+    })
+}
+
+unsafe extern "C" fn header_delete(
+    edits: *mut abi::EmEdits,
+    name: abi::EmText,
+    index: u32,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.header_delete(super::text(name)?, index) })
+}
+
+unsafe extern "C" fn sender(
+    edits: *mut abi::EmEdits,
+    path: abi::EmText,
+    parameters: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.sender(super::text(path)?, super::text(parameters)?) })
+}
+
+unsafe extern "C" fn recipient_add(
+    edits: *mut abi::EmEdits,
+    path: abi::EmText,
+    parameters: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.recipient_add(super::text(path)?, super::text(parameters)?) })
+}
+
+unsafe extern "C" fn recipient_remove(edits: *mut abi::EmEdits, path: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.recipient_remove(super::text(path)?) })
+}
+
+unsafe extern "C" fn recipient_replace(edits: *mut abi::EmEdits, path: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.recipient_replace(super::text(path)?) })
 }

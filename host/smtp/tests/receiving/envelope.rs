@@ -13,11 +13,11 @@ fn edits(edits: impl IntoIterator<Item = Edit>) -> Verdict {
 }
 
 fn add(path: &str) -> Edit {
-    Edit::add_recipient(path, "").unwrap()
+    Edit::add_recipient(path, "").expect("a path")
 }
 
 fn remove(path: &str) -> Edit {
-    Edit::remove_recipient(path).unwrap()
+    Edit::remove_recipient(path).expect("a path")
 }
 
 fn grant() -> Edit {

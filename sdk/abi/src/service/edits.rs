@@ -20,7 +20,7 @@ pub const EM_VERDICT_DISCONNECT: u32 = 4;
 /// Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
 /// this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
 ///
-/// One transaction keeps at most 1,024 header, hold and discard edits and 1 MiB of their text, of all plug-ins together:
+/// One transaction keeps at most 1,024 edits, attributes not counted, and 1 MiB of their text, of all plug-ins together:
 /// the command beyond is answered 452, and its edits are dropped.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -89,4 +89,86 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub discard: unsafe extern "C" fn(edits: *mut EmEdits) -> STATUS,
+
+    /// Puts a header field before the field at a position. When as header_add; what is asked for before the message is
+    /// there is done, in the order of the edits, when it is.
+    ///
+    /// - position: how many fields come before it, 0 for the top; more than there are mean the end. The server's own
+    ///   trace fields are put above all of them later.
+    /// - name, value: as in header_add.
+    ///
+    /// [session-thread & in-handler]
+    pub header_insert: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        position: u32,
+        name: EmText,
+        value: EmText,
+    ) -> STATUS,
+
+    /// Replaces the body of a header field; its name keeps its spelling. Nothing happens when there is no such field.
+    /// When as header_insert.
+    ///
+    /// - name: as in header_add, in any case.
+    /// - index: which of the fields of that name, from 1; 0 is ERR_MISC_INVALID_ARGS.
+    /// - value: as in header_add.
+    ///
+    /// [session-thread & in-handler]
+    pub header_change: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        name: EmText,
+        index: u32,
+        value: EmText,
+    ) -> STATUS,
+
+    /// Takes a header field out, with its continuation lines. Nothing happens when there is no such field. When as
+    /// header_insert.
+    ///
+    /// - name, index: as in header_change.
+    ///
+    /// [session-thread & in-handler]
+    pub header_delete:
+        unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, index: u32) -> STATUS,
+
+    /// Replaces the sender. EM_BEFORE of EM_SMTPMAIL and EM_SMTPMESSAGEACCEPT. Later handlers of the same MAIL see it as
+    /// EmMail.sender, all others as EM_FACT_SENDER.
+    ///
+    /// - path: as MAIL takes it, without angle brackets; empty for the null path.
+    /// - parameters: as MAIL takes them, in the place of all those received; empty: those received stay.
+    ///
+    /// [session-thread & in-handler]
+    pub sender:
+        unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
+
+    /// Adds a recipient; one who is there already stays as they are. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA and
+    /// EM_SMTPMESSAGEACCEPT.
+    ///
+    /// The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
+    /// plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
+    /// it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused or known already.
+    ///
+    /// - path: as RCPT takes it, without angle brackets.
+    /// - parameters: as RCPT takes them; may be empty.
+    ///
+    /// [session-thread & in-handler]
+    pub recipient_add:
+        unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
+
+    /// Removes a recipient; nothing happens when they are not there. EM_BEFORE of EM_SMTPDATA and EM_SMTPMESSAGEACCEPT.
+    ///
+    /// Who removes the last one is at fault as in recipient_add, unless the message is discarded: that is how to have a
+    /// message for nobody.
+    ///
+    /// - path: as in recipient_add; the case of the domain is no difference.
+    ///
+    /// [session-thread & in-handler]
+    pub recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
+
+    /// Puts another recipient in the place of the one in hand, with the parameters received. EM_BEFORE of EM_SMTPRCPT.
+    /// Later handlers see it as EmRcpt.recipient; the route or grant that counts is that of the new one, and without one
+    /// the client is refused as for any recipient.
+    ///
+    /// - path: as in recipient_add.
+    ///
+    /// [session-thread & in-handler]
+    pub recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
 }

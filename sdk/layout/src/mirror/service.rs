@@ -102,8 +102,26 @@ pub(crate) struct EmEditsService {
     attribute: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
     header_add: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
     hold: unsafe extern "C" fn(edits: *mut EmEdits, reason: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     discard: unsafe extern "C" fn(edits: *mut EmEdits) -> STATUS,
+    header_insert: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        position: u32,
+        name: EmText,
+        value: EmText,
+    ) -> STATUS,
+    header_change: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        name: EmText,
+        index: u32,
+        value: EmText,
+    ) -> STATUS,
+    header_delete: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, index: u32) -> STATUS,
+    sender: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
+    recipient_add:
+        unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
+    recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
 }
 
 #[repr(C)]
@@ -122,6 +140,9 @@ super::twins! {
     EmLogService { size, reserved, write, enabled }
     EmConfigService { size, reserved, text, integer, boolean, json, place }
     EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set }
-    EmEditsService { size, reserved, verdict, reply_text, attribute, header_add, hold, discard }
+    EmEditsService {
+        size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
+        header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
+    }
     EmLayoutService { size, reserved, check }
 }

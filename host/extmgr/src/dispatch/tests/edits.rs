@@ -1,0 +1,154 @@
+//! Edits of header and envelope: where they are taken, with which arguments, and what later handlers see of them.
+
+use super::*;
+
+/// Makes an edit by its name, first with arguments that can't be: both statuses.
+fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
+    let to: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+    let (x, y, path, none) = (lend("X"), lend("y"), lend("a@b"), lend(""));
+    // SAFETY: the sheet is the running call's; all text is static.
+    unsafe {
+        match name {
+            "insert" => ((to.header_insert)(sheet, 0, none, y), (to.header_insert)(sheet, 0, x, y)),
+            "change" => ((to.header_change)(sheet, x, 0, y), (to.header_change)(sheet, x, 1, y)),
+            "delete" => ((to.header_delete)(sheet, x, 0), (to.header_delete)(sheet, x, 1)),
+            "sender" => {
+                ((to.sender)(sheet, lend("a@b>"), none), (to.sender)(sheet, none, lend("SIZE=3")))
+            }
+            "add" => (
+                (to.recipient_add)(sheet, path, lend("NOT=KNOWN")),
+                (to.recipient_add)(sheet, path, none),
+            ),
+            "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
+            _ => ((to.recipient_replace)(sheet, x), (to.recipient_replace)(sheet, path)),
+        }
+    }
+}
+
+#[test]
+fn edits_are_taken_where_the_header_says() {
+    use Event::{Connect, Data, Mail, MessageAccept, Rcpt};
+    let of_message = &[Mail, Rcpt, Data, MessageAccept][..];
+    let edits = [
+        ("insert", of_message, abi::EM_EDIT_HEADER),
+        ("change", of_message, abi::EM_EDIT_HEADER),
+        ("delete", of_message, abi::EM_EDIT_HEADER),
+        ("sender", &[Mail, MessageAccept], abi::EM_EDIT_SENDER),
+        ("add", &[Rcpt, Data, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("remove", &[Data, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("replace", &[Rcpt], abi::EM_EDIT_RECIPIENT),
+    ];
+    let places = [
+        (Connect, abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None)),
+        (Mail, abi::EM_SMTPMAIL, mail()),
+        (Rcpt, abi::EM_SMTPRCPT, rcpt()),
+        (Data, abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None)),
+        (MessageAccept, abi::EM_SMTPMESSAGEACCEPT, accept()),
+    ];
+    for (name, allowed, bit) in edits {
+        for (event, number, question) in &places {
+            for (stage, declared) in [
+                (Stage::Before, bit),
+                (Stage::After, bit),
+                (Stage::Before, !bit),
+                (Stage::After, !bit),
+            ] {
+                let here = stage == Stage::Before && allowed.contains(event);
+                let wanted = match (declared == bit, here) {
+                    (false, _) => (abi::ERR_EM_NOTAUTHORIZED, abi::ERR_EM_NOTAUTHORIZED),
+                    (true, false) => (abi::EM_ERR_STAGE, abi::EM_ERR_STAGE),
+                    (true, true) => (abi::ERR_MISC_INVALID_ARGS, abi::NOERROR),
+                };
+                let mut rig = Rig::default();
+                rig.plugin_with("p", Run::Inline, |_, descriptor| descriptor.edits = declared);
+                rig.on(*number, abi::EM_REG_BEFORE | abi::EM_REG_AFTER, move |record| {
+                    assert_eq!(write(name, sheet(record)), wanted, "{name} {stage:?}");
+                    abi::ERR_EM_CONTINUE
+                });
+                let question = Ask { stage, ..question.clone() };
+                let verdict = now(rig.dispatch().ask(question));
+                assert_eq!(verdict.edits.len(), usize::from(here && declared == bit), "{name}");
+            }
+        }
+    }
+}
+
+fn rcpt() -> Ask {
+    let recipient = Address::parse("u@v").unwrap();
+    ask(Question::Rcpt { recipient, parameters: "".into() }, Stage::Before, None)
+}
+
+#[test]
+fn later_handlers_see_the_envelope_as_edited() {
+    let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+    let sessions: &abi::EmSessionService = service(abi::EM_SESSION_ID);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut rig = Rig::default();
+    for name in ["one", "two"] {
+        rig.plugin(name, Run::Inline);
+        let log = seen.clone();
+        rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+            // SAFETY: the event is an EmMail, the sheet this call's.
+            unsafe {
+                let event = &*record.Event.cast::<abi::EmMail>();
+                log.lock().unwrap().push(format!(
+                    "{} {}",
+                    read(event.sender),
+                    read(event.parameters)
+                ));
+                (edits.sender)(sheet(record), lend("new@b"), lend("SIZE=3"));
+            }
+            abi::ERR_EM_CONTINUE
+        });
+        let log = seen.clone();
+        rig.on(abi::EM_SMTPRCPT, abi::EM_REG_BEFORE, move |record| {
+            // SAFETY: the event is an EmRcpt, the sheet this call's.
+            unsafe {
+                let event = &*record.Event.cast::<abi::EmRcpt>();
+                log.lock().unwrap().push(read(event.recipient));
+                (edits.recipient_replace)(sheet(record), lend("new@c"));
+            }
+            abi::ERR_EM_CONTINUE
+        });
+        let log = seen.clone();
+        rig.on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, move |record| {
+            // SAFETY: session and sheet are this call's; text handed out is valid during it.
+            unsafe {
+                let mut words = Vec::new();
+                let mut value = lend("");
+                if (sessions.text)(session(record), abi::EM_FACT_SENDER, &raw mut value) == 0 {
+                    words.push(read(value));
+                }
+                for index in 0.. {
+                    if (sessions.recipient)(session(record), index, &raw mut value) != 0 {
+                        break;
+                    }
+                    words.push(read(value));
+                }
+                log.lock().unwrap().push(words.join(" "));
+                (edits.sender)(sheet(record), lend("s@b"), lend(""));
+                (edits.recipient_add)(sheet(record), lend("x@y"), lend(""));
+                (edits.recipient_add)(sheet(record), lend("z@y"), lend(""));
+                (edits.recipient_remove)(sheet(record), lend("x@Y"));
+            }
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let dispatch = rig.dispatch();
+    for question in [mail(), rcpt(), accept()] {
+        now(dispatch.ask(question));
+    }
+    let wanted = [" ", "new@b SIZE=3", "u@v", "new@c", "", "s@b z@y"];
+    assert_eq!(*seen.lock().unwrap(), wanted);
+}
+
+#[test]
+fn a_fault_that_shows_later_is_counted_too() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline).on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, |_| abi::NOERROR);
+    let fault = EditFault::Emptied { recipient: Address::parse("a@b").unwrap() };
+    let dispatch = rig.dispatch();
+    dispatch.blame(7, "p", &fault);
+    dispatch.blame(7, "somebody else", &fault);
+    assert_eq!(rig.hosts[0].state().faults, 1);
+}
