@@ -82,6 +82,9 @@ typedef uint16_t STATUS;
 /** The value is there but of another type. */
 #define EM_ERR_TYPE 0x3312
 
+/** The host could not read or write something; its log says what. */
+#define EM_ERR_IO 0x3314
+
 /** The Rust layouts of the contract differ; the host has logged where. */
 #define EM_ERR_LAYOUT 0x3313
 
@@ -251,6 +254,10 @@ typedef struct EmSession EmSession;
  * the record it came with. */
 typedef struct EmEdits EmEdits;
 
+/** A message that was received and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
+ * with. */
+typedef struct EmMessage EmMessage;
+
 /** What every event struct starts with. */
 typedef struct EmEvent {
     /** Size of the whole event struct in the host; members beyond it are not there. */
@@ -335,6 +342,8 @@ typedef struct EmMessageAccept {
     struct EmEvent event;
     /** Octets of the message as received, transparency dots removed. */
     uint64_t octets;
+    /** EM_BEFORE: the message, to be read. EM_AFTER: NULL. */
+    const struct EmMessage *message;
 } EmMessageAccept;
 
 /** EmEtrn.kind: `ETRN node`, this host or domain. */
@@ -859,6 +868,45 @@ typedef struct EmLayoutService {
     STATUS (*check)(struct EmHost *host, const void *offer);
 } EmLayoutService;
 
+/* ---- The message service: reading a message before it is stored. ---- */
+
+/** Id of EmMessageService. */
+#define EM_MESSAGE_ID "em.message/1"
+
+/** Reads the message of an EmMessageAccept. Octets are octets: any above 127 may come, NUL never does. The header block
+ * and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
+ * fields.
+ *
+ * Both functions write their output only on success and return NOERROR or ERR_MISC_INVALID_ARGS (a NULL). */
+typedef struct EmMessageService {
+    /** sizeof(EmMessageService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Reads the header block: whole lines, each ended by CRLF, without the empty line that ends the block. Edits of
+     * earlier handlers and earlier events are in it, this call's own are not.
+     *
+     * - value: octets, valid until the handler returns.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*header)(const struct EmMessage *message, struct EmText *value);
+
+    /** Reads a piece of the body, which is what follows the header block and begins with the empty line between the two.
+     * To read all of it, begin at 0 and go on behind each piece until one is empty.
+     *
+     * A body of up to 64 KiB is in memory and is lent from there. Of a larger one pieces are read from a file, which
+     * blocks shortly; a handler of class EM_CLASS_INLINE may do so.
+     *
+     * - offset: where the piece begins, in octets from the beginning of the body.
+     * - value: 1 to 65,536 octets, valid until the next call of this function or until the handler returns; empty at
+     *   the end of the body and behind it.
+     *
+     * Returns EM_ERR_IO too: the file could not be read.
+     * [session-thread & in-handler] */
+    STATUS (*body)(const struct EmMessage *message, uint64_t offset, struct EmText *value);
+} EmMessageService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -914,7 +962,7 @@ _Static_assert(sizeof(EmEhlo) == 56 && offsetof(EmEhlo, reserved) == 49, "EmEhlo
 _Static_assert(sizeof(EmMail) == 64 && offsetof(EmMail, parameters) == 48, "EmMail");
 _Static_assert(sizeof(EmRcpt) == 64 && offsetof(EmRcpt, parameters) == 48, "EmRcpt");
 _Static_assert(sizeof(EmData) == 32 && offsetof(EmData, event) == 0, "EmData");
-_Static_assert(sizeof(EmMessageAccept) == 40 && offsetof(EmMessageAccept, octets) == 32, "EmMessageAccept");
+_Static_assert(sizeof(EmMessageAccept) == 48 && offsetof(EmMessageAccept, message) == 40, "EmMessageAccept");
 _Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn");
 _Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
 _Static_assert(sizeof(EmDescriptor) == 176 && offsetof(EmDescriptor, reserved) == 144, "EmDescriptor");
@@ -925,6 +973,7 @@ _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place)
 _Static_assert(sizeof(EmSessionService) == 56 && offsetof(EmSessionService, slot_set) == 48, "EmSessionService");
 _Static_assert(sizeof(EmEditsService) == 112 && offsetof(EmEditsService, recipient_replace) == 104, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
+_Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 #endif
 
 #ifdef __cplusplus

@@ -85,7 +85,12 @@ impl Connection {
                         self.session.handle_hangup(Instant::now());
                     }
                 }
-                Action::Ask(ask) => {
+                Action::Ask(mut ask) => {
+                    if let (Some(message), Some(content)) =
+                        (&mut ask.message, self.intake.content())
+                    {
+                        message.fill(content);
+                    }
                     let verdict = match self.dispatch.ask(ask) {
                         Asked::Answered(verdict) => verdict,
                         Asked::Waiting(answer) => self.await_verdict(answer).await,

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
-    Attributed, BodyFault, Edit, Envelope, Facts, Part, Stored, edit_header, received,
+    Attributed, BodyFault, Content, Edit, Envelope, Facts, Part, Stored, edit_header, received,
 };
 
 use crate::router::Router;
@@ -51,6 +51,11 @@ impl Intake {
                 _ => BodyFault::Unavailable,
             }
         })
+    }
+
+    /// The message as far as it was taken; none while nothing of it was.
+    pub(crate) fn content(&self) -> Option<Arc<dyn Content>> {
+        self.incoming.as_ref().map(|incoming| incoming.content())
     }
 
     /// Forgets the message.

@@ -2,7 +2,8 @@
 //! Knows no particular call.
 
 use stagepost_abi::{
-    EM_ERR_LIMIT, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
+    EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR,
+    STATUS,
 };
 
 /// The host refused a call. The plug-in is to blame, except at `Other`.
@@ -28,6 +29,9 @@ pub enum Reason {
     /// Too many or too large.
     #[error("a limit is reached")]
     Limit,
+    /// The host could not read something; its log says what.
+    #[error("it could not be read")]
+    Unreadable,
     /// An argument can't be there.
     #[error("an argument is not acceptable")]
     Invalid,
@@ -42,6 +46,7 @@ pub(crate) fn check(call: &'static str, status: STATUS) -> Result<(), Refusal> {
         ERR_EM_NOTAUTHORIZED => Reason::NotDeclared,
         EM_ERR_STAGE => Reason::NotHere,
         EM_ERR_LIMIT => Reason::Limit,
+        EM_ERR_IO => Reason::Unreadable,
         ERR_MISC_INVALID_ARGS => Reason::Invalid,
         other => Reason::Other(other),
     };

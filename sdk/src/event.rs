@@ -7,6 +7,7 @@ use stagepost_abi::{
     EmEhlo, EmEtrn, EmMail, EmMessageAccept, EmRcpt, EmReply,
 };
 
+use crate::message::Message;
 use crate::session::Session;
 use crate::text::{Broken, octets, text};
 
@@ -25,7 +26,7 @@ pub(crate) trait Event<'a>: Sized {
 macro_rules! event {
     (
         $(#[$docs:meta])*
-        $name:ident from $raw:ident($source:ident) {
+        $name:ident from $raw:ident($source:ident, $of:ident) {
             $($(#[$member_docs:meta])* $member:ident: $type:ty = $value:expr,)*
         }
     ) => {
@@ -42,11 +43,11 @@ macro_rules! event {
             type Raw = $raw;
 
             #[allow(unused_unsafe, reason = "not every event has text")]
-            unsafe fn read($source: &'a $raw, session: Session<'a>) -> Result<Self, Broken> {
+            unsafe fn read($source: &'a $raw, $of: Session<'a>) -> Result<Self, Broken> {
                 // Not every event has members of its own.
                 let _ = $source;
                 // SAFETY: text in the struct is valid as long as the struct, by the caller's promise.
-                Ok(unsafe { Self { session, $($member: $value,)* } })
+                Ok(unsafe { Self { session: $of, $($member: $value,)* } })
             }
         }
     };
@@ -57,7 +58,7 @@ event! {
     ///
     /// A verdict before it: reject is the greeting, with code 554, and every command but QUIT is refused; defer and
     /// disconnect are sent, with code 421 or 554, and the connection is closed; handled is a fault.
-    Connect from EmConnect(raw) {
+    Connect from EmConnect(raw, session) {
         /// The client's address, exactly as inet_ntop prints it.
         remote_ip: &'a str = text(raw.remote_ip)?,
         /// The client's port.
@@ -75,7 +76,7 @@ event! {
     /// A command line was received and not parsed yet. Between lies the whole command.
     ///
     /// Handled before it is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN.
-    Command from EmCommand(raw) {
+    Command from EmCommand(raw, session) {
         /// The octets of the line as received, without its CRLF.
         line: &'a [u8] = octets(raw.line)?,
     }
@@ -83,7 +84,7 @@ event! {
 
 event! {
     /// HELO or EHLO. Between lies the accepting of the name and the start of a fresh session state. Handled is a fault.
-    Ehlo from EmEhlo(raw) {
+    Ehlo from EmEhlo(raw, session) {
         /// The name the client gives itself: a domain or an address literal.
         name: &'a str = text(raw.name)?,
         /// Whether the client said EHLO.
@@ -93,7 +94,7 @@ event! {
 
 event! {
     /// MAIL: a transaction begins. Between lies its start. Handled is a fault.
-    Mail from EmMail(raw) {
+    Mail from EmMail(raw, session) {
         /// The sender as received, or as an earlier handler replaced it, without angle brackets; empty for the null path.
         sender: &'a str = text(raw.sender)?,
         /// The parameters as received, without the space before them; empty when there are none.
@@ -103,7 +104,7 @@ event! {
 
 event! {
     /// RCPT: a recipient is named. Between lies the check for a route or a grant. Handled is a fault.
-    Rcpt from EmRcpt(raw) {
+    Rcpt from EmRcpt(raw, session) {
         /// The recipient as received, or as an earlier handler replaced it, without angle brackets.
         recipient: &'a str = text(raw.recipient)?,
         /// The parameters as received, without the space before them; empty when there are none.
@@ -113,22 +114,24 @@ event! {
 
 event! {
     /// DATA: the message is about to be sent. Between lies the 354. Handled is a fault.
-    Data from EmData(raw) {}
+    Data from EmData(raw, session) {}
 }
 
 event! {
     /// The whole message was received. Between lies the storing of the message.
     ///
     /// Handled before it: the plug-in has taken the message over; it is acknowledged and not stored.
-    MessageAccept from EmMessageAccept(raw) {
+    MessageAccept from EmMessageAccept(raw, session) {
         /// Octets of the message as received, transparency dots removed.
         octets: u64 = raw.octets,
+        /// The message, to be read *before*; *after* it refuses to be.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
     }
 }
 
 event! {
     /// ETRN: the client asks for mail waiting for a node (RFC 1985). Between lies the queue run.
-    Etrn from EmEtrn(raw) {
+    Etrn from EmEtrn(raw, session) {
         /// The node, without `@` or `#`.
         node: &'a str = text(raw.node)?,
         /// What the node is.
@@ -138,7 +141,7 @@ event! {
 
 event! {
     /// The session is over. Called exactly once, before and after, for each session for which connect was called.
-    Disconnect from EmDisconnect(raw) {
+    Disconnect from EmDisconnect(raw, session) {
         /// Why it ended.
         reason: DisconnectReason = DisconnectReason::of(raw.reason),
     }

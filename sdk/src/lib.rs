@@ -56,6 +56,7 @@ mod event;
 mod export;
 mod handler;
 mod host;
+mod message;
 mod plugin;
 mod service;
 mod session;
@@ -73,6 +74,7 @@ pub use event::{
     MessageAccept, Rcpt, Reply,
 };
 pub use host::{Host, Level};
+pub use message::{Body, Message};
 pub use plugin::Plugin;
 pub use session::Session;
 pub use stage::Stages;

@@ -4,8 +4,9 @@
 use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
-    EM_CONFIG_ID, EM_EDITS_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_SESSION_ID, EmBase, EmConfigService,
-    EmEditsService, EmHost, EmLayoutService, EmLogService, EmSessionService,
+    EM_CONFIG_ID, EM_EDITS_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_SESSION_ID, EmBase,
+    EmConfigService, EmEditsService, EmHost, EmLayoutService, EmLogService, EmMessageService,
+    EmSessionService,
 };
 
 use crate::start::StartError;
@@ -18,6 +19,7 @@ pub(crate) struct Services {
     pub(crate) config: &'static EmConfigService,
     pub(crate) session: &'static EmSessionService,
     pub(crate) edits: &'static EmEditsService,
+    pub(crate) message: &'static EmMessageService,
 }
 
 impl Services {
@@ -38,6 +40,7 @@ impl Services {
                 config: table(base, host, EM_CONFIG_ID)?,
                 session: table(base, host, EM_SESSION_ID)?,
                 edits: table(base, host, EM_EDITS_ID)?,
+                message: table(base, host, EM_MESSAGE_ID)?,
             })
         }
     }

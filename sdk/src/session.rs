@@ -10,7 +10,7 @@ use stagepost_abi::{
     EM_ATTRIBUTE_POSSIBLE_RELAY, EM_ATTRIBUTE_RELAY_GRANTED, EM_ATTRIBUTE_SKIP_LISTS,
     EM_FACT_EXTENDED, EM_FACT_HELO, EM_FACT_ID, EM_FACT_LISTENER, EM_FACT_LOCAL_IP,
     EM_FACT_LOCAL_PORT, EM_FACT_RECIPIENTS, EM_FACT_REMOTE_IP, EM_FACT_REMOTE_PORT, EM_FACT_SENDER,
-    EmSession, EmSessionService, EmText, NOERROR,
+    EmMessageService, EmSession, EmSessionService, EmText, NOERROR,
 };
 
 use crate::host::{Host, Level};
@@ -44,6 +44,10 @@ impl<'a> Session<'a> {
 
     pub(crate) fn table(&self) -> &'static EmSessionService {
         self.host.services().session
+    }
+
+    pub(crate) fn messages(&self) -> &'static EmMessageService {
+        self.host.services().message
     }
 
     /// The session's id, the same as in the log; 0 when the host does not say.

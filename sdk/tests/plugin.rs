@@ -5,6 +5,7 @@
 mod fake;
 
 use std::ffi::c_void;
+use std::io::{BufRead, Read};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -137,6 +138,16 @@ impl Plugin for Probe {
 
     fn before_message_accept(&self, event: &MessageAccept<'_>, _: &mut Edits<'_>) -> Outcome {
         let session = event.session;
+        if event.octets == 0 {
+            let message = event.message;
+            let header = String::from_utf8_lossy(message.header()?);
+            let (mut whole, mut lines) = (Vec::new(), message.body().lines());
+            message.body().read_to_end(&mut whole)?;
+            let first = lines.next().transpose()?;
+            let whole = String::from_utf8_lossy(&whole);
+            self.host.log(Level::Info, format_args!("{header:?} {whole:?} {first:?}"));
+            return Ok(Answer::Continue);
+        }
         let recipients: Vec<&str> = session.recipients().collect();
         self.host.log(
             Level::Info,
@@ -369,7 +380,11 @@ fn edits_and_facts_arrive() {
     );
 
     let sheet = Sheet::default();
-    let accept = EmMessageAccept { event: event::<EmMessageAccept>(&session, &sheet), octets: 9 };
+    let accept = EmMessageAccept {
+        event: event::<EmMessageAccept>(&session, &sheet),
+        octets: 9,
+        message: ptr::null(),
+    };
     assert_eq!(fake.call(EM_SMTPMESSAGEACCEPT, EM_BEFORE, &accept), ERR_EM_CONTINUE);
     // Text that is no text, a port that is none and a sender that is not known are not there.
     assert_eq!(
@@ -381,6 +396,45 @@ fn edits_and_facts_arrive() {
         EmDisconnect { event: event::<EmDisconnect>(&session, &sheet), reason: 99, reserved: 0 };
     assert_eq!(fake.call(EM_SMTPDISCONNECT, EM_BEFORE, &disconnect), ERR_EM_CONTINUE);
     assert_eq!(fake.logged(), ["3 - Refused"]);
+}
+
+#[test]
+fn a_message_is_read_piece_by_piece() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(10), Sheet::default());
+    let refused = "1 10 probe: before_message_accept failed: the host refuses";
+    let cases: [(&[&'static [u8]], STATUS, String); 4] = [
+        (&[], ERR_EM_CONTINUE, r#"3 - "A: b\r\n" "" None"#.into()),
+        (
+            &[b"\r\na", b"b\0c\r\nd"],
+            ERR_EM_CONTINUE,
+            r#"3 - "A: b\r\n" "\r\nab\0c\r\nd" Some("")"#.into(),
+        ),
+        (
+            &[b"\xFFx\n"],
+            EM_FAULT,
+            "1 10 probe: before_message_accept failed: stream did not contain valid UTF-8".into(),
+        ),
+        (&[b"ab", b"unreadable"], EM_FAULT, format!("{refused} the body: it could not be read")),
+    ];
+    for (pieces, wanted, line) in cases {
+        let message = fake::Message { header: b"A: b\r\n", pieces: pieces.to_vec() };
+        let accept = EmMessageAccept {
+            event: event::<EmMessageAccept>(&session, &sheet),
+            octets: 0,
+            message: message.handle(),
+        };
+        assert_eq!(fake.call(EM_SMTPMESSAGEACCEPT, EM_BEFORE, &accept), wanted);
+        assert_eq!(fake.logged(), [line]);
+    }
+    // As it is in an after handler.
+    let accept = EmMessageAccept {
+        event: event::<EmMessageAccept>(&session, &sheet),
+        octets: 0,
+        message: ptr::null(),
+    };
+    assert_eq!(fake.call(EM_SMTPMESSAGEACCEPT, EM_BEFORE, &accept), EM_FAULT);
+    assert_eq!(fake.logged(), [format!("{refused} the header: not at this event or stage")]);
 }
 
 #[test]
@@ -461,6 +515,7 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
         (EM_CONFIG_ID, "em.config/1"),
         (EM_SESSION_ID, "em.session/1"),
         (EM_EDITS_ID, "em.edits/1"),
+        (EM_MESSAGE_ID, "em.message/1"),
     ] {
         let (fake, status) = Fake { without: vec![id], ..Fake::default() }.load(em_entry);
         assert_eq!(status, ERR_NOT_FOUND);

@@ -50,7 +50,7 @@ fn layouts() -> String {
         EmMail { event, sender, parameters }
         EmRcpt { event, recipient, parameters }
         EmData { event }
-        EmMessageAccept { event, octets }
+        EmMessageAccept { event, octets, message }
         EmEtrn { event, node, kind, reserved }
         EmDisconnect { event, reason, reserved }
         EmDescriptor {
@@ -69,6 +69,7 @@ fn layouts() -> String {
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
         }
         EmLayoutService { size, reserved, check }
+        EmMessageService { size, reserved, header, body }
     }
 }
 

@@ -19,6 +19,7 @@ const SOURCES: &[&str] = &[
     "service/session.rs",
     "service/edits.rs",
     "service/layout.rs",
+    "service/message.rs",
     "digest.rs",
 ];
 

@@ -48,8 +48,9 @@ pub(crate) const fn size_of_u32<T>() -> u32 {
 }
 
 impl Arguments {
-    /// The struct for `ask`, with the call's own handles in `event` (whose size is set here).
-    pub(crate) fn new(ask: &Ask, event: abi::EmEvent) -> Self {
+    /// The struct for `ask`, with the call's own handles in `event` (whose size is set here) and `message` (NULL where there
+    /// is none).
+    pub(crate) fn new(ask: &Ask, event: abi::EmEvent, message: *const abi::EmMessage) -> Self {
         fn head<T>(event: abi::EmEvent) -> abi::EmEvent {
             abi::EmEvent { size: size_of_u32::<T>(), ..event }
         }
@@ -79,6 +80,7 @@ impl Arguments {
             Question::MessageAccept { octets } => Self::MessageAccept(abi::EmMessageAccept {
                 event: head::<abi::EmMessageAccept>(event),
                 octets: *octets,
+                message,
             }),
             Question::Etrn { node } => Self::Etrn(etrn(node, head::<abi::EmEtrn>(event))),
             Question::Disconnect { reason } => Self::Disconnect(abi::EmDisconnect {

@@ -1,8 +1,10 @@
 //! One call of one handler: the record is made, the handler called, its sheet taken.
 //! The only function that enters a plug-in's handler; what the answer means is decided in the chain.
 
+use std::cell::Cell;
+
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Class, Decision, Edit, Facts, Stage};
+use stagepost_smtp::{Ask, Class, Decision, Draft, Edit, Facts, Stage};
 
 use crate::arguments::{Arguments, lend_reply, size_of_u32};
 use crate::context::Context;
@@ -53,6 +55,47 @@ impl CallSession<'_> {
     }
 }
 
+/// Marks a `CallMessage` while its handler runs, as the other two are.
+const MESSAGE_MAGIC: u64 = 0x5354_4147_454d_5347;
+
+/// The message as one call sees it. `EmMessage *` points to one of these while the handler runs.
+pub(crate) struct CallMessage<'a> {
+    magic: u64,
+    pub(crate) draft: &'a Draft,
+    /// The session's id.
+    pub(crate) session: u64,
+    /// Where a piece of a body is that had to be read from a file.
+    pub(crate) buffer: Cell<Vec<u8>>,
+}
+
+impl<'a> CallMessage<'a> {
+    fn new(draft: &'a Draft, session: u64) -> Self {
+        Self { magic: MESSAGE_MAGIC, draft, session, buffer: Cell::default() }
+    }
+
+    /// The message behind a handle that came from a plug-in.
+    ///
+    /// # Safety
+    /// `handle` is NULL or points to readable memory of a `CallMessage`'s size, and is used only while the handler that
+    /// was given it runs, on its thread.
+    pub(crate) unsafe fn from_handle<'h>(
+        handle: *const abi::EmMessage,
+    ) -> Option<&'h CallMessage<'h>> {
+        let message = handle.cast::<CallMessage<'h>>();
+        if !message.is_aligned() {
+            return None;
+        }
+        // SAFETY: by the caller's promise.
+        let message = unsafe { message.as_ref() }?;
+        (message.magic == MESSAGE_MAGIC).then_some(message)
+    }
+
+    fn revoke(&mut self) {
+        // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
+        unsafe { (&raw mut self.magic).write_volatile(0) };
+    }
+}
+
 /// Calls a handler. Everything it is lent lives on this stack or in `ask` and `context`, which the caller keeps.
 pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) -> Outcome {
     let plugin = registration.plugin;
@@ -60,6 +103,7 @@ pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) 
     let mut session =
         CallSession { magic: MAGIC, facts: &ask.facts, context, plugin: plugin.index };
     let reply = ask.reply.as_ref().map(lend_reply);
+    let mut message = ask.message.as_ref().map(|draft| CallMessage::new(draft, ask.facts.id));
     let head = abi::EmEvent {
         size: 0,
         reserved: 0,
@@ -67,7 +111,10 @@ pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) 
         edits: (&raw mut sheet).cast(),
         reply: reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
     };
-    let arguments = Arguments::new(ask, head);
+    let readable = message
+        .as_mut()
+        .map_or(std::ptr::null(), |message| std::ptr::from_mut(message).cast_const().cast());
+    let arguments = Arguments::new(ask, head, readable);
     let record = abi::EMRECORD {
         EId: event::number(registration.event),
         NotificationType: match ask.stage {
@@ -84,6 +131,9 @@ pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) 
     let status = unsafe { (registration.handler)(&raw const record) };
     session.revoke();
     sheet.revoke();
+    if let Some(message) = &mut message {
+        message.revoke();
+    }
     Outcome { status, verdict: sheet.verdict.take(), edits: std::mem::take(&mut sheet.edits) }
 }
 

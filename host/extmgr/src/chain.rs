@@ -96,16 +96,15 @@ impl Chain {
                     let reworded = ask.reply.as_mut().map(|reply| reply.reword(text));
                     debug_assert!(!matches!(reworded, Some(Err(_))), "{text:?}");
                 }
-                Edit::Sender { .. }
-                | Edit::AddRecipient(_)
-                | Edit::RemoveRecipient(_)
-                | Edit::ReplaceRecipient(_) => Arc::make_mut(&mut self.ask).edit_envelope(&edit),
                 Edit::AddHeader { .. }
                 | Edit::InsertHeader { .. }
                 | Edit::ChangeHeader { .. }
                 | Edit::DeleteHeader { .. }
-                | Edit::Hold { .. }
-                | Edit::Discard => {}
+                | Edit::Sender { .. }
+                | Edit::AddRecipient(_)
+                | Edit::RemoveRecipient(_)
+                | Edit::ReplaceRecipient(_) => Arc::make_mut(&mut self.ask).edit(&edit),
+                Edit::Hold { .. } | Edit::Discard => {}
             }
             self.edits.push(Attributed { plugin: plugin.name.clone(), edit });
         }

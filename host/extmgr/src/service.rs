@@ -5,6 +5,7 @@ mod config;
 mod edits;
 mod layout;
 mod log;
+mod message;
 mod session;
 
 use std::ffi::{c_char, c_void};
@@ -27,6 +28,7 @@ pub(crate) unsafe extern "C" fn find(_host: *mut abi::EmHost, id: abi::EmText) -
         id if id == name(abi::EM_CONFIG_ID) => (&raw const config::TABLE).cast(),
         id if id == name(abi::EM_SESSION_ID) => (&raw const session::TABLE).cast(),
         id if id == name(abi::EM_EDITS_ID) => (&raw const edits::TABLE).cast(),
+        id if id == name(abi::EM_MESSAGE_ID) => (&raw const message::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

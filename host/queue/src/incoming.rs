@@ -1,6 +1,10 @@
 //! A message being received: it has an id and takes octets until it is committed.
 //! Knows no engine; dropping an uncommitted one forgets it.
 
+use std::sync::Arc;
+
+use stagepost_smtp::Content;
+
 use crate::{BoxFuture, NewMessage, QueueId, StoreError};
 
 /// How much of a body stays in memory while it is received, in octets. A larger one is written to a file
@@ -23,6 +27,10 @@ pub trait Incoming: Send {
 
     /// Octets of the body so far.
     fn body_octets(&self) -> u64;
+
+    /// The message as received so far, to be read by whoever must know it: it stays as it is now, for as long as they keep
+    /// it, whatever becomes of the message.
+    fn content(&self) -> Arc<dyn Content>;
 
     /// Makes the message durable. Resolves with its id once it would survive a power cut, and not before.
     ///

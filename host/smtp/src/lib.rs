@@ -4,6 +4,7 @@
 
 mod action;
 mod address;
+mod draft;
 mod envelope;
 mod facts;
 mod header_edit;
@@ -16,6 +17,7 @@ mod verdict;
 
 pub use action::{Action, BodyFault, Part, Stored};
 pub use address::{Address, AddressError, ReversePath, check_domain};
+pub use draft::{Content, Draft};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
 pub use header_edit::edit_header;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Edit, Facts, Reply, ReversePath};
+use crate::{Address, Draft, Edit, Facts, Reply, ReversePath};
 
 /// One question to the plug-ins; while it is open the session takes no input.
 #[derive(Clone, Debug)]
@@ -16,12 +16,17 @@ pub struct Ask {
     pub reply: Option<Reply>,
     /// The session as it is now.
     pub facts: Arc<Facts>,
+    /// Before MESSAGEACCEPT: the message, without its octets until the connection gives them.
+    pub message: Option<Draft>,
 }
 
 impl Ask {
-    /// Shows an edit of the envelope to whoever is asked next: at MAIL and RCPT in the question, of what was accepted
-    /// already in the facts. Other edits change nothing here.
-    pub fn edit_envelope(&mut self, edit: &Edit) {
+    /// Shows an edit of message or envelope to whoever is asked next: of the command in hand in the question, of what was
+    /// accepted already in the facts. Other edits change nothing here.
+    pub fn edit(&mut self, edit: &Edit) {
+        if let Some(message) = &mut self.message {
+            message.edit(edit);
+        }
         match (&mut self.question, edit) {
             (
                 Question::Mail { sender, parameters },

@@ -80,6 +80,12 @@ pub struct EmEdits {
     _opaque: [u8; 0],
 }
 
+/// A message that was received and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
+/// with.
+pub struct EmMessage {
+    _opaque: [u8; 0],
+}
+
 /// What every event struct starts with.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -180,6 +186,8 @@ pub struct EmMessageAccept {
     pub event: EmEvent,
     /// Octets of the message as received, transparency dots removed.
     pub octets: u64,
+    /// EM_BEFORE: the message, to be read. EM_AFTER: NULL.
+    pub message: *const EmMessage,
 }
 
 /// EmEtrn.kind: `ETRN node`, this host or domain.

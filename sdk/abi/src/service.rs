@@ -5,10 +5,12 @@ mod config;
 mod edits;
 mod layout;
 mod log;
+mod message;
 mod session;
 
 pub use config::*;
 pub use edits::*;
 pub use layout::*;
 pub use log::*;
+pub use message::*;
 pub use session::*;

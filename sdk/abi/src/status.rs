@@ -43,5 +43,8 @@ pub const EM_ERR_LIMIT: STATUS = 0x3311;
 /// The value is there but of another type.
 pub const EM_ERR_TYPE: STATUS = 0x3312;
 
+/// The host could not read or write something; its log says what.
+pub const EM_ERR_IO: STATUS = 0x3314;
+
 /// The Rust layouts of the contract differ; the host has logged where.
 pub const EM_ERR_LAYOUT: STATUS = 0x3313;

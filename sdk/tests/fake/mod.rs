@@ -242,6 +242,7 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.session/1" => (&raw const SESSION).cast(),
         "em.edits/1" => (&raw const EDITS).cast(),
         "em.layout/1" => (&raw const LAYOUT).cast(),
+        "em.message/1" => (&raw const MESSAGE).cast(),
         _ => ptr::null(),
     }
 }
@@ -456,6 +457,51 @@ unsafe extern "C" fn edits_recipient_remove(edits: *mut EmEdits, path: EmText) -
 
 unsafe extern "C" fn edits_recipient_replace(edits: *mut EmEdits, path: EmText) -> STATUS {
     note(edits, format!("recipient_replace <{}>", read(path)))
+}
+
+/// A message of the test.
+pub(crate) struct Message {
+    pub(crate) header: &'static [u8],
+    /// Lent piece by piece; the offset must be where one begins.
+    pub(crate) pieces: Vec<&'static [u8]>,
+}
+
+impl Message {
+    pub(crate) fn handle(&self) -> *const EmMessage {
+        ptr::from_ref(self).cast()
+    }
+}
+
+static MESSAGE: EmMessageService = EmMessageService {
+    size: size_of::<EmMessageService>() as u32,
+    reserved: 0,
+    header: message_header,
+    body: message_body,
+};
+
+fn message<'a>(handle: *const EmMessage) -> &'a Message {
+    // SAFETY: the handle is what `Message::handle` made, and lives during the call.
+    unsafe { &*handle.cast() }
+}
+
+unsafe extern "C" fn message_header(of: *const EmMessage, value: *mut EmText) -> STATUS {
+    write(value, Some(text(message(of).header)))
+}
+
+unsafe extern "C" fn message_body(of: *const EmMessage, offset: u64, value: *mut EmText) -> STATUS {
+    let mut at = 0;
+    for piece in &message(of).pieces {
+        if at == offset {
+            return if *piece == b"unreadable" {
+                EM_ERR_IO
+            } else {
+                write(value, Some(text(piece)))
+            };
+        }
+        at += piece.len() as u64;
+    }
+    assert_eq!(at, offset, "the SDK asks where pieces begin");
+    write(value, Some(text(b"")))
 }
 
 static LAYOUT: EmLayoutService =

@@ -3,6 +3,7 @@
 
 mod contracts;
 mod edits;
+mod reading;
 
 use std::ffi::c_void;
 use std::net::SocketAddr;
@@ -147,7 +148,7 @@ impl Rig {
 fn ask(question: Question, stage: Stage, reply: Option<Reply>) -> Ask {
     let address = SocketAddr::from(([127, 0, 0, 1], 4000));
     let facts = Facts::new(7, Arc::new(Peer::new(address, address, "test")));
-    Ask { question, stage, reply, facts: Arc::new(facts) }
+    Ask { question, stage, reply, facts: Arc::new(facts), message: None }
 }
 
 fn mail() -> Ask {

@@ -19,7 +19,7 @@ pub(super) struct Bodies {
 
 /// A body file being written. Dropped without [`BodyFile::keep`], it is removed.
 pub(super) struct BodyFile {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     kept: bool,
     faults: Arc<dyn Faults>,
@@ -43,9 +43,10 @@ impl Bodies {
         self.faults.before(Operation::BodyWrite)?;
         let path = self.path(id);
         make_folder(&parent_of(&path))?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let faults = Arc::clone(&self.faults);
-        Ok(BodyFile { file, path, kept: false, faults })
+        Ok(BodyFile { file: Arc::new(file), path, kept: false, faults })
     }
 
     /// Removes the file of a message. Blocks. A file that stays behind is collected at the next start.
@@ -87,7 +88,12 @@ impl BodyFile {
     /// Appends octets. Blocks.
     pub(super) fn write(&self, octets: &[u8]) -> io::Result<()> {
         self.faults.before(Operation::BodyWrite)?;
-        (&self.file).write_all(octets)
+        (&*self.file).write_all(octets)
+    }
+
+    /// The file, to be read: also when it has been removed.
+    pub(super) fn reader(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Makes the file and its name durable. Blocks.

@@ -4,6 +4,7 @@
 mod bodies;
 mod change;
 mod committer;
+mod content;
 mod core;
 mod engine;
 mod fault;

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use stagepost_smtp::Content;
 use tokio::sync::{mpsc, oneshot};
 
 use super::blocking;
 use super::bodies::BodyFile;
 use super::change::NewRows;
+use super::content::LocalContent;
 use super::core::Core;
 use super::record::{
     BodyRecord, DeliveryRecord, MessageRecord, RecipientRecord, reply_text, to_ms,
@@ -24,9 +26,10 @@ pub(super) struct LocalIncoming {
     core: Arc<Core>,
     requests: mpsc::Sender<Request>,
     id: QueueId,
-    header: Vec<u8>,
+    /// Shared, as `pending` is, with those who read the message.
+    header: Arc<Vec<u8>>,
     /// The body, or what of it was not yet written to the file.
-    pending: Vec<u8>,
+    pending: Arc<Vec<u8>>,
     octets: u64,
     crc32c: u32,
     file: Option<BodyFile>,
@@ -39,8 +42,8 @@ impl LocalIncoming {
             core,
             requests,
             id,
-            header: Vec::new(),
-            pending: Vec::new(),
+            header: Arc::default(),
+            pending: Arc::default(),
             octets: 0,
             crc32c: 0,
             file: None,
@@ -51,7 +54,8 @@ impl LocalIncoming {
     /// Moves what is in memory to the file.
     async fn spill(&mut self) -> Result<(), StoreError> {
         let core = Arc::clone(&self.core);
-        let (file, pending, id) = (self.file.take(), std::mem::take(&mut self.pending), self.id);
+        let (file, id) = (self.file.take(), self.id);
+        let pending = Arc::unwrap_or_clone(std::mem::take(&mut self.pending));
         let written = blocking(move || {
             core.check_space()?;
             let file = file
@@ -62,7 +66,7 @@ impl LocalIncoming {
         });
         let (file, mut pending) = written.await?;
         pending.clear();
-        (self.file, self.pending) = (Some(file), pending);
+        (self.file, self.pending) = (Some(file), Arc::new(pending));
         Ok(())
     }
 
@@ -73,14 +77,14 @@ impl LocalIncoming {
         let mut rest = octets;
         while self.pending.len() + rest.len() > BODY_MEMORY_OCTETS_MAX {
             let (head, tail) = rest.split_at(BODY_MEMORY_OCTETS_MAX - self.pending.len());
-            self.pending.extend_from_slice(head);
+            Arc::make_mut(&mut self.pending).extend_from_slice(head);
             rest = tail;
             if let Err(error) = self.spill().await {
                 self.failed = Some(error.clone());
                 return Err(error);
             }
         }
-        self.pending.extend_from_slice(rest);
+        Arc::make_mut(&mut self.pending).extend_from_slice(rest);
         self.crc32c = crc32c::crc32c_append(self.crc32c, octets);
         self.octets += octets.len() as u64;
         Ok(())
@@ -143,12 +147,12 @@ impl LocalIncoming {
             envelope: message.envelope,
             origin: message.origin,
             body: BodyRecord { octets: self.octets, crc32c: self.crc32c, in_file },
-            header: self.header,
+            header: Arc::unwrap_or_clone(self.header),
         };
         NewRows {
             id: self.id,
             message: record.encode(),
-            body: (!in_file).then_some(self.pending),
+            body: (!in_file).then(|| Arc::unwrap_or_clone(self.pending)),
             octets,
             deliveries,
         }
@@ -161,7 +165,7 @@ impl Incoming for LocalIncoming {
     }
 
     fn header(&mut self) -> &mut Vec<u8> {
-        &mut self.header
+        Arc::make_mut(&mut self.header)
     }
 
     fn body<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -170,6 +174,15 @@ impl Incoming for LocalIncoming {
 
     fn body_octets(&self) -> u64 {
         self.octets
+    }
+
+    fn content(&self) -> Arc<dyn Content> {
+        let in_file = self.octets - self.pending.len() as u64;
+        Arc::new(LocalContent {
+            header: Arc::clone(&self.header),
+            file: self.file.as_ref().map(|file| (file.reader(), in_file)),
+            tail: Arc::clone(&self.pending),
+        })
     }
 
     fn commit(

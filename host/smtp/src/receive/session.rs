@@ -10,8 +10,8 @@ use super::line::Framer;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
-    Action, Address, Ask, Attributed, BodyFault, DisconnectReason, Edit, EditFault, Envelope,
-    Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
+    Action, Address, Ask, Attributed, BodyFault, DisconnectReason, Draft, Edit, EditFault,
+    Envelope, Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -325,10 +325,17 @@ impl Session {
             }
             _ => None,
         };
+        let message = match &then {
+            Then::Accept(message) => {
+                Some(Draft::new(message.transaction.edits.iter().map(|known| &known.edit)))
+            }
+            _ => None,
+        };
         self.outgoing = Some(Outgoing::Ask(Box::new(Ask {
             question,
             stage,
             reply,
+            message,
             facts: Arc::clone(&self.facts),
         })));
         self.step = Step::Deciding(then);

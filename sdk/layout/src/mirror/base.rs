@@ -37,6 +37,12 @@ pub(crate) struct EmEdits {
 }
 
 #[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmMessage {
+    opaque: [u8; 0],
+}
+
+#[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub(crate) struct EmText {
     data: *const c_char,

@@ -3,7 +3,7 @@
 
 use abi_stable::StableAbi;
 
-use super::base::{EmEvent, EmText};
+use super::base::{EmEvent, EmMessage, EmText};
 
 /// The event structs, each once.
 #[repr(C)]
@@ -97,8 +97,9 @@ pub(crate) struct EmData {
 #[sabi(missing_field(panic))]
 pub(crate) struct EmMessageAccept {
     event: EmEvent,
-    #[sabi(last_prefix_field)]
     octets: u64,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
 }
 
 #[repr(C)]
@@ -131,7 +132,7 @@ super::twins! {
     EmMail { event, sender, parameters }
     EmRcpt { event, recipient, parameters }
     EmData { event }
-    EmMessageAccept { event, octets }
+    EmMessageAccept { event, octets, message }
     EmEtrn { event, node, kind, reserved }
     EmDisconnect { event, reason, reserved }
 }

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use abi_stable::StableAbi;
 use stagepost_abi::STATUS;
 
-use super::base::{EmEdits, EmHost, EmRelease, EmSession, EmText};
+use super::base::{EmEdits, EmHost, EmMessage, EmRelease, EmSession, EmText};
 
 /// The service tables, each once.
 #[repr(C)]
@@ -18,8 +18,9 @@ pub(crate) struct Services {
     config: EmConfigServiceRef,
     session: EmSessionServiceRef,
     edits: EmEditsServiceRef,
-    #[sabi(last_prefix_field)]
     layout: EmLayoutServiceRef,
+    #[sabi(last_prefix_field)]
+    message: EmMessageServiceRef,
 }
 
 #[repr(C)]
@@ -135,6 +136,19 @@ pub(crate) struct EmLayoutService {
     check: unsafe extern "C" fn(host: *mut EmHost, offer: *const c_void) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmMessageServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmMessageService {
+    size: u32,
+    reserved: u32,
+    header: unsafe extern "C" fn(message: *const EmMessage, value: *mut EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    body:
+        unsafe extern "C" fn(message: *const EmMessage, offset: u64, value: *mut EmText) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -145,4 +159,5 @@ super::twins! {
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
     }
     EmLayoutService { size, reserved, check }
+    EmMessageService { size, reserved, header, body }
 }

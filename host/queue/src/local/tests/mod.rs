@@ -8,4 +8,5 @@ mod delivery;
 mod destinations;
 mod failure;
 mod random;
+mod reading;
 mod spool;

@@ -1,0 +1,140 @@
+//! A message on its way in, as plug-ins read it: its octets, and its header block with the edits made so far.
+//! Knows neither where the octets are kept nor who reads them.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use crate::{Edit, edit_header};
+
+/// The octets of one message as they were received. They stay as they are, however long somebody keeps this.
+pub trait Content: Send + Sync {
+    /// The header block, without the empty line that ends it.
+    fn header(&self) -> &[u8];
+
+    /// Octets of the body from `offset` on, as many as are at hand, at most 64 KiB: none at the end and behind it. The body
+    /// is what follows the header block, with the empty line between the two.
+    ///
+    /// They are lent from where they are kept, or read into `buffer`, which may block for a disk.
+    ///
+    /// # Errors
+    /// They can't be read.
+    fn body<'a>(&'a self, offset: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
+}
+
+/// A message and what plug-ins have changed of its header.
+#[derive(Clone, Default)]
+pub struct Draft {
+    /// None: a message without octets.
+    content: Option<Arc<dyn Content>>,
+    /// Those of the header, in the order of the changes.
+    edits: Vec<Edit>,
+    /// The header block with all edits, made when somebody first reads it.
+    edited: OnceLock<Vec<u8>>,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Draft").field("edits", &self.edits).finish_non_exhaustive()
+    }
+}
+
+impl Draft {
+    /// A message without octets so far, with the edits of the header among `edits`.
+    pub(crate) fn new<'a>(edits: impl Iterator<Item = &'a Edit>) -> Self {
+        let edits = edits.filter(|edit| is_of_header(edit)).cloned().collect();
+        Self { edits, ..Self::default() }
+    }
+
+    /// Gives it its octets.
+    pub fn fill(&mut self, content: Arc<dyn Content>) {
+        self.content = Some(content);
+        self.edited = OnceLock::new();
+    }
+
+    /// Shows an edit of the header to whoever reads next; other edits change nothing here.
+    pub fn edit(&mut self, edit: &Edit) {
+        if is_of_header(edit) {
+            if let Some(header) = self.edited.get_mut() {
+                edit_header(header, edit);
+            }
+            self.edits.push(edit.clone());
+        }
+    }
+
+    /// The header block with the edits so far, without the empty line that ends it.
+    pub fn header(&self) -> &[u8] {
+        let received = self.content.as_ref().map_or(&[][..], |content| content.header());
+        if self.edits.is_empty() {
+            return received;
+        }
+        self.edited.get_or_init(|| {
+            let mut header = received.to_vec();
+            for edit in &self.edits {
+                edit_header(&mut header, edit);
+            }
+            header
+        })
+    }
+
+    /// Octets of the body, as [`Content::body`] lends them.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub fn body<'a>(&'a self, offset: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        self.content.as_ref().map_or(Ok(&[]), |content| content.body(offset, buffer))
+    }
+}
+
+fn is_of_header(edit: &Edit) -> bool {
+    matches!(
+        edit,
+        Edit::AddHeader { .. }
+            | Edit::InsertHeader { .. }
+            | Edit::ChangeHeader { .. }
+            | Edit::DeleteHeader { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Kept(&'static [u8]);
+
+    impl Content for Kept {
+        fn header(&self) -> &[u8] {
+            self.0
+        }
+
+        fn body<'a>(&'a self, _: u64, _: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+            Err(io::ErrorKind::Other.into())
+        }
+    }
+
+    fn delete(name: &str) -> Edit {
+        Edit::DeleteHeader { name: name.into(), index: 1 }
+    }
+
+    #[test]
+    fn the_header_is_read_as_edited_so_far() {
+        let earlier = [Edit::Discard, delete("A")];
+        let mut draft = Draft::new(earlier.iter());
+        assert_eq!(draft.header(), b"");
+        draft.fill(Arc::new(Kept(b"A: 1\r\nB: 2\r\nC: 3\r\n")));
+        assert_eq!(draft.header(), b"B: 2\r\nC: 3\r\n");
+        let unread = Draft::new(earlier.iter());
+        let read = draft.clone();
+        for mut draft in [read, unread] {
+            draft.fill(Arc::new(Kept(b"A: 1\r\nB: 2\r\nC: 3\r\n")));
+            draft.edit(&delete("C"));
+            draft.edit(&Edit::Discard);
+            assert_eq!(draft.header(), b"B: 2\r\n");
+            draft.edit(&Edit::AddHeader { name: "D".into(), value: b"4"[..].into() });
+            assert_eq!(draft.header(), b"B: 2\r\nD: 4\r\n");
+        }
+        assert_eq!(draft.header(), b"B: 2\r\nC: 3\r\n", "a copy is one");
+        assert!(draft.body(0, &mut Vec::new()).is_err());
+        assert_eq!(Draft::default().body(0, &mut Vec::new()).unwrap(), b"");
+    }
+}
