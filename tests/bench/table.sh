@@ -40,12 +40,13 @@ EOF
 for number in 1 2 3 4 5; do compile tests/faults/noop.c "noop-$number" "-DNAME=\"noop-$number\""; done
 compile tests/plugins/hold.c hold
 
-start_server() {
-    "$bin/stagepost" run --config "$work/server.toml" 2> "$work/server.log" &
+start_server() { # name of its log: one for each start, so that an older start's line is not taken for this one's
+    local log="$work/$1.log"
+    "$bin/stagepost" run --config "$work/server.toml" 2> "$log" &
     server=$!
     pids+=("$server")
-    until grep -q listening "$work/server.log"; do
-        kill -0 "$server" || { cat "$work/server.log"; exit 1; }
+    until grep -q listening "$log"; do
+        kill -0 "$server" || { cat "$log"; exit 1; }
         sleep 0.1
     done
 }
@@ -55,7 +56,7 @@ start_receiver() { # mode, port, further arguments
     started=$!
 }
 
-start_server
+start_server first
 start_receiver none 2631; none=$started
 start_receiver each 2632 --spool "$work/each.spool"; each=$started
 start_receiver group 2633 --spool "$work/group.spool"; group=$started
@@ -73,5 +74,5 @@ done
 # Memory wants a server that has served no crowd yet.
 kill "$server"
 wait "$server" || true
-start_server
+start_server second
 "$bin/bench" idle --target stagepost=127.0.0.1:2630 --pid "stagepost=$server" "${mail[@]}" --sessions 5000
