@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use object::{Object, ObjectSection, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 
 use crate::descriptor::{Descriptor, DescriptorError, SECTION};
 use crate::file::{FileError, PluginFile, hex};
@@ -41,6 +41,18 @@ pub enum InspectError {
         /// What it is instead.
         found: String,
     },
+    /// A part that the loader would map lies beyond its end: to touch that ends the process.
+    #[error(
+        "segment: wanted within the file's {octets} octets, found {size} at {offset} (a file cut short?)"
+    )]
+    Segment {
+        /// The file's size.
+        octets: usize,
+        /// Where the part begins.
+        offset: u64,
+        /// How large it is.
+        size: u64,
+    },
     /// It has no descriptor, or more than one.
     #[error(
         "section .stagepost: wanted exactly one, found {found}; remedy: EM_DESCRIPTOR once in the plug-in"
@@ -77,6 +89,7 @@ pub(crate) fn inspect_octets(file: &PluginFile) -> Result<Inspection, InspectErr
     }
     let object = object::File::parse(octets).map_err(damaged)?;
     check_kind(&object)?;
+    check_segments(&object, octets.len())?;
     let mut sections = object.sections().filter(|section| section.name() == Ok(SECTION));
     let (first, further) = (sections.next(), sections.count());
     let Some(section) = first.filter(|_| further == 0) else {
@@ -108,6 +121,16 @@ fn check_kind(object: &object::File<'_>) -> Result<(), InspectError> {
     let found =
         format!("{:?} {:?} for {:?}", object.format(), object.kind(), object.architecture());
     Err(InspectError::Object { found })
+}
+
+fn check_segments(object: &object::File<'_>, octets: usize) -> Result<(), InspectError> {
+    for segment in object.segments() {
+        let (offset, size) = segment.file_range();
+        if offset.checked_add(size).is_none_or(|end| end > octets as u64) {
+            return Err(InspectError::Segment { octets, offset, size });
+        }
+    }
+    Ok(())
 }
 
 /// The exported symbols beside the entry point, which has to be among them. A file can make its symbols share one long
