@@ -72,6 +72,7 @@ fn plugin(state: PluginState) -> PluginStatus {
         class: state.class.name().to_owned(),
         run: state.run.name().to_owned(),
         registrations: state.registrations as u64,
+        calls: state.calls,
         faults: state.faults,
     }
 }

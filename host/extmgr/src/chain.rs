@@ -2,6 +2,7 @@
 //! Calls nobody; dispatch feeds it outcomes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Reply, Stage, Verdict};
@@ -10,6 +11,7 @@ use crate::call::Outcome;
 use crate::contract::OnFault;
 use crate::event::takes_handled;
 use crate::fault::Fault;
+use crate::figures::AnswerKind;
 use crate::host::Host;
 
 /// A chain under way: the question as edited so far, and what was edited.
@@ -25,12 +27,25 @@ impl Chain {
         Self { ask: Arc::new(ask), edits: Vec::new(), decision: Decision::Continue }
     }
 
-    /// Takes one handler's answer. False when it ends the chain.
-    pub(crate) fn take(&mut self, plugin: &'static Host, outcome: Result<Outcome, Fault>) -> bool {
+    /// Takes one handler's answer, and how long it took if that was measured. False when it ends the chain.
+    pub(crate) fn take(
+        &mut self,
+        plugin: &'static Host,
+        took: Option<Duration>,
+        outcome: Result<Outcome, Fault>,
+    ) -> bool {
         let decided = outcome.and_then(|mut outcome| {
             let decision = self.decide(plugin, &mut outcome)?;
             Ok((decision, outcome.edits))
         });
+        let counters = plugin.counters.at(self.ask.question.event(), self.ask.stage);
+        if let Some(counters) = counters {
+            counters.took(took);
+            match &decided {
+                Ok((decision, edits)) => counters.answered(AnswerKind::of(decision, edits)),
+                Err(fault) => counters.failed(fault.kind()),
+            }
+        }
         match decided {
             Ok((decision, edits)) => {
                 if !edits.is_empty() {
@@ -112,7 +127,6 @@ impl Chain {
 
     /// What a fault means for the command. A fault is never a 5yz and never a consent that nobody chose.
     fn contract(&mut self, plugin: &Host, fault: &Fault) -> Decision {
-        plugin.count_fault();
         let event = self.ask.question.event();
         let on_fault = match plugin.contracts.at(event).on_fault {
             _ if !self.answers_count() => OnFault::Continue,

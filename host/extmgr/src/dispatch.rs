@@ -1,17 +1,19 @@
 //! Dispatch: puts one question to everybody who registered for it, and answers with one verdict.
 //! The only way from a session to a plug-in; knows no SMTP.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_smtp::{Ask, EditFault, Event, Interest, Verdict};
+use stagepost_smtp::{Ask, EditFault, Event, Interest, Stage, Verdict};
 use tokio::time::Instant;
 
 use crate::call::invoke;
 use crate::chain::Chain;
 use crate::context::Context;
 use crate::fault::{Allowance, Fault};
+use crate::figures::{FaultKind, sampled_clock};
 use crate::plugin::Run;
 use crate::pool::Called;
 use crate::registry::{Registration, Registry};
@@ -21,6 +23,8 @@ use crate::watchdog::watched;
 pub struct Dispatch {
     /// Always there until the drop.
     context: Option<Arc<Context>>,
+    /// What was asked last, for a fault that shows only afterwards.
+    asked: Cell<Option<(Event, Stage)>>,
 }
 
 /// The answer to a question, or the way to it.
@@ -33,7 +37,7 @@ pub enum Asked {
 
 impl Dispatch {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { context: Some(Arc::new(Context::new(registry))) }
+        Self { context: Some(Arc::new(Context::new(registry))), asked: Cell::new(None) }
     }
 
     /// The events and stages that anybody registered for.
@@ -46,6 +50,7 @@ impl Dispatch {
     pub fn ask(&self, ask: Ask) -> Asked {
         let Some(context) = &self.context else { return Asked::Answered(Verdict::default()) };
         let (event, stage) = (ask.question.event(), ask.stage);
+        self.asked.set(Some((event, stage)));
         let mut chain = Chain::new(ask);
         for (place, registration) in context.registry.chain(event, stage).iter().enumerate() {
             if registration.plugin.run == Run::Pool {
@@ -61,8 +66,10 @@ impl Dispatch {
     /// Counts and logs a fault of a plug-in that shows only when its edits are carried out.
     pub fn blame(&self, session: u64, plugin: &str, fault: &EditFault) {
         let Some(context) = &self.context else { return };
-        if let Some(host) = context.registry.plugin(plugin) {
-            host.count_fault();
+        if let (Some(host), Some((event, stage))) =
+            (context.registry.plugin(plugin), self.asked.get())
+        {
+            host.count_fault(event, stage, FaultKind::BadEdit);
         }
         tracing::error!(session, plugin, contract = "defer", "plug-in fault: {fault}");
     }
@@ -84,8 +91,9 @@ impl Drop for Dispatch {
 fn ask_inline(chain: &mut Chain, registration: &Registration, context: &Context) -> bool {
     let (plugin, ask) = (registration.plugin, &chain.ask);
     let make = || invoke(registration, ask, context);
+    let clock = sampled_clock();
     let outcome = watched(plugin, registration.event, ask.stage, ask.facts.id, make);
-    chain.take(registration.plugin, Ok(outcome))
+    chain.take(plugin, clock.map(|begun| begun.elapsed()), Ok(outcome))
 }
 
 /// Goes on with a chain from the first handler that is called on the pool.
@@ -98,9 +106,12 @@ async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verd
             Run::Inline => ask_inline(&mut chain, registration, &context),
             Run::Pool => {
                 let allowed = allowance(registration, begun, context.registry.chain_budget);
-                match call(registration, &chain, &context, allowed).await {
-                    Called::Returned(outcome) => chain.take(plugin, Ok(outcome)),
-                    Called::Faulty(fault) => chain.take(plugin, Err(fault)),
+                let clock = std::time::Instant::now();
+                let called = call(registration, &chain, &context, allowed).await;
+                let took = Some(clock.elapsed());
+                match called {
+                    Called::Returned(outcome) => chain.take(plugin, took, Ok(outcome)),
+                    Called::Faulty(fault) => chain.take(plugin, took, Err(fault)),
                     Called::Owed => true,
                 }
             }

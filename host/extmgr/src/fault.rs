@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::figures::FaultKind;
+
 /// How long a call may take, and which setting says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
@@ -53,4 +55,22 @@ pub(crate) enum Fault {
     /// The host's own code failed around the call.
     #[error("the call could not be made: {0}")]
     Host(String),
+}
+
+impl Fault {
+    /// As which kind it is counted.
+    pub(crate) fn kind(&self) -> FaultKind {
+        match self {
+            Self::Panicked => FaultKind::Panic,
+            Self::Status(_)
+            | Self::NoVerdict
+            | Self::Contradiction(_)
+            | Self::Handled
+            | Self::Undeclared => FaultKind::BadVerdict,
+            Self::Late(_) | Self::Spent(_) | Self::Exhausted { .. } | Self::Busy => {
+                FaultKind::Overrun
+            }
+            Self::Host(_) => FaultKind::Host,
+        }
+    }
 }

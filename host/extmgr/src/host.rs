@@ -2,13 +2,15 @@
 //! Behind the contract's `EmHost`; lives until the process ends.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use stagepost_abi as abi;
+use stagepost_smtp::{Event, Stage};
 
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
+use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::plugin::{PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
@@ -42,7 +44,7 @@ pub(crate) struct Host {
     pub(crate) pool: Pool,
     /// True once a Rust plug-in's layouts were found equal.
     layout_checked: AtomicBool,
-    faults: AtomicU64,
+    pub(crate) counters: Counters,
     registrations: Mutex<Registrations>,
     /// JSON handed out as text: made once a key, kept for good.
     json: Mutex<HashMap<String, &'static str>>,
@@ -70,7 +72,7 @@ impl Host {
             contracts: config.contracts,
             pool: Pool::new(config.threads_max),
             layout_checked: AtomicBool::new(false),
-            faults: AtomicU64::new(0),
+            counters: Counters::default(),
             registrations: Mutex::default(),
             json: Mutex::default(),
             keys_read: Mutex::default(),
@@ -118,8 +120,11 @@ impl Host {
         self.descriptor.language == Language::Rust && !self.layout_checked.load(Ordering::Acquire)
     }
 
-    pub(crate) fn count_fault(&self) {
-        self.faults.fetch_add(1, Ordering::Relaxed);
+    /// Counts a fault at an event and stage that the plug-in has registered for.
+    pub(crate) fn count_fault(&self, event: Event, stage: Stage, kind: FaultKind) {
+        if let Some(counters) = self.counters.at(event, stage) {
+            counters.failed(kind);
+        }
     }
 
     /// Keeps a registration.
@@ -136,6 +141,13 @@ impl Host {
         }
         if registrations.all.len() >= REGISTRATIONS_MAX {
             return Err((abi::ERR_EM_TOOMANYADDINS, registration));
+        }
+        for (stage, flag) in
+            [(Stage::Before, abi::EM_REG_BEFORE), (Stage::After, abi::EM_REG_AFTER)]
+        {
+            if registration.flags & flag != 0 {
+                self.counters.prepare(registration.event, stage);
+            }
         }
         registrations.all.push(registration);
         Ok(())
@@ -201,14 +213,21 @@ impl Host {
         Some(text)
     }
 
+    /// What the plug-in did since the start.
+    pub(crate) fn figures(&self) -> PluginFigures {
+        PluginFigures { name: self.name.clone(), stages: self.counters.read() }
+    }
+
     pub(crate) fn state(&self) -> PluginState {
+        let stages = self.counters.read();
         PluginState {
             name: self.name.clone(),
             version: self.descriptor.version.clone(),
             class: self.descriptor.class,
             run: self.run,
             registrations: self.registrations().len(),
-            faults: self.faults.load(Ordering::Relaxed),
+            calls: stages.iter().map(StageFigures::calls).sum(),
+            faults: stages.iter().map(StageFigures::faults).sum(),
         }
     }
 }

@@ -10,6 +10,7 @@ use stagepost_abi as abi;
 use crate::base::BASE;
 use crate::descriptor::Class;
 use crate::dispatch::Dispatch;
+use crate::figures::PluginFigures;
 use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
@@ -141,6 +142,11 @@ impl ExtMgr {
     /// A new session's way to the plug-ins.
     pub fn session(&self) -> Dispatch {
         Dispatch::new(self.directory.current())
+    }
+
+    /// What each plug-in did since the start, in the order of the configuration.
+    pub fn figures(&self) -> Vec<PluginFigures> {
+        self.directory.plugins().iter().map(|host| host.figures()).collect()
     }
 
     /// The loaded plug-ins, for the operator.

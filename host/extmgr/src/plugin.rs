@@ -61,6 +61,8 @@ pub struct PluginState {
     pub run: Run,
     /// How many registrations it has.
     pub registrations: usize,
+    /// How many calls were made of it since the start.
+    pub calls: u64,
     /// How many faults it has had since the start.
     pub faults: u64,
 }

@@ -9,11 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Event};
 
 use crate::call::{Outcome, invoke};
 use crate::context::Context;
 use crate::fault::{Allowance, Fault};
+use crate::figures::{AnswerKind, FaultKind};
 use crate::registry::Registration;
 
 /// How many calls are out on threads of their own, of all plug-ins.
@@ -56,8 +58,23 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         while let Some((registration, ask)) = self.context.next_owed(self.plugin) {
-            invoke(&registration, &ask, &self.context);
+            let clock = Instant::now();
+            let outcome = invoke(&registration, &ask, &self.context);
+            count_owed(&registration, &ask, &outcome, clock);
         }
+    }
+}
+
+/// Counts a call that nobody waited for: the chain has gone on without its answer.
+fn count_owed(registration: &Registration, ask: &Ask, outcome: &Outcome, clock: Instant) {
+    let Some(counters) = registration.plugin.counters.at(registration.event, ask.stage) else {
+        return;
+    };
+    counters.took(Some(clock.elapsed()));
+    if outcome.status == abi::EM_FAULT {
+        counters.failed(FaultKind::Panic);
+    } else {
+        counters.answered(AnswerKind::Continue);
     }
 }
 

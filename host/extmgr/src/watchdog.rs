@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use stagepost_smtp::{Event, Stage};
 
+use crate::figures::FaultKind;
 use crate::host::Host;
 use crate::limits::Limits;
 
@@ -176,7 +177,7 @@ fn judge(cell: &Cell, looks: u64, limits: &Limits) -> Judgement {
 
 fn name(call: Call, session: u64, plugins: &[&'static Host], limits: &Limits) {
     let Some(plugin) = plugins.get(call.plugin()) else { return };
-    plugin.count_fault();
+    plugin.count_fault(call.event(), call.stage(), FaultKind::Stall);
     tracing::error!(
         session,
         plugin = &*plugin.name,

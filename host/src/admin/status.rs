@@ -46,6 +46,8 @@ pub(crate) struct PluginStatus {
     pub(crate) run: String,
     /// How many registrations it has.
     pub(crate) registrations: u64,
+    /// How many calls were made of it since the start.
+    pub(crate) calls: u64,
     /// How many faults it has had since the start.
     pub(crate) faults: u64,
 }
@@ -93,7 +95,7 @@ impl fmt::Display for Status {
         }
         write_table(out, &rows)?;
         let mut rows = vec![
-            ["PLUG-IN", "VERSION", "CLASS", "RUN", "REGISTRATIONS", "FAULTS"]
+            ["PLUG-IN", "VERSION", "CLASS", "RUN", "REGISTRATIONS", "CALLS", "FAULTS"]
                 .map(String::from)
                 .to_vec(),
         ];
@@ -104,6 +106,7 @@ impl fmt::Display for Status {
                 plugin.class.clone(),
                 plugin.run.clone(),
                 plugin.registrations.to_string(),
+                plugin.calls.to_string(),
                 plugin.faults.to_string(),
             ]);
         }
@@ -173,6 +176,7 @@ pub(super) mod tests {
                 class: "blocking".into(),
                 run: "pool".into(),
                 registrations: 3,
+                calls: 70,
                 faults: 0,
             }],
             sessions: SessionsStatus { open: 1, total: 20 },
@@ -195,8 +199,8 @@ sessions  1 open, 20 in all
 queue     2 messages (4096 octets), 3 deliveries to do, 1 held
 listener  mx on 127.0.0.1:2525
 
-PLUG-IN    VERSION  CLASS     RUN   REGISTRATIONS  FAULTS
-example-c  1.0?     blocking  pool  3              0
+PLUG-IN    VERSION  CLASS     RUN   REGISTRATIONS  CALLS  FAULTS
+example-c  1.0?     blocking  pool  3              70     0
 ";
         assert_eq!(sample().to_string(), wanted);
         let bare = Status { plugins: Vec::new(), queue: None, ..sample() };

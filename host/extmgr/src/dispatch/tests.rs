@@ -3,6 +3,7 @@
 
 mod contracts;
 mod edits;
+mod figures;
 mod reading;
 
 use std::ffi::c_void;

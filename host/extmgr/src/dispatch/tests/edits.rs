@@ -145,10 +145,12 @@ fn later_handlers_see_the_envelope_as_edited() {
 #[test]
 fn a_fault_that_shows_later_is_counted_too() {
     let mut rig = Rig::default();
-    rig.plugin("p", Run::Inline).on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, |_| abi::NOERROR);
+    rig.plugin("p", Run::Inline).on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, |_| abi::ERR_EM_CONTINUE);
     let fault = EditFault::Emptied { recipient: Address::parse("a@b").unwrap() };
     let dispatch = rig.dispatch();
+    now(dispatch.ask(mail()));
     dispatch.blame(7, "p", &fault);
     dispatch.blame(7, "somebody else", &fault);
-    assert_eq!(rig.hosts[0].state().faults, 1);
+    let state = rig.hosts[0].state();
+    assert_eq!((state.calls, state.faults), (1, 1));
 }

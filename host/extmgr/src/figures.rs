@@ -1,0 +1,262 @@
+//! Figures of a plug-in at each event and stage: what it answered, how it failed, how long its calls took.
+//! Written by every call without a lock and without an allocation; knows nobody who reads them.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use stagepost_smtp::{Decision, Edit, Event, Stage};
+
+use crate::latency::{Latency, LatencyFigures};
+
+/// What a call came to, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// Continue, and what *after* answers.
+    Continue,
+    /// Handled.
+    Handled,
+    /// Refused for good.
+    Reject,
+    /// Refused for now.
+    Defer,
+    /// A reply, and the connection is closed.
+    Disconnect,
+    /// Continue, with the edit hold.
+    Hold,
+    /// Continue, with the edit discard.
+    Discard,
+}
+
+impl AnswerKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Continue,
+        Self::Handled,
+        Self::Reject,
+        Self::Defer,
+        Self::Disconnect,
+        Self::Hold,
+        Self::Discard,
+    ];
+
+    /// The word for it in metrics and traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Handled => "handled",
+            Self::Reject => "reject",
+            Self::Defer => "defer",
+            Self::Disconnect => "disconnect",
+            Self::Hold => "hold",
+            Self::Discard => "discard",
+        }
+    }
+
+    /// The kind of an answer.
+    pub(crate) fn of(decision: &Decision, edits: &[Edit]) -> Self {
+        let has = |wanted: fn(&Edit) -> bool| edits.iter().any(wanted);
+        match decision {
+            Decision::Continue if has(|edit| matches!(edit, Edit::Discard)) => Self::Discard,
+            Decision::Continue if has(|edit| matches!(edit, Edit::Hold { .. })) => Self::Hold,
+            Decision::Continue => Self::Continue,
+            Decision::Handled(_) => Self::Handled,
+            Decision::Reject(_) => Self::Reject,
+            Decision::Defer(_) => Self::Defer,
+            Decision::Disconnect(_) => Self::Disconnect,
+        }
+    }
+}
+
+/// How a plug-in failed, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A status or verdict that is none here.
+    BadVerdict,
+    /// It failed inside.
+    Panic,
+    /// It was late, or got no thread in time.
+    Overrun,
+    /// The host could not make the call.
+    Host,
+    /// Its edits could not be carried out. Comes on top of the call's answer.
+    BadEdit,
+    /// A call in line that was named by the watchdog. Comes on top of the call's answer.
+    Stall,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::BadVerdict, Self::Panic, Self::Overrun, Self::Host, Self::BadEdit, Self::Stall];
+
+    /// The word for it in metrics and traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadVerdict => "bad-verdict",
+            Self::Panic => "panic",
+            Self::Overrun => "overrun",
+            Self::Host => "host",
+            Self::BadEdit => "bad-edit",
+            Self::Stall => "stall",
+        }
+    }
+
+    /// Whether the fault is what a call came to, rather than something beside its answer.
+    fn ends_call(self) -> bool {
+        !matches!(self, Self::BadEdit | Self::Stall)
+    }
+}
+
+/// One plug-in at one event and stage. On cache lines of its own: threads at other stages do not wait for it.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct StageCounters {
+    answers: [AtomicU64; AnswerKind::ALL.len()],
+    faults: [AtomicU64; FaultKind::ALL.len()],
+    latency: Latency,
+}
+
+impl StageCounters {
+    /// Counts an answer.
+    pub(crate) fn answered(&self, kind: AnswerKind) {
+        self.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a fault.
+    pub(crate) fn failed(&self, kind: FaultKind) {
+        self.faults[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds how long a call took, if it was timed.
+    pub(crate) fn took(&self, time: Option<Duration>) {
+        if let Some(time) = time {
+            self.latency.add(time);
+        }
+    }
+}
+
+/// One plug-in at every event and stage that it registered for.
+#[derive(Default)]
+pub(crate) struct Counters([OnceLock<Box<StageCounters>>; Event::ALL.len() * 2]);
+
+impl Counters {
+    /// Makes room for an event and stage, as somebody registers for it.
+    pub(crate) fn prepare(&self, event: Event, stage: Stage) {
+        self.0[place(event, stage)].get_or_init(Box::default);
+    }
+
+    /// The counters of an event and stage; none where nothing is registered.
+    pub(crate) fn at(&self, event: Event, stage: Stage) -> Option<&StageCounters> {
+        self.0[place(event, stage)].get().map(|counters| &**counters)
+    }
+
+    /// All figures of this moment.
+    pub(crate) fn read(&self) -> Vec<StageFigures> {
+        let stages = Event::ALL.into_iter().flat_map(|event| {
+            [Stage::Before, Stage::After].into_iter().map(move |stage| (event, stage))
+        });
+        let read = |(event, stage)| Some(StageFigures::read(event, stage, self.at(event, stage)?));
+        stages.filter_map(read).collect()
+    }
+}
+
+fn place(event: Event, stage: Stage) -> usize {
+    event as usize * 2 + stage as usize
+}
+
+/// What one plug-in did at one event and stage since the start.
+#[derive(Clone, Debug)]
+pub struct StageFigures {
+    /// The event.
+    pub event: Event,
+    /// The stage.
+    pub stage: Stage,
+    /// How many calls came to each kind of answer, in the order of [`AnswerKind::ALL`].
+    pub answers: [u64; AnswerKind::ALL.len()],
+    /// How many faults there were of each kind, in the order of [`FaultKind::ALL`].
+    pub faults: [u64; FaultKind::ALL.len()],
+    /// How long calls took: of calls in line one in 64, of others all, with their wait for a thread.
+    pub latency: LatencyFigures,
+}
+
+impl StageFigures {
+    fn read(event: Event, stage: Stage, counters: &StageCounters) -> Self {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            event,
+            stage,
+            answers: counters.answers.each_ref().map(load),
+            faults: counters.faults.each_ref().map(load),
+            latency: counters.latency.read(),
+        }
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> u64 {
+        let faults = FaultKind::ALL.into_iter().zip(self.faults);
+        let failed: u64 = faults.filter(|(kind, _)| kind.ends_call()).map(|(_, count)| count).sum();
+        self.answers.iter().sum::<u64>() + failed
+    }
+
+    /// How many faults there were.
+    pub fn faults(&self) -> u64 {
+        self.faults.iter().sum()
+    }
+}
+
+/// What one plug-in did since the start.
+#[derive(Clone, Debug)]
+pub struct PluginFigures {
+    /// Its name.
+    pub name: std::sync::Arc<str>,
+    /// At each event and stage that it registered for.
+    pub stages: Vec<StageFigures>,
+}
+
+/// The clock of a call in line: it runs for one call in 64, chosen at random, so that no pattern of calls is always or
+/// never timed.
+pub(crate) fn sampled_clock() -> Option<Instant> {
+    thread_local! {
+        static DICE: Cell<u32> = const { Cell::new(0x9e37_79b9) };
+    }
+    // The constants are those of Numerical Recipes; the upper bits are the random ones.
+    let thrown = DICE.with(|dice| {
+        let next = dice.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        dice.set(next);
+        next
+    });
+    (thrown >> 26 == 0).then(Instant::now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_in_64_is_timed() {
+        let timed = (0..640_000).filter(|_| sampled_clock().is_some()).count();
+        assert!((9_500..10_500).contains(&timed), "{timed}");
+    }
+
+    #[test]
+    fn what_is_counted_is_read() {
+        let counters = Counters::default();
+        counters.prepare(Event::Mail, Stage::After);
+        assert!(counters.at(Event::Mail, Stage::Before).is_none());
+        let at = counters.at(Event::Mail, Stage::After).unwrap();
+        at.answered(AnswerKind::Hold);
+        at.answered(AnswerKind::Hold);
+        at.failed(FaultKind::Overrun);
+        at.failed(FaultKind::BadEdit);
+        at.took(Some(Duration::from_micros(3)));
+        at.took(None);
+        let read = counters.read();
+        let [figures] = &read[..] else { panic!("{read:?}") };
+        assert_eq!((figures.event, figures.stage), (Event::Mail, Stage::After));
+        assert_eq!(figures.answers, [0, 0, 0, 0, 0, 2, 0]);
+        assert_eq!((figures.calls(), figures.faults()), (3, 2));
+        assert_eq!(figures.latency.count(), 1);
+    }
+}
