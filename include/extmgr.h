@@ -58,7 +58,7 @@ typedef uint16_t STATUS;
 /** EMRegister: no such event here. */
 #define ERR_EM_ILLEGAL 0x02D1
 
-/** EMRegister: flags are empty or unknown. */
+/** EMRegister: flags are empty or unknown, or EM_REG_AFTER where the event has no after. */
 #define ERR_EM_ILLEGALFLAGS 0x02D2
 
 /** EMRegister: too many registrations. */
@@ -156,7 +156,7 @@ typedef struct EMRECORD {
  * - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
  * - EM_VERDICT: the verdict given to the edits sheet ends the chain.
  * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
- *   CONNECT, EHLO, MAIL, RCPT and DATA, and at COMMAND for the commands that EM_SMTPCOMMAND names, where skipping would
+ *   CONNECT, EHLO, MAIL, RCPT, DATA, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that EM_SMTPCOMMAND names, where skipping would
  *   put client and server out of step.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
  *
@@ -246,6 +246,34 @@ typedef void (*EmRelease)(void *data);
  * before: continue -> 459 while nobody holds mail for the node; handled -> 250, or the reply given; reject, defer -> that
  * reply; disconnect -> and closed. */
 #define EM_SMTPETRN 0x4008
+
+/** VRFY or EXPN: the client asks who is here (RFC 5321 section 3.5). Struct: EmVrfy. Between lies the core's own answer:
+ * 252 to VRFY, the same for everybody, and 502 to EXPN.
+ *
+ * before: continue -> the core's answer; handled -> 250, or the reply given; reject, defer -> that reply; disconnect ->
+ * and closed. */
+#define EM_SMTPVRFY 0x400A
+
+/** RSET: the client drops the transaction. Struct: EmRset. Between lies the dropping of it, if there is one.
+ *
+ * before: continue -> 250; reject, defer -> that reply, and the transaction stays; disconnect -> and closed;
+ * handled -> fault. */
+#define EM_SMTPRSET 0x400B
+
+/** QUIT: the client leaves. Struct: EmQuit. Between lies the 221. The connection is closed behind the reply, whatever the
+ * verdict; EM_SMTPDISCONNECT follows. Not called for a client that was rejected at EM_SMTPCONNECT.
+ *
+ * before: continue -> 221; reject, defer, disconnect -> that reply in the place of the 221; handled -> fault, as is any
+ * other, and its reply is 421. */
+#define EM_SMTPQUIT 0x400C
+
+/** The client was silent for too long. Struct: EmTimeout. EM_BEFORE only: EMRegister answers ERR_EM_ILLEGALFLAGS to
+ * EM_REG_AFTER. A message under way is dropped already; the connection is closed behind the reply, whatever the verdict;
+ * EM_SMTPDISCONNECT follows.
+ *
+ * before: continue -> 421; reject, defer, disconnect -> that reply in the place of the 421; handled -> fault, as is any
+ * other, and its reply is 421. */
+#define EM_SMTPTIMEOUT 0x400D
 
 /** A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with. */
 typedef struct EmSession EmSession;
@@ -367,6 +395,52 @@ typedef struct EmEtrn {
     uint8_t reserved[7];
 } EmEtrn;
 
+/** EmVrfy.verb: VRFY, about a user or a mailbox. */
+#define EM_VRFY_VRFY 0
+
+/** EmVrfy.verb: EXPN, about a mailing list. */
+#define EM_VRFY_EXPN 1
+
+/** Arguments of EM_SMTPVRFY. */
+typedef struct EmVrfy {
+    /** What every event has. */
+    struct EmEvent event;
+    /** What the client asks about, as received; never empty. */
+    struct EmText argument;
+    /** EM_VRFY_VRFY or EM_VRFY_EXPN; answer ERR_EM_CONTINUE to an unknown one. */
+    uint8_t verb;
+    /** Zero. */
+    uint8_t reserved[7];
+} EmVrfy;
+
+/** Arguments of EM_SMTPRSET. */
+typedef struct EmRset {
+    /** What every event has. */
+    struct EmEvent event;
+} EmRset;
+
+/** Arguments of EM_SMTPQUIT. */
+typedef struct EmQuit {
+    /** What every event has. */
+    struct EmEvent event;
+} EmQuit;
+
+/** EmTimeout.awaited: a command. */
+#define EM_AWAITED_COMMAND 0
+
+/** EmTimeout.awaited: the octets of a message. */
+#define EM_AWAITED_MESSAGE 1
+
+/** Arguments of EM_SMTPTIMEOUT. */
+typedef struct EmTimeout {
+    /** What every event has. */
+    struct EmEvent event;
+    /** What was waited for: EM_AWAITED_...; take an unknown value for EM_AWAITED_COMMAND. */
+    uint32_t awaited;
+    /** Zero. */
+    uint32_t reserved;
+} EmTimeout;
+
 /** EmDisconnect.reason: the client said QUIT. */
 #define EM_DISCONNECT_QUIT 0
 
@@ -428,6 +502,14 @@ typedef struct EmDisconnect {
 #define EM_STAGE_ETRN 0x0080ULL
 /** EmDescriptor.stages: EM_SMTPDISCONNECT. */
 #define EM_STAGE_DISCONNECT 0x0100ULL
+/** EmDescriptor.stages: EM_SMTPVRFY. */
+#define EM_STAGE_VRFY 0x0800ULL
+/** EmDescriptor.stages: EM_SMTPRSET. */
+#define EM_STAGE_RSET 0x1000ULL
+/** EmDescriptor.stages: EM_SMTPQUIT. */
+#define EM_STAGE_QUIT 0x2000ULL
+/** EmDescriptor.stages: EM_SMTPTIMEOUT. */
+#define EM_STAGE_TIMEOUT 0x4000ULL
 
 /** EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler). */
 #define EM_EDIT_VERDICT 0x0001ULL
@@ -964,6 +1046,10 @@ _Static_assert(sizeof(EmRcpt) == 64 && offsetof(EmRcpt, parameters) == 48, "EmRc
 _Static_assert(sizeof(EmData) == 32 && offsetof(EmData, event) == 0, "EmData");
 _Static_assert(sizeof(EmMessageAccept) == 48 && offsetof(EmMessageAccept, message) == 40, "EmMessageAccept");
 _Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn");
+_Static_assert(sizeof(EmVrfy) == 56 && offsetof(EmVrfy, reserved) == 49, "EmVrfy");
+_Static_assert(sizeof(EmRset) == 32 && offsetof(EmRset, event) == 0, "EmRset");
+_Static_assert(sizeof(EmQuit) == 32 && offsetof(EmQuit, event) == 0, "EmQuit");
+_Static_assert(sizeof(EmTimeout) == 40 && offsetof(EmTimeout, reserved) == 36, "EmTimeout");
 _Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
 _Static_assert(sizeof(EmDescriptor) == 176 && offsetof(EmDescriptor, reserved) == 144, "EmDescriptor");
 _Static_assert(sizeof(EmBase) == 72 && offsetof(EmBase, reserved) == 40, "EmBase");

@@ -2,9 +2,10 @@
 //! Knows neither handler nor stage. All text is valid until the handler returns.
 
 use stagepost_abi::{
-    EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT,
-    EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EmCommand, EmConnect, EmData, EmDisconnect,
-    EmEhlo, EmEtrn, EmMail, EmMessageAccept, EmRcpt, EmReply,
+    EM_AWAITED_MESSAGE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN,
+    EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY,
+    EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmMail, EmMessageAccept, EmQuit,
+    EmRcpt, EmReply, EmRset, EmTimeout, EmVrfy,
 };
 
 use crate::message::Message;
@@ -140,6 +141,36 @@ event! {
 }
 
 event! {
+    /// VRFY or EXPN: the client asks who is here. Between lies the core's own answer, which tells nothing.
+    Vrfy from EmVrfy(raw, session) {
+        /// What the client asks about, as received; never empty.
+        argument: &'a str = text(raw.argument)?,
+        /// With which command it asks.
+        verb: VrfyVerb = VrfyVerb::of(raw.verb),
+    }
+}
+
+event! {
+    /// RSET: the client drops the transaction. Between lies the dropping of it. Handled is a fault.
+    Rset from EmRset(raw, session) {}
+}
+
+event! {
+    /// QUIT: the client leaves. Between lies the 221. The connection is closed behind the reply, whatever the answer;
+    /// handled is a fault.
+    Quit from EmQuit(raw, session) {}
+}
+
+event! {
+    /// The client was silent for too long. The connection is closed behind the reply, whatever the answer; handled is a
+    /// fault. There is no after.
+    Timeout from EmTimeout(raw, session) {
+        /// What was waited for.
+        awaited: Awaited = Awaited::of(raw.awaited),
+    }
+}
+
+event! {
     /// The session is over. Called exactly once, before and after, for each session for which connect was called.
     Disconnect from EmDisconnect(raw, session) {
         /// Why it ended.
@@ -168,6 +199,48 @@ impl EtrnKind {
             EM_ETRN_DOMAIN => Self::Domain,
             EM_ETRN_QUEUE => Self::Queue,
             _ => Self::Unknown,
+        }
+    }
+}
+
+/// The commands that ask who is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VrfyVerb {
+    /// VRFY: about a user or a mailbox.
+    Vrfy,
+    /// EXPN: about a mailing list.
+    Expn,
+    /// Something newer than this SDK: a question that the plug-in does not answer.
+    Unknown,
+}
+
+impl VrfyVerb {
+    const fn of(verb: u8) -> Self {
+        match verb {
+            EM_VRFY_VRFY => Self::Vrfy,
+            EM_VRFY_EXPN => Self::Expn,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What a session waits for from its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Awaited {
+    /// A command.
+    Command,
+    /// The octets of a message.
+    Message,
+}
+
+impl Awaited {
+    const fn of(awaited: u32) -> Self {
+        match awaited {
+            EM_AWAITED_MESSAGE => Self::Message,
+            // The contract wants an unknown value taken for EM_AWAITED_COMMAND.
+            _ => Self::Command,
         }
     }
 }

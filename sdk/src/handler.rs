@@ -5,8 +5,9 @@ use std::fmt;
 
 use stagepost_abi::{
     EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA, EM_SMTPDISCONNECT,
-    EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPRCPT, EM_VERDICT, EMRECORD,
-    ERR_EM_CONTINUE, EmEvent, NOERROR, STATUS,
+    EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT,
+    EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmEvent,
+    NOERROR, STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
@@ -90,6 +91,9 @@ impl<'a> Call<'a> {
                             self.tell(|event, edits| plugin.$after(event, edits))
                         }
                     )*
+                    (EM_SMTPTIMEOUT, EM_BEFORE) => {
+                        self.ask(|event, edits| plugin.before_timeout(event, edits))
+                    }
                     (EM_SMTPDISCONNECT, EM_BEFORE) => {
                         self.end(|event| plugin.before_disconnect(event))
                     }
@@ -110,6 +114,9 @@ impl<'a> Call<'a> {
             EM_SMTPDATA before_data after_data
             EM_SMTPMESSAGEACCEPT before_message_accept after_message_accept
             EM_SMTPETRN before_etrn after_etrn
+            EM_SMTPVRFY before_vrfy after_vrfy
+            EM_SMTPRSET before_rset after_rset
+            EM_SMTPQUIT before_quit after_quit
         }
     }
 

@@ -70,8 +70,8 @@ pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
 pub use edits::{AfterEdits, Edits};
 pub use event::{
-    Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind, Mail,
-    MessageAccept, Rcpt, Reply,
+    Awaited, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind, Mail,
+    MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Vrfy, VrfyVerb,
 };
 pub use host::{Host, Level};
 pub use message::{Body, Message};

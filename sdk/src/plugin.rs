@@ -3,7 +3,10 @@
 
 use crate::answer::{Answer, Fault, Outcome};
 use crate::edits::{AfterEdits, Edits};
-use crate::event::{Command, Connect, Data, Disconnect, Ehlo, Etrn, Mail, MessageAccept, Rcpt};
+use crate::event::{
+    Command, Connect, Data, Disconnect, Ehlo, Etrn, Mail, MessageAccept, Quit, Rcpt, Rset, Timeout,
+    Vrfy,
+};
 use crate::host::Host;
 use crate::start::StartError;
 
@@ -119,6 +122,48 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     fn after_etrn(&self, event: &Etrn<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
         let _ = (event, edits);
         Ok(())
+    }
+
+    /// VRFY or EXPN: the client asks who is here.
+    fn before_vrfy(&self, event: &Vrfy<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_vrfy(&self, event: &Vrfy<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// RSET: the client drops the transaction.
+    fn before_rset(&self, event: &Rset<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_rset(&self, event: &Rset<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// QUIT: the client leaves.
+    fn before_quit(&self, event: &Quit<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_quit(&self, event: &Quit<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// The client was silent for too long. There is no *after*.
+    fn before_timeout(&self, event: &Timeout<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
     }
 
     /// The session is over; nothing can be changed any more.

@@ -5,9 +5,11 @@
 
 use stagepost_abi::{
     EID, EM_REG_AFTER, EM_REG_BEFORE, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
-    EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPRCPT,
-    EM_STAGE_COMMAND, EM_STAGE_CONNECT, EM_STAGE_DATA, EM_STAGE_DISCONNECT, EM_STAGE_EHLO,
-    EM_STAGE_ETRN, EM_STAGE_MAIL, EM_STAGE_MESSAGEACCEPT, EM_STAGE_RCPT,
+    EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT,
+    EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_STAGE_COMMAND, EM_STAGE_CONNECT,
+    EM_STAGE_DATA, EM_STAGE_DISCONNECT, EM_STAGE_EHLO, EM_STAGE_ETRN, EM_STAGE_MAIL,
+    EM_STAGE_MESSAGEACCEPT, EM_STAGE_QUIT, EM_STAGE_RCPT, EM_STAGE_RSET, EM_STAGE_TIMEOUT,
+    EM_STAGE_VRFY,
 };
 
 /// A set of stages. Made by [`export_plugin!`](crate::export_plugin) of the constants in [`stage`](crate::stage).
@@ -46,14 +48,16 @@ impl Stages {
 }
 
 macro_rules! stages {
-    ($($event:ident $bit:ident $before:ident $after:ident)*) => {
+    ($($event:ident $bit:ident $before:ident $($after:ident)?;)*) => {
         const EVENTS: &[(EID, u64)] = &[$(($event, $bit)),*];
 
         $(
             #[doc = concat!("`Plugin::", stringify!($before), "`.")]
             pub const $before: Stages = Stages { before: $bit, after: 0 };
-            #[doc = concat!("`Plugin::", stringify!($after), "`.")]
-            pub const $after: Stages = Stages { before: 0, after: $bit };
+            $(
+                #[doc = concat!("`Plugin::", stringify!($after), "`.")]
+                pub const $after: Stages = Stages { before: 0, after: $bit };
+            )?
         )*
 
         /// The handler that is called for an event, by name.
@@ -61,7 +65,7 @@ macro_rules! stages {
             match (event, before) {
                 $(
                     ($event, true) => stringify!($before),
-                    ($event, false) => stringify!($after),
+                    $(($event, false) => stringify!($after),)?
                 )*
                 _ => "an event that this SDK does not know",
             }
@@ -70,13 +74,17 @@ macro_rules! stages {
 }
 
 stages! {
-    EM_SMTPCONNECT EM_STAGE_CONNECT before_connect after_connect
-    EM_SMTPCOMMAND EM_STAGE_COMMAND before_command after_command
-    EM_SMTPEHLO EM_STAGE_EHLO before_ehlo after_ehlo
-    EM_SMTPMAIL EM_STAGE_MAIL before_mail after_mail
-    EM_SMTPRCPT EM_STAGE_RCPT before_rcpt after_rcpt
-    EM_SMTPDATA EM_STAGE_DATA before_data after_data
-    EM_SMTPMESSAGEACCEPT EM_STAGE_MESSAGEACCEPT before_message_accept after_message_accept
-    EM_SMTPETRN EM_STAGE_ETRN before_etrn after_etrn
-    EM_SMTPDISCONNECT EM_STAGE_DISCONNECT before_disconnect after_disconnect
+    EM_SMTPCONNECT EM_STAGE_CONNECT before_connect after_connect;
+    EM_SMTPCOMMAND EM_STAGE_COMMAND before_command after_command;
+    EM_SMTPEHLO EM_STAGE_EHLO before_ehlo after_ehlo;
+    EM_SMTPMAIL EM_STAGE_MAIL before_mail after_mail;
+    EM_SMTPRCPT EM_STAGE_RCPT before_rcpt after_rcpt;
+    EM_SMTPDATA EM_STAGE_DATA before_data after_data;
+    EM_SMTPMESSAGEACCEPT EM_STAGE_MESSAGEACCEPT before_message_accept after_message_accept;
+    EM_SMTPETRN EM_STAGE_ETRN before_etrn after_etrn;
+    EM_SMTPVRFY EM_STAGE_VRFY before_vrfy after_vrfy;
+    EM_SMTPRSET EM_STAGE_RSET before_rset after_rset;
+    EM_SMTPQUIT EM_STAGE_QUIT before_quit after_quit;
+    EM_SMTPTIMEOUT EM_STAGE_TIMEOUT before_timeout;
+    EM_SMTPDISCONNECT EM_STAGE_DISCONNECT before_disconnect after_disconnect;
 }

@@ -13,7 +13,7 @@ use fake::{Fake, Session, Sheet, Value, event, text};
 use stagepost_abi::*;
 use stagepost_sdk::{
     AfterEdits, Answer, Connect, Disconnect, Edits, Fault, Host, Level, Mail, MessageAccept,
-    Outcome, Plugin, Rcpt, StartError, export_plugin,
+    Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy, export_plugin,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -165,6 +165,14 @@ impl Plugin for Probe {
         Ok(Answer::Continue)
     }
 
+    fn before_vrfy(&self, event: &Vrfy<'_>, _: &mut Edits<'_>) -> Outcome {
+        Err(Fault::new(format_args!("{:?} {}", event.verb, event.argument)))
+    }
+
+    fn before_timeout(&self, event: &Timeout<'_>, _: &mut Edits<'_>) -> Outcome {
+        Err(Fault::new(format_args!("{:?}", event.awaited)))
+    }
+
     fn before_disconnect(&self, event: &Disconnect<'_>) -> Result<(), Fault> {
         self.host.log(Level::Info, format_args!("{:?}", event.reason));
         Ok(())
@@ -177,8 +185,8 @@ export_plugin! {
     version = "1.0",
     class = inline,
     stages = [
-        before_connect, before_mail, after_mail, after_rcpt, before_message_accept,
-        before_disconnect,
+        before_connect, before_mail, after_mail, after_rcpt, before_message_accept, before_vrfy,
+        before_timeout, before_disconnect,
     ],
     edits = [verdict, header, attribute],
 }
@@ -226,9 +234,33 @@ fn exactly_the_stages_that_are_named_are_registered() {
             (EM_SMTPMAIL, EM_REG_BEFORE | EM_REG_AFTER),
             (EM_SMTPRCPT, EM_REG_AFTER),
             (EM_SMTPMESSAGEACCEPT, EM_REG_BEFORE),
+            (EM_SMTPVRFY, EM_REG_BEFORE),
+            (EM_SMTPTIMEOUT, EM_REG_BEFORE),
             (EM_SMTPDISCONNECT, EM_REG_BEFORE),
         ]
     );
+}
+
+#[test]
+fn numbers_that_are_newer_than_the_sdk_are_taken_as_the_contract_says() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(11), Sheet::default());
+    for verb in [EM_VRFY_VRFY, EM_VRFY_EXPN, 9] {
+        let event = event::<EmVrfy>(&session, &sheet);
+        let vrfy = EmVrfy { event, argument: text(b"a"), verb, reserved: [0; 7] };
+        assert_eq!(fake.call(EM_SMTPVRFY, EM_BEFORE, &vrfy), EM_FAULT);
+    }
+    for awaited in [EM_AWAITED_COMMAND, EM_AWAITED_MESSAGE, 9] {
+        let event = event::<EmTimeout>(&session, &sheet);
+        let timeout = EmTimeout { event, awaited, reserved: 0 };
+        assert_eq!(fake.call(EM_SMTPTIMEOUT, EM_BEFORE, &timeout), EM_FAULT);
+    }
+    let line = |words: &str| format!("1 11 probe: before_{words}");
+    let vrfy =
+        ["Vrfy a", "Expn a", "Unknown a"].map(|words| line(&format!("vrfy failed: {words}")));
+    let timeout =
+        ["Command", "Message", "Command"].map(|words| line(&format!("timeout failed: {words}")));
+    assert_eq!(fake.logged(), [vrfy, timeout].concat());
 }
 
 #[test]

@@ -52,6 +52,10 @@ fn layouts() -> String {
         EmData { event }
         EmMessageAccept { event, octets, message }
         EmEtrn { event, node, kind, reserved }
+        EmVrfy { event, argument, verb, reserved }
+        EmRset { event }
+        EmQuit { event }
+        EmTimeout { event, awaited, reserved }
         EmDisconnect { event, reason, reserved }
         EmDescriptor {
             magic, size, abi_major, abi_minor, base_digest, stages, edits, plugin_class, language, name, version,

@@ -2,7 +2,7 @@
 //! Knows the contract's layouts; makes no call.
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, DisconnectReason, EtrnNode, Question, Reply};
+use stagepost_smtp::{Ask, Awaited, DisconnectReason, EtrnNode, Question, Reply, VrfyVerb};
 
 /// An event's own struct. Lends text of the `Ask` it was made from, by pointer: it must not outlive it.
 pub(crate) enum Arguments {
@@ -14,6 +14,10 @@ pub(crate) enum Arguments {
     Data(abi::EmData),
     MessageAccept(abi::EmMessageAccept),
     Etrn(abi::EmEtrn),
+    Vrfy(abi::EmVrfy),
+    Rset(abi::EmRset),
+    Quit(abi::EmQuit),
+    Timeout(abi::EmTimeout),
     Disconnect(abi::EmDisconnect),
 }
 
@@ -83,6 +87,25 @@ impl Arguments {
                 message,
             }),
             Question::Etrn { node } => Self::Etrn(etrn(node, head::<abi::EmEtrn>(event))),
+            Question::Vrfy { verb, argument } => Self::Vrfy(abi::EmVrfy {
+                event: head::<abi::EmVrfy>(event),
+                argument: lend(&**argument),
+                verb: match verb {
+                    VrfyVerb::Vrfy => abi::EM_VRFY_VRFY,
+                    VrfyVerb::Expn => abi::EM_VRFY_EXPN,
+                },
+                reserved: [0; 7],
+            }),
+            Question::Rset => Self::Rset(abi::EmRset { event: head::<abi::EmRset>(event) }),
+            Question::Quit => Self::Quit(abi::EmQuit { event: head::<abi::EmQuit>(event) }),
+            Question::Timeout { awaited } => Self::Timeout(abi::EmTimeout {
+                event: head::<abi::EmTimeout>(event),
+                awaited: match awaited {
+                    Awaited::Command => abi::EM_AWAITED_COMMAND,
+                    Awaited::Message => abi::EM_AWAITED_MESSAGE,
+                },
+                reserved: 0,
+            }),
             Question::Disconnect { reason } => Self::Disconnect(abi::EmDisconnect {
                 event: head::<abi::EmDisconnect>(event),
                 reason: reason_number(*reason),
@@ -102,6 +125,10 @@ impl Arguments {
             Self::Data(event) => std::ptr::from_ref(event).cast(),
             Self::MessageAccept(event) => std::ptr::from_ref(event).cast(),
             Self::Etrn(event) => std::ptr::from_ref(event).cast(),
+            Self::Vrfy(event) => std::ptr::from_ref(event).cast(),
+            Self::Rset(event) => std::ptr::from_ref(event).cast(),
+            Self::Quit(event) => std::ptr::from_ref(event).cast(),
+            Self::Timeout(event) => std::ptr::from_ref(event).cast(),
             Self::Disconnect(event) => std::ptr::from_ref(event).cast(),
         }
     }

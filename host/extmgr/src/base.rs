@@ -93,6 +93,9 @@ fn check(
         return Err(abi::ERR_EM_ILLEGALFLAGS);
     }
     let (event, stage_bit) = event::by_number(event).ok_or(abi::ERR_EM_ILLEGAL)?;
+    if flags & abi::EM_REG_AFTER != 0 && !event.has_after() {
+        return Err(abi::ERR_EM_ILLEGALFLAGS);
+    }
     if plugin.descriptor.stages & stage_bit == 0 {
         return Err(abi::ERR_EM_NOTAUTHORIZED);
     }

@@ -9,7 +9,7 @@ use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Reply, Stage, Verdi
 
 use crate::call::Outcome;
 use crate::contract::OnFault;
-use crate::event::takes_handled;
+use crate::event::{goes_on, takes_handled};
 use crate::fault::Fault;
 use crate::figures::AnswerKind;
 use crate::host::Host;
@@ -150,7 +150,7 @@ impl Chain {
                 return Decision::Continue;
             }
         }
-        let code = if event == Event::Connect { 421 } else { 451 };
+        let code = if goes_on(event) { 451 } else { 421 };
         Decision::Defer(Reply::new(
             code,
             Some((4, 3, 0)),

@@ -12,7 +12,7 @@ struct Row {
     stage_bit: u64,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Connect, abi::EM_SMTPCONNECT, abi::EM_STAGE_CONNECT),
     row(Event::Command, abi::EM_SMTPCOMMAND, abi::EM_STAGE_COMMAND),
     row(Event::Ehlo, abi::EM_SMTPEHLO, abi::EM_STAGE_EHLO),
@@ -21,6 +21,10 @@ const ROWS: [Row; 9] = [
     row(Event::Data, abi::EM_SMTPDATA, abi::EM_STAGE_DATA),
     row(Event::MessageAccept, abi::EM_SMTPMESSAGEACCEPT, abi::EM_STAGE_MESSAGEACCEPT),
     row(Event::Etrn, abi::EM_SMTPETRN, abi::EM_STAGE_ETRN),
+    row(Event::Vrfy, abi::EM_SMTPVRFY, abi::EM_STAGE_VRFY),
+    row(Event::Rset, abi::EM_SMTPRSET, abi::EM_STAGE_RSET),
+    row(Event::Quit, abi::EM_SMTPQUIT, abi::EM_STAGE_QUIT),
+    row(Event::Timeout, abi::EM_SMTPTIMEOUT, abi::EM_STAGE_TIMEOUT),
     row(Event::Disconnect, abi::EM_SMTPDISCONNECT, abi::EM_STAGE_DISCONNECT),
 ];
 
@@ -44,10 +48,15 @@ pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
     open && stage == Stage::Before
 }
 
+/// Whether the session goes on behind the reply to a fault here; where it does not, that is 421.
+pub(crate) fn goes_on(event: Event) -> bool {
+    !matches!(event, Event::Connect | Event::Quit | Event::Timeout)
+}
+
 /// Whether *handled* leaves client and server in step at this question.
 pub(crate) fn takes_handled(question: &Question) -> bool {
     match question {
-        Question::MessageAccept { .. } | Question::Etrn { .. } => true,
+        Question::MessageAccept { .. } | Question::Etrn { .. } | Question::Vrfy { .. } => true,
         Question::Command { line } => !keeps_step(line),
         _ => false,
     }

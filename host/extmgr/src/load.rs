@@ -89,7 +89,9 @@ fn hint(status: abi::STATUS) -> &'static str {
         }
         abi::EM_ERR_TYPE => " (a configuration value of another type: see the plug-in's own line)",
         abi::ERR_EM_ILLEGAL => " (no such event)",
-        abi::ERR_EM_ILLEGALFLAGS => " (flags must be EM_REG_BEFORE, EM_REG_AFTER or both)",
+        abi::ERR_EM_ILLEGALFLAGS => {
+            " (flags must be EM_REG_BEFORE, EM_REG_AFTER or both; some events have no after)"
+        }
         abi::ERR_EM_TOOMANYADDINS => " (too many registrations)",
         abi::ERR_NOT_FOUND => " (a service or a configuration key is missing)",
         abi::EM_ERR_LAYOUT => " (the contract's layout differs: the line before says where)",

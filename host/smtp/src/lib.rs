@@ -21,7 +21,9 @@ pub use draft::{Content, Draft};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
 pub use header_edit::edit_header;
-pub use question::{Ask, DisconnectReason, EtrnNode, Event, Interest, Question, Stage};
+pub use question::{
+    Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
+};
 pub use receive::{EnvelopeError, Limits, Session, Settings, Timeouts, received};
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;

@@ -83,13 +83,21 @@ pub enum Event {
     MessageAccept,
     /// ETRN: a client asks for its mail.
     Etrn,
+    /// VRFY or EXPN: a client asks who is here.
+    Vrfy,
+    /// RSET: the transaction is dropped.
+    Rset,
+    /// QUIT: the client leaves.
+    Quit,
+    /// The client was silent for too long. Before only.
+    Timeout,
     /// The session is over.
     Disconnect,
 }
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
@@ -98,6 +106,10 @@ impl Event {
         Self::Data,
         Self::MessageAccept,
         Self::Etrn,
+        Self::Vrfy,
+        Self::Rset,
+        Self::Quit,
+        Self::Timeout,
         Self::Disconnect,
     ];
 
@@ -112,8 +124,17 @@ impl Event {
             Self::Data => "data",
             Self::MessageAccept => "message-accept",
             Self::Etrn => "etrn",
+            Self::Vrfy => "vrfy",
+            Self::Rset => "rset",
+            Self::Quit => "quit",
+            Self::Timeout => "timeout",
             Self::Disconnect => "disconnect",
         }
+    }
+
+    /// Whether the core does something between before and after; where it does not, there is no after.
+    pub fn has_after(self) -> bool {
+        self != Self::Timeout
     }
 }
 
@@ -170,6 +191,22 @@ pub enum Question {
         /// Which mail it asks for.
         node: EtrnNode,
     },
+    /// The client asks who is here (RFC 5321 section 3.5).
+    Vrfy {
+        /// With which command.
+        verb: VrfyVerb,
+        /// What it asks about, as received.
+        argument: Box<str>,
+    },
+    /// The client drops the transaction.
+    Rset,
+    /// The client leaves.
+    Quit,
+    /// The client was silent for too long; the session ends.
+    Timeout {
+        /// What was waited for.
+        awaited: Awaited,
+    },
     /// The session is over, or about to be.
     Disconnect {
         /// Why it ends.
@@ -189,6 +226,10 @@ impl Question {
             Self::Data => Event::Data,
             Self::MessageAccept { .. } => Event::MessageAccept,
             Self::Etrn { .. } => Event::Etrn,
+            Self::Vrfy { .. } => Event::Vrfy,
+            Self::Rset => Event::Rset,
+            Self::Quit => Event::Quit,
+            Self::Timeout { .. } => Event::Timeout,
             Self::Disconnect { .. } => Event::Disconnect,
         }
     }
@@ -203,6 +244,24 @@ pub enum EtrnNode {
     Domain(Box<str>),
     /// `ETRN #name`: a queue of that name.
     Queue(Box<str>),
+}
+
+/// The commands that ask who is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VrfyVerb {
+    /// VRFY: about a user or a mailbox.
+    Vrfy,
+    /// EXPN: about a mailing list.
+    Expn,
+}
+
+/// What a session waits for from its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A command.
+    Command,
+    /// The octets of a message.
+    Message,
 }
 
 /// Why a session ends.
@@ -232,6 +291,8 @@ impl DisconnectReason {
         }
     }
 }
+
+const _: () = assert!(Event::ALL.len() * 2 <= u64::BITS as usize, "an interest has a bit for each");
 
 /// The events and stages that somebody registered for: one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

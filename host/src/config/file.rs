@@ -206,6 +206,10 @@ pub(super) struct Stages {
     data: StageContract,
     message_accept: StageContract,
     etrn: StageContract,
+    vrfy: StageContract,
+    rset: StageContract,
+    quit: StageContract,
+    timeout: StageContract,
     disconnect: StageContract,
 }
 
@@ -221,6 +225,10 @@ impl Stages {
             Event::Data => &self.data,
             Event::MessageAccept => &self.message_accept,
             Event::Etrn => &self.etrn,
+            Event::Vrfy => &self.vrfy,
+            Event::Rset => &self.rset,
+            Event::Quit => &self.quit,
+            Event::Timeout => &self.timeout,
             Event::Disconnect => &self.disconnect,
         }
     }

@@ -35,6 +35,14 @@ pub const EM_STAGE_MESSAGEACCEPT: u64 = 0x0040;
 pub const EM_STAGE_ETRN: u64 = 0x0080;
 /// EmDescriptor.stages: EM_SMTPDISCONNECT.
 pub const EM_STAGE_DISCONNECT: u64 = 0x0100;
+/// EmDescriptor.stages: EM_SMTPVRFY.
+pub const EM_STAGE_VRFY: u64 = 0x0800;
+/// EmDescriptor.stages: EM_SMTPRSET.
+pub const EM_STAGE_RSET: u64 = 0x1000;
+/// EmDescriptor.stages: EM_SMTPQUIT.
+pub const EM_STAGE_QUIT: u64 = 0x2000;
+/// EmDescriptor.stages: EM_SMTPTIMEOUT.
+pub const EM_STAGE_TIMEOUT: u64 = 0x4000;
 
 /// EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler).
 pub const EM_EDIT_VERDICT: u64 = 0x0001;

@@ -69,6 +69,34 @@ pub const EM_SMTPDATA: EID = 0x4005;
 /// reply; disconnect -> and closed.
 pub const EM_SMTPETRN: EID = 0x4008;
 
+/// VRFY or EXPN: the client asks who is here (RFC 5321 section 3.5). Struct: EmVrfy. Between lies the core's own answer:
+/// 252 to VRFY, the same for everybody, and 502 to EXPN.
+///
+/// before: continue -> the core's answer; handled -> 250, or the reply given; reject, defer -> that reply; disconnect ->
+/// and closed.
+pub const EM_SMTPVRFY: EID = 0x400A;
+
+/// RSET: the client drops the transaction. Struct: EmRset. Between lies the dropping of it, if there is one.
+///
+/// before: continue -> 250; reject, defer -> that reply, and the transaction stays; disconnect -> and closed;
+/// handled -> fault.
+pub const EM_SMTPRSET: EID = 0x400B;
+
+/// QUIT: the client leaves. Struct: EmQuit. Between lies the 221. The connection is closed behind the reply, whatever the
+/// verdict; EM_SMTPDISCONNECT follows. Not called for a client that was rejected at EM_SMTPCONNECT.
+///
+/// before: continue -> 221; reject, defer, disconnect -> that reply in the place of the 221; handled -> fault, as is any
+/// other, and its reply is 421.
+pub const EM_SMTPQUIT: EID = 0x400C;
+
+/// The client was silent for too long. Struct: EmTimeout. EM_BEFORE only: EMRegister answers ERR_EM_ILLEGALFLAGS to
+/// EM_REG_AFTER. A message under way is dropped already; the connection is closed behind the reply, whatever the verdict;
+/// EM_SMTPDISCONNECT follows.
+///
+/// before: continue -> 421; reject, defer, disconnect -> that reply in the place of the 421; handled -> fault, as is any
+/// other, and its reply is 421.
+pub const EM_SMTPTIMEOUT: EID = 0x400D;
+
 /// A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with.
 pub struct EmSession {
     _opaque: [u8; 0],
@@ -211,6 +239,60 @@ pub struct EmEtrn {
     pub kind: u8,
     /// Zero.
     pub reserved: [u8; 7],
+}
+
+/// EmVrfy.verb: VRFY, about a user or a mailbox.
+pub const EM_VRFY_VRFY: u8 = 0;
+
+/// EmVrfy.verb: EXPN, about a mailing list.
+pub const EM_VRFY_EXPN: u8 = 1;
+
+/// Arguments of EM_SMTPVRFY.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmVrfy {
+    /// What every event has.
+    pub event: EmEvent,
+    /// What the client asks about, as received; never empty.
+    pub argument: EmText,
+    /// EM_VRFY_VRFY or EM_VRFY_EXPN; answer ERR_EM_CONTINUE to an unknown one.
+    pub verb: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+}
+
+/// Arguments of EM_SMTPRSET.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmRset {
+    /// What every event has.
+    pub event: EmEvent,
+}
+
+/// Arguments of EM_SMTPQUIT.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmQuit {
+    /// What every event has.
+    pub event: EmEvent,
+}
+
+/// EmTimeout.awaited: a command.
+pub const EM_AWAITED_COMMAND: u32 = 0;
+
+/// EmTimeout.awaited: the octets of a message.
+pub const EM_AWAITED_MESSAGE: u32 = 1;
+
+/// Arguments of EM_SMTPTIMEOUT.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmTimeout {
+    /// What every event has.
+    pub event: EmEvent,
+    /// What was waited for: EM_AWAITED_...; take an unknown value for EM_AWAITED_COMMAND.
+    pub awaited: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// EmDisconnect.reason: the client said QUIT.

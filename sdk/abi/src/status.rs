@@ -19,7 +19,7 @@ pub const EM_FAULT: STATUS = 0x3303;
 /// EMRegister: no such event here.
 pub const ERR_EM_ILLEGAL: STATUS = 0x02D1;
 
-/// EMRegister: flags are empty or unknown.
+/// EMRegister: flags are empty or unknown, or EM_REG_AFTER where the event has no after.
 pub const ERR_EM_ILLEGALFLAGS: STATUS = 0x02D2;
 
 /// EMRegister: too many registrations.

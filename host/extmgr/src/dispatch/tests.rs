@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Address, Ask, Attribute, Decision, DisconnectReason, Edit, EditFault, Event, Facts, Peer,
-    Question, Reply, ReversePath, Stage, Verdict,
+    Address, Ask, Attribute, Awaited, Decision, DisconnectReason, Edit, EditFault, Event, Facts,
+    Peer, Question, Reply, ReversePath, Stage, Verdict, VrfyVerb,
 };
 
 use super::{Asked, Dispatch};
@@ -264,7 +264,9 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     );
     let rcpt = Question::Rcpt { recipient: Address::parse("a@b").unwrap(), parameters: "".into() };
     let helo = Question::Ehlo { name: "x".into(), extended: true };
-    let asks: [(&str, abi::EID, Ask, bool); 9] = [
+    let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
+    let timeout = Question::Timeout { awaited: Awaited::Command };
+    let asks: [(&str, abi::EID, Ask, bool); 14] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
@@ -274,9 +276,15 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         ("data", abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None), false),
         ("accept", abi::EM_SMTPMESSAGEACCEPT, accept(), true),
         ("etrn", abi::EM_SMTPETRN, etrn, true),
+        ("vrfy", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Vrfy), true),
+        ("expn", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Expn), true),
+        ("rset", abi::EM_SMTPRSET, ask(Question::Rset, Stage::Before, None), false),
+        ("quit", abi::EM_SMTPQUIT, ask(Question::Quit, Stage::Before, None), false),
+        ("timeout", abi::EM_SMTPTIMEOUT, ask(timeout, Stage::Before, None), false),
     ];
     for (name, event, question, takes_handled) in asks {
-        let fault = if name == "connect" { "defer 421" } else { FAULT };
+        let last = ["connect", "quit", "timeout"].contains(&name);
+        let fault = if last { "defer 421" } else { FAULT };
         let handled = |text| if takes_handled { text } else { fault };
         let cells: [(abi::STATUS, u32, u16, &str); 14] = [
             (abi::ERR_EM_CONTINUE, 0, 0, "continue"),
@@ -315,6 +323,24 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
             assert_eq!(found, wanted, "{name}: status {status:#x}, verdict {verdict}, code {code}");
         }
     }
+}
+
+#[test]
+fn what_has_no_after_can_not_be_registered_for_it() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let host = rig.hosts[0].handle();
+    let register = |flags| {
+        let none = std::ptr::null_mut();
+        // SAFETY: the handle is a live host's; the handler is never called.
+        unsafe {
+            let register = BASE.0.EMRegister;
+            register(host, abi::EM_SMTPTIMEOUT, flags, Some(play), none, None, 0, none.cast())
+        }
+    };
+    let (before, after) = (abi::EM_REG_BEFORE, abi::EM_REG_AFTER);
+    let found = [after, before | after, before].map(register);
+    assert_eq!(found, [abi::ERR_EM_ILLEGALFLAGS, abi::ERR_EM_ILLEGALFLAGS, abi::NOERROR]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::path::{self, PathFault};
 use crate::{
-    Address, Attributed, BodyKind, Edit, EtrnNode, Event, Question, Reply, ReversePath,
+    Address, Attributed, BodyKind, Edit, EtrnNode, Event, Question, Reply, ReversePath, VrfyVerb,
     check_domain,
 };
 
@@ -17,7 +17,7 @@ pub(crate) enum Command {
     Rset,
     Noop,
     Help,
-    Vrfy,
+    Vrfy { verb: VrfyVerb, argument: Box<str> },
     Etrn(EtrnNode),
     Quit,
 }
@@ -82,9 +82,9 @@ const RULES: [Rule; 22] = [
     // NOOP and HELP may have an argument, which is ignored (RFC 5321 sections 4.1.1.8 and 4.1.1.9).
     rule("NOOP", Legal::Always, Doer::Anybody, |_| Ok(Command::Noop)),
     rule("HELP", Legal::Always, Doer::Anybody, |_| Ok(Command::Help)),
-    rule("VRFY", Legal::Always, Doer::Anybody, vrfy),
+    rule("VRFY", Legal::Always, Doer::Anybody, |rest| vrfy(rest, VrfyVerb::Vrfy)),
     rule("ETRN", Legal::Idle, Doer::Anybody, etrn),
-    rule("EXPN", Legal::Always, Doer::Anybody, not_implemented),
+    rule("EXPN", Legal::Always, Doer::Anybody, |rest| vrfy(rest, VrfyVerb::Expn)),
     rule("STARTTLS", Legal::Always, Doer::Core, not_implemented),
     rule("AUTH", Legal::Always, Doer::Core, not_implemented),
     rule("BDAT", Legal::Always, Doer::Core, not_implemented),
@@ -167,7 +167,12 @@ impl Command {
             },
             Self::Data => Question::Data,
             Self::Etrn(node) => Question::Etrn { node: node.clone() },
-            Self::Rset | Self::Noop | Self::Help | Self::Vrfy | Self::Quit => return None,
+            Self::Vrfy { verb, argument } => {
+                Question::Vrfy { verb: *verb, argument: argument.clone() }
+            }
+            Self::Rset => Question::Rset,
+            Self::Quit => Question::Quit,
+            Self::Noop | Self::Help => return None,
         })
     }
 
@@ -197,7 +202,10 @@ impl Command {
             Self::Rcpt(_) => Some(Event::Rcpt),
             Self::Data => Some(Event::Data),
             Self::Etrn(_) => Some(Event::Etrn),
-            Self::Rset | Self::Noop | Self::Help | Self::Vrfy | Self::Quit => None,
+            Self::Vrfy { .. } => Some(Event::Vrfy),
+            Self::Rset => Some(Event::Rset),
+            Self::Quit => Some(Event::Quit),
+            Self::Noop | Self::Help => None,
         }
     }
 }
@@ -314,8 +322,12 @@ fn size_octets(value: &str) -> Option<u64> {
     digits.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
-fn vrfy(rest: &str) -> Result<Command, Reply> {
-    if rest.is_empty() { Err(syntax("Syntax: VRFY address")) } else { Ok(Command::Vrfy) }
+fn vrfy(rest: &str, verb: VrfyVerb) -> Result<Command, Reply> {
+    match (rest.trim_start_matches(' '), verb) {
+        ("", VrfyVerb::Vrfy) => Err(syntax("Syntax: VRFY address")),
+        ("", VrfyVerb::Expn) => Err(syntax("Syntax: EXPN list")),
+        (argument, verb) => Ok(Command::Vrfy { verb, argument: argument.into() }),
+    }
 }
 
 /// RFC 1985 section 5.1: `ETRN` SP [`@` / `#`] node.
@@ -345,6 +357,7 @@ mod tests {
     #[test]
     fn commands_have_their_form() {
         let hello = |name: &str, extended| Command::Hello { name: name.into(), extended };
+        let vrfy = |verb, argument: &str| Command::Vrfy { verb, argument: argument.into() };
         let cases = [
             ("EHLO a.test", hello("a.test", true)),
             ("ehlo [IPv6:::1]", hello("[IPv6:::1]", true)),
@@ -357,7 +370,8 @@ mod tests {
             ("HELP MAIL", Command::Help),
             ("RSET", Command::Rset),
             ("QUIT", Command::Quit),
-            ("VRFY anybody at all", Command::Vrfy),
+            ("VRFY anybody at all", vrfy(VrfyVerb::Vrfy, "anybody at all")),
+            ("expn  List ", vrfy(VrfyVerb::Expn, "List")),
             ("ETRN a.test", Command::Etrn(EtrnNode::Host("a.test".into()))),
             ("ETRN @a.test", Command::Etrn(EtrnNode::Domain("a.test".into()))),
             ("ETRN #Urgent_1", Command::Etrn(EtrnNode::Queue("Urgent_1".into()))),
@@ -388,7 +402,8 @@ mod tests {
             ("RSET x", "501 5.5.4"),
             ("QUIT now", "501 5.5.4"),
             ("VRFY", "501 5.5.4"),
-            ("EXPN list", "502 5.5.1"),
+            ("VRFY  ", "501 5.5.4"),
+            ("EXPN", "501 5.5.4"),
             ("TURN", "502 5.5.1"),
             ("STARTTLS", "502 5.5.1"),
             ("AUTH PLAIN x", "502 5.5.1"),

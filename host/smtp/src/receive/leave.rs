@@ -1,11 +1,36 @@
-//! How a session ends: whatever ended it, DISCONNECT is asked once before and once after, then it is closed.
-//! Knows no reply: the last one was said before.
+//! How a session ends: by silence or otherwise, DISCONNECT is asked once before and once after, then it is closed.
+//! Knows one reply, to silence: any other last one was said before.
 
+use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
-use super::state::{Step, Then};
-use crate::{DisconnectReason, Event, Question, Stage};
+use super::state::{Answer, Step, Then};
+use crate::{Awaited, Decision, DisconnectReason, Event, Question, Reply, Stage};
 
 impl Session {
+    /// The client was silent for too long: before(TIMEOUT).
+    pub(super) fn expire(&mut self) {
+        self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
+        let awaited = match self.step {
+            Step::Ready => Awaited::Command,
+            _ => Awaited::Message,
+        };
+        // Half a line is none.
+        self.input.clear();
+        let question = |_: &Self, _: &Then| Some(Question::Timeout { awaited });
+        if self.ask(Event::Timeout, Stage::Before, Then::Expire, question).is_some() {
+            self.decided_expire(Decision::Continue);
+        }
+    }
+
+    /// Says that it is over, in a plug-in's words if there are any (RFC 5321 section 4.5.3.2).
+    pub(super) fn decided_expire(&mut self, decision: Decision) {
+        let reply = match ruling::rule(Event::Timeout, false, decision) {
+            Ruling::Proceed | Ruling::Handled(_) => Reply::new(421, Some((4, 4, 2)), "Timeout"),
+            Ruling::Refuse(reply) | Ruling::Disconnect(reply) => reply,
+        };
+        self.say(Answer::last(reply, DisconnectReason::Timeout));
+    }
+
     /// Begins the end. What was said is still sent; what was not read is forgotten.
     pub(super) fn leave(&mut self, reason: DisconnectReason) {
         self.step = Step::Leaving(reason);

@@ -15,7 +15,7 @@ use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
 use crate::{
     Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Helo, Question, Reply, Route,
-    Stage,
+    Stage, VrfyVerb,
 };
 
 /// The replies that need no thought.
@@ -93,7 +93,7 @@ impl Session {
             self.say(self.marked(answer));
             return true;
         }
-        if matches!(self.place, Place::Unwelcome) || !self.asks_about_lines() {
+        if self.is_unwelcome() || !self.asks_about_lines() {
             let parsed = parse(line);
             self.input.consume(octets + 2);
             self.run(parsed, framing);
@@ -132,7 +132,7 @@ impl Session {
         self.answer_framed(framing, answer);
     }
 
-    /// Checks a parsed line: before(EHLO, MAIL, RCPT, DATA, ETRN).
+    /// Checks a parsed line: before of its own stage.
     fn run(&mut self, parsed: Parsed, framing: Framing) {
         let command = match self.check(parsed) {
             Ok(command) => command,
@@ -141,7 +141,7 @@ impl Session {
                 return self.answer_framed(framing, Answer::plain(reply));
             }
         };
-        let Some(event) = command.event() else {
+        let Some(event) = command.event().filter(|_| !self.is_unwelcome()) else {
             return self.proceed(command, Vec::new());
         };
         let question = |_: &Self, then: &Then| match then {
@@ -190,6 +190,10 @@ impl Session {
                 return self.proceed(command, edits);
             }
             Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(|| handled(&command))),
+            // Who says QUIT leaves, whatever the answer (RFC 5321 section 4.1.1.10).
+            Ruling::Refuse(reply) | Ruling::Disconnect(reply) if command == Command::Quit => {
+                Answer::last(reply, DisconnectReason::Quit)
+            }
             Ruling::Refuse(reply) => {
                 self.tally.refusals += 1;
                 Answer::plain(reply)
@@ -208,9 +212,9 @@ impl Session {
             _ => self.question_after(&command),
         };
         let plain = |code, enhanced, words| Answer::plain(Reply::new(code, Some(enhanced), words));
-        if matches!(command, Command::Noop | Command::Help | Command::Vrfy | Command::Rset) {
-            self.tally.idle_commands += 1;
-        }
+        let idle =
+            matches!(command, Command::Noop | Command::Help | Command::Vrfy { .. } | Command::Rset);
+        self.tally.idle_commands += u32::from(idle);
         let answer = match command {
             Command::Hello { name, extended } => self.proceed_hello(name, extended),
             Command::Mail(mail) => self.proceed_mail(mail, edits),
@@ -225,7 +229,12 @@ impl Session {
             Command::Noop => plain(250, (2, 0, 0), OK),
             Command::Help => plain(214, (2, 0, 0), HELP),
             // The same for everybody: it is no directory (RFC 5321 section 7.3).
-            Command::Vrfy => plain(252, (2, 0, 0), "Send some mail, that will tell"),
+            Command::Vrfy { verb: VrfyVerb::Vrfy, .. } => {
+                plain(252, (2, 0, 0), "Send some mail, that will tell")
+            }
+            Command::Vrfy { verb: VrfyVerb::Expn, .. } => {
+                plain(502, (5, 5, 1), "Command not implemented")
+            }
             Command::Quit => self.proceed_quit(),
         };
         self.conclude(question, answer);
@@ -397,13 +406,18 @@ impl Session {
         }
     }
 
+    /// Whether the client was refused at the door: its QUIT is no event, and nothing else is carried out.
+    fn is_unwelcome(&self) -> bool {
+        matches!(self.place, Place::Unwelcome)
+    }
+
     fn asks_about_lines(&self) -> bool {
         let asked = |stage| self.interest.contains(Event::Command, stage);
         asked(Stage::Before) || asked(Stage::After)
     }
 
     fn question_after(&self, command: &Command) -> Option<Question> {
-        let wanted = |event| self.interest.contains(event, Stage::After);
+        let wanted = |event| self.interest.contains(event, Stage::After) && !self.is_unwelcome();
         command.question().filter(|_| command.event().is_some_and(wanted))
     }
 }

@@ -23,7 +23,8 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
     match decision {
         Decision::Continue => Ruling::Proceed,
         Decision::Handled(reply) => {
-            let stands = matches!(event, Event::Command | Event::MessageAccept | Event::Etrn);
+            let stands =
+                matches!(event, Event::Command | Event::MessageAccept | Event::Etrn | Event::Vrfy);
             let positive = reply.as_ref().is_none_or(|reply| reply.class() == Class::Positive);
             if stands && answerable && positive {
                 Ruling::Handled(reply)
@@ -108,6 +109,10 @@ mod tests {
             (Event::Command, true, Handled(Some(reply(214))), "handled Some(214)"),
             (Event::Command, true, Handled(Some(reply(354))), "refuse 451"),
             (Event::Etrn, true, Handled(Some(reply(251))), "handled Some(251)"),
+            (Event::Vrfy, true, Handled(Some(reply(250))), "handled Some(250)"),
+            (Event::Rset, true, Handled(None), "refuse 451"),
+            (Event::Quit, true, Handled(None), "refuse 451"),
+            (Event::Timeout, true, Handled(None), "refuse 451"),
             (Event::MessageAccept, true, Handled(Some(reply(550))), "refuse 451"),
         ];
         for (event, answerable, decision, wanted) in cases {

@@ -196,6 +196,7 @@ impl Session {
             Then::Leave(reason) => self.leave_after(reason),
             Then::Close => self.close(),
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
+            Then::Expire => self.decided_expire(decision),
             Then::Welcome => self.decided_welcome(decision),
             Then::Run { line, framing } => self.decided_run(&line, framing, decision),
             Then::Proceed(command) => self.decided_proceed(command, decision, edits),
@@ -247,8 +248,7 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            // RFC 5321 section 4.5.3.2.
-            self.cut(Reply::new(421, Some((4, 4, 2)), "Timeout"), DisconnectReason::Timeout);
+            self.expire();
         }
     }
 
@@ -394,12 +394,6 @@ impl Session {
             }
             Next::Message => self.receive(),
         }
-    }
-
-    /// Says a last reply in the place of whatever the session waits for.
-    pub(super) fn cut(&mut self, reply: Reply, reason: DisconnectReason) {
-        self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
-        self.say(Answer::last(reply, reason));
     }
 
     /// Ends the transaction, if one is open.

@@ -55,14 +55,16 @@ pub(crate) enum Then {
     Welcome,
     /// before(COMMAND): parse, check and go on.
     Run { line: Box<[u8]>, framing: Framing },
-    /// before(EHLO, MAIL, RCPT, DATA, ETRN): do it.
+    /// Before the stage of a command: do it.
     Proceed(Command),
     /// before(MESSAGEACCEPT): store it.
     Accept(Box<Message>),
-    /// after(EHLO, MAIL, RCPT, DATA, ETRN): ask after(COMMAND).
+    /// After the stage of a command: ask after(COMMAND).
     Conclude(Answer),
     /// after(CONNECT, COMMAND, MESSAGEACCEPT): say it.
     Say(Answer),
+    /// before(TIMEOUT): say that it is over.
+    Expire,
     /// before(DISCONNECT): ask after(DISCONNECT).
     Leave(DisconnectReason),
     /// after(DISCONNECT): close.

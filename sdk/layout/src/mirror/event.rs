@@ -19,8 +19,12 @@ pub(crate) struct Events {
     data: EmDataRef,
     message_accept: EmMessageAcceptRef,
     etrn: EmEtrnRef,
-    #[sabi(last_prefix_field)]
     disconnect: EmDisconnectRef,
+    vrfy: EmVrfyRef,
+    rset: EmRsetRef,
+    quit: EmQuitRef,
+    #[sabi(last_prefix_field)]
+    timeout: EmTimeoutRef,
 }
 
 #[repr(C)]
@@ -125,6 +129,47 @@ pub(crate) struct EmDisconnect {
     reserved: u32,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmVrfyRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmVrfy {
+    event: EmEvent,
+    argument: EmText,
+    verb: u8,
+    #[sabi(last_prefix_field)]
+    reserved: [u8; 7],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmRsetRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmRset {
+    #[sabi(last_prefix_field)]
+    event: EmEvent,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmQuitRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmQuit {
+    #[sabi(last_prefix_field)]
+    event: EmEvent,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmTimeoutRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmTimeout {
+    event: EmEvent,
+    awaited: u32,
+    #[sabi(last_prefix_field)]
+    reserved: u32,
+}
+
 super::twins! {
     EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
     EmCommand { event, line }
@@ -135,4 +180,8 @@ super::twins! {
     EmMessageAccept { event, octets, message }
     EmEtrn { event, node, kind, reserved }
     EmDisconnect { event, reason, reserved }
+    EmVrfy { event, argument, verb, reserved }
+    EmRset { event }
+    EmQuit { event }
+    EmTimeout { event, awaited, reserved }
 }

@@ -1,0 +1,98 @@
+//! Every stage × every decision before it: the reply, and whether the session goes on.
+
+use std::time::Duration;
+
+use stagepost_smtp::{Ask, Decision, Event, Interest, Reply, Stage, Verdict};
+
+use crate::rig::{Rig, settings};
+
+/// The decisions, by column: continue, handled, handled 251, reject 550, defer 450, defer 421, disconnect 421,
+/// disconnect 554, and three whose replies can't be.
+fn decisions() -> [Decision; 11] {
+    let reply = |code| Reply::new(code, None, "plug-in");
+    [
+        Decision::Continue,
+        Decision::Handled(None),
+        Decision::Handled(Some(reply(251))),
+        Decision::Reject(reply(550)),
+        Decision::Defer(reply(450)),
+        Decision::Defer(reply(421)),
+        Decision::Disconnect(reply(421)),
+        Decision::Disconnect(reply(554)),
+        Decision::Handled(Some(reply(550))),
+        Decision::Reject(reply(250)),
+        Decision::Disconnect(reply(250)),
+    ]
+}
+
+/// What is said until an event comes, and what makes it come.
+fn way(event: Event) -> (&'static str, &'static str) {
+    const MAIL: &str = "MAIL FROM:<>\r\n";
+    const RCPT: &str = "MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\n";
+    const DATA: &str = "MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\nDATA\r\n";
+    match event {
+        Event::Connect | Event::Timeout => ("", ""),
+        Event::Command => ("", "NOOP\r\n"),
+        Event::Ehlo => ("", "EHLO a.test\r\n"),
+        Event::Mail => ("", MAIL),
+        Event::Rcpt => (MAIL, "RCPT TO:<u@here.test>\r\n"),
+        Event::Data => (RCPT, "DATA\r\n"),
+        Event::MessageAccept => (DATA, "x\r\n.\r\n"),
+        Event::Etrn => ("", "ETRN a.test\r\n"),
+        Event::Vrfy => ("", "EXPN a\r\n"),
+        Event::Rset => ("", "RSET\r\n"),
+        Event::Quit | Event::Disconnect => ("", "QUIT\r\n"),
+    }
+}
+
+/// The codes by column; an exclamation mark where the connection is closed behind the reply.
+fn wanted(event: Event) -> &'static str {
+    match event {
+        Event::Connect => "220 421! 421! 554 421! 421! 421! 554! 421! 421! 421!",
+        Event::Command => "250 250 251 550 450 421! 421! 554! 451 451 421!",
+        Event::Ehlo | Event::Mail | Event::Rcpt | Event::Rset => {
+            "250 451 451 550 450 421! 421! 554! 451 451 421!"
+        }
+        Event::Data => "354 451 451 550 450 421! 421! 554! 451 451 421!",
+        Event::MessageAccept => "250 250 251 550 450 421! 421! 554! 451 451 421!",
+        Event::Etrn => "459 250 251 550 450 421! 421! 554! 451 451 421!",
+        Event::Vrfy => "502 250 251 550 450 421! 421! 554! 451 451 421!",
+        Event::Quit => "221! 451! 451! 550! 450! 421! 421! 554! 451! 451! 421!",
+        Event::Timeout => "421! 451! 451! 550! 450! 421! 421! 554! 451! 451! 421!",
+        Event::Disconnect => "221! 221! 221! 221! 221! 221! 221! 221! 221! 221! 221!",
+    }
+}
+
+#[test]
+fn every_decision_at_every_stage_has_its_reply() {
+    for event in Event::ALL {
+        let mut found = Vec::new();
+        for decision in decisions() {
+            let interest = Interest::NONE.with(event, Stage::Before);
+            // Nothing else is asked, so this answers the event alone.
+            let mut rig = Rig::new(settings(), interest, |_: &Ask| Verdict {
+                decision: decision.clone(),
+                ..Verdict::default()
+            });
+            let (first, then) = way(event);
+            if !matches!(event, Event::Connect | Event::Command | Event::Ehlo) {
+                rig.say("EHLO a.test\r\n");
+                rig.say(first);
+            }
+            if event != Event::Connect {
+                rig.turn();
+                rig.output.clear();
+            }
+            if event == Event::Timeout {
+                rig.wait(Duration::from_secs(9999));
+            } else {
+                rig.say(then);
+            }
+            let replies = rig.replies();
+            let code = replies.get(..3).unwrap_or("none");
+            found.push(format!("{code}{}", if rig.closed { "!" } else { "" }));
+            assert_eq!(rig.session.wants_input(), !rig.closed, "{event:?} {decision:?}");
+        }
+        assert_eq!(found.join(" "), wanted(event), "{event:?}");
+    }
+}
