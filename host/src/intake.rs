@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
-    Attributed, BodyFault, Content, Edit, Envelope, Facts, Part, Stored, edit_header, received,
+    Attributed, BodyFault, Content, Edit, Envelope, Facts, LedgerEntry, Part, Stored,
+    change_header, received,
 };
 
 use crate::router::Router;
@@ -101,10 +102,8 @@ impl Intake {
         };
         let now = SystemTime::now();
         let id = incoming.id().to_string();
-        for Attributed { edit, .. } in &edits {
-            edit_header(incoming.header(), edit);
-        }
         let hold = reason_to_hold(&edits);
+        let ledger = carry_out(edits, incoming.header());
         let only = match &envelope.recipients[..] {
             [one] => Some(one.address.as_str()),
             _ => None,
@@ -122,12 +121,14 @@ impl Intake {
                 session: facts.id,
             },
             envelope,
+            ledger,
         };
         let (sender, recipients) =
             (message.envelope.sender.to_string(), message.envelope.recipients.len());
+        let edits = message.ledger.len();
         incoming.commit(message).await?;
         let session = facts.id;
-        tracing::info!(session, id, sender, recipients, octets, "message queued");
+        tracing::info!(session, id, sender, recipients, octets, edits, "message queued");
         Ok(id)
     }
 
@@ -169,9 +170,17 @@ async fn keep(incoming: &mut dyn Incoming, part: Part, octets: &[u8]) -> Result<
     incoming.body(octets).await
 }
 
+/// Carries out the edits of the header block, in their order; what was changed of the whole message.
+fn carry_out(mut edits: Vec<Attributed>, header: &mut Vec<u8>) -> Vec<LedgerEntry> {
+    for Attributed { edit, changes, .. } in &mut edits {
+        changes.extend(change_header(header, edit));
+    }
+    edits.into_iter().flat_map(Attributed::into_ledger).collect()
+}
+
 /// Why the message is to be held: the first reason counts.
 fn reason_to_hold(edits: &[Attributed]) -> Option<Box<str>> {
-    edits.iter().find_map(|Attributed { plugin, edit }| match edit {
+    edits.iter().find_map(|Attributed { plugin, edit, .. }| match edit {
         Edit::Hold { reason } => Some(format!("{plugin}: {reason}").into()),
         _ => None,
     })
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_hold_counts() {
-        let edit = |edit| Attributed { plugin: "p".into(), edit };
+        let edit = |edit| Attributed::new("p", edit);
         let hold = |reason: &str| edit(Edit::Hold { reason: reason.into() });
         assert_eq!(reason_to_hold(&[edit(Edit::Discard)]), None);
         let edits = [edit(Edit::Discard), hold("first"), hold("second")];

@@ -2,6 +2,7 @@
 //! The only function that enters a plug-in's handler; what the answer means is decided in the chain.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Class, Decision, Draft, Edit, Facts, Stage};
@@ -17,6 +18,8 @@ pub(crate) struct Outcome {
     pub(crate) status: abi::STATUS,
     pub(crate) verdict: Option<Decision>,
     pub(crate) edits: Vec<Edit>,
+    /// How long the handler took, when that was measured: where it may be asked how a message came to be changed.
+    pub(crate) spent: Option<Duration>,
 }
 
 /// Marks a `CallSession` while its handler runs, so that a pointer kept beyond that, or a wrong one, is mostly told.
@@ -126,15 +129,18 @@ pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) 
         Event: arguments.as_ptr(),
         UserData: registration.user_data,
     };
+    let begun = sheet.may_change_message().then(Instant::now);
     // SAFETY: the handler came from EMRegister, so it has this signature; its file stays mapped for ever. The record and
     // all it points to outlive the call. The sheet is reached only through the handle while the handler runs.
     let status = unsafe { (registration.handler)(&raw const record) };
+    let spent = begun.map(|begun| begun.elapsed());
     session.revoke();
     sheet.revoke();
     if let Some(message) = &mut message {
         message.revoke();
     }
-    Outcome { status, verdict: sheet.verdict.take(), edits: std::mem::take(&mut sheet.edits) }
+    let (verdict, edits) = (sheet.verdict.take(), std::mem::take(&mut sheet.edits));
+    Outcome { status, verdict, edits, spent }
 }
 
 /// The record's Status: whether the core's work went well.

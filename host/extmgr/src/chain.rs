@@ -2,10 +2,10 @@
 //! Calls nobody; dispatch feeds it outcomes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Reply, Stage, Verdict};
+use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Made, Reply, Stage, Verdict};
 
 use crate::call::Outcome;
 use crate::contract::OnFault;
@@ -36,20 +36,22 @@ impl Chain {
     ) -> bool {
         let decided = outcome.and_then(|mut outcome| {
             let decision = self.decide(plugin, &mut outcome)?;
-            Ok((decision, outcome.edits))
+            Ok((decision, outcome))
         });
         let counters = plugin.counters.at(self.ask.question.event(), self.ask.stage);
         if let Some(counters) = counters {
             counters.took(took);
             match &decided {
-                Ok((decision, edits)) => counters.answered(AnswerKind::of(decision, edits)),
+                Ok((decision, outcome)) => {
+                    counters.answered(AnswerKind::of(decision, &outcome.edits));
+                }
                 Err(fault) => counters.failed(fault.kind()),
             }
         }
         match decided {
-            Ok((decision, edits)) => {
+            Ok((decision, Outcome { edits, spent, .. })) => {
                 if !edits.is_empty() {
-                    self.apply(plugin, edits);
+                    self.apply(plugin, edits, spent);
                 }
                 self.decision = decision;
             }
@@ -98,7 +100,9 @@ impl Chain {
     }
 
     /// Makes a handler's edits visible to the next one, and keeps them for the session.
-    fn apply(&mut self, plugin: &Host, edits: Vec<Edit>) {
+    fn apply(&mut self, plugin: &Host, edits: Vec<Edit>, spent: Option<Duration>) {
+        let (event, stage) = (self.ask.question.event(), self.ask.stage);
+        let made = Made { event, stage, at: SystemTime::now(), spent };
         for edit in edits {
             match &edit {
                 Edit::Attribute(attribute) => {
@@ -121,7 +125,7 @@ impl Chain {
                 | Edit::ReplaceRecipient(_) => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Hold { .. } | Edit::Discard => {}
             }
-            self.edits.push(Attributed { plugin: plugin.name.clone(), edit });
+            self.edits.push(Attributed { made, ..Attributed::new(plugin.name.clone(), edit) });
         }
     }
 
@@ -146,7 +150,7 @@ impl Chain {
             OnFault::Continue => return Decision::Continue,
             OnFault::Hold => {
                 let reason = format!("fault of {} at {}", plugin.name, event.name()).into();
-                self.apply(plugin, vec![Edit::Hold { reason }]);
+                self.apply(plugin, vec![Edit::Hold { reason }], None);
                 return Decision::Continue;
             }
         }

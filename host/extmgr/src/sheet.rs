@@ -21,6 +21,10 @@ const OCTETS_MAX: usize = 1 << 20;
 /// The most attributes of one session.
 const ATTRIBUTES_MAX: usize = 64;
 
+/// The edits that are kept with a message.
+const OF_MESSAGE: u64 =
+    abi::EM_EDIT_HEADER | abi::EM_EDIT_SENDER | abi::EM_EDIT_RECIPIENT | abi::EM_EDIT_HOLD;
+
 /// One call's edits. `EmEdits *` points to one of these while the handler runs.
 pub(crate) struct Sheet<'a> {
     magic: u64,
@@ -69,6 +73,12 @@ impl<'a> Sheet<'a> {
     pub(crate) fn revoke(&mut self) {
         // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
         unsafe { (&raw mut self.magic).write_volatile(0) };
+    }
+
+    /// Whether an edit of the message can be asked for: declared by the plug-in, and allowed here.
+    pub(crate) fn may_change_message(&self) -> bool {
+        takes_message_edits(self.event, self.stage)
+            && self.plugin.descriptor.edits & OF_MESSAGE != 0
     }
 
     pub(crate) fn set_verdict(

@@ -102,5 +102,6 @@ fn message() -> NewMessage {
         received_at: now,
         hold: None,
         origin: Origin::default(),
+        ledger: Vec::new(),
     }
 }

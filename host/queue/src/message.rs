@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use stagepost_smtp::Envelope;
+use stagepost_smtp::{Envelope, LedgerEntry};
 
 use crate::{BadMessage, BodySource, Destination, QueueId};
 
@@ -20,6 +20,8 @@ pub struct NewMessage {
     pub hold: Option<Box<str>>,
     /// Where it came from.
     pub origin: Origin,
+    /// What plug-ins changed of it.
+    pub ledger: Vec<LedgerEntry>,
 }
 
 /// The recipients of a message that go to one destination together.
@@ -128,6 +130,7 @@ mod tests {
             received_at: SystemTime::UNIX_EPOCH,
             hold: None,
             origin: Origin::default(),
+            ledger: Vec::new(),
         }
     }
 

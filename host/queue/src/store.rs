@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use crate::{Destination, Destinations, Incoming, QueueId, StoreError, StoredMessage};
+use crate::{
+    Destination, Destinations, Incoming, Inspection, Page, QueueId, StoreError, StoredMessage,
+};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -46,6 +48,19 @@ pub trait Store: Send + Sync {
     /// `Corrupt`: the message is on hold now, with this reason. `Missing`, `Unavailable`.
     fn read(&self, id: QueueId) -> BoxFuture<'_, Result<StoredMessage, StoreError>>;
 
+    /// What is kept of a message besides its octets; nothing is changed, also when it turns out to be damaged.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Missing`, `Unavailable`.
+    fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>>;
+
+    /// The messages behind one, or the first ones, in the order of their ids, `max` at most; fewer when that is as much as
+    /// one page holds.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn list(&self, after: Option<QueueId>, max: usize) -> BoxFuture<'_, Result<Page, StoreError>>;
+
     /// How much waits for these destinations. Never scans the queue.
     ///
     /// # Errors
@@ -63,10 +78,23 @@ pub trait Store: Send + Sync {
         now: SystemTime,
     ) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Ends the hold on a message: its held recipients are due now.
+    /// Keeps what is left of a message undelivered until it is released, for this reason. An attempt that is under way is
+    /// not broken off: whom it reaches is delivered to.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Unavailable`.
+    fn hold<'a>(&'a self, id: QueueId, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Removes a message with its octets, damaged or not: nobody is told. An attempt that is under way is not broken off.
     ///
     /// # Errors
     /// `Missing`, `Unavailable`.
+    fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Ends the hold on a message: its held recipients are due now. Nothing happens to a message without.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Unavailable`.
     fn release(&self, id: QueueId, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// What is in the queue altogether. Never scans it.

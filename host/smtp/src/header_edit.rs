@@ -3,31 +3,52 @@
 
 use std::ops::Range;
 
-use crate::Edit;
+use crate::{Change, Edit};
 
 /// Carries out an edit of the header block; other edits change nothing here.
 ///
 /// `header`: whole lines ended by CRLF, without the empty line that ends the block. A field that is not there is neither
 /// changed nor taken out; a position behind the last field is the end.
 pub fn edit_header(header: &mut Vec<u8>, edit: &Edit) {
+    if let Some((range, octets)) = plan(header, edit) {
+        header.splice(range, octets);
+    }
+}
+
+/// Carries out an edit of the header block as [`edit_header`] does, and tells what changed; none: nothing did.
+pub fn change_header(header: &mut Vec<u8>, edit: &Edit) -> Option<Change> {
+    let (range, octets) = plan(header, edit)?;
+    if header[range.clone()] == octets {
+        return None;
+    }
+    let position = Fields::of(header).take_while(|field| field.start < range.start).count();
+    let octets_or_none = |octets: &[u8]| (!octets.is_empty()).then(|| octets.into());
+    let change = Change::Header {
+        position: u32::try_from(position).unwrap_or(u32::MAX),
+        from: octets_or_none(&header[range.clone()]),
+        to: octets_or_none(&octets),
+    };
+    header.splice(range, octets);
+    Some(change)
+}
+
+/// Which octets of the header block an edit replaces, and by which; none: it does nothing here.
+fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
     match edit {
-        Edit::AddHeader { name, value } => header.extend(field(name.as_bytes(), value)),
+        Edit::AddHeader { name, value } => {
+            Some((header.len()..header.len(), field(name.as_bytes(), value)))
+        }
         Edit::InsertHeader { position, name, value } => {
             let at = Fields::of(header).nth(*position as usize).map_or(header.len(), |it| it.start);
-            header.splice(at..at, field(name.as_bytes(), value));
+            Some((at..at, field(name.as_bytes(), value)))
         }
         Edit::ChangeHeader { name, index, value } => {
-            if let Some(range) = find(header, name, *index) {
-                // The name keeps the spelling it came with.
-                let written = spelt(&header[range.clone()]).to_vec();
-                header.splice(range, field(&written, value));
-            }
+            let range = find(header, name, *index)?;
+            // The name keeps the spelling it came with.
+            let changed = field(spelt(&header[range.clone()]), value);
+            Some((range, changed))
         }
-        Edit::DeleteHeader { name, index } => {
-            if let Some(range) = find(header, name, *index) {
-                header.drain(range);
-            }
-        }
+        Edit::DeleteHeader { name, index } => Some((find(header, name, *index)?, Vec::new())),
         Edit::Attribute(_)
         | Edit::Sender { .. }
         | Edit::AddRecipient(_)
@@ -35,7 +56,7 @@ pub fn edit_header(header: &mut Vec<u8>, edit: &Edit) {
         | Edit::ReplaceRecipient(_)
         | Edit::Hold { .. }
         | Edit::Discard
-        | Edit::ReplyText(_) => {}
+        | Edit::ReplyText(_) => None,
     }
 }
 
@@ -194,7 +215,22 @@ mod tests {
                         delete(name, number)
                     }
                 };
+                let (mut before, mut changed) = (header.clone(), header.clone());
                 edit_header(&mut header, &edit);
+                let change = change_header(&mut changed, &edit);
+                prop_assert_eq!(&changed, &header);
+                prop_assert_eq!(change.is_none(), before == header);
+                // What the change says is enough to make it.
+                if let Some(Change::Header { position, from, to }) = change {
+                    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+                    let start = Fields::of(&before)
+                        .nth(position as usize)
+                        .map_or(before.len(), |field| field.start);
+                    let replaced: Vec<u8> =
+                        before.splice(start..start + from.len(), to).collect();
+                    prop_assert_eq!(&*replaced, &*from);
+                    prop_assert_eq!(&before, &header);
+                }
             }
             let wanted: Vec<u8> = list.into_iter().flat_map(|(_, octets)| octets).collect();
             prop_assert_eq!(header, wanted);

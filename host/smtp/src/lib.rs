@@ -8,6 +8,7 @@ mod draft;
 mod envelope;
 mod facts;
 mod header_edit;
+mod ledger;
 mod question;
 mod receive;
 mod reply;
@@ -20,7 +21,8 @@ pub use address::{Address, AddressError, ReversePath, check_domain};
 pub use draft::{Content, Draft};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
-pub use header_edit::edit_header;
+pub use header_edit::{change_header, edit_header};
+pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
 pub use question::{
     Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
 };

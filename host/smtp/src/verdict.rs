@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Attribute, MailParameters, Recipient, Reply, ReversePath};
+use crate::{
+    Address, Attribute, Change, LedgerEntry, Made, MailParameters, Recipient, Reply, ReversePath,
+};
 
 /// The combined answer to one [`crate::Ask`].
 #[derive(Clone, Debug, Default)]
@@ -35,8 +37,25 @@ pub enum Decision {
 pub struct Attributed {
     /// The plug-in's name.
     pub plugin: Arc<str>,
-    /// What it changed.
+    /// What it asked for.
     pub edit: Edit,
+    /// The call in which it asked.
+    pub made: Made,
+    /// What was changed for it so far. Whoever carries the edit out adds to it.
+    pub changes: Vec<Change>,
+}
+
+impl Attributed {
+    /// An edit of a call of which nothing is known, and that changed nothing yet.
+    pub fn new(plugin: impl Into<Arc<str>>, edit: Edit) -> Self {
+        Self { plugin: plugin.into(), edit, made: Made::default(), changes: Vec::new() }
+    }
+
+    /// What is to be kept of it with the message.
+    pub fn into_ledger(self) -> impl Iterator<Item = LedgerEntry> {
+        let Self { plugin, made, changes, .. } = self;
+        changes.into_iter().map(move |change| LedgerEntry { plugin: plugin.clone(), made, change })
+    }
 }
 
 /// One change asked for by a plug-in.

@@ -239,7 +239,7 @@ fn verdict(text: &str) -> Result<Step, String> {
     let mut verdict = Verdict::default();
     let mut edit = |edit| {
         let plugin = Arc::from("script");
-        verdict.edits.push(Attributed { plugin, edit });
+        verdict.edits.push(Attributed::new(plugin, edit));
     };
     match what {
         "continue" => {}

@@ -49,10 +49,12 @@ impl Bodies {
         Ok(BodyFile { file: Arc::new(file), path, kept: false, faults })
     }
 
-    /// Removes the file of a message. Blocks. A file that stays behind is collected at the next start.
+    /// Removes the file of a message, if it has one. Blocks. A file that stays behind is collected at the next start.
     pub(super) fn remove(&self, id: QueueId) {
         let path = self.path(id);
-        if let Err(error) = std::fs::remove_file(&path) {
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(path = %path.display(), %error, "a body file could not be removed");
         }
     }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::engine::{Engine, TOTAL_KEY};
 use super::key::{DueKey, delivery_destination, delivery_key, name_key, name_prefix};
-use super::record::{CountRecord, DeliveryRecord, RecordError, reply_text};
+use super::record::{CountRecord, DeliveryRecord, MessageRecord, reply_text};
+use super::row::RecordError;
 use crate::{Destination, Destinations, Lease, QueueId, Settlement, Step, StoreError};
 
 /// So many deliveries are looked at by one step of a flush.
@@ -137,7 +138,7 @@ impl<'a> Change<'a> {
         let left = (!new.recipients.is_empty()).then_some(&new);
         self.put(lease.id, destination, Some(&old), left);
         if last {
-            self.remove_message(lease.id, &old);
+            self.remove_message(lease.id, old.octets, Some(old.body_in_file));
         }
         Ok(())
     }
@@ -186,7 +187,65 @@ impl<'a> Change<'a> {
             self.put(id, destination, Some(record), None);
         }
         if let Some((_, record)) = deliveries.first() {
-            self.remove_message(id, record);
+            self.remove_message(id, record.octets, Some(record.body_in_file));
+        }
+        Ok(())
+    }
+
+    /// Removes a message and whatever is left of it, also what can't be read.
+    pub(super) fn remove(&mut self, id: QueueId) -> Result<(), StoreError> {
+        let row = self.engine.message.get(id.to_bytes()).map_err(StoreError::unavailable)?;
+        let row = row.ok_or(StoreError::Missing(id))?;
+        let known = MessageRecord::decode(&row).ok();
+        let size = |record: &MessageRecord| record.header.len() as u64 + record.body.octets;
+        let mut octets = known.as_ref().map(size);
+        let mut in_file = known.map(|record| record.body.in_file);
+        for entry in self.engine.delivery.prefix(id.to_bytes()) {
+            let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
+            match (delivery_destination(&key), DeliveryRecord::decode(&row)) {
+                (Some(destination), Ok(record)) => {
+                    self.load_count(&destination)?;
+                    self.put(id, &destination, Some(&record), None);
+                    (octets, in_file) = (Some(record.octets), Some(record.body_in_file));
+                }
+                (destination, _) => {
+                    self.batch.remove(&self.engine.delivery, &*key);
+                    self.removed.insert(key.to_vec());
+                    if let Some(destination) = destination {
+                        self.forget_unreadable(id, &destination, octets.unwrap_or(0))?;
+                    }
+                }
+            }
+        }
+        self.remove_message(id, octets.unwrap_or(0), in_file);
+        Ok(())
+    }
+
+    /// Takes a delivery whose row can't be read out of indexes and counters. One that [`Change::set_aside`] knows is in no
+    /// index and was counted as held; the key of another is looked for, since its row can't tell it.
+    fn forget_unreadable(
+        &mut self,
+        id: QueueId,
+        destination: &Destination,
+        octets: u64,
+    ) -> Result<(), StoreError> {
+        self.load_count(destination)?;
+        let mut indexed = None;
+        for entry in self.engine.destination.prefix(name_key(destination)) {
+            let key = entry.key().map_err(StoreError::unavailable)?;
+            indexed = DueKey::decode_by_destination(&key).filter(|key| key.id == id);
+            if indexed.is_some() {
+                break;
+            }
+        }
+        if let Some(key) = &indexed {
+            self.remove_from_indexes(key);
+        }
+        let count = self.counts.entry(destination.clone()).or_default();
+        count.octets = count.octets.saturating_sub(octets);
+        for count in [count, &mut self.total] {
+            let state = if indexed.is_some() { &mut count.queued } else { &mut count.held };
+            *state = state.saturating_sub(1);
         }
         Ok(())
     }
@@ -307,15 +366,17 @@ impl<'a> Change<'a> {
         self.batch.remove(&self.engine.destination, key.encode_by_destination());
     }
 
-    fn remove_message(&mut self, id: QueueId, record: &DeliveryRecord) {
+    /// Removes the rows of a message, and its body, wherever that is if nobody knows.
+    fn remove_message(&mut self, id: QueueId, octets: u64, in_file: Option<bool>) {
         self.batch.remove(&self.engine.message, id.to_bytes());
-        if record.body_in_file {
+        if in_file != Some(false) {
             self.files_freed.push(id);
-        } else {
+        }
+        if in_file != Some(true) {
             self.batch.remove(&self.engine.body, id.to_bytes());
         }
         self.total.messages = self.total.messages.saturating_sub(1);
-        self.total.octets = self.total.octets.saturating_sub(record.octets);
+        self.total.octets = self.total.octets.saturating_sub(octets);
     }
 
     fn delivery(

@@ -138,6 +138,7 @@ impl Committer {
             Request::Release { id, now_ms, answer } => {
                 (change.release(id, now_ms), Joined::Other { answer })
             }
+            Request::Remove { id, answer } => (change.remove(id), Joined::Other { answer }),
             Request::SetAside { key } => (change.set_aside(&key), Joined::Nobody),
             Request::Flush { destinations, now_ms, after, answer } => {
                 match change.flush(&destinations, now_ms, after.as_deref()) {
@@ -293,9 +294,9 @@ impl Committer {
         let joined = match request {
             Request::Insert { rows, file, answer } => Joined::Insert { id: rows.id, file, answer },
             Request::Settle { lease, answer, .. } => Joined::Settle { lease, answer },
-            Request::Hold { answer, .. } | Request::Release { answer, .. } => {
-                Joined::Other { answer }
-            }
+            Request::Hold { answer, .. }
+            | Request::Release { answer, .. }
+            | Request::Remove { answer, .. } => Joined::Other { answer },
             Request::Flush { answer, .. } => {
                 Joined::Flush { step: FlushStep { moved: 0, after: None }, answer }
             }

@@ -9,14 +9,17 @@ mod core;
 mod engine;
 mod fault;
 mod folder;
+mod inspecting;
 mod journal;
 mod key;
 mod leasing;
+mod ledger;
 mod reading;
 mod ready;
 mod receiving;
 mod record;
 mod request;
+mod row;
 
 use std::io;
 use std::path::PathBuf;
@@ -36,8 +39,8 @@ use self::receiving::LocalIncoming;
 use self::record::to_ms;
 use self::request::{Answer, Request, WAITING_MAX};
 use crate::{
-    BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Lease, LeaseRequest, QueueId,
-    Settlement, Store, StoreError, StoredMessage, Summary,
+    BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Inspection, Lease, LeaseRequest,
+    Page, QueueId, Settlement, Store, StoreError, StoredMessage, Summary,
 };
 
 /// The engine's folder in the spool.
@@ -232,6 +235,14 @@ impl Store for LocalStore {
         Box::pin(self.read_checked(id))
     }
 
+    fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>> {
+        Box::pin(self.read_with(move |core| inspecting::inspect(core, id)))
+    }
+
+    fn list(&self, after: Option<QueueId>, max: usize) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(self.read_with(move |core| inspecting::list(core, after, max)))
+    }
+
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {
         Box::pin(self.read_with(move |core| {
             let prefix = key::name_prefix(&destinations);
@@ -254,6 +265,15 @@ impl Store for LocalStore {
         now: SystemTime,
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.flush_all(destinations, now))
+    }
+
+    fn hold<'a>(&'a self, id: QueueId, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        let reason = reason.into();
+        Box::pin(self.ask(move |answer| Request::Hold { id, reason, answer }))
+    }
+
+    fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.ask(move |answer| Request::Remove { id, answer }))
     }
 
     fn release(&self, id: QueueId, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {

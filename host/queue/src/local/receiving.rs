@@ -11,6 +11,7 @@ use super::bodies::BodyFile;
 use super::change::NewRows;
 use super::content::LocalContent;
 use super::core::Core;
+use super::ledger;
 use super::record::{
     BodyRecord, DeliveryRecord, MessageRecord, RecipientRecord, reply_text, to_ms,
 };
@@ -148,6 +149,7 @@ impl LocalIncoming {
             origin: message.origin,
             body: BodyRecord { octets: self.octets, crc32c: self.crc32c, in_file },
             header: Arc::unwrap_or_clone(self.header),
+            ledger: ledger::encode(&message.ledger),
         };
         NewRows {
             id: self.id,

@@ -1,32 +1,22 @@
-//! How rows are encoded: a version, then fields, each text and block preceded by its length, a CRC-32C at the end.
-//! Knows no engine. Reading never panics and never believes a length that the row has not got octets for.
+//! The rows and the order of their fields.
+//! Knows no engine, and not how a field is encoded.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
+use stagepost_smtp::{Envelope, Recipient};
 
+use super::row::{Reader, RecordError, Writer};
 use crate::Origin;
 
-/// The first octet of every row.
-const VERSION: u8 = 1;
+/// The version of a row that has its fields and nothing behind them.
+const PLAIN: u8 = 1;
+/// The version of a message's row that goes on behind its fields: parts, each a number and a block.
+const WITH_PARTS: u8 = 2;
+/// The part that is the edit ledger.
+const PART_LEDGER: u8 = 1;
 
 /// The longest text kept of a reply or reason, in octets.
 pub(crate) const REPLY_OCTETS_MAX: usize = 1024;
-
-/// Why a row can't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RecordError {
-    #[error("its checksum is wrong")]
-    Checksum,
-    #[error("it ends too early")]
-    Short,
-    #[error("it goes on behind its end")]
-    Long,
-    #[error("its version is {0}, not {VERSION}")]
-    Version(u8),
-    #[error("it holds a value that can't be")]
-    Value,
-}
 
 /// The row of a message: everything but its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +26,8 @@ pub(crate) struct MessageRecord {
     pub(crate) origin: Origin,
     pub(crate) body: BodyRecord,
     pub(crate) header: Vec<u8>,
+    /// The edit ledger as `ledger` encodes it; empty when nothing was edited.
+    pub(crate) ledger: Vec<u8>,
 }
 
 /// Where a body is and what it must be.
@@ -112,19 +104,13 @@ impl DeliveryRecord {
 
 impl MessageRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Writer::new(256 + self.header.len());
+        let octets = 256 + self.header.len() + self.ledger.len();
+        // Without further parts the row is what it always was.
+        let version = if self.ledger.is_empty() { PLAIN } else { WITH_PARTS };
+        let mut row = Writer::new(version, octets);
         row.u64(self.received_ms);
-        row.u8(match self.envelope.body {
-            BodyKind::SevenBit => 0,
-            BodyKind::EightBitMime => 1,
-        });
-        match &self.envelope.sender {
-            ReversePath::Null => row.u8(0),
-            ReversePath::Address(address) => {
-                row.u8(1);
-                row.text(address.as_str());
-            }
-        }
+        row.body_kind(self.envelope.body);
+        row.reverse_path(&self.envelope.sender);
         row.text(&self.envelope.parameters);
         row.u32(self.envelope.recipients.len() as u32);
         for recipient in &self.envelope.recipients {
@@ -138,19 +124,18 @@ impl MessageRecord {
         row.u32(self.body.crc32c);
         row.flag(self.body.in_file);
         row.block(&self.header);
+        if !self.ledger.is_empty() {
+            row.u8(PART_LEDGER);
+            row.block(&self.ledger);
+        }
         row.end()
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RecordError> {
-        let mut row = Reader::new(row)?;
+        let (version, mut row) = Reader::new(row, WITH_PARTS)?;
         let received_ms = row.u64()?;
-        let body = match row.u8()? {
-            0 => BodyKind::SevenBit,
-            1 => BodyKind::EightBitMime,
-            _ => return Err(RecordError::Value),
-        };
-        let sender =
-            if row.flag()? { ReversePath::Address(row.address()?) } else { ReversePath::Null };
+        let body = row.body_kind()?;
+        let sender = row.reverse_path()?;
         let parameters = row.text()?;
         // A recipient has 9 octets at least: a greater count can't be true.
         let recipients =
@@ -159,13 +144,21 @@ impl MessageRecord {
         let origin = Origin { client: row.text()?, helo: row.text()?, session: row.u64()? };
         let body = BodyRecord { octets: row.u64()?, crc32c: row.u32()?, in_file: row.flag()? };
         let header = row.block()?.to_vec();
-        row.end(Self { received_ms, envelope, origin, body, header })
+        let mut ledger = Vec::new();
+        while version == WITH_PARTS && !row.is_empty() {
+            let (part, octets) = (row.u8()?, row.block()?);
+            // Others are a newer server's, who can do without them.
+            if part == PART_LEDGER {
+                ledger = octets.to_vec();
+            }
+        }
+        row.end(Self { received_ms, envelope, origin, body, header, ledger })
     }
 }
 
 impl DeliveryRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Writer::new(64);
+        let mut row = Writer::new(PLAIN, 64);
         row.u64(self.due_ms);
         row.u64(self.received_ms);
         row.u32(self.attempts);
@@ -181,7 +174,7 @@ impl DeliveryRecord {
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RecordError> {
-        let mut row = Reader::new(row)?;
+        let (_, mut row) = Reader::new(row, PLAIN)?;
         let record = Self {
             due_ms: row.u64()?,
             received_ms: row.u64()?,
@@ -198,7 +191,7 @@ impl DeliveryRecord {
 
 impl CountRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Writer::new(32);
+        let mut row = Writer::new(PLAIN, 32);
         for value in [self.messages, self.queued, self.held, self.octets] {
             row.u64(value);
         }
@@ -206,136 +199,17 @@ impl CountRecord {
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RecordError> {
-        let mut row = Reader::new(row)?;
+        let (_, mut row) = Reader::new(row, PLAIN)?;
         let record =
             Self { messages: row.u64()?, queued: row.u64()?, held: row.u64()?, octets: row.u64()? };
         row.end(record)
     }
 }
 
-/// Writes one row.
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn new(octets: usize) -> Self {
-        let mut row = Vec::with_capacity(octets);
-        row.push(VERSION);
-        Self(row)
-    }
-
-    fn u8(&mut self, value: u8) {
-        self.0.push(value);
-    }
-
-    fn flag(&mut self, value: bool) {
-        self.u8(value.into());
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.0.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_be_bytes());
-    }
-
-    /// The caller keeps blocks far below 4 GiB.
-    fn block(&mut self, octets: &[u8]) {
-        self.u32(octets.len() as u32);
-        self.0.extend_from_slice(octets);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.block(text.as_bytes());
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        let crc = crc32c::crc32c(&self.0);
-        self.u32(crc);
-        self.0
-    }
-}
-
-/// Reads one row.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// Checks the checksum, then the version.
-    fn new(row: &'a [u8]) -> Result<Self, RecordError> {
-        let (content, crc) = row.split_last_chunk().ok_or(RecordError::Short)?;
-        if crc32c::crc32c(content) != u32::from_be_bytes(*crc) {
-            return Err(RecordError::Checksum);
-        }
-        let mut row = Self(content);
-        match row.u8()? {
-            VERSION => Ok(row),
-            other => Err(RecordError::Version(other)),
-        }
-    }
-
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let (head, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn u8(&mut self) -> Result<u8, RecordError> {
-        Ok(self.take::<1>()?[0])
-    }
-
-    fn flag(&mut self) -> Result<bool, RecordError> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(RecordError::Value),
-        }
-    }
-
-    fn u32(&mut self) -> Result<u32, RecordError> {
-        self.take().map(u32::from_be_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, RecordError> {
-        self.take().map(u64::from_be_bytes)
-    }
-
-    fn block(&mut self) -> Result<&'a [u8], RecordError> {
-        let octets = self.u32()? as usize;
-        let (head, rest) = self.0.split_at_checked(octets).ok_or(RecordError::Short)?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn text(&mut self) -> Result<Box<str>, RecordError> {
-        let text = std::str::from_utf8(self.block()?).map_err(|_| RecordError::Value)?;
-        Ok(text.into())
-    }
-
-    fn address(&mut self) -> Result<Address, RecordError> {
-        Address::parse(&self.text()?).map_err(|_| RecordError::Value)
-    }
-
-    /// A counted list of items of `octets_min` octets or more.
-    fn list<T>(
-        &mut self,
-        octets_min: usize,
-        item: impl Fn(&mut Self) -> Result<T, RecordError>,
-    ) -> Result<Vec<T>, RecordError> {
-        let count = self.u32()? as usize;
-        if count > self.0.len() / octets_min {
-            return Err(RecordError::Short);
-        }
-        (0..count).map(|_| item(self)).collect()
-    }
-
-    fn end<T>(self, record: T) -> Result<T, RecordError> {
-        if self.0.is_empty() { Ok(record) } else { Err(RecordError::Long) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use stagepost_smtp::{Address, BodyKind, ReversePath};
 
     use super::*;
 
@@ -357,7 +231,7 @@ mod tests {
             (parameters, client, helo) in (text(), text(), text()),
             session in any::<u64>(),
             (octets, crc32c, in_file) in any::<(u64, u32, bool)>(),
-            header in any::<Vec<u8>>(),
+            (header, ledger) in any::<(Vec<u8>, Vec<u8>)>(),
         ) -> MessageRecord {
             let recipient = |(address, parameters)| Recipient { address, parameters };
             MessageRecord {
@@ -371,6 +245,7 @@ mod tests {
                 origin: Origin { client, helo, session },
                 body: BodyRecord { octets, crc32c, in_file },
                 header,
+                ledger,
             }
         }
     }
@@ -404,11 +279,9 @@ mod tests {
         }
 
         #[test]
-        fn random_octets_are_refused_without_panic(octets in any::<Vec<u8>>(), known in any::<bool>()) {
+        fn random_octets_are_refused_without_panic(octets in any::<Vec<u8>>(), version in 0..4u8) {
             let mut content = octets;
-            if known {
-                content.insert(0, VERSION);
-            }
+            content.insert(0, version);
             let row = sealed(content);
             let _ = MessageRecord::decode(&row);
             let _ = DeliveryRecord::decode(&row);
@@ -435,6 +308,35 @@ mod tests {
             let kept = reply_text(&text);
             prop_assert!(kept.len() <= REPLY_OCTETS_MAX && !kept.contains(char::is_control));
         }
+    }
+
+    /// A message row as version 1 has it: still read, and still written where nothing was edited.
+    #[test]
+    fn rows_of_older_servers_stay_as_they_are() {
+        let row = MessageRecord {
+            received_ms: 5,
+            envelope: Envelope {
+                sender: ReversePath::Address(Address::parse("a@b").unwrap()),
+                parameters: "SIZE=3".into(),
+                body: BodyKind::EightBitMime,
+                recipients: vec![Recipient {
+                    address: Address::parse("c@d").unwrap(),
+                    parameters: "".into(),
+                }],
+            },
+            origin: Origin { client: "192.0.2.1".into(), helo: "h".into(), session: 7 },
+            body: BodyRecord { octets: 9, crc32c: 0x0102_0304, in_file: true },
+            header: b"X: y\r\n".to_vec(),
+            ledger: Vec::new(),
+        };
+        let hex: String = row.encode().iter().map(|octet| format!("{octet:02x}")).collect();
+        let wanted = concat!(
+            "0100000000000000050101000000036140620000000653495a453d3300000001000000036340",
+            "6400000000000000093139322e302e322e310000000168000000000000000700000000000000",
+            "09010203040100000006583a20790d0a333f12b5",
+        );
+        assert_eq!(hex, wanted);
+        assert_eq!(MessageRecord::decode(&row.encode()), Ok(row));
     }
 
     #[test]

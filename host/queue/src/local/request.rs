@@ -44,6 +44,10 @@ pub(super) enum Request {
         now_ms: u64,
         answer: Answer<()>,
     },
+    Remove {
+        id: QueueId,
+        answer: Answer<()>,
+    },
     SetAside {
         key: DueKey,
     },
@@ -130,7 +134,7 @@ impl Batch {
             }
             Request::Settle { lease, .. } => self.touch(lease.id, &lease.destination),
             Request::SetAside { key } => self.touch(key.id, &key.destination),
-            Request::Hold { id, .. } | Request::Release { id, .. } => {
+            Request::Hold { id, .. } | Request::Release { id, .. } | Request::Remove { id, .. } => {
                 self.messages.insert(*id);
                 self.whole_messages.insert(*id);
             }
@@ -151,7 +155,9 @@ impl Batch {
             Request::Insert { .. } | Request::Reopen => true,
             Request::Settle { lease, .. } => delivery(lease.id, &lease.destination),
             Request::SetAside { key } => delivery(key.id, &key.destination),
-            Request::Hold { id, .. } | Request::Release { id, .. } => !self.messages.contains(id),
+            Request::Hold { id, .. } | Request::Release { id, .. } | Request::Remove { id, .. } => {
+                !self.messages.contains(id)
+            }
             Request::Flush { .. } | Request::Close { .. } => false,
         }
     }

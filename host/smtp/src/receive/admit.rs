@@ -63,7 +63,7 @@ impl Session {
         };
         let Admission { mut edits, at, work } = *admission;
         let reply = match edits.swap_remove(at) {
-            Attributed { plugin, edit: Edit::AddRecipient(recipient) }
+            Attributed { plugin, edit: Edit::AddRecipient(recipient), .. }
                 if refusal.class() == Class::Permanent =>
             {
                 let reason = refusal.text().into();

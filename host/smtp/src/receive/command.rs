@@ -31,6 +31,8 @@ pub(crate) struct Mail {
     /// SIZE (RFC 1870): the octets that the client will send. A number beyond 64 bits counts as the largest.
     pub(crate) size: Option<u64>,
     pub(crate) body: BodyKind,
+    /// The command as received, once a plug-in has changed it.
+    pub(crate) received: Option<Box<Self>>,
 }
 
 /// RCPT and what it says.
@@ -39,6 +41,8 @@ pub(crate) struct Rcpt {
     pub(crate) recipient: Address,
     /// As received.
     pub(crate) parameters: Box<str>,
+    /// The recipient as received, once a plug-in has put another in its place.
+    pub(crate) received: Option<Box<Address>>,
 }
 
 /// Where in a session a command is legal (RFC 5321 section 4.1.4).
@@ -181,13 +185,17 @@ impl Command {
         for Attributed { edit, .. } in edits {
             match (&mut *self, edit) {
                 (Self::Mail(mail), Edit::Sender { sender, parameters }) => {
+                    if mail.received.is_none() {
+                        mail.received = Some(Box::new(mail.clone()));
+                    }
                     mail.sender = sender.clone();
                     if let Some(given) = parameters {
                         (mail.parameters, mail.body) = (given.text.clone(), given.body);
                     }
                 }
                 (Self::Rcpt(rcpt), Edit::ReplaceRecipient(recipient)) => {
-                    rcpt.recipient = recipient.clone();
+                    let received = std::mem::replace(&mut rcpt.recipient, recipient.clone());
+                    rcpt.received.get_or_insert_with(|| Box::new(received));
                 }
                 _ => {}
             }
@@ -266,7 +274,7 @@ fn mail(rest: &str) -> Result<Command, Reply> {
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
     let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
     let (size, body) = mail_parameters(text)?;
-    Ok(Command::Mail(Mail { sender, parameters: text.into(), size, body }))
+    Ok(Command::Mail(Mail { sender, parameters: text.into(), size, body, received: None }))
 }
 
 /// What the parameters of MAIL say: SIZE and BODY.
@@ -298,7 +306,7 @@ fn rcpt(rest: &str) -> Result<Command, Reply> {
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
     let recipient = path::forward_path(inner).map_err(|fault| path_reply(fault, 3, FORM))?;
     rcpt_parameters(text)?;
-    Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into() }))
+    Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into(), received: None }))
 }
 
 /// Checks the parameters of RCPT, of which none is known yet.

@@ -1,10 +1,12 @@
 //! One mail transaction, from MAIL to the end of its data (RFC 5321 section 3.3).
 //! Knows neither replies nor octets of the message.
 
-use super::command::{Mail, Rcpt};
 use std::sync::Arc;
 
-use crate::{Address, Attributed, Edit, Envelope, Recipient};
+use super::command::{Mail, Rcpt};
+use crate::{
+    Address, Attributed, Change, Edit, Envelope, MailParameters, ParametersChange, Recipient,
+};
 
 /// The accepted sender and recipients, and what plug-ins changed.
 #[derive(Debug)]
@@ -26,8 +28,12 @@ const EDITS_MAX: usize = 1024;
 const EDITS_OCTETS_MAX: usize = 1 << 20;
 
 impl Transaction {
-    /// Begins with an accepted MAIL.
+    /// Begins with an accepted MAIL as received. The edits made at it follow.
     pub(crate) fn new(mail: Mail) -> Self {
+        let mail = match mail.received {
+            Some(received) => *received,
+            None => mail,
+        };
         let envelope = Envelope {
             sender: mail.sender,
             parameters: mail.parameters,
@@ -38,14 +44,14 @@ impl Transaction {
     }
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
-    pub(crate) fn edit(&mut self, edits: Vec<Attributed>) -> Result<(), Crowded> {
+    pub(crate) fn edit(&mut self, mut edits: Vec<Attributed>) -> Result<(), Crowded> {
         let octets = self.edits_octets + edits.iter().map(octets).sum::<usize>();
         if self.edits.len() + edits.len() > EDITS_MAX || octets > EDITS_OCTETS_MAX {
             return Err(Crowded);
         }
         self.edits_octets = octets;
-        for Attributed { edit, .. } in &edits {
-            edit_envelope(&mut self.envelope, edit);
+        for Attributed { edit, changes, .. } in &mut edits {
+            edit_envelope(&mut self.envelope, edit, |change| changes.push(change));
         }
         self.edits.extend(edits);
         Ok(())
@@ -53,11 +59,12 @@ impl Transaction {
 
     /// Adds an accepted recipient and its edits. One named twice is kept once, with what was changed for it then: the
     /// message would come twice else, and grow each time. Returns whether it is new.
-    pub(crate) fn add(&mut self, rcpt: Rcpt, edits: Vec<Attributed>) -> Result<bool, Crowded> {
+    pub(crate) fn add(&mut self, rcpt: Rcpt, mut edits: Vec<Attributed>) -> Result<bool, Crowded> {
         let known = |known: &Recipient| known.address == rcpt.recipient;
         if self.envelope.recipients.iter().any(known) {
             return Ok(false);
         }
+        note_replacements(&mut edits, rcpt.received, self.envelope.recipients.len());
         let recipient = Recipient { address: rcpt.recipient, parameters: rcpt.parameters };
         // Before those that were added for it.
         self.envelope.recipients.push(recipient);
@@ -77,7 +84,7 @@ impl Transaction {
         let last = edits.iter().rev().find_map(removal)?;
         let mut envelope = self.envelope.clone();
         for edit in edits {
-            edit_envelope(&mut envelope, &edit.edit);
+            edit_envelope(&mut envelope, &edit.edit, drop);
         }
         let discarded = self.is_discarded() || edits.iter().any(|edit| edit.edit == Edit::Discard);
         (envelope.recipients.is_empty() && !discarded).then_some(last)
@@ -90,24 +97,51 @@ impl Transaction {
     }
 }
 
-/// Carries out an edit of the envelope; other edits change nothing here.
-fn edit_envelope(envelope: &mut Envelope, edit: &Edit) {
+/// Notes what the edits of a RCPT have put in the place of its recipient, who comes next into the envelope. They come
+/// first: the envelope never had the one received.
+fn note_replacements(edits: &mut [Attributed], received: Option<Box<Address>>, index: usize) {
+    let Some(received) = received else { return };
+    edits.sort_by_key(|known| !matches!(known.edit, Edit::ReplaceRecipient(_)));
+    let mut from = *received;
+    for Attributed { edit, changes, .. } in edits {
+        if let Edit::ReplaceRecipient(to) = edit
+            && from != *to
+        {
+            let from = std::mem::replace(&mut from, to.clone());
+            let change =
+                Change::RecipientReplaced { index: index_u32(index), from, to: to.clone() };
+            changes.push(change);
+        }
+    }
+}
+
+/// Carries out an edit of the envelope, and tells what changed: of a message that is on its way already no more than that it
+/// is to be held. Other edits change nothing here.
+fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Change)) {
     match edit {
         Edit::Sender { sender, parameters } => {
-            envelope.sender = sender.clone();
-            if let Some(given) = parameters {
-                (envelope.parameters, envelope.body) = (given.text.clone(), given.body);
+            let from = std::mem::replace(&mut envelope.sender, sender.clone());
+            let parameters = parameters.as_ref().and_then(|to| replace_parameters(envelope, to));
+            if from != *sender || parameters.is_some() {
+                note(Change::Sender { from, to: sender.clone(), parameters });
             }
         }
         Edit::AddRecipient(recipient) => {
             let same = |known: &Recipient| known.address.is_same_as(&recipient.address);
             if !envelope.recipients.iter().any(same) {
+                let index = index_u32(envelope.recipients.len());
                 envelope.recipients.push(recipient.clone());
+                note(Change::RecipientAdded { index, recipient: recipient.clone() });
             }
         }
         Edit::RemoveRecipient(recipient) => {
-            envelope.recipients.retain(|known| !known.address.is_same_as(recipient));
+            let same = |known: &Recipient| known.address.is_same_as(recipient);
+            while let Some(index) = envelope.recipients.iter().position(same) {
+                let recipient = envelope.recipients.remove(index);
+                note(Change::RecipientRemoved { index: index_u32(index), recipient });
+            }
         }
+        Edit::Hold { reason } => note(Change::Hold { reason: reason.clone() }),
         // Done to the command in hand.
         Edit::ReplaceRecipient(_) => {}
         Edit::AddHeader { .. }
@@ -115,10 +149,25 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit) {
         | Edit::ChangeHeader { .. }
         | Edit::DeleteHeader { .. }
         | Edit::Attribute(_)
-        | Edit::Hold { .. }
         | Edit::Discard
         | Edit::ReplyText(_) => {}
     }
+}
+
+/// Replaces the parameters of MAIL; what changed, if anything did.
+fn replace_parameters(
+    envelope: &mut Envelope,
+    to: &MailParameters,
+) -> Option<Box<ParametersChange>> {
+    let text = std::mem::replace(&mut envelope.parameters, to.text.clone());
+    let body = std::mem::replace(&mut envelope.body, to.body);
+    let from = MailParameters { text, body };
+    (from != *to).then(|| Box::new(ParametersChange { from, to: to.clone() }))
+}
+
+/// A place among the recipients, of whom there are fewer than would need more bits.
+fn index_u32(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 /// Octets of text in an edit.
@@ -139,5 +188,106 @@ fn octets(edit: &Attributed) -> usize {
         }
         Edit::Hold { reason } => reason.len(),
         Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::receive::command::{Command, parse};
+    use crate::{LedgerEntry, ReversePath, as_it_came};
+
+    fn command(line: &str) -> Command {
+        parse(line).map(|(_, command)| command).unwrap()
+    }
+
+    /// Few names, so that edits meet each other.
+    fn path() -> impl Strategy<Value = String> {
+        proptest::sample::select(vec!["a@x", "a@X", "b@x", "c@y", "d@z"]).prop_map(str::to_owned)
+    }
+
+    fn edit() -> impl Strategy<Value = Edit> {
+        let parameters = proptest::sample::select(vec!["", "SIZE=5", "BODY=8BITMIME"]);
+        prop_oneof![
+            (path(), parameters).prop_map(|(path, given)| Edit::sender(&path, given).unwrap()),
+            path().prop_map(|path| Edit::add_recipient(&path, "").unwrap()),
+            path().prop_map(|path| Edit::remove_recipient(&path).unwrap()),
+            path().prop_map(|path| Edit::replace_recipient(&path).unwrap()),
+            Just(Edit::Hold { reason: "r".into() }),
+        ]
+    }
+
+    fn edits() -> impl Strategy<Value = Vec<Attributed>> {
+        vec(edit().prop_map(|edit| Attributed::new("p", edit)), 0..4)
+    }
+
+    /// Those that a plug-in may make at a command.
+    fn allowed(edits: Vec<Attributed>, allowed: fn(&Edit) -> bool) -> Vec<Attributed> {
+        edits.into_iter().filter(|edit| allowed(&edit.edit)).collect()
+    }
+
+    proptest! {
+        /// What is taken back leads to what the client said, whatever was edited.
+        #[test]
+        fn the_ledger_leads_back_to_the_envelope_as_it_came(
+            at_mail in edits(),
+            rcpts in vec((path(), edits()), 1..5),
+            at_data in edits(),
+        ) {
+            let Command::Mail(mail) = command("MAIL FROM:<s@x> SIZE=1") else { unreachable!() };
+            let at_mail = allowed(at_mail, |edit| matches!(edit, Edit::Sender { .. } | Edit::Hold { .. }));
+            let mut said = Transaction::new(mail.clone()).envelope;
+            let mut mail = Command::Mail(mail);
+            mail.edit(&at_mail);
+            let Command::Mail(mail) = mail else { unreachable!() };
+            let now = (mail.sender.clone(), mail.parameters.clone(), mail.body);
+            let mut transaction = Transaction::new(mail);
+            transaction.edit(at_mail).unwrap();
+            let Envelope { sender, parameters, body, .. } = transaction.envelope.clone();
+            prop_assert_eq!((sender, parameters, body), now);
+            for (path, edits) in rcpts {
+                let edits = allowed(edits, |edit| {
+                    matches!(edit, Edit::AddRecipient(_) | Edit::ReplaceRecipient(_) | Edit::Hold { .. })
+                });
+                let mut rcpt = command(&format!("RCPT TO:<{path}>"));
+                let Command::Rcpt(first) = rcpt.clone() else { unreachable!() };
+                rcpt.edit(&edits);
+                let Command::Rcpt(rcpt) = rcpt else { unreachable!() };
+                if transaction.add(rcpt, edits).unwrap() {
+                    let Rcpt { recipient: address, parameters, .. } = first;
+                    said.recipients.push(Recipient { address, parameters });
+                }
+            }
+            let at_data = allowed(at_data, |edit| !matches!(edit, Edit::ReplaceRecipient(_)));
+            transaction.edit(at_data).unwrap();
+            let Transaction { envelope, edits, .. } = transaction;
+            let held = edits.iter().filter(|known| matches!(known.edit, Edit::Hold { .. })).count();
+            let ledger: Vec<LedgerEntry> =
+                edits.into_iter().flat_map(Attributed::into_ledger).collect();
+            let holds = ledger.iter().filter(|entry| matches!(entry.change, Change::Hold { .. }));
+            prop_assert_eq!(holds.count(), held);
+            prop_assert_eq!(as_it_came(&envelope, &ledger), said);
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_is_not_kept() {
+        let Command::Mail(mail) = command("MAIL FROM:<s@x>") else { unreachable!() };
+        let mut transaction = Transaction::new(mail);
+        let Command::Rcpt(rcpt) = command("RCPT TO:<a@x>") else { unreachable!() };
+        transaction.add(rcpt, Vec::new()).unwrap();
+        let edits = [
+            Edit::Sender {
+                sender: ReversePath::Address(Address::parse("s@x").unwrap()),
+                parameters: None,
+            },
+            Edit::add_recipient("a@X", "").unwrap(),
+            Edit::remove_recipient("b@x").unwrap(),
+        ];
+        transaction.edit(edits.map(|edit| Attributed::new("p", edit)).into()).unwrap();
+        assert!(transaction.edits.iter().all(|edit| edit.changes.is_empty()));
     }
 }

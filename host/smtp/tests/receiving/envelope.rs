@@ -8,7 +8,7 @@ use stagepost_smtp::{
 use crate::rig::{Mail, Rig, settings};
 
 fn edits(edits: impl IntoIterator<Item = Edit>) -> Verdict {
-    let by = |edit| Attributed { plugin: "p".into(), edit };
+    let by = |edit| Attributed::new("p", edit);
     Verdict { edits: edits.into_iter().map(by).collect(), ..Verdict::default() }
 }
 

@@ -50,7 +50,7 @@ impl Answers for Chance {
         if ask.stage == Stage::Before && matches!(ask.question, Question::MessageAccept { .. }) {
             self.message_stopped = decision != Decision::Continue || edit == Some(Edit::Discard);
         }
-        let edits = edit.map(|edit| Attributed { plugin: "p".into(), edit });
+        let edits = edit.map(|edit| Attributed::new("p", edit));
         Verdict { decision, edits: edits.into_iter().collect() }
     }
 

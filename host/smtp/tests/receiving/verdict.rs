@@ -10,7 +10,7 @@ use stagepost_smtp::{
 use crate::rig::{Rig, settings};
 
 fn edit(edit: Edit) -> Verdict {
-    let edits = vec![Attributed { plugin: "p".into(), edit }];
+    let edits = vec![Attributed::new("p", edit)];
     Verdict { edits, ..Verdict::default() }
 }
 
@@ -33,9 +33,7 @@ fn edits_of_a_transaction_reach_the_store_in_order_and_only_its_own() {
             Question::Rcpt { recipient, .. } if before => {
                 let mut verdict = edit(header(recipient.local()));
                 if recipient.local() == "no" {
-                    verdict
-                        .edits
-                        .push(Attributed { plugin: "p".into(), edit: attribute("seen", "no") });
+                    verdict.edits.push(Attributed::new("p", attribute("seen", "no")));
                     verdict.decision = Decision::Reject(Reply::new(550, None, "no"));
                 }
                 verdict
@@ -81,7 +79,7 @@ fn a_recipient_named_again_adds_no_edits_but_its_attributes() {
             named += 1;
             let mut verdict = edit(header(&format!("At-{named}")));
             let seen = attribute("seen", &named.to_string());
-            verdict.edits.push(Attributed { plugin: "p".into(), edit: seen });
+            verdict.edits.push(Attributed::new("p", seen));
             verdict
         }
         _ => Verdict::default(),
@@ -243,7 +241,7 @@ fn what_the_last_handler_is_shown_is_what_is_sent() {
             for words in ["not\rlawful", "one", words, "not\u{e9} either"] {
                 _ = reply.reword(words);
                 let edit = Edit::ReplyText(words.into());
-                verdict.edits.push(Attributed { plugin: "p".into(), edit });
+                verdict.edits.push(Attributed::new("p", edit));
             }
             if matches!(ask.question.event(), Event::Command | Event::Connect) {
                 shown.push(reply);

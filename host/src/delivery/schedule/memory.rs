@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
-    BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, Health, Incoming, Lease,
-    LeaseRequest, Origin, QueueId, QueueIds, Settlement, Step, Store, StoreError, StoredMessage,
-    Summary,
+    BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, Health, Incoming,
+    Inspection, Lease, LeaseRequest, Origin, Page, QueueId, QueueIds, Settlement, Step, Store,
+    StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -166,6 +166,22 @@ impl Store for MemoryStore {
 
     fn flush(&self, _: Destinations, _: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
         ready(Ok(0))
+    }
+
+    fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>> {
+        ready(Err(StoreError::Missing(id)))
+    }
+
+    fn list(&self, _: Option<QueueId>, _: usize) -> BoxFuture<'_, Result<Page, StoreError>> {
+        ready(Ok(Page::default()))
+    }
+
+    fn hold<'a>(&'a self, id: QueueId, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(Err(StoreError::Missing(id)))
+    }
+
+    fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>> {
+        ready(Err(StoreError::Missing(id)))
     }
 
     fn release(&self, id: QueueId, _: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {

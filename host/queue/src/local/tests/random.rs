@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::audit::audit;
 use super::spool::{Spool, destination, lease, message, past, queue};
 use crate::local::Operation;
-use crate::{Destinations, Lease, QueueId, Settlement, Step, Store};
+use crate::{Destinations, Lease, QueueId, Settlement, Step, Store, StoreError};
 
 const NAMES: [&str; 4] = ["a.example", "b.a.example", "b.example", "[192.0.2.1]"];
 
@@ -19,6 +19,8 @@ enum Act {
     Settle { which: prop::sample::Index, steps: [u8; 4] },
     Flush { name: usize, below: bool },
     Release { which: prop::sample::Index },
+    Hold { which: prop::sample::Index },
+    Remove { which: prop::sample::Index },
     FailedSync,
     Restart,
 }
@@ -33,6 +35,8 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (index(), any::<[u8; 4]>()).prop_map(|(which, steps)| Act::Settle { which, steps }),
         1 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::Flush { name, below }),
         1 => index().prop_map(|which| Act::Release { which }),
+        1 => index().prop_map(|which| Act::Hold { which }),
+        1 => index().prop_map(|which| Act::Remove { which }),
         1 => Just(Act::FailedSync),
         1 => Just(Act::Restart),
     ]
@@ -85,13 +89,22 @@ impl Run {
                 let id = self.ids[which.index(self.ids.len())];
                 let _ = store.release(id, past(1)).await;
             }
+            Act::Hold { which } if !self.ids.is_empty() => {
+                let id = self.ids[which.index(self.ids.len())];
+                let _ = store.hold(id, "an operator's reason").await;
+            }
+            Act::Remove { which } if !self.ids.is_empty() => {
+                let id = self.ids.swap_remove(which.index(self.ids.len()));
+                let _ = store.remove(id).await;
+                assert!(matches!(store.remove(id).await, Err(StoreError::Missing(_))));
+            }
             Act::FailedSync => self.fail_a_sync().await,
             Act::Restart => {
                 self.spool = self.spool.restart().await;
                 self.leases.clear();
                 audit(&self.spool).await;
             }
-            Act::Settle { .. } | Act::Release { .. } => {}
+            Act::Settle { .. } | Act::Release { .. } | Act::Hold { .. } | Act::Remove { .. } => {}
         }
         self
     }

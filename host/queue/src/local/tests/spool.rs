@@ -161,6 +161,7 @@ pub(super) fn message(destinations: &[&str]) -> NewMessage {
         received_at: now,
         hold: None,
         origin: Origin { client: "192.0.2.1".into(), helo: "client.example".into(), session: 7 },
+        ledger: Vec::new(),
     }
 }
 

@@ -1,0 +1,158 @@
+//! What an operator does: look through the queue, explain a message, hold and remove it, damaged or not.
+
+use std::time::{Duration, SystemTime};
+
+use stagepost_smtp::{Change, Event, LedgerEntry, Made, Stage};
+
+use super::audit::audit;
+use super::spool::{Spool, body_of, destination, lease, message, queue, settle};
+use crate::local::key::delivery_key;
+use crate::{Destinations, QueueId, Step, Store, StoreError};
+
+fn ledger() -> Vec<LedgerEntry> {
+    let made = Made {
+        event: Event::MessageAccept,
+        stage: Stage::Before,
+        at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123),
+        spent: Some(Duration::from_micros(17)),
+    };
+    let to = Some(b"X-A: 8-bit \xFF\r\n"[..].into());
+    let changes = [
+        Change::Header { position: 3, from: None, to },
+        Change::Hold { reason: "looks odd".into() },
+    ];
+    changes.map(|change| LedgerEntry { plugin: "stamp".into(), made, change }).into()
+}
+
+#[tokio::test]
+async fn a_message_is_kept_with_its_ledger() {
+    let spool = Spool::new();
+    let edited = crate::NewMessage { ledger: ledger(), ..message(&["a.example", "b.example"]) };
+    let wanted = edited.clone();
+    let id = queue(&spool.store, 100_000, edited).await.unwrap();
+    let plain = queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+    let engine = spool.store.core.engine().unwrap();
+    let version = |id: QueueId| engine.message.get(id.to_bytes()).unwrap().unwrap()[0];
+    assert_eq!((version(id), version(plain)), (2, 1), "nothing is kept where nothing was edited");
+    drop(engine);
+    let spool = spool.restart().await;
+    let found = spool.store.inspect(id).await.unwrap();
+    assert_eq!(found.ledger, Some(ledger()));
+    assert_eq!((&found.envelope, &found.origin), (&wanted.envelope, &wanted.origin));
+    assert_eq!(found.octets, 100_000 + format!("Message-ID: <{id}@example.test>\r\n").len() as u64);
+    assert_eq!(found.deliveries.len(), 2);
+    assert_eq!(found.deliveries[1].destination, destination("b.example"));
+    assert_eq!(found.deliveries[1].recipients[0].index, 1);
+    assert_eq!(spool.store.inspect(plain).await.unwrap().ledger, Some(Vec::new()));
+    let read = spool.store.read(id).await.unwrap();
+    assert_eq!(body_of(&read).await.unwrap().len(), 100_000);
+}
+
+#[tokio::test]
+async fn the_queue_is_listed_page_by_page() {
+    let spool = Spool::new();
+    let mut ids = Vec::new();
+    for _ in 0..7 {
+        ids.push(queue(&spool.store, 10, message(&["a.example"])).await.unwrap());
+    }
+    for (max, pages) in [(0, 7), (1, 7), (3, 3), (7, 1), (usize::MAX, 1)] {
+        let (mut found, mut after, mut read) = (Vec::new(), None, 0);
+        loop {
+            let page = spool.store.list(after, max).await.unwrap();
+            found.extend(page.messages.iter().map(|(id, message)| {
+                assert_eq!(message.as_ref().unwrap().id, *id);
+                *id
+            }));
+            (after, read) = (found.last().copied(), read + 1);
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!((&found, read), (&ids, pages), "{max} a page");
+    }
+    let end = spool.store.list(ids.last().copied(), 10).await.unwrap();
+    assert_eq!(end, crate::Page::default());
+}
+
+#[tokio::test]
+async fn what_is_held_or_removed_is_not_delivered() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let held = queue(store, 10, message(&["a.example", "b.example"])).await.unwrap();
+    let removed = queue(store, 100_000, message(&["a.example"])).await.unwrap();
+    store.hold(held, "an operator's reason").await.unwrap();
+    store.remove(removed).await.unwrap();
+    assert!(lease(store, 10, 10).await.is_empty());
+    let found = store.inspect(held).await.unwrap();
+    for recipient in found.deliveries.iter().flat_map(|delivery| &delivery.recipients) {
+        assert_eq!((recipient.held, &*recipient.reply), (true, "an operator's reason"));
+    }
+    for gone in [store.inspect(removed).await.err(), store.remove(removed).await.err()] {
+        assert_eq!(gone, Some(StoreError::Missing(removed)));
+    }
+    assert_eq!(store.hold(removed, "x").await, Err(StoreError::Missing(removed)));
+    audit(&spool).await;
+    store.release(held, SystemTime::now()).await.unwrap();
+    assert_eq!(lease(store, 10, 10).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_attempt_under_way_ends_though_its_message_is_held_or_removed() {
+    for remove in [false, true] {
+        let spool = Spool::new();
+        let id = queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+        let leases = lease(&spool.store, 10, 10).await;
+        if remove {
+            spool.store.remove(id).await.unwrap();
+        } else {
+            spool.store.hold(id, "too late").await.unwrap();
+        }
+        settle(&spool.store, &leases[0], &Step::Retry("451 later".into()), SystemTime::now()).await;
+        assert!(lease(&spool.store, 10, 10).await.is_empty(), "removed: {remove}");
+        audit(&spool).await;
+        assert_eq!(spool.store.summary().await.unwrap().messages, u64::from(!remove));
+    }
+}
+
+#[tokio::test]
+async fn damaged_messages_are_listed_and_can_be_removed() {
+    for (row, set_aside, octets) in [
+        ("message", false, 1000),
+        ("delivery", false, 1000),
+        ("delivery", true, 1000),
+        ("delivery", true, 100_000),
+        ("both", false, 1000),
+        ("both", false, 100_000),
+    ] {
+        let spool = Spool::new();
+        let id = queue(&spool.store, octets, message(&["a.example"])).await.unwrap();
+        let engine = spool.store.core.engine().unwrap();
+        if row != "message" {
+            let key = delivery_key(id, &destination("a.example"));
+            engine.delivery.insert(key, [1, 2, 3]).unwrap();
+        }
+        if row != "delivery" {
+            engine.message.insert(id.to_bytes(), [1, 2, 3]).unwrap();
+        }
+        drop(engine);
+        if set_aside {
+            assert!(lease(&spool.store, 10, 10).await.is_empty());
+        }
+        let page = spool.store.list(None, 10).await.unwrap();
+        let (of, found) = &page.messages[0];
+        assert!(*of == id && found.as_ref().unwrap_err().contains("the row of"), "{found:?}");
+        assert!(matches!(spool.store.inspect(id).await, Err(StoreError::Corrupt { .. })));
+        spool.store.remove(id).await.unwrap();
+        if row == "both" {
+            // Nobody knows any more how large it was. Its file goes before the next request is carried out.
+            let nobody = Destinations::One(destination("nobody.invalid"));
+            spool.store.flush(nobody, SystemTime::now()).await.unwrap();
+            assert!(spool.body_files().is_empty() && lease(&spool.store, 10, 10).await.is_empty());
+            let summary = spool.store.summary().await.unwrap();
+            assert_eq!((summary.messages, summary.queued, summary.held), (0, 0, 0));
+        } else {
+            audit(&spool).await;
+            assert_eq!(spool.store.summary().await.unwrap(), crate::Summary::default());
+        }
+    }
+}
