@@ -989,6 +989,57 @@ typedef struct EmMessageService {
     STATUS (*body)(const struct EmMessage *message, uint64_t offset, struct EmText *value);
 } EmMessageService;
 
+/* ---- The metrics service: a plug-in's own counters, gauges and histograms. ---- */
+
+/** Id of EmMetricsService. */
+#define EM_METRICS_ID "em.metrics/1"
+
+/** A metric of a plug-in. Opaque; valid until the process ends. */
+typedef struct EmMetric EmMetric;
+
+/** Counts what the plug-in has to tell, beside what the host counts of it. The operator reads it with the host's own
+ * metrics, in the text format of Prometheus, as `plugin_NAME_METRIC`, where NAME is the plug-in's with `_` for `-`.
+ *
+ * A metric is made while em_entry runs and updated from any thread, without a lock. What makes one takes:
+ *
+ * - name: 1 to 64 octets of a-z, 0-9 and '_', the first a letter, the last no '_', no two '_' in a row; not ending in
+ *   _total, _bucket, _sum, _count or _created, which the format adds by itself. Once a plug-in.
+ * - help: what it tells, 1 to 256 octets without control characters.
+ * - metric: receives the handle on success.
+ *
+ * and returns NOERROR, ERR_MISC_INVALID_ARGS, EM_ERR_LIMIT (more than 64 metrics), EM_ERR_STAGE (outside em_entry).
+ * An update returns NOERROR, EM_ERR_TYPE (a metric of another kind) or ERR_MISC_INVALID_ARGS; it has then changed nothing. */
+typedef struct EmMetricsService {
+    /** sizeof(EmMetricsService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** Makes a counter: it begins at 0 and only grows. [main-thread & loading] */
+    STATUS (*counter)(struct EmHost *host, struct EmText name, struct EmText help, struct EmMetric **metric);
+    /** Makes a gauge: it begins at 0 and goes up and down. [main-thread & loading] */
+    STATUS (*gauge)(struct EmHost *host, struct EmText name, struct EmText help, struct EmMetric **metric);
+
+    /** Makes a histogram.
+     *
+     * - bounds: the upper bounds of its buckets, finite and ascending, copied; one more bucket takes what is above them.
+     * - bounds_count: 1 to 64.
+     *
+     * [main-thread & loading] */
+    STATUS (*histogram)(struct EmHost *host,
+                        struct EmText name,
+                        struct EmText help,
+                        const double *bounds,
+                        uint64_t bounds_count,
+                        struct EmMetric **metric);
+
+    /** Adds to a counter or a gauge; to a counter nothing below 0. [any-thread] */
+    STATUS (*add)(struct EmMetric *metric, int64_t amount);
+    /** Sets a gauge. [any-thread] */
+    STATUS (*set)(struct EmMetric *metric, int64_t value);
+    /** Adds a value to a histogram; it must be finite. Time is best given in seconds. [any-thread] */
+    STATUS (*observe)(struct EmMetric *metric, double value);
+} EmMetricsService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -1060,6 +1111,7 @@ _Static_assert(sizeof(EmSessionService) == 56 && offsetof(EmSessionService, slot
 _Static_assert(sizeof(EmEditsService) == 112 && offsetof(EmEditsService, recipient_replace) == 104, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
+_Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
 #endif
 
 #ifdef __cplusplus

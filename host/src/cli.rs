@@ -1,6 +1,9 @@
 //! The command line: what can be said, and what is done then.
 //! Knows no setting: those are in the configuration file.
 
+mod server;
+mod watch;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,10 +11,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::admin::{self, Status};
 use crate::config::{self, ConfigError, Settings};
 use crate::plugin_new::{self, Language};
 use crate::{check, log, serve};
+
+use watch::{MetricsArgs, StatusArgs};
 
 /// Exit code: the configuration or the command line is wrong.
 const EXIT_CONFIGURATION: u8 = 2;
@@ -50,22 +54,14 @@ enum Command {
     ///
     /// Asks the running server over its admin socket. Exit code 1 when no server answers.
     Status(StatusArgs),
+    /// Show everything that a running server counts
+    ///
+    /// In the text format of Prometheus: sessions, queue, what each plug-in answered at each event and how long it
+    /// took, and what plug-ins count themselves. Exit code 1 when no server answers.
+    Metrics(MetricsArgs),
     /// Work with plug-in files
     #[command(subcommand)]
     Plugin(PluginCommand),
-}
-
-#[derive(Debug, Args)]
-struct StatusArgs {
-    /// The configuration file of the server; without it the built-in development configuration
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The admin socket of the server: admin.sock in its state_dir
-    #[arg(long, value_name = "PATH", conflicts_with = "config")]
-    socket: Option<PathBuf>,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -115,7 +111,8 @@ pub(crate) fn run() -> ExitCode {
         None => run_server(None),
         Some(Command::Run { config }) => run_server(config.as_deref()),
         Some(Command::Check { config }) => check_file(&config),
-        Some(Command::Status(args)) => show_status(&args),
+        Some(Command::Status(args)) => watch::status(&args),
+        Some(Command::Metrics(args)) => watch::metrics(&args),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
     }
@@ -149,34 +146,6 @@ fn check_file(config: &Path) -> ExitCode {
     match check::run(config) {
         Ok(lines) => print(&lines),
         Err(error) => failed(&error, EXIT_CONFIGURATION),
-    }
-}
-
-fn show_status(args: &StatusArgs) -> ExitCode {
-    let socket = match &args.socket {
-        Some(socket) => socket.clone(),
-        None => match settings(args.config.as_deref()) {
-            Ok(settings) => settings.admin_socket(),
-            Err(error) => return failed(&error, EXIT_CONFIGURATION),
-        },
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("error: {error}"), 1),
-    };
-    let json = match runtime.block_on(admin::fetch_status(&socket)) {
-        Ok(json) => json,
-        Err(error) => return failed(&error, 1),
-    };
-    if args.json {
-        return print(&format!("{json}\n"));
-    }
-    match serde_json::from_str::<Status>(&json) {
-        Ok(status) => print(&status),
-        Err(error) => {
-            let answer = admin::ClientError::Answer { socket, reason: error.to_string() };
-            failed(&answer, 1)
-        }
     }
 }
 

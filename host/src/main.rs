@@ -11,6 +11,7 @@ mod delivery;
 mod intake;
 mod listener;
 mod log;
+mod metrics;
 mod plugin_new;
 mod refusal;
 mod router;

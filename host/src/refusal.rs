@@ -35,7 +35,7 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         Refusal::Inspect(_) | Refusal::Linker(_) | Refusal::Layout => &plugin.path,
         Refusal::Name { .. } | Refusal::Twice => &plugin.name,
         Refusal::Class => plugin.run.as_ref().unwrap_or(&plugin.section),
-        Refusal::TooMany | Refusal::Entry(_) => &plugin.section,
+        Refusal::TooMany | Refusal::Metric { .. } | Refusal::Entry(_) => &plugin.section,
     }
 }
 
@@ -74,6 +74,10 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
         Refusal::Class => return "write run = \"pool\", or remove the line".to_owned(),
         Refusal::Linker(_) => {
             format!("install the libraries that it needs; `ldd {file}` shows which are missing")
+        }
+        Refusal::Metric { .. } => {
+            return "remove one of the two plug-ins, or ask their authors for other names"
+                .to_owned();
         }
         Refusal::Entry(_) => {
             "put right what the plug-in's own log line says, or ask its author".to_owned()

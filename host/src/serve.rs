@@ -13,7 +13,7 @@ use stagepost_smtp::{AddressError, OwnName};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::admin::{AdminError, AdminServer};
+use crate::admin::{self, AdminError, AdminServer};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
 use crate::listener::{Listener, Shared};
@@ -171,7 +171,7 @@ async fn serve(
     let mut stopping_admin = stopping.clone();
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
-        if let Err(error) = admin.serve(Arc::new(figures), end).await {
+        if let Err(error) = admin.serve(admin::watching(Arc::new(figures)), end).await {
             tracing::error!("the admin socket failed: {error}");
         }
     });

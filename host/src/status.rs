@@ -8,8 +8,9 @@ use std::time::Instant;
 use stagepost_extmgr::{ExtMgr, PluginState};
 use stagepost_queue::{Health, Store};
 
-use crate::admin::{ListenerStatus, PluginStatus, QueueStatus, Status, StatusFuture, StatusSource};
+use crate::admin::{Coming, ListenerStatus, PluginStatus, QueueStatus, Status, StatusSource};
 use crate::config::Settings;
+use crate::metrics;
 use crate::sessions::Sessions;
 
 /// Where the figures are.
@@ -50,7 +51,7 @@ impl Figures {
 }
 
 impl StatusSource for Figures {
-    fn status(&self) -> StatusFuture<'_> {
+    fn status(&self) -> Coming<'_, Status> {
         Box::pin(async {
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -62,6 +63,10 @@ impl StatusSource for Figures {
                 queue: self.queue().await,
             }
         })
+    }
+
+    fn metrics(&self) -> Coming<'_, String> {
+        Box::pin(async { metrics::text(&self.status().await, &self.plugins.figures()) })
     }
 }
 

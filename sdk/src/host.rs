@@ -65,6 +65,10 @@ impl Host {
         Self { handle, services }
     }
 
+    pub(crate) fn handle(&self) -> *mut EmHost {
+        self.handle
+    }
+
     pub(crate) fn services(&self) -> &Services {
         &self.services
     }

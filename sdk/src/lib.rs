@@ -57,6 +57,7 @@ mod export;
 mod handler;
 mod host;
 mod message;
+mod metric;
 mod plugin;
 mod service;
 mod session;
@@ -75,6 +76,7 @@ pub use event::{
 };
 pub use host::{Host, Level};
 pub use message::{Body, Message};
+pub use metric::{Counter, Gauge, Histogram};
 pub use plugin::Plugin;
 pub use session::Session;
 pub use stage::Stages;

@@ -4,9 +4,9 @@
 use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
-    EM_CONFIG_ID, EM_EDITS_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_SESSION_ID, EmBase,
-    EmConfigService, EmEditsService, EmHost, EmLayoutService, EmLogService, EmMessageService,
-    EmSessionService,
+    EM_CONFIG_ID, EM_EDITS_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID,
+    EM_SESSION_ID, EmBase, EmConfigService, EmEditsService, EmHost, EmLayoutService, EmLogService,
+    EmMessageService, EmMetricsService, EmSessionService,
 };
 
 use crate::start::StartError;
@@ -20,6 +20,7 @@ pub(crate) struct Services {
     pub(crate) session: &'static EmSessionService,
     pub(crate) edits: &'static EmEditsService,
     pub(crate) message: &'static EmMessageService,
+    pub(crate) metrics: &'static EmMetricsService,
 }
 
 impl Services {
@@ -41,6 +42,7 @@ impl Services {
                 session: table(base, host, EM_SESSION_ID)?,
                 edits: table(base, host, EM_EDITS_ID)?,
                 message: table(base, host, EM_MESSAGE_ID)?,
+                metrics: table(base, host, EM_METRICS_ID)?,
             })
         }
     }

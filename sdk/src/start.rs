@@ -8,6 +8,7 @@ use stagepost_abi::{
     ERR_NOT_FOUND, STATUS,
 };
 
+use crate::call::Refusal;
 use crate::config::ConfigError;
 
 /// Why a plug-in could not start. The host refuses it; what the error says stands in the log.
@@ -47,6 +48,9 @@ pub enum StartError {
         /// What EMRegister returned.
         status: STATUS,
     },
+    /// The host refused something that the plug-in wants to have from the start.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The operator's configuration is not acceptable.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -70,7 +74,7 @@ impl StartError {
             Self::Registration { .. } => ERR_EM_NOTAUTHORIZED,
             Self::Config(ConfigError::Type { .. }) => EM_ERR_TYPE,
             Self::Config(_) => ERR_MISC_INVALID_ARGS,
-            Self::Failed(_) => EM_FAULT,
+            Self::Failed(_) | Self::Refused(_) => EM_FAULT,
         }
     }
 }

@@ -47,12 +47,25 @@ impl Drop for Probe {
     }
 }
 
+fn use_metrics(host: &Host) -> Result<(), StartError> {
+    let hits = host.counter("hits", "how many")?;
+    hits.increment();
+    hits.add(2);
+    let depth = host.gauge("depth", "how deep")?;
+    depth.set(5);
+    depth.add(-1);
+    host.histogram("wait", "how long", &[0.5, 1.0])?.observe(0.25);
+    Ok(())
+}
+
 impl Plugin for Probe {
     fn start(host: Host) -> Result<Self, StartError> {
         let config = host.config();
         match config.text("mode")? {
             Some("panic") => panic!("in start"),
             Some("fail") => return Err(StartError::failed("no wish to")),
+            Some("metrics") => use_metrics(&host)?,
+            Some("refused metric") => drop(host.counter("refused", "never made")?),
             _ => {}
         }
         if config.integer("percent")?.is_some_and(|percent| !(0..=100).contains(&percent)) {
@@ -548,6 +561,7 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
         (EM_SESSION_ID, "em.session/1"),
         (EM_EDITS_ID, "em.edits/1"),
         (EM_MESSAGE_ID, "em.message/1"),
+        (EM_METRICS_ID, "em.metrics/1"),
     ] {
         let (fake, status) = Fake { without: vec![id], ..Fake::default() }.load(em_entry);
         assert_eq!(status, ERR_NOT_FOUND);
@@ -585,6 +599,12 @@ fn a_start_that_fails_says_why() {
     let cases = [
         ("mode", Value::Text("panic"), EM_FAULT, "it panicked: in start"),
         ("mode", Value::Text("fail"), EM_FAULT, "no wish to"),
+        (
+            "mode",
+            Value::Text("refused metric"),
+            EM_FAULT,
+            "the host refuses counter: status 0x0404",
+        ),
         ("mode", Value::Integer(1), EM_ERR_TYPE, "some.toml:7:3: `mode` must be a string"),
         (
             "percent",
@@ -603,4 +623,23 @@ fn a_start_that_fails_says_why() {
         assert_eq!((without_place(&log[0]), log.len()), (wanted, 1));
         assert!(fake.registrations.lock().unwrap().is_empty());
     }
+}
+
+#[test]
+fn metrics_are_made_and_updated() {
+    let config = [("mode", Value::Text("metrics"))].into();
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+    let wanted = [
+        "counter hits: how many",
+        "hits add 1",
+        "hits add 2",
+        "gauge depth: how deep",
+        "depth set 5",
+        "depth add -1",
+        "histogram [0.5, 1.0] wait: how long",
+        "wait observe 0.25",
+        "3 - started",
+    ];
+    assert_eq!(fake.logged(), wanted);
 }

@@ -74,6 +74,7 @@ fn layouts() -> String {
         }
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }
+        EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
     }
 }
 

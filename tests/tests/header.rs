@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     "service/edits.rs",
     "service/layout.rs",
     "service/message.rs",
+    "service/metrics.rs",
     "digest.rs",
 ];
 

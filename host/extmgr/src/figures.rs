@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use stagepost_smtp::{Decision, Edit, Event, Stage};
 
 use crate::latency::{Latency, LatencyFigures};
+use crate::metric::MetricFigures;
 
 /// What a call came to, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +214,15 @@ pub struct PluginFigures {
     pub name: std::sync::Arc<str>,
     /// At each event and stage that it registered for.
     pub stages: Vec<StageFigures>,
+    /// Its own metrics.
+    pub metrics: Vec<MetricFigures>,
+}
+
+impl PluginFigures {
+    /// The name by which the operator reads a metric of this plug-in.
+    pub fn metric_name(&self, metric: &MetricFigures) -> String {
+        format!("plugin_{}_{}", self.name.replace('-', "_"), metric.name)
+    }
 }
 
 /// The clock of a call in line: it runs for one call in 64, chosen at random, so that no pattern of calls is always or

@@ -11,6 +11,7 @@ use stagepost_smtp::{Event, Stage};
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
+use crate::metric::{METRICS_MAX, Metric, MetricFigures};
 use crate::plugin::{PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
@@ -50,6 +51,7 @@ pub(crate) struct Host {
     json: Mutex<HashMap<String, &'static str>>,
     /// The keys of its section that it asked for while it started.
     keys_read: Mutex<BTreeSet<String>>,
+    metrics: Mutex<Vec<&'static Metric>>,
     directory: OnceLock<Weak<Directory>>,
 }
 
@@ -76,6 +78,7 @@ impl Host {
             registrations: Mutex::default(),
             json: Mutex::default(),
             keys_read: Mutex::default(),
+            metrics: Mutex::default(),
             directory: OnceLock::new(),
         }))
     }
@@ -213,9 +216,45 @@ impl Host {
         Some(text)
     }
 
+    /// Keeps a metric for the rest of the process.
+    ///
+    /// # Errors
+    /// em_entry is over, the plug-in has one of this name, or too many.
+    pub(crate) fn add_metric(&self, metric: Metric) -> Result<&'static Metric, abi::STATUS> {
+        self.check_loading()?;
+        let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        if metrics.iter().any(|known| known.name == metric.name) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        if metrics.len() >= METRICS_MAX {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        let kept: &'static Metric = Box::leak(Box::new(metric));
+        metrics.push(kept);
+        Ok(kept)
+    }
+
+    /// Whether em_entry is running, and the plug-in's layouts, if they are to be compared, were found equal.
+    fn check_loading(&self) -> Result<(), abi::STATUS> {
+        if self.lock_registrations().closed || self.owes_layout() {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        Ok(())
+    }
+
+    /// The plug-in's own metrics as they are now.
+    pub(crate) fn metrics(&self) -> Vec<MetricFigures> {
+        let metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        metrics.into_iter().map(Metric::read).collect()
+    }
+
     /// What the plug-in did since the start.
     pub(crate) fn figures(&self) -> PluginFigures {
-        PluginFigures { name: self.name.clone(), stages: self.counters.read() }
+        PluginFigures {
+            name: self.name.clone(),
+            stages: self.counters.read(),
+            metrics: self.metrics(),
+        }
     }
 
     pub(crate) fn state(&self) -> PluginState {

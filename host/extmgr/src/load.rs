@@ -63,6 +63,16 @@ pub enum Refusal {
     /// Too many plug-ins.
     #[error("plug-ins: wanted at most {PLUGINS_MAX}, found more")]
     TooMany,
+    /// A metric of it would have the name of another plug-in's: `a-b` with `c`, `a` with `b_c`.
+    #[error(
+        "metric {name}: wanted a name of its own for the operator, found it taken by plug-in {other}"
+    )]
+    Metric {
+        /// The name that the operator would read.
+        name: String,
+        /// Whose it is.
+        other: String,
+    },
     /// The dynamic linker refused it.
     #[error("loading: {0}")]
     Linker(String),
@@ -207,7 +217,7 @@ fn load_one(
     let copy = file.private_copy(private_folder)?;
     let library = open(&copy)?;
     let host = Host::leak(loaded.len(), config, descriptor, run);
-    let entered = enter(&library, host);
+    let entered = enter(&library, host).and_then(|()| check_metrics(host, loaded));
     // Never closed: registrations, threads and thread-local destructors of the plug-in point into it.
     std::mem::forget(library);
     if let Err(refusal) = entered {
@@ -231,6 +241,22 @@ fn load_one(
         "plug-in loaded"
     );
     Ok((host, copy))
+}
+
+/// Whether the operator can tell a plug-in's metrics from those of the others.
+fn check_metrics(host: &Host, loaded: &[&'static Host]) -> Result<(), Refusal> {
+    let shown = |host: &Host| -> Vec<String> {
+        let figures = host.figures();
+        figures.metrics.iter().map(|metric| figures.metric_name(metric)).collect()
+    };
+    let own = shown(host);
+    for other in loaded {
+        let theirs = shown(other);
+        if let Some(name) = own.iter().find(|name| theirs.contains(name)) {
+            return Err(Refusal::Metric { name: name.clone(), other: other.name.to_string() });
+        }
+    }
+    Ok(())
 }
 
 /// Opens a shared object with everything bound now: a missing symbol is refused here, not at the first call.

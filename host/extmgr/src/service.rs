@@ -6,6 +6,7 @@ mod edits;
 mod layout;
 mod log;
 mod message;
+mod metrics;
 mod session;
 
 use std::ffi::{c_char, c_void};
@@ -29,6 +30,7 @@ pub(crate) unsafe extern "C" fn find(_host: *mut abi::EmHost, id: abi::EmText) -
         id if id == name(abi::EM_SESSION_ID) => (&raw const session::TABLE).cast(),
         id if id == name(abi::EM_EDITS_ID) => (&raw const edits::TABLE).cast(),
         id if id == name(abi::EM_MESSAGE_ID) => (&raw const message::TABLE).cast(),
+        id if id == name(abi::EM_METRICS_ID) => (&raw const metrics::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

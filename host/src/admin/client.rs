@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 /// How long the whole exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 /// The most that is read of an answer.
-const ANSWER_OCTETS_MAX: usize = 4 << 20;
+const ANSWER_OCTETS_MAX: usize = 16 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +49,18 @@ pub(crate) enum ClientError {
 
 /// Asks the server for its status; the JSON is given as it came.
 pub(crate) async fn fetch_status(socket: &Path) -> Result<String, ClientError> {
+    fetch(socket, "/v1/status").await
+}
+
+/// Asks the server for its metrics, in the text format of Prometheus.
+pub(crate) async fn fetch_metrics(socket: &Path) -> Result<String, ClientError> {
+    fetch(socket, "/v1/metrics").await
+}
+
+async fn fetch(socket: &Path, path: &str) -> Result<String, ClientError> {
     let stream =
         UnixStream::connect(socket).await.map_err(|error| connect_error(socket, &error))?;
-    let exchange = tokio::time::timeout(EXCHANGE_MAX, exchange(stream, "/v1/status")).await;
+    let exchange = tokio::time::timeout(EXCHANGE_MAX, exchange(stream, path)).await;
     let no_answer = || Err(format!("none within {} s", EXCHANGE_MAX.as_secs()));
     exchange
         .unwrap_or_else(|_| no_answer())

@@ -1,10 +1,12 @@
 //! The admin API on a Unix socket: the server's side, the client's side and what goes between them.
 //! Knows nothing of what it shows: whoever serves fills it in.
 
+mod api;
 mod client;
 mod server;
 mod status;
 
-pub(crate) use client::{ClientError, fetch_status};
-pub(crate) use server::{AdminError, AdminServer, StatusFuture, StatusSource};
+pub(crate) use api::{Coming, StatusSource, watching};
+pub(crate) use client::{ClientError, fetch_metrics, fetch_status};
+pub(crate) use server::{AdminError, AdminServer};
 pub(crate) use status::{ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status};

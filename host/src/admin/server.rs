@@ -1,29 +1,14 @@
 //! The server's side of the admin API. Who may open the socket may use it: it is its owner's alone.
-//! Knows the paths of the API; the answers come from a [`StatusSource`].
+//! Knows the socket; what is answered is the API's.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::Arc;
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use tokio::net::UnixListener;
-
-use super::status::Status;
-
-/// A [`Status`] to come.
-pub(crate) type StatusFuture<'s> = Pin<Box<dyn Future<Output = Status> + Send + 's>>;
-
-/// Who knows how the server is doing. Any thread.
-pub(crate) trait StatusSource: Send + Sync {
-    /// The figures of this moment.
-    fn status(&self) -> StatusFuture<'_>;
-}
 
 /// Why the admin socket can't be served. Always the operator's to put right.
 #[derive(Debug, thiserror::Error)]
@@ -73,16 +58,11 @@ impl AdminServer {
     /// Answers until `end` resolves; requests under way are finished.
     pub(crate) async fn serve(
         self,
-        source: Arc<dyn StatusSource>,
+        api: Router,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let api = Router::new().route("/v1/status", get(status)).with_state(source);
         axum::serve(self.listener, api).with_graceful_shutdown(end).await
     }
-}
-
-async fn status(State(source): State<Arc<dyn StatusSource>>) -> Json<Status> {
-    Json(source.status().await)
 }
 
 /// Removes a socket that nobody listens on any more.
@@ -145,15 +125,23 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::{ClientError, fetch_status};
+    use std::sync::Arc;
+
+    use super::super::api::{Coming, StatusSource, watching};
+    use super::super::client::{ClientError, fetch_metrics, fetch_status};
+    use super::super::status::Status;
     use super::super::status::tests::sample;
     use super::*;
 
     struct Fixed;
 
     impl StatusSource for Fixed {
-        fn status(&self) -> StatusFuture<'_> {
+        fn status(&self) -> Coming<'_, Status> {
             Box::pin(async { sample() })
+        }
+
+        fn metrics(&self) -> Coming<'_, String> {
+            Box::pin(async { "a 1\n".to_owned() })
         }
     }
 
@@ -164,9 +152,11 @@ mod tests {
         let server = AdminServer::bind(&socket).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(server.serve(Arc::new(Fixed), async { drop(ended.await) }));
+        let serving =
+            tokio::spawn(server.serve(watching(Arc::new(Fixed)), async { drop(ended.await) }));
         let json = fetch_status(&socket).await.unwrap();
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), sample());
+        assert_eq!(fetch_metrics(&socket).await.unwrap(), "a 1\n");
         drop(end);
         serving.await.unwrap().unwrap();
         assert!(!socket.exists());

@@ -6,6 +6,7 @@ mod edits;
 mod layout;
 mod log;
 mod message;
+mod metrics;
 mod session;
 
 pub use config::*;
@@ -13,4 +14,5 @@ pub use edits::*;
 pub use layout::*;
 pub use log::*;
 pub use message::*;
+pub use metrics::*;
 pub use session::*;

@@ -19,8 +19,9 @@ pub(crate) struct Services {
     session: EmSessionServiceRef,
     edits: EmEditsServiceRef,
     layout: EmLayoutServiceRef,
-    #[sabi(last_prefix_field)]
     message: EmMessageServiceRef,
+    #[sabi(last_prefix_field)]
+    metrics: EmMetricsServiceRef,
 }
 
 #[repr(C)]
@@ -149,6 +150,45 @@ pub(crate) struct EmMessageService {
         unsafe extern "C" fn(message: *const EmMessage, offset: u64, value: *mut EmText) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmMetric {
+    opaque: [u8; 0],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmMetricsServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmMetricsService {
+    size: u32,
+    reserved: u32,
+    counter: unsafe extern "C" fn(
+        host: *mut EmHost,
+        name: EmText,
+        help: EmText,
+        metric: *mut *mut EmMetric,
+    ) -> STATUS,
+    gauge: unsafe extern "C" fn(
+        host: *mut EmHost,
+        name: EmText,
+        help: EmText,
+        metric: *mut *mut EmMetric,
+    ) -> STATUS,
+    histogram: unsafe extern "C" fn(
+        host: *mut EmHost,
+        name: EmText,
+        help: EmText,
+        bounds: *const f64,
+        bounds_count: u64,
+        metric: *mut *mut EmMetric,
+    ) -> STATUS,
+    add: unsafe extern "C" fn(metric: *mut EmMetric, amount: i64) -> STATUS,
+    set: unsafe extern "C" fn(metric: *mut EmMetric, value: i64) -> STATUS,
+    #[sabi(last_prefix_field)]
+    observe: unsafe extern "C" fn(metric: *mut EmMetric, value: f64) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -160,4 +200,5 @@ super::twins! {
     }
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }
+    EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
 }
