@@ -1040,6 +1040,52 @@ typedef struct EmMetricsService {
     STATUS (*observe)(struct EmMetric *metric, double value);
 } EmMetricsService;
 
+/* ---- The filter service: which sessions and addresses a registration is asked about. ---- */
+
+/** Id of EmFilterService. */
+#define EM_FILTER_ID "em.filter/1"
+
+/** What a registration is asked about: all lists that are not empty must fit. Items are separated by white space. */
+typedef struct EmFilter {
+    /** sizeof(EmFilter) of the plug-in; members beyond it count as empty. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** The client's address is one of these, or in one of these networks: `192.0.2.1`, `2001:db8::/32`. */
+    struct EmText networks;
+    /** The listener that accepted the connection is one of these names of the configuration. */
+    struct EmText listeners;
+
+    /** At EM_SMTPMAIL and, for the sender accepted, the later events of the transaction but EM_SMTPCOMMAND: the domain of
+     * the sender is one of these. `example.org` is that domain alone, `.example.org` everything below it, `<>` the null
+     * path. Not looked at elsewhere. */
+    struct EmText sender_domains;
+
+    /** At EM_SMTPRCPT the domain of the recipient in hand, at the later events of the transaction but EM_SMTPCOMMAND
+     * that of any recipient accepted, is one of these, written as in sender_domains. Not looked at elsewhere. */
+    struct EmText recipient_domains;
+} EmFilter;
+
+/** Narrows registrations, so that a handler is not called for what cannot matter to it: the host looks, which costs less
+ * than a call. */
+typedef struct EmFilterService {
+    /** sizeof(EmFilterService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Gives a registration its filter, once.
+     *
+     * - registration: what EMRegister has written.
+     * - filter: copied; at most 256 items in each list.
+     *
+     * Returns NOERROR, ERR_NOT_FOUND (no such registration of this plug-in), EM_ERR_STAGE (it has a filter, or em_entry
+     * is over), EM_ERR_LIMIT (too many items), or ERR_MISC_INVALID_ARGS (the host has logged which item is not
+     * acceptable).
+     * [main-thread & loading] */
+    STATUS (*narrow)(struct EmHost *host, HEMREGISTRATION registration, const struct EmFilter *filter);
+} EmFilterService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -1112,6 +1158,8 @@ _Static_assert(sizeof(EmEditsService) == 112 && offsetof(EmEditsService, recipie
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
+_Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");
+_Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
 #endif
 
 #ifdef __cplusplus

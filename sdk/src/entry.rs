@@ -5,9 +5,12 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
 
-use stagepost_abi::{EM_FAULT, EM_LOG_ERROR, EmBase, EmHost, EmLogService, NOERROR, STATUS};
+use stagepost_abi::{
+    EM_FAULT, EM_LOG_ERROR, EmBase, EmHost, EmLogService, HEMREGISTRATION, NOERROR, STATUS,
+};
 
 use crate::boundary;
+use crate::filter::Filter;
 use crate::handler::{Started, handle};
 use crate::host::Host;
 use crate::plugin::Plugin;
@@ -97,12 +100,14 @@ unsafe fn start<P: Plugin>(
     // SAFETY: base and host are those of em_entry, and the services were found with them.
     let host_side = unsafe { Host::new(host, Services::find(log, base, host)?) };
     let plugin = P::start(host_side)?;
+    let filter = plugin.filter();
     let started = Arc::new(Started { plugin, host: host_side, name: exported.name });
     for (event, flags) in exported.stages.registrations() {
         // SAFETY: base and host are those of em_entry.
-        let status = unsafe { register(base, host, event, flags, &started) };
-        if status != NOERROR {
-            return Err(StartError::Registration { event, status });
+        let registration = unsafe { register(base, host, event, flags, &started) }?;
+        if !filter.is_all() {
+            // SAFETY: as above.
+            unsafe { narrow(base, host, registration, &filter) }?;
         }
     }
     Ok(())
@@ -117,8 +122,9 @@ unsafe fn register<P: Plugin>(
     event: u16,
     flags: u32,
     started: &Arc<Started<P>>,
-) -> STATUS {
+) -> Result<HEMREGISTRATION, StartError> {
     let user_data = Arc::into_raw(Arc::clone(started));
+    let mut registration = 0;
     // SAFETY: `handle` and `release` take what `into_raw` gives, of the same P.
     let status = unsafe {
         (base.EMRegister)(
@@ -129,14 +135,34 @@ unsafe fn register<P: Plugin>(
             user_data.cast_mut().cast(),
             Some(release::<P>),
             0,
-            ptr::null_mut(),
+            &raw mut registration,
         )
     };
     if status != NOERROR {
         // SAFETY: made by `into_raw` above; the host does not release what it did not register.
         drop(unsafe { Arc::from_raw(user_data) });
+        return Err(StartError::Registration { event, status });
     }
-    status
+    Ok(registration)
+}
+
+/// # Safety
+///
+/// `base` and `host` are those of em_entry.
+unsafe fn narrow(
+    base: &EmBase,
+    host: *mut EmHost,
+    registration: HEMREGISTRATION,
+    filter: &Filter,
+) -> Result<(), StartError> {
+    // SAFETY: base and host are those of em_entry.
+    let service = unsafe { service::filter(base, host) }?;
+    let lent = filter.lent();
+    // SAFETY: the filter and its text are lent for the call.
+    match unsafe { (service.narrow)(host, registration, &raw const lent) } {
+        NOERROR => Ok(()),
+        status => Err(StartError::Filter(status)),
+    }
 }
 
 /// # Safety

@@ -54,6 +54,7 @@ mod edits;
 mod entry;
 mod event;
 mod export;
+mod filter;
 mod handler;
 mod host;
 mod message;
@@ -74,6 +75,7 @@ pub use event::{
     Awaited, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind, Mail,
     MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Vrfy, VrfyVerb,
 };
+pub use filter::Filter;
 pub use host::{Host, Level};
 pub use message::{Body, Message};
 pub use metric::{Counter, Gauge, Histogram};

@@ -7,6 +7,7 @@ use crate::event::{
     Command, Connect, Data, Disconnect, Ehlo, Etrn, Mail, MessageAccept, Quit, Rcpt, Rset, Timeout,
     Vrfy,
 };
+use crate::filter::Filter;
 use crate::host::Host;
 use crate::start::StartError;
 
@@ -23,6 +24,11 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     ///
     /// - host: to be kept, for the log.
     fn start(host: Host) -> Result<Self, StartError>;
+
+    /// Says what the handlers are to be called for: by default everything. Asked once, behind `start`.
+    fn filter(&self) -> Filter {
+        Filter::new()
+    }
 
     /// A client has connected.
     fn before_connect(&self, event: &Connect<'_>, edits: &mut Edits<'_>) -> Outcome {

@@ -4,9 +4,9 @@
 use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
-    EM_CONFIG_ID, EM_EDITS_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID,
-    EM_SESSION_ID, EmBase, EmConfigService, EmEditsService, EmHost, EmLayoutService, EmLogService,
-    EmMessageService, EmMetricsService, EmSessionService,
+    EM_CONFIG_ID, EM_EDITS_ID, EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID,
+    EM_SESSION_ID, EmBase, EmConfigService, EmEditsService, EmFilterService, EmHost,
+    EmLayoutService, EmLogService, EmMessageService, EmMetricsService, EmSessionService,
 };
 
 use crate::start::StartError;
@@ -59,6 +59,19 @@ pub(crate) unsafe fn log(
 ) -> Result<&'static EmLogService, StartError> {
     // SAFETY: the caller's promise; EmLogService is the table of this id.
     unsafe { table(base, host, EM_LOG_ID) }
+}
+
+/// Finds the filter table, for a plug-in that has a filter.
+///
+/// # Safety
+///
+/// As `Services::find`.
+pub(crate) unsafe fn filter(
+    base: &EmBase,
+    host: *mut EmHost,
+) -> Result<&'static EmFilterService, StartError> {
+    // SAFETY: the caller's promise; EmFilterService is the table of this id.
+    unsafe { table(base, host, EM_FILTER_ID) }
 }
 
 /// Finds the layout table; a host may be without it.

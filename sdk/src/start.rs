@@ -51,6 +51,9 @@ pub enum StartError {
     /// The host refused something that the plug-in wants to have from the start.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The filter was refused; the host has logged which item.
+    #[error("the host refuses this plug-in's filter: status {0:#06x}")]
+    Filter(STATUS),
     /// The operator's configuration is not acceptable.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -70,6 +73,8 @@ impl StartError {
             Self::NoService(_) | Self::OldService { .. } => ERR_NOT_FOUND,
             Self::OldBase { .. } => EM_ERR_LAYOUT,
             Self::Layout(status) => *status,
+            Self::Filter(status) if *status != 0 => *status,
+            Self::Filter(_) => ERR_MISC_INVALID_ARGS,
             Self::Registration { status, .. } if *status != 0 => *status,
             Self::Registration { .. } => ERR_EM_NOTAUTHORIZED,
             Self::Config(ConfigError::Type { .. }) => EM_ERR_TYPE,

@@ -4,6 +4,7 @@
 
 mod fake;
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::io::{BufRead, Read};
 use std::ptr;
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fake::{Fake, Session, Sheet, Value, event, text};
 use stagepost_abi::*;
 use stagepost_sdk::{
-    AfterEdits, Answer, Connect, Disconnect, Edits, Fault, Host, Level, Mail, MessageAccept,
-    Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy, export_plugin,
+    AfterEdits, Answer, Connect, Disconnect, Edits, Fault, Filter, Host, Level, Mail,
+    MessageAccept, Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy, export_plugin,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -23,6 +24,7 @@ static SLOTS_DROPPED: AtomicUsize = AtomicUsize::new(0);
 struct Probe {
     host: Host,
     number: Option<usize>,
+    networks: Option<&'static str>,
 }
 
 /// What is kept for a session.
@@ -75,7 +77,18 @@ impl Plugin for Probe {
         host.log(Level::Info, "started");
         host.log(Level::Debug, "nobody reads this");
         let number = config.integer("number")?.and_then(|number| usize::try_from(number).ok());
-        Ok(Self { host, number })
+        Ok(Self { host, number, networks: config.text("networks")? })
+    }
+
+    fn filter(&self) -> Filter {
+        match self.networks {
+            None => Filter::new(),
+            Some(networks) => Filter::new()
+                .networks(networks.split(','))
+                .listeners(["mx"])
+                .sender_domains(["<>", ".example.org"])
+                .recipient_domains(Vec::<String>::new()),
+        }
     }
 
     fn before_connect(&self, event: &Connect<'_>, edits: &mut Edits<'_>) -> Outcome {
@@ -642,4 +655,48 @@ fn metrics_are_made_and_updated() {
         "3 - started",
     ];
     assert_eq!(fake.logged(), wanted);
+    fake.stop();
+}
+
+#[test]
+fn a_filter_narrows_every_registration() {
+    let networks = |list| BTreeMap::from([("networks", Value::Text(list))]);
+    let (fake, status) =
+        Fake { config: networks("192.0.2.1,2001:db8::/32"), ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+    let narrowed: Vec<String> =
+        fake.logged().into_iter().filter(|line| line.starts_with("narrow")).collect();
+    let wanted: Vec<String> = (1..=fake.registrations.lock().unwrap().len())
+        .map(|number| {
+            format!(
+                "narrow {number} networks \"192.0.2.1 2001:db8::/32 \" listeners \"mx \" \
+                 senders \"<> .example.org \" recipients \"\""
+            )
+        })
+        .collect();
+    assert!(wanted.len() > 2);
+    assert_eq!(narrowed, wanted);
+    fake.stop();
+}
+
+#[test]
+fn a_filter_that_the_host_refuses_refuses_the_plug_in() {
+    let config = BTreeMap::from([("networks", Value::Text("word"))]);
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, ERR_MISC_INVALID_ARGS);
+    let said = fake.logged().pop().unwrap();
+    assert!(said.contains("the host refuses this plug-in's filter: status 0x0495"), "{said}");
+    fake.stop();
+}
+
+#[test]
+fn a_host_without_filters_serves_plug_ins_without_one() {
+    let host = || Fake { without: vec![EM_FILTER_ID], ..Fake::default() };
+    let (fake, status) = host().load(em_entry);
+    assert_eq!(status, NOERROR);
+    fake.stop();
+    let config = BTreeMap::from([("networks", Value::Text("192.0.2.1"))]);
+    let (fake, status) = Fake { config, ..host() }.load(em_entry);
+    assert_eq!(status, ERR_NOT_FOUND);
+    fake.stop();
 }

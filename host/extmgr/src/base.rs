@@ -3,8 +3,8 @@
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use stagepost_abi as abi;
 use stagepost_smtp::Event;
@@ -61,7 +61,16 @@ unsafe extern "C" fn em_register(
         let handler = handler.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
         let event = check(plugin, event, flags, recursion_id)?;
         let handle = next_handle();
-        let kept = Registration { handle, plugin, event, flags, handler, user_data, release };
+        let kept = Registration {
+            handle,
+            plugin,
+            event,
+            flags,
+            handler,
+            user_data,
+            release,
+            filter: OnceLock::new(),
+        };
         if let Err((status, refused)) = plugin.add(Arc::new(kept)) {
             // What is refused stays the plug-in's own: it must not be released.
             if let Ok(mut refused) = Arc::try_unwrap(refused) {

@@ -53,6 +53,9 @@ impl Dispatch {
         self.asked.set(Some((event, stage)));
         let mut chain = Chain::new(ask);
         for (place, registration) in context.registry.chain(event, stage).iter().enumerate() {
+            if !registration.admits(&chain.ask) {
+                continue;
+            }
             if registration.plugin.run == Run::Pool {
                 return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place)));
             }
@@ -101,6 +104,9 @@ async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verd
     let (event, stage) = (chain.ask.question.event(), chain.ask.stage);
     let begun = Instant::now();
     for registration in &context.registry.chain(event, stage)[place..] {
+        if !registration.admits(&chain.ask) {
+            continue;
+        }
         let plugin = registration.plugin;
         let goes_on = match plugin.run {
             Run::Inline => ask_inline(&mut chain, registration, &context),

@@ -11,6 +11,7 @@ use stagepost_smtp::{Event, Stage};
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
+use crate::filter::Filter;
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
 use crate::plugin::{PluginConfig, PluginState, Run};
 use crate::pool::Pool;
@@ -154,6 +155,24 @@ impl Host {
         }
         registrations.all.push(registration);
         Ok(())
+    }
+
+    /// Gives a registration its filter.
+    ///
+    /// # Errors
+    /// The status for the plug-in: em_entry is over, there is no such registration, or it has a filter.
+    pub(crate) fn narrow(
+        &self,
+        handle: abi::HEMREGISTRATION,
+        filter: Filter,
+    ) -> Result<(), abi::STATUS> {
+        let registrations = self.lock_registrations();
+        if registrations.closed {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        let known = registrations.all.iter().find(|known| known.handle == handle);
+        let known = known.ok_or(abi::ERR_NOT_FOUND)?;
+        known.filter.set(filter).map_err(|_| abi::EM_ERR_STAGE)
     }
 
     /// Takes a registration out; sessions under way keep theirs.

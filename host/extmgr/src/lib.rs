@@ -14,6 +14,7 @@ mod event;
 mod fault;
 mod figures;
 mod file;
+mod filter;
 mod host;
 mod inspect;
 mod latency;

@@ -3,12 +3,13 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Event, Interest, Stage};
+use stagepost_smtp::{Ask, Event, Interest, Stage};
 
+use crate::filter::Filter;
 use crate::host::Host;
 use crate::plugin::Run;
 
@@ -24,6 +25,15 @@ pub(crate) struct Registration {
     pub(crate) handler: Handler,
     pub(crate) user_data: *mut c_void,
     pub(crate) release: abi::EmRelease,
+    /// Set at most once, while the plug-in is loaded.
+    pub(crate) filter: OnceLock<Filter>,
+}
+
+impl Registration {
+    /// Whether a question may matter to the handler.
+    pub(crate) fn admits(&self, ask: &Ask) -> bool {
+        self.filter.get().is_none_or(|filter| filter.admits(ask))
+    }
 }
 
 // SAFETY: the contract makes user data and handlers usable from any thread that runs the session ([session-thread]), and

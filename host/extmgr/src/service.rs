@@ -3,6 +3,7 @@
 
 mod config;
 mod edits;
+mod filter;
 mod layout;
 mod log;
 mod message;
@@ -31,6 +32,7 @@ pub(crate) unsafe extern "C" fn find(_host: *mut abi::EmHost, id: abi::EmText) -
         id if id == name(abi::EM_EDITS_ID) => (&raw const edits::TABLE).cast(),
         id if id == name(abi::EM_MESSAGE_ID) => (&raw const message::TABLE).cast(),
         id if id == name(abi::EM_METRICS_ID) => (&raw const metrics::TABLE).cast(),
+        id if id == name(abi::EM_FILTER_ID) => (&raw const filter::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

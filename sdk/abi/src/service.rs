@@ -3,6 +3,7 @@
 
 mod config;
 mod edits;
+mod filter;
 mod layout;
 mod log;
 mod message;
@@ -11,6 +12,7 @@ mod session;
 
 pub use config::*;
 pub use edits::*;
+pub use filter::*;
 pub use layout::*;
 pub use log::*;
 pub use message::*;

@@ -208,15 +208,16 @@ unsafe extern "C" fn register(
     user_data: *mut c_void,
     release: EmRelease,
     _: u16,
-    _: *mut HEMREGISTRATION,
+    handle: *mut HEMREGISTRATION,
 ) -> STATUS {
     let fake = fake(host);
     if event == fake.refused {
         return ERR_EM_TOOMANYADDINS;
     }
     let registration = Registration { event, flags, handler, user_data, release };
-    fake.registrations.lock().unwrap().push(registration);
-    NOERROR
+    let mut registrations = fake.registrations.lock().unwrap();
+    registrations.push(registration);
+    write(handle, Some(registrations.len() as HEMREGISTRATION))
 }
 
 unsafe extern "C" fn deregister(_: *mut EmHost, _: HEMREGISTRATION) -> STATUS {
@@ -242,10 +243,39 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.session/1" => (&raw const SESSION).cast(),
         "em.edits/1" => (&raw const EDITS).cast(),
         "em.layout/1" => (&raw const LAYOUT).cast(),
+        "em.filter/1" => (&raw const FILTER).cast(),
         "em.message/1" => (&raw const MESSAGE).cast(),
         "em.metrics/1" => (&raw const METRICS).cast(),
         _ => ptr::null(),
     }
+}
+
+static FILTER: EmFilterService =
+    EmFilterService { size: size_of::<EmFilterService>() as u32, reserved: 0, narrow };
+
+/// Takes a filter when the plug-in is registered for it; refuses networks that are a word.
+unsafe extern "C" fn narrow(
+    host: *mut EmHost,
+    registration: HEMREGISTRATION,
+    filter: *const EmFilter,
+) -> STATUS {
+    let fake = fake(host);
+    if registration as usize != fake.registrations.lock().unwrap().len() {
+        return ERR_NOT_FOUND;
+    }
+    // SAFETY: the SDK lends a whole filter for the call.
+    let filter = unsafe { filter.read() };
+    let networks = read(filter.networks);
+    if networks.contains("word") {
+        return ERR_MISC_INVALID_ARGS;
+    }
+    fake.log.lock().unwrap().push(format!(
+        "narrow {registration} networks {networks:?} listeners {:?} senders {:?} recipients {:?}",
+        read(filter.listeners),
+        read(filter.sender_domains),
+        read(filter.recipient_domains)
+    ));
+    NOERROR
 }
 
 static LOG: EmLogService =

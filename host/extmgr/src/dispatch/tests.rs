@@ -4,6 +4,7 @@
 mod contracts;
 mod edits;
 mod figures;
+mod filters;
 mod reading;
 
 use std::ffi::c_void;

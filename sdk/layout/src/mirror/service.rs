@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 use abi_stable::StableAbi;
-use stagepost_abi::STATUS;
+use stagepost_abi::{HEMREGISTRATION, STATUS};
 
 use super::base::{EmEdits, EmHost, EmMessage, EmRelease, EmSession, EmText};
 
@@ -20,8 +20,9 @@ pub(crate) struct Services {
     edits: EmEditsServiceRef,
     layout: EmLayoutServiceRef,
     message: EmMessageServiceRef,
-    #[sabi(last_prefix_field)]
     metrics: EmMetricsServiceRef,
+    #[sabi(last_prefix_field)]
+    filter: EmFilterServiceRef,
 }
 
 #[repr(C)]
@@ -189,6 +190,35 @@ pub(crate) struct EmMetricsService {
     observe: unsafe extern "C" fn(metric: *mut EmMetric, value: f64) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmFilterRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmFilter {
+    size: u32,
+    reserved: u32,
+    networks: EmText,
+    listeners: EmText,
+    sender_domains: EmText,
+    #[sabi(last_prefix_field)]
+    recipient_domains: EmText,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmFilterServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmFilterService {
+    size: u32,
+    reserved: u32,
+    #[sabi(last_prefix_field)]
+    narrow: unsafe extern "C" fn(
+        host: *mut EmHost,
+        registration: HEMREGISTRATION,
+        filter: EmFilterRef,
+    ) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -201,4 +231,6 @@ super::twins! {
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }
     EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
+    EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
+    EmFilterService { size, reserved, narrow }
 }
