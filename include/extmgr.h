@@ -198,7 +198,7 @@ typedef void (*EmRelease)(void *data);
  * reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
  * Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN: only the core keeps
  * client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
- * handled. */
+ * handled. Other lines can be put in the place of most: EmEditsService.command_replace. */
 #define EM_SMTPCOMMAND 225
 
 /** The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
@@ -322,7 +322,9 @@ typedef struct EmConnect {
 typedef struct EmCommand {
     /** What every event has. */
     struct EmEvent event;
-    /** The octets of the line as received, without its CRLF. */
+
+    /** The octets of the line as received, or as an earlier handler replaced it, without its CRLF; EM_AFTER: as it was
+     * carried out. */
     struct EmText line;
 } EmCommand;
 
@@ -527,6 +529,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_SENDER 0x0040ULL
 /** EmDescriptor.edits: EmEditsService.recipient_add, recipient_remove and recipient_replace. */
 #define EM_EDIT_RECIPIENT 0x0080ULL
+/** EmDescriptor.edits: EmEditsService.command_replace. */
+#define EM_EDIT_COMMAND 0x0200ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -928,6 +932,19 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*recipient_replace)(struct EmEdits *edits, struct EmText path);
+
+    /** Puts another line in the place of the command line in hand. EM_BEFORE of EM_SMTPCOMMAND. Later handlers see it as
+     * EmCommand.line, and the core parses it as it would have the one received; it is not shown to earlier ones again.
+     *
+     * Client and server must stay in step, so the handler is at fault when it replaces the line of DATA, BDAT, STARTTLS,
+     * AUTH or ATRN, or makes one; and when a line of MAIL, RCPT, RSET or QUIT gets another verb, or one of HELO and EHLO
+     * a verb that is neither. A line longer than the server takes from clients is the plug-in's fault as in
+     * recipient_add: 451.
+     *
+     * - line: printable ASCII, without CRLF.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*command_replace)(struct EmEdits *edits, struct EmText line);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -1154,7 +1171,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 56 && offsetof(EmSessionService, slot_set) == 48, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 112 && offsetof(EmEditsService, recipient_replace) == 104, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 120 && offsetof(EmEditsService, command_replace) == 112, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");

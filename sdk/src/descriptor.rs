@@ -41,6 +41,8 @@ pub mod edit {
     pub const sender: u64 = stagepost_abi::EM_EDIT_SENDER;
     /// `Edits::recipient_add`, `recipient_remove` and `recipient_replace`.
     pub const recipient: u64 = stagepost_abi::EM_EDIT_RECIPIENT;
+    /// `Edits::command_replace`.
+    pub const command: u64 = stagepost_abi::EM_EDIT_COMMAND;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

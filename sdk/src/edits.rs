@@ -160,6 +160,18 @@ impl Edits<'_> {
         })
     }
 
+    /// Puts another line, without its CRLF, in the place of the command line in hand. Needs the edit `command`; at
+    /// COMMAND.
+    ///
+    /// A plug-in is at fault that replaces the line of DATA, BDAT, STARTTLS, AUTH or ATRN, or makes one, or gives a line of
+    /// HELO, EHLO, MAIL, RCPT, RSET or QUIT another verb; HELO and EHLO pass for one.
+    pub fn command_replace(&mut self, line: impl AsRef<[u8]>) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the line is lent for the call.
+        check("command_replace", unsafe {
+            (self.table.command_replace)(self.handle, lend(line.as_ref()))
+        })
+    }
+
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.

@@ -123,6 +123,7 @@ impl Plugin for Probe {
                 edits.recipient_add("a@b", "NOTIFY=NEVER")?;
                 edits.recipient_remove("c@d")?;
                 edits.recipient_replace("e@f")?;
+                edits.command_replace("NOOP")?;
                 Ok(Answer::Continue)
             }
             "refused edit" => {
@@ -434,6 +435,7 @@ fn edits_and_facts_arrive() {
             "recipient_add <a@b> NOTIFY=NEVER",
             "recipient_remove <c@d>",
             "recipient_replace <e@f>",
+            "command_replace NOOP",
         ]
     );
 
@@ -584,8 +586,11 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
     }
     let (fake, status) = Fake { short: Some(EM_EDITS_ID), ..Fake::default() }.load(em_entry);
     assert_eq!(status, ERR_NOT_FOUND);
-    let line = "1 - probe: cannot start: this host's service em.edits/1 has 8 octets, this plug-in needs 112: \
-                the host is older";
+    let wanted = size_of::<EmEditsService>();
+    let line = format!(
+        "1 - probe: cannot start: this host's service em.edits/1 has 8 octets, this plug-in needs {wanted}: \
+         the host is older"
+    );
     assert_eq!(fake.logged(), [line]);
 
     // Nobody to tell.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Attributed, Decision, Edit, Event, Made, Reply, Stage, Verdict};
+use stagepost_smtp::{
+    Ask, Attributed, Decision, Edit, Event, Made, Question, Reply, Stage, Verdict, check_rewrite,
+};
 
 use crate::call::Outcome;
 use crate::contract::OnFault;
@@ -36,6 +38,7 @@ impl Chain {
     ) -> bool {
         let decided = outcome.and_then(|mut outcome| {
             let decision = self.decide(plugin, &mut outcome)?;
+            self.check_rewrites(&outcome.edits)?;
             Ok((decision, outcome))
         });
         let counters = plugin.counters.at(self.ask.question.event(), self.ask.stage);
@@ -99,6 +102,19 @@ impl Chain {
         Ok(decision)
     }
 
+    /// Whether a handler rewrote the command line into one that can't stand in its place.
+    fn check_rewrites(&self, edits: &[Edit]) -> Result<(), Fault> {
+        let Question::Command { line } = &self.ask.question else { return Ok(()) };
+        let mut line = &line[..];
+        for edit in edits {
+            if let Edit::ReplaceCommand(new) = edit {
+                check_rewrite(line, new)?;
+                line = new.as_bytes();
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a handler's edits visible to the next one, and keeps them for the session.
     fn apply(&mut self, plugin: &Host, edits: Vec<Edit>, spent: Option<Duration>) {
         let (event, stage) = (self.ask.question.event(), self.ask.stage);
@@ -119,6 +135,7 @@ impl Chain {
                 | Edit::InsertHeader { .. }
                 | Edit::ChangeHeader { .. }
                 | Edit::DeleteHeader { .. }
+                | Edit::ReplaceCommand(_)
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use stagepost_smtp::RewriteError;
+
 use crate::figures::FaultKind;
 
 /// How long a call may take, and which setting says so.
@@ -32,6 +34,9 @@ pub(crate) enum Fault {
     /// Handled where that would put client and server out of step.
     #[error("bad verdict: handled is not possible at this event")]
     Handled,
+    /// A command line that can't stand in the place of the one in hand.
+    #[error("bad edit: {0}")]
+    Rewrite(#[from] RewriteError),
     /// A verdict that the descriptor does not declare.
     #[error("bad verdict: the descriptor does not declare EM_EDIT_VERDICT")]
     Undeclared,
@@ -66,6 +71,7 @@ impl Fault {
             | Self::NoVerdict
             | Self::Contradiction(_)
             | Self::Handled
+            | Self::Rewrite(_)
             | Self::Undeclared => FaultKind::BadVerdict,
             Self::Late(_) | Self::Spent(_) | Self::Exhausted { .. } | Self::Busy => {
                 FaultKind::Overrun

@@ -73,7 +73,7 @@ impl AnswerKind {
 /// How a plug-in failed, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// A status or verdict that is none here.
+    /// A status, verdict or rewritten line that is none here.
     BadVerdict,
     /// It failed inside.
     Panic,

@@ -228,6 +228,13 @@ impl<'a> Sheet<'a> {
         self.push(octets, edit.map_err(|_| abi::ERR_MISC_INVALID_ARGS)?)
     }
 
+    pub(crate) fn command_replace(&mut self, line: &[u8]) -> Answer {
+        self.declared(abi::EM_EDIT_COMMAND)?;
+        self.allowed(self.stage == Stage::Before && self.event == Event::Command)?;
+        let edit = Edit::replace_command(line).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
+        self.push(line.len(), edit)
+    }
+
     pub(crate) fn hold(&mut self, reason: &str) -> Answer {
         self.declared(abi::EM_EDIT_HOLD)?;
         self.allowed(takes_message_edits(self.event, self.stage))?;

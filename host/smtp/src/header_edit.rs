@@ -54,6 +54,7 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::AddRecipient(_)
         | Edit::RemoveRecipient(_)
         | Edit::ReplaceRecipient(_)
+        | Edit::ReplaceCommand(_)
         | Edit::Hold { .. }
         | Edit::Discard
         | Edit::ReplyText(_) => None,

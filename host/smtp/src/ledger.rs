@@ -85,6 +85,13 @@ pub enum Change {
         /// What is there now.
         to: Span,
     },
+    /// The line of MAIL or RCPT became another. The envelope as it came is that of the new one.
+    Command {
+        /// The line as it was, without its CRLF.
+        from: Box<str>,
+        /// The line as it is now.
+        to: Box<str>,
+    },
     /// The message is kept undelivered.
     Hold {
         /// Why.
@@ -148,7 +155,7 @@ impl Change {
                     known.address = from.clone();
                 }
             }
-            Self::Header { .. } | Self::Body { .. } | Self::Hold { .. } => {}
+            Self::Header { .. } | Self::Body { .. } | Self::Command { .. } | Self::Hold { .. } => {}
         }
     }
 }

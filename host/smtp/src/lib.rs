@@ -26,7 +26,9 @@ pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
 pub use question::{
     Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
 };
-pub use receive::{EnvelopeError, Limits, Session, Settings, Timeouts, received};
+pub use receive::{
+    EnvelopeError, Limits, RewriteError, Session, Settings, Timeouts, check_rewrite, received,
+};
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use send::{

@@ -40,6 +40,9 @@ impl Ask {
             (Question::Rcpt { recipient, .. }, Edit::ReplaceRecipient(new)) => {
                 *recipient = new.clone();
             }
+            (Question::Command { line }, Edit::ReplaceCommand(new)) => {
+                *line = new.as_bytes().into();
+            }
             (_, Edit::Sender { sender, .. }) => {
                 Arc::make_mut(&mut self.facts).sender = Some(sender.clone());
             }
@@ -153,7 +156,7 @@ impl Stage {
 pub enum Question {
     /// A client has connected; the facts say who.
     Connect,
-    /// A command line as received, without its CRLF.
+    /// A command line as received, or as a plug-in rewrote it, without its CRLF.
     Command {
         /// The octets of the line.
         line: Box<[u8]>,

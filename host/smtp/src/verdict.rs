@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     Address, Attribute, Change, LedgerEntry, Made, MailParameters, Recipient, Reply, ReversePath,
+    RewriteError,
 };
 
 /// The combined answer to one [`crate::Ask`].
@@ -63,6 +64,8 @@ impl Attributed {
 pub enum Edit {
     /// Set a session attribute.
     Attribute(Attribute),
+    /// At COMMAND: put another line, without its CRLF, in the place of the one in hand.
+    ReplaceCommand(Box<str>),
     /// Add a header field at the end of the header block.
     AddHeader {
         /// The field name, without the colon.
@@ -130,6 +133,9 @@ pub enum EditFault {
         /// What a client would be told.
         reason: Box<str>,
     },
+    /// It put a line in the place of another that can't be there.
+    #[error("bad edit: {0}")]
+    Command(#[from] RewriteError),
     /// It removed the last recipient of a message that is not discarded.
     #[error(
         "bad edit: it removed <{recipient}>, the last recipient; a message for nobody is to be discarded"

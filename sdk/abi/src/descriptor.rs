@@ -60,6 +60,8 @@ pub const EM_EDIT_DISCARD: u64 = 0x0020;
 pub const EM_EDIT_SENDER: u64 = 0x0040;
 /// EmDescriptor.edits: EmEditsService.recipient_add, recipient_remove and recipient_replace.
 pub const EM_EDIT_RECIPIENT: u64 = 0x0080;
+/// EmDescriptor.edits: EmEditsService.command_replace.
+pub const EM_EDIT_COMMAND: u64 = 0x0200;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

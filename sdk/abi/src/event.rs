@@ -20,7 +20,7 @@ pub const EM_SMTPCONNECT: EID = 224;
 /// reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
 /// Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN: only the core keeps
 /// client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
-/// handled.
+/// handled. Other lines can be put in the place of most: EmEditsService.command_replace.
 pub const EM_SMTPCOMMAND: EID = 225;
 
 /// The whole message was received. Struct: EmMessageAccept. Between lies the storing of the message.
@@ -156,7 +156,8 @@ pub struct EmConnect {
 pub struct EmCommand {
     /// What every event has.
     pub event: EmEvent,
-    /// The octets of the line as received, without its CRLF.
+    /// The octets of the line as received, or as an earlier handler replaced it, without its CRLF; EM_AFTER: as it was
+    /// carried out.
     pub line: EmText,
 }
 

@@ -410,6 +410,7 @@ static EDITS: EmEditsService = EmEditsService {
     recipient_add: edits_recipient_add,
     recipient_remove: edits_recipient_remove,
     recipient_replace: edits_recipient_replace,
+    command_replace: edits_command_replace,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -488,6 +489,10 @@ unsafe extern "C" fn edits_recipient_remove(edits: *mut EmEdits, path: EmText) -
 
 unsafe extern "C" fn edits_recipient_replace(edits: *mut EmEdits, path: EmText) -> STATUS {
     note(edits, format!("recipient_replace <{}>", read(path)))
+}
+
+unsafe extern "C" fn edits_command_replace(edits: *mut EmEdits, line: EmText) -> STATUS {
+    note(edits, format!("command_replace {}", read(line)))
 }
 
 /// A message of the test.

@@ -271,6 +271,10 @@ fn verdict(text: &str) -> Result<Step, String> {
             };
             edit(made.map_err(|error| error.to_string())?);
         }
+        "rewrite" => {
+            let made = Edit::replace_command(rest.as_bytes());
+            edit(made.map_err(|error| error.to_string())?);
+        }
         "hold" => edit(Edit::Hold { reason: rest.into() }),
         "discard" => edit(Edit::Discard),
         "words" => edit(Edit::ReplyText(rest.into())),

@@ -22,6 +22,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     recipient_add,
     recipient_remove,
     recipient_replace,
+    command_replace,
 };
 
 /// The sheet that a handler writes to.
@@ -138,4 +139,9 @@ unsafe extern "C" fn recipient_remove(edits: *mut abi::EmEdits, path: abi::EmTex
 unsafe extern "C" fn recipient_replace(edits: *mut abi::EmEdits, path: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.recipient_replace(super::text(path)?) })
+}
+
+unsafe extern "C" fn command_replace(edits: *mut abi::EmEdits, line: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    answer(|| unsafe { sheet(edits)?.command_replace(super::octets(line)?) })
 }

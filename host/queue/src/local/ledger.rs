@@ -24,6 +24,7 @@ const RECIPIENT_REMOVED: u8 = 4;
 const RECIPIENT_REPLACED: u8 = 5;
 const BODY: u8 = 6;
 const HOLD: u8 = 7;
+const COMMAND: u8 = 8;
 
 /// Encodes a ledger; an empty one is nothing.
 pub(crate) fn encode(ledger: &[LedgerEntry]) -> Vec<u8> {
@@ -120,6 +121,11 @@ fn write_change(row: &mut Writer, change: &Change) {
                 row.block(&span.sha256);
             }
         }
+        Change::Command { from, to } => {
+            row.u8(COMMAND);
+            row.text(from);
+            row.text(to);
+        }
         Change::Hold { reason } => {
             row.u8(HOLD);
             row.text(reason);
@@ -161,6 +167,7 @@ fn read_change(row: &mut Reader<'_>) -> Result<Change, RecordError> {
             to: row.address()?,
         },
         BODY => Change::Body { offset: row.u64()?, from: read_span(row)?, to: read_span(row)? },
+        COMMAND => Change::Command { from: row.text()?, to: row.text()? },
         HOLD => Change::Hold { reason: row.text()? },
         _ => return Err(RecordError::Value),
     })
@@ -252,6 +259,7 @@ mod tests {
                 to
             }),
             text().prop_map(|reason| Change::Hold { reason }),
+            (text(), text()).prop_map(|(from, to)| Change::Command { from, to }),
         ]
     }
 

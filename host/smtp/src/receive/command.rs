@@ -59,6 +59,9 @@ pub(crate) enum Legal {
 /// Who may carry out a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doer {
+    /// The session alone, and its line must be what the client has sent: what comes next is no command, or comes the
+    /// other way.
+    Nobody,
     /// The session alone: what the client sends next depends on the reply, or the session keeps what the command
     /// says. Done by somebody else it would put the two out of step.
     Core,
@@ -78,7 +81,7 @@ pub(crate) struct Rule {
 const RULES: [Rule; 22] = [
     rule("MAIL", Legal::Idle, Doer::Core, mail),
     rule("RCPT", Legal::Transaction, Doer::Core, rcpt),
-    rule("DATA", Legal::Transaction, Doer::Core, |rest| bare(rest, Command::Data)),
+    rule("DATA", Legal::Transaction, Doer::Nobody, |rest| bare(rest, Command::Data)),
     rule("EHLO", Legal::Always, Doer::Core, |rest| hello(rest, true)),
     rule("HELO", Legal::Always, Doer::Core, |rest| hello(rest, false)),
     rule("QUIT", Legal::Always, Doer::Core, |rest| bare(rest, Command::Quit)),
@@ -89,10 +92,10 @@ const RULES: [Rule; 22] = [
     rule("VRFY", Legal::Always, Doer::Anybody, |rest| vrfy(rest, VrfyVerb::Vrfy)),
     rule("ETRN", Legal::Idle, Doer::Anybody, etrn),
     rule("EXPN", Legal::Always, Doer::Anybody, |rest| vrfy(rest, VrfyVerb::Expn)),
-    rule("STARTTLS", Legal::Always, Doer::Core, not_implemented),
-    rule("AUTH", Legal::Always, Doer::Core, not_implemented),
-    rule("BDAT", Legal::Always, Doer::Core, not_implemented),
-    rule("ATRN", Legal::Always, Doer::Core, not_implemented),
+    rule("STARTTLS", Legal::Always, Doer::Nobody, not_implemented),
+    rule("AUTH", Legal::Always, Doer::Nobody, not_implemented),
+    rule("BDAT", Legal::Always, Doer::Nobody, not_implemented),
+    rule("ATRN", Legal::Always, Doer::Nobody, not_implemented),
     // Reverses the session for whoever asks: never (RFC 5321 appendix F.1).
     rule("TURN", Legal::Always, Doer::Anybody, not_implemented),
     rule("SEND", Legal::Always, Doer::Anybody, not_implemented),
@@ -131,7 +134,8 @@ pub(crate) fn is_hello(line: &[u8]) -> bool {
     verb.eq_ignore_ascii_case(b"HELO") || verb.eq_ignore_ascii_case(b"EHLO")
 }
 
-fn verb(line: &[u8]) -> &[u8] {
+/// The first word of a line.
+pub(crate) fn verb(line: &[u8]) -> &[u8] {
     line.split(|&octet| octet == b' ').next().unwrap_or_default()
 }
 
@@ -502,7 +506,7 @@ mod tests {
             "ATRN a",
         ];
         for line in core {
-            assert_eq!(doer(line.as_bytes()), Doer::Core, "{line}");
+            assert_ne!(doer(line.as_bytes()), Doer::Anybody, "{line}");
         }
         let others = [
             "", "NOOP", "VRFY a", "EXPN a", "HELP", "ETRN a", "TURN", "XFOO", "DATABASE", " DATA",

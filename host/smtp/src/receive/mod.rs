@@ -15,6 +15,7 @@ mod line;
 mod message;
 mod path;
 mod proceed;
+mod rewrite;
 mod ruling;
 mod session;
 mod settings;
@@ -23,6 +24,7 @@ mod trace;
 mod transaction;
 
 pub use envelope_edit::EnvelopeError;
+pub use rewrite::{RewriteError, check_rewrite};
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};
 pub use trace::received;

@@ -8,14 +8,15 @@ use super::check;
 use super::command::{self, Command, Doer, Mail, Rcpt};
 use super::extension;
 use super::line::{Framing, LineFault};
+use super::rewrite::{RewriteError, check_rewrite};
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
 use crate::{
-    Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Helo, Question, Reply, Route,
-    Stage, VrfyVerb,
+    Attributed, Change, Class, Decision, DisconnectReason, Edit, EtrnNode, Event, Helo, Question,
+    Reply, Route, Stage, VrfyVerb,
 };
 
 /// The replies that need no thought.
@@ -96,7 +97,7 @@ impl Session {
         if self.is_unwelcome() || !self.asks_about_lines() {
             let parsed = parse(line);
             self.input.consume(octets + 2);
-            self.run(parsed, framing);
+            self.run(parsed, framing, Vec::new());
             return true;
         }
         let line = shown(line);
@@ -112,16 +113,25 @@ impl Session {
         if let Some(Then::Run { line, framing }) =
             self.ask(Event::Command, Stage::Before, then, question)
         {
-            self.run(parse(&line), framing);
+            self.run(parse(&line), framing, Vec::new());
         }
         true
     }
 
     /// Goes on with a line that plug-ins have seen.
-    pub(super) fn decided_run(&mut self, line: &[u8], framing: Framing, decision: Decision) {
-        let answerable = command::doer(line) == Doer::Anybody;
+    pub(super) fn decided_run(
+        &mut self,
+        line: Box<[u8]>,
+        framing: Framing,
+        decision: Decision,
+        mut edits: Vec<Attributed>,
+    ) {
+        let answerable = command::doer(&line) == Doer::Anybody;
         let answer = match ruling::rule(Event::Command, answerable, decision) {
-            Ruling::Proceed => return self.run(parse(line), framing),
+            Ruling::Proceed => {
+                edits.retain(|edit| matches!(edit.edit, Edit::ReplaceCommand(_)));
+                return self.run_rewritten(line, framing, edits);
+            }
             Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(ok)),
             Ruling::Refuse(reply) => {
                 self.tally.refusals += 1;
@@ -132,8 +142,36 @@ impl Session {
         self.answer_framed(framing, answer);
     }
 
+    /// Goes on with a line as plug-ins rewrote it. Its framing stays that of the line received.
+    fn run_rewritten(
+        &mut self,
+        mut line: Box<[u8]>,
+        framing: Framing,
+        mut rewrites: Vec<Attributed>,
+    ) {
+        for Attributed { plugin, edit, changes, .. } in &mut rewrites {
+            let Edit::ReplaceCommand(new) = edit else { continue };
+            let (octets, octets_max) = (new.len() + 2, self.settings.limits.line_octets_max);
+            let checked = match octets > octets_max {
+                true => Err(RewriteError::TooLong { octets, octets_max }),
+                false => check_rewrite(&line, new),
+            };
+            if let Err(error) = checked {
+                let reply = self.blame(plugin.clone(), error.into());
+                return self.answer_framed(framing, Answer::plain(reply));
+            }
+            let from = String::from_utf8_lossy(&line).into();
+            changes.push(Change::Command { from, to: new.clone() });
+            line = new.as_bytes().into();
+        }
+        if !rewrites.is_empty() && self.line_in_hand.is_some() {
+            self.line_in_hand = Some(line.clone());
+        }
+        self.run(parse(&line), framing, rewrites);
+    }
+
     /// Checks a parsed line: before of its own stage.
-    fn run(&mut self, parsed: Parsed, framing: Framing) {
+    fn run(&mut self, parsed: Parsed, framing: Framing, rewrites: Vec<Attributed>) {
         let command = match self.check(parsed) {
             Ok(command) => command,
             Err(reply) => {
@@ -142,15 +180,17 @@ impl Session {
             }
         };
         let Some(event) = command.event().filter(|_| !self.is_unwelcome()) else {
-            return self.proceed(command, Vec::new());
+            return self.proceed(command, rewrites);
         };
         let question = |_: &Self, then: &Then| match then {
-            Then::Proceed(command) => command.question(),
+            Then::Proceed { command, .. } => command.question(),
             _ => None,
         };
-        let then = Then::Proceed(command);
-        if let Some(Then::Proceed(command)) = self.ask(event, Stage::Before, then, question) {
-            self.proceed(command, Vec::new());
+        let then = Then::Proceed { command, rewrites };
+        if let Some(Then::Proceed { command, rewrites }) =
+            self.ask(event, Stage::Before, then, question)
+        {
+            self.proceed(command, rewrites);
         }
     }
 

@@ -198,8 +198,11 @@ impl Session {
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
             Then::Expire => self.decided_expire(decision),
             Then::Welcome => self.decided_welcome(decision),
-            Then::Run { line, framing } => self.decided_run(&line, framing, decision),
-            Then::Proceed(command) => self.decided_proceed(command, decision, edits),
+            Then::Run { line, framing } => self.decided_run(line, framing, decision, edits),
+            Then::Proceed { command, mut rewrites } => {
+                rewrites.extend(edits);
+                self.decided_proceed(command, decision, rewrites);
+            }
             Then::Conclude(answer) => self.conclude_command(answer),
             Then::Say(answer) => self.say(answer),
         }
@@ -428,6 +431,7 @@ impl Session {
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient(_)
+                | Edit::ReplaceCommand(_)
                 | Edit::Hold { .. }
                 | Edit::Discard => lasting.push(edit),
             }

@@ -55,8 +55,8 @@ pub(crate) enum Then {
     Welcome,
     /// before(COMMAND): parse, check and go on.
     Run { line: Box<[u8]>, framing: Framing },
-    /// Before the stage of a command: do it.
-    Proceed(Command),
+    /// Before the stage of a command: do it. What plug-ins made of its line is among the edits of the transaction.
+    Proceed { command: Command, rewrites: Vec<Attributed> },
     /// before(MESSAGEACCEPT): store it.
     Accept(Box<Message>),
     /// After the stage of a command: ask after(COMMAND).

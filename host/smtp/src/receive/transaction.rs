@@ -143,7 +143,7 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         }
         Edit::Hold { reason } => note(Change::Hold { reason: reason.clone() }),
         // Done to the command in hand.
-        Edit::ReplaceRecipient(_) => {}
+        Edit::ReplaceRecipient(_) | Edit::ReplaceCommand(_) => {}
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
         | Edit::ChangeHeader { .. }
@@ -187,6 +187,7 @@ fn octets(edit: &Attributed) -> usize {
             recipient.as_str().len()
         }
         Edit::Hold { reason } => reason.len(),
+        Edit::ReplaceCommand(line) => line.len(),
         Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => 0,
     }
 }

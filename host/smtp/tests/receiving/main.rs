@@ -5,5 +5,6 @@ mod ending;
 mod envelope;
 mod lending;
 mod property;
+mod rewriting;
 mod rig;
 mod verdict;

@@ -45,6 +45,12 @@ impl Answers for Chance {
                 value: "1".into(),
                 plugin: "p".into(),
             })),
+            40..=59 if matches!(ask.question, Question::Command { .. }) => {
+                let lines =
+                    ["NOOP", "DATA", "RSET", "EHLO x.test", "BDAT 5", "RCPT TO:<w@here.test>"];
+                let line = lines[usize::from(self.next()) % lines.len()];
+                Some(Edit::ReplaceCommand(line.into()))
+            }
             _ => None,
         };
         if ask.stage == Stage::Before && matches!(ask.question, Question::MessageAccept { .. }) {

@@ -171,4 +171,17 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
+
+    /// Puts another line in the place of the command line in hand. EM_BEFORE of EM_SMTPCOMMAND. Later handlers see it as
+    /// EmCommand.line, and the core parses it as it would have the one received; it is not shown to earlier ones again.
+    ///
+    /// Client and server must stay in step, so the handler is at fault when it replaces the line of DATA, BDAT, STARTTLS,
+    /// AUTH or ATRN, or makes one; and when a line of MAIL, RCPT, RSET or QUIT gets another verb, or one of HELO and EHLO
+    /// a verb that is neither. A line longer than the server takes from clients is the plug-in's fault as in
+    /// recipient_add: 451.
+    ///
+    /// - line: printable ASCII, without CRLF.
+    ///
+    /// [session-thread & in-handler]
+    pub command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
 }

@@ -123,8 +123,9 @@ pub(crate) struct EmEditsService {
     recipient_add:
         unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
     recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
 }
 
 #[repr(C)]
@@ -227,6 +228,7 @@ super::twins! {
     EmEditsService {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
+        command_replace,
     }
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }

@@ -19,6 +19,9 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
                 (to.recipient_add)(sheet, path, lend("NOT=KNOWN")),
                 (to.recipient_add)(sheet, path, none),
             ),
+            "command" => {
+                ((to.command_replace)(sheet, lend("A\tB")), (to.command_replace)(sheet, x))
+            }
             "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
             _ => ((to.recipient_replace)(sheet, x), (to.recipient_replace)(sheet, path)),
         }
@@ -27,7 +30,7 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
 
 #[test]
 fn edits_are_taken_where_the_header_says() {
-    use Event::{Connect, Data, Mail, MessageAccept, Rcpt};
+    use Event::{Command, Connect, Data, Mail, MessageAccept, Rcpt};
     let of_message = &[Mail, Rcpt, Data, MessageAccept][..];
     let edits = [
         ("insert", of_message, abi::EM_EDIT_HEADER),
@@ -37,9 +40,11 @@ fn edits_are_taken_where_the_header_says() {
         ("add", &[Rcpt, Data, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("remove", &[Data, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("replace", &[Rcpt], abi::EM_EDIT_RECIPIENT),
+        ("command", &[Command], abi::EM_EDIT_COMMAND),
     ];
     let places = [
         (Connect, abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None)),
+        (Command, abi::EM_SMTPCOMMAND, command(b"XFOO")),
         (Mail, abi::EM_SMTPMAIL, mail()),
         (Rcpt, abi::EM_SMTPRCPT, rcpt()),
         (Data, abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None)),
@@ -70,6 +75,65 @@ fn edits_are_taken_where_the_header_says() {
                 assert_eq!(verdict.edits.len(), usize::from(here && declared == bit), "{name}");
             }
         }
+    }
+}
+
+fn command(line: &[u8]) -> Ask {
+    ask(Question::Command { line: line.into() }, Stage::Before, None)
+}
+
+/// Plug-ins that put one line after the other in the place of the one in hand.
+fn rewriters(lines: &'static [&'static str], on_fault: OnFault) -> (Rig, Arc<Mutex<Vec<String>>>) {
+    let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut rig = Rig::default();
+    for line in lines {
+        rig.plugin_with(line, Run::Inline, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(20_000, on_fault));
+        });
+        let log = seen.clone();
+        rig.on(abi::EM_SMTPCOMMAND, abi::EM_REG_BEFORE, move |record| {
+            // SAFETY: the event is an EmCommand, the sheet this call's.
+            unsafe {
+                let event = &*record.Event.cast::<abi::EmCommand>();
+                log.lock().unwrap().push(read(event.line));
+                assert_eq!((edits.command_replace)(sheet(record), lend(line)), 0);
+            }
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    (rig, seen)
+}
+
+#[test]
+fn later_handlers_see_the_line_as_rewritten() {
+    let (rig, seen) = rewriters(&["MAIL FROM:<a@b>", "MAIL FROM:<c@d>"], OnFault::Defer);
+    let verdict = now(rig.dispatch().ask(command(b"XMAIL")));
+    assert_eq!(*seen.lock().unwrap(), ["XMAIL", "MAIL FROM:<a@b>"]);
+    assert_eq!((verdict.decision, verdict.edits.len()), (Decision::Continue, 2));
+}
+
+#[test]
+fn a_line_that_would_put_the_client_out_of_step_is_a_fault() {
+    let cases: [(&[u8], &'static [&'static str]); 6] = [
+        (b"DATA", &["NOOP"]),
+        (b"NOOP", &["DATA"]),
+        (b"bdat 5 last", &["BDAT 6"]),
+        (b"RCPT TO:<a@b>", &["NOOP"]),
+        // What the first made of it counts for the second.
+        (b"XRCPT", &["RCPT TO:<a@b>", "NOOP"]),
+        (b"AUTH PLAIN *", &["AUTH PLAIN x"]),
+    ];
+    for (line, lines) in cases {
+        let (rig, _) = rewriters(lines, OnFault::Defer);
+        let verdict = now(rig.dispatch().ask(command(line)));
+        assert!(matches!(verdict.decision, Decision::Defer(_)), "{lines:?}");
+        let faults: Vec<_> = rig.hosts.iter().map(|host| host.state().faults).collect();
+        assert_eq!(faults.last(), Some(&1), "{lines:?}");
+        let (rig, _) = rewriters(lines, OnFault::Continue);
+        let verdict = now(rig.dispatch().ask(command(line)));
+        assert_eq!(verdict.edits.len(), lines.len() - 1, "the line is as before the fault");
+        assert_eq!(verdict.decision, Decision::Continue);
     }
 }
 
