@@ -11,7 +11,7 @@
  *   [session-thread]  any OS thread, but never two at once for one session
  *   [any-thread]      any thread at any time
  * joined with `& loading` (only while em_entry runs) or `& in-handler` (only while a handler runs, with what it was
- * given).
+ * given; and from any thread with what it was given, until it returns or, if it went pending, until its call ends).
  *
  * Structs only grow at their end; `size` tells how far the host's goes. Reserved members are zero. */
 
@@ -49,6 +49,9 @@ typedef uint16_t STATUS;
 /** Returned by a handler: go on with the chain, then with the core's own work. */
 #define ERR_EM_CONTINUE 0x02D5
 
+/** Returned by a handler that has taken a token (EmAsyncService.pending): it answers later. */
+#define EM_PENDING 0x3301
+
 /** Returned by a handler: the verdict given to the edits sheet counts. */
 #define EM_VERDICT 0x3302
 
@@ -84,6 +87,9 @@ typedef uint16_t STATUS;
 
 /** The host could not read or write something; its log says what. */
 #define EM_ERR_IO 0x3314
+
+/** The pending call is over: answered already, past its deadline, or its client is gone. */
+#define EM_ERR_OVER 0x3315
 
 /** The Rust layouts of the contract differ; the host has logged where. */
 #define EM_ERR_LAYOUT 0x3313
@@ -1103,6 +1109,93 @@ typedef struct EmFilterService {
     STATUS (*narrow)(struct EmHost *host, HEMREGISTRATION registration, const struct EmFilter *filter);
 } EmFilterService;
 
+/* ---- The async service: a handler that answers later, without a thread waiting for it. ---- */
+
+/** Id of EmAsyncService. */
+#define EM_ASYNC_ID "em.async/1"
+
+/** EmPoll reason: the token was woken. */
+#define EM_POLL_WOKEN 0
+/** EmPoll reason: nobody waits for the answer any more. The deadline has passed, or the client is gone. */
+#define EM_POLL_OVER 1
+
+/** Names one pending call, for as long as the process runs: no two have the same, and 0 names none. */
+typedef uint64_t EmToken;
+
+/** Looks after a pending call: called after EmAsyncService.wake, and once more when the call is over unanswered. Never
+ * while the handler runs, and never twice at once for one call; for a plug-in of class blocking on a thread that may
+ * block, and within its deadline.
+ *
+ * - record: the handler's own, still valid.
+ * - data: what was given to EmAsyncService.pending.
+ * - reason: EM_POLL_...; take an unknown value for EM_POLL_OVER.
+ *
+ * Returns, and what happens next:
+ * - EM_PENDING: the call stays pending. After EM_POLL_OVER its record stays valid until `complete` is called, and no
+ *   further event of the session reaches the plug-in until then.
+ * - anything else: the answer, as a handler returns it (EMHANDLER), and the end of the call. After EM_POLL_OVER, and
+ *   when `complete` has answered already, it changes nothing.
+ *
+ * [session-thread] */
+typedef STATUS (*EmPoll)(const struct EMRECORD *record, void *data, uint32_t reason);
+
+/** Lets a handler return EM_PENDING and answer later. The session waits, and with it nothing else: no thread, and no
+ * other session.
+ *
+ * A pending call ends when it is answered, by `complete` or by its poll. Until then everything that came with its
+ * record stays valid, from any thread, also past the deadline and past the end of the session; from then on nothing of
+ * it may be used. What was written to the sheet counts if the answer comes in time.
+ *
+ * When the deadline passes first, that is a fault of the plug-in, and its fault contract applies. When the client is gone
+ * first, it is none; EM_SMTPMESSAGEACCEPT is then waited for all the same, since the message may be stored.
+ *
+ * All functions but `pending` take a token that may be any number: one that was never given out, or not to this plug-in,
+ * is ERR_NOT_FOUND, and one whose call is over is EM_ERR_OVER. */
+typedef struct EmAsyncService {
+    /** sizeof(EmAsyncService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Takes a token for the call of the handler that runs, which must then return EM_PENDING: another status is a
+     * fault, even though the token may have been completed already. EM_BEFORE only, not at EM_SMTPDISCONNECT.
+     *
+     * - edits: the sheet of the call.
+     * - poll: called after `wake`; may be NULL, and then `wake` is refused.
+     * - data: handed to poll; may be NULL.
+     * - release: called with data when the call has ended and poll is never called again; may be NULL. It is not called
+     *   when this function fails.
+     * - token: receives the token on success.
+     *
+     * Returns NOERROR, EM_ERR_STAGE (not here, or the call has a token), EM_ERR_LIMIT (pending_max calls of this plug-in
+     * are pending), or ERR_MISC_INVALID_ARGS (a NULL). [session-thread & in-handler] */
+    STATUS (*pending)(struct EmEdits *edits, EmPoll poll, void *data, EmRelease release, EmToken *token);
+
+    /** Answers and ends a pending call. Exactly once for each token that no poll has ended. May be called before the
+     * handler has returned: its record stays valid until then.
+     *
+     * - status: what a handler returns (EMHANDLER), but EM_PENDING. EM_FAULT gives the call up.
+     *
+     * Returns NOERROR, EM_ERR_OVER (too late, and nothing comes of it; or the second time), ERR_NOT_FOUND, or
+     * ERR_MISC_INVALID_ARGS (NULL, or EM_PENDING). [any-thread] */
+    STATUS (*complete)(struct EmHost *host, EmToken token, STATUS status);
+
+    /** Has poll called soon. Calls of this function before it is called are one.
+     *
+     * Returns NOERROR, EM_ERR_OVER (poll is not called any more, or for EM_POLL_OVER only), ERR_NOT_FOUND,
+     * EM_ERR_STAGE (there is no poll), or ERR_MISC_INVALID_ARGS (NULL). [any-thread] */
+    STATUS (*wake)(struct EmHost *host, EmToken token);
+
+    /** Lets the call take at least so long from now on; a deadline that is later already stays.
+     *
+     * - milliseconds: what is left then, at most up to deadline_max_ms from the beginning of the call, and up to the end
+     *   of the budget that all plug-ins have together at one event.
+     *
+     * Returns NOERROR, EM_ERR_LIMIT (more than there may be; nothing is changed), EM_ERR_OVER, ERR_NOT_FOUND, or
+     * ERR_MISC_INVALID_ARGS (NULL). [any-thread] */
+    STATUS (*extend)(struct EmHost *host, EmToken token, uint32_t milliseconds);
+} EmAsyncService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -1177,6 +1270,7 @@ _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
 _Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
+_Static_assert(sizeof(EmAsyncService) == 40 && offsetof(EmAsyncService, extend) == 32, "EmAsyncService");
 #endif
 
 #ifdef __cplusplus

@@ -127,7 +127,10 @@ impl Connection {
         tokio::select! {
             biased;
             verdict = &mut answer => return verdict,
-            () = broken(&self.stream) => self.session.handle_hangup(Instant::now()),
+            () = broken(&self.stream) => {
+                self.session.handle_hangup(Instant::now());
+                self.dispatch.hang_up();
+            }
         }
         answer.await
     }

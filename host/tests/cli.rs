@@ -55,7 +55,7 @@ const fn fault(
 }
 
 /// The faults of a file that begins with [`LISTEN`].
-const FAULTS: [Fault; 68] = [
+const FAULTS: [Fault; 70] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -375,6 +375,18 @@ const FAULTS: [Fault; 68] = [
         "write at most 240000",
     ),
     fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\ndeadline_max_ms = 240001",
+        (8, 19),
+        "plugin[0].deadline_max_ms: 240001 is more than plugins.chain_budget_ms, 240000",
+        "write at most 240000",
+    ),
+    fault(
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\npending_max = 0",
+        (8, 15),
+        "plugin[0].pending_max: 0 is out of bounds",
+        "write a whole number from 1 to 1000000",
+    ),
+    fault(
         "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mial]\ndeadline_ms = 5",
         (8, 15),
         "plugin[0].stage.mial: unknown field `mial`",
@@ -423,7 +435,7 @@ const FAULTS: [Fault; 68] = [
         "remove it",
     ),
     fault(
-        "[[plugin]]\nname = \"a\"\npath = \"a\"\nstage.mail = [5, \"hold\"]",
+        "[[plugin]]\nname = \"a\"\npath = \"a\"\nstage.mail = [5, 5, \"hold\"]",
         (8, 14),
         "plugin[0].stage.mail: a stage is one section",
         "[plugin.stage.NAME]",

@@ -62,6 +62,16 @@ impl Client {
         self.try_send(octets).expect("the server reads");
     }
 
+    /// Breaks the connection in both directions, as a client does that crashes.
+    ///
+    /// # Panics
+    ///
+    /// When the system refuses.
+    pub fn abort(self) {
+        let socket = socket2::SockRef::from(self.stream.get_ref());
+        socket.set_linger(Some(Duration::ZERO)).expect("an option can be set");
+    }
+
     /// Reads a reply.
     ///
     /// # Errors

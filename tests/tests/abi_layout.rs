@@ -78,6 +78,7 @@ fn layouts() -> String {
         EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
         EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
         EmFilterService { size, reserved, narrow }
+        EmAsyncService { size, reserved, pending, complete, wake, extend }
     }
 }
 

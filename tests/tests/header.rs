@@ -22,6 +22,7 @@ const SOURCES: &[&str] = &[
     "service/message.rs",
     "service/metrics.rs",
     "service/filter.rs",
+    "service/pending.rs",
     "digest.rs",
 ];
 

@@ -6,6 +6,7 @@ mod libasan {
     use std::path::Path;
 
     use stagepost_tests::client::Client;
+    use stagepost_tests::log::{Line, Log};
     use stagepost_tests::peer;
     use stagepost_tests::plugin::compile_c_sanitized;
     use stagepost_tests::server::{Server, Site, plugin_section};
@@ -25,6 +26,13 @@ mod libasan {
         // Plug-ins stay loaded and keep what they have until the process ends: that is no leak.
         command.env("LD_PRELOAD", library).env("ASAN_OPTIONS", "detect_leaks=0");
         Server::start(command)
+    }
+
+    /// What the sanitizers have said.
+    fn reports(log: &Log) -> Vec<Line> {
+        log.matching(|line| {
+            ["Sanitizer", "runtime error"].iter().any(|word| line.as_str().contains(word))
+        })
     }
 
     /// Says every command that has an event.
@@ -53,10 +61,31 @@ mod libasan {
         use_every_event(&mut Client::connect(server.address()));
         server.log().wait_for("the delivery", |line| line.message() == "delivered");
         let log = server.stop();
-        let reports = log.matching(|line| {
-            ["Sanitizer", "runtime error"].iter().any(|word| line.as_str().contains(word))
-        });
-        assert!(reports.is_empty(), "{log}");
+        assert!(reports(&log).is_empty(), "{log}");
+    }
+
+    #[test]
+    fn calls_that_a_thread_answers_leave_no_report() {
+        let site = Site::new("");
+        site.configure(&sanitized(&site, "clerk", "plugins/clerk.c"));
+        let server = start(&site);
+        for ends in [true, false] {
+            let mut client = server.greeted();
+            client.say("MAIL FROM:<>", 250);
+            client.say("RCPT TO:<nobody@example.test>", 550);
+            client.say("RCPT TO:<polled@example.test>", 550);
+            client.say("RCPT TO:<twice@example.test>", 250);
+            if ends {
+                client.say("QUIT", 221);
+                client.expect_close();
+            } else {
+                client.send(b"RCPT TO:<slow@example.test>\r\n");
+                client.abort();
+            }
+        }
+        server.log().wait_for("the answer", |line| line.message() == "told that it is too late");
+        let log = server.stop();
+        assert!(reports(&log).is_empty(), "{log}");
     }
 
     #[test]

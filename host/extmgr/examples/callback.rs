@@ -22,7 +22,8 @@ const ROUNDS: usize = 9;
 
 fn plugin(argument: &str) -> Result<PluginConfig, Box<dyn Error>> {
     let (name, file) = argument.split_once('=').ok_or("usage: callback NAME=FILE...")?;
-    let contract = FaultContract { deadline: Duration::from_secs(30), on_fault: OnFault::Defer };
+    let deadline = Duration::from_secs(30);
+    let contract = FaultContract { deadline, deadline_max: deadline, on_fault: OnFault::Defer };
     Ok(PluginConfig {
         name: name.to_owned(),
         path: PathBuf::from(file),
@@ -30,6 +31,7 @@ fn plugin(argument: &str) -> Result<PluginConfig, Box<dyn Error>> {
         priority: 0,
         contracts: FaultContracts::everywhere(contract),
         on_load_error: OnLoadError::Abort,
+        pending_max: 1,
         threads_max: 4,
         sha256: None,
         section: Section::new("none", serde_json::json!({}), Default::default()),

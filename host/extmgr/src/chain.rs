@@ -9,7 +9,7 @@ use stagepost_smtp::{
     Ask, Attributed, Decision, Edit, Event, Made, Question, Reply, Stage, Verdict, check_rewrite,
 };
 
-use crate::call::Outcome;
+use crate::call::{Called, Outcome};
 use crate::contract::OnFault;
 use crate::event::{goes_on, takes_handled};
 use crate::fault::Fault;
@@ -29,14 +29,19 @@ impl Chain {
         Self { ask: Arc::new(ask), edits: Vec::new(), decision: Decision::Continue }
     }
 
-    /// Takes one handler's answer, and how long it took if that was measured. False when it ends the chain.
+    /// Takes what became of one handler's call, and how long it took if that was measured. False when it ends the chain.
     pub(crate) fn take(
         &mut self,
         plugin: &'static Host,
         took: Option<Duration>,
-        outcome: Result<Outcome, Fault>,
+        called: Called,
     ) -> bool {
-        let decided = outcome.and_then(|mut outcome| {
+        let answer = match called {
+            Called::Answered(outcome) => Ok(outcome),
+            Called::Faulty(fault) => Err(fault),
+            Called::Unheard | Called::Pending(_) => return true,
+        };
+        let decided = answer.and_then(|mut outcome| {
             let decision = self.decide(plugin, &mut outcome)?;
             self.check_rewrites(&outcome.edits)?;
             Ok((decision, outcome))
@@ -91,6 +96,7 @@ impl Chain {
             (abi::NOERROR | abi::ERR_EM_CONTINUE, Some(_)) => {
                 return Err(Fault::Contradiction(outcome.status));
             }
+            (abi::EM_PENDING, _) => return Err(Fault::NoToken),
             (other, _) => return Err(Fault::Status(other)),
         };
         if plugin.descriptor.edits & abi::EM_EDIT_VERDICT == 0 {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use stagepost_abi as abi;
 use stagepost_smtp::Ask;
 
+use crate::pending::Pending;
 use crate::registry::{Registration, Registry};
 
 /// One session's part. Dropped when the session is over and its last call has returned: first the slots, then the
@@ -41,13 +42,17 @@ impl Drop for Slot {
     }
 }
 
-/// Calls on the pool for this session.
+/// Calls under way for this session.
 #[derive(Default)]
 struct Calls {
     /// A bit for each plug-in whose call has not returned.
     busy: u64,
     /// Calls owed to a plug-in that was busy when they were due.
     owed: Vec<(Arc<Registration>, Arc<Ask>)>,
+    /// The pending call that the session waits for.
+    waiting: Option<Arc<Pending>>,
+    /// The client is gone.
+    gone: bool,
 }
 
 impl Context {
@@ -113,6 +118,28 @@ impl Context {
         }
         calls.busy &= !(1 << plugin);
         None
+    }
+
+    /// Notes which pending call the session waits for. True when its client is gone.
+    pub(crate) fn waits_for(&self, pending: Option<&Arc<Pending>>) -> bool {
+        let mut calls = self.calls();
+        let before = std::mem::replace(&mut calls.waiting, pending.cloned());
+        let gone = calls.gone;
+        drop(calls);
+        // Outside the lock: it may be the last reference.
+        drop(before);
+        gone
+    }
+
+    /// Tells whoever is waited for that the client is gone.
+    pub(crate) fn hang_up(&self) {
+        let mut calls = self.calls();
+        calls.gone = true;
+        let waiting = calls.waiting.clone();
+        drop(calls);
+        if let Some(pending) = waiting {
+            pending.hang_up();
+        }
     }
 
     fn calls(&self) -> std::sync::MutexGuard<'_, Calls> {

@@ -38,8 +38,10 @@ impl OnFault {
 /// The contract at one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultContract {
-    /// How long one call of a handler may take; enforced where calls are made on the pool.
+    /// How long one call of a handler may take; enforced where calls are made on the pool, and for pending calls.
     pub deadline: Duration,
+    /// How long it may take at most when the plug-in puts the deadline of a pending call off.
+    pub deadline_max: Duration,
     /// What a fault in *before* means.
     pub on_fault: OnFault,
 }

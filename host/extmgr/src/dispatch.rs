@@ -9,14 +9,16 @@ use std::time::Duration;
 use stagepost_smtp::{Ask, EditFault, Event, Interest, Stage, Verdict};
 use tokio::time::Instant;
 
-use crate::call::invoke;
+use crate::call::{Called, invoke, invoke_in};
 use crate::chain::Chain;
 use crate::context::Context;
 use crate::fault::{Allowance, Fault};
 use crate::figures::{FaultKind, sampled_clock};
+use crate::pending::Begun;
 use crate::plugin::Run;
-use crate::pool::Called;
 use crate::registry::{Registration, Registry};
+use crate::turn::Turn;
+use crate::waiting::Wait;
 use crate::watchdog::watched;
 
 /// One session's way to the plug-ins. Keeps the registry that the session began with.
@@ -57,13 +59,27 @@ impl Dispatch {
                 continue;
             }
             if registration.plugin.run == Run::Pool {
-                return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place)));
+                return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place, None)));
             }
-            if !ask_inline(&mut chain, registration, context) {
+            let clock = sampled_clock();
+            let called = call_inline(&chain, registration, context, Begun::default());
+            if let Called::Pending(pending) = called {
+                let wait = Some(Wait::new(pending, context));
+                return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place, wait)));
+            }
+            let took = clock.map(|begun| begun.elapsed());
+            if !chain.take(registration.plugin, took, called) {
                 break;
             }
         }
         Asked::Answered(chain.into_verdict())
+    }
+
+    /// Tells that the client is gone: pending calls need not be answered any more.
+    pub fn hang_up(&self) {
+        if let Some(context) = &self.context {
+            context.hang_up();
+        }
     }
 
     /// Counts and logs a fault of a plug-in that shows only when its edits are carried out.
@@ -91,16 +107,35 @@ impl Drop for Dispatch {
     }
 }
 
-fn ask_inline(chain: &mut Chain, registration: &Registration, context: &Context) -> bool {
+/// Calls on this thread. A plug-in whose calls may go pending needs its turn for it.
+fn call_inline(
+    chain: &Chain,
+    registration: &Arc<Registration>,
+    context: &Arc<Context>,
+    begun: Begun,
+) -> Called {
     let (plugin, ask) = (registration.plugin, &chain.ask);
-    let make = || invoke(registration, ask, context);
-    let clock = sampled_clock();
-    let outcome = watched(plugin, registration.event, ask.stage, ask.facts.id, make);
-    chain.take(plugin, clock.map(|begun| begun.elapsed()), Ok(outcome))
+    let (stage, session) = (ask.stage, ask.facts.id);
+    if !plugin.knows_pending() {
+        let make = || invoke(registration, ask, context);
+        return Called::Answered(watched(plugin, registration.event, stage, session, make));
+    }
+    match Turn::begin(registration, ask, context) {
+        Ok(turn) => {
+            let make = || invoke_in(turn, registration, ask, begun);
+            watched(plugin, registration.event, stage, session, make)
+        }
+        Err(called) => called,
+    }
 }
 
-/// Goes on with a chain from the first handler that is called on the pool.
-async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verdict {
+/// Goes on with a chain from the first handler that is waited for.
+async fn ask_from(
+    context: Arc<Context>,
+    mut chain: Chain,
+    place: usize,
+    mut wait: Option<Wait>,
+) -> Verdict {
     let (event, stage) = (chain.ask.question.event(), chain.ask.stage);
     let begun = Instant::now();
     for registration in &context.registry.chain(event, stage)[place..] {
@@ -108,39 +143,39 @@ async fn ask_from(context: Arc<Context>, mut chain: Chain, place: usize) -> Verd
             continue;
         }
         let plugin = registration.plugin;
-        let goes_on = match plugin.run {
-            Run::Inline => ask_inline(&mut chain, registration, &context),
-            Run::Pool => {
-                let allowed = allowance(registration, begun, context.registry.chain_budget);
-                let clock = std::time::Instant::now();
-                let called = call(registration, &chain, &context, allowed).await;
-                let took = Some(clock.elapsed());
-                match called {
-                    Called::Returned(outcome) => chain.take(plugin, took, Ok(outcome)),
-                    Called::Faulty(fault) => chain.take(plugin, took, Err(fault)),
-                    Called::Owed => true,
-                }
+        let clock = wait.as_ref().map_or_else(Instant::now, Wait::begun);
+        let called = match (wait.take(), plugin.run) {
+            (Some(wait), _) => wait.answer().await,
+            (None, Run::Inline) => {
+                let begun = Begun { chain: Some(begun), call: None };
+                call_inline(&chain, registration, &context, begun)
             }
+            (None, Run::Pool) => call(registration, &chain, &context, begun).await,
         };
-        if !goes_on {
+        let called = match called {
+            Called::Pending(pending) => Wait::new(pending, &context).answer().await,
+            called => called,
+        };
+        if !chain.take(plugin, Some(clock.elapsed()), called) {
             break;
         }
     }
     chain.into_verdict()
 }
-
 /// Calls on the pool, if any time is left for it.
 async fn call(
     registration: &Arc<Registration>,
     chain: &Chain,
     context: &Arc<Context>,
-    allowed: Allowance,
+    begun: Instant,
 ) -> Called {
+    let budget = context.registry.chain_budget;
+    let allowed = allowance(registration, begun, budget);
     if allowed.time.is_zero() {
-        return Called::Faulty(Fault::Spent(context.registry.chain_budget));
+        return Called::Faulty(Fault::Spent(budget));
     }
     let pool = &registration.plugin.pool;
-    pool.call(registration.clone(), chain.ask.clone(), context.clone(), allowed).await
+    pool.call(registration.clone(), chain.ask.clone(), context.clone(), begun, allowed).await
 }
 
 /// How long the next call of a chain may take: as long as its plug-in may there, and no longer than the chain has left.

@@ -43,6 +43,15 @@ pub(crate) enum Fault {
     /// The call did not return in time.
     #[error("overrun: the handler did not return within {} ms ({})", .0.time.as_millis(), .0.source)]
     Late(Allowance),
+    /// The token of a pending call was not completed in time.
+    #[error("overrun: the token of a pending call was not completed within {} ms ({})", .0.time.as_millis(), .0.source)]
+    Unfinished(Allowance),
+    /// A token was taken and nobody is to wait for it.
+    #[error("leaked token: handler took one and returned status {0:#06x} instead of EM_PENDING")]
+    Leaked(u16),
+    /// EM_PENDING without a token: nobody could ever answer.
+    #[error("bad verdict: handler returned EM_PENDING and took no token")]
+    NoToken,
     /// Those before it in the chain left it no time at all.
     #[error("overrun: nothing was left of the {} ms of chain_budget_ms", .0.as_millis())]
     Spent(Duration),
@@ -72,10 +81,14 @@ impl Fault {
             | Self::Contradiction(_)
             | Self::Handled
             | Self::Rewrite(_)
-            | Self::Undeclared => FaultKind::BadVerdict,
-            Self::Late(_) | Self::Spent(_) | Self::Exhausted { .. } | Self::Busy => {
-                FaultKind::Overrun
-            }
+            | Self::Undeclared
+            | Self::Leaked(_)
+            | Self::NoToken => FaultKind::BadVerdict,
+            Self::Late(_)
+            | Self::Unfinished(_)
+            | Self::Spent(_)
+            | Self::Exhausted { .. }
+            | Self::Busy => FaultKind::Overrun,
             Self::Host(_) => FaultKind::Host,
         }
     }

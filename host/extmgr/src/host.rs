@@ -2,7 +2,7 @@
 //! Behind the contract's `EmHost`; lives until the process ends.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use stagepost_abi as abi;
@@ -44,6 +44,11 @@ pub(crate) struct Host {
     pub(crate) priority: i32,
     pub(crate) contracts: FaultContracts,
     pub(crate) pool: Pool,
+    pending_max: usize,
+    /// How many of its calls are pending.
+    pending: AtomicUsize,
+    /// True once it has asked how to answer later.
+    knows_pending: AtomicBool,
     /// True once a Rust plug-in's layouts were found equal.
     layout_checked: AtomicBool,
     pub(crate) counters: Counters,
@@ -74,6 +79,9 @@ impl Host {
             priority: config.priority,
             contracts: config.contracts,
             pool: Pool::new(config.threads_max),
+            pending_max: config.pending_max,
+            pending: AtomicUsize::new(0),
+            knows_pending: AtomicBool::new(false),
             layout_checked: AtomicBool::new(false),
             counters: Counters::default(),
             registrations: Mutex::default(),
@@ -122,6 +130,27 @@ impl Host {
     /// Whether a plug-in that must have its layouts compared has not done so.
     pub(crate) fn owes_layout(&self) -> bool {
         self.descriptor.language == Language::Rust && !self.layout_checked.load(Ordering::Acquire)
+    }
+
+    /// Remembers that the plug-in has asked for the async service: its calls may go pending from now on.
+    pub(crate) fn learn_pending(&self) {
+        self.knows_pending.store(true, Ordering::Release);
+    }
+
+    /// Whether its calls may go pending.
+    pub(crate) fn knows_pending(&self) -> bool {
+        self.knows_pending.load(Ordering::Acquire)
+    }
+
+    /// Counts one more pending call, unless there are as many as there may be.
+    pub(crate) fn begin_pending(&self) -> bool {
+        let one_more = |pending: usize| (pending < self.pending_max).then_some(pending + 1);
+        self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Counts one pending call less.
+    pub(crate) fn end_pending(&self) {
+        self.pending.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts a fault at an event and stage that the plug-in has registered for.

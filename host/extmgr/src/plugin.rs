@@ -23,6 +23,8 @@ pub struct PluginConfig {
     pub on_load_error: OnLoadError,
     /// How many of its calls may run on the pool at once.
     pub threads_max: usize,
+    /// How many of its calls may be pending at once.
+    pub pending_max: usize,
     /// The SHA-256 that its file must have.
     pub sha256: Option<[u8; 32]>,
     /// Its own section.

@@ -9,14 +9,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Event};
 
-use crate::call::{Outcome, invoke};
+use crate::call::{Called, invoke_in};
 use crate::context::Context;
 use crate::fault::{Allowance, Fault};
-use crate::figures::{AnswerKind, FaultKind};
+use crate::pending::Begun;
 use crate::registry::Registration;
+use crate::turn::Turn;
 
 /// How many calls are out on threads of their own, of all plug-ins.
 static CALLS_OUT: AtomicUsize = AtomicUsize::new(0);
@@ -30,52 +30,6 @@ pub fn calls_are_out() -> bool {
 pub(crate) struct Pool {
     threads_max: usize,
     free: Arc<Semaphore>,
-}
-
-/// What became of a call.
-pub(crate) enum Called {
-    /// The handler has returned.
-    Returned(Outcome),
-    /// It is made later, when the plug-in's turn comes: nobody waits for its answer.
-    Owed,
-    /// The call is at fault.
-    Faulty(Fault),
-}
-
-/// A plug-in's turn in one session: at most one call of it at a time. When it ends, calls that became due meanwhile are
-/// made, and then the plug-in is free again.
-struct Turn {
-    plugin: usize,
-    context: Arc<Context>,
-}
-
-impl Turn {
-    fn begin(plugin: usize, context: &Arc<Context>) -> Option<Self> {
-        context.begin(plugin).then(|| Self { plugin, context: context.clone() })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        while let Some((registration, ask)) = self.context.next_owed(self.plugin) {
-            let clock = Instant::now();
-            let outcome = invoke(&registration, &ask, &self.context);
-            count_owed(&registration, &ask, &outcome, clock);
-        }
-    }
-}
-
-/// Counts a call that nobody waited for: the chain has gone on without its answer.
-fn count_owed(registration: &Registration, ask: &Ask, outcome: &Outcome, clock: Instant) {
-    let Some(counters) = registration.plugin.counters.at(registration.event, ask.stage) else {
-        return;
-    };
-    counters.took(Some(clock.elapsed()));
-    if outcome.status == abi::EM_FAULT {
-        counters.failed(FaultKind::Panic);
-    } else {
-        counters.answered(AnswerKind::Continue);
-    }
 }
 
 /// Counts a call as long as it is out.
@@ -107,41 +61,37 @@ impl Pool {
         registration: Arc<Registration>,
         ask: Arc<Ask>,
         context: Arc<Context>,
+        chain_begun: Instant,
         allowed: Allowance,
     ) -> Called {
-        let plugin = registration.plugin;
+        let begun = Begun { call: Some(Instant::now()), chain: Some(chain_begun) };
         let deadline = Instant::now() + allowed.time;
-        // A disconnect is owed rather than dropped: a plug-in must be able to let go of what it keeps for the session.
         let owes = ask.question.event() == Event::Disconnect;
-        let turn = match Turn::begin(plugin.index, &context) {
-            Some(turn) => turn,
-            None if owes && context.owe(&registration, &ask) => return Called::Owed,
-            // The turn before may have ended just now.
-            None => match Turn::begin(plugin.index, &context) {
-                Some(turn) => turn,
-                None => return Called::Faulty(Fault::Busy),
-            },
+        let turn = match Turn::begin(&registration, &ask, &context) {
+            Ok(turn) => turn,
+            Err(called) => return called,
         };
         let permit = match timeout_at(deadline, self.free.clone().acquire_owned()).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(closed)) => return Called::Faulty(Fault::Host(closed.to_string())),
             Err(_) if owes && context.owe(&registration, &ask) => {
-                tokio::spawn(end_later(turn, self.free.clone()));
-                return Called::Owed;
+                // Nobody waits for it.
+                drop(tokio::spawn(self.when_free(move || drop(turn))));
+                return Called::Unheard;
             }
             Err(_) => return Called::Faulty(self.exhausted(allowed.time)),
         };
-        let task = spawn(turn, permit, move |context| invoke(&registration, &ask, context));
+        let task = spawn(permit, move || invoke_in(turn, &registration, &ask, begun));
         Self::returned(task, deadline, allowed).await
     }
 
     async fn returned(
-        mut task: JoinHandle<Outcome>,
+        mut task: JoinHandle<Called>,
         deadline: Instant,
         allowed: Allowance,
     ) -> Called {
         match timeout_at(deadline, &mut task).await {
-            Ok(Ok(outcome)) => Called::Returned(outcome),
+            Ok(Ok(called)) => called,
             Ok(Err(failed)) => Called::Faulty(Fault::Host(failed.to_string())),
             Err(_) => {
                 // One that has not begun yet never will; one that has goes on.
@@ -151,31 +101,35 @@ impl Pool {
         }
     }
 
+    /// Runs something on a thread that may block, as soon as one is free.
+    pub(crate) fn when_free(
+        &self,
+        run: impl FnOnce() + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let free = self.free.clone();
+        async move {
+            if let Ok(permit) = free.acquire_owned().await {
+                // A panic of it was reported when it happened.
+                let _ = spawn(permit, run).await;
+            }
+        }
+    }
+
     fn exhausted(&self, waited: Duration) -> Fault {
         Fault::Exhausted { waited, threads_max: self.threads_max }
     }
 }
 
-/// Runs a turn on a thread that may block.
+/// Runs something on a thread that may block.
 fn spawn<T: Send + 'static>(
-    turn: Turn,
     permit: OwnedSemaphorePermit,
-    run: impl FnOnce(&Context) -> T + Send + 'static,
+    run: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     tokio::task::spawn_blocking(move || {
         let out = Out::begin();
-        let result = run(&turn.context);
-        drop(turn);
+        let result = run();
         drop(out);
         drop(permit);
         result
     })
-}
-
-/// Ends a turn, and so makes the calls owed in it, once a thread is free.
-async fn end_later(turn: Turn, free: Arc<Semaphore>) {
-    if let Ok(permit) = free.acquire_owned().await {
-        // Nobody waits for it.
-        drop(spawn(turn, permit, |_| ()));
-    }
 }

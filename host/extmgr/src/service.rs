@@ -8,6 +8,7 @@ mod layout;
 mod log;
 mod message;
 mod metrics;
+mod pending;
 mod session;
 
 use std::ffi::{c_char, c_void};
@@ -15,12 +16,13 @@ use std::ffi::{c_char, c_void};
 use stagepost_abi as abi;
 
 use crate::base::answer;
+use crate::host::Host;
 
 /// The longest text taken from a plug-in, in octets; longer is a wrong length rather than text.
 const TEXT_OCTETS_MAX: u64 = 64 << 20;
 
 /// Finds a service's table; part of the base table.
-pub(crate) unsafe extern "C" fn find(_host: *mut abi::EmHost, id: abi::EmText) -> *const c_void {
+pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) -> *const c_void {
     // SAFETY: the contract: `id` is text lent for the call.
     let Ok(id) = (unsafe { octets(id) }) else {
         return std::ptr::null();
@@ -33,6 +35,13 @@ pub(crate) unsafe extern "C" fn find(_host: *mut abi::EmHost, id: abi::EmText) -
         id if id == name(abi::EM_MESSAGE_ID) => (&raw const message::TABLE).cast(),
         id if id == name(abi::EM_METRICS_ID) => (&raw const metrics::TABLE).cast(),
         id if id == name(abi::EM_FILTER_ID) => (&raw const filter::TABLE).cast(),
+        id if id == name(abi::EM_ASYNC_ID) => {
+            // SAFETY: the contract: `host` is what em_entry was given.
+            if let Some(plugin) = unsafe { Host::from_handle(host) } {
+                plugin.learn_pending();
+            }
+            (&raw const pending::TABLE).cast()
+        }
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

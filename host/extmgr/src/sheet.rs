@@ -1,5 +1,5 @@
 //! The sheet that one handler call writes to: its verdict and its edits, each checked when it is written.
-//! Behind the contract's `EmEdits`; applies nothing itself.
+//! What `EmEdits` is about; applies nothing itself.
 
 use std::sync::Arc;
 
@@ -10,9 +10,6 @@ use stagepost_smtp::{
 
 use crate::event::takes_message_edits;
 use crate::host::Host;
-
-/// Marks a sheet while its handler runs, so that a pointer kept beyond that, or a wrong one, is mostly told.
-const MAGIC: u64 = 0x5354_4147_4553_4854;
 
 /// The most edits of one call.
 const EDITS_MAX: usize = 256;
@@ -25,9 +22,8 @@ const ATTRIBUTES_MAX: usize = 64;
 const OF_MESSAGE: u64 =
     abi::EM_EDIT_HEADER | abi::EM_EDIT_SENDER | abi::EM_EDIT_RECIPIENT | abi::EM_EDIT_HOLD;
 
-/// One call's edits. `EmEdits *` points to one of these while the handler runs.
+/// One call's edits.
 pub(crate) struct Sheet<'a> {
-    magic: u64,
     plugin: &'static Host,
     event: Event,
     stage: Stage,
@@ -42,37 +38,7 @@ type Answer = Result<(), abi::STATUS>;
 
 impl<'a> Sheet<'a> {
     pub(crate) fn new(plugin: &'static Host, event: Event, stage: Stage, facts: &'a Facts) -> Self {
-        Self {
-            magic: MAGIC,
-            plugin,
-            event,
-            stage,
-            facts,
-            octets: 0,
-            verdict: None,
-            edits: Vec::new(),
-        }
-    }
-
-    /// The sheet behind a handle that came from a plug-in.
-    ///
-    /// # Safety
-    /// `handle` is NULL or points to readable and writable memory of a `Sheet`'s size; nobody else uses the sheet
-    /// meanwhile: the contract gives it to one handler call on one thread.
-    pub(crate) unsafe fn from_handle<'h>(handle: *mut abi::EmEdits) -> Option<&'h mut Self> {
-        let sheet = handle.cast::<Self>();
-        if !sheet.is_aligned() {
-            return None;
-        }
-        // SAFETY: by the caller's promise.
-        let sheet = unsafe { sheet.as_mut() }?;
-        (sheet.magic == MAGIC).then_some(sheet)
-    }
-
-    /// Ends the handler's time with the sheet.
-    pub(crate) fn revoke(&mut self) {
-        // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
-        unsafe { (&raw mut self.magic).write_volatile(0) };
+        Self { plugin, event, stage, facts, octets: 0, verdict: None, edits: Vec::new() }
     }
 
     /// Whether an edit of the message can be asked for: declared by the plug-in, and allowed here.

@@ -168,6 +168,8 @@ pub(super) type Milliseconds = Count<1, 3_600_000>;
 pub(super) type MillisecondsOrNever = Count<0, 3_600_000>;
 /// Threads that may be in calls of a plug-in at once.
 type ThreadsMax = Count<1, 1000>;
+/// Calls of a plug-in that may be pending at once.
+type PendingMax = Count<1, 1_000_000>;
 
 /// `[[plugin]]`
 #[derive(Debug, Deserialize)]
@@ -180,12 +182,16 @@ pub(super) struct Plugin {
     pub(super) priority: Priority,
     #[serde(default = "deadline_ms")]
     pub(super) deadline_ms: Spanned<Milliseconds>,
+    #[serde(default = "deadline_max_ms")]
+    pub(super) deadline_max_ms: Spanned<Milliseconds>,
     #[serde(default = "on_fault")]
     pub(super) on_fault: Spanned<OnFault>,
     #[serde(default)]
     pub(super) on_load_error: OnLoadError,
     #[serde(default = "threads_max")]
     pub(super) threads_max: ThreadsMax,
+    #[serde(default = "pending_max")]
+    pub(super) pending_max: PendingMax,
     pub(super) sha256: Option<Spanned<Sha256>>,
     #[serde(default)]
     pub(super) stage: Stages,
@@ -239,6 +245,7 @@ impl Stages {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct StageContract {
     pub(super) deadline_ms: Option<Spanned<Milliseconds>>,
+    pub(super) deadline_max_ms: Option<Spanned<Milliseconds>>,
     pub(super) on_fault: Option<Spanned<OnFault>>,
 }
 
@@ -305,12 +312,20 @@ fn deadline_ms() -> Spanned<Milliseconds> {
     nowhere(Milliseconds::new(settings::PLUGIN_DEADLINE_MS))
 }
 
+fn deadline_max_ms() -> Spanned<Milliseconds> {
+    nowhere(Milliseconds::new(settings::PLUGIN_DEADLINE_MAX_MS))
+}
+
 fn on_fault() -> Spanned<OnFault> {
     nowhere(OnFault::default())
 }
 
 fn threads_max() -> ThreadsMax {
     ThreadsMax::new(settings::PLUGIN_THREADS_MAX)
+}
+
+fn pending_max() -> PendingMax {
+    PendingMax::new(settings::PLUGIN_PENDING_MAX)
 }
 
 /// Where a default stands; nothing that is written has this span.

@@ -278,5 +278,9 @@ pub(crate) struct Plugin {
 
 /// The default of a plug-in's `deadline_ms`: well below the minutes that clients wait for a reply.
 pub(crate) const PLUGIN_DEADLINE_MS: u32 = 30_000;
+/// The default of a plug-in's `deadline_max_ms`: room for answers from far away, and well below those minutes too.
+pub(crate) const PLUGIN_DEADLINE_MAX_MS: u32 = 120_000;
+/// The default of a plug-in's `pending_max`: one for each of the sessions that there may be by default.
+pub(crate) const PLUGIN_PENDING_MAX: u32 = 10_000;
 /// The default of a plug-in's `threads_max`.
 pub(crate) const PLUGIN_THREADS_MAX: u32 = 32;

@@ -8,6 +8,7 @@ mod layout;
 mod log;
 mod message;
 mod metrics;
+mod pending;
 mod session;
 
 pub use config::*;
@@ -17,4 +18,5 @@ pub use layout::*;
 pub use log::*;
 pub use message::*;
 pub use metrics::*;
+pub use pending::*;
 pub use session::*;

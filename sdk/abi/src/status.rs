@@ -10,6 +10,9 @@ pub const NOERROR: STATUS = 0;
 /// Returned by a handler: go on with the chain, then with the core's own work.
 pub const ERR_EM_CONTINUE: STATUS = 0x02D5;
 
+/// Returned by a handler that has taken a token (EmAsyncService.pending): it answers later.
+pub const EM_PENDING: STATUS = 0x3301;
+
 /// Returned by a handler: the verdict given to the edits sheet counts.
 pub const EM_VERDICT: STATUS = 0x3302;
 
@@ -45,6 +48,9 @@ pub const EM_ERR_TYPE: STATUS = 0x3312;
 
 /// The host could not read or write something; its log says what.
 pub const EM_ERR_IO: STATUS = 0x3314;
+
+/// The pending call is over: answered already, past its deadline, or its client is gone.
+pub const EM_ERR_OVER: STATUS = 0x3315;
 
 /// The Rust layouts of the contract differ; the host has logged where.
 pub const EM_ERR_LAYOUT: STATUS = 0x3313;

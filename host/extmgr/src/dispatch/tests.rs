@@ -5,6 +5,7 @@ mod contracts;
 mod edits;
 mod figures;
 mod filters;
+mod pending;
 mod reading;
 
 use std::ffi::c_void;
@@ -60,7 +61,8 @@ pub(crate) struct Rig {
 const EVERYTHING: u64 = u64::MAX;
 
 fn contract(deadline_ms: u64, on_fault: OnFault) -> FaultContract {
-    FaultContract { deadline: Duration::from_millis(deadline_ms), on_fault }
+    let deadline = Duration::from_millis(deadline_ms);
+    FaultContract { deadline, deadline_max: deadline * 2, on_fault }
 }
 
 impl Rig {
@@ -82,6 +84,7 @@ impl Rig {
             contracts: FaultContracts::everywhere(contract(20_000, OnFault::Defer)),
             on_load_error: OnLoadError::Abort,
             threads_max: 4,
+            pending_max: 4,
             sha256: None,
             section: Section::new("test", serde_json::json!({}), Default::default()),
         };

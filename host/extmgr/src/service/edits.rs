@@ -1,9 +1,12 @@
 //! The edits service: lets a handler write to the sheet of its call.
 
+use std::sync::MutexGuard;
+
 use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
 use crate::base::answer;
+use crate::frame::CallSheet;
 use crate::sheet::Sheet;
 
 pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
@@ -28,10 +31,11 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
 /// The sheet that a handler writes to.
 ///
 /// # Safety
-/// `edits` came with the record of the handler that is running, and is used on its thread only.
-unsafe fn sheet<'a>(edits: *mut abi::EmEdits) -> Result<&'a mut Sheet<'a>, abi::STATUS> {
+/// `edits` came with the record of a call that has not ended.
+unsafe fn sheet<'a>(edits: *mut abi::EmEdits) -> Result<MutexGuard<'a, Sheet<'a>>, abi::STATUS> {
     // SAFETY: by the caller's promise.
-    unsafe { Sheet::from_handle(edits) }.ok_or(abi::ERR_MISC_INVALID_ARGS)
+    let sheet: Option<&'a CallSheet<'a>> = unsafe { CallSheet::from_handle(edits) };
+    Ok(sheet.ok_or(abi::ERR_MISC_INVALID_ARGS)?.write())
 }
 
 unsafe extern "C" fn verdict(

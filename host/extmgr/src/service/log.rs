@@ -4,7 +4,7 @@ use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
 use crate::base::answer;
-use crate::call::CallSession;
+use crate::frame::CallSession;
 use crate::host::Host;
 
 /// The longest line, in octets.

@@ -1,9 +1,11 @@
 //! The message service: lends a handler the header block and pieces of the body.
 
+use std::sync::PoisonError;
+
 use stagepost_abi as abi;
 
 use crate::arguments::{lend, size_of_u32};
-use crate::call::CallMessage;
+use crate::frame::CallMessage;
 
 pub(super) static TABLE: abi::EmMessageService = abi::EmMessageService {
     size: size_of_u32::<abi::EmMessageService>(),
@@ -15,7 +17,7 @@ pub(super) static TABLE: abi::EmMessageService = abi::EmMessageService {
 /// The message that a handler reads.
 ///
 /// # Safety
-/// `message` came with the record of the handler that is running, and is used on its thread only.
+/// `message` came with the record of a call that has not ended.
 unsafe fn read<'a>(message: *const abi::EmMessage) -> Result<&'a CallMessage<'a>, abi::STATUS> {
     // SAFETY: by the caller's promise.
     unsafe { CallMessage::from_handle(message) }.ok_or(abi::ERR_MISC_INVALID_ARGS)
@@ -39,11 +41,9 @@ unsafe extern "C" fn body(
     let find = || {
         // SAFETY: the contract gives what `read` wants.
         let message = unsafe { read(message) }?;
-        let mut buffer = message.buffer.take();
-        let piece = message.draft.body(offset, &mut buffer).map(lend);
-        // Its octets stay where they are while the buffer is moved.
-        message.buffer.set(buffer);
-        piece.map_err(|error| {
+        // A pending call may be read from several threads; one piece is lent at a time all the same.
+        let mut buffer = message.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        message.draft.body(offset, &mut buffer).map(lend).map_err(|error| {
             tracing::error!(session = message.session, "a received message can't be read: {error}");
             abi::EM_ERR_IO
         })

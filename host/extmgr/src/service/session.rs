@@ -7,7 +7,7 @@ use stagepost_smtp::{Facts, Helo, ReversePath};
 
 use crate::arguments::{lend, size_of_u32};
 use crate::base::answer;
-use crate::call::CallSession;
+use crate::frame::CallSession;
 
 pub(super) static TABLE: abi::EmSessionService = abi::EmSessionService {
     size: size_of_u32::<abi::EmSessionService>(),

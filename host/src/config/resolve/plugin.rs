@@ -60,6 +60,7 @@ impl Resolver<'_> {
                 contracts,
                 on_load_error: written.on_load_error.into(),
                 threads_max: written.threads_max.get() as usize,
+                pending_max: written.pending_max.get() as usize,
                 sha256: written.sha256.map(|digest| digest.into_inner().0),
                 section: section::of_plugin(self.document, index)?,
             },
@@ -102,12 +103,16 @@ impl Resolver<'_> {
         }
         let mut contracts = FaultContracts::everywhere(FaultContract {
             deadline: self.deadline(&written.deadline_ms, budget)?,
+            deadline_max: self.deadline(&written.deadline_max_ms, budget)?,
             on_fault: on_fault.into(),
         });
         for event in Event::ALL {
             let (stage, contract) = (written.stage.at(event), contracts.at_mut(event));
             if let Some(deadline_ms) = &stage.deadline_ms {
                 contract.deadline = self.deadline(deadline_ms, budget)?;
+            }
+            if let Some(deadline_max_ms) = &stage.deadline_max_ms {
+                contract.deadline_max = self.deadline(deadline_max_ms, budget)?;
             }
             if let Some(on_fault) = &stage.on_fault {
                 contract.on_fault = self.on_fault(event, on_fault)?;

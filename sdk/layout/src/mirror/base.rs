@@ -97,6 +97,15 @@ pub(crate) struct EmRelease {
     release: Option<unsafe extern "C" fn(data: *mut c_void)>,
 }
 
+/// A struct for the same reason.
+#[repr(transparent)]
+#[derive(StableAbi)]
+pub(crate) struct EmPoll {
+    poll: Option<
+        unsafe extern "C" fn(record: *const EMRECORD, data: *mut c_void, reason: u32) -> STATUS,
+    >,
+}
+
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct EmBase {

@@ -4,9 +4,9 @@
 use std::ffi::c_void;
 
 use abi_stable::StableAbi;
-use stagepost_abi::{HEMREGISTRATION, STATUS};
+use stagepost_abi::{EmToken, HEMREGISTRATION, STATUS};
 
-use super::base::{EmEdits, EmHost, EmMessage, EmRelease, EmSession, EmText};
+use super::base::{EmEdits, EmHost, EmMessage, EmPoll, EmRelease, EmSession, EmText};
 
 /// The service tables, each once.
 #[repr(C)]
@@ -21,8 +21,9 @@ pub(crate) struct Services {
     layout: EmLayoutServiceRef,
     message: EmMessageServiceRef,
     metrics: EmMetricsServiceRef,
-    #[sabi(last_prefix_field)]
     filter: EmFilterServiceRef,
+    #[sabi(last_prefix_field)]
+    pending: EmAsyncServiceRef,
 }
 
 #[repr(C)]
@@ -220,6 +221,26 @@ pub(crate) struct EmFilterService {
     ) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmAsyncServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmAsyncService {
+    size: u32,
+    reserved: u32,
+    pending: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        poll: EmPoll,
+        data: *mut c_void,
+        release: EmRelease,
+        token: *mut EmToken,
+    ) -> STATUS,
+    complete: unsafe extern "C" fn(host: *mut EmHost, token: EmToken, status: STATUS) -> STATUS,
+    wake: unsafe extern "C" fn(host: *mut EmHost, token: EmToken) -> STATUS,
+    #[sabi(last_prefix_field)]
+    extend: unsafe extern "C" fn(host: *mut EmHost, token: EmToken, milliseconds: u32) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -235,4 +256,5 @@ super::twins! {
     EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
     EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
     EmFilterService { size, reserved, narrow }
+    EmAsyncService { size, reserved, pending, complete, wake, extend }
 }

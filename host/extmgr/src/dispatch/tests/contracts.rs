@@ -103,7 +103,7 @@ async fn each_stage_has_its_own_deadline() {
 }
 
 /// Whether an answer is still open when asked once.
-async fn is_open(answer: &mut (impl Future<Output = Verdict> + Unpin)) -> bool {
+pub(super) async fn is_open(answer: &mut (impl Future<Output = Verdict> + Unpin)) -> bool {
     std::future::poll_fn(|context| {
         std::task::Poll::Ready(std::pin::Pin::new(&mut *answer).poll(context).is_pending())
     })

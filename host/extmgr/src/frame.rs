@@ -1,0 +1,207 @@
+//! What one call is lent: the record and everything it points to, at one place that does not move while anybody may look.
+//! Behind the contract's `EMRECORD`, `EmSession`, `EmEdits` and `EmMessage`; calls nobody.
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Ask, Class, Decision, Draft, Edit, Facts, Stage};
+
+use crate::arguments::{Arguments, lend_reply, size_of_u32};
+use crate::context::Context;
+use crate::event;
+use crate::pending::Site;
+use crate::registry::Registration;
+use crate::sheet::Sheet;
+
+/// Marks what a handle of the contract points to as long as the call lasts, so that a pointer kept beyond that, or a wrong
+/// one, is mostly told.
+struct Mark(AtomicU64);
+
+impl Mark {
+    /// Whether it is there, and the one wanted.
+    fn is(&self, wanted: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == wanted
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
+        unsafe { (&raw mut self.0).cast::<u64>().write_volatile(0) };
+    }
+}
+
+const SESSION: u64 = 0x5354_4147_4553_4553;
+const SHEET: u64 = 0x5354_4147_4553_4854;
+const MESSAGE: u64 = 0x5354_4147_454d_5347;
+
+/// The session as one call sees it. `EmSession *` points to one of these.
+pub(crate) struct CallSession<'a> {
+    mark: Mark,
+    pub(crate) facts: &'a Facts,
+    pub(crate) context: &'a Context,
+    /// The place of the plug-in that is called.
+    pub(crate) plugin: usize,
+}
+
+/// The sheet of one call. `EmEdits *` points to one of these.
+pub(crate) struct CallSheet<'a> {
+    mark: Mark,
+    /// Locked for every edit: a pending call's sheet takes them from any thread.
+    sheet: Mutex<Sheet<'a>>,
+    /// Where a token is taken, if the call may go pending.
+    pub(crate) site: Option<&'a Site>,
+}
+
+/// The message as one call sees it. `EmMessage *` points to one of these.
+pub(crate) struct CallMessage<'a> {
+    mark: Mark,
+    pub(crate) draft: &'a Draft,
+    /// The session's id.
+    pub(crate) session: u64,
+    /// Where a piece of a body is that had to be read from a file.
+    pub(crate) buffer: Mutex<Vec<u8>>,
+}
+
+/// Makes the functions that take a handle of the contract for what it points to.
+macro_rules! handles {
+    ($($type:ident $handle:ident $mark:ident)*) => {$(
+        impl $type<'_> {
+            /// What is behind a handle that came from a plug-in.
+            ///
+            /// # Safety
+            /// `handle` is NULL or points to readable memory of this type's size, and the result is used only until the
+            /// call has ended that the handle came with.
+            pub(crate) unsafe fn from_handle<'h>(
+                handle: *const abi::$handle,
+            ) -> Option<&'h $type<'h>> {
+                let found = handle.cast::<$type<'h>>();
+                if !found.is_aligned() {
+                    return None;
+                }
+                // SAFETY: by the caller's promise.
+                let found = unsafe { found.as_ref() }?;
+                found.mark.is($mark).then_some(found)
+            }
+        }
+    )*};
+}
+
+handles! {
+    CallSession EmSession SESSION
+    CallSheet EmEdits SHEET
+    CallMessage EmMessage MESSAGE
+}
+
+impl<'a> CallSheet<'a> {
+    /// The sheet, for one edit.
+    pub(crate) fn write(&self) -> MutexGuard<'_, Sheet<'a>> {
+        self.sheet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything that one call is lent. Its members point to each other, so it is filled in where it stays.
+pub(crate) struct Frame<'a> {
+    session: CallSession<'a>,
+    sheet: CallSheet<'a>,
+    message: Option<CallMessage<'a>>,
+    reply: Option<abi::EmReply>,
+    /// Made of the members above: what a plug-in reads.
+    lent: UnsafeCell<Option<Lent>>,
+    _pinned: PhantomPinned,
+}
+
+struct Lent {
+    arguments: Arguments,
+    record: abi::EMRECORD,
+}
+
+impl<'a> Frame<'a> {
+    /// What a handler is lent for a question. With a site, its call may go pending.
+    pub(crate) fn new(
+        registration: &Registration,
+        ask: &'a Ask,
+        context: &'a Context,
+        site: Option<&'a Site>,
+    ) -> Self {
+        let plugin = registration.plugin;
+        let sheet = Sheet::new(plugin, registration.event, ask.stage, &ask.facts);
+        Self {
+            session: CallSession {
+                mark: Mark(AtomicU64::new(SESSION)),
+                facts: &ask.facts,
+                context,
+                plugin: plugin.index,
+            },
+            sheet: CallSheet { mark: Mark(AtomicU64::new(SHEET)), sheet: Mutex::new(sheet), site },
+            message: ask.message.as_ref().map(|draft| CallMessage {
+                mark: Mark(AtomicU64::new(MESSAGE)),
+                draft,
+                session: ask.facts.id,
+                buffer: Mutex::default(),
+            }),
+            reply: ask.reply.as_ref().map(lend_reply),
+            lent: UnsafeCell::new(None),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Fills the record in. It and all it points to are valid as long as the frame, and what the frame borrows.
+    pub(crate) fn record(
+        self: Pin<&Self>,
+        registration: &Registration,
+        ask: &'a Ask,
+    ) -> *const abi::EMRECORD {
+        let frame = self.get_ref();
+        let message = frame.message.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let head = abi::EmEvent {
+            size: 0,
+            reserved: 0,
+            session: (&raw const frame.session).cast(),
+            // The contract's setters take it without const; the host changes it only behind its lock.
+            edits: (&raw const frame.sheet).cast_mut().cast(),
+            reply: frame.reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+        };
+        let arguments = Arguments::new(ask, head, message.cast());
+        // SAFETY: called once for a frame, before anybody has a pointer into `lent`.
+        let lent = unsafe { &mut *frame.lent.get() };
+        debug_assert!(lent.is_none(), "a frame is filled in once");
+        let record = abi::EMRECORD {
+            EId: event::number(registration.event),
+            NotificationType: match ask.stage {
+                Stage::Before => abi::EM_BEFORE,
+                Stage::After => abi::EM_AFTER,
+            },
+            Status: status_of(ask),
+            Size: const { size_of_u32::<abi::EMRECORD>() as u16 },
+            Event: std::ptr::null(),
+            UserData: registration.user_data,
+        };
+        let lent = lent.insert(Lent { arguments, record });
+        lent.record.Event = lent.arguments.as_ptr();
+        &raw const lent.record
+    }
+
+    /// Whether an edit of the message can be asked for in this call.
+    pub(crate) fn may_change_message(&self) -> bool {
+        self.sheet.write().may_change_message()
+    }
+
+    /// Takes what was written to the sheet.
+    pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
+        let mut sheet = self.sheet.write();
+        (sheet.verdict.take(), std::mem::take(&mut sheet.edits))
+    }
+}
+
+/// The record's Status: whether the core's work went well.
+fn status_of(ask: &Ask) -> abi::STATUS {
+    match ask.reply.as_ref().map(|reply| reply.class()) {
+        None | Some(Class::Positive | Class::Intermediate) => abi::NOERROR,
+        Some(Class::Transient | Class::Permanent) => abi::EM_VERDICT,
+    }
+}

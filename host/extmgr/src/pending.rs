@@ -1,0 +1,518 @@
+//! Pending calls: what a call holds on to until it has ended, and who has told it what.
+//! Knows no session loop; waiting for an answer is next door, in `waiting`.
+
+use std::ffi::c_void;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use stagepost_abi as abi;
+use stagepost_smtp::{Ask, Decision, Edit, Event, Stage};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::call::{Called, Outcome};
+use crate::context::Context;
+use crate::fault::{Allowance, Fault};
+use crate::frame::Frame;
+use crate::host::Host;
+use crate::plugin::Run;
+use crate::registry::Registration;
+use crate::token;
+use crate::turn::Turn;
+use crate::watchdog::watched;
+
+/// A poll function as the contract has it, known not to be NULL.
+type Poll = unsafe extern "C" fn(
+    record: *const abi::EMRECORD,
+    data: *mut c_void,
+    reason: u32,
+) -> abi::STATUS;
+
+/// When a call and its chain began; none: just now.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Begun {
+    pub(crate) chain: Option<Instant>,
+    pub(crate) call: Option<Instant>,
+}
+
+/// A call that may go pending: everything that it is about, kept for as long as it lasts.
+pub(crate) struct Site {
+    registration: Arc<Registration>,
+    ask: Arc<Ask>,
+    context: Arc<Context>,
+    begun: Begun,
+    token: OnceLock<abi::EmToken>,
+}
+
+impl Site {
+    pub(crate) fn new(
+        registration: &Arc<Registration>,
+        ask: &Arc<Ask>,
+        context: &Arc<Context>,
+        begun: Begun,
+    ) -> Self {
+        Self {
+            registration: registration.clone(),
+            ask: ask.clone(),
+            context: context.clone(),
+            begun,
+            token: OnceLock::new(),
+        }
+    }
+
+    /// The call as it went pending, if its handler has taken a token.
+    pub(crate) fn pending(&self) -> Option<Arc<Pending>> {
+        token::find(self.registration.plugin, *self.token.get()?).ok()
+    }
+
+    /// Gives the call a token.
+    ///
+    /// # Errors
+    /// The status for the plug-in.
+    pub(crate) fn take_token(
+        &self,
+        poll: abi::EmPoll,
+        data: *mut c_void,
+        release: abi::EmRelease,
+    ) -> Result<abi::EmToken, abi::STATUS> {
+        let plugin = self.registration.plugin;
+        if self.token.get().is_some() {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        // Handlers run inside the server's runtime; elsewhere there is nobody to wait for an answer.
+        let runtime = Handle::try_current().map_err(|_| abi::EM_ERR_STAGE)?;
+        if !plugin.begin_pending() {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        let time = Time::of(self);
+        let issued = token::issue(|token| {
+            Arc::new(Pending {
+                token,
+                plugin,
+                event: self.registration.event,
+                session: self.ask.facts.id,
+                poll,
+                data: Data(data),
+                release,
+                runtime,
+                time,
+                state: Mutex::new(State::new(time.deadline)),
+                changed: Notify::new(),
+            })
+        });
+        let Some(issued) = issued else {
+            plugin.end_pending();
+            return Err(abi::EM_ERR_LIMIT);
+        };
+        // Only the handler's own thread comes here before the handler returns, so nobody was faster.
+        let _ = self.token.set(issued.token);
+        Ok(issued.token)
+    }
+}
+
+/// How long a call may be pending.
+#[derive(Clone, Copy)]
+struct Time {
+    begun: Instant,
+    /// Where it ends when nobody extends it.
+    deadline: Instant,
+    /// Where it ends at the latest.
+    latest: Instant,
+}
+
+impl Time {
+    fn of(site: &Site) -> Self {
+        let contract = site.registration.plugin.contracts.at(site.registration.event);
+        let begun = site.begun.call.unwrap_or_else(Instant::now);
+        let chain_end = site.begun.chain.unwrap_or(begun) + site.context.registry.chain_budget;
+        let deadline = (begun + contract.deadline).min(chain_end);
+        let latest = (begun + contract.deadline_max).min(chain_end).max(deadline);
+        Self { begun, deadline, latest }
+    }
+}
+
+/// What a call is lent, and what that borrows from.
+pub(crate) struct Held {
+    /// Borrows from `site`. Pinned and boxed: plug-ins have pointers into it.
+    frame: Pin<Box<Frame<'static>>>,
+    record: *const abi::EMRECORD,
+    site: Arc<Site>,
+    /// The plug-in's turn in the session, once the handler has returned.
+    turn: Option<Turn>,
+}
+
+// SAFETY: the pointers point into the frame, which does not move, and into what the site shares; all of it may be used
+// from any thread, and `Held` itself hands them out and never follows them.
+unsafe impl Send for Held {}
+
+impl Held {
+    pub(crate) fn new(site: Site) -> Self {
+        let site = Arc::new(site);
+        // SAFETY: what the frame borrows is in the site's own `Arc`s or in the site, whose places do not move; the site
+        // is kept as long as the frame (the field below it is dropped later) and never changed.
+        let kept: &'static Site = unsafe { &*Arc::as_ptr(&site) };
+        let frame = Frame::new(&kept.registration, &kept.ask, &kept.context, Some(kept));
+        let frame = Box::pin(frame);
+        let record = frame.as_ref().record(&kept.registration, &kept.ask);
+        Self { frame, record, site, turn: None }
+    }
+
+    pub(crate) fn record(&self) -> *const abi::EMRECORD {
+        self.record
+    }
+
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether an edit of the message can be asked for in this call.
+    pub(crate) fn may_change_message(&self) -> bool {
+        self.frame.may_change_message()
+    }
+
+    /// Takes what was written to the sheet.
+    pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
+        self.frame.take()
+    }
+}
+
+/// A plug-in's pointer for its poll.
+struct Data(*mut c_void);
+
+// SAFETY: only handed back to the plug-in, which the contract tells to expect it on any thread.
+unsafe impl Send for Data {}
+// SAFETY: as above.
+unsafe impl Sync for Data {}
+
+/// A call that has a token.
+pub(crate) struct Pending {
+    token: abi::EmToken,
+    plugin: &'static Host,
+    event: Event,
+    session: u64,
+    poll: abi::EmPoll,
+    data: Data,
+    release: abi::EmRelease,
+    /// Where a call goes on that ends when nobody waits for it.
+    runtime: Handle,
+    time: Time,
+    state: Mutex<State>,
+    /// Told whenever whoever waits must look again.
+    pub(crate) changed: Notify,
+}
+
+struct State {
+    /// The first answer, which counts unless the call was over before.
+    answer: Option<abi::STATUS>,
+    /// Poll is to be called.
+    woken: bool,
+    /// Poll is being called.
+    polling: bool,
+    /// The client is gone.
+    gone: bool,
+    /// Nobody waits any more.
+    over: bool,
+    deadline: Instant,
+    /// None while the handler runs, and once the call has ended.
+    held: Option<Held>,
+}
+
+impl State {
+    fn new(deadline: Instant) -> Self {
+        Self {
+            answer: None,
+            woken: false,
+            polling: false,
+            gone: false,
+            over: false,
+            deadline,
+            held: None,
+        }
+    }
+
+    fn is_open(&self) -> Result<(), abi::STATUS> {
+        if self.answer.is_some() || self.over { Err(abi::EM_ERR_OVER) } else { Ok(()) }
+    }
+
+    /// What is held, if nobody uses it any more.
+    fn release(&mut self) -> Option<Held> {
+        if self.polling { None } else { self.held.take() }
+    }
+}
+
+/// What whoever waits has to do next.
+pub(crate) enum Next {
+    /// Wait until something changes.
+    Wait,
+    /// Call poll.
+    Poll,
+    /// Take the answer.
+    Take(Outcome),
+    /// The client is gone: nobody wants the answer.
+    Leave,
+}
+
+impl Pending {
+    pub(crate) fn plugin(&self) -> &'static Host {
+        self.plugin
+    }
+
+    /// Takes over when the handler has returned.
+    pub(crate) fn returned(
+        self: Arc<Self>,
+        mut held: Held,
+        turn: Turn,
+        status: abi::STATUS,
+    ) -> Called {
+        held.turn = Some(turn);
+        let mut state = self.state();
+        state.held = Some(held);
+        if status != abi::EM_PENDING {
+            drop(state);
+            self.give_up();
+            return Called::Faulty(Fault::Leaked(status));
+        }
+        let answered = state.answer.is_some();
+        drop(state);
+        match if answered { self.next() } else { Next::Wait } {
+            Next::Take(outcome) => Called::Answered(outcome),
+            _ => Called::Pending(self),
+        }
+    }
+
+    /// Answers for a plug-in.
+    ///
+    /// # Errors
+    /// The status for the plug-in: the answer comes too late, or is the second.
+    pub(crate) fn complete(self: &Arc<Self>, status: abi::STATUS) -> Result<(), abi::STATUS> {
+        let mut state = self.state();
+        if state.answer.is_some() {
+            return Err(abi::EM_ERR_OVER);
+        }
+        state.answer = Some(status);
+        if !state.over {
+            drop(state);
+            self.changed.notify_one();
+            return Ok(());
+        }
+        let held = state.release();
+        drop(state);
+        if let Some(held) = held {
+            self.end_elsewhere(held);
+        }
+        Err(abi::EM_ERR_OVER)
+    }
+
+    /// Has poll called.
+    ///
+    /// # Errors
+    /// The status for the plug-in: the call is over, or has no poll.
+    pub(crate) fn wake(&self) -> Result<(), abi::STATUS> {
+        if self.poll.is_none() {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        let mut state = self.state();
+        state.is_open()?;
+        state.woken = true;
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Puts the deadline off.
+    ///
+    /// # Errors
+    /// The status for the plug-in: the call is over, or may not take so long.
+    pub(crate) fn extend(&self, more: Duration) -> Result<(), abi::STATUS> {
+        let wanted = Instant::now() + more;
+        let mut state = self.state();
+        state.is_open()?;
+        if wanted > self.time.latest {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        if wanted > state.deadline {
+            state.deadline = wanted;
+            drop(state);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Tells that the client is gone. A message that is being accepted may be stored all the same, so its filters are
+    /// waited for.
+    pub(crate) fn hang_up(&self) {
+        if self.event != Event::MessageAccept {
+            self.state().gone = true;
+            self.changed.notify_one();
+        }
+    }
+
+    pub(crate) fn begun(&self) -> Instant {
+        self.time.begun
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.state().deadline
+    }
+
+    /// What whoever waits has to do next.
+    pub(crate) fn next(&self) -> Next {
+        let mut state = self.state();
+        if let Some(status) = state.answer {
+            // While poll runs what it is lent stays.
+            let Some(held) = state.release() else { return Next::Wait };
+            drop(state);
+            let (verdict, edits) = held.take();
+            let spent = held.may_change_message().then(|| self.time.begun.elapsed());
+            self.end(held);
+            return Next::Take(Outcome { status, verdict, edits, spent });
+        }
+        if state.gone {
+            state.over = true;
+            return Next::Leave;
+        }
+        if std::mem::take(&mut state.woken) { Next::Poll } else { Next::Wait }
+    }
+
+    /// Ends the wait at the deadline, unless an answer came at the last moment or the deadline was put off. A poll that
+    /// has not returned is late, whatever was answered.
+    pub(crate) fn expire(&self) -> Option<Fault> {
+        let mut state = self.state();
+        let answered = state.answer.is_some() && !state.polling;
+        if answered || Instant::now() < state.deadline {
+            return None;
+        }
+        state.over = true;
+        let own = self.time.begun + self.plugin.contracts.at(self.event).deadline;
+        let source = match state.deadline {
+            deadline if deadline > self.time.deadline => "as extended",
+            deadline if deadline < own => "what was left of chain_budget_ms",
+            _ => "deadline_ms",
+        };
+        let time = state.deadline - self.time.begun;
+        Some(Fault::Unfinished(Allowance { time, source }))
+    }
+
+    /// Calls poll for whoever waits. If nobody does any more when it returns, the call goes on by itself.
+    pub(crate) fn poll_woken(self: &Arc<Self>) {
+        if !self.begin_poll() {
+            return;
+        }
+        let status = self.enter_poll(abi::EM_POLL_WOKEN);
+        let mut state = self.state();
+        state.polling = false;
+        if status != abi::EM_PENDING && state.answer.is_none() {
+            state.answer = Some(status);
+        }
+        let over = state.over;
+        drop(state);
+        if over {
+            self.go_on_alone();
+        } else {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Marks that poll is being called. False when there is nobody to call it for.
+    fn begin_poll(&self) -> bool {
+        let mut state = self.state();
+        let begins = state.held.is_some() && !state.polling && state.is_open().is_ok();
+        state.polling |= begins;
+        begins
+    }
+
+    /// Gives the call up: it goes on by itself until the plug-in ends it.
+    pub(crate) fn give_up(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.over = true;
+        let idle = !state.polling && state.held.is_some();
+        drop(state);
+        if !idle {
+            // It has ended, or goes on when poll returns.
+            return;
+        }
+        match self.plugin.run {
+            Run::Inline => self.go_on_alone(),
+            Run::Pool => {
+                let pending = self.clone();
+                let gone_on = self.plugin.pool.when_free(move || pending.go_on_alone());
+                // Nobody waits for it.
+                drop(self.runtime.spawn(gone_on));
+            }
+        }
+    }
+
+    /// Goes on with a call that is over: ends it if it was answered, else tells the plug-in.
+    fn go_on_alone(self: &Arc<Self>) {
+        let mut state = self.state();
+        let polls = state.answer.is_none() && self.poll.is_some();
+        if polls && !state.polling && state.held.is_some() {
+            state.polling = true;
+            drop(state);
+            let status = self.enter_poll(abi::EM_POLL_OVER);
+            state = self.state();
+            state.polling = false;
+            if status != abi::EM_PENDING {
+                state.answer.get_or_insert(status);
+            }
+        }
+        let held = if state.answer.is_some() { state.release() } else { None };
+        drop(state);
+        if let Some(held) = held {
+            self.end(held);
+        }
+    }
+
+    /// Calls poll. Only with `polling` set, which keeps what it is lent.
+    fn enter_poll(&self, reason: u32) -> abi::STATUS {
+        let record = self.state().held.as_ref().map(Held::record);
+        let (Some(record), Some(poll)) = (record, self.poll) else { return abi::EM_PENDING };
+        let poll: Poll = poll;
+        // SAFETY: poll came from the plug-in with this signature, and its file stays mapped for ever. The record and
+        // all it points to are held while `polling` is set.
+        let make = || unsafe { poll(record, self.data.0, reason) };
+        match self.plugin.run {
+            Run::Inline => watched(self.plugin, self.event, Stage::Before, self.session, make),
+            Run::Pool => make(),
+        }
+    }
+
+    /// Ends the call: from here on nobody may use what it was lent, and the plug-in's turn is over.
+    fn end(&self, held: Held) {
+        token::end(self.token);
+        self.plugin.end_pending();
+        if let Some(release) = self.release {
+            let (data, site) = (Data(self.data.0), held.site.clone());
+            let give_back = move || {
+                let data = data;
+                // SAFETY: data and release came together, poll is never called again, and a call ends once.
+                unsafe { release(data.0) };
+                // The registration is released after what its calls kept.
+                drop(site);
+            };
+            match self.plugin.run {
+                Run::Inline => give_back(),
+                // This thread may be one that must not block. Nobody waits for it.
+                Run::Pool => drop(self.runtime.spawn(self.plugin.pool.when_free(give_back))),
+            }
+        }
+        drop(held);
+    }
+
+    /// Ends the call, but not on the thread of a plug-in that completes it: owed calls are made now.
+    fn end_elsewhere(self: &Arc<Self>, held: Held) {
+        let pending = self.clone();
+        let end = move || pending.end(held);
+        // Nobody waits for it.
+        drop(match self.plugin.run {
+            Run::Inline => self.runtime.spawn(async move { end() }),
+            Run::Pool => self.runtime.spawn(self.plugin.pool.when_free(end)),
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
