@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what is done then.
 //! Knows no setting: those are in the configuration file.
 
+mod queue;
 mod server;
 mod watch;
 
@@ -59,6 +60,11 @@ enum Command {
     /// In the text format of Prometheus: sessions, queue, what each plug-in answered at each event and how long it
     /// took, and what plug-ins count themselves. Exit code 1 when no server answers.
     Metrics(MetricsArgs),
+    /// Look into the queue of a running server, and change it
+    ///
+    /// Exit code 1 when no server answers, or when it could not do what was asked.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Work with plug-in files
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -113,6 +119,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Check { config }) => check_file(&config),
         Some(Command::Status(args)) => watch::status(&args),
         Some(Command::Metrics(args)) => watch::metrics(&args),
+        Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
     }

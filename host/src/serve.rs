@@ -169,9 +169,10 @@ async fn serve(
         Figures::new(begun, &settings, addresses.clone(), plugins, sessions, store.clone());
     let mut parts = JoinSet::new();
     let mut stopping_admin = stopping.clone();
+    let api = admin::watching(Arc::new(figures)).merge(admin::queue::managing(store.clone()));
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
-        if let Err(error) = admin.serve(admin::watching(Arc::new(figures)), end).await {
+        if let Err(error) = admin.serve(api, end).await {
             tracing::error!("the admin socket failed: {error}");
         }
     });

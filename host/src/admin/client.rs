@@ -37,6 +37,14 @@ pub(crate) enum ClientError {
         /// The socket.
         socket: PathBuf,
     },
+    /// It does not do that.
+    #[error("error: {error}\n  = help: {remedy}")]
+    Refused {
+        /// What is wrong.
+        error: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// Something went wrong on the way.
     #[error("error: the server on {} gave no usable answer: {reason}\n  = help: look at its log; client and server should be of one version", socket.display())]
     Answer {
@@ -67,7 +75,7 @@ async fn fetch(socket: &Path, path: &str) -> Result<String, ClientError> {
         .map_err(|reason| ClientError::Answer { socket: socket.to_owned(), reason })
 }
 
-fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
+pub(super) fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
     let socket = socket.to_owned();
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },

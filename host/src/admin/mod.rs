@@ -3,8 +3,10 @@
 
 mod api;
 mod client;
+pub(crate) mod queue;
 mod server;
 mod status;
+mod table;
 
 pub(crate) use api::{Coming, StatusSource, watching};
 pub(crate) use client::{ClientError, fetch_metrics, fetch_status};

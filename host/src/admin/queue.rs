@@ -1,0 +1,229 @@
+//! The queue's part of the admin API: list, explain, hold, release, remove, flush.
+//! Knows HTTP and the queue's trait; shows nothing.
+
+pub(crate) mod client;
+mod document;
+mod shown;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hyper::body::Frame;
+use serde::de::DeserializeOwned;
+use stagepost_queue::{Destination, Destinations, QueueId, Store, StoreError, StoredMessage};
+use tokio::sync::mpsc;
+
+pub(crate) use document::Done;
+use document::{FlushRequest, HoldRequest, MessagePage, MessageReport, Trouble};
+
+/// Messages of a page unless another number is asked for.
+const PAGE_DEFAULT: usize = 100;
+/// The most octets of a request.
+const REQUEST_OCTETS_MAX: usize = 64 * 1024;
+/// The longest reason of a hold, in octets.
+const REASON_OCTETS_MAX: usize = 256;
+/// The reason of a hold that was given none.
+const REASON: &str = "held by an operator";
+
+/// `/v1/queue/...`
+pub(crate) fn managing(store: Arc<dyn Store>) -> Router {
+    Router::new()
+        .route("/v1/queue/messages", get(list))
+        .route("/v1/queue/messages/{id}", get(explain).delete(remove))
+        .route("/v1/queue/messages/{id}/content", get(content))
+        .route("/v1/queue/messages/{id}/hold", post(hold))
+        .route("/v1/queue/messages/{id}/release", post(release))
+        .route("/v1/queue/flush", post(flush))
+        .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
+        .with_state(store)
+}
+
+/// A request that is not carried out.
+struct Refused(StatusCode, Trouble);
+
+impl Refused {
+    fn new(status: StatusCode, error: impl Into<String>, remedy: &str) -> Self {
+        Self(status, Trouble { error: error.into(), remedy: remedy.to_owned() })
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        let (status, remedy) = match &error {
+            StoreError::Missing(_) => (
+                StatusCode::NOT_FOUND,
+                "`stagepost queue list` shows what is there; a message that was delivered is gone, and the log tells of it by its id",
+            ),
+            StoreError::Corrupt { .. } => (
+                StatusCode::CONFLICT,
+                "it is never delivered: look after the disk, and give it up with `stagepost queue remove ID`",
+            ),
+            StoreError::Unavailable(_)
+            | StoreError::NoSpace { .. }
+            | StoreError::BadMessage(_)
+            | StoreError::LeaseLost(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "look at the server's log, and try again")
+            }
+        };
+        Self::new(status, error.to_string(), remedy)
+    }
+}
+
+/// The queue, as each request is given it.
+type Queue = State<Arc<dyn Store>>;
+
+async fn list(
+    State(store): Queue,
+    RawQuery(query): RawQuery,
+) -> Result<Json<MessagePage>, Refused> {
+    let (mut after, mut limit) = (None, PAGE_DEFAULT);
+    for pair in query.as_deref().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("after", value)) => after = Some(id(value)?),
+            Some(("limit", value)) => {
+                limit = value.parse().map_err(|_| bad("limit must be a whole number"))?;
+            }
+            _ => return Err(bad(&format!("{pair:?} is no parameter of this request"))),
+        }
+    }
+    Ok(Json(MessagePage::from(&store.list(after, limit).await?)))
+}
+
+async fn explain(
+    State(store): Queue,
+    Path(text): Path<String>,
+) -> Result<Json<MessageReport>, Refused> {
+    Ok(Json(MessageReport::from(&store.inspect(id(&text)?).await?)))
+}
+
+async fn content(State(store): Queue, Path(text): Path<String>) -> Result<Response, Refused> {
+    let message = store.read(id(&text)?).await?;
+    // Two pieces wait at most for a client that reads slowly.
+    let (pieces, waiting) = mpsc::channel(2);
+    tokio::spawn(send_pieces(message, pieces));
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], Body::new(Pieces(waiting))).into_response())
+}
+
+/// What is sent of a message; an error breaks the answer off, so that nobody takes half of it for all.
+type Piece = Result<Frame<Bytes>, StoreError>;
+
+/// The pieces of a message as they come.
+struct Pieces(mpsc::Receiver<Piece>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = StoreError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// Sends header block and body, as long as somebody reads.
+async fn send_pieces(message: StoredMessage, pieces: mpsc::Sender<Piece>) {
+    let header = Frame::data(Bytes::from(message.header));
+    if pieces.send(Ok(header)).await.is_err() {
+        return;
+    }
+    let mut reader = message.body.reader();
+    loop {
+        let piece = match reader.next().await {
+            Ok(Some(octets)) => Ok(Frame::data(Bytes::copy_from_slice(octets))),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        let failed = piece.is_err();
+        if pieces.send(piece).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+async fn hold(
+    State(store): Queue,
+    Path(text): Path<String>,
+    body: Bytes,
+) -> Result<Json<Done>, Refused> {
+    let id = id(&text)?;
+    let reason = request::<Option<HoldRequest>>(&body)?.and_then(|request| request.reason);
+    let reason = reason.as_deref().unwrap_or(REASON);
+    if reason.is_empty() || reason.len() > REASON_OCTETS_MAX || reason.contains(char::is_control) {
+        return Err(bad("a reason is one line of at most 256 octets"));
+    }
+    let count = left(&*store, id, |_| true).await?;
+    store.hold(id, reason).await?;
+    tracing::info!(%id, reason, "an operator has put a message on hold");
+    Ok(Json(Done { count }))
+}
+
+async fn release(State(store): Queue, Path(text): Path<String>) -> Result<Json<Done>, Refused> {
+    let id = id(&text)?;
+    let count = left(&*store, id, |held| held).await?;
+    store.release(id, SystemTime::now()).await?;
+    tracing::info!(%id, "an operator has released a message");
+    Ok(Json(Done { count }))
+}
+
+async fn remove(State(store): Queue, Path(text): Path<String>) -> Result<Json<Done>, Refused> {
+    let id = id(&text)?;
+    // Also what is damaged can be removed.
+    let count = left(&*store, id, |_| true).await.unwrap_or(0);
+    store.remove(id).await?;
+    tracing::warn!(%id, recipients = count, "an operator has removed a message");
+    Ok(Json(Done { count }))
+}
+
+async fn flush(State(store): Queue, body: Bytes) -> Result<Json<Done>, Refused> {
+    let FlushRequest { destination } = request(&body)?;
+    let count = store.flush(destinations(&destination)?, SystemTime::now()).await?;
+    tracing::info!(destination, deliveries = count, "an operator has flushed a destination");
+    Ok(Json(Done { count }))
+}
+
+/// How many recipients are left of a message, of those that are held or not.
+async fn left(store: &dyn Store, id: QueueId, counts: fn(bool) -> bool) -> Result<u64, Refused> {
+    let message = store.inspect(id).await?;
+    let left = message.deliveries.iter().flat_map(|delivery| &delivery.recipients);
+    Ok(left.filter(|recipient| counts(recipient.held)).count() as u64)
+}
+
+/// A domain, or with `@` before it a domain and everything below.
+fn destinations(text: &str) -> Result<Destinations, Refused> {
+    let (name, below) = text.strip_prefix('@').map_or((text, false), |name| (name, true));
+    let name = Destination::new(name).map_err(|error| bad(&error.to_string()))?;
+    Ok(if below { Destinations::Below(name) } else { Destinations::One(name) })
+}
+
+fn id(text: &str) -> Result<QueueId, Refused> {
+    let remedy = "`stagepost queue list` shows the ids that there are";
+    let no_id = |error: stagepost_queue::QueueIdError| {
+        Refused::new(StatusCode::BAD_REQUEST, error.to_string(), remedy)
+    };
+    text.parse().map_err(no_id)
+}
+
+fn request<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    let body = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(body).map_err(|error| bad(&format!("the request: {error}")))
+}
+
+fn bad(error: &str) -> Refused {
+    let remedy =
+        "docs/administrators.md says what can be asked; client and server should be of one version";
+    Refused::new(StatusCode::BAD_REQUEST, error, remedy)
+}

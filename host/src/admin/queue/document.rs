@@ -1,0 +1,383 @@
+//! What the queue's part of the admin API answers, as JSON. A later version only adds fields.
+//! Knows neither who asks nor how it looks to a person.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use stagepost_queue::{Inspection, Page, QueueId, RecipientState};
+use stagepost_smtp::{Change, LedgerEntry, Recipient, ReversePath, Span, as_it_came};
+
+/// Some messages of the queue, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MessagePage {
+    /// The messages.
+    pub(crate) messages: Vec<MessageLine>,
+    /// There are more: they come behind this id.
+    pub(crate) next: Option<String>,
+}
+
+/// One message of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MessageLine {
+    /// Its id.
+    pub(crate) id: String,
+    /// When it was taken over (RFC 3339).
+    pub(crate) received_at: String,
+    /// Octets of header block and body.
+    pub(crate) octets: u64,
+    /// Its sender, empty for the null path.
+    pub(crate) sender: String,
+    /// Recipients to be tried.
+    pub(crate) queued: u64,
+    /// Recipients on hold.
+    pub(crate) held: u64,
+    /// When the next of them is due (RFC 3339).
+    pub(crate) due: Option<String>,
+    /// The last reply, or the reason of the hold, of one of them.
+    pub(crate) reply: String,
+    /// Changes that plug-ins made.
+    pub(crate) edits: u64,
+    /// Why it can't be read; all else is unknown then.
+    pub(crate) damaged: Option<String>,
+}
+
+/// Everything that is known of one message but its octets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MessageReport {
+    /// Its id.
+    pub(crate) id: String,
+    /// When it was taken over (RFC 3339).
+    pub(crate) received_at: String,
+    /// Octets of header block and body.
+    pub(crate) octets: u64,
+    /// The client's address.
+    pub(crate) client: String,
+    /// The name it gave.
+    pub(crate) helo: String,
+    /// The session's id.
+    pub(crate) session: u64,
+    /// Sender and recipients as the client gave them.
+    pub(crate) came: Envelope,
+    /// Sender and recipients as they are, with those that are done with.
+    pub(crate) is: Envelope,
+    /// What is left to do, and what is done, in the order of the recipients that there are.
+    pub(crate) recipients: Vec<RecipientLine>,
+    /// What plug-ins changed, in the order of the changes; none: it can't be read.
+    pub(crate) ledger: Option<Vec<LedgerLine>>,
+}
+
+/// Sender and recipients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Envelope {
+    /// Empty for the null path.
+    pub(crate) sender: String,
+    /// Those of MAIL.
+    pub(crate) parameters: String,
+    /// The recipients.
+    pub(crate) recipients: Vec<EnvelopeRecipient>,
+}
+
+/// A recipient and the parameters of its RCPT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EnvelopeRecipient {
+    /// The address.
+    pub(crate) address: String,
+    /// Those of RCPT.
+    pub(crate) parameters: String,
+}
+
+/// One recipient and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecipientLine {
+    /// The address.
+    pub(crate) address: String,
+    /// `queued`, `held` or `done`.
+    pub(crate) state: String,
+    /// Where to, as long as it is not done.
+    pub(crate) destination: Option<String>,
+    /// When it is due (RFC 3339), if it is queued.
+    pub(crate) due: Option<String>,
+    /// How often it was tried, as long as it is not done.
+    pub(crate) attempts: Option<u32>,
+    /// The last reply, or the reason of the hold.
+    pub(crate) reply: String,
+}
+
+/// One change that a plug-in made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerLine {
+    /// Who.
+    pub(crate) plugin: String,
+    /// At which event.
+    pub(crate) event: String,
+    /// `before` or `after`.
+    pub(crate) stage: String,
+    /// When (RFC 3339).
+    pub(crate) at: String,
+    /// How long the handler took, in microseconds, if it was measured.
+    pub(crate) spent_us: Option<u64>,
+    /// What: `header-add`, `header-change`, `header-delete`, `sender`, `recipient-add`, `recipient-remove`,
+    /// `recipient-replace`, `command`, `body`, `hold`.
+    pub(crate) what: String,
+    /// The place: fields before a header field, recipients before a recipient, octets before a part of the body.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) position: Option<u64>,
+    /// What there was: a whole field with its last CRLF, an address, a digest (`sha256:` and hexadecimal).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) from: Option<Octets>,
+    /// What there is now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) to: Option<Octets>,
+    /// Parameters of MAIL or RCPT that went.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) from_parameters: Option<String>,
+    /// Parameters of MAIL or RCPT that came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) to_parameters: Option<String>,
+    /// Octets of the body that went.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) from_octets: Option<u64>,
+    /// Octets of the body that came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) to_octets: Option<u64>,
+}
+
+/// Octets in JSON: text where they are UTF-8, else `{"hex": "..."}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Octets {
+    /// UTF-8.
+    Text(String),
+    /// Anything else.
+    Hex {
+        /// Two digits for each octet.
+        hex: String,
+    },
+}
+
+/// What was asked for can't be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    /// What is wrong.
+    pub(crate) error: String,
+    /// What to do about it.
+    pub(crate) remedy: String,
+}
+
+/// What a change to the queue came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Done {
+    /// How many recipients, or at a flush deliveries, it was done to.
+    pub(crate) count: u64,
+}
+
+/// What may be said with a hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HoldRequest {
+    /// Why, for whoever looks at the queue.
+    pub(crate) reason: Option<String>,
+}
+
+/// What to flush.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FlushRequest {
+    /// A domain, or with `@` before it a domain and everything below.
+    pub(crate) destination: String,
+}
+
+impl From<&[u8]> for Octets {
+    fn from(octets: &[u8]) -> Self {
+        match std::str::from_utf8(octets) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Hex { hex: hex(octets) },
+        }
+    }
+}
+
+impl From<&Page> for MessagePage {
+    fn from(page: &Page) -> Self {
+        let last = page.messages.last().filter(|_| page.more);
+        Self {
+            messages: page.messages.iter().map(line).collect(),
+            next: last.map(|(id, _)| id.to_string()),
+        }
+    }
+}
+
+fn line((id, found): &(QueueId, Result<Inspection, std::sync::Arc<str>>)) -> MessageLine {
+    let message = match found {
+        Ok(message) => message,
+        Err(reason) => {
+            let damaged = Some(reason.to_string());
+            return MessageLine { id: id.to_string(), damaged, ..MessageLine::default() };
+        }
+    };
+    let left = || message.deliveries.iter().flat_map(|delivery| &delivery.recipients);
+    let held = left().filter(|recipient| recipient.held).count() as u64;
+    let queued = |recipient: &RecipientState| !recipient.held;
+    let due = message.deliveries.iter().filter(|delivery| delivery.recipients.iter().any(queued));
+    MessageLine {
+        id: id.to_string(),
+        received_at: time(message.received_at),
+        octets: message.octets,
+        sender: message.envelope.sender.as_str().to_owned(),
+        queued: left().count() as u64 - held,
+        held,
+        due: due.map(|delivery| delivery.due).min().map(time),
+        reply: left()
+            .map(|recipient| &*recipient.reply)
+            .find(|it| !it.is_empty())
+            .unwrap_or("")
+            .into(),
+        edits: message.ledger.as_ref().map_or(0, |ledger| ledger.len() as u64),
+        damaged: None,
+    }
+}
+
+impl From<&Inspection> for MessageReport {
+    fn from(message: &Inspection) -> Self {
+        let ledger = message.ledger.as_deref();
+        Self {
+            id: message.id.to_string(),
+            received_at: time(message.received_at),
+            octets: message.octets,
+            client: message.origin.client.to_string(),
+            helo: message.origin.helo.to_string(),
+            session: message.origin.session,
+            came: envelope(&as_it_came(&message.envelope, ledger.unwrap_or_default())),
+            is: envelope(&message.envelope),
+            recipients: (0..)
+                .zip(&message.envelope.recipients)
+                .map(|it| recipient(message, it))
+                .collect(),
+            ledger: ledger.map(|ledger| ledger.iter().map(LedgerLine::from).collect()),
+        }
+    }
+}
+
+fn envelope(envelope: &stagepost_smtp::Envelope) -> Envelope {
+    let recipient = |Recipient { address, parameters }: &Recipient| EnvelopeRecipient {
+        address: address.as_str().to_owned(),
+        parameters: parameters.to_string(),
+    };
+    Envelope {
+        sender: envelope.sender.as_str().to_owned(),
+        parameters: envelope.parameters.to_string(),
+        recipients: envelope.recipients.iter().map(recipient).collect(),
+    }
+}
+
+fn recipient(message: &Inspection, (index, known): (u32, &Recipient)) -> RecipientLine {
+    let left = message.deliveries.iter().find_map(|delivery| {
+        let state = delivery.recipients.iter().find(|state| state.index == index)?;
+        Some((delivery, state))
+    });
+    let address = known.address.as_str().to_owned();
+    let Some((delivery, state)) = left else {
+        let (state, reply) = ("done".to_owned(), String::new());
+        return RecipientLine {
+            address,
+            state,
+            destination: None,
+            due: None,
+            attempts: None,
+            reply,
+        };
+    };
+    RecipientLine {
+        address,
+        state: if state.held { "held" } else { "queued" }.to_owned(),
+        destination: Some(delivery.destination.to_string()),
+        due: (!state.held).then(|| time(delivery.due)),
+        attempts: Some(delivery.attempts),
+        reply: state.reply.to_string(),
+    }
+}
+
+impl From<&LedgerEntry> for LedgerLine {
+    fn from(LedgerEntry { plugin, made, change }: &LedgerEntry) -> Self {
+        let base = Self {
+            plugin: plugin.to_string(),
+            event: made.event.name().to_owned(),
+            stage: made.stage.name().to_owned(),
+            at: time(made.at),
+            spent_us: made.spent.map(micros),
+            ..Self::default()
+        };
+        let text = |text: &str| Some(Octets::Text(text.to_owned()));
+        let path = |path: &ReversePath| text(path.as_str());
+        let what = |what: &str| what.to_owned();
+        match change {
+            Change::Header { position, from, to } => Self {
+                what: what(match (from, to) {
+                    (None, _) => "header-add",
+                    (_, None) => "header-delete",
+                    _ => "header-change",
+                }),
+                position: Some((*position).into()),
+                from: from.as_deref().map(Octets::from),
+                to: to.as_deref().map(Octets::from),
+                ..base
+            },
+            Change::Sender { from, to, parameters } => Self {
+                what: what("sender"),
+                from: path(from),
+                to: path(to),
+                from_parameters: parameters.as_ref().map(|it| it.from.text.to_string()),
+                to_parameters: parameters.as_ref().map(|it| it.to.text.to_string()),
+                ..base
+            },
+            Change::RecipientAdded { index, recipient } => Self {
+                what: what("recipient-add"),
+                position: Some((*index).into()),
+                to: text(recipient.address.as_str()),
+                to_parameters: Some(recipient.parameters.to_string()),
+                ..base
+            },
+            Change::RecipientRemoved { index, recipient } => Self {
+                what: what("recipient-remove"),
+                position: Some((*index).into()),
+                from: text(recipient.address.as_str()),
+                from_parameters: Some(recipient.parameters.to_string()),
+                ..base
+            },
+            Change::RecipientReplaced { index, from, to } => Self {
+                what: what("recipient-replace"),
+                position: Some((*index).into()),
+                from: text(from.as_str()),
+                to: text(to.as_str()),
+                ..base
+            },
+            Change::Body { offset, from, to } => Self {
+                what: what("body"),
+                position: Some(*offset),
+                from: text(&digest(from)),
+                to: text(&digest(to)),
+                from_octets: Some(from.octets),
+                to_octets: Some(to.octets),
+                ..base
+            },
+            Change::Command { from, to } => {
+                Self { what: what("command"), from: text(from), to: text(to), ..base }
+            }
+            Change::Hold { reason } => Self { what: what("hold"), to: text(reason), ..base },
+        }
+    }
+}
+
+fn micros(spent: Duration) -> u64 {
+    u64::try_from(spent.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn digest(span: &Span) -> String {
+    format!("sha256:{}", hex(&span.sha256))
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// A time as RFC 3339 has it, in UTC.
+fn time(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or_default().to_string()
+}

@@ -1,0 +1,158 @@
+//! The queue in an operator's hands on the real server: what is listed, explained and shown, and what becomes of it.
+
+use std::process::Output;
+
+use serde_json::Value;
+use stagepost_tests::server::{Server, Site, plugin_section};
+
+const MESSAGE: &str = "From: a\r\nX-Secret: 1\r\n 2\r\nSubject: plain\r\n\r\nHello.\r\n";
+
+/// What a command prints, which must succeed.
+fn said(site: &Site, args: &[&str]) -> String {
+    let output = run(site, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn run(site: &Site, args: &[&str]) -> Output {
+    site.run(&[&["queue"], args, &["--socket", "state/admin.sock"]].concat())
+}
+
+/// What a command that must fail says on stderr.
+fn refused(site: &Site, args: &[&str]) -> String {
+    let output = run(site, args);
+    assert_eq!(output.status.code(), Some(1), "{args:?}");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+/// Sends the message to two users; its id.
+fn send(server: &Server) -> String {
+    let mut client = server.greeted();
+    client.say("MAIL FROM:<a@client.test> SIZE=99", 250);
+    client.say("RCPT TO:<b@example.test>", 250);
+    client.say("RCPT TO:<gone@example.test>", 250);
+    client.say("DATA", 354);
+    client.send(MESSAGE.as_bytes());
+    let reply = client.say(".", 250);
+    reply.lines[0].rsplit(' ').next().expect("an id").to_owned()
+}
+
+/// A site with a plug-in that edits every message and one that holds it.
+fn editing_site() -> Site {
+    let site = Site::new("");
+    let config = "[plugin.config]\nadd = \"archive@example.test\"\n";
+    let editor = plugin_section("editor", &site.compile("plugins/editor.c"), config);
+    let hold = plugin_section("hold", &site.compile("plugins/hold.c"), "");
+    site.configure(&(editor + &hold));
+    site
+}
+
+#[test]
+fn a_message_is_explained_with_every_edit() {
+    let site = editing_site();
+    let server = site.start();
+    let id = send(&server);
+    let queued = server.log().wait_for("the commit", |line| line.message() == "message queued");
+    assert!(queued.as_str().contains("\"edits\":7"), "{}", queued.as_str());
+
+    let explained: Value =
+        serde_json::from_str(&said(&site, &["explain", &id, "--json"])).expect("JSON");
+    assert_eq!(explained["came"]["sender"], "a@client.test");
+    assert_eq!(explained["is"]["sender"], "new@client.test");
+    assert_eq!(explained["is"]["parameters"], "SIZE=99");
+    let of = |side: &str| {
+        let recipients = explained[side]["recipients"].as_array().expect("a list");
+        let address = |recipient: &Value| recipient["address"].as_str().map(str::to_owned);
+        recipients.iter().filter_map(address).collect::<Vec<_>>()
+    };
+    assert_eq!(of("came"), ["b@example.test", "gone@example.test"]);
+    assert_eq!(of("is"), ["b@example.test", "archive@example.test"]);
+    let lines = explained["ledger"].as_array().expect("a list");
+    let short = |line: &Value| {
+        let text = |key: &str| line[key].as_str().unwrap_or("-").to_owned();
+        assert_eq!((text("event"), text("stage")), ("message-accept".into(), "before".into()));
+        assert!(line["spent_us"].is_u64(), "{line}");
+        format!("{} {} {} -> {}", text("plugin"), text("what"), text("from"), text("to"))
+    };
+    let wanted = [
+        "editor header-add - -> X-Top: folded\r\n here\r\n",
+        "editor header-change Subject: plain\r\n -> Subject: changed\r\n",
+        "editor header-delete X-Secret: 1\r\n 2\r\n -> -",
+        "editor sender a@client.test -> new@client.test",
+        "editor recipient-add - -> archive@example.test",
+        "editor recipient-remove gone@example.test -> -",
+        "hold hold - -> measured",
+    ];
+    assert_eq!(lines.iter().map(short).collect::<Vec<_>>(), wanted);
+
+    let table = said(&site, &["explain", &id]);
+    for part in [
+        "sender     <new@client.test> SIZE=99\n",
+        "  came as  <a@client.test> SIZE=99\n",
+        "<b@example.test>        held   example.test",
+        "hold: measured\n",
+        "editor   before message-accept  header-delete     X-Secret: 1 2",
+    ] {
+        assert!(table.contains(part), "{part:?} is not in:\n{table}");
+    }
+    let octets = said(&site, &["show", &id]);
+    assert!(octets.starts_with("Received: from client.example.test "), "{octets}");
+    let edited = "X-Top: folded\r\n here\r\nFrom: a\r\nSubject: changed\r\n\r\nHello.\r\n";
+    assert!(octets.ends_with(edited), "{octets}");
+
+    // As it was, after a restart too.
+    server.stop();
+    let server = site.start();
+    assert_eq!(said(&site, &["explain", &id]), table);
+    server.stop();
+}
+
+#[test]
+fn messages_are_held_released_and_removed() {
+    let site = editing_site();
+    let server = site.start();
+    let ids = [send(&server), send(&server), send(&server)];
+    let listed = said(&site, &["list", "--limit", "2"]);
+    assert!(listed.contains(&format!("There are more: go on with --after {}", ids[1])), "{listed}");
+    let rest = said(&site, &["list", "--after", &ids[1], "--json"]);
+    let rest: Value = serde_json::from_str(&rest).expect("JSON");
+    assert_eq!(rest["messages"][0]["id"], ids[2].as_str());
+    assert_eq!(
+        (&rest["messages"][0]["held"], &rest["messages"][0]["edits"]),
+        (&2.into(), &7.into())
+    );
+    assert_eq!((rest["messages"].as_array().map(Vec::len), &rest["next"]), (Some(1), &Value::Null));
+
+    let removed = said(&site, &["remove", &ids[0], &ids[1]]);
+    assert_eq!(
+        removed,
+        format!("{}: removed, recipients: 2\n{}: removed, recipients: 2\n", ids[0], ids[1])
+    );
+    let gone = refused(&site, &["remove", &ids[0], &ids[1]]);
+    assert_eq!(gone.matches("error: there is no message").count(), 2, "{gone}");
+    assert!(gone.contains("  = help: `stagepost queue list` shows what is there"), "{gone}");
+
+    let held = said(&site, &["hold", &ids[2], "--reason", "let us see"]);
+    assert_eq!(held, format!("{}: on hold, recipients: 2\n", ids[2]));
+    assert!(said(&site, &["explain", &ids[2]]).contains("let us see"));
+    assert_eq!(said(&site, &["flush", "example.test"]), "example.test: deliveries due now: 0\n");
+    let released = said(&site, &["release", &ids[2]]);
+    assert_eq!(released, format!("{}: released, recipients: 2\n", ids[2]));
+    server.log().wait_for_count("both", 2, |line| line.message() == "delivered");
+    for user in ["b", "archive"] {
+        assert_eq!(site.mail(user).len(), 1, "{user}");
+    }
+    for (args, wrong) in [
+        (&["explain", &ids[2]][..], "error: there is no message"),
+        (&["show", &ids[2]], "error: there is no message"),
+        (&["explain", "../../etc"], "is no queue id"),
+        (&["flush", "@not a domain"], "is no destination"),
+        (&["hold", &ids[2], "--reason", "two\nlines"], "a reason is one line"),
+    ] {
+        let said = refused(&site, args);
+        assert!(said.contains(wrong) && said.contains("\n  = help: "), "{args:?}: {said}");
+    }
+    server.stop();
+    let alone = refused(&site, &["list"]);
+    assert!(alone.starts_with("error: no server answers on state/admin.sock"), "{alone}");
+}
