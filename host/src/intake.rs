@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
     Attributed, BodyFault, Content, Edit, Envelope, Facts, LedgerEntry, Part, Stored,
-    change_header, received,
+    change_header, empty_line_before, received,
 };
 
 use crate::router::Router;
@@ -163,9 +163,8 @@ async fn keep(incoming: &mut dyn Incoming, part: Part, octets: &[u8]) -> Result<
         incoming.header().extend_from_slice(octets);
         return Ok(());
     }
-    // A text that begins without an empty line would become part of the fields put before it.
-    if incoming.body_octets() == 0 && octets.first().is_some_and(|octet| *octet != b'\r') {
-        incoming.body(b"\r\n").await?;
+    if incoming.body_octets() == 0 {
+        incoming.body(empty_line_before(octets)).await?;
     }
     incoming.body(octets).await
 }

@@ -22,6 +22,12 @@ pub trait Content: Send + Sync {
     fn body<'a>(&'a self, offset: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
 }
 
+/// What must stand between a header block and a body that begins with `body`: an empty line, when it has none. Without one
+/// the text would become part of the fields put before it.
+pub fn empty_line_before(body: &[u8]) -> &'static [u8] {
+    if body.first().is_some_and(|&octet| octet != b'\r') { b"\r\n" } else { b"" }
+}
+
 /// A message and what plug-ins have changed of its header.
 #[derive(Clone, Default)]
 pub struct Draft {

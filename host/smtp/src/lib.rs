@@ -18,7 +18,7 @@ mod verdict;
 
 pub use action::{Action, BodyFault, Part, Stored};
 pub use address::{Address, AddressError, ReversePath, check_domain};
-pub use draft::{Content, Draft};
+pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
 pub use header_edit::{change_header, edit_header};

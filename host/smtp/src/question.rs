@@ -16,7 +16,7 @@ pub struct Ask {
     pub reply: Option<Reply>,
     /// The session as it is now.
     pub facts: Arc<Facts>,
-    /// Before MESSAGEACCEPT: the message, without its octets until the connection gives them.
+    /// Before HEADERS and MESSAGEACCEPT: the message, without its octets until the connection gives them.
     pub message: Option<Draft>,
 }
 
@@ -82,6 +82,10 @@ pub enum Event {
     Rcpt,
     /// DATA: the message is about to be sent.
     Data,
+    /// The header block of the message was received.
+    Headers,
+    /// Some of the body of the message was received.
+    Body,
     /// The whole message was received.
     MessageAccept,
     /// ETRN: a client asks for its mail.
@@ -100,13 +104,15 @@ pub enum Event {
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
         Self::Mail,
         Self::Rcpt,
         Self::Data,
+        Self::Headers,
+        Self::Body,
         Self::MessageAccept,
         Self::Etrn,
         Self::Vrfy,
@@ -125,6 +131,8 @@ impl Event {
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
+            Self::Headers => "headers",
+            Self::Body => "body",
             Self::MessageAccept => "message-accept",
             Self::Etrn => "etrn",
             Self::Vrfy => "vrfy",
@@ -137,7 +145,7 @@ impl Event {
 
     /// Whether the core does something between before and after; where it does not, there is no after.
     pub fn has_after(self) -> bool {
-        self != Self::Timeout
+        !matches!(self, Self::Headers | Self::Body | Self::Timeout)
     }
 }
 
@@ -184,6 +192,17 @@ pub enum Question {
     },
     /// The client is about to send the message.
     Data,
+    /// The header block of the message is complete; none of the body was looked at.
+    Headers,
+    /// Some of the body was received and is not kept yet.
+    Body {
+        /// Its octets, dots removed. All of them, one behind the other, are the body, which begins with an empty line.
+        octets: Arc<[u8]>,
+        /// How many octets of the body came before them.
+        offset: u64,
+        /// Nothing of the message follows.
+        last: bool,
+    },
     /// The message is complete and not yet stored (before), or stored or refused (after).
     MessageAccept {
         /// Octets of the message as sent, dots removed.
@@ -227,6 +246,8 @@ impl Question {
             Self::Mail { .. } => Event::Mail,
             Self::Rcpt { .. } => Event::Rcpt,
             Self::Data => Event::Data,
+            Self::Headers => Event::Headers,
+            Self::Body { .. } => Event::Body,
             Self::MessageAccept { .. } => Event::MessageAccept,
             Self::Etrn { .. } => Event::Etrn,
             Self::Vrfy { .. } => Event::Vrfy,

@@ -33,7 +33,7 @@ impl Session {
         let Step::Receiving(message) = &mut self.step else {
             return false;
         };
-        let reading = message.read(&mut self.input, &self.settings.limits);
+        let reading = message.read(&mut self.input, &self.settings.limits, self.interest);
         self.abandon |= message.take_abandoned();
         if reading == Reading::Wanting {
             return self.abandon;
@@ -46,9 +46,64 @@ impl Session {
                 self.outgoing = Some(Outgoing::Body { part, octets });
                 self.step = Step::Lending { message, octets };
             }
-            _ => self.complete(message),
+            Reading::Ask(question) => self.ask_receive(message, question),
+            Reading::Wanting | Reading::Complete => self.complete(message),
         }
         true
+    }
+
+    /// before(HEADERS, BODY).
+    fn ask_receive(&mut self, mut message: Box<Message>, question: Question) {
+        message.pause(self.now);
+        let (event, then) = (question.event(), Then::Receive(message));
+        if let Some(Then::Receive(message)) =
+            self.ask(event, Stage::Before, then, |_, _| Some(question))
+        {
+            self.read_on(message);
+        }
+    }
+
+    /// Goes on with a message of which plug-ins have seen the header block, or some of the body.
+    pub(super) fn decided_receive(
+        &mut self,
+        message: Box<Message>,
+        decision: Decision,
+        edits: Vec<Attributed>,
+    ) {
+        if self.hungup && !message.ended {
+            self.abandon |= message.lent;
+            return self.leave(DisconnectReason::Hangup);
+        }
+        match ruling::rule(Event::Body, false, decision) {
+            Ruling::Proceed => self.admit(edits, Work::Receive(message)),
+            Ruling::Refuse(reply) => self.refuse_receive(message, reply),
+            Ruling::Handled(_) => self.refuse_receive(message, ruling::trouble()),
+            Ruling::Disconnect(reply) => {
+                self.abandon |= message.lent;
+                self.say(Answer::last(reply, DisconnectReason::Refused));
+            }
+        }
+    }
+
+    /// The recipients added to a message that is being read have routes or a grant.
+    pub(super) fn admitted_receive(&mut self, mut message: Box<Message>, edits: Vec<Attributed>) {
+        match self.edit_transaction(&mut message.transaction, edits) {
+            Ok(()) => self.read_on(message),
+            Err(reply) => self.refuse_receive(message, reply),
+        }
+    }
+
+    /// What is left of the message is read and dropped; the reply comes behind the dot (RFC 5321 section 4.2.5).
+    pub(super) fn refuse_receive(&mut self, mut message: Box<Message>, reply: Reply) {
+        self.tally.refusals += 1;
+        message.turn_down(reply);
+        self.read_on(message);
+    }
+
+    fn read_on(&mut self, mut message: Box<Message>) {
+        message.resume(self.now);
+        self.since = self.now;
+        self.step = Step::Receiving(message);
     }
 
     /// The octets lent are back.
@@ -71,7 +126,8 @@ impl Session {
     /// The dot was seen: before(MESSAGEACCEPT).
     fn complete(&mut self, message: Box<Message>) {
         if let Some(reply) = message.check(&self.settings.limits) {
-            self.tally.errors += u32::from(reply.class() == Class::Permanent);
+            let ours = !message.is_turned_down();
+            self.tally.errors += u32::from(ours && reply.class() == Class::Permanent);
             return self.finish(message.octets, fresh(reply));
         }
         let question = |_: &Self, then: &Then| match then {

@@ -28,7 +28,26 @@ pub(crate) enum Work {
     /// The recipient has its own route already.
     Rcpt(Rcpt),
     Data,
+    Receive(Box<Message>),
     Accept(Box<Message>),
+}
+
+impl Work {
+    /// Whether a message whose dot was seen is worked on: it is stored though its client hangs up.
+    pub(crate) fn is_complete(&self) -> bool {
+        match self {
+            Self::Rcpt(_) | Self::Data => false,
+            Self::Receive(message) | Self::Accept(message) => message.ended,
+        }
+    }
+
+    /// Whether octets of a message are out.
+    pub(crate) fn has_lent(&self) -> bool {
+        match self {
+            Self::Rcpt(_) | Self::Data => false,
+            Self::Receive(message) | Self::Accept(message) => message.lent,
+        }
+    }
 }
 
 impl Session {
@@ -51,6 +70,7 @@ impl Session {
         match work {
             Work::Rcpt(rcpt) => self.admitted_rcpt(rcpt, edits),
             Work::Data => self.admitted_data(edits),
+            Work::Receive(message) => self.admitted_receive(message, edits),
             Work::Accept(message) => self.admitted_accept(*message, edits),
         }
     }
@@ -75,6 +95,7 @@ impl Session {
         match work {
             Work::Rcpt(rcpt) => self.refuse_rcpt(rcpt, reply),
             Work::Data => self.refuse_data(reply),
+            Work::Receive(message) => self.refuse_receive(message, reply),
             Work::Accept(message) => self.refuse_accept(&message, reply),
         }
     }

@@ -1,6 +1,7 @@
-//! A message on its way in: decodes octets, tells header from body, keeps to the limits.
+//! A message on its way in: decodes octets, tells header from body, keeps to the limits, and says what is due next.
 //! Keeps no octet itself; knows neither plug-ins nor the store.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::check;
@@ -9,7 +10,12 @@ use super::header::{HeaderEnd, Rest};
 use super::input::Input;
 use super::settings::Limits;
 use super::transaction::Transaction;
-use crate::{BodyFault, Part, Reply};
+use crate::{BodyFault, Event, Interest, Part, Question, Reply, Stage, empty_line_before};
+
+/// The body is shown to plug-ins in chunks of so many octets at least, but for the last one.
+const CHUNK_OCTETS_MIN: usize = 32 * 1024;
+/// And of so many at most.
+const CHUNK_OCTETS_MAX: usize = 64 * 1024;
 
 /// A message between the 354 and the reply to its dot.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub(crate) struct Message {
     pub(crate) lent: bool,
     /// The dot was seen.
     pub(crate) ended: bool,
+    /// When plug-ins were asked about it last: no time runs until they have answered.
+    paused: Instant,
     refusal: Option<Refusal>,
     decoder: Decoder,
     header: HeaderEnd,
@@ -32,25 +40,34 @@ pub(crate) struct Message {
     decoded: usize,
     /// Octets behind them that decoding left over: the removed dots of the last piece.
     gap: usize,
+    /// Octets at the front of the decoded ones that plug-ins were shown.
+    shown: usize,
+    /// Octets of the body that plug-ins were shown before those.
+    shown_before: u64,
+    /// Plug-ins were shown the end of the body.
+    shown_last: bool,
 }
 
 /// Why a message is not stored, though it is read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
     Data(DataFault),
     TooBig,
     HeaderTooBig,
     Loop,
     Body(BodyFault),
+    Plugin(Reply),
 }
 
 /// What reading came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// All input is used up or undecided: more is needed.
     Wanting,
     /// So many octets at the front of the input are to be lent.
     Lend { part: Part, octets: usize },
+    /// Plug-ins are to be asked, since some want to be; then it goes on.
+    Ask(Question),
     /// The message has ended, and nothing of it is left in the input.
     Complete,
 }
@@ -64,6 +81,7 @@ impl Message {
             octets: 0,
             lent: false,
             ended: false,
+            paused: now,
             refusal: None,
             decoder: Decoder::new(limits.text_line_octets_max),
             header: HeaderEnd::default(),
@@ -71,22 +89,28 @@ impl Message {
             header_octets: 0,
             decoded: 0,
             gap: 0,
+            shown: 0,
+            shown_before: 0,
+            shown_last: false,
         }
     }
 
-    /// Reads on. Of a message that is refused already nothing more is lent.
-    pub(crate) fn read(&mut self, input: &mut Input, limits: &Limits) -> Reading {
+    /// Reads on. Of a message that is refused already nothing more is shown or lent.
+    pub(crate) fn read(
+        &mut self,
+        input: &mut Input,
+        limits: &Limits,
+        interest: Interest,
+    ) -> Reading {
         self.decode(input, limits);
         loop {
             if self.refusal.is_some() {
-                input.consume(self.decoded);
-                self.decoded = 0;
-            }
-            if self.decoded == 0 {
+                input.consume(std::mem::take(&mut self.decoded));
+                self.shown = 0;
                 return self.finish(input);
             }
             if self.part == Part::Body {
-                return self.lend(self.decoded);
+                return self.read_body(input, interest);
             }
             let scan = self.header.scan(&input.unread()[..self.decoded]);
             self.header_octets += scan.header_octets;
@@ -98,16 +122,71 @@ impl Message {
                 return self.lend(scan.header_octets);
             } else if scan.rest == Rest::Body || self.ended {
                 self.part = Part::Body;
+                if interest.contains(Event::Headers, Stage::Before) {
+                    return Reading::Ask(Question::Headers);
+                }
             } else {
                 return Reading::Wanting;
             }
         }
     }
 
+    /// Reads on in the body: what plug-ins want to see is gathered, shown, and lent then.
+    fn read_body(&mut self, input: &mut Input, interest: Interest) -> Reading {
+        if self.shown > 0 {
+            return self.lend(self.shown);
+        }
+        if interest.contains(Event::Body, Stage::Before) && !self.shown_last {
+            if !self.ended && self.decoded < CHUNK_OCTETS_MIN {
+                return Reading::Wanting;
+            }
+            return Reading::Ask(self.show(input));
+        }
+        if self.decoded > 0 {
+            return self.lend(self.decoded);
+        }
+        self.finish(input)
+    }
+
+    /// The next chunk of the body, for plug-ins.
+    fn show(&mut self, input: &Input) -> Question {
+        self.shown = self.decoded.min(CHUNK_OCTETS_MAX);
+        self.shown_last = self.ended && self.shown == self.decoded;
+        let (octets, offset) = (&input.unread()[..self.shown], self.shown_before);
+        let octets: Arc<[u8]> = match empty_line_before(octets) {
+            missing if offset == 0 && !missing.is_empty() => [missing, octets].concat().into(),
+            _ => octets.into(),
+        };
+        self.shown_before += octets.len() as u64;
+        Question::Body { octets, offset, last: self.shown_last }
+    }
+
+    /// Plug-ins are asked about it, at `now`.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        self.paused = now;
+    }
+
+    /// They have answered, at `now`.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.started += now.saturating_duration_since(self.paused);
+        self.paused = now;
+    }
+
+    /// Plug-ins don't want it: it is read to its end all the same, and answered then.
+    pub(crate) fn turn_down(&mut self, reply: Reply) {
+        self.refuse(Refusal::Plugin(reply));
+    }
+
+    /// Whether it was plug-ins that did not want it.
+    pub(crate) fn is_turned_down(&self) -> bool {
+        matches!(self.refusal, Some(Refusal::Plugin(_)))
+    }
+
     /// What became of the octets lent last.
     pub(crate) fn taken(&mut self, input: &mut Input, octets: usize, taken: Result<(), BodyFault>) {
         input.consume(octets);
         self.decoded -= octets;
+        self.shown = 0;
         if let Err(fault) = taken {
             self.refuse(Refusal::Body(fault));
         }
@@ -120,7 +199,8 @@ impl Message {
 
     /// The reply to a message that can't be stored.
     pub(crate) fn check(&self, limits: &Limits) -> Option<Reply> {
-        let (code, enhanced, words) = match self.refusal? {
+        let (code, enhanced, words) = match self.refusal.as_ref()? {
+            Refusal::Plugin(reply) => return Some(reply.clone()),
             Refusal::TooBig => return Some(check::too_big(limits)),
             Refusal::Data(DataFault::BareCr) => (550, (5, 5, 2), "Bare <CR> in the message"),
             Refusal::Data(DataFault::BareLf) => (550, (5, 5, 2), "Bare <LF> in the message"),

@@ -104,6 +104,8 @@ mod tests {
             (Event::Mail, true, Handled(None), "refuse 451"),
             (Event::Rcpt, true, Handled(None), "refuse 451"),
             (Event::Data, true, Handled(None), "refuse 451"),
+            (Event::Headers, true, Handled(None), "refuse 451"),
+            (Event::Body, true, Handled(None), "refuse 451"),
             (Event::Command, true, Handled(None), "handled None"),
             (Event::Command, false, Handled(None), "refuse 451"),
             (Event::Command, true, Handled(Some(reply(214))), "handled Some(214)"),

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::admit::Work;
 use super::input::Input;
 use super::line::Framer;
 use super::settings::Settings;
@@ -192,6 +191,7 @@ impl Session {
         let edits = self.absorb(verdict.edits, reply);
         let decision = verdict.decision;
         match then {
+            Then::Receive(message) => self.decided_receive(message, decision, edits),
             Then::Accept(message) => self.decided_accept(message, decision, edits),
             Then::Leave(reason) => self.leave_after(reason),
             Then::Close => self.close(),
@@ -218,7 +218,8 @@ impl Session {
             }
             Step::Admitting(admission) if self.outgoing.is_none() => {
                 // A message whose dot was seen is stored all the same.
-                if self.hungup && !matches!(admission.work, Work::Accept(_)) {
+                if self.hungup && !admission.work.is_complete() {
+                    self.abandon |= admission.work.has_lent();
                     return self.leave(DisconnectReason::Hangup);
                 }
                 self.admit_route(admission, route);
@@ -329,7 +330,7 @@ impl Session {
             _ => None,
         };
         let message = match &then {
-            Then::Accept(message) => {
+            Then::Receive(message) | Then::Accept(message) if event != Event::Body => {
                 Some(Draft::new(message.transaction.edits.iter().map(|known| &known.edit)))
             }
             _ => None,

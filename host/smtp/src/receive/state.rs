@@ -57,6 +57,8 @@ pub(crate) enum Then {
     Run { line: Box<[u8]>, framing: Framing },
     /// Before the stage of a command: do it. What plug-ins made of its line is among the edits of the transaction.
     Proceed { command: Command, rewrites: Vec<Attributed> },
+    /// before(HEADERS, BODY): read on.
+    Receive(Box<Message>),
     /// before(MESSAGEACCEPT): store it.
     Accept(Box<Message>),
     /// After the stage of a command: ask after(COMMAND).

@@ -44,7 +44,13 @@ impl Transaction {
     }
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
+    /// What a plug-in asks for at every chunk of a body, to hold or discard the message, is kept once.
     pub(crate) fn edit(&mut self, mut edits: Vec<Attributed>) -> Result<(), Crowded> {
+        edits.retain(|edit| {
+            let same = |known: &Attributed| known.plugin == edit.plugin && known.edit == edit.edit;
+            let sticky = matches!(edit.edit, Edit::Hold { .. } | Edit::Discard);
+            !sticky || !self.edits.iter().any(same)
+        });
         let octets = self.edits_octets + edits.iter().map(octets).sum::<usize>();
         if self.edits.len() + edits.len() > EDITS_MAX || octets > EDITS_OCTETS_MAX {
             return Err(Crowded);

@@ -37,7 +37,7 @@ fn way(event: Event) -> (&'static str, &'static str) {
         Event::Mail => ("", MAIL),
         Event::Rcpt => (MAIL, "RCPT TO:<u@here.test>\r\n"),
         Event::Data => (RCPT, "DATA\r\n"),
-        Event::MessageAccept => (DATA, "x\r\n.\r\n"),
+        Event::Headers | Event::Body | Event::MessageAccept => (DATA, "x\r\n.\r\n"),
         Event::Etrn => ("", "ETRN a.test\r\n"),
         Event::Vrfy => ("", "EXPN a\r\n"),
         Event::Rset => ("", "RSET\r\n"),
@@ -54,6 +54,7 @@ fn wanted(event: Event) -> &'static str {
             "250 451 451 550 450 421! 421! 554! 451 451 421!"
         }
         Event::Data => "354 451 451 550 450 421! 421! 554! 451 451 421!",
+        Event::Headers | Event::Body => "250 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::MessageAccept => "250 250 251 550 450 421! 421! 554! 451 451 421!",
         Event::Etrn => "459 250 251 550 450 421! 421! 554! 451 451 421!",
         Event::Vrfy => "502 250 251 550 450 421! 421! 554! 451 451 421!",

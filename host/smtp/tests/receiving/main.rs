@@ -8,3 +8,4 @@ mod property;
 mod rewriting;
 mod rig;
 mod verdict;
+mod watching;

@@ -40,6 +40,7 @@ fn edits_of_a_transaction_reach_the_store_in_order_and_only_its_own() {
             }
             Question::Data if before => edit(Edit::Hold { reason: "look".into() }),
             Question::MessageAccept { .. } if before => edit(header("At-Accept")),
+            Question::Headers | Question::Body { .. } => Verdict::default(),
             // After the fact nothing can be added.
             _ => edit(header("Late")),
         }
