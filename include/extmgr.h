@@ -162,8 +162,8 @@ typedef struct EMRECORD {
  * - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
  * - EM_VERDICT: the verdict given to the edits sheet ends the chain.
  * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
- *   CONNECT, EHLO, MAIL, RCPT, DATA, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that EM_SMTPCOMMAND names, where skipping would
- *   put client and server out of step.
+ *   CONNECT, EHLO, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
+ *   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
  *
  * A status that contradicts the sheet is a fault as well: NOERROR with a verdict other than handled, and
@@ -211,8 +211,8 @@ typedef void (*EmRelease)(void *data);
  *
  * before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
  * it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed.
- * after: called also for a message that the core refused by itself, for its size or its octets, and of which before
- * was not asked. */
+ * after: called also for a message that the core refused by itself, for its size or its octets, or that a handler refused
+ * at EM_SMTPHEADERS or EM_SMTPBODY, and of which before was not asked. */
 #define EM_SMTPMESSAGEACCEPT 226
 
 /** The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
@@ -246,6 +246,24 @@ typedef void (*EmRelease)(void *data);
  *
  * before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault. */
 #define EM_SMTPDATA 0x4005
+
+/** The header block of the message is complete; none of the body is shown yet. Struct: EmHeaders. EM_BEFORE only: EMRegister
+ * answers ERR_EM_ILLEGALFLAGS to EM_REG_AFTER. Called once for each message, also for one without a header block.
+ *
+ * before: continue -> the body is read; reject, defer -> the rest of the message is read and dropped, and that reply comes
+ * behind its end; disconnect -> that reply at once, and closed; handled -> fault.
+ * Not called for a message that the core refused already, for its size or its octets. Of a message that is refused here
+ * EM_SMTPBODY and before(MESSAGEACCEPT) are not asked; after(MESSAGEACCEPT) is. */
+#define EM_SMTPHEADERS 0x4006
+
+/** Some of the body was received and is not kept yet. Struct: EmBody. EM_BEFORE only, as EM_SMTPHEADERS. Called for each chunk
+ * of the body while it comes; the next octets are not read from the client before all handlers have answered.
+ *
+ * before: continue -> the chunk is kept and the message read on; reject, defer, disconnect, handled -> as at
+ * EM_SMTPHEADERS, and no further chunk of this message is offered to anybody.
+ * Nothing of a message is kept for good before its end: a client that goes away leaves a message without a last chunk, and
+ * so does one whose octets the core refuses. */
+#define EM_SMTPBODY 0x4007
 
 /** ETRN: the client asks for mail waiting for a node (RFC 1985). Struct: EmEtrn. Between lies the queue run.
  *
@@ -288,7 +306,7 @@ typedef struct EmSession EmSession;
  * the record it came with. */
 typedef struct EmEdits EmEdits;
 
-/** A message that was received and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
+/** A message that was received, or its header block, and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
  * with. */
 typedef struct EmMessage EmMessage;
 
@@ -371,6 +389,32 @@ typedef struct EmData {
     /** What every event has. */
     struct EmEvent event;
 } EmData;
+
+/** Arguments of EM_SMTPHEADERS. */
+typedef struct EmHeaders {
+    /** What every event has. */
+    struct EmEvent event;
+    /** For EmMessageService.header; its body is empty here. */
+    const struct EmMessage *message;
+} EmHeaders;
+
+/** Arguments of EM_SMTPBODY. */
+typedef struct EmBody {
+    /** What every event has. */
+    struct EmEvent event;
+
+    /** Octets of the body, transparency dots removed: 32 to 64 KiB, of the last chunk 0 to 64 KiB. All chunks, one behind
+     * the other, are the body as EmMessageService.body lends it before any edit: it begins with the empty line.
+     * A chunk may end anywhere, in the middle of a word, of a line end or of a character. */
+    struct EmText octets;
+
+    /** How many octets of the body came before them. */
+    uint64_t offset;
+    /** 1 when they are the last of the message. */
+    uint8_t last;
+    /** Zero. */
+    uint8_t reserved[7];
+} EmBody;
 
 /** Arguments of EM_SMTPMESSAGEACCEPT. */
 typedef struct EmMessageAccept {
@@ -510,6 +554,10 @@ typedef struct EmDisconnect {
 #define EM_STAGE_ETRN 0x0080ULL
 /** EmDescriptor.stages: EM_SMTPDISCONNECT. */
 #define EM_STAGE_DISCONNECT 0x0100ULL
+/** EmDescriptor.stages: EM_SMTPHEADERS. */
+#define EM_STAGE_HEADERS 0x0200ULL
+/** EmDescriptor.stages: EM_SMTPBODY. */
+#define EM_STAGE_BODY 0x0400ULL
 /** EmDescriptor.stages: EM_SMTPVRFY. */
 #define EM_STAGE_VRFY 0x0800ULL
 /** EmDescriptor.stages: EM_SMTPRSET. */
@@ -608,7 +656,7 @@ typedef struct EmBase {
      * - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
      * - registration: receives the handle on success; may be NULL.
      *
-     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS, ERR_EM_NOTAUTHORIZED (not declared),
+     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after where there is none), ERR_EM_NOTAUTHORIZED (not declared),
      * ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
      *
      * [main-thread & loading] */
@@ -845,8 +893,8 @@ typedef struct EmEditsService {
      * [session-thread & in-handler] */
     STATUS (*attribute)(struct EmEdits *edits, struct EmText name, struct EmText value);
 
-    /** Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
-     * EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
+    /** Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA,
+     * EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
      * already, are dropped.
      *
      * - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
@@ -898,7 +946,7 @@ typedef struct EmEditsService {
      * [session-thread & in-handler] */
     STATUS (*header_delete)(struct EmEdits *edits, struct EmText name, uint32_t index);
 
-    /** Replaces the sender. EM_BEFORE of EM_SMTPMAIL and EM_SMTPMESSAGEACCEPT. Later handlers of the same MAIL see it as
+    /** Replaces the sender. EM_BEFORE of EM_SMTPMAIL, EM_SMTPHEADERS and EM_SMTPMESSAGEACCEPT. Later handlers of the same MAIL see it as
      * EmMail.sender, all others as EM_FACT_SENDER.
      *
      * - path: as MAIL takes it, without angle brackets; empty for the null path.
@@ -907,8 +955,8 @@ typedef struct EmEditsService {
      * [session-thread & in-handler] */
     STATUS (*sender)(struct EmEdits *edits, struct EmText path, struct EmText parameters);
 
-    /** Adds a recipient; one who is there already stays as they are. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA and
-     * EM_SMTPMESSAGEACCEPT.
+    /** Adds a recipient; one who is there already stays as they are. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA, EM_SMTPHEADERS
+     * and EM_SMTPMESSAGEACCEPT.
      *
      * The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
      * plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
@@ -920,7 +968,8 @@ typedef struct EmEditsService {
      * [session-thread & in-handler] */
     STATUS (*recipient_add)(struct EmEdits *edits, struct EmText path, struct EmText parameters);
 
-    /** Removes a recipient; nothing happens when they are not there. EM_BEFORE of EM_SMTPDATA and EM_SMTPMESSAGEACCEPT.
+    /** Removes a recipient; nothing happens when they are not there. EM_BEFORE of EM_SMTPDATA, EM_SMTPHEADERS and
+     * EM_SMTPMESSAGEACCEPT.
      *
      * Who removes the last one is at fault as in recipient_add, unless the message is discarded: that is how to have a
      * message for nobody.
@@ -978,7 +1027,7 @@ typedef struct EmLayoutService {
 /** Id of EmMessageService. */
 #define EM_MESSAGE_ID "em.message/1"
 
-/** Reads the message of an EmMessageAccept. Octets are octets: any above 127 may come, NUL never does. The header block
+/** Reads the message of an EmHeaders or EmMessageAccept. Octets are octets: any above 127 may come, NUL never does. The header block
  * and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
  * fields.
  *
@@ -1251,6 +1300,8 @@ _Static_assert(sizeof(EmEhlo) == 56 && offsetof(EmEhlo, reserved) == 49, "EmEhlo
 _Static_assert(sizeof(EmMail) == 64 && offsetof(EmMail, parameters) == 48, "EmMail");
 _Static_assert(sizeof(EmRcpt) == 64 && offsetof(EmRcpt, parameters) == 48, "EmRcpt");
 _Static_assert(sizeof(EmData) == 32 && offsetof(EmData, event) == 0, "EmData");
+_Static_assert(sizeof(EmHeaders) == 40 && offsetof(EmHeaders, message) == 32, "EmHeaders");
+_Static_assert(sizeof(EmBody) == 64 && offsetof(EmBody, reserved) == 57, "EmBody");
 _Static_assert(sizeof(EmMessageAccept) == 48 && offsetof(EmMessageAccept, message) == 40, "EmMessageAccept");
 _Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn");
 _Static_assert(sizeof(EmVrfy) == 56 && offsetof(EmVrfy, reserved) == 49, "EmVrfy");

@@ -4,8 +4,8 @@
 use stagepost_abi::{
     EM_AWAITED_MESSAGE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN,
     EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY,
-    EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmMail, EmMessageAccept, EmQuit,
-    EmRcpt, EmReply, EmRset, EmTimeout, EmVrfy,
+    EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail,
+    EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmTimeout, EmVrfy,
 };
 
 use crate::message::Message;
@@ -116,6 +116,33 @@ event! {
 event! {
     /// DATA: the message is about to be sent. Between lies the 354. Handled is a fault.
     Data from EmData(raw, session) {}
+}
+
+event! {
+    /// The header block of the message is complete; none of the body is shown yet. Before only.
+    ///
+    /// Reject and defer: the rest of the message is read and dropped, and the reply comes behind its end. Handled is a fault.
+    Headers from EmHeaders(raw, session) {
+        /// The message, of which the header block can be read; its body is empty here.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
+    }
+}
+
+event! {
+    /// Some of the body was received and is not kept yet. Before only. The next octets are not read from the client before
+    /// all handlers have answered.
+    ///
+    /// Reject and defer: as at [`Headers`], and no further chunk of this message is offered to anybody. Handled is a fault.
+    BodyChunk from EmBody(raw, session) {
+        /// Octets of the body, transparency dots removed: 32 to 64 KiB, of the last chunk 0 to 64 KiB. All chunks, one
+        /// behind the other, are the body as [`Message::body`] reads it: it begins with the empty line. A chunk may end
+        /// anywhere, in the middle of a word, of a line end or of a character.
+        octets: &'a [u8] = octets(raw.octets)?,
+        /// How many octets of the body came before them.
+        offset: u64 = raw.offset,
+        /// Whether they are the last of the message. One that its client gives up, or that is refused, has no last chunk.
+        last: bool = raw.last != 0,
+    }
 }
 
 event! {

@@ -4,10 +4,10 @@
 use std::fmt;
 
 use stagepost_abi::{
-    EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA, EM_SMTPDISCONNECT,
-    EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT,
-    EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmEvent,
-    NOERROR, STATUS,
+    EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
+    EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT,
+    EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_VERDICT, EMRECORD,
+    ERR_EM_CONTINUE, EmEvent, NOERROR, STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
@@ -91,6 +91,12 @@ impl<'a> Call<'a> {
                             self.tell(|event, edits| plugin.$after(event, edits))
                         }
                     )*
+                    (EM_SMTPHEADERS, EM_BEFORE) => {
+                        self.ask(|event, edits| plugin.before_headers(event, edits))
+                    }
+                    (EM_SMTPBODY, EM_BEFORE) => {
+                        self.ask(|event, edits| plugin.before_body(event, edits))
+                    }
                     (EM_SMTPTIMEOUT, EM_BEFORE) => {
                         self.ask(|event, edits| plugin.before_timeout(event, edits))
                     }

@@ -72,8 +72,8 @@ pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
 pub use edits::{AfterEdits, Edits};
 pub use event::{
-    Awaited, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind, Mail,
-    MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Vrfy, VrfyVerb,
+    Awaited, BodyChunk, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind,
+    Headers, Mail, MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Vrfy, VrfyVerb,
 };
 pub use filter::Filter;
 pub use host::{Host, Level};

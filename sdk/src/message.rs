@@ -12,7 +12,7 @@ use crate::answer::Fault;
 use crate::call::{Reason, Refusal, check};
 use crate::text::octets;
 
-/// The message of a [`MessageAccept`](crate::MessageAccept). The header block and the whole body, one behind the other,
+/// The message of a [`MessageAccept`](crate::MessageAccept), or as much of it as [`Headers`](crate::Headers) shows. The header block and the whole body, one behind the other,
 /// are the message as it would be stored now, without the server's own trace fields.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {

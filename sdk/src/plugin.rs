@@ -4,8 +4,8 @@
 use crate::answer::{Answer, Fault, Outcome};
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
-    Command, Connect, Data, Disconnect, Ehlo, Etrn, Mail, MessageAccept, Quit, Rcpt, Rset, Timeout,
-    Vrfy,
+    BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
+    Rcpt, Rset, Timeout, Vrfy,
 };
 use crate::filter::Filter;
 use crate::host::Host;
@@ -100,6 +100,18 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     fn after_data(&self, event: &Data<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
         let _ = (event, edits);
         Ok(())
+    }
+
+    /// The header block of the message is complete; its body comes next.
+    fn before_headers(&self, event: &Headers<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// Some of the body was received. Called again and again while it comes.
+    fn before_body(&self, event: &BodyChunk<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
     }
 
     /// The whole message was received.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fake::{Fake, Session, Sheet, Value, event, text};
 use stagepost_abi::*;
 use stagepost_sdk::{
-    AfterEdits, Answer, Connect, Disconnect, Edits, Fault, Filter, Host, Level, Mail,
-    MessageAccept, Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy, export_plugin,
+    AfterEdits, Answer, BodyChunk, Connect, Disconnect, Edits, Fault, Filter, Headers, Host, Level,
+    Mail, MessageAccept, Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy, export_plugin,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -192,6 +192,20 @@ impl Plugin for Probe {
         Ok(Answer::Continue)
     }
 
+    fn before_headers(&self, event: &Headers<'_>, edits: &mut Edits<'_>) -> Outcome {
+        edits.header_add("X-Header-Octets", event.message.header()?.len().to_string())?;
+        Ok(Answer::Continue)
+    }
+
+    fn before_body(&self, event: &BodyChunk<'_>, _: &mut Edits<'_>) -> Outcome {
+        match event.octets {
+            b"bad" => {
+                Ok(Answer::reject(554, "5.7.1", format!("at {} {}", event.offset, event.last)))
+            }
+            _ => Ok(Answer::Continue),
+        }
+    }
+
     fn before_vrfy(&self, event: &Vrfy<'_>, _: &mut Edits<'_>) -> Outcome {
         Err(Fault::new(format_args!("{:?} {}", event.verb, event.argument)))
     }
@@ -212,8 +226,8 @@ export_plugin! {
     version = "1.0",
     class = inline,
     stages = [
-        before_connect, before_mail, after_mail, after_rcpt, before_message_accept, before_vrfy,
-        before_timeout, before_disconnect,
+        before_connect, before_mail, after_mail, after_rcpt, before_headers, before_body,
+        before_message_accept, before_vrfy, before_timeout, before_disconnect,
     ],
     edits = [verdict, header, attribute],
 }
@@ -260,6 +274,8 @@ fn exactly_the_stages_that_are_named_are_registered() {
             (EM_SMTPCONNECT, EM_REG_BEFORE),
             (EM_SMTPMAIL, EM_REG_BEFORE | EM_REG_AFTER),
             (EM_SMTPRCPT, EM_REG_AFTER),
+            (EM_SMTPHEADERS, EM_REG_BEFORE),
+            (EM_SMTPBODY, EM_REG_BEFORE),
             (EM_SMTPMESSAGEACCEPT, EM_REG_BEFORE),
             (EM_SMTPVRFY, EM_REG_BEFORE),
             (EM_SMTPTIMEOUT, EM_REG_BEFORE),
@@ -373,6 +389,33 @@ fn text_is_checked_and_nul_is_an_octet_like_any() {
             (status, log),
             (EM_FAULT, vec![format!("1 3 probe: before_mail failed: {reason}")])
         );
+    }
+}
+
+#[test]
+fn header_block_and_chunks_are_read_and_answered() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(6), Sheet::default());
+    let message = fake::Message { header: b"A: b\r\n", pieces: Vec::new() };
+    let headers =
+        EmHeaders { event: event::<EmHeaders>(&session, &sheet), message: message.handle() };
+    assert_eq!(fake.call(EM_SMTPHEADERS, EM_BEFORE, &headers), ERR_EM_CONTINUE);
+    assert_eq!(sheet.take(), ["header_add X-Header-Octets: 6"]);
+    for (octets, last, status, wanted) in [
+        (&b"good\xFF"[..], 0, ERR_EM_CONTINUE, &[][..]),
+        (b"", 1, ERR_EM_CONTINUE, &[]),
+        (b"bad", 0, EM_VERDICT, &["verdict 2 554 5.7.1 at 9 false"]),
+        (b"bad", 1, EM_VERDICT, &["verdict 2 554 5.7.1 at 9 true"]),
+    ] {
+        let body = EmBody {
+            event: event::<EmBody>(&session, &sheet),
+            octets: text(octets),
+            offset: 9,
+            last,
+            reserved: [0; 7],
+        };
+        assert_eq!(fake.call(EM_SMTPBODY, EM_BEFORE, &body), status);
+        assert_eq!(sheet.take(), wanted);
     }
 }
 

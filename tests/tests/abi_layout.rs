@@ -50,6 +50,8 @@ fn layouts() -> String {
         EmMail { event, sender, parameters }
         EmRcpt { event, recipient, parameters }
         EmData { event }
+        EmHeaders { event, message }
+        EmBody { event, octets, offset, last, reserved }
         EmMessageAccept { event, octets, message }
         EmEtrn { event, node, kind, reserved }
         EmVrfy { event, argument, verb, reserved }

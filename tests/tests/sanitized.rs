@@ -55,7 +55,9 @@ mod libasan {
     fn a_session_with_every_event_leaves_no_report() {
         let site = Site::new("");
         let plugins = sanitized(&site, "example-c", "../plugins/example-c/example.c")
-            + &sanitized(&site, "noop", "faults/noop.c");
+            + &sanitized(&site, "noop", "faults/noop.c")
+            + &sanitized(&site, "body-text", "../plugins/examples/body-text.c")
+            + "[plugin.config]\ntext = \"ElEL\"\n";
         site.configure(&plugins);
         let server = start(&site);
         use_every_event(&mut Client::connect(server.address()));

@@ -12,6 +12,8 @@ pub(crate) enum Arguments {
     Mail(abi::EmMail),
     Rcpt(abi::EmRcpt),
     Data(abi::EmData),
+    Headers(abi::EmHeaders),
+    Body(abi::EmBody),
     MessageAccept(abi::EmMessageAccept),
     Etrn(abi::EmEtrn),
     Vrfy(abi::EmVrfy),
@@ -81,6 +83,16 @@ impl Arguments {
                 parameters: lend(&**parameters),
             }),
             Question::Data => Self::Data(abi::EmData { event: head::<abi::EmData>(event) }),
+            Question::Headers => {
+                Self::Headers(abi::EmHeaders { event: head::<abi::EmHeaders>(event), message })
+            }
+            Question::Body { octets, offset, last } => Self::Body(abi::EmBody {
+                event: head::<abi::EmBody>(event),
+                octets: lend(octets),
+                offset: *offset,
+                last: u8::from(*last),
+                reserved: [0; 7],
+            }),
             Question::MessageAccept { octets } => Self::MessageAccept(abi::EmMessageAccept {
                 event: head::<abi::EmMessageAccept>(event),
                 octets: *octets,
@@ -123,6 +135,8 @@ impl Arguments {
             Self::Mail(event) => std::ptr::from_ref(event).cast(),
             Self::Rcpt(event) => std::ptr::from_ref(event).cast(),
             Self::Data(event) => std::ptr::from_ref(event).cast(),
+            Self::Headers(event) => std::ptr::from_ref(event).cast(),
+            Self::Body(event) => std::ptr::from_ref(event).cast(),
             Self::MessageAccept(event) => std::ptr::from_ref(event).cast(),
             Self::Etrn(event) => std::ptr::from_ref(event).cast(),
             Self::Vrfy(event) => std::ptr::from_ref(event).cast(),

@@ -182,13 +182,15 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 9] = [
+const STAGES: [(u64, &str); 11] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
     (abi::EM_STAGE_MAIL, "mail"),
     (abi::EM_STAGE_RCPT, "rcpt"),
     (abi::EM_STAGE_DATA, "data"),
+    (abi::EM_STAGE_HEADERS, "headers"),
+    (abi::EM_STAGE_BODY, "body"),
     (abi::EM_STAGE_MESSAGEACCEPT, "message accept"),
     (abi::EM_STAGE_ETRN, "etrn"),
     (abi::EM_STAGE_DISCONNECT, "disconnect"),

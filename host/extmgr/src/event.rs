@@ -19,6 +19,8 @@ const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Mail, abi::EM_SMTPMAIL, abi::EM_STAGE_MAIL),
     row(Event::Rcpt, abi::EM_SMTPRCPT, abi::EM_STAGE_RCPT),
     row(Event::Data, abi::EM_SMTPDATA, abi::EM_STAGE_DATA),
+    row(Event::Headers, abi::EM_SMTPHEADERS, abi::EM_STAGE_HEADERS),
+    row(Event::Body, abi::EM_SMTPBODY, abi::EM_STAGE_BODY),
     row(Event::MessageAccept, abi::EM_SMTPMESSAGEACCEPT, abi::EM_STAGE_MESSAGEACCEPT),
     row(Event::Etrn, abi::EM_SMTPETRN, abi::EM_STAGE_ETRN),
     row(Event::Vrfy, abi::EM_SMTPVRFY, abi::EM_STAGE_VRFY),
@@ -44,7 +46,15 @@ pub(crate) fn number(event: Event) -> abi::EID {
 
 /// Whether message edits (header, hold, discard) are allowed here: while a transaction is being built.
 pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
-    let open = matches!(event, Event::Mail | Event::Rcpt | Event::Data | Event::MessageAccept);
+    let open = matches!(
+        event,
+        Event::Mail
+            | Event::Rcpt
+            | Event::Data
+            | Event::Headers
+            | Event::Body
+            | Event::MessageAccept
+    );
     open && stage == Stage::Before
 }
 

@@ -164,18 +164,20 @@ impl<'a> Sheet<'a> {
     }
 
     pub(crate) fn sender(&mut self, path: &str, parameters: &str) -> Answer {
-        self.check_envelope(abi::EM_EDIT_SENDER, &[Event::Mail, Event::MessageAccept])?;
+        let events = [Event::Mail, Event::Headers, Event::MessageAccept];
+        self.check_envelope(abi::EM_EDIT_SENDER, &events)?;
         self.push_envelope(path.len() + parameters.len(), Edit::sender(path, parameters))
     }
 
     pub(crate) fn recipient_add(&mut self, path: &str, parameters: &str) -> Answer {
-        let events = [Event::Rcpt, Event::Data, Event::MessageAccept];
+        let events = [Event::Rcpt, Event::Data, Event::Headers, Event::MessageAccept];
         self.check_envelope(abi::EM_EDIT_RECIPIENT, &events)?;
         self.push_envelope(path.len() + parameters.len(), Edit::add_recipient(path, parameters))
     }
 
     pub(crate) fn recipient_remove(&mut self, path: &str) -> Answer {
-        self.check_envelope(abi::EM_EDIT_RECIPIENT, &[Event::Data, Event::MessageAccept])?;
+        let events = [Event::Data, Event::Headers, Event::MessageAccept];
+        self.check_envelope(abi::EM_EDIT_RECIPIENT, &events)?;
         self.push_envelope(path.len(), Edit::remove_recipient(path))
     }
 

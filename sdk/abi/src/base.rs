@@ -48,7 +48,7 @@ pub struct EmBase {
     /// - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
     /// - registration: receives the handle on success; may be NULL.
     ///
-    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS, ERR_EM_NOTAUTHORIZED (not declared),
+    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after where there is none), ERR_EM_NOTAUTHORIZED (not declared),
     /// ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
     ///
     /// [main-thread & loading]

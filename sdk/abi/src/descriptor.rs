@@ -35,6 +35,10 @@ pub const EM_STAGE_MESSAGEACCEPT: u64 = 0x0040;
 pub const EM_STAGE_ETRN: u64 = 0x0080;
 /// EmDescriptor.stages: EM_SMTPDISCONNECT.
 pub const EM_STAGE_DISCONNECT: u64 = 0x0100;
+/// EmDescriptor.stages: EM_SMTPHEADERS.
+pub const EM_STAGE_HEADERS: u64 = 0x0200;
+/// EmDescriptor.stages: EM_SMTPBODY.
+pub const EM_STAGE_BODY: u64 = 0x0400;
 /// EmDescriptor.stages: EM_SMTPVRFY.
 pub const EM_STAGE_VRFY: u64 = 0x0800;
 /// EmDescriptor.stages: EM_SMTPRSET.

@@ -27,8 +27,8 @@ pub const EM_SMTPCOMMAND: EID = 225;
 ///
 /// before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over:
 /// it is acknowledged and not stored; reject, defer -> that reply, not stored; disconnect -> the same, and closed.
-/// after: called also for a message that the core refused by itself, for its size or its octets, and of which before
-/// was not asked.
+/// after: called also for a message that the core refused by itself, for its size or its octets, or that a handler refused
+/// at EM_SMTPHEADERS or EM_SMTPBODY, and of which before was not asked.
 pub const EM_SMTPMESSAGEACCEPT: EID = 226;
 
 /// The session is over. Struct: EmDisconnect. Called exactly once, before and after, for each session for which
@@ -62,6 +62,24 @@ pub const EM_SMTPRCPT: EID = 0x4004;
 ///
 /// before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault.
 pub const EM_SMTPDATA: EID = 0x4005;
+
+/// The header block of the message is complete; none of the body is shown yet. Struct: EmHeaders. EM_BEFORE only: EMRegister
+/// answers ERR_EM_ILLEGALFLAGS to EM_REG_AFTER. Called once for each message, also for one without a header block.
+///
+/// before: continue -> the body is read; reject, defer -> the rest of the message is read and dropped, and that reply comes
+/// behind its end; disconnect -> that reply at once, and closed; handled -> fault.
+/// Not called for a message that the core refused already, for its size or its octets. Of a message that is refused here
+/// EM_SMTPBODY and before(MESSAGEACCEPT) are not asked; after(MESSAGEACCEPT) is.
+pub const EM_SMTPHEADERS: EID = 0x4006;
+
+/// Some of the body was received and is not kept yet. Struct: EmBody. EM_BEFORE only, as EM_SMTPHEADERS. Called for each chunk
+/// of the body while it comes; the next octets are not read from the client before all handlers have answered.
+///
+/// before: continue -> the chunk is kept and the message read on; reject, defer, disconnect, handled -> as at
+/// EM_SMTPHEADERS, and no further chunk of this message is offered to anybody.
+/// Nothing of a message is kept for good before its end: a client that goes away leaves a message without a last chunk, and
+/// so does one whose octets the core refuses.
+pub const EM_SMTPBODY: EID = 0x4007;
 
 /// ETRN: the client asks for mail waiting for a node (RFC 1985). Struct: EmEtrn. Between lies the queue run.
 ///
@@ -108,7 +126,7 @@ pub struct EmEdits {
     _opaque: [u8; 0],
 }
 
-/// A message that was received and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
+/// A message that was received, or its header block, and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
 /// with.
 pub struct EmMessage {
     _opaque: [u8; 0],
@@ -205,6 +223,34 @@ pub struct EmRcpt {
 pub struct EmData {
     /// What every event has.
     pub event: EmEvent,
+}
+
+/// Arguments of EM_SMTPHEADERS.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmHeaders {
+    /// What every event has.
+    pub event: EmEvent,
+    /// For EmMessageService.header; its body is empty here.
+    pub message: *const EmMessage,
+}
+
+/// Arguments of EM_SMTPBODY.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmBody {
+    /// What every event has.
+    pub event: EmEvent,
+    /// Octets of the body, transparency dots removed: 32 to 64 KiB, of the last chunk 0 to 64 KiB. All chunks, one behind
+    /// the other, are the body as EmMessageService.body lends it before any edit: it begins with the empty line.
+    /// A chunk may end anywhere, in the middle of a word, of a line end or of a character.
+    pub octets: EmText,
+    /// How many octets of the body came before them.
+    pub offset: u64,
+    /// 1 when they are the last of the message.
+    pub last: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
 }
 
 /// Arguments of EM_SMTPMESSAGEACCEPT.

@@ -40,8 +40,8 @@ pub struct EMRECORD {
 /// - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
 /// - EM_VERDICT: the verdict given to the edits sheet ends the chain.
 /// - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
-///   CONNECT, EHLO, MAIL, RCPT, DATA, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that EM_SMTPCOMMAND names, where skipping would
-///   put client and server out of step.
+///   CONNECT, EHLO, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
+///   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
 /// - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
 ///
 /// A status that contradicts the sheet is a fault as well: NOERROR with a verdict other than handled, and

@@ -226,7 +226,8 @@ fn hook(text: &str) -> Result<(Stage, Event), String> {
     let (stage, event) = text.trim().split_once(' ').ok_or("a stage and an event")?;
     let stage = [Stage::Before, Stage::After].into_iter().find(|known| known.name() == stage);
     let event = Event::ALL.into_iter().find(|known| known.name() == event);
-    let known = stage.zip(event);
+    let has = |(stage, event): &(Stage, Event)| *stage == Stage::Before || event.has_after();
+    let known = stage.zip(event).filter(has);
     known.ok_or_else(|| format!("{text:?} is no stage and event"))
 }
 

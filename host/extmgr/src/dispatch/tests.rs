@@ -165,6 +165,10 @@ fn accept() -> Ask {
     ask(Question::MessageAccept { octets: 5 }, Stage::Before, None)
 }
 
+fn chunk(octets: &[u8], offset: u64, last: bool) -> Ask {
+    ask(Question::Body { octets: octets.into(), offset, last }, Stage::Before, None)
+}
+
 fn now(asked: Asked) -> Verdict {
     match asked {
         Asked::Answered(verdict) => verdict,
@@ -270,7 +274,7 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     let helo = Question::Ehlo { name: "x".into(), extended: true };
     let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
     let timeout = Question::Timeout { awaited: Awaited::Command };
-    let asks: [(&str, abi::EID, Ask, bool); 14] = [
+    let asks: [(&str, abi::EID, Ask, bool); 16] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
@@ -278,6 +282,8 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         ("mail", abi::EM_SMTPMAIL, mail(), false),
         ("rcpt", abi::EM_SMTPRCPT, ask(rcpt, Stage::Before, None), false),
         ("data", abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None), false),
+        ("headers", abi::EM_SMTPHEADERS, ask(Question::Headers, Stage::Before, None), false),
+        ("body", abi::EM_SMTPBODY, chunk(b"x", 0, true), false),
         ("accept", abi::EM_SMTPMESSAGEACCEPT, accept(), true),
         ("etrn", abi::EM_SMTPETRN, etrn, true),
         ("vrfy", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Vrfy), true),
@@ -535,6 +541,25 @@ fn nothing_is_registered_once_the_entry_point_has_returned() {
     };
     assert_eq!(status, abi::EM_ERR_STAGE, "and what was refused is not released");
     assert!(host.registrations().is_empty());
+}
+
+#[test]
+fn nobody_registers_for_after_where_there_is_none() {
+    let mut rig = Rig::default();
+    let host = rig.plugin("p", Run::Inline).host().handle();
+    let register = |event, flags| {
+        let none = std::ptr::null_mut();
+        // SAFETY: the handle is a live host's; the handler is never called.
+        unsafe { (BASE.0.EMRegister)(host, event, flags, Some(play), none, None, 0, none.cast()) }
+    };
+    let (before, after) = (abi::EM_REG_BEFORE, abi::EM_REG_AFTER);
+    for event in Event::ALL {
+        let wanted = if event.has_after() { abi::NOERROR } else { abi::ERR_EM_ILLEGALFLAGS };
+        let number = crate::event::number(event);
+        assert_eq!(register(number, before), abi::NOERROR, "{event:?}");
+        assert_eq!(register(number, after), wanted, "{event:?}");
+        assert_eq!(register(number, before | after), wanted, "{event:?}");
+    }
 }
 
 #[test]

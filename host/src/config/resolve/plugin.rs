@@ -170,4 +170,5 @@ impl Resolver<'_> {
 }
 
 const HOLD_REMEDY: &str = "write \"defer\" or \"continue\" here; \"hold\" needs a message, so it belongs below \
-    [plugin.stage.mail], [plugin.stage.rcpt], [plugin.stage.data] or [plugin.stage.message-accept]";
+    [plugin.stage.mail], [plugin.stage.rcpt], [plugin.stage.data], [plugin.stage.headers], \
+    [plugin.stage.body] or [plugin.stage.message-accept]";

@@ -64,8 +64,8 @@ pub struct EmEditsService {
     /// [session-thread & in-handler]
     pub attribute: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
-    /// Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA and
-    /// EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
+    /// Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA,
+    /// EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
     /// already, are dropped.
     ///
     /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
@@ -129,7 +129,7 @@ pub struct EmEditsService {
     pub header_delete:
         unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, index: u32) -> STATUS,
 
-    /// Replaces the sender. EM_BEFORE of EM_SMTPMAIL and EM_SMTPMESSAGEACCEPT. Later handlers of the same MAIL see it as
+    /// Replaces the sender. EM_BEFORE of EM_SMTPMAIL, EM_SMTPHEADERS and EM_SMTPMESSAGEACCEPT. Later handlers of the same MAIL see it as
     /// EmMail.sender, all others as EM_FACT_SENDER.
     ///
     /// - path: as MAIL takes it, without angle brackets; empty for the null path.
@@ -139,8 +139,8 @@ pub struct EmEditsService {
     pub sender:
         unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
 
-    /// Adds a recipient; one who is there already stays as they are. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA and
-    /// EM_SMTPMESSAGEACCEPT.
+    /// Adds a recipient; one who is there already stays as they are. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA, EM_SMTPHEADERS
+    /// and EM_SMTPMESSAGEACCEPT.
     ///
     /// The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
     /// plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
@@ -153,7 +153,8 @@ pub struct EmEditsService {
     pub recipient_add:
         unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
 
-    /// Removes a recipient; nothing happens when they are not there. EM_BEFORE of EM_SMTPDATA and EM_SMTPMESSAGEACCEPT.
+    /// Removes a recipient; nothing happens when they are not there. EM_BEFORE of EM_SMTPDATA, EM_SMTPHEADERS and
+    /// EM_SMTPMESSAGEACCEPT.
     ///
     /// Who removes the last one is at fault as in recipient_add, unless the message is discarded: that is how to have a
     /// message for nobody.

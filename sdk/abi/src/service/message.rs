@@ -5,7 +5,7 @@ use crate::{EmMessage, EmText, STATUS};
 /// Id of EmMessageService.
 pub const EM_MESSAGE_ID: &core::ffi::CStr = c"em.message/1";
 
-/// Reads the message of an EmMessageAccept. Octets are octets: any above 127 may come, NUL never does. The header block
+/// Reads the message of an EmHeaders or EmMessageAccept. Octets are octets: any above 127 may come, NUL never does. The header block
 /// and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
 /// fields.
 ///

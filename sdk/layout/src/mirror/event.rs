@@ -17,6 +17,8 @@ pub(crate) struct Events {
     mail: EmMailRef,
     rcpt: EmRcptRef,
     data: EmDataRef,
+    headers: EmHeadersRef,
+    body: EmBodyRef,
     message_accept: EmMessageAcceptRef,
     etrn: EmEtrnRef,
     disconnect: EmDisconnectRef,
@@ -93,6 +95,29 @@ pub(crate) struct EmRcpt {
 pub(crate) struct EmData {
     #[sabi(last_prefix_field)]
     event: EmEvent,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmHeadersRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmHeaders {
+    event: EmEvent,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmBodyRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmBody {
+    event: EmEvent,
+    octets: EmText,
+    offset: u64,
+    last: u8,
+    #[sabi(last_prefix_field)]
+    reserved: [u8; 7],
 }
 
 #[repr(C)]
@@ -177,6 +202,8 @@ super::twins! {
     EmMail { event, sender, parameters }
     EmRcpt { event, recipient, parameters }
     EmData { event }
+    EmHeaders { event, message }
+    EmBody { event, octets, offset, last, reserved }
     EmMessageAccept { event, octets, message }
     EmEtrn { event, node, kind, reserved }
     EmDisconnect { event, reason, reserved }

@@ -17,6 +17,8 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         Question::Mail { sender: ReversePath::Null, parameters: "".into() },
         Question::Rcpt { recipient, parameters: "".into() },
         Question::Data,
+        Question::Headers,
+        Question::Body { octets: b"x"[..].into(), offset: 0, last: true },
         Question::MessageAccept { octets: 5 },
         Question::Etrn { node },
         Question::Vrfy { verb: VrfyVerb::Vrfy, argument: "x".into() },
@@ -28,7 +30,8 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
     let asked: Vec<_> = questions.iter().map(Question::event).collect();
     assert_eq!(asked, Event::ALL);
     let last = [Event::Connect, Event::Quit, Event::Timeout];
-    let open = [Event::Mail, Event::Rcpt, Event::Data, Event::MessageAccept];
+    let open =
+        [Event::Mail, Event::Rcpt, Event::Data, Event::Headers, Event::Body, Event::MessageAccept];
     for (question, on_fault, stage) in questions.iter().flat_map(|question| {
         [OnFault::Defer, OnFault::Continue, OnFault::Hold]
             .into_iter()

@@ -30,15 +30,15 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
 
 #[test]
 fn edits_are_taken_where_the_header_says() {
-    use Event::{Command, Connect, Data, Mail, MessageAccept, Rcpt};
-    let of_message = &[Mail, Rcpt, Data, MessageAccept][..];
+    use Event::{Body, Command, Connect, Data, Headers, Mail, MessageAccept, Rcpt};
+    let of_message = &[Mail, Rcpt, Data, Headers, Body, MessageAccept][..];
     let edits = [
         ("insert", of_message, abi::EM_EDIT_HEADER),
         ("change", of_message, abi::EM_EDIT_HEADER),
         ("delete", of_message, abi::EM_EDIT_HEADER),
-        ("sender", &[Mail, MessageAccept], abi::EM_EDIT_SENDER),
-        ("add", &[Rcpt, Data, MessageAccept], abi::EM_EDIT_RECIPIENT),
-        ("remove", &[Data, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("sender", &[Mail, Headers, MessageAccept], abi::EM_EDIT_SENDER),
+        ("add", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("remove", &[Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("replace", &[Rcpt], abi::EM_EDIT_RECIPIENT),
         ("command", &[Command], abi::EM_EDIT_COMMAND),
     ];
@@ -48,6 +48,8 @@ fn edits_are_taken_where_the_header_says() {
         (Mail, abi::EM_SMTPMAIL, mail()),
         (Rcpt, abi::EM_SMTPRCPT, rcpt()),
         (Data, abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None)),
+        (Headers, abi::EM_SMTPHEADERS, ask(Question::Headers, Stage::Before, None)),
+        (Body, abi::EM_SMTPBODY, chunk(b"x", 0, true)),
         (MessageAccept, abi::EM_SMTPMESSAGEACCEPT, accept()),
     ];
     for (name, allowed, bit) in edits {
@@ -58,6 +60,10 @@ fn edits_are_taken_where_the_header_says() {
                 (Stage::Before, !bit),
                 (Stage::After, !bit),
             ] {
+                if stage == Stage::After && !event.has_after() {
+                    continue;
+                }
+                let after = if event.has_after() { abi::EM_REG_AFTER } else { 0 };
                 let here = stage == Stage::Before && allowed.contains(event);
                 let wanted = match (declared == bit, here) {
                     (false, _) => (abi::ERR_EM_NOTAUTHORIZED, abi::ERR_EM_NOTAUTHORIZED),
@@ -66,7 +72,7 @@ fn edits_are_taken_where_the_header_says() {
                 };
                 let mut rig = Rig::default();
                 rig.plugin_with("p", Run::Inline, |_, descriptor| descriptor.edits = declared);
-                rig.on(*number, abi::EM_REG_BEFORE | abi::EM_REG_AFTER, move |record| {
+                rig.on(*number, abi::EM_REG_BEFORE | after, move |record| {
                     assert_eq!(write(name, sheet(record)), wanted, "{name} {stage:?}");
                     abi::ERR_EM_CONTINUE
                 });

@@ -1,4 +1,4 @@
-//! Reading the message of a MESSAGEACCEPT: what handlers are lent, and for how long.
+//! Reading a message: what handlers are lent of header block, body and chunks, and for how long.
 
 use std::io;
 
@@ -121,4 +121,52 @@ fn there_is_nothing_to_read_where_no_message_is() {
     now(dispatch.ask(Ask { message: Some(Draft::default()), ..accept() }));
     let reply = Some(Reply::new(250, None, "Ok"));
     now(dispatch.ask(Ask { stage: Stage::After, reply, ..accept() }));
+}
+
+#[tokio::test]
+async fn the_header_block_can_be_read_before_the_body_comes() {
+    let mut rig = Rig::default();
+    for (name, run) in [("one", Run::Inline), ("two", Run::Pool)] {
+        rig.plugin(name, run).on(abi::EM_SMTPHEADERS, abi::EM_REG_BEFORE, move |record| {
+            // SAFETY: the event is an EmHeaders.
+            let message = unsafe { (*record.Event.cast::<abi::EmHeaders>()).message };
+            let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+            // SAFETY: the sheet is this call's.
+            let edited = unsafe { (edits.header_delete)(sheet(record), lend("A"), 1) };
+            assert_eq!(edited, abi::NOERROR);
+            assert_eq!(header(message).unwrap(), if name == "one" { "A: 1\r\n" } else { "" });
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let headers = ask(Question::Headers, Stage::Before, None);
+    let verdict = answered(rig.dispatch().ask(Ask { message: filled().message, ..headers })).await;
+    assert_eq!(verdict.edits.len(), 2);
+    assert!(rig.hosts.iter().all(|host| host.state().faults == 0));
+}
+
+#[tokio::test]
+async fn a_chunk_is_lent_as_it_is_and_the_first_verdict_keeps_it_from_later_handlers() {
+    let mut rig = Rig::default();
+    let called = Arc::new(AtomicUsize::new(0));
+    for (name, run) in [("one", Run::Pool), ("two", Run::Inline), ("three", Run::Inline)] {
+        let called = called.clone();
+        rig.plugin(name, run).on(abi::EM_SMTPBODY, abi::EM_REG_BEFORE, move |record| {
+            // SAFETY: the event is an EmBody, whose octets are valid during the call.
+            let (event, octets) = unsafe {
+                let event = &*record.Event.cast::<abi::EmBody>();
+                let data = event.octets.data.cast::<u8>();
+                (event, std::slice::from_raw_parts(data, event.octets.len as usize))
+            };
+            assert_eq!((octets, event.offset, event.last), (&b"\xFF\r"[..], 65_536, 1));
+            called.fetch_add(1, Ordering::SeqCst);
+            if name != "two" {
+                return abi::ERR_EM_CONTINUE;
+            }
+            give(record, abi::EM_VERDICT_REJECT, 550);
+            abi::EM_VERDICT
+        });
+    }
+    let verdict = answered(rig.dispatch().ask(chunk(b"\xFF\r", 65_536, true))).await;
+    assert!(matches!(verdict.decision, Decision::Reject(_)), "{verdict:?}");
+    assert_eq!(called.load(Ordering::SeqCst), 2);
 }
