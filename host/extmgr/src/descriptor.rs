@@ -182,7 +182,7 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 11] = [
+const STAGES: [(u64, &str); 15] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
@@ -193,6 +193,10 @@ const STAGES: [(u64, &str); 11] = [
     (abi::EM_STAGE_BODY, "body"),
     (abi::EM_STAGE_MESSAGEACCEPT, "message accept"),
     (abi::EM_STAGE_ETRN, "etrn"),
+    (abi::EM_STAGE_VRFY, "vrfy"),
+    (abi::EM_STAGE_RSET, "rset"),
+    (abi::EM_STAGE_QUIT, "quit"),
+    (abi::EM_STAGE_TIMEOUT, "timeout"),
     (abi::EM_STAGE_DISCONNECT, "disconnect"),
 ];
 
@@ -290,6 +294,14 @@ mod tests {
         octets.resize(octets.len() + 24, 0);
         octets.resize(octets.len() + 32, 0);
         octets
+    }
+
+    #[test]
+    fn every_event_has_its_bit() {
+        for event in stagepost_smtp::Event::ALL {
+            let (_, bit) = crate::event::by_number(crate::event::number(event)).unwrap();
+            assert_eq!(names(bit, &STAGES).len(), 1, "{event:?}");
+        }
     }
 
     #[test]

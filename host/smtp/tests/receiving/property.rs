@@ -296,7 +296,7 @@ proptest! {
     ) {
         let octets = pieces.concat();
         // Whether plug-ins see the beginning of a message whose end is unlawful depends on when the end comes.
-        let bits = bits & !((1 << Event::Headers as u32 | 1 << Event::Body as u32));
+        let bits = bits & !(1 << Event::Headers as u32 | 1 << Event::Body as u32);
         // What is lent depends on the cuts, so the store answers well; so do abandoned octets.
         let run = |cuts: &[usize]| {
             let answers = Sound(chance(numbers.clone()));
