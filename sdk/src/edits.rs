@@ -51,7 +51,7 @@ impl Edits<'_> {
         check("grant_relay", unsafe { (self.table.attribute)(self.handle, name, value) })
     }
 
-    /// Adds a header field at the end of the header block. Needs the edit `header`; at MAIL, RCPT, DATA and message
+    /// Adds a header field at the end of the header block. Needs the edit `header`; at MAIL, RCPT, DATA, headers, body and message
     /// accept.
     ///
     /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
@@ -122,7 +122,7 @@ impl Edits<'_> {
         check("header_delete", unsafe { (self.table.header_delete)(self.handle, name, index) })
     }
 
-    /// Replaces the sender. Needs the edit `sender`; at MAIL and message accept.
+    /// Replaces the sender. Needs the edit `sender`; at MAIL, headers and message accept.
     ///
     /// - path: without angle brackets; empty for the null path.
     /// - parameters: those of MAIL, in the place of all those received; empty: those received stay.
@@ -133,7 +133,7 @@ impl Edits<'_> {
     }
 
     /// Adds a recipient, who needs a route or a grant: without one this plug-in is at fault and the command is answered
-    /// 451. One who is there already stays as they are. Needs the edit `recipient`; at RCPT, DATA and message accept.
+    /// 451. One who is there already stays as they are. Needs the edit `recipient`; at RCPT, DATA, headers and message accept.
     ///
     /// - path: without angle brackets. parameters: those of RCPT; may be empty.
     pub fn recipient_add(&mut self, path: &str, parameters: &str) -> Result<(), Refusal> {
@@ -143,7 +143,7 @@ impl Edits<'_> {
     }
 
     /// Removes a recipient; nothing happens when they are not there. Who removes the last one is at fault, unless the
-    /// message is discarded. Needs the edit `recipient`; at DATA and message accept.
+    /// message is discarded. Needs the edit `recipient`; at DATA, headers and message accept.
     pub fn recipient_remove(&mut self, path: &str) -> Result<(), Refusal> {
         // SAFETY: the handle is valid during the lifetime; the path is lent for the call.
         check("recipient_remove", unsafe {

@@ -99,7 +99,10 @@ impl Filter {
                 self.admits_accepted_sender(ask)
                     && (self.recipient_domains.is_empty() || self.has_recipient(recipient))
             }
-            Question::Data | Question::MessageAccept { .. } => {
+            Question::Data
+            | Question::Headers
+            | Question::Body { .. }
+            | Question::MessageAccept { .. } => {
                 self.admits_accepted_sender(ask)
                     && (self.recipient_domains.is_empty()
                         || facts.recipients.iter().any(|known| self.has_recipient(known)))
