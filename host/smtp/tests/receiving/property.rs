@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyFault, Decision, Edit, Event, Facts, Interest, Reply, Route,
-    Stage, Stored, Verdict,
+    Ask, Attribute, Attributed, BodyFault, Decision, Edit, Event, Facts, Interest, Question, Reply,
+    Route, Stage, Stored, Verdict,
 };
 
 use crate::rig::{Answers, Rig, settings};
