@@ -16,7 +16,7 @@ use crate::config::{self, ConfigError, Settings};
 use crate::plugin_new::{self, Language};
 use crate::{check, log, serve};
 
-use watch::{MetricsArgs, StatusArgs};
+use watch::{MetricsArgs, StatusArgs, TraceArgs};
 
 /// Exit code: the configuration or the command line is wrong.
 const EXIT_CONFIGURATION: u8 = 2;
@@ -65,6 +65,11 @@ enum Command {
     /// Exit code 1 when no server answers, or when it could not do what was asked.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Show calls of plug-ins as they happen
+    ///
+    /// Each call with its event and stage, what the event told, what the plug-in answered and edits, and how long it
+    /// took. Secrets are left out. Ends by Ctrl-C and when the server stops.
+    Trace(TraceArgs),
     /// Work with plug-in files
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -120,6 +125,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Status(args)) => watch::status(&args),
         Some(Command::Metrics(args)) => watch::metrics(&args),
         Some(Command::Queue(command)) => queue::run(command),
+        Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
     }

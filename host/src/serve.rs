@@ -166,10 +166,12 @@ async fn serve(
         faults: Arc::default(),
     });
     let figures =
-        Figures::new(begun, &settings, addresses.clone(), plugins, sessions, store.clone());
+        Figures::new(begun, &settings, addresses.clone(), plugins.clone(), sessions, store.clone());
     let mut parts = JoinSet::new();
     let mut stopping_admin = stopping.clone();
-    let api = admin::watching(Arc::new(figures)).merge(admin::queue::managing(store.clone()));
+    let api = admin::watching(Arc::new(figures))
+        .merge(admin::tracing(plugins, stopping.clone()))
+        .merge(admin::queue::managing(store.clone()));
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
         if let Err(error) = admin.serve(api, end).await {

@@ -15,6 +15,7 @@ use crate::event::{goes_on, takes_handled};
 use crate::fault::Fault;
 use crate::figures::AnswerKind;
 use crate::host::Host;
+use crate::trace;
 
 /// A chain under way: the question as edited so far, and what was edited.
 pub(crate) struct Chain {
@@ -55,6 +56,10 @@ impl Chain {
                 }
                 Err(fault) => counters.failed(fault.kind()),
             }
+        }
+        if trace::is_on() {
+            let shown = decided.as_ref().map(|(decision, outcome)| (decision, &*outcome.edits));
+            trace::show(&self.ask, &plugin.name, took, shown);
         }
         match decided {
             Ok((decision, Outcome { edits, spent, .. })) => {

@@ -13,10 +13,11 @@ use crate::call::{Called, invoke, invoke_in};
 use crate::chain::Chain;
 use crate::context::Context;
 use crate::fault::{Allowance, Fault};
-use crate::figures::{FaultKind, sampled_clock};
+use crate::figures::FaultKind;
 use crate::pending::Begun;
 use crate::plugin::Run;
 use crate::registry::{Registration, Registry};
+use crate::trace;
 use crate::turn::Turn;
 use crate::waiting::Wait;
 use crate::watchdog::watched;
@@ -61,7 +62,7 @@ impl Dispatch {
             if registration.plugin.run == Run::Pool {
                 return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place, None)));
             }
-            let clock = sampled_clock();
+            let clock = trace::clock();
             let called = call_inline(&chain, registration, context, Begun::default());
             if let Called::Pending(pending) = called {
                 let wait = Some(Wait::new(pending, context));

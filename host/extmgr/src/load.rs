@@ -17,6 +17,7 @@ use crate::inspect::{ENTRY, InspectError, inspect_octets};
 use crate::limits::Limits;
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::registry::Directory;
+use crate::trace::{Trace, TraceFilter};
 use crate::watchdog::Watchdog;
 
 /// The most plug-ins of one server: a session keeps a bit for each.
@@ -159,6 +160,11 @@ impl ExtMgr {
     /// What each plug-in did since the start, in the order of the configuration.
     pub fn figures(&self) -> Vec<PluginFigures> {
         self.directory.plugins().iter().map(|host| host.figures()).collect()
+    }
+
+    /// Begins to watch the calls that a filter shows; none when too many watch already.
+    pub fn trace(&self, filter: TraceFilter) -> Option<Trace> {
+        Trace::begin(filter)
     }
 
     /// The loaded plug-ins, for the operator.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Event};
+use stagepost_smtp::{Ask, Decision, Event};
 use tokio::time::Instant;
 
 use crate::call::{Called, Outcome, invoke};
@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::figures::{AnswerKind, FaultKind};
 use crate::plugin::Run;
 use crate::registry::Registration;
+use crate::trace;
 use crate::watchdog::watched;
 
 /// A turn. When it ends, calls that became due meanwhile are made, and then the plug-in is free again.
@@ -69,7 +70,13 @@ fn count_owed(registration: &Registration, ask: &Ask, outcome: &Outcome, clock: 
     let Some(counters) = registration.plugin.counters.at(registration.event, ask.stage) else {
         return;
     };
-    counters.took(Some(clock.elapsed()));
+    let took = Some(clock.elapsed());
+    counters.took(took);
+    if trace::is_on() {
+        let failed = outcome.status == abi::EM_FAULT;
+        let shown = if failed { Err(&Fault::Panicked) } else { Ok((&Decision::Continue, &[][..])) };
+        trace::show(ask, &registration.plugin.name, took, shown);
+    }
     if outcome.status == abi::EM_FAULT {
         counters.failed(FaultKind::Panic);
     } else {

@@ -5,16 +5,21 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use stagepost_extmgr::TraceFilter;
 use tokio::net::UnixStream;
+
+use super::api::Problem;
 
 /// How long the whole exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 /// The most that is read of an answer.
 const ANSWER_OCTETS_MAX: usize = 16 << 20;
+/// The longest line of an answer that comes line by line.
+const LINE_OCTETS_MAX: usize = 1 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,22 +62,122 @@ pub(crate) enum ClientError {
 
 /// Asks the server for its status; the JSON is given as it came.
 pub(crate) async fn fetch_status(socket: &Path) -> Result<String, ClientError> {
-    fetch(socket, "/v1/status").await
+    ask(socket, Method::GET, "/v1/status", String::new(), EXCHANGE_MAX).await
 }
 
 /// Asks the server for its metrics, in the text format of Prometheus.
 pub(crate) async fn fetch_metrics(socket: &Path) -> Result<String, ClientError> {
-    fetch(socket, "/v1/metrics").await
+    ask(socket, Method::GET, "/v1/metrics", String::new(), EXCHANGE_MAX).await
 }
 
-async fn fetch(socket: &Path, path: &str) -> Result<String, ClientError> {
+/// Follows the calls of plug-ins, each given as a line of JSON without its end, until the server stops or `line` says
+/// false.
+pub(crate) async fn follow_trace(
+    socket: &Path,
+    filter: &TraceFilter,
+    line: impl FnMut(&[u8]) -> bool,
+) -> Result<(), ClientError> {
+    let path = match (&filter.session, &filter.plugin) {
+        (Some(session), _) => format!("/v1/trace/session/{session}"),
+        (None, Some(plugin)) => format!("/v1/trace/plugin/{plugin}"),
+        (None, None) => "/v1/trace".to_owned(),
+    };
+    let answer = async {
+        let response = respond(socket, Method::GET, &path, String::new(), EXCHANGE_MAX).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(socket, response).await);
+        }
+        lines(response.into_body(), line).await.map_err(|reason| unusable(socket, reason))
+    };
+    answer.await
+}
+
+/// Asks, and gives the whole answer.
+async fn ask(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: String,
+    time: Duration,
+) -> Result<String, ClientError> {
+    let answer = async {
+        let response = respond(socket, method, path, body, time).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(socket, response).await);
+        }
+        text(response).await.map_err(|reason| unusable(socket, reason))
+    };
+    tokio::time::timeout(time, answer).await.unwrap_or_else(|_| Err(too_late(socket, time)))
+}
+
+/// Asks, and gives the answer when its head is there.
+async fn respond(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: String,
+    time: Duration,
+) -> Result<Response<Incoming>, ClientError> {
     let stream =
         UnixStream::connect(socket).await.map_err(|error| connect_error(socket, &error))?;
-    let exchange = tokio::time::timeout(EXCHANGE_MAX, exchange(stream, path)).await;
-    let no_answer = || Err(format!("none within {} s", EXCHANGE_MAX.as_secs()));
-    exchange
-        .unwrap_or_else(|_| no_answer())
-        .map_err(|reason| ClientError::Answer { socket: socket.to_owned(), reason })
+    let request = Request::builder().method(method).uri(path).header("host", "localhost");
+    let answer = async {
+        let request = request.body(Full::<Bytes>::from(body)).map_err(|error| error.to_string())?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+        // It ends with the sender and the answer; what ended it early is told to them.
+        drop(tokio::spawn(connection));
+        sender.send_request(request).await.map_err(|error| error.to_string())
+    };
+    match tokio::time::timeout(time, answer).await {
+        Ok(answer) => answer.map_err(|reason| unusable(socket, reason)),
+        Err(_) => Err(too_late(socket, time)),
+    }
+}
+
+async fn text(response: Response<Incoming>) -> Result<String, String> {
+    let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    String::from_utf8(body.into()).map_err(|error| error.to_string())
+}
+
+/// Why the server refuses, in its own words if it has some.
+async fn refusal(socket: &Path, response: Response<Incoming>) -> ClientError {
+    let status = response.status();
+    let said =
+        text(response).await.ok().and_then(|text| serde_json::from_str::<Problem>(&text).ok());
+    match said {
+        Some(Problem { error, remedy }) => ClientError::Refused { error, remedy },
+        None => unusable(socket, status.to_string()),
+    }
+}
+
+/// Reads whole lines as they come.
+async fn lines(mut body: Incoming, mut line: impl FnMut(&[u8]) -> bool) -> Result<(), String> {
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        let Ok(octets) = frame.into_data() else { continue };
+        rest.extend_from_slice(&octets);
+        while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
+            if !line(&rest[..end]) {
+                return Ok(());
+            }
+            rest.drain(..=end);
+        }
+        if rest.len() > LINE_OCTETS_MAX {
+            return Err(format!("a line of more than {LINE_OCTETS_MAX} octets"));
+        }
+    }
+    Ok(())
+}
+
+fn unusable(socket: &Path, reason: String) -> ClientError {
+    ClientError::Answer { socket: socket.to_owned(), reason }
+}
+
+fn too_late(socket: &Path, time: Duration) -> ClientError {
+    unusable(socket, format!("none within {} s", time.as_secs()))
 }
 
 pub(super) fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
@@ -81,29 +186,5 @@ pub(super) fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },
         ErrorKind::PermissionDenied => ClientError::NotAllowed { socket },
         _ => ClientError::Answer { socket, reason: error.to_string() },
-    }
-}
-
-async fn exchange(stream: UnixStream, path: &str) -> Result<String, String> {
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| error.to_string())?;
-    let asked = async {
-        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
-        let text = String::from_utf8(body.into()).map_err(|error| error.to_string())?;
-        if status == StatusCode::OK { Ok(text) } else { Err(status.to_string()) }
-    };
-    tokio::pin!(connection);
-    tokio::pin!(asked);
-    tokio::select! {
-        answer = &mut asked => answer,
-        ended = &mut connection => {
-            ended.map_err(|error| error.to_string())?;
-            asked.await
-        }
     }
 }

@@ -7,8 +7,10 @@ pub(crate) mod queue;
 mod server;
 mod status;
 mod table;
+mod trace;
 
 pub(crate) use api::{Coming, StatusSource, watching};
-pub(crate) use client::{ClientError, fetch_metrics, fetch_status};
+pub(crate) use client::{ClientError, fetch_metrics, fetch_status, follow_trace};
 pub(crate) use server::{AdminError, AdminServer};
 pub(crate) use status::{ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status};
+pub(crate) use trace::{TraceLine, tracing};

@@ -1,13 +1,16 @@
 //! Commands that watch a running server.
 //! Knows what each shows; knows no path of the admin API.
 
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use stagepost_extmgr::TraceFilter;
 
 use super::server::{AskError, ServerArgs};
 use super::{failed, print};
-use crate::admin::{self, ClientError, Status};
+use crate::admin::{self, ClientError, Status, TraceLine};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -22,6 +25,46 @@ pub(super) struct StatusArgs {
 pub(super) struct MetricsArgs {
     #[command(flatten)]
     server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Only the calls for one session: its id is in every log line about it
+    #[arg(long, value_name = "ID", conflicts_with = "plugin")]
+    session: Option<u64>,
+    /// Only the calls of one plug-in
+    #[arg(long, value_name = "NAME")]
+    plugin: Option<String>,
+    /// Print each call as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn trace(args: &TraceArgs) -> ExitCode {
+    let filter = TraceFilter { session: args.session, plugin: args.plugin.clone() };
+    let mut printed = ExitCode::SUCCESS;
+    let show = |line: &[u8]| {
+        let read = serde_json::from_slice::<TraceLine>(line);
+        let text = match read {
+            Ok(line) if !args.json => line.to_string(),
+            _ => String::from_utf8_lossy(line).into_owned(),
+        };
+        match writeln!(io::stdout(), "{text}") {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+            Err(error) => {
+                printed = failed(&format!("error: {error}"), 1);
+                false
+            }
+        }
+    };
+    let follow = |socket: PathBuf| async move { admin::follow_trace(&socket, &filter, show).await };
+    match args.server.ask(follow) {
+        Ok(()) => printed,
+        Err(error) => refused(&error),
+    }
 }
 
 pub(super) fn status(args: &StatusArgs) -> ExitCode {

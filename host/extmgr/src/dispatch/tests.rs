@@ -7,6 +7,7 @@ mod figures;
 mod filters;
 mod pending;
 mod reading;
+mod trace;
 
 use std::ffi::c_void;
 use std::net::SocketAddr;

@@ -1,0 +1,351 @@
+//! The trace: shows calls of plug-ins as they happen to whoever watches, and costs one load when nobody does.
+//! Knows what a call was and what became of it, in words for a person; decides nothing.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use stagepost_smtp::{
+    Ask, Awaited, Decision, Edit, EtrnNode, Event, Question, Reply, Stage, VrfyVerb,
+};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::fault::Fault;
+use crate::figures::{AnswerKind, sampled_clock};
+
+/// The most that watch at once.
+const WATCHERS_MAX: usize = 16;
+/// How many calls wait for one watcher to read them; further ones are lost to it.
+const CALLS_WAITING_MAX: usize = 1024;
+/// The most edits of one call that are shown, and the most octets of one text.
+const EDITS_SHOWN_MAX: usize = 16;
+const OCTETS_SHOWN_MAX: usize = 256;
+
+/// How many watch. The one thing that a call looks at when nobody does.
+static WATCHING: AtomicUsize = AtomicUsize::new(0);
+static WATCHERS: Mutex<Vec<Arc<Watcher>>> = Mutex::new(Vec::new());
+
+/// One call, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedCall {
+    /// When it ended.
+    pub at: SystemTime,
+    /// The session's id.
+    pub session: u64,
+    /// Who was called.
+    pub plugin: Arc<str>,
+    /// For what.
+    pub event: Event,
+    /// Before or after it.
+    pub stage: Stage,
+    /// What the event told, by name. Secrets are left out.
+    pub arguments: Vec<(&'static str, String)>,
+    /// What became of it: an answer, or "fault".
+    pub answer: &'static str,
+    /// The reply that the plug-in gave with it; at a fault, what was wrong.
+    pub words: Option<String>,
+    /// What it edits.
+    pub edits: Vec<String>,
+    /// How long it took, on a pool with the wait for a thread. None of a call that began before anybody watched.
+    pub took: Option<Duration>,
+}
+
+/// Which calls are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceFilter {
+    /// Those of this session alone.
+    pub session: Option<u64>,
+    /// Those of this plug-in alone.
+    pub plugin: Option<String>,
+}
+
+impl TraceFilter {
+    fn shows(&self, session: u64, plugin: &str) -> bool {
+        self.session.is_none_or(|wanted| wanted == session)
+            && self.plugin.as_deref().is_none_or(|wanted| wanted == plugin)
+    }
+}
+
+/// What a watcher sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// A call.
+    Call(Arc<TracedCall>),
+    /// So many calls were lost here, since they were not read fast enough.
+    Lost(u64),
+}
+
+struct Watcher {
+    filter: TraceFilter,
+    /// Each call with how many were lost before it.
+    calls: Sender<(u64, Arc<TracedCall>)>,
+    lost: AtomicU64,
+}
+
+impl Watcher {
+    fn show(&self, call: &Arc<TracedCall>) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if let Err(TrySendError::Full(_)) = self.calls.try_send((lost, call.clone())) {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One who watches. Dropping it ends that.
+pub struct Trace {
+    watcher: Arc<Watcher>,
+    calls: Receiver<(u64, Arc<TracedCall>)>,
+    /// A call whose losses were told and that is itself still to be told.
+    next: Option<Arc<TracedCall>>,
+}
+
+impl Trace {
+    /// Begins to watch the calls that a filter shows; none when too many watch already.
+    pub(crate) fn begin(filter: TraceFilter) -> Option<Self> {
+        let mut watchers = watchers();
+        if watchers.len() >= WATCHERS_MAX {
+            return None;
+        }
+        let (sender, calls) = channel(CALLS_WAITING_MAX);
+        let watcher = Arc::new(Watcher { filter, calls: sender, lost: AtomicU64::new(0) });
+        watchers.push(watcher.clone());
+        WATCHING.store(watchers.len(), Ordering::Relaxed);
+        Some(Self { watcher, calls, next: None })
+    }
+
+    /// The next call. Waits for one.
+    pub async fn next(&mut self) -> Traced {
+        if let Some(call) = self.next.take() {
+            return Traced::Call(call);
+        }
+        if self.calls.is_empty() {
+            // Nothing comes behind them that could tell.
+            let lost = self.watcher.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                return Traced::Lost(lost);
+            }
+        }
+        match self.calls.recv().await {
+            Some((0, call)) => Traced::Call(call),
+            Some((lost, call)) => {
+                self.next = Some(call);
+                Traced::Lost(lost)
+            }
+            // The other end is in our own hands.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let mut watchers = watchers();
+        watchers.retain(|watcher| !Arc::ptr_eq(watcher, &self.watcher));
+        WATCHING.store(watchers.len(), Ordering::Relaxed);
+    }
+}
+
+fn watchers() -> MutexGuard<'static, Vec<Arc<Watcher>>> {
+    WATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether anybody watches.
+pub(crate) fn is_on() -> bool {
+    WATCHING.load(Ordering::Relaxed) != 0
+}
+
+/// The clock of a call in line: it runs for every call while anybody watches, else for a sample.
+pub(crate) fn clock() -> Option<Instant> {
+    if is_on() { Some(Instant::now()) } else { sampled_clock() }
+}
+
+/// Shows a call to those who watch it. `ask` is the question as the plug-in saw it.
+pub(crate) fn show(
+    ask: &Ask,
+    plugin: &Arc<str>,
+    took: Option<Duration>,
+    outcome: Result<(&Decision, &[Edit]), &Fault>,
+) {
+    let watchers: Vec<_> = {
+        let shows = |watcher: &&Arc<Watcher>| watcher.filter.shows(ask.facts.id, plugin);
+        watchers().iter().filter(shows).cloned().collect()
+    };
+    if watchers.is_empty() {
+        return;
+    }
+    let (answer, words, edits) = match outcome {
+        Ok((decision, edits)) => {
+            (AnswerKind::of(decision, edits).name(), reply(decision).map(shown_reply), edits)
+        }
+        Err(fault) => ("fault", Some(fault.to_string()), &[][..]),
+    };
+    let call = Arc::new(TracedCall {
+        at: SystemTime::now(),
+        session: ask.facts.id,
+        plugin: plugin.clone(),
+        event: ask.question.event(),
+        stage: ask.stage,
+        arguments: arguments(ask),
+        answer,
+        words,
+        edits: edits.iter().take(EDITS_SHOWN_MAX).map(edit_in_words).chain(more(edits)).collect(),
+        took,
+    });
+    for watcher in watchers {
+        watcher.show(&call);
+    }
+}
+
+fn more(edits: &[Edit]) -> Option<String> {
+    let more = edits.len().checked_sub(EDITS_SHOWN_MAX).filter(|more| *more > 0)?;
+    Some(format!("and {more} more"))
+}
+
+fn reply(decision: &Decision) -> Option<&Reply> {
+    match decision {
+        Decision::Continue | Decision::Handled(None) => None,
+        Decision::Handled(Some(reply))
+        | Decision::Reject(reply)
+        | Decision::Defer(reply)
+        | Decision::Disconnect(reply) => Some(reply),
+    }
+}
+
+fn shown_reply(reply: &Reply) -> String {
+    let enhanced = reply.enhanced().map(|mark| format!("{mark} ")).unwrap_or_default();
+    format!("{} {enhanced}{}", reply.code(), shown(reply.text()))
+}
+
+/// What the event told the handler.
+fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
+    let mut arguments = match &ask.question {
+        Question::Connect => {
+            let peer = &ask.facts.peer;
+            vec![("remote", peer.remote.to_string()), ("listener", peer.listener.to_string())]
+        }
+        Question::Command { line } => vec![("line", shown_line(line))],
+        Question::Ehlo { name, extended } => {
+            vec![("verb", if *extended { "EHLO" } else { "HELO" }.into()), ("name", shown(name))]
+        }
+        Question::Mail { sender, parameters } => {
+            vec![("sender", shown(sender.as_str())), ("parameters", shown(parameters))]
+        }
+        Question::Rcpt { recipient, parameters } => {
+            vec![("recipient", shown(recipient.as_str())), ("parameters", shown(parameters))]
+        }
+        Question::MessageAccept { octets } => vec![("octets", octets.to_string())],
+        Question::Etrn { node } => vec![(
+            "node",
+            match node {
+                EtrnNode::Host(node) => shown(node),
+                EtrnNode::Domain(node) => format!("@{}", shown(node)),
+                EtrnNode::Queue(node) => format!("#{}", shown(node)),
+            },
+        )],
+        Question::Vrfy { verb, argument } => {
+            let verb = match verb {
+                VrfyVerb::Vrfy => "VRFY",
+                VrfyVerb::Expn => "EXPN",
+            };
+            vec![("verb", verb.into()), ("argument", shown(argument))]
+        }
+        Question::Timeout { awaited } => {
+            let awaited = match awaited {
+                Awaited::Command => "command",
+                Awaited::Message => "message",
+            };
+            vec![("awaited", awaited.into())]
+        }
+        Question::Disconnect { reason } => vec![("reason", reason.name().into())],
+        Question::Body { octets, offset, last } => vec![
+            ("octets", octets.len().to_string()),
+            ("offset", offset.to_string()),
+            ("last", last.to_string()),
+        ],
+        Question::Data | Question::Headers | Question::Rset | Question::Quit => Vec::new(),
+    };
+    arguments.retain(|(_, text)| !text.is_empty());
+    arguments.extend(ask.reply.as_ref().map(|reply| ("reply", shown_reply(reply))));
+    arguments
+}
+
+/// A command line; of AUTH only the mechanism, since the rest is a secret (RFC 4954 section 4).
+fn shown_line(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut words = text.split_ascii_whitespace();
+    match words.next() {
+        Some(verb) if verb.eq_ignore_ascii_case("AUTH") => {
+            let mechanism = words.next().unwrap_or_default();
+            let secret = if words.next().is_some() { " [redacted]" } else { "" };
+            format!("AUTH {}{secret}", shown(mechanism))
+        }
+        _ => shown(&text),
+    }
+}
+
+fn edit_in_words(edit: &Edit) -> String {
+    let octets = |value: &[u8]| shown(&String::from_utf8_lossy(value));
+    match edit {
+        Edit::Attribute(attribute) => {
+            format!("attribute {} = {:?}", attribute.name, shown(&attribute.value))
+        }
+        Edit::AddHeader { name, value } => format!("header_add {name}: {}", octets(value)),
+        Edit::InsertHeader { position, name, value } => {
+            format!("header_insert {position} {name}: {}", octets(value))
+        }
+        Edit::ChangeHeader { name, index, value } => {
+            format!("header_change {name}[{index}]: {}", octets(value))
+        }
+        Edit::DeleteHeader { name, index } => format!("header_delete {name}[{index}]"),
+        Edit::Sender { sender, .. } => format!("sender <{}>", shown(sender.as_str())),
+        Edit::AddRecipient(recipient) => {
+            format!("recipient_add <{}>", shown(recipient.address.as_str()))
+        }
+        Edit::RemoveRecipient(recipient) => {
+            format!("recipient_remove <{}>", shown(recipient.as_str()))
+        }
+        Edit::ReplaceRecipient(recipient) => {
+            format!("recipient_replace <{}>", shown(recipient.as_str()))
+        }
+        Edit::Hold { reason } => format!("hold {:?}", shown(reason)),
+        Edit::Discard => "discard".to_owned(),
+        Edit::ReplaceCommand(line) => format!("command {:?}", shown_line(line.as_bytes())),
+        Edit::ReplyText(text) => format!("reply_text {:?}", shown(text)),
+    }
+}
+
+/// Text cut to what is shown, at a character's end.
+fn shown(text: &str) -> String {
+    if text.len() <= OCTETS_SHOWN_MAX {
+        return text.to_owned();
+    }
+    format!("{}[...]", &text[..text.floor_char_boundary(OCTETS_SHOWN_MAX)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_auth_are_left_out() {
+        let cases = [
+            (&b"AUTH PLAIN AGEAYg=="[..], "AUTH PLAIN [redacted]"),
+            (b"auth\tlogin YQ== x", "AUTH login [redacted]"),
+            (b"AUTH PLAIN", "AUTH PLAIN"),
+            (b"  AUTH  X Y", "AUTH X [redacted]"),
+            (b"AUTHOR me", "AUTHOR me"),
+            (b"NOOP AUTH x", "NOOP AUTH x"),
+        ];
+        for (line, wanted) in cases {
+            assert_eq!(shown_line(line), wanted);
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let text = "ä".repeat(OCTETS_SHOWN_MAX);
+        assert_eq!(shown(&text), format!("{}[...]", "ä".repeat(OCTETS_SHOWN_MAX / 2)));
+        assert_eq!(shown(&text[..OCTETS_SHOWN_MAX]), text[..OCTETS_SHOWN_MAX]);
+    }
+}
