@@ -2,8 +2,8 @@
 //! Knows no particular call.
 
 use stagepost_abi::{
-    EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR,
-    STATUS,
+    EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED,
+    ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
 };
 
 /// The host refused a call. The plug-in is to blame, except at `Other`.
@@ -32,6 +32,9 @@ pub enum Reason {
     /// The host could not read something; its log says what.
     #[error("it could not be read")]
     Unreadable,
+    /// The call is over already: its deadline has passed, or its client is gone.
+    #[error("the call is over")]
+    Over,
     /// An argument can't be there.
     #[error("an argument is not acceptable")]
     Invalid,
@@ -47,6 +50,7 @@ pub(crate) fn check(call: &'static str, status: STATUS) -> Result<(), Refusal> {
         EM_ERR_STAGE => Reason::NotHere,
         EM_ERR_LIMIT => Reason::Limit,
         EM_ERR_IO => Reason::Unreadable,
+        EM_ERR_OVER => Reason::Over,
         ERR_MISC_INVALID_ARGS => Reason::Invalid,
         other => Reason::Other(other),
     };

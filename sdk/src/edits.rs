@@ -20,6 +20,11 @@ pub struct Edits<'a> {
     record: PhantomData<&'a mut EmEdits>,
 }
 
+// SAFETY: the host takes edits from any thread until the call has ended, one at a time.
+unsafe impl Send for Edits<'_> {}
+// SAFETY: as for Send.
+unsafe impl Sync for Edits<'_> {}
+
 impl fmt::Debug for Edits<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edits").finish_non_exhaustive()

@@ -6,7 +6,8 @@ use std::ptr;
 use std::sync::Arc;
 
 use stagepost_abi::{
-    EM_FAULT, EM_LOG_ERROR, EmBase, EmHost, EmLogService, HEMREGISTRATION, NOERROR, STATUS,
+    EM_FAULT, EM_LOG_ERROR, EMRECORD, EmBase, EmHost, EmLogService, HEMREGISTRATION, NOERROR,
+    STATUS,
 };
 
 use crate::boundary;
@@ -25,7 +26,14 @@ pub struct Exported {
     pub name: &'static str,
     /// What it is registered for.
     pub stages: Stages,
+    /// What of it is answered by asynchronous handlers.
+    pub async_stages: Stages,
+    /// The handler of those.
+    pub handle_async: Option<Handler>,
 }
+
+/// A C handler.
+pub type Handler = unsafe extern "C" fn(record: *const EMRECORD) -> STATUS;
 
 /// Does the work of em_entry.
 ///
@@ -98,13 +106,19 @@ unsafe fn start<P: Plugin>(
         }
     }
     // SAFETY: base and host are those of em_entry, and the services were found with them.
-    let host_side = unsafe { Host::new(host, Services::find(log, base, host)?) };
+    let services = unsafe { Services::find(log, base, host, exported.handle_async.is_some()) }?;
+    // SAFETY: the services are this host's.
+    let host_side = unsafe { Host::new(host, services) };
     let plugin = P::start(host_side)?;
     let filter = plugin.filter();
     let started = Arc::new(Started { plugin, host: host_side, name: exported.name });
-    for (event, flags) in exported.stages.registrations() {
-        // SAFETY: base and host are those of em_entry.
-        let registration = unsafe { register(base, host, event, flags, &started) }?;
+    let plain = exported.stages.registrations().map(|stage| (stage, handle::<P> as Handler));
+    let asynchronous = exported.handle_async.into_iter().flat_map(|handler| {
+        exported.async_stages.registrations().map(move |stage| (stage, handler))
+    });
+    for ((event, flags), handler) in plain.chain(asynchronous) {
+        // SAFETY: base and host are those of em_entry, and both handlers take what is registered with them.
+        let registration = unsafe { register(base, host, event, flags, handler, &started) }?;
         if !filter.is_all() {
             // SAFETY: as above.
             unsafe { narrow(base, host, registration, &filter) }?;
@@ -115,23 +129,24 @@ unsafe fn start<P: Plugin>(
 
 /// # Safety
 ///
-/// `base` and `host` are those of em_entry.
+/// `base` and `host` are those of em_entry; the handler takes an `Arc<Started<P>>` for user data.
 unsafe fn register<P: Plugin>(
     base: &EmBase,
     host: *mut EmHost,
     event: u16,
     flags: u32,
+    handler: Handler,
     started: &Arc<Started<P>>,
 ) -> Result<HEMREGISTRATION, StartError> {
     let user_data = Arc::into_raw(Arc::clone(started));
     let mut registration = 0;
-    // SAFETY: `handle` and `release` take what `into_raw` gives, of the same P.
+    // SAFETY: handler and `release` take what `into_raw` gives, of the same P.
     let status = unsafe {
         (base.EMRegister)(
             host,
             event,
             flags,
-            Some(handle::<P>),
+            Some(handler),
             user_data.cast_mut().cast(),
             Some(release::<P>),
             0,

@@ -8,6 +8,7 @@
 /// - `version`: 1 to 31 printable ASCII octets, for example `env!("CARGO_PKG_VERSION")`.
 /// - `class`: `blocking`, or `inline` when no handler ever blocks; see [`class`](crate::class).
 /// - `stages`: the handlers to be called, by name; see [`stage`](crate::stage).
+/// - `async_stages`: those of [`AsyncPlugin`](crate::AsyncPlugin), by the same names; may be left out.
 /// - `edits`: what the handlers change; see [`edit`](crate::edit). The host refuses everything else.
 #[macro_export]
 macro_rules! export_plugin {
@@ -18,6 +19,29 @@ macro_rules! export_plugin {
         class = $class:ident,
         stages = [$($stage:ident),* $(,)?],
         edits = [$($edit:ident),* $(,)?] $(,)?
+    ) => {
+        $crate::export_plugin! {
+            @entry $plugin, $name, $version, $class, [$($stage),*], [], [$($edit),*],
+            ::core::option::Option::None
+        }
+    };
+    (
+        type = $plugin:ty,
+        name = $name:expr,
+        version = $version:expr,
+        class = $class:ident,
+        stages = [$($stage:ident),* $(,)?],
+        async_stages = [$($async_stage:ident),+ $(,)?],
+        edits = [$($edit:ident),* $(,)?] $(,)?
+    ) => {
+        $crate::export_plugin! {
+            @entry $plugin, $name, $version, $class, [$($stage),*], [$($async_stage),+], [$($edit),*],
+            ::core::option::Option::Some($crate::handle_async::<$plugin>)
+        }
+    };
+    (
+        @entry $plugin:ty, $name:expr, $version:expr, $class:ident, [$($stage:ident),*],
+        [$($async_stage:ident),*], [$($edit:ident),*], $handle_async:expr
     ) => {
         /// The entry point: the one symbol that this plug-in exports.
         ///
@@ -32,7 +56,14 @@ macro_rules! export_plugin {
             host: *mut $crate::abi::EmHost,
         ) -> $crate::abi::STATUS {
             const STAGES: $crate::Stages = $crate::Stages::all(&[$($crate::stage::$stage),*]);
-            static EXPORTED: $crate::Exported = $crate::Exported { name: $name, stages: STAGES };
+            const ASYNC: $crate::Stages = $crate::Stages::all(&[$($crate::stage::$async_stage),*])
+                .asynchronous_beside(STAGES);
+            static EXPORTED: $crate::Exported = $crate::Exported {
+                name: $name,
+                stages: STAGES,
+                async_stages: ASYNC,
+                handle_async: $handle_async,
+            };
 
             // SAFETY: the section is the contract's for exactly this struct.
             #[used]
@@ -41,7 +72,7 @@ macro_rules! export_plugin {
                 $name,
                 $version,
                 $crate::class::$class,
-                STAGES,
+                $crate::Stages::all(&[STAGES, ASYNC]),
                 &[$($crate::edit::$edit),*],
             );
 

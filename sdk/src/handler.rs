@@ -4,14 +4,14 @@
 use std::fmt;
 
 use stagepost_abi::{
-    EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
+    EID, EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
     EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT,
     EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_VERDICT, EMRECORD,
-    ERR_EM_CONTINUE, EmEvent, NOERROR, STATUS,
+    ERR_EM_CONTINUE, EmEdits, EmEvent, NOERROR, STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
-use crate::boundary;
+use crate::boundary::{self, Panic};
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{Disconnect, Event, Reply};
 use crate::host::{Host, Level};
@@ -40,39 +40,62 @@ pub(crate) unsafe extern "C" fn handle<P: Plugin>(record: *const EMRECORD) -> ST
         return EM_FAULT;
     };
     // SAFETY: the record and what it points to are valid until we return, and come from this plug-in's host.
-    let call = match unsafe { Call::read(record, &started.host) } {
-        Ok(call) => call,
-        Err(broken) => {
-            let handler = handler_name(record.EId, record.NotificationType == EM_BEFORE);
-            started.host.log(Level::Error, format_args!("{}: {handler}: {broken}", started.name));
-            return EM_FAULT;
-        }
+    let Some(call) = (unsafe { Call::read(record, &started.host, started.name) }) else {
+        return EM_FAULT;
     };
     match boundary::catch(|| call.dispatch(&started.plugin)) {
         Ok(Ok(status)) => status,
-        Ok(Err(Fault(reason))) => call.fault(started.name, format_args!("failed: {reason}")),
-        Err(panic) => call.fault(started.name, format_args!("panicked{panic}")),
+        Ok(Err(fault)) => call.failed(&fault),
+        Err(panic) => call.panicked(&panic),
     }
 }
 
 /// One call of the host's.
-struct Call<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
     record: &'a EMRECORD,
     event: &'a EmEvent,
     session: Session<'a>,
     host: &'a Host,
+    /// The plug-in's name.
+    name: &'static str,
 }
+
+// SAFETY: what a record lends may be read from any thread until the call has ended; user data is an `Arc<Started<P>>`,
+// whose P is Send and Sync.
+unsafe impl Send for Call<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Call<'_> {}
 
 impl<'a> Call<'a> {
     /// # Safety
     ///
     /// What the record points to is valid during `'a`, and comes from `host`.
-    unsafe fn read(record: &'a EMRECORD, host: &'a Host) -> Result<Self, Broken> {
+    pub(crate) unsafe fn read(
+        record: &'a EMRECORD,
+        host: &'a Host,
+        name: &'static str,
+    ) -> Option<Self> {
         // SAFETY: every event struct starts with an EmEvent.
-        let event = unsafe { sized::<EmEvent>(record) }?;
+        let event = match unsafe { sized::<EmEvent>(record) } {
+            Ok(event) => event,
+            Err(broken) => {
+                let handler = handler_name(record.EId, record.NotificationType == EM_BEFORE);
+                host.log(Level::Error, format_args!("{name}: {handler}: {broken}"));
+                return None;
+            }
+        };
         // SAFETY: the session came with the record.
         let session = unsafe { Session::new(event.session, host) };
-        Ok(Self { record, event, session, host })
+        Some(Self { record, event, session, host, name })
+    }
+
+    pub(crate) fn number(&self) -> EID {
+        self.record.EId
+    }
+
+    pub(crate) fn sheet(&self) -> *mut EmEdits {
+        self.event.edits
     }
 
     fn before(&self) -> bool {
@@ -131,7 +154,12 @@ impl<'a> Call<'a> {
         handler: impl FnOnce(&E, &mut Edits<'a>) -> Outcome,
     ) -> Result<STATUS, Fault> {
         let mut edits = self.edits();
-        match handler(&self.event()?, &mut edits)? {
+        Self::conclude(handler(&self.event()?, &mut edits)?, &mut edits)
+    }
+
+    /// Turns an answer into a status, and its verdict into an entry of the sheet.
+    pub(crate) fn conclude(answer: Answer, edits: &mut Edits<'_>) -> Result<STATUS, Fault> {
+        match answer {
             Answer::Continue => Ok(ERR_EM_CONTINUE),
             Answer::Handled => Ok(NOERROR),
             Answer::Verdict(verdict) => {
@@ -159,20 +187,30 @@ impl<'a> Call<'a> {
         Ok(ERR_EM_CONTINUE)
     }
 
-    fn event<E: Event<'a>>(&self) -> Result<E, Broken> {
+    pub(crate) fn event<E: Event<'a>>(&self) -> Result<E, Broken> {
         // SAFETY: the event number, by which `dispatch` chose E, says that the record points to E's struct.
         let raw = unsafe { sized::<E::Raw>(self.record) }?;
         // SAFETY: the struct and what it points to are valid during 'a.
         unsafe { E::read(raw, self.session) }
     }
 
-    fn edits(&self) -> Edits<'a> {
+    pub(crate) fn edits(&self) -> Edits<'a> {
         // SAFETY: the sheet came with the record, and each call of this function is the only one of its handler call.
         unsafe { Edits::new(self.event.edits, self.host.services().edits) }
     }
 
-    fn fault(&self, name: &str, what: fmt::Arguments<'_>) -> STATUS {
-        let handler = handler_name(self.record.EId, self.before());
+    /// Logs that a handler failed, and tells the host.
+    pub(crate) fn failed(&self, Fault(reason): &Fault) -> STATUS {
+        self.fault(format_args!("failed: {reason}"))
+    }
+
+    /// Logs that a handler panicked, and tells the host.
+    pub(crate) fn panicked(&self, panic: &Panic) -> STATUS {
+        self.fault(format_args!("panicked{panic}"))
+    }
+
+    fn fault(&self, what: fmt::Arguments<'_>) -> STATUS {
+        let (name, handler) = (self.name, handler_name(self.record.EId, self.before()));
         self.session.log(Level::Error, format_args!("{name}: {handler} {what}"));
         EM_FAULT
     }

@@ -46,6 +46,7 @@
 pub mod stage;
 
 mod answer;
+mod async_plugin;
 mod boundary;
 mod call;
 mod config;
@@ -55,18 +56,22 @@ mod entry;
 mod event;
 mod export;
 mod filter;
+mod guard;
 mod handler;
 mod host;
 mod message;
 mod metric;
+mod pending;
 mod plugin;
 mod service;
 mod session;
 mod slot;
 mod start;
+mod task;
 mod text;
 
 pub use answer::{Answer, Fault, Outcome, Verdict};
+pub use async_plugin::AsyncPlugin;
 pub use call::{Reason, Refusal};
 pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
@@ -79,6 +84,7 @@ pub use filter::Filter;
 pub use host::{Host, Level};
 pub use message::{Body, Message};
 pub use metric::{Counter, Gauge, Histogram};
+pub use pending::Pending;
 pub use plugin::Plugin;
 pub use session::Session;
 pub use stage::Stages;
@@ -88,6 +94,8 @@ pub use start::StartError;
 #[doc(hidden)]
 pub use descriptor::descriptor;
 #[doc(hidden)]
-pub use entry::{Exported, enter};
+pub use entry::{Exported, Handler, enter};
 #[doc(hidden)]
 pub use stagepost_abi as abi;
+#[doc(hidden)]
+pub use task::handle_async;

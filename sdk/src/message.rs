@@ -10,6 +10,7 @@ use stagepost_abi::{EmMessage, EmMessageService, EmText};
 
 use crate::answer::Fault;
 use crate::call::{Reason, Refusal, check};
+use crate::guard::guard;
 use crate::text::octets;
 
 /// The message of a [`MessageAccept`](crate::MessageAccept), or as much of it as [`Headers`](crate::Headers) shows. The header block and the whole body, one behind the other,
@@ -20,6 +21,12 @@ pub struct Message<'a> {
     table: &'static EmMessageService,
     record: PhantomData<&'a EmMessage>,
 }
+
+// SAFETY: the host lets a message be read from any thread until the call has ended; that a piece of the body is lent only
+// until the next one is asked for is guarded in `Body`.
+unsafe impl Send for Message<'_> {}
+// SAFETY: as for Send.
+unsafe impl Sync for Message<'_> {}
 
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,15 +96,18 @@ impl fmt::Debug for Body<'_> {
 impl Body<'_> {
     fn next_piece(&mut self) -> Result<(), Fault> {
         let (message, offset) = (self.message, self.offset);
+        // Another reader of this message may be on another thread.
+        let guard = guard(message.handle.addr());
         let piece = message.lent("the body", |value| {
             // SAFETY: the handle is valid during 'a, and the value has room for what is written.
             unsafe { (message.table.body)(message.handle, offset, value) }
         })?;
         self.piece.clear();
         self.piece.extend_from_slice(piece);
+        drop(guard);
         self.taken = 0;
-        self.offset += piece.len() as u64;
-        self.ended = piece.is_empty();
+        self.offset += self.piece.len() as u64;
+        self.ended = self.piece.is_empty();
         Ok(())
     }
 }

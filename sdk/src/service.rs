@@ -4,9 +4,10 @@
 use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
-    EM_CONFIG_ID, EM_EDITS_ID, EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID,
-    EM_SESSION_ID, EmBase, EmConfigService, EmEditsService, EmFilterService, EmHost,
-    EmLayoutService, EmLogService, EmMessageService, EmMetricsService, EmSessionService,
+    EM_ASYNC_ID, EM_CONFIG_ID, EM_EDITS_ID, EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID,
+    EM_METRICS_ID, EM_SESSION_ID, EmAsyncService, EmBase, EmConfigService, EmEditsService,
+    EmFilterService, EmHost, EmLayoutService, EmLogService, EmMessageService, EmMetricsService,
+    EmSessionService,
 };
 
 use crate::start::StartError;
@@ -21,6 +22,8 @@ pub(crate) struct Services {
     pub(crate) edits: &'static EmEditsService,
     pub(crate) message: &'static EmMessageService,
     pub(crate) metrics: &'static EmMetricsService,
+    /// For asynchronous handlers only: the host makes room for calls that may go pending.
+    pub(crate) pending: Option<&'static EmAsyncService>,
 }
 
 impl Services {
@@ -33,6 +36,7 @@ impl Services {
         log: &'static EmLogService,
         base: &EmBase,
         host: *mut EmHost,
+        asynchronous: bool,
     ) -> Result<Self, StartError> {
         // SAFETY: the caller's promise; and each id stands with the type of its table.
         unsafe {
@@ -43,6 +47,7 @@ impl Services {
                 edits: table(base, host, EM_EDITS_ID)?,
                 message: table(base, host, EM_MESSAGE_ID)?,
                 metrics: table(base, host, EM_METRICS_ID)?,
+                pending: if asynchronous { Some(table(base, host, EM_ASYNC_ID)?) } else { None },
             })
         }
     }

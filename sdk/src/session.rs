@@ -24,6 +24,12 @@ pub struct Session<'a> {
     record: PhantomData<&'a EmSession>,
 }
 
+// SAFETY: the host lets what a record lends be used from any thread until the call has ended, and serialises what
+// changes; the slot, whose content is ours, is guarded in `slot`.
+unsafe impl Send for Session<'_> {}
+// SAFETY: as for Send.
+unsafe impl Sync for Session<'_> {}
+
 impl fmt::Debug for Session<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.id()).finish_non_exhaustive()

@@ -10,6 +10,7 @@ use stagepost_abi::NOERROR;
 
 use crate::boundary;
 use crate::call::{Refusal, check};
+use crate::guard::guard;
 use crate::session::Session;
 
 /// What the host's pointer points to. Values go in and out whole, so no reference to one outlives a call.
@@ -31,9 +32,11 @@ impl Session<'_> {
 
     /// Takes what the plug-in keeps for this session, when it is of this type.
     pub fn slot_take<T: Any + Send>(&self) -> Option<T> {
+        let _guard = guard(self.handle().addr());
         let slot = self.slot_pointer()?;
-        // SAFETY: `slot_pointer` gives a live Slot; handlers of one session never run at once, `Session` does not
-        // leave its handler, and no reference into the slot outlives this function.
+        // SAFETY: `slot_pointer` gives a live Slot; calls of one session are never made at once, `Session` does not
+        // outlive its call, the threads of one call are guarded from each other, and no reference into the slot outlives
+        // this function.
         let slot = unsafe { &mut *slot };
         match slot.0.take()?.downcast::<T>() {
             Ok(value) => Some(*value),
@@ -47,15 +50,18 @@ impl Session<'_> {
     /// Keeps a value for this session; the one kept before is dropped.
     pub fn slot_set<T: Any + Send>(&self, value: T) -> Result<(), Refusal> {
         let value: Option<Box<dyn Any + Send>> = Some(Box::new(value));
+        let guard = guard(self.handle().addr());
         if let Some(slot) = self.slot_pointer() {
             // SAFETY: as in `slot_take`. The old value is dropped only after the reference has ended.
             let old = mem::replace(unsafe { &mut (*slot).0 }, value);
+            drop(guard);
             drop(old);
             return Ok(());
         }
         let slot = Box::into_raw(Box::new(Slot(value)));
         // SAFETY: the session's handle is valid; `release` takes what `into_raw` gave.
         let status = unsafe { (self.table().slot_set)(self.handle(), slot.cast(), Some(release)) };
+        drop(guard);
         if status != NOERROR {
             // SAFETY: made by `into_raw` above, and the host has not kept it.
             drop(unsafe { Box::from_raw(slot) });

@@ -32,6 +32,19 @@ impl Stages {
         all
     }
 
+    /// The same set, once it is sure that an asynchronous handler can be called for all of it: *before*, where an answer is
+    /// waited for, and not beside a handler that is none.
+    #[doc(hidden)]
+    pub const fn asynchronous_beside(self, stages: Self) -> Self {
+        assert!(self.after == 0, "an asynchronous handler is called before, not after");
+        assert!(
+            self.before & EM_STAGE_DISCONNECT == 0,
+            "nobody waits for the answer at before_disconnect"
+        );
+        assert!(self.before & stages.before == 0, "a handler is asynchronous or not: name it once");
+        self
+    }
+
     /// The events of the set as the descriptor declares them: EM_STAGE_...
     pub const fn declared(&self) -> u64 {
         self.before | self.after

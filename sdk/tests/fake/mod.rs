@@ -2,6 +2,9 @@
 //! Knows no plug-in.
 #![allow(unsafe_code, reason = "plays the host on the other side of the contract")]
 #![allow(clippy::unwrap_used, reason = "a fake host that does not hold together fails its test")]
+#![allow(dead_code, reason = "each test uses what it needs")]
+
+pub(crate) mod pending;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -65,22 +68,30 @@ impl Fake {
         notification: u16,
         arguments: *const c_void,
     ) -> STATUS {
-        let (handler, user_data) = {
-            let registrations = self.registrations.lock().unwrap();
-            let found = registrations.iter().find(|registration| registration.event == event);
-            let found = found.expect("the plug-in is registered for the event");
-            (found.handler.unwrap(), found.user_data)
-        };
+        let (handler, record) = self.record(event, notification, arguments);
+        // SAFETY: the record and its event are valid during the call; the handler is registered with this user data.
+        unsafe { handler.unwrap()(&record) }
+    }
+
+    /// The handler of an event, and the record that it is called with.
+    fn record(
+        &self,
+        event: EID,
+        notification: u16,
+        arguments: *const c_void,
+    ) -> (EMHANDLER, EMRECORD) {
+        let registrations = self.registrations.lock().unwrap();
+        let found = registrations.iter().find(|registration| registration.event == event);
+        let found = found.expect("the plug-in is registered for the event");
         let record = EMRECORD {
             EId: event,
             NotificationType: notification,
             Status: NOERROR,
             Size: size_of::<EMRECORD>() as u16,
             Event: arguments,
-            UserData: user_data,
+            UserData: found.user_data,
         };
-        // SAFETY: the record and its event are valid during the call; the handler is registered with this user data.
-        unsafe { handler(&record) }
+        (found.handler, record)
     }
 
     /// Ends all registrations, as the host does when it stops.
@@ -246,6 +257,7 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.filter/1" => (&raw const FILTER).cast(),
         "em.message/1" => (&raw const MESSAGE).cast(),
         "em.metrics/1" => (&raw const METRICS).cast(),
+        "em.async/1" => (&raw const pending::ASYNC).cast(),
         _ => ptr::null(),
     }
 }
