@@ -585,6 +585,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_RECIPIENT 0x0080ULL
 /** EmDescriptor.edits: EmEditsService.command_replace. */
 #define EM_EDIT_COMMAND 0x0200ULL
+/** Mark the message with tags. */
+#define EM_EDIT_TAG 0x0400ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -799,6 +801,8 @@ typedef struct EmConfigService {
 #define EM_FACT_SENDER 9
 /** Fact, number: how many recipients the open transaction has. */
 #define EM_FACT_RECIPIENTS 10
+/** Fact, number: how many tags the open transaction has. */
+#define EM_FACT_TAGS 11
 
 /** Attribute: "1" lets this session relay to any destination. The core never sets it. */
 #define EM_ATTRIBUTE_RELAY_GRANTED "relay_granted"
@@ -831,6 +835,10 @@ typedef struct EmSessionService {
     /** Keeps a pointer for this session. `release` (may be NULL) is called with it when another one takes its place, or
      * after the session's last handler, before its registrations are released. [session-thread & in-handler] */
     STATUS (*slot_set)(const struct EmSession *session, void *value, EmRelease release);
+
+    /** Reads a tag of the open transaction, counted from 0; this call's own edits are not seen.
+     * [session-thread & in-handler] */
+    STATUS (*tag)(const struct EmSession *session, uint64_t index, struct EmText *value);
 } EmSessionService;
 
 /* ---- The edits service: how a handler changes things and gives a verdict. ---- */
@@ -1000,6 +1008,14 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*command_replace)(struct EmEdits *edits, struct EmText line);
+
+    /** Marks the message for later handlers and for whoever looks at the queue, with which the tag is kept; one that is
+     * there already stays. When as header_add; at a RCPT it is the whole message that is marked.
+     *
+     * - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a message has at most 64 tags, else EM_ERR_LIMIT.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*tag)(struct EmEdits *edits, struct EmText name);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -1314,8 +1330,8 @@ _Static_assert(sizeof(EmBase) == 72 && offsetof(EmBase, reserved) == 40, "EmBase
 _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 16, "EmLogService");
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
-_Static_assert(sizeof(EmSessionService) == 56 && offsetof(EmSessionService, slot_set) == 48, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 120 && offsetof(EmEditsService, command_replace) == 112, "EmEditsService");
+_Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
+_Static_assert(sizeof(EmEditsService) == 128 && offsetof(EmEditsService, tag) == 120, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");

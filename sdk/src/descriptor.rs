@@ -43,6 +43,8 @@ pub mod edit {
     pub const recipient: u64 = stagepost_abi::EM_EDIT_RECIPIENT;
     /// `Edits::command_replace`.
     pub const command: u64 = stagepost_abi::EM_EDIT_COMMAND;
+    /// `Edits::tag`.
+    pub const tag: u64 = stagepost_abi::EM_EDIT_TAG;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

@@ -177,6 +177,15 @@ impl Edits<'_> {
         })
     }
 
+    /// Marks the message for later handlers and for whoever looks at the queue; a tag that is there already stays. Needs the
+    /// edit `tag`; when as `header_add`.
+    ///
+    /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a message has at most 64 tags.
+    pub fn tag(&mut self, name: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the name is lent for the call.
+        check("tag", unsafe { (self.table.tag)(self.handle, lend(name.as_bytes())) })
+    }
+
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.

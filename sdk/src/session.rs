@@ -10,7 +10,7 @@ use stagepost_abi::{
     EM_ATTRIBUTE_POSSIBLE_RELAY, EM_ATTRIBUTE_RELAY_GRANTED, EM_ATTRIBUTE_SKIP_LISTS,
     EM_FACT_EXTENDED, EM_FACT_HELO, EM_FACT_ID, EM_FACT_LISTENER, EM_FACT_LOCAL_IP,
     EM_FACT_LOCAL_PORT, EM_FACT_RECIPIENTS, EM_FACT_REMOTE_IP, EM_FACT_REMOTE_PORT, EM_FACT_SENDER,
-    EmMessageService, EmSession, EmSessionService, EmText, NOERROR,
+    EM_FACT_TAGS, EmMessageService, EmSession, EmSessionService, EmText, NOERROR,
 };
 
 use crate::host::{Host, Level};
@@ -110,6 +110,20 @@ impl<'a> Session<'a> {
             // SAFETY: the handle is valid during 'a, and the value has room for what is written.
             let status =
                 unsafe { (session.table().recipient)(session.handle, index, value.as_mut_ptr()) };
+            // SAFETY: the value is written on success, with text that is valid as long as the record.
+            (status == NOERROR).then(|| unsafe { text(value.assume_init()) }.ok()).flatten()
+        })
+    }
+
+    /// The tags of the open transaction, as handlers before this one left them.
+    pub fn tags(&self) -> impl Iterator<Item = &'a str> {
+        let session = *self;
+        let count = session.number(EM_FACT_TAGS).unwrap_or(0);
+        (0..count).map_while(move |index| {
+            let mut value = MaybeUninit::<EmText>::uninit();
+            // SAFETY: the handle is valid during 'a, and the value has room for what is written.
+            let status =
+                unsafe { (session.table().tag)(session.handle, index, value.as_mut_ptr()) };
             // SAFETY: the value is written on success, with text that is valid as long as the record.
             (status == NOERROR).then(|| unsafe { text(value.assume_init()) }.ok()).flatten()
         })

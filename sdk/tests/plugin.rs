@@ -124,6 +124,7 @@ impl Plugin for Probe {
                 edits.recipient_remove("c@d")?;
                 edits.recipient_replace("e@f")?;
                 edits.command_replace("NOOP")?;
+                edits.tag("odd")?;
                 Ok(Answer::Continue)
             }
             "refused edit" => {
@@ -176,10 +177,11 @@ impl Plugin for Probe {
             return Ok(Answer::Continue);
         }
         let recipients: Vec<&str> = session.recipients().collect();
+        let tags: Vec<&str> = session.tags().collect();
         self.host.log(
             Level::Info,
             format_args!(
-                "{} octets {recipients:?} {:?} {:?} {:?} {:?} {} {}",
+                "{} octets {recipients:?} {tags:?} {:?} {:?} {:?} {:?} {} {}",
                 event.octets,
                 session.remote_ip(),
                 session.helo(),
@@ -479,6 +481,7 @@ fn edits_and_facts_arrive() {
             "recipient_remove <c@d>",
             "recipient_replace <e@f>",
             "command_replace NOOP",
+            "tag odd",
         ]
     );
 
@@ -492,7 +495,9 @@ fn edits_and_facts_arrive() {
     // Text that is no text, a port that is none and a sender that is not known are not there.
     assert_eq!(
         fake.logged(),
-        ["3 - 9 octets [\"a@b\", \"c@d\"] Some(\"192.0.2.1\") None None None true false"]
+        [
+            "3 - 9 octets [\"a@b\", \"c@d\"] [\"seen\", \"odd\"] Some(\"192.0.2.1\") None None None true false"
+        ]
     );
 
     let disconnect =

@@ -1,4 +1,4 @@
-/* Edits every message by chance, wherever it may: header fields, sender, recipients, hold. What it does depends on the
+/* Edits every message by chance, wherever it may: header fields, sender, recipients, tags, hold. What it does depends on the
  * setting `seed` and on how often it was called. keep@example.test is never removed nor replaced. */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 EM_DESCRIPTOR(NAME, "1.0", EM_CLASS_INLINE,
               EM_STAGE_MAIL | EM_STAGE_RCPT | EM_STAGE_DATA | EM_STAGE_MESSAGEACCEPT,
-              EM_EDIT_HEADER | EM_EDIT_SENDER | EM_EDIT_RECIPIENT | EM_EDIT_HOLD);
+              EM_EDIT_HEADER | EM_EDIT_SENDER | EM_EDIT_RECIPIENT | EM_EDIT_HOLD | EM_EDIT_TAG);
 
 /* Set once by em_entry, before any handler runs. */
 static const EmEditsService *edits;
@@ -122,7 +122,9 @@ static STATUS on_event(const EMRECORD *record)
                 status = replace((const EmRcpt *)record->Event, call * 8 + left);
             break;
         case 3:
-            if (next(&state) % 4 == 0)
+            if (next(&state) % 2 == 0)
+                status = edits->tag(sheet, em_text(next(&state) % 2 ? "odd" : "even"));
+            if (status == NOERROR && next(&state) % 4 == 0)
                 status = edits->hold(sheet, em_text("by chance"));
             break;
         default:

@@ -69,11 +69,11 @@ fn layouts() -> String {
         EmLogService { size, reserved, write, enabled }
         EmPlace { file, line, column }
         EmConfigService { size, reserved, text, integer, boolean, json, place }
-        EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set }
+        EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set, tag }
         EmEditsService {
             size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-            command_replace,
+            command_replace, tag,
         }
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }

@@ -142,6 +142,9 @@ fn messages_are_held_released_and_removed() {
     for user in ["b", "archive"] {
         assert_eq!(site.mail(user).len(), 1, "{user}");
     }
+    // Delivered is told before the settlement is on disk.
+    let gone = || said(&site, &["list"]) == "no messages\n";
+    assert!((0..1000).any(|_| gone()), "{}", said(&site, &["list"]));
     for (args, wrong) in [
         (&["explain", &ids[2]][..], "error: there is no message"),
         (&["show", &ids[2]], "error: there is no message"),

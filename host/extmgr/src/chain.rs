@@ -151,6 +151,7 @@ impl Chain {
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient(_) => Arc::make_mut(&mut self.ask).edit(&edit),
+                Edit::Tag { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Hold { .. } | Edit::Discard => {}
             }
             self.edits.push(Attributed { made, ..Attributed::new(plugin.name.clone(), edit) });

@@ -201,7 +201,7 @@ const STAGES: [(u64, &str); 15] = [
 ];
 
 /// Every edit bit this host knows, with its word for the operator.
-const EDITS: [(u64, &str); 8] = [
+const EDITS: [(u64, &str); 10] = [
     (abi::EM_EDIT_VERDICT, "verdict"),
     (abi::EM_EDIT_REPLY_TEXT, "reply text"),
     (abi::EM_EDIT_ATTRIBUTE, "attribute"),
@@ -210,6 +210,8 @@ const EDITS: [(u64, &str); 8] = [
     (abi::EM_EDIT_DISCARD, "discard"),
     (abi::EM_EDIT_SENDER, "sender"),
     (abi::EM_EDIT_RECIPIENT, "recipient"),
+    (abi::EM_EDIT_COMMAND, "command"),
+    (abi::EM_EDIT_TAG, "tag"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);

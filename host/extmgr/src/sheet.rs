@@ -18,9 +18,15 @@ const OCTETS_MAX: usize = 1 << 20;
 /// The most attributes of one session.
 const ATTRIBUTES_MAX: usize = 64;
 
+/// The most tags of one message.
+const TAGS_MAX: usize = 64;
+
 /// The edits that are kept with a message.
-const OF_MESSAGE: u64 =
-    abi::EM_EDIT_HEADER | abi::EM_EDIT_SENDER | abi::EM_EDIT_RECIPIENT | abi::EM_EDIT_HOLD;
+const OF_MESSAGE: u64 = abi::EM_EDIT_HEADER
+    | abi::EM_EDIT_SENDER
+    | abi::EM_EDIT_RECIPIENT
+    | abi::EM_EDIT_HOLD
+    | abi::EM_EDIT_TAG;
 
 /// One call's edits.
 pub(crate) struct Sheet<'a> {
@@ -92,9 +98,7 @@ impl<'a> Sheet<'a> {
     pub(crate) fn attribute(&mut self, name: &str, value: &str) -> Answer {
         self.declared(abi::EM_EDIT_ATTRIBUTE)?;
         self.allowed(self.event != Event::Disconnect)?;
-        let sound = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.');
-        let fits = (1..=64).contains(&name.len()) && name.bytes().all(sound) && value.len() <= 1024;
-        if !fits || value.contains('\0') {
+        if !is_name(name) || value.len() > 1024 || value.contains('\0') {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }
         if !self.has_room_for(name) {
@@ -213,6 +217,19 @@ impl<'a> Sheet<'a> {
         self.push(reason.len(), Edit::Hold { reason: reason.into() })
     }
 
+    pub(crate) fn tag(&mut self, name: &str) -> Answer {
+        self.declared(abi::EM_EDIT_TAG)?;
+        self.allowed(takes_message_edits(self.event, self.stage))?;
+        if !is_name(name) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        let asked = self.edits.iter().filter(|edit| matches!(edit, Edit::Tag { .. })).count();
+        if self.facts.tags.len() + asked >= TAGS_MAX {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        self.push(name.len(), Edit::Tag { name: name.into() })
+    }
+
     pub(crate) fn discard(&mut self) -> Answer {
         self.declared(abi::EM_EDIT_DISCARD)?;
         self.allowed(takes_message_edits(self.event, self.stage))?;
@@ -239,6 +256,12 @@ impl<'a> Sheet<'a> {
         self.edits.push(edit);
         Ok(())
     }
+}
+
+/// Whether an attribute or a tag may be called so.
+fn is_name(name: &str) -> bool {
+    let sound = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.');
+    (1..=64).contains(&name.len()) && name.bytes().all(sound)
 }
 
 /// A plug-in's reply; without words it gets plain ones of its class.

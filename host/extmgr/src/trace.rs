@@ -309,6 +309,7 @@ fn edit_in_words(edit: &Edit) -> String {
             format!("recipient_replace <{}>", shown(recipient.as_str()))
         }
         Edit::Hold { reason } => format!("hold {:?}", shown(reason)),
+        Edit::Tag { name } => format!("tag {name}"),
         Edit::Discard => "discard".to_owned(),
         Edit::ReplaceCommand(line) => format!("command {:?}", shown_line(line.as_bytes())),
         Edit::ReplyText(text) => format!("reply_text {:?}", shown(text)),

@@ -19,6 +19,8 @@ pub struct Facts {
     pub sender: Option<ReversePath>,
     /// The accepted recipients of the open transaction.
     pub recipients: Vec<Address>,
+    /// How plug-ins marked the open transaction, oldest first; a mark occurs once.
+    pub tags: Vec<Arc<str>>,
     /// What plug-ins said of this session, oldest first; a name occurs once.
     pub attributes: Vec<Attribute>,
 }
@@ -77,7 +79,15 @@ impl Facts {
 
     /// Starts the facts of a session that knows its peer and nothing else.
     pub fn new(id: u64, peer: Arc<Peer>) -> Self {
-        Self { id, peer, helo: None, sender: None, recipients: Vec::new(), attributes: Vec::new() }
+        Self {
+            id,
+            peer,
+            helo: None,
+            sender: None,
+            recipients: Vec::new(),
+            tags: Vec::new(),
+            attributes: Vec::new(),
+        }
     }
 
     /// The value of an attribute, if a plug-in set it.
@@ -103,6 +113,13 @@ impl Facts {
     /// Takes a recipient out, if they are there.
     pub fn remove_recipient(&mut self, recipient: &Address) {
         self.recipients.retain(|known| !known.is_same_as(recipient));
+    }
+
+    /// Marks the open transaction, unless it is marked so.
+    pub fn add_tag(&mut self, name: &str) {
+        if !self.tags.iter().any(|known| **known == *name) {
+            self.tags.push(name.into());
+        }
     }
 
     /// Whether a plug-in allowed this session to relay.

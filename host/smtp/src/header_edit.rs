@@ -56,6 +56,7 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::ReplaceRecipient(_)
         | Edit::ReplaceCommand(_)
         | Edit::Hold { .. }
+        | Edit::Tag { .. }
         | Edit::Discard
         | Edit::ReplyText(_) => None,
     }

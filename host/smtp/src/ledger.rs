@@ -92,6 +92,11 @@ pub enum Change {
         /// The line as it is now.
         to: Box<str>,
     },
+    /// The message was marked.
+    Tag {
+        /// The mark.
+        name: Box<str>,
+    },
     /// The message is kept undelivered.
     Hold {
         /// Why.
@@ -155,7 +160,11 @@ impl Change {
                     known.address = from.clone();
                 }
             }
-            Self::Header { .. } | Self::Body { .. } | Self::Command { .. } | Self::Hold { .. } => {}
+            Self::Header { .. }
+            | Self::Body { .. }
+            | Self::Command { .. }
+            | Self::Tag { .. }
+            | Self::Hold { .. } => {}
         }
     }
 }

@@ -52,6 +52,7 @@ impl Ask {
             (_, Edit::RemoveRecipient(recipient)) => {
                 Arc::make_mut(&mut self.facts).remove_recipient(recipient);
             }
+            (_, Edit::Tag { name }) => Arc::make_mut(&mut self.facts).add_tag(name),
             _ => {}
         }
     }

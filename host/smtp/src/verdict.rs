@@ -116,6 +116,11 @@ pub enum Edit {
         /// Why, for the operator.
         reason: Box<str>,
     },
+    /// Mark the message for later handlers and for whoever looks at the queue. A mark that is there already stays.
+    Tag {
+        /// The mark.
+        name: Box<str>,
+    },
     /// Accept the message and drop it.
     Discard,
     /// After: replace the words of the reply, as [`Reply::reword`] does. Its code, and so its class, stays.

@@ -66,6 +66,8 @@ pub const EM_EDIT_SENDER: u64 = 0x0040;
 pub const EM_EDIT_RECIPIENT: u64 = 0x0080;
 /// EmDescriptor.edits: EmEditsService.command_replace.
 pub const EM_EDIT_COMMAND: u64 = 0x0200;
+/// Mark the message with tags.
+pub const EM_EDIT_TAG: u64 = 0x0400;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

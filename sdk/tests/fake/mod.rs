@@ -353,6 +353,7 @@ static SESSION: EmSessionService = EmSessionService {
     attribute: session_attribute,
     slot: session_slot,
     slot_set: session_slot_set,
+    tag: session_tag,
 };
 
 unsafe extern "C" fn session_text(_: *const EmSession, fact: u32, value: *mut EmText) -> STATUS {
@@ -367,6 +368,7 @@ unsafe extern "C" fn session_number(of: *const EmSession, fact: u32, value: *mut
     match fact {
         EM_FACT_ID => write(value, Some(session(of).id)),
         EM_FACT_RECIPIENTS => write(value, Some(session(of).recipients.len() as u64)),
+        EM_FACT_TAGS => write(value, Some(2)),
         EM_FACT_REMOTE_PORT => write(value, Some(70_000)),
         _ => ERR_NOT_FOUND,
     }
@@ -379,6 +381,10 @@ unsafe extern "C" fn session_recipient(
 ) -> STATUS {
     let found = session(of).recipients.get(index as usize);
     write(value, found.map(|recipient| text(recipient.as_bytes())))
+}
+
+unsafe extern "C" fn session_tag(_: *const EmSession, index: u64, value: *mut EmText) -> STATUS {
+    write(value, [text(b"seen"), text(b"odd")].get(index as usize).copied())
 }
 
 unsafe extern "C" fn session_attribute(
@@ -423,6 +429,7 @@ static EDITS: EmEditsService = EmEditsService {
     recipient_remove: edits_recipient_remove,
     recipient_replace: edits_recipient_replace,
     command_replace: edits_command_replace,
+    tag: edits_tag,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -501,6 +508,10 @@ unsafe extern "C" fn edits_recipient_remove(edits: *mut EmEdits, path: EmText) -
 
 unsafe extern "C" fn edits_recipient_replace(edits: *mut EmEdits, path: EmText) -> STATUS {
     note(edits, format!("recipient_replace <{}>", read(path)))
+}
+
+unsafe extern "C" fn edits_tag(edits: *mut EmEdits, name: EmText) -> STATUS {
+    note(edits, format!("tag {}", read(name)))
 }
 
 unsafe extern "C" fn edits_command_replace(edits: *mut EmEdits, line: EmText) -> STATUS {

@@ -277,6 +277,7 @@ fn verdict(text: &str) -> Result<Step, String> {
             edit(made.map_err(|error| error.to_string())?);
         }
         "hold" => edit(Edit::Hold { reason: rest.into() }),
+        "tag" => edit(Edit::Tag { name: rest.into() }),
         "discard" => edit(Edit::Discard),
         "words" => edit(Edit::ReplyText(rest.into())),
         _ => return Err(format!("{what:?} is no verdict")),

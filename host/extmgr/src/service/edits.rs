@@ -26,6 +26,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     recipient_remove,
     recipient_replace,
     command_replace,
+    tag,
 };
 
 /// The sheet that a handler writes to.
@@ -148,4 +149,9 @@ unsafe extern "C" fn recipient_replace(edits: *mut abi::EmEdits, path: abi::EmTe
 unsafe extern "C" fn command_replace(edits: *mut abi::EmEdits, line: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
     answer(|| unsafe { sheet(edits)?.command_replace(super::octets(line)?) })
+}
+
+unsafe extern "C" fn tag(edits: *mut abi::EmEdits, name: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.tag(super::text(name)?) })
 }

@@ -18,6 +18,7 @@ pub(super) static TABLE: abi::EmSessionService = abi::EmSessionService {
     attribute,
     slot,
     slot_set,
+    tag,
 };
 
 /// A fact in the form it has.
@@ -42,6 +43,7 @@ fn fact(facts: &Facts, fact: u32) -> Option<Fact<'_>> {
         abi::EM_FACT_EXTENDED => helo.map(extended)?,
         abi::EM_FACT_SENDER => Fact::Text(facts.sender.as_ref().map(ReversePath::as_str)?),
         abi::EM_FACT_RECIPIENTS => Fact::Number(facts.recipients.len() as u64),
+        abi::EM_FACT_TAGS => Fact::Number(facts.tags.len() as u64),
         _ => return None,
     })
 }
@@ -139,4 +141,19 @@ unsafe extern "C" fn slot_set(
         session.context.set_slot(session.plugin, value, release);
         Ok(())
     })
+}
+
+unsafe extern "C" fn tag(
+    session: *const abi::EmSession,
+    index: u64,
+    value: *mut abi::EmText,
+) -> abi::STATUS {
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let facts = unsafe { asked(session) }?.facts;
+        let known = usize::try_from(index).ok().and_then(|index| facts.tags.get(index));
+        known.map(|tag| lend(&**tag)).ok_or(abi::ERR_NOT_FOUND)
+    };
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, find) }
 }

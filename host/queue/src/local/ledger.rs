@@ -25,6 +25,7 @@ const RECIPIENT_REPLACED: u8 = 5;
 const BODY: u8 = 6;
 const HOLD: u8 = 7;
 const COMMAND: u8 = 8;
+const TAG: u8 = 9;
 
 /// Encodes a ledger; an empty one is nothing.
 pub(crate) fn encode(ledger: &[LedgerEntry]) -> Vec<u8> {
@@ -126,6 +127,10 @@ fn write_change(row: &mut Writer, change: &Change) {
             row.text(from);
             row.text(to);
         }
+        Change::Tag { name } => {
+            row.u8(TAG);
+            row.text(name);
+        }
         Change::Hold { reason } => {
             row.u8(HOLD);
             row.text(reason);
@@ -168,6 +173,7 @@ fn read_change(row: &mut Reader<'_>) -> Result<Change, RecordError> {
         },
         BODY => Change::Body { offset: row.u64()?, from: read_span(row)?, to: read_span(row)? },
         COMMAND => Change::Command { from: row.text()?, to: row.text()? },
+        TAG => Change::Tag { name: row.text()? },
         HOLD => Change::Hold { reason: row.text()? },
         _ => return Err(RecordError::Value),
     })
@@ -259,6 +265,7 @@ mod tests {
                 to
             }),
             text().prop_map(|reason| Change::Hold { reason }),
+            text().prop_map(|name| Change::Tag { name }),
             (text(), text()).prop_map(|(from, to)| Change::Command { from, to }),
         ]
     }

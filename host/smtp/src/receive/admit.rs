@@ -115,9 +115,9 @@ impl Session {
         if let Some((plugin, recipient)) = transaction.emptied_by(&edits) {
             return Err(self.blame(plugin, EditFault::Emptied { recipient }));
         }
-        let of_envelope = edits.iter().any(|edit| edit.edit.is_of_envelope());
+        let in_facts = edits.iter().any(|edit| edit.edit.is_in_facts());
         transaction.edit(edits).map_err(|Crowded| check::crowded())?;
-        if of_envelope {
+        if in_facts {
             transaction.show(Arc::make_mut(&mut self.facts));
         }
         Ok(())
@@ -125,10 +125,11 @@ impl Session {
 }
 
 impl Transaction {
-    /// Writes sender and recipients into the facts.
+    /// Writes sender, recipients and marks into the facts.
     pub(super) fn show(&self, facts: &mut Facts) {
         facts.sender = Some(self.envelope.sender.clone());
         facts.recipients =
             self.envelope.recipients.iter().map(|known| known.address.clone()).collect();
+        facts.tags.clone_from(&self.tags);
     }
 }

@@ -60,14 +60,15 @@ impl Edit {
         path::forward_path(path).map(Self::ReplaceRecipient).map_err(|_| EnvelopeError::Path)
     }
 
-    /// Whether it changes sender or recipients.
-    pub(crate) fn is_of_envelope(&self) -> bool {
+    /// Whether it changes what the facts tell of a transaction.
+    pub(crate) fn is_in_facts(&self) -> bool {
         matches!(
             self,
             Self::Sender { .. }
                 | Self::AddRecipient(_)
                 | Self::RemoveRecipient(_)
                 | Self::ReplaceRecipient(_)
+                | Self::Tag { .. }
         )
     }
 }

@@ -325,7 +325,7 @@ impl Session {
         let mut answer = Answer::plain(Reply::new(250, Some((2, 1, 5)), OK));
         if let Place::Transaction(transaction) = &mut self.place {
             let recipient = rcpt.recipient.clone();
-            let alone = !edits.iter().any(|edit| edit.edit.is_of_envelope());
+            let alone = !edits.iter().any(|edit| edit.edit.is_in_facts());
             match transaction.add(rcpt, edits) {
                 Ok(true) if alone => Arc::make_mut(&mut self.facts).recipients.push(recipient),
                 Ok(true) => transaction.show(Arc::make_mut(&mut self.facts)),

@@ -409,6 +409,7 @@ impl Session {
             let facts = Arc::make_mut(&mut self.facts);
             facts.sender = None;
             facts.recipients.clear();
+            facts.tags.clear();
         }
     }
 
@@ -434,6 +435,7 @@ impl Session {
                 | Edit::ReplaceRecipient(_)
                 | Edit::ReplaceCommand(_)
                 | Edit::Hold { .. }
+                | Edit::Tag { .. }
                 | Edit::Discard => lasting.push(edit),
             }
         }

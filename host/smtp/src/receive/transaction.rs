@@ -12,6 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Transaction {
     pub(crate) envelope: Envelope,
+    /// How plug-ins marked it; each mark once.
+    pub(crate) tags: Vec<Arc<str>>,
     /// In the order of the changes; none from a command that was refused.
     pub(crate) edits: Vec<Attributed>,
     /// Octets of text in them.
@@ -40,7 +42,7 @@ impl Transaction {
             body: mail.body,
             recipients: Vec::new(),
         };
-        Self { envelope, edits: Vec::new(), edits_octets: 0 }
+        Self { envelope, tags: Vec::new(), edits: Vec::new(), edits_octets: 0 }
     }
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
@@ -58,6 +60,12 @@ impl Transaction {
         self.edits_octets = octets;
         for Attributed { edit, changes, .. } in &mut edits {
             edit_envelope(&mut self.envelope, edit, |change| changes.push(change));
+            if let Edit::Tag { name } = edit
+                && !self.tags.iter().any(|known| **known == **name)
+            {
+                self.tags.push((&**name).into());
+                changes.push(Change::Tag { name: name.clone() });
+            }
         }
         self.edits.extend(edits);
         Ok(())
@@ -155,6 +163,7 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         | Edit::ChangeHeader { .. }
         | Edit::DeleteHeader { .. }
         | Edit::Attribute(_)
+        | Edit::Tag { .. }
         | Edit::Discard
         | Edit::ReplyText(_) => {}
     }
@@ -193,6 +202,7 @@ fn octets(edit: &Attributed) -> usize {
             recipient.as_str().len()
         }
         Edit::Hold { reason } => reason.len(),
+        Edit::Tag { name } => name.len(),
         Edit::ReplaceCommand(line) => line.len(),
         Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => 0,
     }
@@ -285,7 +295,9 @@ mod tests {
         let Command::Mail(mail) = command("MAIL FROM:<s@x>") else { unreachable!() };
         let mut transaction = Transaction::new(mail);
         let Command::Rcpt(rcpt) = command("RCPT TO:<a@x>") else { unreachable!() };
-        transaction.add(rcpt, Vec::new()).unwrap();
+        let tag = Attributed::new("p", Edit::Tag { name: "seen".into() });
+        transaction.add(rcpt, vec![tag]).unwrap();
+        assert_eq!(transaction.edits[0].changes, [Change::Tag { name: "seen".into() }]);
         let edits = [
             Edit::Sender {
                 sender: ReversePath::Address(Address::parse("s@x").unwrap()),
@@ -293,8 +305,9 @@ mod tests {
             },
             Edit::add_recipient("a@X", "").unwrap(),
             Edit::remove_recipient("b@x").unwrap(),
+            Edit::Tag { name: "seen".into() },
         ];
         transaction.edit(edits.map(|edit| Attributed::new("p", edit)).into()).unwrap();
-        assert!(transaction.edits.iter().all(|edit| edit.changes.is_empty()));
+        assert!(transaction.edits[1..].iter().all(|edit| edit.changes.is_empty()));
     }
 }

@@ -1,8 +1,8 @@
 //! Envelope edits: what plug-ins make of sender and recipients, and that nobody is added who may not be mailed to.
 
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyKind, Edit, Event, Facts, Interest, Question, Reply, Stage,
-    Verdict,
+    Ask, Attribute, Attributed, BodyKind, Change, Edit, Event, Facts, Interest, Question, Reply,
+    Stage, Verdict,
 };
 
 use crate::rig::{Mail, Rig, settings};
@@ -272,4 +272,28 @@ fn a_message_whose_dot_was_seen_is_stored_though_its_client_left() {
     rig.turn();
     assert_eq!(recipients(&rig.mails[0]).len(), 4);
     assert!(rig.closed);
+}
+
+#[test]
+fn tags_belong_to_the_transaction_and_go_with_it() {
+    let tag = |name: &str| Edit::Tag { name: name.into() };
+    let answers = move |ask: &Ask| match (ask.stage, &ask.question) {
+        (Stage::Before, Question::Mail { .. }) => edits([tag("mail"), tag("mail")]),
+        (Stage::Before, Question::Rcpt { recipient, .. }) => edits([tag(recipient.local())]),
+        _ => Verdict::default(),
+    };
+    let mut rig = Rig::greeted(answers);
+    // A recipient that is refused leaves no mark.
+    rig.say("MAIL FROM:<s@b.test>\r\nRCPT TO:<u@here.test>\r\nRCPT TO:<nobody@there.test>\r\n");
+    let tags = |rig: &Rig<_>| rig.session.facts().tags.join(" ");
+    assert_eq!(tags(&rig), "mail u");
+    rig.say("RSET\r\n");
+    assert_eq!(tags(&rig), "");
+    rig.say("MAIL FROM:<s@b.test>\r\nRCPT TO:<v@here.test>\r\nDATA\r\n");
+    assert_eq!(tags(&rig), "mail v");
+    rig.say("x\r\n.\r\n");
+    assert_eq!(tags(&rig), "");
+    let changes = rig.mails[0].edits.iter().flat_map(|edit| &edit.changes);
+    let wanted = ["mail", "v"].map(|name| Change::Tag { name: name.into() });
+    assert!(changes.eq(&wanted), "{:?}", rig.mails[0].edits);
 }

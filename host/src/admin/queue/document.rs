@@ -37,6 +37,9 @@ pub(crate) struct MessageLine {
     pub(crate) reply: String,
     /// Changes that plug-ins made.
     pub(crate) edits: u64,
+    /// The tags that plug-ins marked it with.
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
     /// Why it can't be read; all else is unknown then.
     pub(crate) damaged: Option<String>,
 }
@@ -60,6 +63,9 @@ pub(crate) struct MessageReport {
     pub(crate) came: Envelope,
     /// Sender and recipients as they are, with those that are done with.
     pub(crate) is: Envelope,
+    /// The tags that plug-ins marked it with.
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
     /// What is left to do, and what is done, in the order of the recipients that there are.
     pub(crate) recipients: Vec<RecipientLine>,
     /// What plug-ins changed, in the order of the changes; none: it can't be read.
@@ -117,7 +123,7 @@ pub(crate) struct LedgerLine {
     /// How long the handler took, in microseconds, if it was measured.
     pub(crate) spent_us: Option<u64>,
     /// What: `header-add`, `header-change`, `header-delete`, `sender`, `recipient-add`, `recipient-remove`,
-    /// `recipient-replace`, `command`, `body`, `hold`.
+    /// `recipient-replace`, `command`, `body`, `tag`, `hold`.
     pub(crate) what: String,
     /// The place: fields before a header field, recipients before a recipient, octets before a part of the body.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -230,8 +236,17 @@ fn line((id, found): &(QueueId, Result<Inspection, std::sync::Arc<str>>)) -> Mes
             .unwrap_or("")
             .into(),
         edits: message.ledger.as_ref().map_or(0, |ledger| ledger.len() as u64),
+        tags: tags(message),
         damaged: None,
     }
+}
+
+fn tags(message: &Inspection) -> Vec<String> {
+    let tag = |entry: &LedgerEntry| match &entry.change {
+        Change::Tag { name } => Some(name.to_string()),
+        _ => None,
+    };
+    message.ledger.iter().flatten().filter_map(tag).collect()
 }
 
 impl From<&Inspection> for MessageReport {
@@ -246,6 +261,7 @@ impl From<&Inspection> for MessageReport {
             session: message.origin.session,
             came: envelope(&as_it_came(&message.envelope, ledger.unwrap_or_default())),
             is: envelope(&message.envelope),
+            tags: tags(message),
             recipients: (0..)
                 .zip(&message.envelope.recipients)
                 .map(|it| recipient(message, it))
@@ -360,6 +376,7 @@ impl From<&LedgerEntry> for LedgerLine {
             Change::Command { from, to } => {
                 Self { what: what("command"), from: text(from), to: text(to), ..base }
             }
+            Change::Tag { name } => Self { what: what("tag"), to: text(name), ..base },
             Change::Hold { reason } => Self { what: what("hold"), to: text(reason), ..base },
         }
     }

@@ -14,7 +14,8 @@ impl fmt::Display for MessagePage {
         if self.messages.is_empty() {
             return writeln!(out, "no messages");
         }
-        let head = ["ID", "RECEIVED", "OCTETS", "QUEUED", "HELD", "EDITS", "SENDER", "REPLY"];
+        let head =
+            ["ID", "RECEIVED", "OCTETS", "QUEUED", "HELD", "EDITS", "SENDER", "TAGS", "REPLY"];
         let mut rows = vec![head.map(String::from).to_vec()];
         for message in &self.messages {
             if let Some(damaged) = &message.damaged {
@@ -29,6 +30,7 @@ impl fmt::Display for MessagePage {
                 message.held.to_string(),
                 message.edits.to_string(),
                 path(&message.sender),
+                cell(&message.tags.join(" ")),
                 cell(&message.reply),
             ]);
         }
@@ -62,6 +64,9 @@ impl fmt::Display for MessageReport {
                 let name = if at == 0 { "came for" } else { "" };
                 rows.push(row(name, with(path(&recipient.address), &recipient.parameters)));
             }
+        }
+        if !self.tags.is_empty() {
+            rows.push(row("tags", self.tags.join(" ")));
         }
         write_table(out, &rows)?;
         writeln!(out)?;
@@ -215,6 +220,7 @@ mod tests {
             session: 7,
             came: envelope("a@b", &["c@d", "e@f"]),
             is: envelope("", &["c@d"]),
+            tags: vec!["odd".into(), "seen".into()],
             recipients: vec![RecipientLine {
                 address: "c@d".into(),
                 state: "held".into(),
@@ -237,6 +243,7 @@ sender     <>
   came as  <a@b>
 came for   <c@d> NOTIFY=NEVER
            <e@f> NOTIFY=NEVER
+tags       odd seen
 
 RECIPIENT  STATE  DESTINATION  DUE  TRIED  REPLY
 <c@d>      held   d            -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
@@ -262,6 +269,7 @@ stamp    before mail  body           3 octets at 2  0 octets at 2  -
                     received_at: "2026-11-22T20:40:07Z".into(),
                     octets: 9,
                     held: 1,
+                    tags: vec!["odd".into()],
                     reply: "550 no\u{1b}".into(),
                     ..MessageLine::default()
                 },
@@ -274,8 +282,8 @@ stamp    before mail  body           3 octets at 2  0 octets at 2  -
             next: Some("01K".into()),
         };
         let wanted = "\
-ID   RECEIVED              OCTETS  QUEUED  HELD  EDITS  SENDER  REPLY
-01J  2026-11-22T20:40:07Z  9       0       1     0      <>      550 no?
+ID   RECEIVED              OCTETS  QUEUED  HELD  EDITS  SENDER  TAGS  REPLY
+01J  2026-11-22T20:40:07Z  9       0       1     0      <>      odd   550 no?
 01K  damaged: its checksum is wrong
 
 There are more: go on with --after 01K

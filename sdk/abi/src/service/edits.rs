@@ -185,4 +185,12 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
+
+    /// Marks the message for later handlers and for whoever looks at the queue, with which the tag is kept; one that is
+    /// there already stays. When as header_add; at a RCPT it is the whole message that is marked.
+    ///
+    /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a message has at most 64 tags, else EM_ERR_LIMIT.
+    ///
+    /// [session-thread & in-handler]
+    pub tag: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText) -> STATUS,
 }

@@ -27,6 +27,8 @@ pub const EM_FACT_EXTENDED: u32 = 8;
 pub const EM_FACT_SENDER: u32 = 9;
 /// Fact, number: how many recipients the open transaction has.
 pub const EM_FACT_RECIPIENTS: u32 = 10;
+/// Fact, number: how many tags the open transaction has.
+pub const EM_FACT_TAGS: u32 = 11;
 
 /// Attribute: "1" lets this session relay to any destination. The core never sets it.
 pub const EM_ATTRIBUTE_RELAY_GRANTED: &core::ffi::CStr = c"relay_granted";
@@ -73,4 +75,9 @@ pub struct EmSessionService {
         value: *mut c_void,
         release: EmRelease,
     ) -> STATUS,
+
+    /// Reads a tag of the open transaction, counted from 0; this call's own edits are not seen.
+    /// [session-thread & in-handler]
+    pub tag:
+        unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
 }

@@ -80,12 +80,13 @@ pub(crate) struct EmSessionService {
     attribute:
         unsafe extern "C" fn(session: *const EmSession, name: EmText, value: *mut EmText) -> STATUS,
     slot: unsafe extern "C" fn(session: *const EmSession, value: *mut *mut c_void) -> STATUS,
-    #[sabi(last_prefix_field)]
     slot_set: unsafe extern "C" fn(
         session: *const EmSession,
         value: *mut c_void,
         release: EmRelease,
     ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    tag: unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
 }
 
 #[repr(C)]
@@ -125,8 +126,9 @@ pub(crate) struct EmEditsService {
         unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
     recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
     recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    tag: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText) -> STATUS,
 }
 
 #[repr(C)]
@@ -245,11 +247,11 @@ super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
     EmConfigService { size, reserved, text, integer, boolean, json, place }
-    EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set }
+    EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set, tag }
     EmEditsService {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-        command_replace,
+        command_replace, tag,
     }
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }

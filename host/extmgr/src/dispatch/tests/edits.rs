@@ -22,6 +22,7 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
             "command" => {
                 ((to.command_replace)(sheet, lend("A\tB")), (to.command_replace)(sheet, x))
             }
+            "tag" => ((to.tag)(sheet, x), (to.tag)(sheet, lend("seen"))),
             "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
             _ => ((to.recipient_replace)(sheet, x), (to.recipient_replace)(sheet, path)),
         }
@@ -36,6 +37,7 @@ fn edits_are_taken_where_the_header_says() {
         ("insert", of_message, abi::EM_EDIT_HEADER),
         ("change", of_message, abi::EM_EDIT_HEADER),
         ("delete", of_message, abi::EM_EDIT_HEADER),
+        ("tag", of_message, abi::EM_EDIT_TAG),
         ("sender", &[Mail, Headers, MessageAccept], abi::EM_EDIT_SENDER),
         ("add", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("remove", &[Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
@@ -223,4 +225,43 @@ fn a_fault_that_shows_later_is_counted_too() {
     dispatch.blame(7, "somebody else", &fault);
     let state = rig.hosts[0].state();
     assert_eq!((state.calls, state.faults), (1, 1));
+}
+
+#[test]
+fn tags_are_seen_by_later_handlers_and_bounded() {
+    let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+    let sessions: &abi::EmSessionService = service(abi::EM_SESSION_ID);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut rig = Rig::default();
+    for name in ["one", "two"] {
+        let log = seen.clone();
+        rig.plugin(name, Run::Inline);
+        rig.on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, move |record| {
+            let mut tags = Vec::new();
+            let mut count = 0;
+            // SAFETY: session and sheet are this call's; text handed out is valid during it.
+            unsafe {
+                (sessions.number)(session(record), abi::EM_FACT_TAGS, &raw mut count);
+                let mut value = lend("");
+                while (sessions.tag)(session(record), tags.len() as u64, &raw mut value) == 0 {
+                    tags.push(read(value));
+                }
+                (edits.tag)(sheet(record), lend(name));
+                if name == "two" {
+                    let statuses = (0..64)
+                        .map(|number| (edits.tag)(sheet(record), lend(&format!("t{number}"))));
+                    let taken = statuses.filter(|status| *status == abi::NOERROR).count();
+                    assert_eq!(taken, 61, "64 with those that there are");
+                    assert_eq!((edits.tag)(sheet(record), lend("more")), abi::EM_ERR_LIMIT);
+                }
+            }
+            assert_eq!(count, tags.len() as u64);
+            log.lock().unwrap().push(tags);
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let mut question = accept();
+    Arc::make_mut(&mut question.facts).add_tag("earlier");
+    now(rig.dispatch().ask(question));
+    assert_eq!(*seen.lock().unwrap(), [vec!["earlier"], vec!["earlier", "one"]]);
 }
