@@ -1,12 +1,15 @@
 /* Not a fault: subscribes to every event, before and after, and has nothing against any of them. For measuring;
- * -DNAME='"..."' names it, so that several can be loaded. */
+ * -DNAME='"..."' names it, so that several can be loaded; -DCLASS=EM_CLASS_BLOCKING has it called on the pool. */
 #include "fault.h"
 
 #ifndef NAME
 #define NAME "noop"
 #endif
+#ifndef CLASS
+#define CLASS EM_CLASS_INLINE
+#endif
 
-EM_DESCRIPTOR(NAME, "1.0", EM_CLASS_INLINE,
+EM_DESCRIPTOR(NAME, "1.0", CLASS,
               EM_STAGE_CONNECT | EM_STAGE_COMMAND | EM_STAGE_EHLO | EM_STAGE_MAIL | EM_STAGE_RCPT | EM_STAGE_DATA |
                   EM_STAGE_HEADERS | EM_STAGE_BODY | EM_STAGE_MESSAGEACCEPT | EM_STAGE_ETRN | EM_STAGE_VRFY | EM_STAGE_RSET |
                   EM_STAGE_QUIT | EM_STAGE_TIMEOUT | EM_STAGE_DISCONNECT,

@@ -1,17 +1,19 @@
 //! Measures SMTP receivers over loopback: a load generator, and the least possible receivers to
-//! set beside a server, so that every figure is a ratio within one run.
+//! set beside a server, so that every figure is a ratio within one run. And what plug-ins cost.
 
 #![forbid(unsafe_code)]
 
 mod client;
 mod closed_loop;
 mod connect;
+mod dispatch;
 mod fault;
 mod idle;
 mod latency;
 mod load;
 mod message;
 mod meter;
+mod milter;
 mod poll;
 mod process;
 mod rate;
@@ -19,6 +21,7 @@ mod receive;
 mod reply;
 mod report;
 mod script;
+mod send;
 mod slab;
 mod socket;
 mod swarm;
@@ -48,8 +51,14 @@ enum Command {
     Idle(idle::Arguments),
     /// Connect, EHLO and QUIT, no message
     Connect(connect::Arguments),
+    /// A number of messages, one after another in each session: for counting what they cost
+    Send(send::Arguments),
     /// The least possible receiver, as an upper bound to compare with
     Receive(receive::Arguments),
+    /// A filter in a process of its own that lets everything pass, to compare plug-ins with
+    Milter(milter::Arguments),
+    /// What asking plug-ins costs, without a server
+    Dispatch(dispatch::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +78,9 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Rate(arguments) => rate::run(&arguments),
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
         Command::Receive(arguments) => receive::run(&arguments),
+        Command::Milter(arguments) => milter::run(&arguments),
+        Command::Dispatch(arguments) => dispatch::run(&arguments),
     }
 }

@@ -49,7 +49,7 @@ impl Report {
     }
 
     /// Returns the table, one row for each target.
-    pub(crate) fn table(what: &str, settings: &Value, reports: &[Self]) -> String {
+    fn table(what: &str, settings: &Value, reports: &[Self]) -> String {
         let mut rows = vec![Self::head(reports)];
         rows.extend(reports.iter().map(Self::row));
         let widths: Vec<usize> = (0..rows[0].len())
@@ -87,7 +87,22 @@ impl Report {
         }
     }
 
-    pub(crate) fn to_json(&self, what: &str, settings: &Value) -> Value {
+    /// Prints the reports as a table, or as a line of JSON each. A report that is empty is a fault.
+    pub(crate) fn print(
+        what: &str,
+        settings: &Value,
+        reports: &[Self],
+        json: bool,
+    ) -> Result<(), Fault> {
+        if json {
+            reports.iter().for_each(|report| println!("{}", report.to_json(what, settings)));
+        } else {
+            print!("{}", Self::table(what, settings, reports));
+        }
+        reports.iter().try_for_each(Self::check)
+    }
+
+    fn to_json(&self, what: &str, settings: &Value) -> Value {
         let mut line = Map::new();
         line.insert("measured".to_owned(), json!(what));
         line.insert("target".to_owned(), json!(self.target));
@@ -105,7 +120,7 @@ impl Report {
     }
 
     /// A target that did nothing at all was not measured.
-    pub(crate) fn check(&self) -> Result<(), Fault> {
+    fn check(&self) -> Result<(), Fault> {
         if self.done > 0 {
             return Ok(());
         }

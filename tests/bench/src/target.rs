@@ -55,12 +55,7 @@ impl Targets {
                 report.add(round(target)?);
             }
         }
-        if self.json {
-            reports.iter().for_each(|report| println!("{}", report.to_json(what, settings)));
-        } else {
-            print!("{}", Report::table(what, settings, &reports));
-        }
-        reports.iter().try_for_each(Report::check)
+        Report::print(what, settings, &reports, self.json)
     }
 
     fn with_pids(&self) -> Result<Vec<Target>, Fault> {

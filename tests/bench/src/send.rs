@@ -1,0 +1,75 @@
+//! `bench send`: a number of messages and then nothing, so that what counts without a clock (instructions, system
+//! calls, allocations) can be divided by it. The difference of two runs of different length leaves out start and end.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::client::{Notice, Plan};
+use crate::closed_loop::note_error;
+use crate::fault::Fault;
+use crate::meter::Meter;
+use crate::report::{Column, Errors, Round};
+use crate::script::{Envelope, Script};
+use crate::swarm::Swarm;
+use crate::target::{Target, Targets};
+
+/// How long all of it may take: a server whose instructions are counted is a hundred times slower.
+const LIMIT: Duration = Duration::from_secs(900);
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    targets: Targets,
+    #[command(flatten)]
+    envelope: Envelope,
+    /// Sessions at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    sessions: u32,
+    /// Messages of each session, one after another
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    messages: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let script = arguments.envelope.script()?;
+    let settings = json!({
+        "sessions": arguments.sessions,
+        "messages": arguments.messages,
+        "size": arguments.envelope.size,
+    });
+    arguments.targets.measure("send", &settings, |target| round(target, &script, arguments))
+}
+
+fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Round, Fault> {
+    let waiting = || Fault::system(format!("wait for {}", target.address));
+    let meter = Meter::start(target.pid)?;
+    let mut swarm = Swarm::new(target.address, script).map_err(waiting())?;
+    let mut errors = Errors::default();
+    let mut accepted = 0;
+    let begin = Instant::now();
+    for _ in 0..arguments.sessions {
+        swarm.open(Plan::Messages(arguments.messages), begin);
+    }
+    while swarm.len() > 0 && begin.elapsed() < LIMIT {
+        swarm.turn(LIMIT.saturating_sub(begin.elapsed())).map_err(waiting())?;
+        for notice in swarm.notices() {
+            match notice {
+                Notice::Accepted { .. } => accepted += 1,
+                other => note_error(other, &mut errors),
+            }
+        }
+    }
+    let spent = meter.stop()?;
+    let wanted = u64::from(arguments.sessions) * arguments.messages;
+    if accepted != wanted {
+        let reason = format!("{accepted} messages of {wanted} were accepted");
+        return Err(Fault::Target { target: target.name.clone(), reason });
+    }
+    let figures = vec![
+        (Column { key: "messages", title: "messages" }, Some(accepted as f64)),
+        (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(accepted)),
+    ];
+    Ok(Round { done: accepted, figures, errors })
+}
