@@ -1128,6 +1128,68 @@ typedef struct EmMetricsService {
     STATUS (*observe)(struct EmMetric *metric, double value);
 } EmMetricsService;
 
+/* ---- The admin service: verbs of a plug-in that an operator calls. ---- */
+
+/** Id of EmAdminService. */
+#define EM_ADMIN_ID "em.admin/1"
+
+/** One call of a verb. Opaque; valid until the verb's handler returns. */
+typedef struct EmAdminCall EmAdminCall;
+
+/** A verb: does what an operator asks for.
+ *
+ * - call: to answer with.
+ * - arguments: JSON of at most 1 MiB, `null` when the operator gave none; valid until the handler returns.
+ * - user_data: as given to EmAdminService.verb.
+ *
+ * Returns NOERROR when it is done: the operator then sees what was answered, or `null`. Any other status is a failure: the
+ * operator sees what EmAdminService.fail was given, or else the status, and the command fails.
+ *
+ * It may block, whatever the plug-in's class: it is called on a thread made for that, up to four verbs of a plug-in at
+ * once and beside handlers. The operator waits for 30 seconds; a call that takes longer goes on unheard.
+ * [any-thread] */
+typedef STATUS (*EmAdminVerb)(struct EmAdminCall *call, struct EmText arguments, void *user_data);
+
+/** Lets an operator call into the plug-in: `stagepost plugin call NAME VERB [JSON]`. */
+typedef struct EmAdminService {
+    /** sizeof(EmAdminService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Makes a verb.
+     *
+     * - name: 1 to 32 octets of a-z, 0-9 and '-', the first a letter. Once a plug-in.
+     * - help: what it does and takes, 1 to 256 octets without control characters.
+     * - handler: never NULL.
+     * - user_data: comes back with each call; may be NULL. The plug-in keeps it alive until release.
+     * - release: called with user_data when no call can reach it any more; may be NULL. It is not called when this fails.
+     *
+     * Returns NOERROR, ERR_MISC_INVALID_ARGS, EM_ERR_LIMIT (more than 32 verbs), EM_ERR_STAGE (outside em_entry).
+     *
+     * [main-thread & loading] */
+    STATUS (*verb)(struct EmHost *host,
+                   struct EmText name,
+                   struct EmText help,
+                   EmAdminVerb handler,
+                   void *user_data,
+                   EmRelease release);
+
+    /** Gives the answer of a call; the last one given counts.
+     *
+     * - json: JSON of at most 1 MiB, copied.
+     *
+     * Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT. [in-verb: its thread] */
+    STATUS (*answer)(struct EmAdminCall *call, struct EmText json);
+
+    /** Says why the call fails, for the operator; return another status than NOERROR then.
+     *
+     * - message: UTF-8, copied, cut after 4,096 octets.
+     *
+     * Returns NOERROR or ERR_MISC_INVALID_ARGS. [in-verb: its thread] */
+    STATUS (*fail)(struct EmAdminCall *call, struct EmText message);
+} EmAdminService;
+
 /* ---- The filter service: which sessions and addresses a registration is asked about. ---- */
 
 /** Id of EmFilterService. */
@@ -1334,6 +1396,7 @@ _Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag)
 _Static_assert(sizeof(EmEditsService) == 128 && offsetof(EmEditsService, tag) == 120, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
+_Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
 _Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what is done then.
 //! Knows no setting: those are in the configuration file.
 
+mod plugin;
 mod queue;
 mod server;
 mod watch;
@@ -70,7 +71,7 @@ enum Command {
     /// Each call with its event and stage, what the event told, what the plug-in answered and edits, and how long it
     /// took. Secrets are left out. Ends by Ctrl-C and when the server stops.
     Trace(TraceArgs),
-    /// Work with plug-in files
+    /// Work with plug-in files, and with the plug-ins of a running server
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
@@ -91,6 +92,14 @@ enum PluginCommand {
     /// Writes a folder with a small plug-in that builds with one command and loads, and prints that command and
     /// the section for the configuration. Nothing that exists is changed.
     New(NewArgs),
+    /// Show the plug-ins of a running server, and what each does for an operator
+    ///
+    /// Exit code 1 when no server answers.
+    List(plugin::ListArgs),
+    /// Have a plug-in of a running server do something
+    ///
+    /// Prints the JSON that it answers. Exit code 1 when no server answers, or when the plug-in says no.
+    Call(plugin::CallArgs),
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +137,8 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
+        Some(Command::Plugin(PluginCommand::List(args))) => plugin::list(&args),
+        Some(Command::Plugin(PluginCommand::Call(args))) => plugin::call(&args),
     }
 }
 

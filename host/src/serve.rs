@@ -109,8 +109,11 @@ fn listen_remedy(error: &io::Error, development: bool) -> &'static str {
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     state_dir::make(&settings)?;
     raise_descriptor_limit();
-    let plugin_threads: usize =
-        settings.plugins.iter().map(|plugin| plugin.config.threads_max).sum();
+    let plugin_threads: usize = settings
+        .plugins
+        .iter()
+        .map(|plugin| plugin.config.threads_max + stagepost_extmgr::ADMIN_CALLS_MAX)
+        .sum();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS_MAX + plugin_threads)
@@ -170,6 +173,7 @@ async fn serve(
     let mut parts = JoinSet::new();
     let mut stopping_admin = stopping.clone();
     let api = admin::watching(Arc::new(figures))
+        .merge(admin::calling(plugins.clone()))
         .merge(admin::tracing(plugins, stopping.clone()))
         .merge(admin::queue::managing(store.clone()));
     parts.spawn(async move {

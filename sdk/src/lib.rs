@@ -45,6 +45,7 @@
 
 pub mod stage;
 
+mod admin;
 mod answer;
 mod async_plugin;
 mod boundary;

@@ -49,6 +49,20 @@ impl Drop for Probe {
     }
 }
 
+fn make_verbs(host: &Host) -> Result<(), StartError> {
+    let kept = String::from("kept");
+    host.admin_verb("echo", "gives back what it takes", move |arguments| {
+        assert_eq!(kept, "kept");
+        match arguments {
+            "1" => Err(Fault::new("not one")),
+            "2" => panic!("at two"),
+            "3" => Ok("no json".to_owned()),
+            json => Ok(json.to_owned()),
+        }
+    })?;
+    Ok(())
+}
+
 fn use_metrics(host: &Host) -> Result<(), StartError> {
     let hits = host.counter("hits", "how many")?;
     hits.increment();
@@ -66,6 +80,8 @@ impl Plugin for Probe {
         match config.text("mode")? {
             Some("panic") => panic!("in start"),
             Some("fail") => return Err(StartError::failed("no wish to")),
+            Some("verbs") => make_verbs(&host)?,
+            Some("refused verb") => host.admin_verb("v", "", |_| Ok(String::new()))?,
             Some("metrics") => use_metrics(&host)?,
             Some("refused metric") => drop(host.counter("refused", "never made")?),
             _ => {}
@@ -625,6 +641,7 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
         (EM_EDITS_ID, "em.edits/1"),
         (EM_MESSAGE_ID, "em.message/1"),
         (EM_METRICS_ID, "em.metrics/1"),
+        (EM_ADMIN_ID, "em.admin/1"),
     ] {
         let (fake, status) = Fake { without: vec![id], ..Fake::default() }.load(em_entry);
         assert_eq!(status, ERR_NOT_FOUND);
@@ -665,6 +682,12 @@ fn a_start_that_fails_says_why() {
     let cases = [
         ("mode", Value::Text("panic"), EM_FAULT, "it panicked: in start"),
         ("mode", Value::Text("fail"), EM_FAULT, "no wish to"),
+        (
+            "mode",
+            Value::Text("refused verb"),
+            EM_FAULT,
+            "the host refuses admin_verb: an argument is not acceptable",
+        ),
         (
             "mode",
             Value::Text("refused metric"),
@@ -752,4 +775,24 @@ fn a_host_without_filters_serves_plug_ins_without_one() {
     let (fake, status) = Fake { config, ..host() }.load(em_entry);
     assert_eq!(status, ERR_NOT_FOUND);
     fake.stop();
+}
+
+#[test]
+fn verbs_answer_or_say_why_not() {
+    let config = [("mode", Value::Text("verbs"))].into();
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+    let cases: [(&'static [u8], STATUS, &str); 5] = [
+        (b"null", NOERROR, "answer null"),
+        (b"1", EM_FAULT, "fail not one"),
+        (b"2", EM_FAULT, "fail the plug-in panicked: at two"),
+        (b"3", EM_FAULT, "fail the host refuses the verb's answer: an argument is not acceptable"),
+        (b"\xFF", EM_FAULT, "fail the host lent text that is not UTF-8"),
+    ];
+    for (arguments, wanted, said) in cases {
+        let (status, lines) = fake.call_verb("echo", arguments);
+        assert_eq!((status, lines.len()), (wanted, 1), "{lines:?}");
+        assert_eq!(without_place(&lines[0]), said);
+    }
+    fake.drop_verbs();
 }

@@ -1,4 +1,5 @@
-/* Uses what a plug-in has beside the stages of a session: metrics of its own. */
+/* Uses what a plug-in has beside the stages of a session: metrics and verbs of its own. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "extmgr.h"
@@ -46,10 +47,63 @@ static STATUS make_metrics(const EmBase *base, EmHost *host)
     return none == NULL ? NOERROR : EM_FAULT;
 }
 
+static const EmAdminService *admin;
+
+/* Gives back what it takes. */
+static STATUS echo(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    if (admin->answer(call, em_text("{")) != ERR_MISC_INVALID_ARGS
+        || admin->answer(call, em_text("\xff")) != ERR_MISC_INVALID_ARGS
+        || admin->answer(NULL, em_text("1")) != ERR_MISC_INVALID_ARGS || strcmp((const char *)user_data, "data") != 0)
+        return EM_FAULT;
+    return admin->answer(call, arguments);
+}
+
+static STATUS refuse(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    (void)arguments, (void)user_data;
+    return admin->fail(call, em_text("not today")) == NOERROR ? ERR_NOT_FOUND : NOERROR;
+}
+
+static STATUS say_nothing(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    (void)call, (void)user_data;
+    return arguments.len == 4 && memcmp(arguments.data, "null", 4) == 0 ? NOERROR : ERR_MISC_INVALID_ARGS;
+}
+
+static void give_back(void *data)
+{
+    free(data);
+}
+
+static STATUS make_verbs(const EmBase *base, EmHost *host)
+{
+    char *data = (char *)malloc(5);
+
+    admin = (const EmAdminService *)base->service(host, em_text(EM_ADMIN_ID));
+    if (admin == NULL || data == NULL)
+        return ERR_NOT_FOUND;
+    memcpy(data, "data", 5);
+    if (admin->verb(host, em_text("echo"), em_text("gives back what it takes"), echo, data, give_back) != NOERROR
+        || admin->verb(host, em_text("refuse"), em_text("fails"), refuse, NULL, NULL) != NOERROR
+        || admin->verb(host, em_text("nothing"), em_text("takes nothing"), say_nothing, NULL, NULL) != NOERROR)
+        return EM_FAULT;
+    /* What can't be made, and what is then not given back. */
+    if (admin->verb(host, em_text("echo"), em_text("again"), echo, data, give_back) != ERR_MISC_INVALID_ARGS
+        || admin->verb(host, em_text("Bad"), em_text("name"), echo, data, give_back) != ERR_MISC_INVALID_ARGS
+        || admin->verb(host, em_text("bad"), em_text(""), echo, data, give_back) != ERR_MISC_INVALID_ARGS
+        || admin->verb(host, em_text("bad"), em_text("NULL"), NULL, data, give_back) != ERR_MISC_INVALID_ARGS
+        || admin->verb(NULL, em_text("bad"), em_text("host"), echo, data, give_back) != ERR_MISC_INVALID_ARGS)
+        return EM_FAULT;
+    return NOERROR;
+}
+
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
     STATUS status = make_metrics(base, host);
 
+    if (status == NOERROR)
+        status = make_verbs(base, host);
     if (status != NOERROR)
         return status;
     return base->EMRegister(host, EM_SMTPMAIL, EM_REG_BEFORE, before_mail, NULL, NULL, 0, NULL);

@@ -77,6 +77,7 @@ fn layouts() -> String {
         }
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }
+        EmAdminService { size, reserved, verb, answer, fail }
         EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
         EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
         EmFilterService { size, reserved, narrow }

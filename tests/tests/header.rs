@@ -21,6 +21,7 @@ const SOURCES: &[&str] = &[
     "service/layout.rs",
     "service/message.rs",
     "service/metrics.rs",
+    "service/admin.rs",
     "service/filter.rs",
     "service/pending.rs",
     "digest.rs",

@@ -1,4 +1,4 @@
-//! What an operator sees of plug-ins on the real server: metrics and the trace.
+//! What an operator sees of plug-ins on the real server, and has them do: metrics, the trace, verbs.
 //! Knows the program's commands and two plug-ins that use what is watched.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -191,6 +191,43 @@ fn a_trace_of_nothing_is_refused_and_one_that_leaves_makes_room() {
         let tracing = Tracing::start(&site, &mut client, &[]);
         tracing.command.signal(rustix::process::Signal::INT);
         assert!(tracing.lines.iter().count() < 1000);
+    }
+    server.stop();
+}
+
+#[test]
+fn verbs_are_listed_with_their_help_and_called() {
+    let site = keeper("");
+    let server = site.start();
+    let at = ["--socket", "state/admin.sock"];
+    let list = printed(&site.run(&[&["plugin", "list"], &at[..]].concat()));
+    let wanted = "keeper 1.0\n  echo     gives back what it takes\n  refuse   fails\n  nothing  takes nothing\n";
+    assert_eq!(list, wanted);
+    let json = printed(&site.run(&[&["plugin", "list", "--json"], &at[..]].concat()));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["plugins"][0]["verbs"][1]["help"], "fails");
+
+    let call = |arguments: &[&str]| {
+        site.run(&[&["plugin", "call"], &at[..], &["keeper"], arguments].concat())
+    };
+    assert_eq!(
+        printed(&call(&["echo", "{\"a\": [1, \"\\u00e4\"]}"])),
+        "{\"a\": [1, \"\\u00e4\"]}\n"
+    );
+    assert_eq!(printed(&call(&["echo"])), "null\n");
+    assert_eq!(printed(&call(&["nothing"])), "null\n");
+    let cases: [(&[&str], &str); 5] = [
+        (&["refuse"], "error: keeper: not today\n"),
+        (&["nothing", "1"], "error: keeper: the plug-in answers status 0x0495\n"),
+        (&["echo", "{"], "error: the arguments are not JSON\n"),
+        (&["none"], "error: plug-in keeper has no verb \"none\"\n"),
+        (&["../echo"], "error: there is no plug-in or verb \"../echo\"\n"),
+    ];
+    for (arguments, wanted) in cases {
+        let refused = call(arguments);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.starts_with(wanted), "{wanted:?} in {said}");
     }
     server.stop();
 }

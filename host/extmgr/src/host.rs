@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Event, Stage};
+use tokio::sync::Semaphore;
 
+use crate::admin_verb::{ADMIN_CALLS_MAX, AdminVerb, AdminVerbState, VERBS_MAX};
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
@@ -58,6 +60,9 @@ pub(crate) struct Host {
     /// The keys of its section that it asked for while it started.
     keys_read: Mutex<BTreeSet<String>>,
     metrics: Mutex<Vec<&'static Metric>>,
+    admin_verbs: Mutex<Vec<Arc<AdminVerb>>>,
+    /// How many calls of its verbs may begin.
+    pub(crate) verb_calls: Arc<Semaphore>,
     directory: OnceLock<Weak<Directory>>,
 }
 
@@ -88,6 +93,8 @@ impl Host {
             json: Mutex::default(),
             keys_read: Mutex::default(),
             metrics: Mutex::default(),
+            admin_verbs: Mutex::default(),
+            verb_calls: Arc::new(Semaphore::new(ADMIN_CALLS_MAX)),
             directory: OnceLock::new(),
         }))
     }
@@ -227,8 +234,10 @@ impl Host {
             registrations.closed = true;
             std::mem::take(&mut registrations.all)
         };
-        // Outside the lock: the last reference calls the plug-in's release.
+        let verbs = std::mem::take(&mut *self.lock_admin_verbs());
+        // Outside the locks: the last reference calls the plug-in's release.
         drop(all);
+        drop(verbs);
     }
 
     pub(crate) fn registrations(&self) -> Vec<Arc<Registration>> {
@@ -282,6 +291,33 @@ impl Host {
         Ok(kept)
     }
 
+    /// Whether a verb can be kept.
+    ///
+    /// # Errors
+    /// It can't be, em_entry is over, the plug-in has one of this name, or too many.
+    pub(crate) fn check_admin_verb(&self, verb: &AdminVerb) -> Result<(), abi::STATUS> {
+        self.check_loading()?;
+        let verbs = self.lock_admin_verbs();
+        if !verb.is_sound() || verbs.iter().any(|known| known.name == verb.name) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        if verbs.len() >= VERBS_MAX { Err(abi::EM_ERR_LIMIT) } else { Ok(()) }
+    }
+
+    /// Keeps a verb that was checked.
+    pub(crate) fn add_admin_verb(&self, verb: AdminVerb) {
+        self.lock_admin_verbs().push(Arc::new(verb));
+    }
+
+    /// A verb by its name.
+    pub(crate) fn admin_verb(&self, name: &str) -> Option<Arc<AdminVerb>> {
+        self.lock_admin_verbs().iter().find(|verb| verb.name == name).cloned()
+    }
+
+    fn lock_admin_verbs(&self) -> MutexGuard<'_, Vec<Arc<AdminVerb>>> {
+        self.admin_verbs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether em_entry is running, and the plug-in's layouts, if they are to be compared, were found equal.
     fn check_loading(&self) -> Result<(), abi::STATUS> {
         if self.lock_registrations().closed || self.owes_layout() {
@@ -313,6 +349,11 @@ impl Host {
             class: self.descriptor.class,
             run: self.run,
             registrations: self.registrations().len(),
+            admin_verbs: self
+                .lock_admin_verbs()
+                .iter()
+                .map(|verb| AdminVerbState { name: verb.name.clone(), help: verb.help.clone() })
+                .collect(),
             calls: stages.iter().map(StageFigures::calls).sum(),
             faults: stages.iter().map(StageFigures::faults).sum(),
         }

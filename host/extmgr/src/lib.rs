@@ -2,6 +2,7 @@
 //! Knows the contract and the words of SMTP; knows no socket, no queue and no configuration file.
 #![allow(unsafe_code, reason = "the contract is crossed here, and nowhere else in the host")]
 
+mod admin_verb;
 mod arguments;
 mod base;
 mod call;
@@ -36,6 +37,7 @@ mod turn;
 mod waiting;
 mod watchdog;
 
+pub use admin_verb::{ADMIN_CALLS_MAX, AdminVerbError, AdminVerbState};
 pub use contract::{FaultContract, FaultContracts, OnFault};
 pub use descriptor::{Class, Descriptor, DescriptorError, Language};
 pub use dispatch::{Asked, Dispatch};

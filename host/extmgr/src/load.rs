@@ -7,6 +7,7 @@ use std::sync::Arc;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use stagepost_abi as abi;
 
+use crate::admin_verb::{self, AdminVerbError};
 use crate::base::BASE;
 use crate::descriptor::Class;
 use crate::dispatch::Dispatch;
@@ -160,6 +161,27 @@ impl ExtMgr {
     /// What each plug-in did since the start, in the order of the configuration.
     pub fn figures(&self) -> Vec<PluginFigures> {
         self.directory.plugins().iter().map(|host| host.figures()).collect()
+    }
+
+    /// Calls a plug-in's admin verb with JSON, `null` for no arguments; answers with JSON. Waits for a bounded time, in a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// There is no such verb, the arguments can't be handed over, or the plug-in gave no answer.
+    pub async fn call_admin_verb(
+        &self,
+        plugin: &str,
+        verb: &str,
+        arguments: String,
+    ) -> Result<String, AdminVerbError> {
+        let host = self.directory.plugins().iter().find(|host| *host.name == *plugin);
+        let host = host.ok_or_else(|| AdminVerbError::NoPlugin(plugin.to_owned()))?;
+        let known = host.admin_verb(verb).ok_or_else(|| AdminVerbError::NoVerb {
+            plugin: plugin.to_owned(),
+            verb: verb.to_owned(),
+        })?;
+        admin_verb::check_arguments(&arguments)?;
+        admin_verb::call(known, arguments, host.verb_calls.clone()).await
     }
 
     /// Begins to watch the calls that a filter shows; none when too many watch already.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Class, FaultContracts, Section};
+use crate::{AdminVerbState, Class, FaultContracts, Section};
 
 /// One configured plug-in.
 #[derive(Clone, Debug)]
@@ -63,6 +63,8 @@ pub struct PluginState {
     pub run: Run,
     /// How many registrations it has.
     pub registrations: usize,
+    /// What it does for an operator who asks.
+    pub admin_verbs: Vec<AdminVerbState>,
     /// How many calls were made of it since the start.
     pub calls: u64,
     /// How many faults it has had since the start.

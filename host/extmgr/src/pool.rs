@@ -33,10 +33,10 @@ pub(crate) struct Pool {
 }
 
 /// Counts a call as long as it is out.
-struct Out;
+pub(crate) struct Out;
 
 impl Out {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         CALLS_OUT.fetch_add(1, Ordering::AcqRel);
         Self
     }

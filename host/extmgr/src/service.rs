@@ -1,6 +1,7 @@
 //! The services as plug-ins ask for them: by id, each a table that only grows.
 //! Holds the list and how text comes in from a plug-in; each service has its own module.
 
+mod admin;
 mod config;
 mod edits;
 mod filter;
@@ -33,6 +34,7 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
         id if id == name(abi::EM_SESSION_ID) => (&raw const session::TABLE).cast(),
         id if id == name(abi::EM_EDITS_ID) => (&raw const edits::TABLE).cast(),
         id if id == name(abi::EM_MESSAGE_ID) => (&raw const message::TABLE).cast(),
+        id if id == name(abi::EM_ADMIN_ID) => (&raw const admin::TABLE).cast(),
         id if id == name(abi::EM_METRICS_ID) => (&raw const metrics::TABLE).cast(),
         id if id == name(abi::EM_FILTER_ID) => (&raw const filter::TABLE).cast(),
         id if id == name(abi::EM_ASYNC_ID) => {

@@ -16,6 +16,8 @@ use super::api::Problem;
 
 /// How long the whole exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
+/// The same for a plug-in's verb: longer than the server waits for the plug-in.
+const VERB_MAX: Duration = Duration::from_secs(40);
 /// The most that is read of an answer.
 const ANSWER_OCTETS_MAX: usize = 16 << 20;
 /// The longest line of an answer that comes line by line.
@@ -70,6 +72,34 @@ pub(crate) async fn fetch_metrics(socket: &Path) -> Result<String, ClientError> 
     ask(socket, Method::GET, "/v1/metrics", String::new(), EXCHANGE_MAX).await
 }
 
+/// Asks the server for its plug-ins and their verbs; the JSON is given as it came.
+pub(crate) async fn fetch_plugins(socket: &Path) -> Result<String, ClientError> {
+    ask(socket, Method::GET, "/v1/plugins", String::new(), EXCHANGE_MAX).await
+}
+
+/// Calls a plug-in's verb with JSON, and gives the JSON that it answers.
+pub(crate) async fn call_plugin(
+    socket: &Path,
+    plugin: &str,
+    verb: &str,
+    arguments: String,
+) -> Result<String, ClientError> {
+    let path = format!("/v1/plugins/{}/verbs/{}", segment(plugin)?, segment(verb)?);
+    ask(socket, Method::POST, &path, arguments, VERB_MAX).await
+}
+
+/// A name as a part of a path. One that no plug-in, verb or session can have must not become another path.
+fn segment(name: &str) -> Result<&str, ClientError> {
+    let sound = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    if !name.is_empty() && name.bytes().all(sound) {
+        return Ok(name);
+    }
+    Err(ClientError::Refused {
+        error: format!("there is no plug-in or verb {name:?}"),
+        remedy: "`stagepost plugin list` shows plug-ins and their verbs".to_owned(),
+    })
+}
+
 /// Follows the calls of plug-ins, each given as a line of JSON without its end, until the server stops or `line` says
 /// false.
 pub(crate) async fn follow_trace(
@@ -79,7 +109,7 @@ pub(crate) async fn follow_trace(
 ) -> Result<(), ClientError> {
     let path = match (&filter.session, &filter.plugin) {
         (Some(session), _) => format!("/v1/trace/session/{session}"),
-        (None, Some(plugin)) => format!("/v1/trace/plugin/{plugin}"),
+        (None, Some(plugin)) => format!("/v1/trace/plugin/{}", segment(plugin)?),
         (None, None) => "/v1/trace".to_owned(),
     };
     let answer = async {

@@ -3,6 +3,7 @@
 
 mod api;
 mod client;
+mod plugins;
 pub(crate) mod queue;
 mod server;
 mod status;
@@ -10,7 +11,10 @@ mod table;
 mod trace;
 
 pub(crate) use api::{Coming, StatusSource, watching};
-pub(crate) use client::{ClientError, fetch_metrics, fetch_status, follow_trace};
+pub(crate) use client::{
+    ClientError, call_plugin, fetch_metrics, fetch_plugins, fetch_status, follow_trace,
+};
+pub(crate) use plugins::{PluginList, calling};
 pub(crate) use server::{AdminError, AdminServer};
 pub(crate) use status::{ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status};
 pub(crate) use trace::{TraceLine, tracing};

@@ -1,6 +1,7 @@
 //! Services: the tables that a plug-in asks for by id. Append only; `size` tells how far one goes.
 //! One module each, as each has its own reason to grow.
 
+mod admin;
 mod config;
 mod edits;
 mod filter;
@@ -11,6 +12,7 @@ mod metrics;
 mod pending;
 mod session;
 
+pub use admin::*;
 pub use config::*;
 pub use edits::*;
 pub use filter::*;

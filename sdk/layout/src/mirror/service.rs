@@ -22,8 +22,9 @@ pub(crate) struct Services {
     message: EmMessageServiceRef,
     metrics: EmMetricsServiceRef,
     filter: EmFilterServiceRef,
-    #[sabi(last_prefix_field)]
     pending: EmAsyncServiceRef,
+    #[sabi(last_prefix_field)]
+    admin: EmAdminServiceRef,
 }
 
 #[repr(C)]
@@ -243,6 +244,45 @@ pub(crate) struct EmAsyncService {
     extend: unsafe extern "C" fn(host: *mut EmHost, token: EmToken, milliseconds: u32) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmAdminCall {
+    opaque: [u8; 0],
+}
+
+/// A struct, since abi_stable does not see through an alias of a function pointer.
+#[repr(transparent)]
+#[derive(StableAbi)]
+pub(crate) struct EmAdminVerb {
+    handler: Option<
+        unsafe extern "C" fn(
+            call: *mut EmAdminCall,
+            arguments: EmText,
+            user_data: *mut c_void,
+        ) -> STATUS,
+    >,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmAdminServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmAdminService {
+    size: u32,
+    reserved: u32,
+    verb: unsafe extern "C" fn(
+        host: *mut EmHost,
+        name: EmText,
+        help: EmText,
+        handler: EmAdminVerb,
+        user_data: *mut c_void,
+        release: EmRelease,
+    ) -> STATUS,
+    answer: unsafe extern "C" fn(call: *mut EmAdminCall, json: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    fail: unsafe extern "C" fn(call: *mut EmAdminCall, message: EmText) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -259,4 +299,5 @@ super::twins! {
     EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
     EmFilterService { size, reserved, narrow }
     EmAsyncService { size, reserved, pending, complete, wake, extend }
+    EmAdminService { size, reserved, verb, answer, fail }
 }

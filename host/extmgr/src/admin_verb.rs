@@ -1,0 +1,217 @@
+//! Admin verbs: what plug-ins do for an operator who asks for it, on threads that may block.
+//! Knows what goes in and comes out; knows no way by which an operator asks.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stagepost_abi as abi;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::pool::Out;
+
+/// The most verbs of one plug-in.
+pub(crate) const VERBS_MAX: usize = 32;
+/// The most calls of one plug-in's verbs at once.
+pub const ADMIN_CALLS_MAX: usize = 4;
+/// How long an operator waits.
+const CALL_MAX: Duration = Duration::from_secs(30);
+/// The most octets of arguments, and of an answer.
+const JSON_OCTETS_MAX: usize = 1 << 20;
+/// The most octets of why a call failed.
+const MESSAGE_OCTETS_MAX: usize = 4096;
+
+/// Marks an `AdminCall` while its handler runs, so that a pointer kept beyond that, or a wrong one, is mostly told.
+const MAGIC: u64 = 0x5354_4147_4541_444d;
+
+/// A verb's handler, known not to be NULL.
+pub(crate) type Handler = unsafe extern "C" fn(
+    call: *mut abi::EmAdminCall,
+    arguments: abi::EmText,
+    user_data: *mut c_void,
+) -> abi::STATUS;
+
+/// A verb. Dropping the last reference gives the user data back to the plug-in.
+pub(crate) struct AdminVerb {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) handler: Handler,
+    pub(crate) user_data: *mut c_void,
+    pub(crate) release: abi::EmRelease,
+}
+
+// SAFETY: the contract makes user data, handler and release of a verb usable from any thread; the host itself never looks
+// into the user data.
+unsafe impl Send for AdminVerb {}
+// SAFETY: as above; the members are never changed once others see them.
+unsafe impl Sync for AdminVerb {}
+
+impl Drop for AdminVerb {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: `release` and `user_data` came together, the plug-in stays mapped for ever, and a drop happens once.
+            unsafe { release(self.user_data) };
+        }
+    }
+}
+
+impl AdminVerb {
+    /// Whether name and help can be.
+    pub(crate) fn is_sound(&self) -> bool {
+        let sound = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        (1..=32).contains(&self.name.len())
+            && self.name.starts_with(|first: char| first.is_ascii_lowercase())
+            && self.name.bytes().all(sound)
+            && (1..=256).contains(&self.help.len())
+            && !self.help.chars().any(char::is_control)
+    }
+
+    /// Calls the handler, on this thread.
+    fn call(&self, arguments: &str) -> Result<String, AdminVerbError> {
+        let mut call = AdminCall { magic: MAGIC, answer: None, failure: None };
+        let arguments = crate::arguments::lend(arguments);
+        // SAFETY: the handler came with this user data; call and arguments outlive the handler's run. The call is reached
+        // only through the handle meanwhile.
+        let status = unsafe { (self.handler)((&raw mut call).cast(), arguments, self.user_data) };
+        call.revoke();
+        match status {
+            abi::NOERROR => Ok(call.answer.take().unwrap_or_else(|| "null".to_owned())),
+            status => Err(AdminVerbError::Failed { status, message: call.failure.take() }),
+        }
+    }
+}
+
+/// One call under way. `EmAdminCall *` points to one of these while the handler runs.
+pub(crate) struct AdminCall {
+    magic: u64,
+    answer: Option<String>,
+    failure: Option<String>,
+}
+
+impl AdminCall {
+    /// The call behind a handle that came from a plug-in.
+    ///
+    /// # Safety
+    /// `handle` is NULL or points to readable and writable memory of an `AdminCall`'s size; nobody else uses the call
+    /// meanwhile: the contract gives it to one handler on one thread.
+    pub(crate) unsafe fn from_handle<'h>(handle: *mut abi::EmAdminCall) -> Option<&'h mut Self> {
+        let call = handle.cast::<Self>();
+        if !call.is_aligned() {
+            return None;
+        }
+        // SAFETY: by the caller's promise.
+        let call = unsafe { call.as_mut() }?;
+        (call.magic == MAGIC).then_some(call)
+    }
+
+    pub(crate) fn set_answer(&mut self, json: &str) -> Result<(), abi::STATUS> {
+        if json.len() > JSON_OCTETS_MAX {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        if !is_json(json) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        self.answer = Some(json.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn set_failure(&mut self, message: &str) {
+        let end = message.floor_char_boundary(MESSAGE_OCTETS_MAX.min(message.len()));
+        self.failure = Some(message[..end].to_owned());
+    }
+
+    fn revoke(&mut self) {
+        // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
+        unsafe { (&raw mut self.magic).write_volatile(0) };
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
+/// Why a verb has no answer.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminVerbError {
+    /// The operator asks for what is not there.
+    #[error("there is no plug-in {0:?}")]
+    NoPlugin(String),
+    /// The operator asks for what is not there.
+    #[error("plug-in {plugin} has no verb {verb:?}")]
+    NoVerb {
+        /// Whose.
+        plugin: String,
+        /// What.
+        verb: String,
+    },
+    /// The operator's arguments are not JSON.
+    #[error("the arguments are not JSON")]
+    NotJson,
+    /// The operator's arguments are too large.
+    #[error("the arguments have more than {JSON_OCTETS_MAX} octets")]
+    TooLarge,
+    /// Earlier calls of the plug-in's verbs have not returned.
+    #[error("no verb of the plug-in became free within {} s ({ADMIN_CALLS_MAX} calls are out)", CALL_MAX.as_secs())]
+    Busy,
+    /// The plug-in did not answer in time.
+    #[error("the plug-in did not answer within {} s; its call goes on", CALL_MAX.as_secs())]
+    Late,
+    /// The plug-in says no.
+    #[error("{}", .message.clone().unwrap_or_else(|| format!("the plug-in answers status {status:#06x}")))]
+    Failed {
+        /// What it returned.
+        status: u16,
+        /// What it said.
+        message: Option<String>,
+    },
+    /// The host's own code failed around the call.
+    #[error("the call could not be made: {0}")]
+    Host(String),
+}
+
+/// An admin verb, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminVerbState {
+    /// Its name.
+    pub name: String,
+    /// What it does and takes.
+    pub help: String,
+}
+
+/// Whether arguments can be handed to a verb.
+pub(crate) fn check_arguments(arguments: &str) -> Result<(), AdminVerbError> {
+    match arguments {
+        long if long.len() > JSON_OCTETS_MAX => Err(AdminVerbError::TooLarge),
+        json if is_json(json) => Ok(()),
+        _ => Err(AdminVerbError::NotJson),
+    }
+}
+
+/// Calls a verb on a thread that may block, and waits for a bounded time.
+pub(crate) async fn call(
+    verb: Arc<AdminVerb>,
+    arguments: String,
+    free: Arc<Semaphore>,
+) -> Result<String, AdminVerbError> {
+    let deadline = tokio::time::Instant::now() + CALL_MAX;
+    let permit: OwnedSemaphorePermit =
+        match tokio::time::timeout_at(deadline, free.acquire_owned()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(closed)) => return Err(AdminVerbError::Host(closed.to_string())),
+            Err(_) => return Err(AdminVerbError::Busy),
+        };
+    let task = tokio::task::spawn_blocking(move || {
+        let out = Out::begin();
+        let answer = verb.call(&arguments);
+        // The last reference calls the plug-in's release, which counts as its call.
+        drop(verb);
+        drop(out);
+        drop(permit);
+        answer
+    });
+    match tokio::time::timeout_at(deadline, task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(failed)) => Err(AdminVerbError::Host(failed.to_string())),
+        Err(_) => Err(AdminVerbError::Late),
+    }
+}
