@@ -3,9 +3,11 @@
 
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use stagepost_abi as abi;
 use stagepost_smtp::Ask;
+use tokio::time::Instant;
 
 use crate::pending::Pending;
 use crate::registry::{Registration, Registry};
@@ -16,6 +18,8 @@ pub(crate) struct Context {
     /// A slot for each plug-in, made when the first one is used.
     slots: OnceLock<Box<[Mutex<Slot>]>>,
     calls: Mutex<Calls>,
+    /// The exchange that plug-ins were last waited for in, and for how long.
+    waited: Mutex<(u64, Duration)>,
     /// The registry that the session began with.
     pub(crate) registry: Arc<Registry>,
 }
@@ -57,7 +61,7 @@ struct Calls {
 
 impl Context {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { slots: OnceLock::new(), calls: Mutex::default(), registry }
+        Self { slots: OnceLock::new(), calls: Mutex::default(), waited: Mutex::default(), registry }
     }
 
     /// Whether dropping this may call a release of a plug-in that may block.
@@ -87,6 +91,19 @@ impl Context {
             std::mem::replace(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner), fresh);
         // Outside the lock: the release is the plug-in's code and may ask for the slot.
         drop(stale);
+    }
+
+    /// When a chain that begins now would have begun if all chains of its exchange were one.
+    pub(crate) fn chain_begun(&self, now: Instant, ask: &Ask) -> Instant {
+        let (exchange, waited) = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = if exchange == ask.exchange { waited } else { Duration::ZERO };
+        now.checked_sub(waited).unwrap_or(now)
+    }
+
+    /// Keeps how long plug-ins were waited for in an exchange, this chain and those before it.
+    pub(crate) fn chain_ended(&self, begun: Instant, ask: &Ask) {
+        let waited = (ask.exchange, begun.elapsed());
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = waited;
     }
 
     /// Marks a plug-in as called, unless an earlier call of it is still out: [session-thread] means one at a time.

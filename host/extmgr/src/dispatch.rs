@@ -138,7 +138,8 @@ async fn ask_from(
     mut wait: Option<Wait>,
 ) -> Verdict {
     let (event, stage) = (chain.ask.question.event(), chain.ask.stage);
-    let begun = Instant::now();
+    let begun = wait.as_ref().map_or_else(Instant::now, Wait::begun);
+    let begun = context.chain_begun(begun, &chain.ask);
     for registration in &context.registry.chain(event, stage)[place..] {
         if !registration.admits(&chain.ask) {
             continue;
@@ -161,8 +162,10 @@ async fn ask_from(
             break;
         }
     }
+    context.chain_ended(begun, &chain.ask);
     chain.into_verdict()
 }
+
 /// Calls on the pool, if any time is left for it.
 async fn call(
     registration: &Arc<Registration>,
@@ -179,7 +182,8 @@ async fn call(
     pool.call(registration.clone(), chain.ask.clone(), context.clone(), begun, allowed).await
 }
 
-/// How long the next call of a chain may take: as long as its plug-in may there, and no longer than the chain has left.
+/// How long the next call of a chain may take: as long as its plug-in may there, and no longer than the exchange that the
+/// chain belongs to has left.
 fn allowance(registration: &Registration, begun: Instant, chain_budget: Duration) -> Allowance {
     let own = registration.plugin.contracts.at(registration.event).deadline;
     let left = chain_budget.saturating_sub(begun.elapsed());

@@ -126,7 +126,9 @@ impl Time {
     fn of(site: &Site) -> Self {
         let contract = site.registration.plugin.contracts.at(site.registration.event);
         let begun = site.begun.call.unwrap_or_else(Instant::now);
-        let chain_end = site.begun.chain.unwrap_or(begun) + site.context.registry.chain_budget;
+        let context = &site.context;
+        let chain = site.begun.chain.unwrap_or_else(|| context.chain_begun(begun, &site.ask));
+        let chain_end = chain + context.registry.chain_budget;
         let deadline = (begun + contract.deadline).min(chain_end);
         let latest = (begun + contract.deadline_max).min(chain_end).max(deadline);
         Self { begun, deadline, latest }

@@ -12,6 +12,8 @@ pub struct Ask {
     pub question: Question,
     /// Before or after it happened.
     pub stage: Stage,
+    /// Which exchange with the client it belongs to, counted up: the client waits once for all questions of one.
+    pub exchange: u64,
     /// After: the reply as composed. Before: none.
     pub reply: Option<Reply>,
     /// The session as it is now.

@@ -154,7 +154,7 @@ impl Rig {
 fn ask(question: Question, stage: Stage, reply: Option<Reply>) -> Ask {
     let address = SocketAddr::from(([127, 0, 0, 1], 4000));
     let facts = Facts::new(7, Arc::new(Peer::new(address, address, "test")));
-    Ask { question, stage, reply, facts: Arc::new(facts), message: None }
+    Ask { question, stage, exchange: 1, reply, facts: Arc::new(facts), message: None }
 }
 
 fn mail() -> Ask {

@@ -55,6 +55,7 @@ impl Session {
     /// before(HEADERS, BODY).
     fn ask_receive(&mut self, mut message: Box<Message>, question: Question) {
         message.pause(self.now);
+        self.exchange += 1;
         let (event, then) = (question.event(), Then::Receive(message));
         if let Some(Then::Receive(message)) =
             self.ask(event, Stage::Before, then, |_, _| Some(question))
@@ -130,6 +131,7 @@ impl Session {
             self.tally.errors += u32::from(ours && reply.class() == Class::Permanent);
             return self.finish(message.octets, fresh(reply));
         }
+        self.exchange += 1;
         let question = |_: &Self, then: &Then| match then {
             Then::Accept(message) => Some(Question::MessageAccept { octets: message.octets }),
             _ => None,

@@ -16,6 +16,7 @@ impl Session {
         };
         // Half a line is none.
         self.input.clear();
+        self.exchange += 1;
         let question = |_: &Self, _: &Then| Some(Question::Timeout { awaited });
         if self.ask(Event::Timeout, Stage::Before, Then::Expire, question).is_some() {
             self.decided_expire(Decision::Continue);

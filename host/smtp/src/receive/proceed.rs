@@ -83,6 +83,7 @@ impl Session {
                 return true;
             }
         };
+        self.exchange += 1;
         let line = &self.input.unread()[..octets];
         let framing = Framing::of(line);
         self.hello = command::is_hello(line);

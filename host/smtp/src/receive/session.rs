@@ -51,6 +51,8 @@ pub struct Session {
     pub(super) blamed: Option<Box<(Arc<str>, EditFault)>>,
     /// The line in hand, kept only while somebody is to be asked after it.
     pub(super) line_in_hand: Option<Box<[u8]>>,
+    /// Counts commands, and in a message whatever the client waits for.
+    pub(super) exchange: u64,
     /// The last line taken was HELO or EHLO.
     pub(super) hello: bool,
     pub(super) tally: Tally,
@@ -103,6 +105,7 @@ impl Session {
             abandon: false,
             blamed: None,
             line_in_hand: None,
+            exchange: 0,
             hello: false,
             tally: Tally::default(),
             hungup: false,
@@ -338,6 +341,7 @@ impl Session {
         self.outgoing = Some(Outgoing::Ask(Box::new(Ask {
             question,
             stage,
+            exchange: self.exchange,
             reply,
             message,
             facts: Arc::clone(&self.facts),

@@ -3,6 +3,7 @@
 mod cells;
 mod ending;
 mod envelope;
+mod exchange;
 mod lending;
 mod property;
 mod rewriting;

@@ -25,6 +25,7 @@ pub(crate) fn all(only: Option<&str>) -> Result<Vec<(&'static str, Ask)>, Fault>
     let before = |question| Ask {
         question,
         stage: Stage::Before,
+        exchange: 1,
         reply: None,
         facts: facts.clone(),
         message: None,

@@ -148,6 +148,52 @@ async fn the_calls_of_a_chain_share_one_budget() {
     gate.open();
 }
 
+/// What a plug-in took before a command is gone for those that are asked after it, and whole again at the next command.
+#[tokio::test(start_paused = true)]
+async fn the_chains_of_one_command_share_the_budget() {
+    let mut rig = Rig::default();
+    let gate = Arc::new(Gate::default());
+    let (entered, mut entries) = tokio::sync::mpsc::unbounded_channel();
+    for (name, event, deadline_ms) in [
+        ("command", abi::EM_SMTPCOMMAND, 230_000),
+        ("mail", abi::EM_SMTPMAIL, 20_000),
+        ("rcpt", abi::EM_SMTPRCPT, 20_000),
+    ] {
+        rig.plugin_with(name, Run::Pool, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(deadline_ms, OnFault::Continue));
+        });
+        let (waiting, entered) = (gate.clone(), entered.clone());
+        rig.on(event, abi::EM_REG_BEFORE, move |_| {
+            entered.send(name).unwrap();
+            waiting.pass();
+            abi::ERR_EM_CONTINUE
+        });
+    }
+    let dispatch = rig.dispatch();
+    let line = || ask(Question::Command { line: (*b"MAIL").into() }, Stage::Before, None);
+    let begun = tokio::time::Instant::now();
+    let questions = async {
+        answered(dispatch.ask(line())).await;
+        answered(dispatch.ask(mail())).await;
+        let both = begun.elapsed();
+        let recipient = Address::parse("a@b.test").unwrap();
+        let rcpt = Question::Rcpt { recipient, parameters: "".into() };
+        answered(dispatch.ask(Ask { exchange: 2, ..ask(rcpt, Stage::Before, None) })).await;
+        (both, begun.elapsed() - both)
+    };
+    let clock = async {
+        for (wanted, seconds) in [("command", 230), ("mail", 10), ("rcpt", 20)] {
+            assert_eq!(entries.recv().await, Some(wanted));
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+        }
+    };
+    let ((both, next), ()) = tokio::join!(questions, clock);
+    assert_eq!(both, Limits::default().chain_budget, "the second had 10 of its 20 s");
+    assert_eq!(next, Duration::from_secs(20), "the next command has a budget of its own");
+    assert_eq!(rig.hosts.iter().map(|host| host.state().faults).collect::<Vec<_>>(), [1, 1, 1]);
+    gate.open();
+}
+
 /// The end of a session is owed to every plug-in, whatever those before it took.
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_has_no_budget() {
