@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use stagepost_smtp::Content;
+use stagepost_smtp::{Content, EditedBody};
 
 use crate::{BoxFuture, NewMessage, QueueId, StoreError};
 
@@ -31,6 +31,12 @@ pub trait Incoming: Send {
     /// The message as received so far, to be read by whoever must know it: it stays as it is now, for as long as they keep
     /// it, whatever becomes of the message.
     fn content(&self) -> Arc<dyn Content>;
+
+    /// Makes the body what plug-ins have left of it, once, when all of it was added.
+    ///
+    /// # Errors
+    /// As for `body`.
+    fn edit_body(&mut self, body: EditedBody) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Makes the message durable. Resolves with its id once it would survive a power cut, and not before.
     ///

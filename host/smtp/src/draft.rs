@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use crate::{Edit, edit_header};
+use crate::{Edit, EditedBody, Scratch, edit_header};
 
 /// The octets of one message as they were received. They stay as they are, however long somebody keeps this.
 pub trait Content: Send + Sync {
@@ -20,6 +20,12 @@ pub trait Content: Send + Sync {
     /// # Errors
     /// They can't be read.
     fn body<'a>(&'a self, offset: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
+
+    /// Octets of the whole body.
+    fn body_octets(&self) -> u64;
+
+    /// Begins to keep other octets beside it, which may become part of the message.
+    fn scratch(&self) -> Box<dyn Scratch>;
 }
 
 /// What must stand between a header block and a body that begins with `body`: an empty line, when it has none. Without one
@@ -28,7 +34,7 @@ pub fn empty_line_before(body: &[u8]) -> &'static [u8] {
     if body.first().is_some_and(|&octet| octet != b'\r') { b"\r\n" } else { b"" }
 }
 
-/// A message and what plug-ins have changed of its header.
+/// A message and what plug-ins have changed of its header and body.
 #[derive(Clone, Default)]
 pub struct Draft {
     /// None: a message without octets.
@@ -37,6 +43,9 @@ pub struct Draft {
     edits: Vec<Edit>,
     /// The header block with all edits, made when somebody first reads it.
     edited: OnceLock<Vec<u8>>,
+    body: EditedBody,
+    /// How much plug-ins may write into its body.
+    written_max: u64,
 }
 
 impl fmt::Debug for Draft {
@@ -46,10 +55,12 @@ impl fmt::Debug for Draft {
 }
 
 impl Draft {
-    /// A message without octets so far, with the edits of the header among `edits`.
-    pub(crate) fn new<'a>(edits: impl Iterator<Item = &'a Edit>) -> Self {
-        let edits = edits.filter(|edit| is_of_header(edit)).cloned().collect();
-        Self { edits, ..Self::default() }
+    /// A message without octets so far, with the edits of header and body among `edits`. Plug-ins may write
+    /// `written_max` octets into its body.
+    pub fn new<'a>(edits: impl Iterator<Item = &'a Edit>, written_max: u64) -> Self {
+        let mut draft = Self { written_max, ..Self::default() };
+        edits.for_each(|edit| draft.edit(edit));
+        draft
     }
 
     /// Gives it its octets.
@@ -58,8 +69,9 @@ impl Draft {
         self.edited = OnceLock::new();
     }
 
-    /// Shows an edit of the header to whoever reads next; other edits change nothing here.
+    /// Shows an edit of header or body to whoever reads next; other edits change nothing here.
     pub fn edit(&mut self, edit: &Edit) {
+        self.body.edit(edit);
         if is_of_header(edit) {
             if let Some(header) = self.edited.get_mut() {
                 edit_header(header, edit);
@@ -88,7 +100,18 @@ impl Draft {
     /// # Errors
     /// They can't be read.
     pub fn body<'a>(&'a self, offset: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        self.content.as_ref().map_or(Ok(&[]), |content| content.body(offset, buffer))
+        self.body.read(self.content.as_deref(), offset, buffer)
+    }
+
+    /// Begins to keep text for the body; none: there is no place for it.
+    pub fn scratch(&self) -> Option<Box<dyn Scratch>> {
+        self.content.as_ref().map(|content| content.scratch())
+    }
+
+    /// How many octets may be written into the body: beside what earlier handlers wrote, or in the place of all there is.
+    pub fn room(&self, replaced: bool) -> u64 {
+        let written = if replaced { 0 } else { self.body.written() };
+        self.written_max.saturating_sub(written)
     }
 }
 
@@ -116,6 +139,14 @@ mod tests {
         fn body<'a>(&'a self, _: u64, _: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
             Err(io::ErrorKind::Other.into())
         }
+
+        fn body_octets(&self) -> u64 {
+            9
+        }
+
+        fn scratch(&self) -> Box<dyn Scratch> {
+            unreachable!("nobody writes")
+        }
     }
 
     fn delete(name: &str) -> Edit {
@@ -125,11 +156,11 @@ mod tests {
     #[test]
     fn the_header_is_read_as_edited_so_far() {
         let earlier = [Edit::Discard, delete("A")];
-        let mut draft = Draft::new(earlier.iter());
+        let mut draft = Draft::new(earlier.iter(), 0);
         assert_eq!(draft.header(), b"");
         draft.fill(Arc::new(Kept(b"A: 1\r\nB: 2\r\nC: 3\r\n")));
         assert_eq!(draft.header(), b"B: 2\r\nC: 3\r\n");
-        let unread = Draft::new(earlier.iter());
+        let unread = Draft::new(earlier.iter(), 0);
         let read = draft.clone();
         for mut draft in [read, unread] {
             draft.fill(Arc::new(Kept(b"A: 1\r\nB: 2\r\nC: 3\r\n")));

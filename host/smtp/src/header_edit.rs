@@ -50,6 +50,9 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         }
         Edit::DeleteHeader { name, index } => Some((find(header, name, *index)?, Vec::new())),
         Edit::Attribute(_)
+        | Edit::PrependBody(_)
+        | Edit::AppendBody(_)
+        | Edit::ReplaceBody(_)
         | Edit::Sender { .. }
         | Edit::AddRecipient(_)
         | Edit::RemoveRecipient(_)

@@ -4,6 +4,7 @@
 
 mod action;
 mod address;
+mod body_edit;
 mod draft;
 mod envelope;
 mod facts;
@@ -18,6 +19,7 @@ mod verdict;
 
 pub use action::{Action, BodyFault, Part, Stored};
 pub use address::{Address, AddressError, ReversePath, check_domain};
+pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, Attribute, Change, LedgerEntry, Made, MailParameters, Recipient, Reply, ReversePath,
-    RewriteError,
+    Address, Attribute, BodyText, Change, LedgerEntry, Made, MailParameters, Recipient, Reply,
+    ReversePath, RewriteError,
 };
 
 /// The combined answer to one [`crate::Ask`].
@@ -98,6 +98,12 @@ pub enum Edit {
         /// Which of the fields of that name, from 1.
         index: u32,
     },
+    /// Put text before that of the body.
+    PrependBody(BodyText),
+    /// Add text at the end of the body.
+    AppendBody(BodyText),
+    /// Put text in the place of that of the body.
+    ReplaceBody(BodyText),
     /// Replace the sender of the transaction.
     Sender {
         /// The new sender.

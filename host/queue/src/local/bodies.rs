@@ -49,6 +49,18 @@ impl Bodies {
         Ok(BodyFile { file: Arc::new(file), path, kept: false, faults })
     }
 
+    /// Makes a file without a name, for octets of no message yet. Blocks.
+    pub(super) fn scratch(&self) -> io::Result<File> {
+        self.faults.before(Operation::BodyWrite)?;
+        tempfile::tempfile_in(&self.root)
+    }
+
+    /// Appends octets to a file. Blocks.
+    pub(super) fn write(&self, mut file: &File, octets: &[u8]) -> io::Result<()> {
+        self.faults.before(Operation::BodyWrite)?;
+        file.write_all(octets)
+    }
+
     /// Removes the file of a message, if it has one. Blocks. A file that stays behind is collected at the next start.
     pub(super) fn remove(&self, id: QueueId) {
         let path = self.path(id);

@@ -20,6 +20,7 @@ mod receiving;
 mod record;
 mod request;
 mod row;
+mod scratch;
 
 use std::io;
 use std::path::PathBuf;

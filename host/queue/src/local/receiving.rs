@@ -1,15 +1,16 @@
 //! A message on its way into the local store: in memory while it is small, in a file when it grows.
 //! Knows no row of other messages.
 
+use std::io;
 use std::sync::Arc;
 
-use stagepost_smtp::Content;
+use stagepost_smtp::{Content, EditedBody, Kept};
 use tokio::sync::{mpsc, oneshot};
 
 use super::blocking;
 use super::bodies::BodyFile;
 use super::change::NewRows;
-use super::content::LocalContent;
+use super::content::{LocalContent, LocalOctets};
 use super::core::Core;
 use super::ledger;
 use super::record::{
@@ -89,6 +90,55 @@ impl LocalIncoming {
         self.crc32c = crc32c::crc32c_append(self.crc32c, octets);
         self.octets += octets.len() as u64;
         Ok(())
+    }
+
+    /// Makes the body what plug-ins have left of it. Texts behind what was received are added to it; else all of it is
+    /// written anew, while the old file, which loses its name first, is read.
+    async fn replace(&mut self, body: EditedBody) -> Result<(), StoreError> {
+        if let Some(texts) = body.only_appended().filter(|_| self.octets > 0) {
+            for text in texts {
+                self.add_kept(Arc::clone(&text.kept)).await?;
+            }
+            return Ok(());
+        }
+        let received: Arc<dyn Content> = self.content();
+        // Its name is free again for the new file.
+        let file = self.file.take();
+        blocking(move || {
+            drop(file);
+            Ok(())
+        })
+        .await?;
+        (self.pending, self.octets, self.crc32c) = (Arc::default(), 0, 0);
+        let octets = body.octets(received.body_octets());
+        self.add_kept(Arc::new(Composed { body, received, octets })).await
+    }
+
+    /// Adds octets that are kept elsewhere, piece by piece.
+    async fn add_kept(&mut self, kept: Arc<dyn Kept>) -> Result<(), StoreError> {
+        let (mut offset, mut piece) = (0, Vec::new());
+        loop {
+            let (kept, core) = (Arc::clone(&kept), Arc::clone(&self.core));
+            let read = blocking(move || {
+                let mut buffer = Vec::new();
+                piece.clear();
+                let octets = kept.read(offset, &mut buffer).map_err(|error| core.io_error(&error));
+                piece.extend_from_slice(octets?);
+                Ok(piece)
+            });
+            piece = match read.await {
+                Ok(read) => read,
+                Err(error) => {
+                    self.failed = Some(error.clone());
+                    return Err(error);
+                }
+            };
+            if piece.is_empty() {
+                return Ok(());
+            }
+            offset += piece.len() as u64;
+            self.add(&piece).await?;
+        }
     }
 
     async fn store(mut self, message: NewMessage) -> Result<QueueId, StoreError> {
@@ -181,10 +231,17 @@ impl Incoming for LocalIncoming {
     fn content(&self) -> Arc<dyn Content> {
         let in_file = self.octets - self.pending.len() as u64;
         Arc::new(LocalContent {
+            core: Arc::clone(&self.core),
             header: Arc::clone(&self.header),
-            file: self.file.as_ref().map(|file| (file.reader(), in_file)),
-            tail: Arc::clone(&self.pending),
+            body: LocalOctets {
+                file: self.file.as_ref().map(|file| (file.reader(), in_file)),
+                tail: Arc::clone(&self.pending),
+            },
         })
+    }
+
+    fn edit_body(&mut self, body: EditedBody) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.replace(body))
     }
 
     fn commit(
@@ -192,5 +249,22 @@ impl Incoming for LocalIncoming {
         message: NewMessage,
     ) -> BoxFuture<'static, Result<QueueId, StoreError>> {
         Box::pin(self.store(message))
+    }
+}
+
+/// A body as plug-ins have left it, with what it was made of.
+struct Composed {
+    body: EditedBody,
+    received: Arc<dyn Content>,
+    octets: u64,
+}
+
+impl Kept for Composed {
+    fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    fn read<'a>(&'a self, offset: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        self.body.read(Some(&*self.received), offset, buffer)
     }
 }

@@ -334,7 +334,8 @@ impl Session {
         };
         let message = match &then {
             Then::Receive(message) | Then::Accept(message) if event != Event::Body => {
-                Some(Draft::new(message.transaction.edits.iter().map(|known| &known.edit)))
+                let edits = message.transaction.edits.iter().map(|known| &known.edit);
+                Some(Draft::new(edits, self.settings.limits.message_octets_max))
             }
             _ => None,
         };
@@ -433,6 +434,9 @@ impl Session {
                 | Edit::InsertHeader { .. }
                 | Edit::ChangeHeader { .. }
                 | Edit::DeleteHeader { .. }
+                | Edit::PrependBody(_)
+                | Edit::AppendBody(_)
+                | Edit::ReplaceBody(_)
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)

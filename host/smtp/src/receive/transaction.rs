@@ -162,6 +162,9 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         | Edit::InsertHeader { .. }
         | Edit::ChangeHeader { .. }
         | Edit::DeleteHeader { .. }
+        | Edit::PrependBody(_)
+        | Edit::AppendBody(_)
+        | Edit::ReplaceBody(_)
         | Edit::Attribute(_)
         | Edit::Tag { .. }
         | Edit::Discard
@@ -204,6 +207,8 @@ fn octets(edit: &Attributed) -> usize {
         Edit::Hold { reason } => reason.len(),
         Edit::Tag { name } => name.len(),
         Edit::ReplaceCommand(line) => line.len(),
+        // What is written into a body has a limit of its own.
+        Edit::PrependBody(_) | Edit::AppendBody(_) | Edit::ReplaceBody(_) => 0,
         Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => 0,
     }
 }

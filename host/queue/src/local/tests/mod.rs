@@ -10,4 +10,5 @@ mod failure;
 mod operator;
 mod random;
 mod reading;
+mod rewriting;
 mod spool;
