@@ -583,6 +583,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_SENDER 0x0040ULL
 /** EmDescriptor.edits: EmEditsService.recipient_add, recipient_remove and recipient_replace. */
 #define EM_EDIT_RECIPIENT 0x0080ULL
+/** EmDescriptor.edits: EmEditsService.body_prepend, body_append and body_replace. */
+#define EM_EDIT_BODY 0x0100ULL
 /** EmDescriptor.edits: EmEditsService.command_replace. */
 #define EM_EDIT_COMMAND 0x0200ULL
 /** Mark the message with tags. */
@@ -1016,6 +1018,36 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*tag)(struct EmEdits *edits, struct EmText name);
+
+    /** Adds octets to a text that is put before that of the body. EM_BEFORE of EM_SMTPMESSAGEACCEPT. All that one call
+     * gives stands in the order in which it was given; later handlers read the body with it.
+     *
+     * What is written is text behind the empty line that ends the header block. That line is the host's: it stays, or
+     * comes when there was none.
+     *
+     * - octets: any but NUL, and CR and LF only as CRLF, though a call may end between the two and the next go on there;
+     *   others are ERR_MISC_INVALID_ARGS. A last line without CRLF gets one. Give pieces of some KiB of a long text, not
+     *   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
+     *
+     * Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were
+     * replaced not counted; EM_ERR_IO: the file could not be written. A refused piece changes nothing.
+     * [session-thread & in-handler] */
+    STATUS (*body_prepend)(struct EmEdits *edits, struct EmText octets);
+
+    /** Adds octets to a text that is put behind that of the body. When, octets and status as in body_prepend.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*body_append)(struct EmEdits *edits, struct EmText octets);
+
+    /** Adds octets to a text that takes the place of all text there is, earlier handlers' included; what this call prepends
+     * and appends stands around it. When, octets and status as in body_prepend. Empty octets begin it too: a body without
+     * text is one.
+     *
+     * The body as EmMessageService reads it, from offset 2 on, is what this function would write to leave it as it is. It
+     * can be read while the new one is written.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*body_replace)(struct EmEdits *edits, struct EmText octets);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -1393,7 +1425,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 128 && offsetof(EmEditsService, tag) == 120, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 152 && offsetof(EmEditsService, body_replace) == 144, "EmEditsService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");

@@ -1,6 +1,7 @@
 //! One message on its way into the queue: octets as they are lent, then header edits, trace and commit.
 //! Knows no socket and no session; the queue makes it durable.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,6 +11,7 @@ use stagepost_smtp::{
     change_header, empty_line_before, received,
 };
 
+use crate::body_change::{self, edits_body};
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};
 
@@ -54,9 +56,9 @@ impl Intake {
         })
     }
 
-    /// The message as far as it was taken; none while nothing of it was.
-    pub(crate) fn content(&self) -> Option<Arc<dyn Content>> {
-        self.incoming.as_ref().map(|incoming| incoming.content())
+    /// The message as far as it was taken; none: the store takes no message now.
+    pub(crate) fn content(&mut self) -> Option<Arc<dyn Content>> {
+        self.incoming().ok().map(|incoming| incoming.content())
     }
 
     /// Forgets the message.
@@ -103,6 +105,7 @@ impl Intake {
         let now = SystemTime::now();
         let id = incoming.id().to_string();
         let hold = reason_to_hold(&edits);
+        let edits = edit_body(incoming.as_mut(), edits).await?;
         let ledger = carry_out(edits, incoming.header());
         let only = match &envelope.recipients[..] {
             [one] => Some(one.address.as_str()),
@@ -167,6 +170,25 @@ async fn keep(incoming: &mut dyn Incoming, part: Part, octets: &[u8]) -> Result<
         incoming.body(empty_line_before(octets)).await?;
     }
     incoming.body(octets).await
+}
+
+/// Carries out the edits of the body; all edits, with what they changed of it.
+async fn edit_body(
+    incoming: &mut dyn Incoming,
+    mut edits: Vec<Attributed>,
+) -> Result<Vec<Attributed>, StoreError> {
+    if !edits_body(&edits) {
+        return Ok(edits);
+    }
+    let received = incoming.content();
+    let noted = tokio::task::spawn_blocking(move || {
+        let body = body_change::note(&mut edits, &received)?;
+        Ok((edits, body))
+    });
+    let noted: io::Result<_> = noted.await.map_err(StoreError::unavailable)?;
+    let (edits, body) = noted.map_err(StoreError::unavailable)?;
+    incoming.edit_body(body).await?;
+    Ok(edits)
 }
 
 /// Carries out the edits of the header block, in their order; what was changed of the whole message.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod body_change;
 mod check;
 mod cli;
 mod config;

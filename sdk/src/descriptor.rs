@@ -33,6 +33,8 @@ pub mod edit {
     pub const attribute: u64 = stagepost_abi::EM_EDIT_ATTRIBUTE;
     /// `Edits::header_add`, `header_insert`, `header_change` and `header_delete`.
     pub const header: u64 = stagepost_abi::EM_EDIT_HEADER;
+    /// `Edits::body_prepend`, `body_append` and `body_replace`.
+    pub const body: u64 = stagepost_abi::EM_EDIT_BODY;
     /// `Edits::hold`.
     pub const hold: u64 = stagepost_abi::EM_EDIT_HOLD;
     /// `Edits::discard`.

@@ -2,6 +2,7 @@
 //! Knows no session: the host applies the sheet when the handler has returned.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 
 use stagepost_abi::{EM_ATTRIBUTE_RELAY_GRANTED, EmEdits, EmEditsService};
@@ -127,6 +128,38 @@ impl Edits<'_> {
         check("header_delete", unsafe { (self.table.header_delete)(self.handle, name, index) })
     }
 
+    /// Adds text before that of the body. Needs the edit `body`; at message accept. All that one call gives stands in the
+    /// order in which it was given.
+    ///
+    /// - octets: any but NUL, and CR and LF only as CRLF, though one call may end between the two and the next go on there. A
+    ///   last line without CRLF gets one.
+    ///
+    /// The empty line that ends the header block is the host's: it stays, or comes when there was none.
+    pub fn body_prepend(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the octets are lent for the call.
+        check("body_prepend", unsafe {
+            (self.table.body_prepend)(self.handle, lend(octets.as_ref()))
+        })
+    }
+
+    /// Adds text behind that of the body. When and which octets: as `body_prepend`.
+    pub fn body_append(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the octets are lent for the call.
+        check("body_append", unsafe {
+            (self.table.body_append)(self.handle, lend(octets.as_ref()))
+        })
+    }
+
+    /// Begins a text that takes the place of all text there is in the body, or goes on with it. When and which octets: as
+    /// `body_prepend`. Nothing written is a body without text.
+    ///
+    /// To copy, read on behind the empty line: [`Message::text`](crate::Message::text).
+    pub fn body_replace(&mut self) -> Result<BodyWriter<'_>, Refusal> {
+        let writer = BodyWriter { handle: self.handle, table: self.table, edits: PhantomData };
+        writer.add(b"")?;
+        Ok(writer)
+    }
+
     /// Replaces the sender. Needs the edit `sender`; at MAIL, headers and message accept.
     ///
     /// - path: without angle brackets; empty for the null path.
@@ -193,6 +226,40 @@ impl Edits<'_> {
             (self.table.verdict)(self.handle, verdict.kind, verdict.code, enhanced, text)
         };
         check("the verdict", status)
+    }
+}
+
+/// Writes the text that takes the place of a body's. The host keeps it, in a file when it is long: nobody has all of it in
+/// memory. A call of the host's for every write: what writes octet by octet wants a [`BufWriter`](std::io::BufWriter).
+pub struct BodyWriter<'a> {
+    handle: *mut EmEdits,
+    table: &'static EmEditsService,
+    edits: PhantomData<&'a mut EmEdits>,
+}
+
+impl fmt::Debug for BodyWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter").finish_non_exhaustive()
+    }
+}
+
+impl BodyWriter<'_> {
+    fn add(&self, octets: &[u8]) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the octets are lent for the call.
+        check("body_replace", unsafe { (self.table.body_replace)(self.handle, lend(octets)) })
+    }
+}
+
+impl io::Write for BodyWriter<'_> {
+    /// Adds all octets, or none of them.
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.add(octets).map_err(io::Error::other)?;
+        Ok(octets.len())
+    }
+
+    /// Does nothing: the host has everything already.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

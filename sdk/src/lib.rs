@@ -76,7 +76,7 @@ pub use async_plugin::AsyncPlugin;
 pub use call::{Reason, Refusal};
 pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
-pub use edits::{AfterEdits, Edits};
+pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
     Awaited, BodyChunk, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind,
     Headers, Mail, MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Vrfy, VrfyVerb,

@@ -59,6 +59,12 @@ impl<'a> Message<'a> {
         Body { message: *self, offset: 0, piece: Vec::new(), taken: 0, ended: false }
     }
 
+    /// The text of the body: what stands behind the empty line, which is what
+    /// [`Edits::body_replace`](crate::Edits::body_replace) takes the place of.
+    pub fn text(&self) -> Body<'a> {
+        Body { offset: 2, ..self.body() }
+    }
+
     /// What the host lends.
     fn lent(
         &self,

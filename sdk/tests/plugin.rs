@@ -6,7 +6,7 @@ mod fake;
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Read, Write};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -180,7 +180,7 @@ impl Plugin for Probe {
         panic!("after {}", event.recipient)
     }
 
-    fn before_message_accept(&self, event: &MessageAccept<'_>, _: &mut Edits<'_>) -> Outcome {
+    fn before_message_accept(&self, event: &MessageAccept<'_>, edits: &mut Edits<'_>) -> Outcome {
         let session = event.session;
         if event.octets == 0 {
             let message = event.message;
@@ -191,6 +191,19 @@ impl Plugin for Probe {
             let whole = String::from_utf8_lossy(&whole);
             self.host.log(Level::Info, format_args!("{header:?} {whole:?} {first:?}"));
             return Ok(Answer::Continue);
+        }
+        if event.octets == 1 {
+            edits.body_prepend("before\r\n")?;
+            let mut text = Vec::new();
+            event.message.text().read_to_end(&mut text)?;
+            let mut writer = edits.body_replace()?;
+            assert_eq!(writer.write(&text)?, text.len());
+            writer.flush()?;
+            edits.body_append([0xFF])?;
+            return match edits.body_replace()?.write(b"refuse me") {
+                Ok(_) => Ok(Answer::Handled),
+                Err(error) => Err(error.into()),
+            };
         }
         let recipients: Vec<&str> = session.recipients().collect();
         let tags: Vec<&str> = session.tags().collect();
@@ -408,6 +421,32 @@ fn text_is_checked_and_nul_is_an_octet_like_any() {
             (EM_FAULT, vec![format!("1 3 probe: before_mail failed: {reason}")])
         );
     }
+}
+
+#[test]
+fn bodies_are_written_as_streams_and_what_the_host_refuses_is_an_error() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(8), Sheet::default());
+    let message = fake::Message { header: b"", pieces: vec![b"\r\n", b"some ", b"text\r\n"] };
+    let accept = EmMessageAccept {
+        event: event::<EmMessageAccept>(&session, &sheet),
+        octets: 1,
+        message: message.handle(),
+    };
+    assert_eq!(fake.call(EM_SMTPMESSAGEACCEPT, EM_BEFORE, &accept), EM_FAULT);
+    assert_eq!(
+        sheet.take(),
+        [
+            "body_prepend before\r\n",
+            "body_replace ",
+            "body_replace some text\r\n",
+            "body_append \u{FFFD}",
+            "body_replace ",
+            "body_replace refuse me",
+        ]
+    );
+    let line = "1 8 probe: before_message_accept failed: the host refuses body_replace: not at this event or stage";
+    assert_eq!(fake.logged(), [line]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn layouts() -> String {
         EmEditsService {
             size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-            command_replace, tag,
+            command_replace, tag, body_prepend, body_append, body_replace,
         }
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }

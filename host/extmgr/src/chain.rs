@@ -146,6 +146,9 @@ impl Chain {
                 | Edit::InsertHeader { .. }
                 | Edit::ChangeHeader { .. }
                 | Edit::DeleteHeader { .. }
+                | Edit::PrependBody(_)
+                | Edit::AppendBody(_)
+                | Edit::ReplaceBody(_)
                 | Edit::ReplaceCommand(_)
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)

@@ -201,11 +201,12 @@ const STAGES: [(u64, &str); 15] = [
 ];
 
 /// Every edit bit this host knows, with its word for the operator.
-const EDITS: [(u64, &str); 10] = [
+const EDITS: [(u64, &str); 11] = [
     (abi::EM_EDIT_VERDICT, "verdict"),
     (abi::EM_EDIT_REPLY_TEXT, "reply text"),
     (abi::EM_EDIT_ATTRIBUTE, "attribute"),
     (abi::EM_EDIT_HEADER, "header"),
+    (abi::EM_EDIT_BODY, "body"),
     (abi::EM_EDIT_HOLD, "hold"),
     (abi::EM_EDIT_DISCARD, "discard"),
     (abi::EM_EDIT_SENDER, "sender"),

@@ -129,7 +129,7 @@ impl<'a> Frame<'a> {
         site: Option<&'a Site>,
     ) -> Self {
         let plugin = registration.plugin;
-        let sheet = Sheet::new(plugin, registration.event, ask.stage, &ask.facts);
+        let sheet = Sheet::new(plugin, ask);
         Self {
             session: CallSession {
                 mark: Mark(AtomicU64::new(SESSION)),
@@ -194,7 +194,7 @@ impl<'a> Frame<'a> {
     /// Takes what was written to the sheet.
     pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
         let mut sheet = self.sheet.write();
-        (sheet.verdict.take(), std::mem::take(&mut sheet.edits))
+        (sheet.verdict.take(), sheet.take_edits())
     }
 }
 

@@ -36,6 +36,7 @@ mod trace;
 mod turn;
 mod waiting;
 mod watchdog;
+mod writing;
 
 pub use admin_verb::{ADMIN_CALLS_MAX, AdminVerbError, AdminVerbState};
 pub use contract::{FaultContract, FaultContracts, OnFault};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Attribute, Decision, Edit, Enhanced, EnvelopeError, Event, Facts, Reply, Stage,
+    Ask, Attribute, Decision, Draft, Edit, Enhanced, EnvelopeError, Event, Facts, Reply, Stage,
 };
 
 use crate::event::takes_message_edits;
 use crate::host::Host;
+use crate::writing::{Place, Writing};
 
 /// The most edits of one call.
 const EDITS_MAX: usize = 256;
@@ -23,6 +24,7 @@ const TAGS_MAX: usize = 64;
 
 /// The edits that are kept with a message.
 const OF_MESSAGE: u64 = abi::EM_EDIT_HEADER
+    | abi::EM_EDIT_BODY
     | abi::EM_EDIT_SENDER
     | abi::EM_EDIT_RECIPIENT
     | abi::EM_EDIT_HOLD
@@ -34,17 +36,38 @@ pub(crate) struct Sheet<'a> {
     event: Event,
     stage: Stage,
     facts: &'a Facts,
+    /// Where there is one to be written to.
+    message: Option<&'a Draft>,
     octets: usize,
     pub(crate) verdict: Option<Decision>,
-    pub(crate) edits: Vec<Edit>,
+    edits: Vec<Edit>,
+    writing: Option<Box<Writing>>,
 }
 
 /// What a setter of the sheet answers.
 type Answer = Result<(), abi::STATUS>;
 
 impl<'a> Sheet<'a> {
-    pub(crate) fn new(plugin: &'static Host, event: Event, stage: Stage, facts: &'a Facts) -> Self {
-        Self { plugin, event, stage, facts, octets: 0, verdict: None, edits: Vec::new() }
+    /// A fresh sheet for a call of `plugin` about `ask`.
+    pub(crate) fn new(plugin: &'static Host, ask: &'a Ask) -> Self {
+        Self {
+            plugin,
+            event: ask.question.event(),
+            stage: ask.stage,
+            facts: &ask.facts,
+            message: ask.message.as_ref(),
+            octets: 0,
+            verdict: None,
+            edits: Vec::new(),
+            writing: None,
+        }
+    }
+
+    /// Takes the edits, in the order in which they are carried out.
+    pub(crate) fn take_edits(&mut self) -> Vec<Edit> {
+        let mut edits = std::mem::take(&mut self.edits);
+        edits.extend(self.writing.take().into_iter().flat_map(|writing| writing.into_edits()));
+        edits
     }
 
     /// Whether an edit of the message can be asked for: declared by the plug-in, and allowed here.
@@ -165,6 +188,14 @@ impl<'a> Sheet<'a> {
         } else {
             Err(abi::ERR_MISC_INVALID_ARGS)
         }
+    }
+
+    /// Adds octets to a text for the body.
+    pub(crate) fn body(&mut self, place: Place, octets: &[u8]) -> Answer {
+        self.declared(abi::EM_EDIT_BODY)?;
+        self.allowed(self.event == Event::MessageAccept && self.stage == Stage::Before)?;
+        let message = self.message.ok_or(abi::EM_ERR_STAGE)?;
+        self.writing.get_or_insert_default().write(message, self.facts.id, place, octets)
     }
 
     pub(crate) fn sender(&mut self, path: &str, parameters: &str) -> Answer {

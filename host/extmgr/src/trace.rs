@@ -298,6 +298,9 @@ fn edit_in_words(edit: &Edit) -> String {
             format!("header_change {name}[{index}]: {}", octets(value))
         }
         Edit::DeleteHeader { name, index } => format!("header_delete {name}[{index}]"),
+        Edit::PrependBody(text) => format!("body_prepend {} octets", text.span.octets),
+        Edit::AppendBody(text) => format!("body_append {} octets", text.span.octets),
+        Edit::ReplaceBody(text) => format!("body_replace {} octets", text.span.octets),
         Edit::Sender { sender, .. } => format!("sender <{}>", shown(sender.as_str())),
         Edit::AddRecipient(recipient) => {
             format!("recipient_add <{}>", shown(recipient.address.as_str()))

@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_text_never_stands_where_a_header_field_would() {
-        let edits: [(fn(BodyText) -> Edit, [&[u8]; 3]); 3] = [
+        type Case<'a> = (fn(BodyText) -> Edit, [&'a [u8]; 3]);
+        let edits: [Case<'_>; 3] = [
             (Edit::PrependBody, [b"\r\nnew\r\n", b"\r\nnew\r\n", b"\r\nnew\r\nold\r\n"]),
             (Edit::AppendBody, [b"\r\nnew\r\n", b"\r\nnew\r\n", b"\r\nold\r\nnew\r\n"]),
             (Edit::ReplaceBody, [b"\r\nnew\r\n", b"\r\nnew\r\n", b"\r\nnew\r\n"]),

@@ -64,6 +64,8 @@ pub const EM_EDIT_DISCARD: u64 = 0x0020;
 pub const EM_EDIT_SENDER: u64 = 0x0040;
 /// EmDescriptor.edits: EmEditsService.recipient_add, recipient_remove and recipient_replace.
 pub const EM_EDIT_RECIPIENT: u64 = 0x0080;
+/// EmDescriptor.edits: EmEditsService.body_prepend, body_append and body_replace.
+pub const EM_EDIT_BODY: u64 = 0x0100;
 /// EmDescriptor.edits: EmEditsService.command_replace.
 pub const EM_EDIT_COMMAND: u64 = 0x0200;
 /// Mark the message with tags.

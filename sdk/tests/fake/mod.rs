@@ -432,6 +432,9 @@ static EDITS: EmEditsService = EmEditsService {
     recipient_replace: edits_recipient_replace,
     command_replace: edits_command_replace,
     tag: edits_tag,
+    body_prepend: edits_body_prepend,
+    body_append: edits_body_append,
+    body_replace: edits_body_replace,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -514,6 +517,18 @@ unsafe extern "C" fn edits_recipient_replace(edits: *mut EmEdits, path: EmText) 
 
 unsafe extern "C" fn edits_tag(edits: *mut EmEdits, name: EmText) -> STATUS {
     note(edits, format!("tag {}", read(name)))
+}
+
+unsafe extern "C" fn edits_body_prepend(edits: *mut EmEdits, octets: EmText) -> STATUS {
+    note(edits, format!("body_prepend {}", read(octets)))
+}
+
+unsafe extern "C" fn edits_body_append(edits: *mut EmEdits, octets: EmText) -> STATUS {
+    note(edits, format!("body_append {}", read(octets)))
+}
+
+unsafe extern "C" fn edits_body_replace(edits: *mut EmEdits, octets: EmText) -> STATUS {
+    note(edits, format!("body_replace {}", read(octets)))
 }
 
 unsafe extern "C" fn edits_command_replace(edits: *mut EmEdits, line: EmText) -> STATUS {

@@ -1,6 +1,7 @@
 //! Dispatch with plug-ins that live in the test: order, verdicts, edits, faults, late calls, release.
 //! Plays both sides of the contract; loads no file.
 
+mod bodies;
 mod contracts;
 mod edits;
 mod figures;

@@ -8,6 +8,7 @@ use crate::arguments::size_of_u32;
 use crate::base::answer;
 use crate::frame::CallSheet;
 use crate::sheet::Sheet;
+use crate::writing::Place;
 
 pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     size: size_of_u32::<abi::EmEditsService>(),
@@ -27,6 +28,9 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     recipient_replace,
     command_replace,
     tag,
+    body_prepend,
+    body_append,
+    body_replace,
 };
 
 /// The sheet that a handler writes to.
@@ -154,4 +158,19 @@ unsafe extern "C" fn command_replace(edits: *mut abi::EmEdits, line: abi::EmText
 unsafe extern "C" fn tag(edits: *mut abi::EmEdits, name: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.tag(super::text(name)?) })
+}
+
+unsafe extern "C" fn body_prepend(edits: *mut abi::EmEdits, octets: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    answer(|| unsafe { sheet(edits)?.body(Place::Front, super::octets(octets)?) })
+}
+
+unsafe extern "C" fn body_append(edits: *mut abi::EmEdits, octets: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    answer(|| unsafe { sheet(edits)?.body(Place::Back, super::octets(octets)?) })
+}
+
+unsafe extern "C" fn body_replace(edits: *mut abi::EmEdits, octets: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
+    answer(|| unsafe { sheet(edits)?.body(Place::Whole, super::octets(octets)?) })
 }

@@ -193,4 +193,34 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub tag: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText) -> STATUS,
+
+    /// Adds octets to a text that is put before that of the body. EM_BEFORE of EM_SMTPMESSAGEACCEPT. All that one call
+    /// gives stands in the order in which it was given; later handlers read the body with it.
+    ///
+    /// What is written is text behind the empty line that ends the header block. That line is the host's: it stays, or
+    /// comes when there was none.
+    ///
+    /// - octets: any but NUL, and CR and LF only as CRLF, though a call may end between the two and the next go on there;
+    ///   others are ERR_MISC_INVALID_ARGS. A last line without CRLF gets one. Give pieces of some KiB of a long text, not
+    ///   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
+    ///
+    /// Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were
+    /// replaced not counted; EM_ERR_IO: the file could not be written. A refused piece changes nothing.
+    /// [session-thread & in-handler]
+    pub body_prepend: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
+
+    /// Adds octets to a text that is put behind that of the body. When, octets and status as in body_prepend.
+    ///
+    /// [session-thread & in-handler]
+    pub body_append: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
+
+    /// Adds octets to a text that takes the place of all text there is, earlier handlers' included; what this call prepends
+    /// and appends stands around it. When, octets and status as in body_prepend. Empty octets begin it too: a body without
+    /// text is one.
+    ///
+    /// The body as EmMessageService reads it, from offset 2 on, is what this function would write to leave it as it is. It
+    /// can be read while the new one is written.
+    ///
+    /// [session-thread & in-handler]
+    pub body_replace: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
 }

@@ -86,7 +86,6 @@ pub(crate) struct EmSessionService {
         value: *mut c_void,
         release: EmRelease,
     ) -> STATUS,
-    #[sabi(last_prefix_field)]
     tag: unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
 }
 
@@ -128,8 +127,11 @@ pub(crate) struct EmEditsService {
     recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
     recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
     command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     tag: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText) -> STATUS,
+    body_prepend: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
+    body_append: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    body_replace: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
 }
 
 #[repr(C)]
@@ -291,7 +293,7 @@ super::twins! {
     EmEditsService {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-        command_replace, tag,
+        command_replace, tag, body_prepend, body_append, body_replace,
     }
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }

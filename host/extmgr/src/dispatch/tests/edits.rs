@@ -24,6 +24,7 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
             }
             "tag" => ((to.tag)(sheet, x), (to.tag)(sheet, lend("seen"))),
             "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
+            "body" => ((to.body_append)(sheet, lend("\n")), (to.body_append)(sheet, y)),
             _ => ((to.recipient_replace)(sheet, x), (to.recipient_replace)(sheet, path)),
         }
     }
@@ -42,6 +43,7 @@ fn edits_are_taken_where_the_header_says() {
         ("add", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("remove", &[Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("replace", &[Rcpt], abi::EM_EDIT_RECIPIENT),
+        ("body", &[MessageAccept], abi::EM_EDIT_BODY),
         ("command", &[Command], abi::EM_EDIT_COMMAND),
     ];
     let places = [
@@ -52,7 +54,7 @@ fn edits_are_taken_where_the_header_says() {
         (Data, abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None)),
         (Headers, abi::EM_SMTPHEADERS, ask(Question::Headers, Stage::Before, None)),
         (Body, abi::EM_SMTPBODY, chunk(b"x", 0, true)),
-        (MessageAccept, abi::EM_SMTPMESSAGEACCEPT, accept()),
+        (MessageAccept, abi::EM_SMTPMESSAGEACCEPT, bodies::filled(b"", 1000, 1000)),
     ];
     for (name, allowed, bit) in edits {
         for (event, number, question) in &places {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stagepost_smtp::{Content, Draft};
+use stagepost_smtp::{Content, Draft, Scratch};
 
 use super::*;
 
@@ -25,6 +25,14 @@ impl Content for Halves {
             8 => Ok(&[]),
             _ => Err(io::Error::other("a bad sector")),
         }
+    }
+
+    fn body_octets(&self) -> u64 {
+        8
+    }
+
+    fn scratch(&self) -> Box<dyn Scratch> {
+        unreachable!("nobody writes")
     }
 }
 

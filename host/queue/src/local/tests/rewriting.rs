@@ -111,8 +111,9 @@ async fn a_disk_that_fails_while_a_body_is_rewritten_leaves_nothing() {
             body.edit(&edit(text(&content, &octets(b'A', 200 * KIB)).unwrap()));
             spool.disk.fail(operation, kind);
             let edited = incoming.edit_body(body).await;
-            let committed = incoming.commit(message(&["a.example"])).await;
-            let error = edited.and(committed.map(drop)).unwrap_err();
+            // A message whose body could not be edited can't be committed either.
+            let committed = incoming.commit(message(&["a.example"])).await.unwrap_err();
+            let error = edited.err().unwrap_or(committed);
             let full = matches!(error, StoreError::NoSpace { .. });
             assert_eq!(full, kind == ErrorKind::StorageFull, "{error}");
             spool.disk.heal();
