@@ -20,8 +20,8 @@ for number in 1 2 3 4 5; do noops+=(--plugin "$work/libnoop-$number.so"); done
 
 echo "## A callback in line, one on the pool, one answered later from another thread"
 "$bin/bench" dispatch "${noops[@]}" --chain 1 --chain 5
-"$bin/bench" dispatch --plugin "$work/libnoop-pool.so" --only mail --asks 20000
-"$bin/bench" dispatch --plugin "$work/liblater.so" --only mail --asks 20000
+"$bin/bench" dispatch --plugin "$work/libnoop-pool.so" --wait --only mail --asks 20000
+"$bin/bench" dispatch --plugin "$work/liblater.so" --wait --only mail --asks 20000
 
 echo "## CPU of a message, by the clock"
 targets=()

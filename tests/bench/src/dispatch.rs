@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Ask nothing but this: command, mail, after-mail, rcpt, data, headers, body, message
     #[arg(long, value_name = "QUESTION")]
     only: Option<String>,
+    /// Time each question until its answer: for handlers that may block, or that answer later
+    #[arg(long)]
+    wait: bool,
     /// Questions of each round and row
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     asks: u32,
@@ -65,7 +68,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     for _ in 0..arguments.rounds {
         for (chain, ask, report) in &mut rows {
-            report.add(round(&runtime, chain, ask, arguments.asks)?);
+            report.add(if arguments.wait {
+                waited(&runtime, chain, ask, arguments.asks)?
+            } else {
+                answered(chain, ask, arguments.asks)?
+            });
         }
     }
     let reports: Vec<Report> = rows.into_iter().map(|(_, _, report)| report).collect();
@@ -73,35 +80,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     Report::print("dispatch", &settings, &reports, arguments.json)
 }
 
-fn round(runtime: &Runtime, chain: &Chain, ask: &Ask, asks: u32) -> Result<Round, Fault> {
+/// A round of questions that are answered in line.
+fn answered(chain: &Chain, ask: &Ask, asks: u32) -> Result<Round, Fault> {
     let session = chain.extmgr.session();
-    let figures = match session.ask(ask.clone()) {
-        Asked::Answered(verdict) => {
-            check(&verdict)?;
-            let spent = in_line(&session, ask, asks);
-            let per_ask = spent.as_nanos() as f64 / f64::from(asks);
-            vec![
-                (Column { key: "ns_per_ask", title: "ns/question" }, Some(per_ask)),
-                (
-                    Column { key: "ns_per_callback", title: "ns/callback" },
-                    Some(per_ask / chain.length as f64),
-                ),
-            ]
+    match session.ask(ask.clone()) {
+        Asked::Answered(verdict) => check(&verdict)?,
+        Asked::Waiting(_) => {
+            let reason = "its handlers are not called in line: --wait".to_owned();
+            return Err(Fault::Target { target: "plug-ins".to_owned(), reason });
         }
-        Asked::Waiting(first) => {
-            let ask = ask.clone();
-            let task = runtime.spawn(async move {
-                check(&first.await)?;
-                waiting(session, ask, asks).await
-            });
-            let waited = runtime.block_on(task).map_err(Fault::system("measure"))??;
-            let [p50, p99] = waited.percentiles_us([50, 99]);
-            vec![
-                (Column { key: "p50_us", title: "p50 µs" }, p50),
-                (Column { key: "p99_us", title: "p99 µs" }, p99),
-            ]
-        }
-    };
+    }
+    let per_ask = in_line(&session, ask, asks).as_nanos() as f64 / f64::from(asks);
+    let figures = vec![
+        (Column { key: "ns_per_ask", title: "ns/question" }, Some(per_ask)),
+        (
+            Column { key: "ns_per_callback", title: "ns/callback" },
+            Some(per_ask / chain.length as f64),
+        ),
+    ];
+    Ok(Round { done: u64::from(asks), figures, errors: Errors::default() })
+}
+
+/// A round of questions that are waited for.
+fn waited(runtime: &Runtime, chain: &Chain, ask: &Ask, asks: u32) -> Result<Round, Fault> {
+    let task = runtime.spawn(waiting(chain.extmgr.session(), ask.clone(), asks));
+    let latencies = runtime.block_on(task).map_err(Fault::system("measure"))??;
+    let [p50, p99] = latencies.percentiles_us([50, 99]);
+    let figures = vec![
+        (Column { key: "p50_us", title: "p50 µs" }, p50),
+        (Column { key: "p99_us", title: "p99 µs" }, p99),
+    ];
     Ok(Round { done: u64::from(asks), figures, errors: Errors::default() })
 }
 
@@ -181,9 +189,9 @@ mod tests {
         made
     }
 
-    fn measure(plugins: Vec<PathBuf>, chains: Vec<usize>) -> Result<(), Fault> {
+    fn measure(plugins: Vec<PathBuf>, chains: Vec<usize>, wait: bool) -> Result<(), Fault> {
         let (only, asks, rounds, json) = (None, 600, 1, true);
-        run(&Arguments { plugins, chains, only, asks, rounds, json })
+        run(&Arguments { plugins, chains, only, wait, asks, rounds, json })
     }
 
     #[test]
@@ -192,11 +200,13 @@ mod tests {
         let one = no_op("noop-1", "EM_CLASS_INLINE", folder.path());
         let two = no_op("noop-2", "EM_CLASS_INLINE", folder.path());
         let pool = no_op("noop-pool", "EM_CLASS_BLOCKING", folder.path());
-        measure(vec![one.clone(), two], vec![1, 2]).expect("two no-ops");
-        measure(vec![one.clone(), pool], vec![]).expect("one of each");
-        let fault = measure(vec![one.clone()], vec![2]).expect_err("only one").to_string();
+        measure(vec![one.clone(), two], vec![1, 2], false).expect("two no-ops");
+        measure(vec![one.clone(), pool.clone()], vec![], true).expect("one of each");
+        let fault = measure(vec![pool], vec![], false).expect_err("one waits").to_string();
+        assert!(fault.contains("--wait"), "{fault}");
+        let fault = measure(vec![one.clone()], vec![2], false).expect_err("only one").to_string();
         assert_eq!(fault, "--chain 2: there are 1 plug-ins");
-        let fault = measure(vec![one.clone(), one], vec![]).expect_err("twice").to_string();
+        let fault = measure(vec![one.clone(), one], vec![], false).expect_err("twice").to_string();
         assert!(fault.starts_with("--plugin noop-1: "), "{fault}");
     }
 }
