@@ -24,6 +24,13 @@ pub(crate) struct Outcome {
     pub(crate) spent: Option<Duration>,
 }
 
+impl Outcome {
+    /// Whether it is continue and nothing more, which is an answer at every event and stage.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.status == abi::ERR_EM_CONTINUE && self.verdict.is_none() && self.edits.is_empty()
+    }
+}
+
 /// What became of a call.
 pub(crate) enum Called {
     /// It has an answer.

@@ -37,40 +37,49 @@ impl Chain {
         took: Option<Duration>,
         called: Called,
     ) -> bool {
-        let answer = match called {
-            Called::Answered(outcome) => Ok(outcome),
-            Called::Faulty(fault) => Err(fault),
-            Called::Unheard | Called::Pending(_) => return true,
-        };
-        let decided = answer.and_then(|mut outcome| {
-            let decision = self.decide(plugin, &mut outcome)?;
-            self.check_rewrites(&outcome.edits)?;
-            Ok((decision, outcome))
-        });
-        let counters = plugin.counters.at(self.ask.question.event(), self.ask.stage);
-        if let Some(counters) = counters {
-            counters.took(took);
-            match &decided {
-                Ok((decision, outcome)) => {
-                    counters.answered(AnswerKind::of(decision, &outcome.edits));
+        match called {
+            // Most calls: there is nothing to judge and nothing to keep.
+            Called::Answered(outcome) if outcome.goes_on() => {
+                self.note(plugin, took, Ok((&Decision::Continue, &[])));
+            }
+            Called::Answered(mut outcome) => match self.decide(plugin, &mut outcome) {
+                Ok(decision) => {
+                    self.note(plugin, took, Ok((&decision, &outcome.edits)));
+                    if !outcome.edits.is_empty() {
+                        self.apply(plugin, outcome.edits, outcome.spent);
+                    }
+                    self.decision = decision;
                 }
+                Err(fault) => self.fail(plugin, took, &fault),
+            },
+            Called::Faulty(fault) => self.fail(plugin, took, &fault),
+            Called::Unheard | Called::Pending(_) => {}
+        }
+        matches!(self.decision, Decision::Continue)
+    }
+
+    fn fail(&mut self, plugin: &'static Host, took: Option<Duration>, fault: &Fault) {
+        self.note(plugin, took, Err(fault));
+        self.decision = self.contract(plugin, fault);
+    }
+
+    /// Counts what became of a call, and shows it to who watches.
+    fn note(
+        &self,
+        plugin: &Host,
+        took: Option<Duration>,
+        became: Result<(&Decision, &[Edit]), &Fault>,
+    ) {
+        if let Some(counters) = plugin.counters.at(self.ask.question.event(), self.ask.stage) {
+            counters.took(took);
+            match became {
+                Ok((decision, edits)) => counters.answered(AnswerKind::of(decision, edits)),
                 Err(fault) => counters.failed(fault.kind()),
             }
         }
         if trace::is_on() {
-            let shown = decided.as_ref().map(|(decision, outcome)| (decision, &*outcome.edits));
-            trace::show(&self.ask, &plugin.name, took, shown);
+            trace::show(&self.ask, &plugin.name, took, became);
         }
-        match decided {
-            Ok((decision, Outcome { edits, spent, .. })) => {
-                if !edits.is_empty() {
-                    self.apply(plugin, edits, spent);
-                }
-                self.decision = decision;
-            }
-            Err(fault) => self.decision = self.contract(plugin, &fault),
-        }
-        self.decision == Decision::Continue
     }
 
     /// The answer of the whole chain.
@@ -83,8 +92,14 @@ impl Chain {
         self.ask.stage == Stage::Before && self.ask.question.event() != Event::Disconnect
     }
 
-    /// What a status means.
+    /// What a status means, and whether the edits that came with it can be.
     fn decide(&self, plugin: &Host, outcome: &mut Outcome) -> Result<Decision, Fault> {
+        let decision = self.judge(plugin, outcome)?;
+        self.check_rewrites(&outcome.edits)?;
+        Ok(decision)
+    }
+
+    fn judge(&self, plugin: &Host, outcome: &mut Outcome) -> Result<Decision, Fault> {
         if outcome.status == abi::EM_FAULT {
             return Err(Fault::Panicked);
         }

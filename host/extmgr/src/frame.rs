@@ -4,7 +4,7 @@
 use std::cell::UnsafeCell;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stagepost_abi as abi;
@@ -53,6 +53,8 @@ pub(crate) struct CallSheet<'a> {
     mark: Mark,
     /// Locked for every edit: a pending call's sheet takes them from any thread.
     sheet: Mutex<Sheet<'a>>,
+    /// Whether anybody has: most calls write nothing.
+    written: AtomicBool,
     /// Where a token is taken, if the call may go pending.
     pub(crate) site: Option<&'a Site>,
 }
@@ -100,6 +102,7 @@ handles! {
 impl<'a> CallSheet<'a> {
     /// The sheet, for one edit.
     pub(crate) fn write(&self) -> MutexGuard<'_, Sheet<'a>> {
+        self.written.store(true, Ordering::Release);
         self.sheet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,6 +113,7 @@ pub(crate) struct Frame<'a> {
     sheet: CallSheet<'a>,
     message: Option<CallMessage<'a>>,
     reply: Option<abi::EmReply>,
+    may_change_message: bool,
     /// Made of the members above: what a plug-in reads.
     lent: UnsafeCell<Option<Lent>>,
     _pinned: PhantomPinned,
@@ -129,7 +133,8 @@ impl<'a> Frame<'a> {
         site: Option<&'a Site>,
     ) -> Self {
         let plugin = registration.plugin;
-        let sheet = Sheet::new(plugin, ask);
+let sheet = Sheet::new(plugin, ask);
+        let may_change_message = sheet.may_change_message();
         Self {
             session: CallSession {
                 mark: Mark(AtomicU64::new(SESSION)),
@@ -137,7 +142,12 @@ impl<'a> Frame<'a> {
                 context,
                 plugin: plugin.index,
             },
-            sheet: CallSheet { mark: Mark(AtomicU64::new(SHEET)), sheet: Mutex::new(sheet), site },
+            sheet: CallSheet {
+                mark: Mark(AtomicU64::new(SHEET)),
+                sheet: Mutex::new(sheet),
+                written: AtomicBool::new(false),
+                site,
+            },
             message: ask.message.as_ref().map(|draft| CallMessage {
                 mark: Mark(AtomicU64::new(MESSAGE)),
                 draft,
@@ -145,6 +155,7 @@ impl<'a> Frame<'a> {
                 buffer: Mutex::default(),
             }),
             reply: ask.reply.as_ref().map(lend_reply),
+            may_change_message,
             lent: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
@@ -188,11 +199,14 @@ impl<'a> Frame<'a> {
 
     /// Whether an edit of the message can be asked for in this call.
     pub(crate) fn may_change_message(&self) -> bool {
-        self.sheet.write().may_change_message()
+        self.may_change_message
     }
 
     /// Takes what was written to the sheet.
     pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
+        if !self.sheet.written.load(Ordering::Acquire) {
+            return (None, Vec::new());
+        }
         let mut sheet = self.sheet.write();
         (sheet.verdict.take(), sheet.take_edits())
     }
