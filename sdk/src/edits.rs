@@ -243,6 +243,11 @@ impl fmt::Debug for BodyWriter<'_> {
     }
 }
 
+// SAFETY: as for the edits that it writes to.
+unsafe impl Send for BodyWriter<'_> {}
+// SAFETY: as for Send.
+unsafe impl Sync for BodyWriter<'_> {}
+
 impl BodyWriter<'_> {
     fn add(&self, octets: &[u8]) -> Result<(), Refusal> {
         // SAFETY: the handle is valid during the lifetime; the octets are lent for the call.

@@ -1,4 +1,4 @@
-/* Edits every message by chance, wherever it may: header fields, sender, recipients, tags, hold. What it does depends on the
+/* Edits every message by chance, wherever it may: header fields, body, sender, recipients, tags, hold. What it does depends on the
  * setting `seed` and on how often it was called. keep@example.test is never removed nor replaced. */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 #endif
 
 EM_DESCRIPTOR(NAME, "1.0", EM_CLASS_INLINE,
-              EM_STAGE_MAIL | EM_STAGE_RCPT | EM_STAGE_DATA | EM_STAGE_MESSAGEACCEPT,
-              EM_EDIT_HEADER | EM_EDIT_SENDER | EM_EDIT_RECIPIENT | EM_EDIT_HOLD | EM_EDIT_TAG);
+              EM_STAGE_MAIL | EM_STAGE_RCPT | EM_STAGE_DATA | EM_STAGE_HEADERS | EM_STAGE_MESSAGEACCEPT,
+              EM_EDIT_HEADER | EM_EDIT_BODY | EM_EDIT_SENDER | EM_EDIT_RECIPIENT | EM_EDIT_HOLD | EM_EDIT_TAG);
 
 /* Set once by em_entry, before any handler runs. */
 static const EmEditsService *edits;
@@ -70,6 +70,22 @@ static STATUS edit_header(uint64_t *state, struct EmEdits *sheet)
     }
 }
 
+static STATUS edit_body(uint64_t *state, struct EmEdits *sheet)
+{
+    static const char *const texts[] = {"one line\r\n", "8-bit \xff\r\n\r\n", ""};
+    EmText text = pick(state, texts, 3);
+
+    switch (next(state) % 5) {
+    case 0:
+        return edits->body_replace(sheet, text);
+    case 1:
+    case 2:
+        return edits->body_prepend(sheet, text);
+    default:
+        return edits->body_append(sheet, text);
+    }
+}
+
 static STATUS edit_sender(uint64_t *state, struct EmEdits *sheet)
 {
     static const char *const paths[] = {"", "n0@client.test", "n1@client.test"};
@@ -108,9 +124,9 @@ static STATUS on_event(const EMRECORD *record)
     next(&state);
     for (uint64_t left = next(&state) % 5; left > 0; left--) {
         STATUS status = NOERROR;
-        switch (next(&state) % 6) {
+        switch (next(&state) % 7) {
         case 0:
-            if (record->EId == EM_SMTPMAIL || record->EId == EM_SMTPMESSAGEACCEPT)
+            if (record->EId == EM_SMTPMAIL || record->EId == EM_SMTPHEADERS || record->EId == EM_SMTPMESSAGEACCEPT)
                 status = edit_sender(&state, sheet);
             break;
         case 1:
@@ -127,6 +143,10 @@ static STATUS on_event(const EMRECORD *record)
             if (status == NOERROR && next(&state) % 4 == 0)
                 status = edits->hold(sheet, em_text("by chance"));
             break;
+        case 4:
+            if (record->EId == EM_SMTPMESSAGEACCEPT)
+                status = edit_body(&state, sheet);
+            break;
         default:
             status = edit_header(&state, sheet);
         }
@@ -138,7 +158,7 @@ static STATUS on_event(const EMRECORD *record)
 
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
-    static const EID events[] = {EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA, EM_SMTPMESSAGEACCEPT};
+    static const EID events[] = {EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA, EM_SMTPHEADERS, EM_SMTPMESSAGEACCEPT};
     const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
     int64_t given;
 

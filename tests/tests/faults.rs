@@ -46,12 +46,13 @@ const UNLOADABLE: [(&str, &str); 7] = [
 ];
 
 /// The same for those that only their entry point gives away.
-const UNSTARTABLE: [(&str, &str); 3] = [
+const UNSTARTABLE: [(&str, &str); 4] = [
     ("failing_init", "em_entry: wanted status 0x0000, found 0x0404"),
     (
         "undeclared_stage",
         "em_entry: wanted status 0x0000, found 0x02d4 (a stage that the descriptor",
     ),
+    ("after_headers", "em_entry: wanted status 0x0000, found 0x02d2"),
     ("null_handler", "em_entry: wanted status 0x0000, found 0x0495"),
 ];
 
@@ -212,10 +213,11 @@ fn expect_fault(server: &Server, plugin: &str, event: &str, words: &str) -> Line
 }
 
 /// Source, event and command of its fault, and what the log says of it.
-const FAULTY: [(&str, &str, &str, &str); 3] = [
+const FAULTY: [(&str, &str, &str, &str); 4] = [
     ("bad_status", "MAIL", "MAIL FROM:<a@client.test>", "status 0x7777"),
     ("bad_verdict", "MAIL", "MAIL FROM:<a@client.test>", "EM_VERDICT and gave none"),
     ("handled_at_mail", "MAIL", "MAIL FROM:<a@client.test>", "handled is not possible"),
+    ("handled_at_body", "BODY", ".", "handled is not possible"),
 ];
 
 #[test]
@@ -257,9 +259,9 @@ fn with_on_fault_continue_the_mail_goes_through() {
 #[test]
 fn with_on_fault_hold_the_mail_is_accepted_and_kept() {
     for (stem, event, _, words) in FAULTY {
-        // One of them is at fault at both stages.
-        let stages =
-            ["mail", "rcpt"].map(|at| format!("[plugin.stage.{at}]\non_fault = \"hold\"\n"));
+        // One of them is at fault at two stages.
+        let stages = ["mail", "rcpt", "body"]
+            .map(|at| format!("[plugin.stage.{at}]\non_fault = \"hold\"\n"));
         let (site, _) = site_with(stem, &stages.concat());
         let server = site.start();
         assert_eq!(first_refusal(&mut server.connect()), None, "{stem}");
@@ -271,6 +273,27 @@ fn with_on_fault_hold_the_mail_is_accepted_and_kept() {
         server.stop();
         assert!(site.mail("b").is_empty());
     }
+}
+
+#[test]
+fn edits_with_bad_pointers_and_lengths_are_refused_and_change_nothing() {
+    let (site, _) = site_with("bad_edits", "");
+    let server = site.start();
+    let mut client = server.greeted();
+    for _ in 0..2 {
+        let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
+        assert_eq!(reply.code, 250, "{reply}");
+    }
+    let refused = |line: &Line| line.message() == "all refused";
+    server.log().wait_for_count("the refusals", 2, refused);
+    server.log().wait_for_count("the deliveries", 2, |line| line.message() == "delivered");
+    assert!(server.log().matching(|line| line.message().contains("fault")).is_empty());
+    for mail in site.mail("b") {
+        let mail = String::from_utf8_lossy(&mail).into_owned();
+        assert!(mail.ends_with(&MESSAGE.replace('\r', "")), "{mail}");
+        assert!(!mail.contains("X-"), "{mail}");
+    }
+    server.stop();
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The ledger explains the stored octets: plug-ins edit random messages by chance, and what the ledger says they did, done to
 //! the message as it was sent, gives the message as it is stored, octet by octet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use stagepost_tests::plugin::compile_c;
 use stagepost_tests::server::{Server, Site, plugin_section};
 
@@ -137,6 +139,31 @@ fn octets(value: &Value) -> Option<Vec<u8>> {
     Some((0..hex.len()).step_by(2).map(pair).collect())
 }
 
+fn sha256(octets: &[u8]) -> String {
+    let digest = Sha256::digest(octets);
+    format!("sha256:{}", digest.iter().map(|octet| format!("{octet:02x}")).collect::<String>())
+}
+
+/// The text of a digest: what a plug-in writes in one call, up to four of the texts that it has, or the empty line.
+fn text_of(digest: &str) -> Option<Vec<u8>> {
+    static TEXTS: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
+        let mut written = vec![Vec::new()];
+        let mut from = 0;
+        for _ in 0..4 {
+            let to = written.len();
+            for at in from..to {
+                for text in [&b"one line\r\n"[..], b"8-bit \xff\r\n\r\n"] {
+                    written.push([&written[at], text].concat());
+                }
+            }
+            from = to;
+        }
+        written.push(b"\r\n".to_vec());
+        written.into_iter().map(|text| (sha256(&text), text)).collect()
+    });
+    TEXTS.get(digest).cloned()
+}
+
 /// Does to a message what a line of the ledger says; none when the message is not as the line says it was.
 fn apply(mail: &mut Mail, line: &Value) -> Option<()> {
     let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
@@ -171,6 +198,14 @@ fn apply(mail: &mut Mail, line: &Value) -> Option<()> {
             let recipient = mail.recipients.get_mut(place()?)?;
             (recipient.0 == text("from")).then_some(())?;
             recipient.0 = text("to");
+        }
+        "body" => {
+            let octets = |key: &str| line[key].as_u64().map(|octets| octets as usize);
+            let range = place()?..place()? + octets("from_octets")?;
+            (sha256(mail.body.get(range.clone())?) == text("from")).then_some(())?;
+            let to = text_of(&text("to"))?;
+            (Some(to.len()) == octets("to_octets")).then_some(())?;
+            mail.body.splice(range, to);
         }
         "hold" | "tag" => {}
         other => panic!("{other}"),
@@ -229,7 +264,7 @@ fn the_ledger_explains_every_stored_octet() {
             assert_eq!(replayed.as_ref() == Some(&stored), silent, "{line}");
         }
     }
-    assert_eq!(seen.len(), 9, "not every edit was met: {seen:?}");
+    assert_eq!(seen.len(), 10, "not every edit was met: {seen:?}");
     let faults = server.log().matching(|line| line.message().contains("fault"));
     assert!(faults.is_empty(), "{}", server.log());
     server.stop();

@@ -56,6 +56,8 @@ mod libasan {
         let site = Site::new("");
         let plugins = sanitized(&site, "example-c", "../plugins/example-c/example.c")
             + &sanitized(&site, "noop", "faults/noop.c")
+            + &sanitized(&site, "rewriter", "plugins/rewriter.c")
+            + &sanitized(&site, "bad-edits", "faults/bad_edits.c")
             + &sanitized(&site, "body-text", "../plugins/examples/body-text.c")
             + "[plugin.config]\ntext = \"ElEL\"\n";
         site.configure(&plugins);

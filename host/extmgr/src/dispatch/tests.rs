@@ -2,6 +2,7 @@
 //! Plays both sides of the contract; loads no file.
 
 mod bodies;
+mod chance;
 mod contracts;
 mod edits;
 mod figures;
