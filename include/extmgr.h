@@ -566,6 +566,12 @@ typedef struct EmDisconnect {
 #define EM_STAGE_QUIT 0x2000ULL
 /** EmDescriptor.stages: EM_SMTPTIMEOUT. */
 #define EM_STAGE_TIMEOUT 0x4000ULL
+/** EmDescriptor.stages: EM_START. */
+#define EM_STAGE_START 0x10000000ULL
+/** EmDescriptor.stages: EM_CONFIG. */
+#define EM_STAGE_CONFIG 0x20000000ULL
+/** EmDescriptor.stages: EM_STOP. */
+#define EM_STAGE_STOP 0x40000000ULL
 
 /** EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler). */
 #define EM_EDIT_VERDICT 0x0001ULL
@@ -703,6 +709,61 @@ typedef struct EmBase {
  *
  * [main-thread & loading] */
 typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
+
+/* ---- Events of a plug-in's own life: it starts, its configuration changes, it stops. Registered for as any event is. ---- */
+
+/** The server starts. Struct: EmStart. Between before and after the server opens its listeners.
+ *
+ * before: every plug-in is loaded and nobody is served yet; called once, plug-in by plug-in in the order of the chains.
+ * ERR_EM_CONTINUE -> it starts; anything else -> the plug-in refuses to: as when it can't be loaded, the server does not
+ * start, or starts without it (on_load_error). Log why.
+ * after: the listeners are open; the return value changes nothing.
+ * It may block, whatever the plug-in's class. [main-thread] */
+#define EM_START 0x4040
+
+/** The operator has changed the plug-in's section and reloads it. Struct: EmConfig. Between before and after the new
+ * section takes the place of the old one.
+ *
+ * before: look at the new section by EmConfig.section; the old one is in force, and may stay so: keep nothing of the new
+ * one. ERR_EM_CONTINUE -> it will do; anything else -> it will not: nothing changes, for no plug-in. Log why.
+ * after: the new section is in force; take it over. The return value changes nothing.
+ * A plug-in that has not registered before(EM_CONFIG) keeps its section until the server starts again.
+ * It may block, whatever the plug-in's class; handlers run meanwhile. [any-thread] */
+#define EM_CONFIG 0x4041
+
+/** The server stops: sessions and deliveries are over, as far as they could be waited for. Struct: EmStop. Before only.
+ *
+ * Called once, for each plug-in whose before(EM_START) did not refuse; write down what must outlive the process. The
+ * return value changes nothing. Plug-ins are told at the same time; the process ends when all have returned, or the
+ * deadline is over.
+ * It may block, whatever the plug-in's class. A handler whose call has not returned may still run. [any-thread] */
+#define EM_STOP 0x4042
+
+/** Arguments of EM_START. */
+typedef struct EmStart {
+    /** What every event has. */
+    struct EmEvent event;
+} EmStart;
+
+/** Arguments of EM_CONFIG. */
+typedef struct EmConfig {
+    /** What every event has. */
+    struct EmEvent event;
+
+    /** The new section: for the functions of EmConfigService alone, in the place of the host. Valid until the handler
+     * returns; text that it hands out is valid until the process ends. */
+    struct EmHost *section;
+} EmConfig;
+
+/** Arguments of EM_STOP. */
+typedef struct EmStop {
+    /** What every event has. */
+    struct EmEvent event;
+    /** How long the server waits. */
+    uint32_t deadline_ms;
+    /** Zero. */
+    uint32_t reserved;
+} EmStop;
 
 /* ---- The log service. ---- */
 
@@ -1419,6 +1480,9 @@ _Static_assert(sizeof(EmRset) == 32 && offsetof(EmRset, event) == 0, "EmRset");
 _Static_assert(sizeof(EmQuit) == 32 && offsetof(EmQuit, event) == 0, "EmQuit");
 _Static_assert(sizeof(EmTimeout) == 40 && offsetof(EmTimeout, reserved) == 36, "EmTimeout");
 _Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
+_Static_assert(sizeof(EmStart) == 32 && offsetof(EmStart, event) == 0, "EmStart");
+_Static_assert(sizeof(EmConfig) == 40 && offsetof(EmConfig, section) == 32, "EmConfig");
+_Static_assert(sizeof(EmStop) == 40 && offsetof(EmStop, reserved) == 36, "EmStop");
 _Static_assert(sizeof(EmDescriptor) == 176 && offsetof(EmDescriptor, reserved) == 144, "EmDescriptor");
 _Static_assert(sizeof(EmBase) == 72 && offsetof(EmBase, reserved) == 40, "EmBase");
 _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 16, "EmLogService");

@@ -61,6 +61,12 @@ enum Command {
     /// In the text format of Prometheus: sessions, queue, what each plug-in answered at each event and how long it
     /// took, and what plug-ins count themselves. Exit code 1 when no server answers.
     Metrics(MetricsArgs),
+    /// Have a running server read its configuration again
+    ///
+    /// Plug-ins' own sections take effect at once, where the plug-in takes them; all else that has changed is named,
+    /// and takes effect when the server starts again. SIGHUP does the same. Exit code 1 when something is wrong: then
+    /// nothing has changed.
+    Reload(plugin::ReloadArgs),
     /// Look into the queue of a running server, and change it
     ///
     /// Exit code 1 when no server answers, or when it could not do what was asked.
@@ -135,6 +141,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Metrics(args)) => watch::metrics(&args),
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Trace(args)) => watch::trace(&args),
+        Some(Command::Reload(args)) => plugin::reload(&args),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
         Some(Command::Plugin(PluginCommand::List(args))) => plugin::list(&args),

@@ -15,6 +15,7 @@ mod log;
 mod metrics;
 mod plugin_new;
 mod refusal;
+mod reload;
 mod router;
 mod serve;
 mod sessions;

@@ -35,7 +35,9 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         Refusal::Inspect(_) | Refusal::Linker(_) | Refusal::Layout => &plugin.path,
         Refusal::Name { .. } | Refusal::Twice => &plugin.name,
         Refusal::Class => plugin.run.as_ref().unwrap_or(&plugin.section),
-        Refusal::TooMany | Refusal::Metric { .. } | Refusal::Entry(_) => &plugin.section,
+        Refusal::TooMany | Refusal::Metric { .. } | Refusal::Entry(_) | Refusal::Start(_) => {
+            &plugin.section
+        }
     }
 }
 
@@ -79,7 +81,7 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
             return "remove one of the two plug-ins, or ask their authors for other names"
                 .to_owned();
         }
-        Refusal::Entry(_) => {
+        Refusal::Entry(_) | Refusal::Start(_) => {
             "put right what the plug-in's own log line says, or ask its author".to_owned()
         }
     };

@@ -17,6 +17,7 @@ use crate::admin::{self, AdminError, AdminServer};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
 use crate::listener::{Listener, Shared};
+use crate::reload::Reloader;
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
@@ -128,10 +129,30 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let plugins =
             ExtMgr::load(configs, settings.plugin_limits.clone(), &settings.plugin_copies_dir())
                 .map_err(|error| refusal::shown(&settings, &error))?;
-        runtime.block_on(serve(settings, admin, Arc::new(plugins)))
+        runtime.block_on(live(settings, admin, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+/// Opens the queue, serves, and closes it. Plug-ins are told when the server starts and stops.
+async fn live(
+    settings: Settings,
+    admin: AdminServer,
+    plugins: Arc<ExtMgr>,
+) -> Result<(), ServeError> {
+    let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalOptions {
+        path: settings.spool_dir(),
+        free_space_min: settings.queue.free_space_min,
+        faults: None,
+    })?);
+    let served = match plugins.start() {
+        Ok(()) => serve(settings, admin, plugins.clone(), store.clone()).await,
+        Err(error) => Err(refusal::shown(&settings, &error).into()),
+    };
+    plugins.stop().await;
+    store.close().await;
     served
 }
 
@@ -139,16 +160,12 @@ async fn serve(
     settings: Settings,
     admin: AdminServer,
     plugins: Arc<ExtMgr>,
+    store: Arc<dyn Store>,
 ) -> Result<(), ServeError> {
     let begun = Instant::now();
     let hostname = &settings.receive.hostname;
     let own_name = OwnName::parse(hostname)
         .map_err(|reason| ServeError::Hostname { name: hostname.clone(), reason })?;
-    let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalOptions {
-        path: settings.spool_dir(),
-        free_space_min: settings.queue.free_space_min,
-        faults: None,
-    })?);
     let listeners = bind(&settings)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     let router = Arc::new(Router::new(&settings));
@@ -170,11 +187,13 @@ async fn serve(
     });
     let figures =
         Figures::new(begun, &settings, addresses.clone(), plugins.clone(), sessions, store.clone());
+    let reloader = Arc::new(Reloader::new(settings.clone(), plugins.clone()));
     let mut parts = JoinSet::new();
     let mut stopping_admin = stopping.clone();
     let api = admin::watching(Arc::new(figures))
         .merge(admin::calling(plugins.clone()))
-        .merge(admin::tracing(plugins, stopping.clone()))
+        .merge(admin::reloading(reloader.clone()))
+        .merge(admin::tracing(plugins.clone(), stopping.clone()))
         .merge(admin::queue::managing(store.clone()));
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
@@ -188,20 +207,24 @@ async fn serve(
         parts.spawn(listener.serve(shared.clone()));
     }
     drop(shared);
+    plugins.started();
     announce(&settings, &addresses);
 
-    signals.next().await;
+    while signals.next().await == Asked::Reload {
+        let reloader = reloader.clone();
+        // What becomes of it is in the log.
+        drop(tokio::spawn(async move { reloader.reload().await }));
+    }
     tracing::info!("stopping: no new connections; sessions and deliveries under way may end");
     stop.now();
     let ended = async { while parts.join_next().await.is_some() {} };
     tokio::select! {
         () = ended => tracing::info!("stopped"),
         () = tokio::time::sleep(DRAIN) => tracing::warn!("stopped: not everything ended in {} s", DRAIN.as_secs()),
-        () = signals.next() => tracing::warn!("stopped at once"),
+        () = signals.stop() => tracing::warn!("stopped at once"),
     }
     parts.shutdown().await;
     carrier.close().await;
-    store.close().await;
     Ok(())
 }
 
@@ -244,8 +267,16 @@ fn announce(settings: &Settings, addresses: &[SocketAddr]) {
     }
 }
 
-/// Ctrl-C and SIGTERM.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Reload,
+    Stop,
+}
+
+/// SIGHUP; Ctrl-C and SIGTERM.
 struct Signals {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -253,16 +284,23 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
+    }
+
+    /// Resolves when a signal asks to stop.
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }
 

@@ -4,14 +4,16 @@
 use std::fmt;
 
 use stagepost_abi::{
-    EID, EM_AFTER, EM_BEFORE, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
-    EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT,
-    EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_VERDICT, EMRECORD,
-    ERR_EM_CONTINUE, EmEdits, EmEvent, NOERROR, STATUS,
+    EID, EM_AFTER, EM_BEFORE, EM_CONFIG, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT,
+    EM_SMTPDATA, EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL,
+    EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY,
+    EM_START, EM_STOP, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmConfig, EmEdits, EmEvent, NOERROR,
+    STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
 use crate::boundary::{self, Panic};
+use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{Disconnect, Event, Reply};
 use crate::host::{Host, Level};
@@ -129,6 +131,11 @@ impl<'a> Call<'a> {
                     (EM_SMTPDISCONNECT, EM_AFTER) => {
                         self.end(|event| plugin.after_disconnect(event))
                     }
+                    (EM_START, EM_BEFORE) => done(plugin.before_start()),
+                    (EM_START, EM_AFTER) => done(plugin.after_start()),
+                    (EM_CONFIG, EM_BEFORE) => done(plugin.before_config(&self.section()?)),
+                    (EM_CONFIG, EM_AFTER) => done(plugin.after_config(&self.section()?)),
+                    (EM_STOP, EM_BEFORE) => done(plugin.before_stop()),
                     // Not registered for, so only a newer host's mistake could bring it.
                     _ => Ok(ERR_EM_CONTINUE),
                 }
@@ -187,6 +194,14 @@ impl<'a> Call<'a> {
         Ok(ERR_EM_CONTINUE)
     }
 
+    /// The section that EM_CONFIG is about.
+    fn section(&self) -> Result<Config, Broken> {
+        // SAFETY: the event number says that the record points to an EmConfig.
+        let event = unsafe { sized::<EmConfig>(self.record) }?;
+        // SAFETY: the handle came with the record, for the configuration service.
+        Ok(unsafe { Config::new(event.section, self.host.services().config) })
+    }
+
     pub(crate) fn event<E: Event<'a>>(&self) -> Result<E, Broken> {
         // SAFETY: the event number, by which `dispatch` chose E, says that the record points to E's struct.
         let raw = unsafe { sized::<E::Raw>(self.record) }?;
@@ -214,6 +229,10 @@ impl<'a> Call<'a> {
         self.session.log(Level::Error, format_args!("{name}: {handler} {what}"));
         EM_FAULT
     }
+}
+
+fn done(result: Result<(), Fault>) -> Result<STATUS, Fault> {
+    result.map(|()| ERR_EM_CONTINUE)
 }
 
 /// Takes the event struct of a record, when it is as long as it must be.

@@ -2,6 +2,7 @@
 //! Knows neither how it is exported nor how it is called.
 
 use crate::answer::{Answer, Fault, Outcome};
+use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
     BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
@@ -193,6 +194,38 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     /// The session is over, and the last handler of it runs.
     fn after_disconnect(&self, event: &Disconnect<'_>) -> Result<(), Fault> {
         let _ = event;
+        Ok(())
+    }
+
+    /// Every plug-in is loaded, and nobody is served yet. An error refuses the plug-in, as one of `start` does. May block.
+    fn before_start(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The server's listeners are open. May block.
+    fn after_start(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The operator has changed the plug-in's section. An error refuses it: the old one stays in force, for every
+    /// plug-in. May block.
+    ///
+    /// - section: the new section; keep nothing of it yet.
+    fn before_config(&self, section: &Config) -> Result<(), Fault> {
+        let _ = section;
+        Ok(())
+    }
+
+    /// The new section is in force: take it over. May block, while handlers run.
+    ///
+    /// - section: the new section.
+    fn after_config(&self, section: &Config) -> Result<(), Fault> {
+        let _ = section;
+        Ok(())
+    }
+
+    /// The server stops: sessions are over, as far as they could be waited for. May block for a few seconds.
+    fn before_stop(&self) -> Result<(), Fault> {
         Ok(())
     }
 }

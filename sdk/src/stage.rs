@@ -4,12 +4,13 @@
 #![allow(non_upper_case_globals, reason = "a stage is written as the handler it calls")]
 
 use stagepost_abi::{
-    EID, EM_REG_AFTER, EM_REG_BEFORE, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
-    EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT,
-    EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EM_STAGE_BODY,
-    EM_STAGE_COMMAND, EM_STAGE_CONNECT, EM_STAGE_DATA, EM_STAGE_DISCONNECT, EM_STAGE_EHLO,
-    EM_STAGE_ETRN, EM_STAGE_HEADERS, EM_STAGE_MAIL, EM_STAGE_MESSAGEACCEPT, EM_STAGE_QUIT,
-    EM_STAGE_RCPT, EM_STAGE_RSET, EM_STAGE_TIMEOUT, EM_STAGE_VRFY,
+    EID, EM_CONFIG, EM_REG_AFTER, EM_REG_BEFORE, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT,
+    EM_SMTPDATA, EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL,
+    EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY,
+    EM_STAGE_BODY, EM_STAGE_COMMAND, EM_STAGE_CONFIG, EM_STAGE_CONNECT, EM_STAGE_DATA,
+    EM_STAGE_DISCONNECT, EM_STAGE_EHLO, EM_STAGE_ETRN, EM_STAGE_HEADERS, EM_STAGE_MAIL,
+    EM_STAGE_MESSAGEACCEPT, EM_STAGE_QUIT, EM_STAGE_RCPT, EM_STAGE_RSET, EM_STAGE_START,
+    EM_STAGE_STOP, EM_STAGE_TIMEOUT, EM_STAGE_VRFY, EM_START, EM_STOP,
 };
 
 /// A set of stages. Made by [`export_plugin!`](crate::export_plugin) of the constants in [`stage`](crate::stage).
@@ -40,6 +41,10 @@ impl Stages {
         assert!(
             self.before & EM_STAGE_DISCONNECT == 0,
             "nobody waits for the answer at before_disconnect"
+        );
+        assert!(
+            self.before & (EM_STAGE_START | EM_STAGE_CONFIG | EM_STAGE_STOP) == 0,
+            "the events of a plug-in's own life may block"
         );
         assert!(self.before & stages.before == 0, "a handler is asynchronous or not: name it once");
         self
@@ -102,4 +107,7 @@ stages! {
     EM_SMTPQUIT EM_STAGE_QUIT before_quit after_quit;
     EM_SMTPTIMEOUT EM_STAGE_TIMEOUT before_timeout;
     EM_SMTPDISCONNECT EM_STAGE_DISCONNECT before_disconnect after_disconnect;
+    EM_START EM_STAGE_START before_start after_start;
+    EM_CONFIG EM_STAGE_CONFIG before_config after_config;
+    EM_STOP EM_STAGE_STOP before_stop;
 }

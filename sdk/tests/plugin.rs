@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fake::{Fake, Session, Sheet, Value, event, text};
 use stagepost_abi::*;
 use stagepost_sdk::{
-    AfterEdits, Answer, BodyChunk, Connect, Disconnect, Edits, Fault, Filter, Headers, Host, Level,
-    Mail, MessageAccept, Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy, export_plugin,
+    AfterEdits, Answer, BodyChunk, Config, Connect, Disconnect, Edits, Fault, Filter, Headers,
+    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy,
+    export_plugin,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -105,6 +106,25 @@ impl Plugin for Probe {
                 .sender_domains(["<>", ".example.org"])
                 .recipient_domains(Vec::<String>::new()),
         }
+    }
+
+    fn before_start(&self) -> Result<(), Fault> {
+        self.host.log(Level::Info, "before start");
+        Ok(())
+    }
+
+    fn before_config(&self, section: &Config) -> Result<(), Fault> {
+        match section.integer("limit")? {
+            Some(limit) if limit < 0 => Err(Fault::new("below zero")),
+            limit => {
+                self.host.log(Level::Info, format_args!("offered {limit:?}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn before_stop(&self) -> Result<(), Fault> {
+        panic!("at the stop")
     }
 
     fn before_connect(&self, event: &Connect<'_>, edits: &mut Edits<'_>) -> Outcome {
@@ -257,6 +277,10 @@ export_plugin! {
     version = "1.0",
     class = inline,
     stages = [
+        before_start,
+        before_config,
+        before_stop,
+
         before_connect, before_mail, after_mail, after_rcpt, before_headers, before_body,
         before_message_accept, before_vrfy, before_timeout, before_disconnect,
     ],
@@ -311,6 +335,9 @@ fn exactly_the_stages_that_are_named_are_registered() {
             (EM_SMTPVRFY, EM_REG_BEFORE),
             (EM_SMTPTIMEOUT, EM_REG_BEFORE),
             (EM_SMTPDISCONNECT, EM_REG_BEFORE),
+            (EM_START, EM_REG_BEFORE),
+            (EM_CONFIG, EM_REG_BEFORE),
+            (EM_STOP, EM_REG_BEFORE),
         ]
     );
 }
@@ -834,4 +861,38 @@ fn verbs_answer_or_say_why_not() {
         assert_eq!(without_place(&lines[0]), said);
     }
     fake.drop_verbs();
+}
+
+#[test]
+fn the_life_of_a_plugin_goes_by_its_handlers() {
+    let (fake, status) = Fake::default().load(em_entry);
+    assert_eq!(status, NOERROR);
+    fake.logged();
+    let head = |size| EmEvent {
+        size,
+        reserved: 0,
+        session: ptr::null(),
+        edits: ptr::null_mut(),
+        reply: ptr::null(),
+    };
+    let start = EmStart { event: head(size_of::<EmStart>() as u32) };
+    assert_eq!(fake.call(EM_START, EM_BEFORE, &start), ERR_EM_CONTINUE);
+    assert_eq!(fake.logged(), ["3 - before start"]);
+    for (limit, wanted, line) in [
+        (5, ERR_EM_CONTINUE, "3 - offered Some(5)"),
+        (-5, EM_FAULT, "1 - probe: before_config failed: below zero"),
+    ] {
+        // Another host plays the section.
+        let config = [("limit", Value::Integer(limit))].into();
+        let section = Box::new(Fake { config, ..Fake::default() });
+        let handle = ptr::from_ref(&*section).cast_mut().cast();
+        let change = EmConfig { event: head(size_of::<EmConfig>() as u32), section: handle };
+        assert_eq!(fake.call(EM_CONFIG, EM_BEFORE, &change), wanted);
+        assert_eq!(fake.logged(), [line]);
+    }
+    let event = head(size_of::<EmStop>() as u32);
+    let stop = EmStop { event, deadline_ms: 1, reserved: 0 };
+    assert_eq!(fake.call(EM_STOP, EM_BEFORE, &stop), EM_FAULT);
+    let lines = fake.logged();
+    assert_eq!(without_place(&lines[0]), "1 - probe: before_stop panicked: at the stop");
 }

@@ -1,10 +1,11 @@
-/* Uses what a plug-in has beside the stages of a session: metrics and verbs of its own. */
+/* Uses what a plug-in has beside the stages of a session: metrics and verbs of its own, and the events of its life. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "extmgr.h"
 
-EM_DESCRIPTOR("keeper", "1.0", EM_CLASS_INLINE, EM_STAGE_MAIL, 0);
+EM_DESCRIPTOR("keeper", "1.0", EM_CLASS_INLINE, EM_STAGE_MAIL | EM_STAGE_START | EM_STAGE_CONFIG | EM_STAGE_STOP, 0);
 
 static const EmMetricsService *metrics;
 static EmMetric *mails, *depth, *lengths;
@@ -98,12 +99,89 @@ static STATUS make_verbs(const EmBase *base, EmHost *host)
     return NOERROR;
 }
 
+static const EmConfigService *config;
+static const EmLogService *logging;
+static EmHost *our_host;
+
+static void say(const char *what, long long number)
+{
+    char line[64];
+
+    snprintf(line, sizeof line, "%s %lld", what, number);
+    logging->write(our_host, NULL, EM_LOG_INFO, em_text(line));
+}
+
+/* The setting, by a handle that reads a section. */
+static long long limit(EmHost *section)
+{
+    int64_t value = 0;
+
+    return config->integer(section, em_text("limit"), &value) == NOERROR ? value : -1;
+}
+
+static STATUS on_start(const EMRECORD *record)
+{
+    const EmStart *start = (const EmStart *)record->Event;
+
+    if (record->EId != EM_START || start->event.session != NULL || start->event.edits != NULL)
+        return EM_FAULT;
+    say(record->NotificationType == EM_BEFORE ? "before start" : "after start", limit(our_host));
+    return limit(our_host) == 13 ? ERR_NOT_FOUND : ERR_EM_CONTINUE;
+}
+
+static STATUS on_config(const EMRECORD *record)
+{
+    const EmConfig *change = (const EmConfig *)record->Event;
+    EmText json;
+    EmMetric *none = NULL;
+
+    /* The section's handle is no host. */
+    if (metrics->counter(change->section, em_text("x"), em_text("X."), &none) != ERR_MISC_INVALID_ARGS
+        || config->json(change->section, em_text(""), &json) != NOERROR || json.len == 0)
+        return EM_FAULT;
+    if (record->NotificationType == EM_BEFORE) {
+        say("offered", limit(change->section));
+        say("in force", limit(our_host));
+        return limit(change->section) < 0 ? ERR_MISC_INVALID_ARGS : ERR_EM_CONTINUE;
+    }
+    say("taken", limit(our_host));
+    return limit(our_host) == limit(change->section) ? ERR_EM_CONTINUE : EM_FAULT;
+}
+
+static STATUS on_stop(const EMRECORD *record)
+{
+    say("stop", ((const EmStop *)record->Event)->deadline_ms);
+    return ERR_EM_CONTINUE;
+}
+
+static STATUS live(const EmBase *base, EmHost *host)
+{
+    const uint32_t both = EM_REG_BEFORE | EM_REG_AFTER;
+    STATUS status;
+
+    our_host = host;
+    logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
+    config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
+    if (logging == NULL || config == NULL)
+        return ERR_NOT_FOUND;
+    if (base->EMRegister(host, EM_STOP, both, on_stop, NULL, NULL, 0, NULL) != ERR_EM_ILLEGALFLAGS)
+        return EM_FAULT;
+    status = base->EMRegister(host, EM_START, both, on_start, NULL, NULL, 0, NULL);
+    if (status == NOERROR && limit(host) != 99)
+        status = base->EMRegister(host, EM_CONFIG, both, on_config, NULL, NULL, 0, NULL);
+    if (status == NOERROR)
+        status = base->EMRegister(host, EM_STOP, EM_REG_BEFORE, on_stop, NULL, NULL, 0, NULL);
+    return status;
+}
+
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
     STATUS status = make_metrics(base, host);
 
     if (status == NOERROR)
         status = make_verbs(base, host);
+    if (status == NOERROR)
+        status = live(base, host);
     if (status != NOERROR)
         return status;
     return base->EMRegister(host, EM_SMTPMAIL, EM_REG_BEFORE, before_mail, NULL, NULL, 0, NULL);

@@ -59,6 +59,9 @@ fn layouts() -> String {
         EmQuit { event }
         EmTimeout { event, awaited, reserved }
         EmDisconnect { event, reason, reserved }
+        EmStart { event }
+        EmConfig { event, section }
+        EmStop { event, deadline_ms, reserved }
         EmDescriptor {
             magic, size, abi_major, abi_minor, base_digest, stages, edits, plugin_class, language, name, version,
             reserved,

@@ -14,6 +14,7 @@ const SOURCES: &[&str] = &[
     "event.rs",
     "descriptor.rs",
     "base.rs",
+    "life.rs",
     "service/log.rs",
     "service/config.rs",
     "service/session.rs",

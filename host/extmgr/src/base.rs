@@ -12,6 +12,7 @@ use stagepost_smtp::Event;
 use crate::arguments::size_of_u32;
 use crate::event;
 use crate::host::Host;
+use crate::life::{LifeEvent, LifeRegistration};
 use crate::registry::{Registration, next_handle};
 use crate::service;
 
@@ -59,8 +60,22 @@ unsafe extern "C" fn em_register(
         // SAFETY: the contract: `host` is what em_entry was given.
         let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
         let handler = handler.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
-        let event = check(plugin, event, flags, recursion_id)?;
+        let number = event;
+        let event = check(plugin, number, flags, recursion_id)?;
         let handle = next_handle();
+        let event = match event {
+            Registrable::Session(event) => event,
+            Registrable::Life(event) => {
+                let kept =
+                    LifeRegistration { handle, event, number, flags, handler, user_data, release };
+                if let Err((status, mut refused)) = plugin.add_life(kept) {
+                    // As below.
+                    refused.release = None;
+                    return Err(status);
+                }
+                return hand_out_handle(registration, handle);
+            }
+        };
         let kept = Registration {
             handle,
             plugin,
@@ -78,12 +93,25 @@ unsafe extern "C" fn em_register(
             }
             return Err(status);
         }
-        if !registration.is_null() {
-            // SAFETY: the contract: NULL or a place to write the handle to.
-            unsafe { registration.write(handle) };
-        }
-        Ok(())
+        hand_out_handle(registration, handle)
     })
+}
+
+fn hand_out_handle(
+    place: *mut abi::HEMREGISTRATION,
+    handle: abi::HEMREGISTRATION,
+) -> Result<(), abi::STATUS> {
+    if !place.is_null() {
+        // SAFETY: the contract: NULL or a place to write the handle to.
+        unsafe { place.write(handle) };
+    }
+    Ok(())
+}
+
+/// What a plug-in can register for.
+enum Registrable {
+    Session(Event),
+    Life(LifeEvent),
 }
 
 /// Whether a plug-in may register so; the event that it means.
@@ -92,7 +120,7 @@ fn check(
     event: abi::EID,
     flags: u32,
     recursion_id: u16,
-) -> Result<Event, abi::STATUS> {
+) -> Result<Registrable, abi::STATUS> {
     // Nothing that a handler can do today makes another event, so an id has only to be a true one.
     if recursion_id > RECURSION_IDS.load(Ordering::Relaxed) {
         return Err(abi::ERR_MISC_INVALID_ARGS);
@@ -101,8 +129,13 @@ fn check(
     if flags == 0 || flags & !known != 0 {
         return Err(abi::ERR_EM_ILLEGALFLAGS);
     }
-    let (event, stage_bit) = event::by_number(event).ok_or(abi::ERR_EM_ILLEGAL)?;
-    if flags & abi::EM_REG_AFTER != 0 && !event.has_after() {
+    let of_session = event::by_number(event);
+    let of_session =
+        of_session.map(|(event, bit)| (Registrable::Session(event), bit, event.has_after()));
+    let of_life = LifeEvent::by_number(event);
+    let of_life = of_life.map(|(event, bit)| (Registrable::Life(event), bit, event.has_after()));
+    let (event, stage_bit, has_after) = of_session.or(of_life).ok_or(abi::ERR_EM_ILLEGAL)?;
+    if flags & abi::EM_REG_AFTER != 0 && !has_after {
         return Err(abi::ERR_EM_ILLEGALFLAGS);
     }
     if plugin.descriptor.stages & stage_bit == 0 {

@@ -182,7 +182,7 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 15] = [
+const STAGES: [(u64, &str); 18] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
@@ -198,6 +198,9 @@ const STAGES: [(u64, &str); 15] = [
     (abi::EM_STAGE_QUIT, "quit"),
     (abi::EM_STAGE_TIMEOUT, "timeout"),
     (abi::EM_STAGE_DISCONNECT, "disconnect"),
+    (abi::EM_STAGE_START, "start"),
+    (abi::EM_STAGE_CONFIG, "config"),
+    (abi::EM_STAGE_STOP, "stop"),
 ];
 
 /// Every edit bit this host knows, with its word for the operator.

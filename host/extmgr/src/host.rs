@@ -1,24 +1,25 @@
 //! One plug-in as the host keeps it: who it is, what it may do, and its registrations.
 //! Behind the contract's `EmHost`; lives until the process ends.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Event, Stage};
 use tokio::sync::Semaphore;
 
 use crate::admin_verb::{ADMIN_CALLS_MAX, AdminVerb, AdminVerbState, VERBS_MAX};
+use crate::configured::{Configured, marked};
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
+use crate::life::LifeRegistration;
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
-use crate::plugin::{PluginConfig, PluginState, Run};
+use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
-use crate::section::Section;
 
 /// Marks a `Host`, so that a wrong pointer from a plug-in is mostly told.
 const MAGIC: u64 = 0x5354_4147_4550_4f48;
@@ -32,16 +33,21 @@ struct Registrations {
     /// False inside em_entry, the only time to register; true ever after.
     closed: bool,
     all: Vec<Arc<Registration>>,
+    life: Vec<Arc<LifeRegistration>>,
 }
 
 /// A plug-in. `EmHost *` points to one of these.
+#[repr(C)]
 pub(crate) struct Host {
+    /// First: what an `EmHost *` points to is told by it.
     magic: u64,
     /// Its place among the loaded plug-ins: names its slot in each session.
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
     pub(crate) descriptor: Descriptor,
-    pub(crate) section: Section,
+    /// The section in force.
+    configured: RwLock<&'static Configured>,
+    pub(crate) on_load_error: OnLoadError,
     pub(crate) run: Run,
     pub(crate) priority: i32,
     pub(crate) contracts: FaultContracts,
@@ -55,8 +61,6 @@ pub(crate) struct Host {
     layout_checked: AtomicBool,
     pub(crate) counters: Counters,
     registrations: Mutex<Registrations>,
-    /// JSON handed out as text: made once a key, kept for good.
-    json: Mutex<HashMap<String, &'static str>>,
     /// The keys of its section that it asked for while it started.
     keys_read: Mutex<BTreeSet<String>>,
     metrics: Mutex<Vec<&'static Metric>>,
@@ -79,7 +83,8 @@ impl Host {
             index,
             name: config.name.into(),
             descriptor,
-            section: config.section,
+            configured: RwLock::new(Configured::leak(config.section)),
+            on_load_error: config.on_load_error,
             run,
             priority: config.priority,
             contracts: config.contracts,
@@ -90,7 +95,6 @@ impl Host {
             layout_checked: AtomicBool::new(false),
             counters: Counters::default(),
             registrations: Mutex::default(),
-            json: Mutex::default(),
             keys_read: Mutex::default(),
             metrics: Mutex::default(),
             admin_verbs: Mutex::default(),
@@ -110,13 +114,8 @@ impl Host {
     /// `handle` is NULL or points to readable memory of a `Host`'s size and alignment; a contract-keeping plug-in only
     /// has the pointer from [`Self::handle`].
     pub(crate) unsafe fn from_handle(handle: *const abi::EmHost) -> Option<&'static Self> {
-        let host = handle.cast::<Self>();
-        if !host.is_aligned() {
-            return None;
-        }
-        // SAFETY: readable by the caller's promise; hosts are never freed, so 'static holds.
-        let host = unsafe { host.as_ref() }?;
-        (host.magic == MAGIC).then_some(host)
+        // SAFETY: readable by the caller's promise; hosts are never freed, so 'static holds; the mark comes first.
+        unsafe { marked(handle.cast::<Self>(), MAGIC) }
     }
 
     /// Ends the time to register, as em_entry has returned.
@@ -211,8 +210,55 @@ impl Host {
         known.filter.set(filter).map_err(|_| abi::EM_ERR_STAGE)
     }
 
+    /// Keeps a registration for an event of the plug-in's own life.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub(crate) fn add_life(
+        &self,
+        registration: LifeRegistration,
+    ) -> Result<(), (abi::STATUS, LifeRegistration)> {
+        let mut registrations = self.lock_registrations();
+        if registrations.closed {
+            return Err((abi::EM_ERR_STAGE, registration));
+        }
+        if registrations.life.len() >= REGISTRATIONS_MAX {
+            return Err((abi::ERR_EM_TOOMANYADDINS, registration));
+        }
+        registrations.life.push(Arc::new(registration));
+        Ok(())
+    }
+
+    /// The registrations for events of the plug-in's own life.
+    pub(crate) fn life(&self) -> Vec<Arc<LifeRegistration>> {
+        self.lock_registrations().life.clone()
+    }
+
+    fn remove_life(&self, handle: abi::HEMREGISTRATION) -> bool {
+        let removed = {
+            let life = &mut self.lock_registrations().life;
+            let place = life.iter().position(|known| known.handle == handle);
+            place.map(|place| life.remove(place))
+        };
+        // Outside the lock: the last reference calls the plug-in's release.
+        removed.is_some()
+    }
+
+    /// The section in force.
+    pub(crate) fn configured(&self) -> &'static Configured {
+        *self.configured.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts another section in force.
+    pub(crate) fn configure(&self, configured: &'static Configured) {
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = configured;
+    }
+
     /// Takes a registration out; sessions under way keep theirs.
     pub(crate) fn remove(&self, handle: abi::HEMREGISTRATION) -> bool {
+        if self.remove_life(handle) {
+            return true;
+        }
         let removed = {
             let mut registrations = self.lock_registrations();
             let place = registrations.all.iter().position(|known| known.handle == handle);
@@ -232,7 +278,7 @@ impl Host {
         let all = {
             let mut registrations = self.lock_registrations();
             registrations.closed = true;
-            std::mem::take(&mut registrations.all)
+            (std::mem::take(&mut registrations.all), std::mem::take(&mut registrations.life))
         };
         let verbs = std::mem::take(&mut *self.lock_admin_verbs());
         // Outside the locks: the last reference calls the plug-in's release.
@@ -259,18 +305,7 @@ impl Host {
     /// The settings that the plug-in did not ask for while it started: most likely misspelt.
     pub(crate) fn unread_settings(&self) -> Vec<(String, (u32, u32))> {
         let keys = self.keys_read.lock().unwrap_or_else(PoisonError::into_inner);
-        self.section.unread(&keys)
-    }
-
-    /// A configuration value as JSON text that lives until the process ends: made once for each key that exists.
-    pub(crate) fn json(&self, key: &str) -> Option<&'static str> {
-        let mut known = self.json.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = known.get(key) {
-            return Some(text);
-        }
-        let text: &'static str = Box::leak(self.section.value(key)?.to_string().into_boxed_str());
-        known.insert(key.to_owned(), text);
-        Some(text)
+        self.configured().section.unread(&keys)
     }
 
     /// Keeps a metric for the rest of the process.
@@ -348,7 +383,7 @@ impl Host {
             version: self.descriptor.version.clone(),
             class: self.descriptor.class,
             run: self.run,
-            registrations: self.registrations().len(),
+            registrations: self.registrations().len() + self.life().len(),
             admin_verbs: self
                 .lock_admin_verbs()
                 .iter()

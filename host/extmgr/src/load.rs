@@ -15,6 +15,7 @@ use crate::figures::PluginFigures;
 use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
+use crate::life::{self, NewSection, ReloadError, Reloaded};
 use crate::limits::Limits;
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::registry::Directory;
@@ -27,6 +28,7 @@ const PLUGINS_MAX: usize = 64;
 /// The extension manager: the loaded plug-ins and the registry that new sessions begin with.
 pub struct ExtMgr {
     directory: Arc<Directory>,
+    reloading: tokio::sync::Mutex<()>,
     /// Kept as long as calls are made; none without plug-ins that are called in line.
     _watchdog: Option<Watchdog>,
 }
@@ -78,6 +80,13 @@ pub enum Refusal {
     /// The dynamic linker refused it.
     #[error("loading: {0}")]
     Linker(String),
+    /// It does not start.
+    #[error(
+        "start: wanted status {wanted:#06x}, found {0:#06x}{hint}",
+        wanted = abi::ERR_EM_CONTINUE,
+        hint = hint(*.0)
+    )]
+    Start(abi::STATUS),
     /// Its entry point failed.
     #[error("em_entry: wanted status 0x0000, found {0:#06x}{hint}", hint = hint(*.0))]
     Entry(abi::STATUS),
@@ -150,7 +159,7 @@ impl ExtMgr {
             directory.rebuild();
         }
         let watchdog = watch(directory.plugins(), limits);
-        Ok(Self { directory, _watchdog: watchdog })
+        Ok(Self { directory, reloading: tokio::sync::Mutex::new(()), _watchdog: watchdog })
     }
 
     /// A new session's way to the plug-ins.
@@ -161,6 +170,45 @@ impl ExtMgr {
     /// What each plug-in did since the start, in the order of the configuration.
     pub fn figures(&self) -> Vec<PluginFigures> {
         self.directory.plugins().iter().map(|host| host.figures()).collect()
+    }
+
+    /// Asks every plug-in whether it starts, on this thread. Once, before anybody is served.
+    ///
+    /// # Errors
+    /// The first plug-in that refuses and is not to be skipped.
+    pub fn start(&self) -> Result<(), LoadError> {
+        for host in self.directory.ordered() {
+            let Err(status) = life::ask_to_start(host) else { continue };
+            let error =
+                LoadError { plugin: host.name.to_string(), refusal: Refusal::Start(status) };
+            // One that did not start is not asked for anything, not even to stop.
+            host.clear();
+            self.directory.rebuild();
+            if host.on_load_error == OnLoadError::Abort {
+                return Err(error);
+            }
+            tracing::error!("{error}; going on without it (on_load_error = \"skip\")");
+        }
+        Ok(())
+    }
+
+    /// Tells every plug-in that the server has started, on this thread.
+    pub fn started(&self) {
+        self.directory.ordered().into_iter().for_each(life::tell_started);
+    }
+
+    /// Tells every plug-in that the server stops, and waits for them, at most for [`crate::STOP_MAX`].
+    pub async fn stop(&self) {
+        life::stop(&self.directory.ordered()).await;
+    }
+
+    /// Has plug-ins look at new sections of theirs, and puts these in force if all will do. One reload at a time.
+    ///
+    /// # Errors
+    /// A plug-in does not take its section, or did not say so in time; then nothing has changed.
+    pub async fn reload(&self, sections: Vec<NewSection>) -> Result<Reloaded, ReloadError> {
+        let _alone = self.reloading.lock().await;
+        life::reload(&self.directory.ordered(), sections).await
     }
 
     /// Calls a plug-in's admin verb with JSON, `null` for no arguments; answers with JSON. Waits for a bounded time, in a
@@ -256,7 +304,7 @@ fn load_one(
         tracing::warn!(
             plugin = &*host.name,
             "{}:{line}:{column}: the plug-in did not ask for `{key}`: is it misspelt?",
-            host.section.file()
+            host.configured().section.file()
         );
     }
     let state = host.state();

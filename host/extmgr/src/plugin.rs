@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::{AdminVerbState, Class, FaultContracts, Section};
 
 /// One configured plug-in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginConfig {
     /// Its name; must be the name in its descriptor.
     pub name: String,

@@ -77,10 +77,7 @@ impl Registry {
         let may_block = plugins.iter().any(|plugin| plugin.run == Run::Pool);
         let mut registry =
             Self { plugins: plugins.len(), may_block, chain_budget, ..Self::default() };
-        let mut ordered = plugins.to_vec();
-        // Stable: equal priorities keep the order of the configuration.
-        ordered.sort_by_key(|plugin| plugin.priority);
-        for registration in ordered.iter().flat_map(|plugin| plugin.registrations()) {
+        for registration in ordered(plugins).iter().flat_map(|plugin| plugin.registrations()) {
             registry.add(&registration, Stage::Before, abi::EM_REG_BEFORE);
             registry.add(&registration, Stage::After, abi::EM_REG_AFTER);
         }
@@ -112,6 +109,14 @@ impl Registry {
     }
 }
 
+/// Plug-ins in the order in which they are asked.
+fn ordered(plugins: &[&'static Host]) -> Vec<&'static Host> {
+    let mut ordered = plugins.to_vec();
+    // Stable: equal priorities keep the order of the configuration.
+    ordered.sort_by_key(|plugin| plugin.priority);
+    ordered
+}
+
 /// The plug-ins and the registry that new sessions begin with.
 pub(crate) struct Directory {
     plugins: Vec<&'static Host>,
@@ -129,6 +134,11 @@ impl Directory {
 
     pub(crate) fn plugins(&self) -> &[&'static Host] {
         &self.plugins
+    }
+
+    /// The plug-ins in the order in which they are asked.
+    pub(crate) fn ordered(&self) -> Vec<&'static Host> {
+        ordered(&self.plugins)
     }
 
     pub(crate) fn current(&self) -> Arc<Registry> {

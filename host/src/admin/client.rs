@@ -16,7 +16,9 @@ use super::api::Problem;
 
 /// How long the whole exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
-/// The same for a plug-in's verb: longer than the server waits for the plug-in.
+/// The same where plug-ins are asked: longer than the server waits for them.
+const RELOAD_MAX: Duration = Duration::from_secs(90);
+/// The same.
 const VERB_MAX: Duration = Duration::from_secs(40);
 /// The most that is read of an answer.
 const ANSWER_OCTETS_MAX: usize = 16 << 20;
@@ -86,6 +88,11 @@ pub(crate) async fn call_plugin(
 ) -> Result<String, ClientError> {
     let path = format!("/v1/plugins/{}/verbs/{}", segment(plugin)?, segment(verb)?);
     ask(socket, Method::POST, &path, arguments, VERB_MAX).await
+}
+
+/// Has the server read its configuration again; the JSON is given as it came.
+pub(crate) async fn reload(socket: &Path) -> Result<String, ClientError> {
+    ask(socket, Method::POST, "/v1/reload", String::new(), RELOAD_MAX).await
 }
 
 /// A name as a part of a path. One that no plug-in, verb or session can have must not become another path.

@@ -5,6 +5,7 @@ mod api;
 mod client;
 mod plugins;
 pub(crate) mod queue;
+mod reload;
 mod server;
 mod status;
 mod table;
@@ -12,9 +13,10 @@ mod trace;
 
 pub(crate) use api::{Coming, StatusSource, watching};
 pub(crate) use client::{
-    ClientError, call_plugin, fetch_metrics, fetch_plugins, fetch_status, follow_trace,
+    ClientError, call_plugin, fetch_metrics, fetch_plugins, fetch_status, follow_trace, reload,
 };
 pub(crate) use plugins::{PluginList, calling};
+pub(crate) use reload::{ReloadReport, reloading};
 pub(crate) use server::{AdminError, AdminServer};
 pub(crate) use status::{ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status};
 pub(crate) use trace::{TraceLine, tracing};

@@ -47,6 +47,12 @@ pub const EM_STAGE_RSET: u64 = 0x1000;
 pub const EM_STAGE_QUIT: u64 = 0x2000;
 /// EmDescriptor.stages: EM_SMTPTIMEOUT.
 pub const EM_STAGE_TIMEOUT: u64 = 0x4000;
+/// EmDescriptor.stages: EM_START.
+pub const EM_STAGE_START: u64 = 0x1000_0000;
+/// EmDescriptor.stages: EM_CONFIG.
+pub const EM_STAGE_CONFIG: u64 = 0x2000_0000;
+/// EmDescriptor.stages: EM_STOP.
+pub const EM_STAGE_STOP: u64 = 0x4000_0000;
 
 /// EmDescriptor.edits: verdicts other than continue (EmEditsService.verdict, and NOERROR from a handler).
 pub const EM_EDIT_VERDICT: u64 = 0x0001;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use stagepost_abi as abi;
 
 use crate::arguments::{lend, size_of_u32};
+use crate::configured::Configured;
 use crate::host::Host;
 
 pub(super) static TABLE: abi::EmConfigService = abi::EmConfigService {
@@ -19,26 +20,29 @@ pub(super) static TABLE: abi::EmConfigService = abi::EmConfigService {
 /// The plug-in and the key that it asks for.
 ///
 /// # Safety
-/// `host` is what em_entry was given; `key` is text lent for the call.
+/// `host` is what em_entry or EM_CONFIG was given; `key` is text lent for the call.
 unsafe fn asked<'a>(
     host: *mut abi::EmHost,
     key: abi::EmText,
-) -> Result<(&'static Host, &'a str), abi::STATUS> {
+) -> Result<(&'static Configured, &'a str), abi::STATUS> {
     // SAFETY: by the caller's promise.
-    let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+    let configured = unsafe { Configured::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
     // SAFETY: by the caller's promise.
     let key = unsafe { super::text(key) }?;
-    host.note_key(key);
-    Ok((host, key))
+    // SAFETY: by the caller's promise.
+    if let Some(plugin) = unsafe { Host::from_handle(host) } {
+        plugin.note_key(key);
+    }
+    Ok((configured, key))
 }
 
 /// Looks a key up and reads it as one type.
 fn read<T>(
-    asked: Result<(&'static Host, &str), abi::STATUS>,
+    asked: Result<(&'static Configured, &str), abi::STATUS>,
     take: impl FnOnce(&'static Value) -> Option<T>,
 ) -> Result<T, abi::STATUS> {
-    let (host, key) = asked?;
-    take(host.section.value(key).ok_or(abi::ERR_NOT_FOUND)?).ok_or(abi::EM_ERR_TYPE)
+    let (configured, key) = asked?;
+    take(configured.section.value(key).ok_or(abi::ERR_NOT_FOUND)?).ok_or(abi::EM_ERR_TYPE)
 }
 
 unsafe extern "C" fn text(
@@ -76,8 +80,8 @@ unsafe extern "C" fn json(
 ) -> abi::STATUS {
     let find = || {
         // SAFETY: the contract gives what `asked` wants.
-        let (host, key) = unsafe { asked(host, key) }?;
-        host.json(key).map(lend).ok_or(abi::ERR_NOT_FOUND)
+        let (configured, key) = unsafe { asked(host, key) }?;
+        configured.json(key).map(lend).ok_or(abi::ERR_NOT_FOUND)
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(value, find) }
@@ -90,9 +94,9 @@ unsafe extern "C" fn place(
 ) -> abi::STATUS {
     let find = || {
         // SAFETY: the contract gives what `asked` wants.
-        let (host, key) = unsafe { asked(host, key) }?;
-        let (line, column) = host.section.place(key).ok_or(abi::ERR_NOT_FOUND)?;
-        Ok(abi::EmPlace { file: lend(host.section.file()), line, column })
+        let (configured, key) = unsafe { asked(host, key) }?;
+        let (line, column) = configured.section.place(key).ok_or(abi::ERR_NOT_FOUND)?;
+        Ok(abi::EmPlace { file: lend(configured.section.file()), line, column })
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(place, find) }

@@ -3,7 +3,7 @@
 
 use abi_stable::StableAbi;
 
-use super::base::{EmEvent, EmMessage, EmText};
+use super::base::{EmEvent, EmHost, EmMessage, EmText};
 
 /// The event structs, each once.
 #[repr(C)]
@@ -25,8 +25,11 @@ pub(crate) struct Events {
     vrfy: EmVrfyRef,
     rset: EmRsetRef,
     quit: EmQuitRef,
-    #[sabi(last_prefix_field)]
     timeout: EmTimeoutRef,
+    start: EmStartRef,
+    config: EmConfigRef,
+    #[sabi(last_prefix_field)]
+    stop: EmStopRef,
 }
 
 #[repr(C)]
@@ -195,6 +198,36 @@ pub(crate) struct EmTimeout {
     reserved: u32,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmStartRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmStart {
+    #[sabi(last_prefix_field)]
+    event: EmEvent,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmConfigRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmConfig {
+    event: EmEvent,
+    #[sabi(last_prefix_field)]
+    section: *mut EmHost,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmStopRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmStop {
+    event: EmEvent,
+    deadline_ms: u32,
+    #[sabi(last_prefix_field)]
+    reserved: u32,
+}
+
 super::twins! {
     EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
     EmCommand { event, line }
@@ -211,4 +244,7 @@ super::twins! {
     EmRset { event }
     EmQuit { event }
     EmTimeout { event, awaited, reserved }
+    EmStart { event }
+    EmConfig { event, section }
+    EmStop { event, deadline_ms, reserved }
 }

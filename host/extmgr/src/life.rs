@@ -1,0 +1,299 @@
+//! The life of plug-ins beside all sessions: start, another configuration, stop.
+//! Knows who registered for what and how to call them; what a refusal means for the server is decided by who asks.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stagepost_abi as abi;
+
+use crate::arguments::size_of_u32;
+use crate::configured::Configured;
+use crate::host::Host;
+use crate::pool::Out;
+use crate::registry::Handler;
+use crate::section::Section;
+
+/// How long plug-ins may take to stop, all together.
+pub const STOP_MAX: Duration = Duration::from_secs(10);
+/// How long they may take to look at another configuration, and to take it over: each all together.
+const CONFIG_MAX: Duration = Duration::from_secs(30);
+
+/// An event of a plug-in's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LifeEvent {
+    Start,
+    Config,
+    Stop,
+}
+
+impl LifeEvent {
+    /// The event of a number, with its descriptor bit.
+    pub(crate) fn by_number(number: abi::EID) -> Option<(Self, u64)> {
+        match number {
+            abi::EM_START => Some((Self::Start, abi::EM_STAGE_START)),
+            abi::EM_CONFIG => Some((Self::Config, abi::EM_STAGE_CONFIG)),
+            abi::EM_STOP => Some((Self::Stop, abi::EM_STAGE_STOP)),
+            _ => None,
+        }
+    }
+
+    /// Whether something lies between before and after.
+    pub(crate) fn has_after(self) -> bool {
+        self != Self::Stop
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Config => "config",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// One handler for one event of its plug-in's life. Dropping the last reference gives the user data back.
+pub(crate) struct LifeRegistration {
+    pub(crate) handle: abi::HEMREGISTRATION,
+    pub(crate) event: LifeEvent,
+    pub(crate) number: abi::EID,
+    pub(crate) flags: u32,
+    pub(crate) handler: Handler,
+    pub(crate) user_data: *mut c_void,
+    pub(crate) release: abi::EmRelease,
+}
+
+// SAFETY: the contract makes user data and handlers of these events usable from any thread, and release too; the host
+// itself never looks into the user data.
+unsafe impl Send for LifeRegistration {}
+// SAFETY: as above; the members are never changed once others see them.
+unsafe impl Sync for LifeRegistration {}
+
+impl Drop for LifeRegistration {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: `release` and `user_data` came together, the plug-in stays mapped for ever, and a drop happens once.
+            unsafe { release(self.user_data) };
+        }
+    }
+}
+
+impl LifeRegistration {
+    /// Calls the handler with its event's struct, whose size is set here.
+    fn call(&self, notification: u16, arguments: Arguments) -> abi::STATUS {
+        let head = |size| abi::EmEvent {
+            size,
+            reserved: 0,
+            session: std::ptr::null(),
+            edits: std::ptr::null_mut(),
+            reply: std::ptr::null(),
+        };
+        let start = abi::EmStart { event: head(size_of_u32::<abi::EmStart>()) };
+        let config = abi::EmConfig {
+            event: head(size_of_u32::<abi::EmConfig>()),
+            section: match arguments {
+                Arguments::Section(configured) => configured.handle(),
+                _ => std::ptr::null_mut(),
+            },
+        };
+        let stop = abi::EmStop {
+            event: head(size_of_u32::<abi::EmStop>()),
+            deadline_ms: u32::try_from(STOP_MAX.as_millis()).unwrap_or(u32::MAX),
+            reserved: 0,
+        };
+        let record = abi::EMRECORD {
+            EId: self.number,
+            NotificationType: notification,
+            Status: abi::NOERROR,
+            Size: const { size_of_u32::<abi::EMRECORD>() as u16 },
+            Event: match arguments {
+                Arguments::Start => (&raw const start).cast(),
+                Arguments::Section(_) => (&raw const config).cast(),
+                Arguments::Stop => (&raw const stop).cast(),
+            },
+            UserData: self.user_data,
+        };
+        // SAFETY: the handler came from EMRegister, so it has this signature; its file stays mapped for ever. The record
+        // and all it points to outlive the call.
+        unsafe { (self.handler)(&raw const record) }
+    }
+}
+
+/// What an event of a plug-in's life tells.
+#[derive(Clone, Copy)]
+enum Arguments {
+    Start,
+    Section(&'static Configured),
+    Stop,
+}
+
+/// Whether a plug-in listens to an event at a stage (`EM_BEFORE`, `EM_AFTER`).
+pub(crate) fn listens(host: &Host, event: LifeEvent, notification: u16) -> bool {
+    !handlers(host, event, notification).is_empty()
+}
+
+fn handlers(host: &Host, event: LifeEvent, notification: u16) -> Vec<Arc<LifeRegistration>> {
+    let flag = if notification == abi::EM_BEFORE { abi::EM_REG_BEFORE } else { abi::EM_REG_AFTER };
+    let wanted = |known: &Arc<LifeRegistration>| known.event == event && known.flags & flag != 0;
+    host.life().into_iter().filter(wanted).collect()
+}
+
+/// Asks a plug-in.
+///
+/// # Errors
+/// The first status that refuses.
+fn ask(host: &Host, event: LifeEvent, arguments: Arguments) -> Result<(), abi::STATUS> {
+    for registration in handlers(host, event, abi::EM_BEFORE) {
+        match registration.call(abi::EM_BEFORE, arguments) {
+            abi::ERR_EM_CONTINUE => {}
+            refused => return Err(refused),
+        }
+    }
+    Ok(())
+}
+
+/// Tells a plug-in; a failure is logged.
+fn tell(host: &Host, event: LifeEvent, notification: u16, arguments: Arguments) {
+    for registration in handlers(host, event, notification) {
+        if registration.call(notification, arguments) == abi::EM_FAULT {
+            let stage = if notification == abi::EM_BEFORE { "before" } else { "after" };
+            tracing::error!(
+                plugin = &*host.name,
+                event = event.name(),
+                stage,
+                "plug-in fault: panicked: the handler failed inside"
+            );
+        }
+    }
+}
+
+/// Asks a plug-in whether it starts, on this thread.
+pub(crate) fn ask_to_start(host: &Host) -> Result<(), abi::STATUS> {
+    ask(host, LifeEvent::Start, Arguments::Start)
+}
+
+/// Tells a plug-in that the server has started, on this thread.
+pub(crate) fn tell_started(host: &Host) {
+    tell(host, LifeEvent::Start, abi::EM_AFTER, Arguments::Start);
+}
+
+/// Tells plug-ins that the server stops, all at once, and waits for them for a bounded time.
+pub(crate) async fn stop(plugins: &[&'static Host]) {
+    let deadline = tokio::time::Instant::now() + STOP_MAX;
+    let mut calls = Vec::new();
+    for host in plugins.iter().copied() {
+        if listens(host, LifeEvent::Stop, abi::EM_BEFORE) {
+            let tell = move || tell(host, LifeEvent::Stop, abi::EM_BEFORE, Arguments::Stop);
+            calls.push((host, on_thread(tell)));
+        }
+    }
+    for (host, call) in calls {
+        if tokio::time::timeout_at(deadline, call).await.is_err() {
+            tracing::error!(
+                plugin = &*host.name,
+                "plug-in fault: overrun: it did not stop within {} ms",
+                STOP_MAX.as_millis()
+            );
+        }
+    }
+}
+
+/// Another section for a plug-in.
+#[derive(Clone, Debug)]
+pub struct NewSection {
+    /// The plug-in's name.
+    pub plugin: String,
+    /// What the configuration says to it now.
+    pub section: Section,
+}
+
+/// What became of new sections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Plug-ins that work with another section now.
+    pub changed: Vec<String>,
+    /// Plug-ins whose section has changed and who take none while they run.
+    pub restart: Vec<String>,
+}
+
+/// Why nothing was reloaded.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// A plug-in does not take its section.
+    #[error("plug-in {plugin} refuses its new section: status {status:#06x}")]
+    Refused {
+        /// Who.
+        plugin: String,
+        /// What it returned; its own log line says why.
+        status: u16,
+    },
+    /// Plug-ins did not answer in time.
+    #[error("plug-ins did not look at their new sections within {} s", CONFIG_MAX.as_secs())]
+    Late,
+    /// The host's own code failed around the calls.
+    #[error("the calls could not be made: {0}")]
+    Host(String),
+}
+
+/// Has plug-ins look at new sections, and puts these in force if all will do; none otherwise.
+pub(crate) async fn reload(
+    plugins: &[&'static Host],
+    sections: Vec<NewSection>,
+) -> Result<Reloaded, ReloadError> {
+    let mut reloaded = Reloaded::default();
+    let mut pairs = Vec::new();
+    for NewSection { plugin, section } in sections {
+        let Some(host) = plugins.iter().copied().find(|host| *host.name == *plugin) else {
+            continue;
+        };
+        if host.configured().section.json() == section.json() {
+            continue;
+        }
+        if listens(host, LifeEvent::Config, abi::EM_BEFORE) {
+            reloaded.changed.push(plugin);
+            pairs.push((host, section));
+        } else {
+            reloaded.restart.push(plugin);
+        }
+    }
+    let look = move || {
+        let mut looked = Vec::new();
+        for (host, section) in pairs {
+            let configured = Configured::leak(section);
+            let answer = ask(host, LifeEvent::Config, Arguments::Section(configured));
+            answer
+                .map_err(|status| ReloadError::Refused { plugin: host.name.to_string(), status })?;
+            looked.push((host, configured));
+        }
+        Ok(looked)
+    };
+    let looked = match tokio::time::timeout(CONFIG_MAX, on_thread(look)).await {
+        Ok(Ok(looked)) => looked?,
+        Ok(Err(failed)) => return Err(ReloadError::Host(failed.to_string())),
+        Err(_) => return Err(ReloadError::Late),
+    };
+    for (host, configured) in &looked {
+        host.configure(configured);
+    }
+    let take_over = move || {
+        for (host, configured) in looked {
+            tell(host, LifeEvent::Config, abi::EM_AFTER, Arguments::Section(configured));
+        }
+    };
+    if !matches!(tokio::time::timeout(CONFIG_MAX, on_thread(take_over)).await, Ok(Ok(()))) {
+        tracing::error!("a plug-in has not taken its new section over yet");
+    }
+    Ok(reloaded)
+}
+
+/// Makes calls of plug-ins on a thread that may block.
+fn on_thread<T: Send + 'static>(
+    make: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn_blocking(move || {
+        let out = Out::begin();
+        let made = make();
+        drop(out);
+        made
+    })
+}

@@ -1,0 +1,58 @@
+//! `POST /v1/reload`: has the server read its configuration again.
+//! Knows the form of the answer, and how it looks to a person.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use super::api::Problem;
+use crate::reload::Reloader;
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReloadReport {
+    /// Plug-ins that work with another section now.
+    pub(crate) changed: Vec<String>,
+    /// What has changed and takes effect when the server starts again.
+    pub(crate) restart: Vec<String>,
+}
+
+impl fmt::Display for ReloadReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in &self.changed {
+            writeln!(out, "in force: [plugin.config] of {name}")?;
+        }
+        for part in &self.restart {
+            writeln!(out, "at the next start: {part}")?;
+        }
+        if self.changed.is_empty() && self.restart.is_empty() {
+            writeln!(out, "nothing has changed")?;
+        }
+        Ok(())
+    }
+}
+
+/// `POST /v1/reload`.
+pub(crate) fn reloading(reloader: Arc<Reloader>) -> Router {
+    Router::new().route("/v1/reload", post(reload)).with_state(reloader)
+}
+
+async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
+    match reloader.reload().await {
+        Ok(report) => {
+            Json(ReloadReport { changed: report.changed, restart: report.restart }).into_response()
+        }
+        Err(problem) => {
+            let text = problem.to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let remedy = "the server goes on with what it had; put this right and reload again";
+            Problem::answer(StatusCode::CONFLICT, text, remedy)
+        }
+    }
+}

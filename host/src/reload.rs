@@ -1,0 +1,152 @@
+//! Reads the configuration again while the server runs: plug-ins' own sections take effect, the rest is named.
+//! Knows what can change live; a file that is wrong, or a plug-in that says no, changes nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
+
+use crate::config::{self, ConfigError, Settings};
+
+/// Who reloads.
+pub(crate) struct Reloader {
+    /// What the server has begun with.
+    settings: Settings,
+    plugins: Arc<ExtMgr>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Plug-ins that work with another section now.
+    pub(crate) changed: Vec<String>,
+    /// What has changed and takes effect when the server starts again.
+    pub(crate) restart: Vec<String>,
+}
+
+/// Why nothing was reloaded. Always the operator's to put right, or the plug-in's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// The server runs without a file.
+    #[error(
+        "the server runs with the built-in development configuration: there is no file to read"
+    )]
+    NoFile,
+    /// The file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A plug-in does not take its section.
+    #[error(transparent)]
+    Plugin(#[from] ReloadError),
+}
+
+impl Reloader {
+    pub(crate) fn new(settings: Settings, plugins: Arc<ExtMgr>) -> Self {
+        Self { settings, plugins }
+    }
+
+    /// Reads the file, and puts in force what can be.
+    pub(crate) async fn reload(&self) -> Result<Report, Problem> {
+        let reloaded = self.try_reload().await;
+        match &reloaded {
+            Ok(Report { changed, restart }) => {
+                tracing::info!(?changed, ?restart, "configuration read again");
+            }
+            Err(problem) => {
+                tracing::error!("the configuration stays as it was: {}", one_line(problem));
+            }
+        }
+        reloaded
+    }
+
+    async fn try_reload(&self) -> Result<Report, Problem> {
+        if self.settings.is_development() {
+            return Err(Problem::NoFile);
+        }
+        let fresh = config::load(Path::new(&self.settings.source))?;
+        let mut restart = differences(&self.settings, &fresh);
+        let sections = fresh.plugins.into_iter().map(|plugin| NewSection {
+            plugin: plugin.config.name,
+            section: plugin.config.section,
+        });
+        let reloaded = self.plugins.reload(sections.collect()).await?;
+        let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
+        restart.extend(reloaded.restart.into_iter().map(section));
+        Ok(Report { changed: reloaded.changed, restart })
+    }
+}
+
+/// An error in one line of the log.
+fn one_line(problem: &Problem) -> String {
+    let text = problem.to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).lines().next().unwrap_or_default().to_owned()
+}
+
+/// What differs, beside the sections of plug-ins, by its name in the file.
+fn differences(old: &Settings, new: &Settings) -> Vec<String> {
+    let parts = [
+        ("hostname", old.receive.hostname == new.receive.hostname),
+        ("state_dir", old.state_dir == new.state_dir),
+        ("[log]", old.log == new.log),
+        ("[[listen]]", old.listeners == new.listeners),
+        (
+            "[limits] or [timeouts]",
+            stagepost_smtp::Settings {
+                hostname: new.receive.hostname.clone(),
+                ..old.receive.clone()
+            } == new.receive
+                && old.sessions == new.sessions,
+        ),
+        ("[queue]", old.queue == new.queue),
+        ("[delivery]", old.delivery == new.delivery),
+        ("[[local_domain]]", old.local_domains == new.local_domains),
+        ("[[route]]", old.routes == new.routes),
+        ("[plugins]", old.plugin_limits == new.plugin_limits),
+    ];
+    let differ = parts.into_iter().filter(|(_, same)| !same).map(|(name, _)| name.to_owned());
+    differ.chain(plugin_differences(old, new)).collect()
+}
+
+fn plugin_differences(old: &Settings, new: &Settings) -> Vec<String> {
+    let names = |settings: &Settings| -> Vec<String> {
+        settings.plugins.iter().map(|plugin| plugin.config.name.clone()).collect()
+    };
+    if names(old) != names(new) {
+        return vec!["which [[plugin]] sections there are, or their order".to_owned()];
+    }
+    let empty = || Section::new("", serde_json::Value::Null, Default::default());
+    let bare = |config: &PluginConfig| PluginConfig { section: empty(), ..config.clone() };
+    let pairs = old.plugins.iter().zip(&new.plugins);
+    let differ = pairs.filter(|(old, new)| bare(&old.config) != bare(&new.config));
+    differ.map(|(old, _)| format!("[[plugin]] {}", old.config.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str =
+        "hostname = \"a.test\"\nlisten = [{ name = \"mx\", address = \"127.0.0.1:1\" }]\n";
+
+    #[test]
+    fn what_differs_is_named_as_it_is_in_the_file() {
+        let settings = |text: &str| config::from_text(text).unwrap();
+        let old = settings(BASE);
+        assert!(differences(&old, &settings(BASE)).is_empty());
+        let cases = [
+            // Without a local domain, the name is one.
+            (BASE.replace("a.test", "b.test"), &["hostname", "[[local_domain]]"][..]),
+            (BASE.replace(":1\"", ":2\""), &["[[listen]]"]),
+            (format!("{BASE}[limits]\nline_octets_max = \"4KB\"\n"), &["[limits] or [timeouts]"]),
+            (format!("{BASE}[limits]\nsessions_max = 500\n"), &["[limits] or [timeouts]"]),
+            (
+                format!("{BASE}[queue]\nexpire = \"6d\"\n[log]\nlevel = \"warn\"\n"),
+                &["[log]", "[queue]"],
+            ),
+            (format!("{BASE}[plugins]\ninline_warn_ms = 5\n"), &["[plugins]"]),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(differences(&old, &settings(&text)), wanted, "{text}");
+        }
+    }
+}
