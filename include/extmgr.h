@@ -85,6 +85,9 @@ typedef uint16_t STATUS;
 /** The value is there but of another type. */
 #define EM_ERR_TYPE 0x3312
 
+/** The server, or another plug-in, has this already. */
+#define EM_ERR_CLAIMED 0x3318
+
 /** The host could not read or write something; its log says what. */
 #define EM_ERR_IO 0x3314
 
@@ -222,6 +225,7 @@ typedef void (*EmRelease)(void *data);
 /** HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
  *
  * before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault.
+ * EmEditsService.keyword_add and keyword_remove change what is announced.
  * No reply to HELO or EHLO has an enhanced code (RFC 2034 section 4): one that is given is left out.
  * after: rewording keeps the server's name, which comes first, and the keywords; the first line of the text stands
  * between them. */
@@ -299,6 +303,13 @@ typedef void (*EmRelease)(void *data);
  * other, and its reply is 421. */
 #define EM_SMTPTIMEOUT 0x400D
 
+/** A command that a plug-in claims by EmExtensionService.claim_verb. Struct: EmVerb. Nothing lies between: the claimant
+ * carries it out. Every plug-in that registered is asked, so look at EmVerb.verb.
+ *
+ * before: handled -> 250, or the reply given; reject, defer -> that reply; disconnect -> and closed; continue -> 502 when
+ * nobody has answered. */
+#define EM_SMTPVERB 0x400E
+
 /** A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with. */
 typedef struct EmSession EmSession;
 
@@ -362,6 +373,10 @@ typedef struct EmEhlo {
     uint8_t extended;
     /** Zero. */
     uint8_t reserved[7];
+
+    /** The keywords, one a line, lines separated by LF, each with its parameters. EM_BEFORE: those that would be announced,
+     * with the edits of earlier handlers. EM_AFTER: those that are. Empty for HELO, and for a refused EHLO. */
+    struct EmText keywords;
 } EmEhlo;
 
 /** Arguments of EM_SMTPMAIL. */
@@ -465,6 +480,16 @@ typedef struct EmVrfy {
     uint8_t reserved[7];
 } EmVrfy;
 
+/** Arguments of EM_SMTPVERB. */
+typedef struct EmVerb {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The verb, in capitals. */
+    struct EmText verb;
+    /** What follows the verb and a space, as received, without spaces at its end; may be empty. */
+    struct EmText argument;
+} EmVerb;
+
 /** Arguments of EM_SMTPRSET. */
 typedef struct EmRset {
     /** What every event has. */
@@ -564,6 +589,8 @@ typedef struct EmDisconnect {
 #define EM_STAGE_RSET 0x1000ULL
 /** EmDescriptor.stages: EM_SMTPQUIT. */
 #define EM_STAGE_QUIT 0x2000ULL
+/** EmDescriptor.stages: EM_SMTPVERB, and claims of verbs. */
+#define EM_STAGE_VERB 0x8000ULL
 /** EmDescriptor.stages: EM_SMTPTIMEOUT. */
 #define EM_STAGE_TIMEOUT 0x4000ULL
 /** EmDescriptor.stages: EM_START. */
@@ -595,6 +622,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_COMMAND 0x0200ULL
 /** Mark the message with tags. */
 #define EM_EDIT_TAG 0x0400ULL
+/** EmDescriptor.edits: EmEditsService.keyword_add and keyword_remove, and claims of keywords. */
+#define EM_EDIT_KEYWORD 0x0800ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -1109,6 +1138,28 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*body_replace)(struct EmEdits *edits, struct EmText octets);
+
+    /** Announces an EHLO keyword in the reply in hand, or puts these parameters behind one that a plug-in announces already.
+     * EM_BEFORE of EM_SMTPEHLO; nothing happens to HELO. What is announced must work: answer the verb at EM_SMTPCOMMAND,
+     * or claim it (EmExtensionService). More keywords than one reply has room for, 63 and 3,072 octets, are the plug-in's
+     * fault as in recipient_add: 451.
+     *
+     * - keyword: 1 to 64 letters, digits and '-', which is not first (RFC 5321 section 4.1.1.1); one that the server
+     *   itself announces, or alone could, is EM_ERR_CLAIMED.
+     * - parameters: words of printable ASCII, one space between two, at most 256 octets; empty for none.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*keyword_add)(struct EmEdits *edits, struct EmText keyword, struct EmText parameters);
+
+    /** Leaves a keyword out of the reply to EHLO in hand, whoever announces it; nothing happens when it is not there. When
+     * as keyword_add. Until the next EHLO the server refuses what it announced: the verb of its name (HELP, ETRN) with
+     * 502, the parameter of its name (SIZE; BODY for 8BITMIME) with 555; without ENHANCEDSTATUSCODES replies have none.
+     * Without PIPELINING, clients that pipeline all the same are still served.
+     *
+     * - keyword: in any case.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*keyword_remove)(struct EmEdits *edits, struct EmText keyword);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -1282,6 +1333,65 @@ typedef struct EmAdminService {
      * Returns NOERROR or ERR_MISC_INVALID_ARGS. [in-verb: its thread] */
     STATUS (*fail)(struct EmAdminCall *call, struct EmText message);
 } EmAdminService;
+
+/* ---- The extension service: what a plug-in adds to the protocol. ---- */
+
+/** Id of EmExtensionService. */
+#define EM_EXTENSION_ID "em.extension/1"
+
+/** Claims verbs, EHLO keywords and parameters of MAIL and RCPT for the plug-in. What is claimed counts in every session
+ * that begins while the plug-in has a handler for it. Names are the same in any case.
+ *
+ * Two plug-ins can't have the same: the one loaded later is refused, in a line that names both. So is one that claims
+ * what the server knows itself, or a verb or parameter without a handler before its event.
+ *
+ * The claim_ functions return NOERROR, EM_ERR_CLAIMED (it is the server's own: the plug-in will be refused),
+ * EM_ERR_STAGE (outside em_entry), EM_ERR_LIMIT (at most 64 claims), ERR_EM_NOTAUTHORIZED (not declared: the
+ * descriptor's stages for verbs and parameters, EM_EDIT_KEYWORD for keywords) or ERR_MISC_INVALID_ARGS. What is claimed
+ * twice counts once. */
+typedef struct EmExtensionService {
+    /** sizeof(EmExtensionService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Claims a command: its handlers are called at EM_SMTPVERB.
+     *
+     * - verb: 1 to 64 letters and digits, a letter first.
+     *
+     * [main-thread & loading] */
+    STATUS (*claim_verb)(struct EmHost *host, struct EmText verb);
+
+    /** Claims a line in every reply to EHLO. All plug-ins together have 40 of them, of 2,048 octets.
+     *
+     * - keyword: 1 to 64 letters, digits and '-', which is not first (RFC 5321 section 4.1.1.1).
+     * - parameters: words of printable ASCII, one space between two, at most 256 octets; empty for none.
+     *
+     * [main-thread & loading] */
+    STATUS (*claim_keyword)(struct EmHost *host, struct EmText keyword, struct EmText parameters);
+
+    /** Claims a parameter of MAIL: the server takes it from clients that have said EHLO, and leaves its meaning to the
+     * plug-in. It is kept with the message as received and not sent on, since the next server may not know it.
+     *
+     * - keyword: as in claim_keyword.
+     *
+     * [main-thread & loading] */
+    STATUS (*claim_mail_parameter)(struct EmHost *host, struct EmText keyword);
+
+    /** Claims a parameter of RCPT, as claim_mail_parameter one of MAIL.
+     *
+     * [main-thread & loading] */
+    STATUS (*claim_rcpt_parameter)(struct EmHost *host, struct EmText keyword);
+
+    /** Finds one parameter in EmMail.parameters or EmRcpt.parameters.
+     *
+     * - parameters: as received.
+     * - keyword: in any case.
+     * - value: a piece of `parameters`, as received, empty for a keyword without a value; valid as long as those.
+     *
+     * Returns NOERROR, ERR_NOT_FOUND or ERR_MISC_INVALID_ARGS. [any-thread] */
+    STATUS (*parameter)(struct EmText parameters, struct EmText keyword, struct EmText *value);
+} EmExtensionService;
 
 /* ---- The filter service: which sessions and addresses a registration is asked about. ---- */
 
@@ -1467,7 +1577,7 @@ _Static_assert(sizeof(EMRECORD) == 24 && offsetof(EMRECORD, UserData) == 16, "EM
 _Static_assert(sizeof(EmEvent) == 32 && offsetof(EmEvent, reply) == 24, "EmEvent");
 _Static_assert(sizeof(EmConnect) == 88 && offsetof(EmConnect, reserved) == 84, "EmConnect");
 _Static_assert(sizeof(EmCommand) == 48 && offsetof(EmCommand, line) == 32, "EmCommand");
-_Static_assert(sizeof(EmEhlo) == 56 && offsetof(EmEhlo, reserved) == 49, "EmEhlo");
+_Static_assert(sizeof(EmEhlo) == 72 && offsetof(EmEhlo, keywords) == 56, "EmEhlo");
 _Static_assert(sizeof(EmMail) == 64 && offsetof(EmMail, parameters) == 48, "EmMail");
 _Static_assert(sizeof(EmRcpt) == 64 && offsetof(EmRcpt, parameters) == 48, "EmRcpt");
 _Static_assert(sizeof(EmData) == 32 && offsetof(EmData, event) == 0, "EmData");
@@ -1476,6 +1586,7 @@ _Static_assert(sizeof(EmBody) == 64 && offsetof(EmBody, reserved) == 57, "EmBody
 _Static_assert(sizeof(EmMessageAccept) == 48 && offsetof(EmMessageAccept, message) == 40, "EmMessageAccept");
 _Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn");
 _Static_assert(sizeof(EmVrfy) == 56 && offsetof(EmVrfy, reserved) == 49, "EmVrfy");
+_Static_assert(sizeof(EmVerb) == 64 && offsetof(EmVerb, argument) == 48, "EmVerb");
 _Static_assert(sizeof(EmRset) == 32 && offsetof(EmRset, event) == 0, "EmRset");
 _Static_assert(sizeof(EmQuit) == 32 && offsetof(EmQuit, event) == 0, "EmQuit");
 _Static_assert(sizeof(EmTimeout) == 40 && offsetof(EmTimeout, reserved) == 36, "EmTimeout");
@@ -1489,7 +1600,8 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 152 && offsetof(EmEditsService, body_replace) == 144, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 168 && offsetof(EmEditsService, keyword_remove) == 160, "EmEditsService");
+_Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");

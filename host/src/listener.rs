@@ -126,7 +126,8 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: Arc<Peer>, place: P
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
     let (store, faults) = (shared.store.clone(), shared.faults.clone());
     let intake = Intake::new(store, router.clone(), &settings.hostname, faults);
-    let session = Session::new(settings, dispatch.interest(), id, peer, Instant::now());
+    let session = Session::new(settings, dispatch.interest(), id, peer, Instant::now())
+        .with_claims(dispatch.claims());
     Connection::new(stream, session, dispatch, router, intake, stopping).serve().await;
     tracing::debug!(session = id, "session ends");
 }

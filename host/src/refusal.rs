@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use stagepost_extmgr::{FileError, InspectError, LoadError, Refusal};
+use stagepost_extmgr::{ClaimFault, Claimant, FileError, InspectError, LoadError, Refusal};
 
 use crate::config::{ConfigError, Place, Plugin, Settings};
 
@@ -35,9 +35,11 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         Refusal::Inspect(_) | Refusal::Linker(_) | Refusal::Layout => &plugin.path,
         Refusal::Name { .. } | Refusal::Twice => &plugin.name,
         Refusal::Class => plugin.run.as_ref().unwrap_or(&plugin.section),
-        Refusal::TooMany | Refusal::Metric { .. } | Refusal::Entry(_) | Refusal::Start(_) => {
-            &plugin.section
-        }
+        Refusal::TooMany
+        | Refusal::Metric { .. }
+        | Refusal::Claim(_)
+        | Refusal::Entry(_)
+        | Refusal::Start(_) => &plugin.section,
     }
 }
 
@@ -81,6 +83,12 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
             return "remove one of the two plug-ins, or ask their authors for other names"
                 .to_owned();
         }
+        Refusal::Claim(
+            ClaimFault::Taken { by: Claimant::Plugin(_), .. } | ClaimFault::Keywords,
+        ) => {
+            return "remove one of the plug-ins: they can't work beside each other".to_owned();
+        }
+        Refusal::Claim(_) => "ask its author for one that works with this server".to_owned(),
         Refusal::Entry(_) | Refusal::Start(_) => {
             "put right what the plug-in's own log line says, or ask its author".to_owned()
         }

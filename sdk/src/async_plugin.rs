@@ -7,7 +7,7 @@ use crate::answer::{Answer, Outcome};
 use crate::edits::Edits;
 use crate::event::{
     BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit, Rcpt, Rset,
-    Timeout, Vrfy,
+    Timeout, Verb, Vrfy,
 };
 use crate::pending::Pending;
 use crate::plugin::Plugin;
@@ -200,6 +200,17 @@ pub trait AsyncPlugin: Plugin {
     fn before_rset(
         &self,
         event: &Rset<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// A command that a plug-in claims, this one or another.
+    fn before_verb(
+        &self,
+        event: &Verb<'_>,
         edits: &mut Edits<'_>,
         call: &Pending,
     ) -> impl Future<Output = Outcome> + Send {

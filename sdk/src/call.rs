@@ -2,7 +2,7 @@
 //! Knows no particular call.
 
 use stagepost_abi::{
-    EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED,
+    EM_ERR_CLAIMED, EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED,
     ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
 };
 
@@ -29,6 +29,9 @@ pub enum Reason {
     /// Too many or too large.
     #[error("a limit is reached")]
     Limit,
+    /// The server, or another plug-in, has it already.
+    #[error("it is the server's or another plug-in's")]
+    Claimed,
     /// The host could not read something; its log says what.
     #[error("it could not be read")]
     Unreadable,
@@ -49,6 +52,7 @@ pub(crate) fn check(call: &'static str, status: STATUS) -> Result<(), Refusal> {
         ERR_EM_NOTAUTHORIZED => Reason::NotDeclared,
         EM_ERR_STAGE => Reason::NotHere,
         EM_ERR_LIMIT => Reason::Limit,
+        EM_ERR_CLAIMED => Reason::Claimed,
         EM_ERR_IO => Reason::Unreadable,
         EM_ERR_OVER => Reason::Over,
         ERR_MISC_INVALID_ARGS => Reason::Invalid,

@@ -47,6 +47,8 @@ pub mod edit {
     pub const command: u64 = stagepost_abi::EM_EDIT_COMMAND;
     /// `Edits::tag`.
     pub const tag: u64 = stagepost_abi::EM_EDIT_TAG;
+    /// `Edits::keyword_add` and `keyword_remove`, and `Host::claim_keyword`.
+    pub const keyword: u64 = stagepost_abi::EM_EDIT_KEYWORD;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

@@ -219,6 +219,25 @@ impl Edits<'_> {
         check("tag", unsafe { (self.table.tag)(self.handle, lend(name.as_bytes())) })
     }
 
+    /// Announces an EHLO keyword in the reply in hand, or puts these parameters behind one that a plug-in announces already.
+    /// Needs the edit `keyword`; at EHLO. What is announced must work.
+    ///
+    /// - keyword, parameters: as in [`Host::claim_keyword`](crate::Host::claim_keyword); not one of the server's.
+    pub fn keyword_add(&mut self, keyword: &str, parameters: &str) -> Result<(), Refusal> {
+        let (keyword, parameters) = (lend(keyword.as_bytes()), lend(parameters.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("keyword_add", unsafe { (self.table.keyword_add)(self.handle, keyword, parameters) })
+    }
+
+    /// Leaves a keyword out of the reply to EHLO in hand, whoever announces it. Until the next EHLO the server refuses the
+    /// verb and the parameters that it announced. Needs the edit `keyword`; at EHLO.
+    pub fn keyword_remove(&mut self, keyword: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
+        check("keyword_remove", unsafe {
+            (self.table.keyword_remove)(self.handle, lend(keyword.as_bytes()))
+        })
+    }
+
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.

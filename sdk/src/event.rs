@@ -5,7 +5,7 @@ use stagepost_abi::{
     EM_AWAITED_MESSAGE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN,
     EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY,
     EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail,
-    EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmTimeout, EmVrfy,
+    EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmTimeout, EmVerb, EmVrfy,
 };
 
 use crate::message::Message;
@@ -90,6 +90,9 @@ event! {
         name: &'a str = text(raw.name)?,
         /// Whether the client said EHLO.
         extended: bool = raw.extended != 0,
+        /// The keywords, one a line, each with its parameters: those that would be announced, *after* those that are. None
+        /// for HELO.
+        keywords: &'a str = text(raw.keywords)?,
     }
 }
 
@@ -178,6 +181,16 @@ event! {
 }
 
 event! {
+    /// A command that a plug-in claims. Nothing lies between: the claimant answers handled.
+    Verb from EmVerb(raw, session) {
+        /// The verb, in capitals.
+        verb: &'a str = text(raw.verb)?,
+        /// What follows the verb, as received; may be empty.
+        argument: &'a str = text(raw.argument)?,
+    }
+}
+
+event! {
     /// RSET: the client drops the transaction. Between lies the dropping of it. Handled is a fault.
     Rset from EmRset(raw, session) {}
 }
@@ -203,6 +216,27 @@ event! {
         /// Why it ended.
         reason: DisconnectReason = DisconnectReason::of(raw.reason),
     }
+}
+
+impl<'a> Mail<'a> {
+    /// The value of one of its parameters, by keyword in any case, as received; empty for one without a value.
+    pub fn parameter(&self, keyword: &str) -> Option<&'a str> {
+        parameter(self.parameters, keyword)
+    }
+}
+
+impl<'a> Rcpt<'a> {
+    /// The value of one of its parameters, as [`Mail::parameter`] finds it.
+    pub fn parameter(&self, keyword: &str) -> Option<&'a str> {
+        parameter(self.parameters, keyword)
+    }
+}
+
+fn parameter<'a>(parameters: &'a str, keyword: &str) -> Option<&'a str> {
+    parameters.split(' ').filter(|word| !word.is_empty()).find_map(|word| {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        name.eq_ignore_ascii_case(keyword).then_some(value)
+    })
 }
 
 /// What the node of an ETRN is.

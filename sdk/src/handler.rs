@@ -6,9 +6,9 @@ use std::fmt;
 use stagepost_abi::{
     EID, EM_AFTER, EM_BEFORE, EM_CONFIG, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT,
     EM_SMTPDATA, EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL,
-    EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY,
-    EM_START, EM_STOP, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmConfig, EmEdits, EmEvent, NOERROR,
-    STATUS,
+    EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVERB,
+    EM_SMTPVRFY, EM_START, EM_STOP, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmConfig, EmEdits,
+    EmEvent, NOERROR, STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
@@ -152,6 +152,7 @@ impl<'a> Call<'a> {
             EM_SMTPETRN before_etrn after_etrn
             EM_SMTPVRFY before_vrfy after_vrfy
             EM_SMTPRSET before_rset after_rset
+            EM_SMTPVERB before_verb after_verb
             EM_SMTPQUIT before_quit after_quit
         }
     }

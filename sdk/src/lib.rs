@@ -56,6 +56,7 @@ mod edits;
 mod entry;
 mod event;
 mod export;
+mod extension;
 mod filter;
 mod guard;
 mod handler;
@@ -79,7 +80,7 @@ pub use descriptor::{class, edit};
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
     Awaited, BodyChunk, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind,
-    Headers, Mail, MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Vrfy, VrfyVerb,
+    Headers, Mail, MessageAccept, Quit, Rcpt, Reply, Rset, Timeout, Verb, Vrfy, VrfyVerb,
 };
 pub use filter::Filter;
 pub use host::{Host, Level};

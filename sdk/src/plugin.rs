@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
     BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
-    Rcpt, Rset, Timeout, Vrfy,
+    Rcpt, Rset, Timeout, Verb, Vrfy,
 };
 use crate::filter::Filter;
 use crate::host::Host;
@@ -163,6 +163,18 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// The core has acted; its reply is composed and not sent.
     fn after_rset(&self, event: &Rset<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// A command that a plug-in claims, this one or another.
+    fn before_verb(&self, event: &Verb<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// It was answered; the reply is not sent.
+    fn after_verb(&self, event: &Verb<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
         let _ = (event, edits);
         Ok(())
     }

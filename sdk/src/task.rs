@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use stagepost_abi::{
     EM_FAULT, EM_PENDING, EM_POLL_WOKEN, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
     EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT,
-    EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVRFY, EMRECORD, ERR_EM_CONTINUE,
+    EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVERB, EM_SMTPVRFY, EMRECORD, ERR_EM_CONTINUE,
     EmAsyncService, EmToken, STATUS,
 };
 
@@ -133,6 +133,7 @@ fn answer<P: AsyncPlugin>(
         EM_SMTPMESSAGEACCEPT before_message_accept
         EM_SMTPETRN before_etrn
         EM_SMTPVRFY before_vrfy
+        EM_SMTPVERB before_verb
         EM_SMTPRSET before_rset
         EM_SMTPQUIT before_quit
         EM_SMTPTIMEOUT before_timeout

@@ -46,7 +46,7 @@ fn layouts() -> String {
         EmEvent { size, reserved, session, edits, reply }
         EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
         EmCommand { event, line }
-        EmEhlo { event, name, extended, reserved }
+        EmEhlo { event, name, extended, reserved, keywords }
         EmMail { event, sender, parameters }
         EmRcpt { event, recipient, parameters }
         EmData { event }
@@ -55,6 +55,7 @@ fn layouts() -> String {
         EmMessageAccept { event, octets, message }
         EmEtrn { event, node, kind, reserved }
         EmVrfy { event, argument, verb, reserved }
+        EmVerb { event, verb, argument }
         EmRset { event }
         EmQuit { event }
         EmTimeout { event, awaited, reserved }
@@ -76,7 +77,10 @@ fn layouts() -> String {
         EmEditsService {
             size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-            command_replace, tag, body_prepend, body_append, body_replace,
+            command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
+        }
+        EmExtensionService {
+            size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,
         }
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }

@@ -72,10 +72,13 @@ fn every_example_in_rust_compiles_and_the_first_one_stamps() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let mut text = format!("#![deny(warnings)]\n{first}");
     for (number, part) in parts.iter().enumerate() {
+        let start = match part.contains("fn start(") {
+            true => "",
+            false => "fn start(_: Host) -> Result<Self, StartError> { Ok(Self) }\n",
+        };
         text += &format!(
             "\n#[allow(dead_code, unused_imports)]\nmod part{number} {{\nuse stagepost_sdk::*;\nstruct Part;\n\
-             impl Plugin for Part {{\nfn start(_: Host) -> Result<Self, StartError> {{ Ok(Self) }}\n\
-             {part}}}\n}}\n"
+             impl Plugin for Part {{\n{start}{part}}}\n}}\n"
         );
     }
     fs::write(folder.join("src/lib.rs"), text).unwrap();

@@ -23,6 +23,7 @@ const SOURCES: &[&str] = &[
     "service/message.rs",
     "service/metrics.rs",
     "service/admin.rs",
+    "service/extension.rs",
     "service/filter.rs",
     "service/pending.rs",
     "digest.rs",

@@ -18,6 +18,7 @@ pub(crate) enum Arguments {
     Etrn(abi::EmEtrn),
     Vrfy(abi::EmVrfy),
     Rset(abi::EmRset),
+    Verb(abi::EmVerb),
     Quit(abi::EmQuit),
     Timeout(abi::EmTimeout),
     Disconnect(abi::EmDisconnect),
@@ -66,11 +67,12 @@ impl Arguments {
                 event: head::<abi::EmCommand>(event),
                 line: lend(line),
             }),
-            Question::Ehlo { name, extended } => Self::Ehlo(abi::EmEhlo {
+            Question::Ehlo { name, extended, keywords } => Self::Ehlo(abi::EmEhlo {
                 event: head::<abi::EmEhlo>(event),
                 name: lend(&**name),
                 extended: u8::from(*extended),
                 reserved: [0; 7],
+                keywords: lend(&**keywords),
             }),
             Question::Mail { sender, parameters } => Self::Mail(abi::EmMail {
                 event: head::<abi::EmMail>(event),
@@ -109,6 +111,11 @@ impl Arguments {
                 reserved: [0; 7],
             }),
             Question::Rset => Self::Rset(abi::EmRset { event: head::<abi::EmRset>(event) }),
+            Question::Verb { verb, argument } => Self::Verb(abi::EmVerb {
+                event: head::<abi::EmVerb>(event),
+                verb: lend(&**verb),
+                argument: lend(&**argument),
+            }),
             Question::Quit => Self::Quit(abi::EmQuit { event: head::<abi::EmQuit>(event) }),
             Question::Timeout { awaited } => Self::Timeout(abi::EmTimeout {
                 event: head::<abi::EmTimeout>(event),
@@ -141,6 +148,7 @@ impl Arguments {
             Self::Etrn(event) => std::ptr::from_ref(event).cast(),
             Self::Vrfy(event) => std::ptr::from_ref(event).cast(),
             Self::Rset(event) => std::ptr::from_ref(event).cast(),
+            Self::Verb(event) => std::ptr::from_ref(event).cast(),
             Self::Quit(event) => std::ptr::from_ref(event).cast(),
             Self::Timeout(event) => std::ptr::from_ref(event).cast(),
             Self::Disconnect(event) => std::ptr::from_ref(event).cast(),

@@ -165,6 +165,8 @@ impl Chain {
                 | Edit::AppendBody(_)
                 | Edit::ReplaceBody(_)
                 | Edit::ReplaceCommand(_)
+                | Edit::AddKeyword { .. }
+                | Edit::RemoveKeyword(_)
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)

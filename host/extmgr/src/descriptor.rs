@@ -182,7 +182,7 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 18] = [
+const STAGES: [(u64, &str); 19] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
@@ -195,6 +195,7 @@ const STAGES: [(u64, &str); 18] = [
     (abi::EM_STAGE_ETRN, "etrn"),
     (abi::EM_STAGE_VRFY, "vrfy"),
     (abi::EM_STAGE_RSET, "rset"),
+    (abi::EM_STAGE_VERB, "verb"),
     (abi::EM_STAGE_QUIT, "quit"),
     (abi::EM_STAGE_TIMEOUT, "timeout"),
     (abi::EM_STAGE_DISCONNECT, "disconnect"),
@@ -204,7 +205,7 @@ const STAGES: [(u64, &str); 18] = [
 ];
 
 /// Every edit bit this host knows, with its word for the operator.
-const EDITS: [(u64, &str); 11] = [
+const EDITS: [(u64, &str); 12] = [
     (abi::EM_EDIT_VERDICT, "verdict"),
     (abi::EM_EDIT_REPLY_TEXT, "reply text"),
     (abi::EM_EDIT_ATTRIBUTE, "attribute"),
@@ -216,6 +217,7 @@ const EDITS: [(u64, &str); 11] = [
     (abi::EM_EDIT_RECIPIENT, "recipient"),
     (abi::EM_EDIT_COMMAND, "command"),
     (abi::EM_EDIT_TAG, "tag"),
+    (abi::EM_EDIT_KEYWORD, "keyword"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);
@@ -307,6 +309,19 @@ mod tests {
         for event in stagepost_smtp::Event::ALL {
             let (_, bit) = crate::event::by_number(crate::event::number(event)).unwrap();
             assert_eq!(names(bit, &STAGES).len(), 1, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn every_capability_of_the_header_is_known() {
+        let header = include_str!("../../../include/extmgr.h");
+        for (prefix, all) in [("#define EM_STAGE_", STAGES_ALL), ("#define EM_EDIT_", EDITS_ALL)] {
+            let mut declared = 0;
+            for line in header.lines().filter_map(|line| line.strip_prefix(prefix)) {
+                let value = line.split_once(" 0x").unwrap().1.trim_end_matches("ULL");
+                declared |= u64::from_str_radix(value, 16).unwrap();
+            }
+            assert_eq!(declared, all, "{prefix}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_smtp::{Ask, EditFault, Event, Interest, Stage, Verdict};
+use stagepost_smtp::{Ask, Claims, EditFault, Event, Interest, Stage, Verdict};
 use tokio::time::Instant;
 
 use crate::call::{Called, invoke, invoke_in};
@@ -41,6 +41,11 @@ pub enum Asked {
 impl Dispatch {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
         Self { context: Some(Arc::new(Context::new(registry))), asked: Cell::new(None) }
+    }
+
+    /// What plug-ins claim of the protocol.
+    pub fn claims(&self) -> Arc<Claims> {
+        self.context.as_ref().map_or_else(Arc::default, |context| context.registry.claims().clone())
     }
 
     /// The events and stages that anybody registered for.

@@ -25,6 +25,7 @@ const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Etrn, abi::EM_SMTPETRN, abi::EM_STAGE_ETRN),
     row(Event::Vrfy, abi::EM_SMTPVRFY, abi::EM_STAGE_VRFY),
     row(Event::Rset, abi::EM_SMTPRSET, abi::EM_STAGE_RSET),
+    row(Event::Verb, abi::EM_SMTPVERB, abi::EM_STAGE_VERB),
     row(Event::Quit, abi::EM_SMTPQUIT, abi::EM_STAGE_QUIT),
     row(Event::Timeout, abi::EM_SMTPTIMEOUT, abi::EM_STAGE_TIMEOUT),
     row(Event::Disconnect, abi::EM_SMTPDISCONNECT, abi::EM_STAGE_DISCONNECT),
@@ -66,7 +67,10 @@ pub(crate) fn goes_on(event: Event) -> bool {
 /// Whether *handled* leaves client and server in step at this question.
 pub(crate) fn takes_handled(question: &Question) -> bool {
     match question {
-        Question::MessageAccept { .. } | Question::Etrn { .. } | Question::Vrfy { .. } => true,
+        Question::MessageAccept { .. }
+        | Question::Etrn { .. }
+        | Question::Vrfy { .. }
+        | Question::Verb { .. } => true,
         Question::Command { line } => !keeps_step(line),
         _ => false,
     }

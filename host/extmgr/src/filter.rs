@@ -113,6 +113,7 @@ impl Filter {
             | Question::Etrn { .. }
             | Question::Vrfy { .. }
             | Question::Rset
+            | Question::Verb { .. }
             | Question::Quit
             | Question::Timeout { .. }
             | Question::Disconnect { .. } => true,

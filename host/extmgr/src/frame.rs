@@ -133,7 +133,7 @@ impl<'a> Frame<'a> {
         site: Option<&'a Site>,
     ) -> Self {
         let plugin = registration.plugin;
-        let sheet = Sheet::new(plugin, ask);
+        let sheet = Sheet::new(plugin, ask, context.registry.claims());
         let may_change_message = sheet.may_change_message();
         Self {
             session: CallSession {

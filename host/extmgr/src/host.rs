@@ -10,6 +10,7 @@ use stagepost_smtp::{Event, Stage};
 use tokio::sync::Semaphore;
 
 use crate::admin_verb::{ADMIN_CALLS_MAX, AdminVerb, AdminVerbState, VERBS_MAX};
+use crate::claim::{Kind, OwnClaims};
 use crate::configured::{Configured, marked};
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
@@ -67,6 +68,7 @@ pub(crate) struct Host {
     admin_verbs: Mutex<Vec<Arc<AdminVerb>>>,
     /// How many calls of its verbs may begin.
     pub(crate) verb_calls: Arc<Semaphore>,
+    claims: Mutex<OwnClaims>,
     directory: OnceLock<Weak<Directory>>,
 }
 
@@ -99,6 +101,7 @@ impl Host {
             metrics: Mutex::default(),
             admin_verbs: Mutex::default(),
             verb_calls: Arc::new(Semaphore::new(ADMIN_CALLS_MAX)),
+            claims: Mutex::default(),
             directory: OnceLock::new(),
         }))
     }
@@ -252,6 +255,27 @@ impl Host {
     /// Puts another section in force.
     pub(crate) fn configure(&self, configured: &'static Configured) {
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = configured;
+    }
+
+    /// Makes a claim.
+    ///
+    /// # Errors
+    /// The status for the plug-in: em_entry is over, or as [`OwnClaims::claim`] says.
+    pub(crate) fn claim(
+        &self,
+        kind: Kind,
+        name: &str,
+        parameters: &str,
+    ) -> Result<(), abi::STATUS> {
+        if self.lock_registrations().closed {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        self.claims().claim(kind, name, parameters)
+    }
+
+    /// What the plug-in claims.
+    pub(crate) fn claims(&self) -> MutexGuard<'_, OwnClaims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a registration out; sessions under way keep theirs.

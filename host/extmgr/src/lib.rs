@@ -7,6 +7,7 @@ mod arguments;
 mod base;
 mod call;
 mod chain;
+mod claim;
 mod configured;
 mod context;
 mod contract;
@@ -41,6 +42,7 @@ mod watchdog;
 mod writing;
 
 pub use admin_verb::{ADMIN_CALLS_MAX, AdminVerbError, AdminVerbState};
+pub use claim::{ClaimFault, Claimant};
 pub use contract::{FaultContract, FaultContracts, OnFault};
 pub use descriptor::{Class, Descriptor, DescriptorError, Language};
 pub use dispatch::{Asked, Dispatch};

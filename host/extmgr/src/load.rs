@@ -9,6 +9,7 @@ use stagepost_abi as abi;
 
 use crate::admin_verb::{self, AdminVerbError};
 use crate::base::BASE;
+use crate::claim::{self, ClaimFault};
 use crate::descriptor::Class;
 use crate::dispatch::Dispatch;
 use crate::figures::PluginFigures;
@@ -90,6 +91,9 @@ pub enum Refusal {
     /// Its entry point failed.
     #[error("em_entry: wanted status 0x0000, found {0:#06x}{hint}", hint = hint(*.0))]
     Entry(abi::STATUS),
+    /// It claims of the protocol what it can't have.
+    #[error(transparent)]
+    Claim(#[from] ClaimFault),
     /// A Rust plug-in that did not have its layouts compared.
     #[error("layout: wanted a check by stagepost-sdk, found none")]
     Layout,
@@ -117,6 +121,7 @@ fn hint(status: abi::STATUS) -> &'static str {
         abi::ERR_NOT_FOUND => " (a service or a configuration key is missing)",
         abi::EM_ERR_LAYOUT => " (the contract's layout differs: the line before says where)",
         abi::EM_FAULT => " (the plug-in failed inside)",
+        abi::EM_ERR_CLAIMED => " (it claims what the server has itself)",
         _ => "",
     }
 }
@@ -293,7 +298,12 @@ fn load_one(
     let copy = file.private_copy(private_folder)?;
     let library = open(&copy)?;
     let host = Host::leak(loaded.len(), config, descriptor, run);
-    let entered = enter(&library, host).and_then(|()| check_metrics(host, loaded));
+    let entered = enter(&library, host);
+    // What was claimed says more than the status that came of it.
+    let entered = claim::check(host, loaded)
+        .map_err(Refusal::from)
+        .and(entered)
+        .and_then(|()| check_metrics(host, loaded));
     // Never closed: registrations, threads and thread-local destructors of the plug-in point into it.
     std::mem::forget(library);
     if let Err(refusal) = entered {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Event, Interest, Stage};
+use stagepost_smtp::{Ask, Claims, Event, Interest, Stage};
 
+use crate::claim;
 use crate::filter::Filter;
 use crate::host::Host;
 use crate::plugin::Run;
@@ -63,6 +64,7 @@ pub(crate) fn next_handle() -> abi::HEMREGISTRATION {
 pub(crate) struct Registry {
     chains: [[Vec<Arc<Registration>>; 2]; Event::ALL.len()],
     interest: Interest,
+    claims: Arc<Claims>,
     /// How long the pool's calls of one chain may take together.
     pub(crate) chain_budget: Duration,
     /// How many plug-ins there are: the number of slots in a session.
@@ -81,6 +83,7 @@ impl Registry {
             registry.add(&registration, Stage::Before, abi::EM_REG_BEFORE);
             registry.add(&registration, Stage::After, abi::EM_REG_AFTER);
         }
+        registry.claims = Arc::new(claim::working(plugins));
         registry
     }
 
@@ -101,6 +104,11 @@ impl Registry {
     /// The handlers to ask, in order.
     pub(crate) fn chain(&self, event: Event, stage: Stage) -> &[Arc<Registration>] {
         &self.chains[event as usize][stage as usize]
+    }
+
+    /// What plug-ins claim of the protocol.
+    pub(crate) fn claims(&self) -> &Arc<Claims> {
+        &self.claims
     }
 
     /// The events and stages that anybody registered for.

@@ -4,6 +4,7 @@
 mod admin;
 mod config;
 mod edits;
+mod extension;
 mod filter;
 mod layout;
 mod log;
@@ -44,6 +45,7 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
             }
             (&raw const pending::TABLE).cast()
         }
+        id if id == name(abi::EM_EXTENSION_ID) => (&raw const extension::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

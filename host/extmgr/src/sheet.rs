@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Ask, Attribute, Decision, Draft, Edit, Enhanced, EnvelopeError, Event, Facts, Reply, Stage,
+    Ask, Attribute, ClaimError, Claims, Decision, Draft, Edit, Enhanced, EnvelopeError, Event,
+    Facts, Reply, Stage,
 };
 
 use crate::event::takes_message_edits;
@@ -38,6 +39,7 @@ pub(crate) struct Sheet<'a> {
     facts: &'a Facts,
     /// Where there is one to be written to.
     message: Option<&'a Draft>,
+    claims: &'a Claims,
     octets: usize,
     pub(crate) verdict: Option<Decision>,
     edits: Vec<Edit>,
@@ -49,12 +51,13 @@ type Answer = Result<(), abi::STATUS>;
 
 impl<'a> Sheet<'a> {
     /// A fresh sheet for a call of `plugin` about `ask`.
-    pub(crate) fn new(plugin: &'static Host, ask: &'a Ask) -> Self {
+    pub(crate) fn new(plugin: &'static Host, ask: &'a Ask, claims: &'a Claims) -> Self {
         Self {
             plugin,
             event: ask.question.event(),
             stage: ask.stage,
             facts: &ask.facts,
+            claims,
             message: ask.message.as_ref(),
             octets: 0,
             verdict: None,
@@ -201,13 +204,19 @@ impl<'a> Sheet<'a> {
     pub(crate) fn sender(&mut self, path: &str, parameters: &str) -> Answer {
         let events = [Event::Mail, Event::Headers, Event::MessageAccept];
         self.check_envelope(abi::EM_EDIT_SENDER, &events)?;
-        self.push_envelope(path.len() + parameters.len(), Edit::sender(path, parameters))
+        self.push_envelope(
+            path.len() + parameters.len(),
+            Edit::sender(path, parameters, self.claims),
+        )
     }
 
     pub(crate) fn recipient_add(&mut self, path: &str, parameters: &str) -> Answer {
         let events = [Event::Rcpt, Event::Data, Event::Headers, Event::MessageAccept];
         self.check_envelope(abi::EM_EDIT_RECIPIENT, &events)?;
-        self.push_envelope(path.len() + parameters.len(), Edit::add_recipient(path, parameters))
+        self.push_envelope(
+            path.len() + parameters.len(),
+            Edit::add_recipient(path, parameters, self.claims),
+        )
     }
 
     pub(crate) fn recipient_remove(&mut self, path: &str) -> Answer {
@@ -229,6 +238,26 @@ impl<'a> Sheet<'a> {
 
     fn push_envelope(&mut self, octets: usize, edit: Result<Edit, EnvelopeError>) -> Answer {
         self.push(octets, edit.map_err(|_| abi::ERR_MISC_INVALID_ARGS)?)
+    }
+
+    pub(crate) fn keyword_add(&mut self, keyword: &str, parameters: &str) -> Answer {
+        self.check_keyword()?;
+        let edit = Edit::add_keyword(keyword, parameters).map_err(|error| match error {
+            ClaimError::Form => abi::ERR_MISC_INVALID_ARGS,
+            ClaimError::Core => abi::EM_ERR_CLAIMED,
+        })?;
+        self.push(keyword.len() + parameters.len(), edit)
+    }
+
+    pub(crate) fn keyword_remove(&mut self, keyword: &str) -> Answer {
+        self.check_keyword()?;
+        let edit = Edit::remove_keyword(keyword).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
+        self.push(keyword.len(), edit)
+    }
+
+    fn check_keyword(&self) -> Answer {
+        self.declared(abi::EM_EDIT_KEYWORD)?;
+        self.allowed(self.stage == Stage::Before && self.event == Event::Ehlo)
     }
 
     pub(crate) fn command_replace(&mut self, line: &[u8]) -> Answer {

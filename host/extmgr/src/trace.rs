@@ -225,9 +225,11 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
             vec![("remote", peer.remote.to_string()), ("listener", peer.listener.to_string())]
         }
         Question::Command { line } => vec![("line", shown_line(line))],
-        Question::Ehlo { name, extended } => {
-            vec![("verb", if *extended { "EHLO" } else { "HELO" }.into()), ("name", shown(name))]
-        }
+        Question::Ehlo { name, extended, keywords } => vec![
+            ("verb", if *extended { "EHLO" } else { "HELO" }.into()),
+            ("name", shown(name)),
+            ("keywords", shown(&keywords.replace('\n', ", "))),
+        ],
         Question::Mail { sender, parameters } => {
             vec![("sender", shown(sender.as_str())), ("parameters", shown(parameters))]
         }
@@ -249,6 +251,9 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
                 VrfyVerb::Expn => "EXPN",
             };
             vec![("verb", verb.into()), ("argument", shown(argument))]
+        }
+        Question::Verb { verb, argument } => {
+            vec![("verb", shown(verb)), ("argument", shown(argument))]
         }
         Question::Timeout { awaited } => {
             let awaited = match awaited {
@@ -315,6 +320,10 @@ fn edit_in_words(edit: &Edit) -> String {
         Edit::Tag { name } => format!("tag {name}"),
         Edit::Discard => "discard".to_owned(),
         Edit::ReplaceCommand(line) => format!("command {:?}", shown_line(line.as_bytes())),
+        Edit::AddKeyword { keyword, parameters } => {
+            format!("keyword_add {}", shown(format!("{keyword} {parameters}").trim_end()))
+        }
+        Edit::RemoveKeyword(keyword) => format!("keyword_remove {keyword}"),
         Edit::ReplyText(text) => format!("reply_text {:?}", shown(text)),
     }
 }

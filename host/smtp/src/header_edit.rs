@@ -58,6 +58,8 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::RemoveRecipient(_)
         | Edit::ReplaceRecipient(_)
         | Edit::ReplaceCommand(_)
+        | Edit::AddKeyword { .. }
+        | Edit::RemoveKeyword(_)
         | Edit::Hold { .. }
         | Edit::Tag { .. }
         | Edit::Discard

@@ -5,6 +5,7 @@
 mod action;
 mod address;
 mod body_edit;
+mod claims;
 mod draft;
 mod envelope;
 mod facts;
@@ -20,6 +21,7 @@ mod verdict;
 pub use action::{Action, BodyFault, Part, Stored};
 pub use address::{Address, AddressError, ReversePath, check_domain};
 pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
+pub use claims::{Claim, ClaimError, Claims};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Facts, Helo, Peer};
@@ -29,7 +31,8 @@ pub use question::{
     Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
 };
 pub use receive::{
-    EnvelopeError, Limits, RewriteError, Session, Settings, Timeouts, check_rewrite, received,
+    EnvelopeError, Limits, RewriteError, Session, Settings, Timeouts, check_rewrite, parameter,
+    received,
 };
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;

@@ -45,6 +45,14 @@ impl Ask {
             (Question::Command { line }, Edit::ReplaceCommand(new)) => {
                 *line = new.as_bytes().into();
             }
+            (
+                Question::Ehlo { keywords, extended: true, .. },
+                Edit::AddKeyword { .. } | Edit::RemoveKeyword(_),
+            ) => {
+                let mut lines = String::from(&**keywords);
+                crate::receive::edit_keywords(&mut lines, edit);
+                *keywords = lines.into();
+            }
             (_, Edit::Sender { sender, .. }) => {
                 Arc::make_mut(&mut self.facts).sender = Some(sender.clone());
             }
@@ -97,6 +105,8 @@ pub enum Event {
     Vrfy,
     /// RSET: the transaction is dropped.
     Rset,
+    /// A command that a plug-in claims.
+    Verb,
     /// QUIT: the client leaves.
     Quit,
     /// The client was silent for too long. Before only.
@@ -107,7 +117,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
@@ -120,6 +130,7 @@ impl Event {
         Self::Etrn,
         Self::Vrfy,
         Self::Rset,
+        Self::Verb,
         Self::Quit,
         Self::Timeout,
         Self::Disconnect,
@@ -140,6 +151,7 @@ impl Event {
             Self::Etrn => "etrn",
             Self::Vrfy => "vrfy",
             Self::Rset => "rset",
+            Self::Verb => "verb",
             Self::Quit => "quit",
             Self::Timeout => "timeout",
             Self::Disconnect => "disconnect",
@@ -178,6 +190,9 @@ pub enum Question {
         name: Box<str>,
         /// EHLO rather than HELO.
         extended: bool,
+        /// The keywords, one a line, separated by LF: before, those that would be announced; after, those that are. None
+        /// to HELO.
+        keywords: Box<str>,
     },
     /// A transaction begins.
     Mail {
@@ -225,6 +240,13 @@ pub enum Question {
     },
     /// The client drops the transaction.
     Rset,
+    /// A command that a plug-in claims.
+    Verb {
+        /// Its verb, in capitals.
+        verb: Box<str>,
+        /// What follows the verb and a space, as received.
+        argument: Box<str>,
+    },
     /// The client leaves.
     Quit,
     /// The client was silent for too long; the session ends.
@@ -255,6 +277,7 @@ impl Question {
             Self::Etrn { .. } => Event::Etrn,
             Self::Vrfy { .. } => Event::Vrfy,
             Self::Rset => Event::Rset,
+            Self::Verb { .. } => Event::Verb,
             Self::Quit => Event::Quit,
             Self::Timeout { .. } => Event::Timeout,
             Self::Disconnect { .. } => Event::Disconnect,

@@ -64,6 +64,15 @@ impl Attributed {
 pub enum Edit {
     /// Set a session attribute.
     Attribute(Attribute),
+    /// At EHLO: announce a keyword, or put these parameters behind it.
+    AddKeyword {
+        /// In capitals.
+        keyword: Box<str>,
+        /// May be empty.
+        parameters: Box<str>,
+    },
+    /// At EHLO: leave a keyword out, in capitals, and with it what it announces.
+    RemoveKeyword(Box<str>),
     /// At COMMAND: put another line, without its CRLF, in the place of the one in hand.
     ReplaceCommand(Box<str>),
     /// Add a header field at the end of the header block.
@@ -143,6 +152,12 @@ pub enum EditFault {
         recipient: Address,
         /// What a client would be told.
         reason: Box<str>,
+    },
+    /// It announced more EHLO keywords than one reply has room for.
+    #[error("bad edit: there is no room for the EHLO keyword {keyword}")]
+    Keywords {
+        /// The first that had none.
+        keyword: Box<str>,
     },
     /// It put a line in the place of another that can't be there.
     #[error("bad edit: {0}")]

@@ -45,6 +45,8 @@ pub const EM_STAGE_VRFY: u64 = 0x0800;
 pub const EM_STAGE_RSET: u64 = 0x1000;
 /// EmDescriptor.stages: EM_SMTPQUIT.
 pub const EM_STAGE_QUIT: u64 = 0x2000;
+/// EmDescriptor.stages: EM_SMTPVERB, and claims of verbs.
+pub const EM_STAGE_VERB: u64 = 0x8000;
 /// EmDescriptor.stages: EM_SMTPTIMEOUT.
 pub const EM_STAGE_TIMEOUT: u64 = 0x4000;
 /// EmDescriptor.stages: EM_START.
@@ -76,6 +78,8 @@ pub const EM_EDIT_BODY: u64 = 0x0100;
 pub const EM_EDIT_COMMAND: u64 = 0x0200;
 /// Mark the message with tags.
 pub const EM_EDIT_TAG: u64 = 0x0400;
+/// EmDescriptor.edits: EmEditsService.keyword_add and keyword_remove, and claims of keywords.
+pub const EM_EDIT_KEYWORD: u64 = 0x0800;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

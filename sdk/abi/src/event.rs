@@ -38,6 +38,7 @@ pub const EM_SMTPDISCONNECT: EID = 227;
 /// HELO or EHLO. Struct: EmEhlo. Between lies the accepting of the name and the start of a fresh session state.
 ///
 /// before: continue -> 250 with the extensions; reject, defer -> that reply; disconnect -> and closed; handled -> fault.
+/// EmEditsService.keyword_add and keyword_remove change what is announced.
 /// No reply to HELO or EHLO has an enhanced code (RFC 2034 section 4): one that is given is left out.
 /// after: rewording keeps the server's name, which comes first, and the keywords; the first line of the text stands
 /// between them.
@@ -115,6 +116,13 @@ pub const EM_SMTPQUIT: EID = 0x400C;
 /// other, and its reply is 421.
 pub const EM_SMTPTIMEOUT: EID = 0x400D;
 
+/// A command that a plug-in claims by EmExtensionService.claim_verb. Struct: EmVerb. Nothing lies between: the claimant
+/// carries it out. Every plug-in that registered is asked, so look at EmVerb.verb.
+///
+/// before: handled -> 250, or the reply given; reject, defer -> that reply; disconnect -> and closed; continue -> 502 when
+/// nobody has answered.
+pub const EM_SMTPVERB: EID = 0x400E;
+
 /// A session as its plug-ins see it. Opaque; for EmSessionService. Valid as long as the record it came with.
 pub struct EmSession {
     _opaque: [u8; 0],
@@ -191,6 +199,9 @@ pub struct EmEhlo {
     pub extended: u8,
     /// Zero.
     pub reserved: [u8; 7],
+    /// The keywords, one a line, lines separated by LF, each with its parameters. EM_BEFORE: those that would be announced,
+    /// with the edits of earlier handlers. EM_AFTER: those that are. Empty for HELO, and for a refused EHLO.
+    pub keywords: EmText,
 }
 
 /// Arguments of EM_SMTPMAIL.
@@ -306,6 +317,18 @@ pub struct EmVrfy {
     pub verb: u8,
     /// Zero.
     pub reserved: [u8; 7],
+}
+
+/// Arguments of EM_SMTPVERB.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmVerb {
+    /// What every event has.
+    pub event: EmEvent,
+    /// The verb, in capitals.
+    pub verb: EmText,
+    /// What follows the verb and a space, as received, without spaces at its end; may be empty.
+    pub argument: EmText,
 }
 
 /// Arguments of EM_SMTPRSET.

@@ -4,6 +4,7 @@
 mod admin;
 mod config;
 mod edits;
+mod extension;
 mod filter;
 mod layout;
 mod log;
@@ -15,6 +16,7 @@ mod session;
 pub use admin::*;
 pub use config::*;
 pub use edits::*;
+pub use extension::*;
 pub use filter::*;
 pub use layout::*;
 pub use log::*;

@@ -46,6 +46,9 @@ pub const EM_ERR_LIMIT: STATUS = 0x3311;
 /// The value is there but of another type.
 pub const EM_ERR_TYPE: STATUS = 0x3312;
 
+/// The server, or another plug-in, has this already.
+pub const EM_ERR_CLAIMED: STATUS = 0x3318;
+
 /// The host could not read or write something; its log says what.
 pub const EM_ERR_IO: STATUS = 0x3314;
 

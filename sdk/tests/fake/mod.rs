@@ -6,6 +6,8 @@
 
 pub(crate) mod pending;
 
+mod extension;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_void};
@@ -258,6 +260,7 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.filter/1" => (&raw const FILTER).cast(),
         "em.message/1" => (&raw const MESSAGE).cast(),
         "em.admin/1" => (&raw const ADMIN).cast(),
+        "em.extension/1" => (&raw const extension::EXTENSION).cast(),
         "em.metrics/1" => (&raw const METRICS).cast(),
         "em.async/1" => (&raw const pending::ASYNC).cast(),
         _ => ptr::null(),
@@ -435,6 +438,8 @@ static EDITS: EmEditsService = EmEditsService {
     body_prepend: edits_body_prepend,
     body_append: edits_body_append,
     body_replace: edits_body_replace,
+    keyword_add: edits_keyword_add,
+    keyword_remove: edits_keyword_remove,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -529,6 +534,18 @@ unsafe extern "C" fn edits_body_append(edits: *mut EmEdits, octets: EmText) -> S
 
 unsafe extern "C" fn edits_body_replace(edits: *mut EmEdits, octets: EmText) -> STATUS {
     note(edits, format!("body_replace {}", read(octets)))
+}
+
+unsafe extern "C" fn edits_keyword_add(
+    edits: *mut EmEdits,
+    keyword: EmText,
+    parameters: EmText,
+) -> STATUS {
+    note(edits, format!("keyword_add {} {}", read(keyword), read(parameters)))
+}
+
+unsafe extern "C" fn edits_keyword_remove(edits: *mut EmEdits, keyword: EmText) -> STATUS {
+    note(edits, format!("keyword_remove {}", read(keyword)))
 }
 
 unsafe extern "C" fn edits_command_replace(edits: *mut EmEdits, line: EmText) -> STATUS {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Address, BodyFault, Event, Interest, Part, Peer, Route, Session, Settings, Stage,
-    Stored, Verdict,
+    Action, Address, BodyFault, Claims, Event, Interest, Part, Peer, Route, Session, Settings,
+    Stage, Stored, Verdict,
 };
 
 use super::player::{Mismatch, Player};
@@ -62,7 +62,9 @@ impl BareSession {
         let local = ([192, 0, 2, 25], 25).into();
         let peer = Arc::new(Peer::new(remote, local, "mx"));
         let now = Instant::now();
-        let session = Session::new(Arc::new(settings), interest(script), 7, peer, now);
+        let claims = Arc::new(Claims::new(script.claims.iter().cloned()));
+        let session =
+            Session::new(Arc::new(settings), interest(script), 7, peer, now).with_claims(claims);
         let mut player = Self {
             session,
             now,

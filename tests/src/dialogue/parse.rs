@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stagepost_smtp::{
-    Attribute, Attributed, BodyFault, Decision, Edit, Enhanced, Event, Limits, Reply, Route, Stage,
-    Stored, Verdict,
+    Attribute, Attributed, BodyFault, Claim, Claims, Decision, Edit, Enhanced, Event, Limits,
+    Reply, Route, Stage, Stored, Verdict,
 };
 
 use super::pattern::Pattern;
@@ -25,8 +25,13 @@ pub(super) struct Parser {
 
 impl Parser {
     pub(super) fn new(name: &str) -> Self {
-        let script =
-            Script { name: name.to_owned(), limits: None, all_questions: false, steps: Vec::new() };
+        let script = Script {
+            name: name.to_owned(),
+            limits: None,
+            all_questions: false,
+            claims: Vec::new(),
+            steps: Vec::new(),
+        };
         Self { script, lines: 0, repeat: None, joins: false }
     }
 
@@ -90,6 +95,10 @@ impl Parser {
             "time" => Step::Time(duration(rest)?),
             "writes" => Step::Writes(number(rest)?),
             "settings" => return self.settings(rest),
+            "claims" => {
+                self.script.claims.push(claim(rest)?);
+                return Ok(());
+            }
             "questions" if rest == "all" => {
                 self.script.all_questions = true;
                 return Ok(());
@@ -265,11 +274,20 @@ fn verdict(text: &str) -> Result<Step, String> {
         "sender" | "add" | "remove" | "replace" => {
             let (path, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
             let made = match what {
-                "sender" => Edit::sender(path, parameters),
-                "add" => Edit::add_recipient(path, parameters),
+                "sender" => Edit::sender(path, parameters, Claims::none()),
+                "add" => Edit::add_recipient(path, parameters, Claims::none()),
                 "remove" => Edit::remove_recipient(path),
                 _ => Edit::replace_recipient(path),
             };
+            edit(made.map_err(|error| error.to_string())?);
+        }
+        "keyword" => {
+            let (keyword, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
+            let made = Edit::add_keyword(keyword, parameters);
+            edit(made.map_err(|error| error.to_string())?);
+        }
+        "no-keyword" => {
+            let made = Edit::remove_keyword(rest);
             edit(made.map_err(|error| error.to_string())?);
         }
         "rewrite" => {
@@ -292,6 +310,20 @@ fn reply(text: &str) -> Result<Reply, String> {
     let enhanced = Enhanced::parse(words.next().unwrap_or("")).ok_or("no enhanced code")?;
     let reply = Reply::checked(code, Some(enhanced), words.next().unwrap_or(""));
     reply.map_err(|error| error.to_string())
+}
+
+/// `verb XFOO`, `keyword X-FOO parameters`, `mail XBAR`, `rcpt XBAZ`
+fn claim(text: &str) -> Result<Claim, String> {
+    let (kind, rest) = text.split_once(' ').ok_or("a claim has a kind and a name")?;
+    let (name, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
+    let made = match kind {
+        "verb" => Claim::verb(name),
+        "keyword" => Claim::keyword(name, parameters),
+        "mail" => Claim::mail_parameter(name),
+        "rcpt" => Claim::rcpt_parameter(name),
+        _ => return Err(format!("{kind:?} can't be claimed")),
+    };
+    made.map_err(|error| error.to_string())
 }
 
 /// `user@example.test unknown-user`

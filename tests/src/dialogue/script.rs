@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use stagepost_smtp::{BodyFault, Event, Limits, Route, Stage, Stored, Verdict};
+use stagepost_smtp::{BodyFault, Claim, Event, Limits, Route, Stage, Stored, Verdict};
 
 use super::parse::Parser;
 use super::pattern::Pattern;
@@ -18,6 +18,8 @@ pub struct Script {
     pub limits: Option<Limits>,
     /// Every question is asked, not only those that the script answers.
     pub all_questions: bool,
+    /// What plug-ins claim of the protocol.
+    pub claims: Vec<Claim>,
     /// The steps, in order.
     pub steps: Vec<Numbered>,
 }
@@ -171,7 +173,7 @@ impl Script {
         if self.limits.is_some() {
             needs.push(Need::Settings);
         }
-        if self.all_questions {
+        if self.all_questions || !self.claims.is_empty() {
             needs.push(Need::Verdicts);
         }
         needs.sort_unstable();

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod chance;
+mod claims;
 mod contracts;
 mod edits;
 mod figures;
@@ -274,10 +275,11 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         None,
     );
     let rcpt = Question::Rcpt { recipient: Address::parse("a@b").unwrap(), parameters: "".into() };
-    let helo = Question::Ehlo { name: "x".into(), extended: true };
+    let helo = Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() };
     let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
+    let verb = Question::Verb { verb: "XFOO".into(), argument: "".into() };
     let timeout = Question::Timeout { awaited: Awaited::Command };
-    let asks: [(&str, abi::EID, Ask, bool); 16] = [
+    let asks: [(&str, abi::EID, Ask, bool); 17] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
@@ -291,6 +293,7 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         ("etrn", abi::EM_SMTPETRN, etrn, true),
         ("vrfy", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Vrfy), true),
         ("expn", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Expn), true),
+        ("verb", abi::EM_SMTPVERB, ask(verb, Stage::Before, None), true),
         ("rset", abi::EM_SMTPRSET, ask(Question::Rset, Stage::Before, None), false),
         ("quit", abi::EM_SMTPQUIT, ask(Question::Quit, Stage::Before, None), false),
         ("timeout", abi::EM_SMTPTIMEOUT, ask(timeout, Stage::Before, None), false),

@@ -31,6 +31,8 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     body_prepend,
     body_append,
     body_replace,
+    keyword_add,
+    keyword_remove,
 };
 
 /// The sheet that a handler writes to.
@@ -173,4 +175,18 @@ unsafe extern "C" fn body_append(edits: *mut abi::EmEdits, octets: abi::EmText) 
 unsafe extern "C" fn body_replace(edits: *mut abi::EmEdits, octets: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, octets lent for the call.
     answer(|| unsafe { sheet(edits)?.body(Place::Whole, super::octets(octets)?) })
+}
+
+unsafe extern "C" fn keyword_add(
+    edits: *mut abi::EmEdits,
+    keyword: abi::EmText,
+    parameters: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.keyword_add(super::text(keyword)?, super::text(parameters)?) })
+}
+
+unsafe extern "C" fn keyword_remove(edits: *mut abi::EmEdits, keyword: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.keyword_remove(super::text(keyword)?) })
 }

@@ -1,9 +1,10 @@
 //! What the core itself refuses, command by command: pure functions from what is known to a reply or nothing.
 //! Changes nothing, and knows no plug-in.
 
-use super::command::{Command, Legal, Mail, Rule};
+use super::command::{self, Command, Legal, Mail, Rcpt, Rule};
 use super::settings::Limits;
 use super::state::Place;
+use super::{extension, path};
 use crate::{Reply, Route};
 
 /// Whether a client that was refused at the door says anything but QUIT (RFC 5321 section 3.1).
@@ -38,6 +39,29 @@ pub(crate) fn check_mail(mail: &Mail, extended: bool, limits: &Limits) -> Option
     // RFC 1870 section 6.1.
     let octets = mail.size.filter(|&size| size > limits.message_octets_max);
     octets.map(|_| too_big(limits))
+}
+
+/// Whether a command is what plug-ins took out of the reply to EHLO.
+pub(crate) fn check_offered(
+    rule: &Rule,
+    command: &Command,
+    withholds: impl Fn(&str) -> bool,
+) -> Option<Reply> {
+    let parameters = match command {
+        Command::Claimed { verb, .. } if withholds(verb) => return Some(not_offered()),
+        _ if withholds(rule.verb) => return Some(not_offered()),
+        Command::Mail(Mail { parameters, .. }) | Command::Rcpt(Rcpt { parameters, .. }) => {
+            path::parameters(parameters).unwrap_or_default()
+        }
+        _ => return None,
+    };
+    let mut refused =
+        parameters.iter().filter(|known| withholds(&extension::announces(known.keyword)));
+    refused.next().map(|parameter| command::unknown_parameter(parameter.keyword))
+}
+
+fn not_offered() -> Reply {
+    Reply::new(502, Some((5, 5, 1)), "Command not implemented")
 }
 
 /// Whether there is room for one more recipient (RFC 5321 section 4.5.3.1.10).
@@ -79,13 +103,12 @@ pub(crate) fn too_big(limits: &Limits) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command;
     use super::super::transaction::Transaction;
     use super::*;
     use crate::ReversePath;
 
     fn parsed(line: &str) -> (&'static Rule, Command) {
-        command::parse(line).unwrap()
+        command::parse(line, crate::Claims::none()).unwrap()
     }
 
     #[test]

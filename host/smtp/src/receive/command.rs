@@ -3,22 +3,33 @@
 
 use super::path::{self, PathFault};
 use crate::{
-    Address, Attributed, BodyKind, Edit, EtrnNode, Event, Question, Reply, ReversePath, VrfyVerb,
-    check_domain,
+    Address, Attributed, BodyKind, Claims, Edit, EtrnNode, Event, Question, Reply, ReversePath,
+    VrfyVerb, check_domain,
 };
 
 /// A command of the right form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    Hello { name: Box<str>, extended: bool },
+    Hello {
+        name: Box<str>,
+        extended: bool,
+    },
     Mail(Mail),
     Rcpt(Rcpt),
     Data,
     Rset,
     Noop,
     Help,
-    Vrfy { verb: VrfyVerb, argument: Box<str> },
+    Vrfy {
+        verb: VrfyVerb,
+        argument: Box<str>,
+    },
     Etrn(EtrnNode),
+    /// A plug-in's own.
+    Claimed {
+        verb: Box<str>,
+        argument: Box<str>,
+    },
     Quit,
 }
 
@@ -74,24 +85,24 @@ pub(crate) struct Rule {
     pub(crate) verb: &'static str,
     pub(crate) legal: Legal,
     doer: Doer,
-    parse: fn(&str) -> Result<Command, Reply>,
+    parse: fn(&str, &Claims) -> Result<Command, Reply>,
 }
 
 /// Every verb that is known, with those known not to be implemented.
 const RULES: [Rule; 22] = [
     rule("MAIL", Legal::Idle, Doer::Core, mail),
     rule("RCPT", Legal::Transaction, Doer::Core, rcpt),
-    rule("DATA", Legal::Transaction, Doer::Nobody, |rest| bare(rest, Command::Data)),
-    rule("EHLO", Legal::Always, Doer::Core, |rest| hello(rest, true)),
-    rule("HELO", Legal::Always, Doer::Core, |rest| hello(rest, false)),
-    rule("QUIT", Legal::Always, Doer::Core, |rest| bare(rest, Command::Quit)),
-    rule("RSET", Legal::Always, Doer::Core, |rest| bare(rest, Command::Rset)),
+    rule("DATA", Legal::Transaction, Doer::Nobody, |rest, _| bare(rest, Command::Data)),
+    rule("EHLO", Legal::Always, Doer::Core, |rest, _| hello(rest, true)),
+    rule("HELO", Legal::Always, Doer::Core, |rest, _| hello(rest, false)),
+    rule("QUIT", Legal::Always, Doer::Core, |rest, _| bare(rest, Command::Quit)),
+    rule("RSET", Legal::Always, Doer::Core, |rest, _| bare(rest, Command::Rset)),
     // NOOP and HELP may have an argument, which is ignored (RFC 5321 sections 4.1.1.8 and 4.1.1.9).
-    rule("NOOP", Legal::Always, Doer::Anybody, |_| Ok(Command::Noop)),
-    rule("HELP", Legal::Always, Doer::Anybody, |_| Ok(Command::Help)),
-    rule("VRFY", Legal::Always, Doer::Anybody, |rest| vrfy(rest, VrfyVerb::Vrfy)),
-    rule("ETRN", Legal::Idle, Doer::Anybody, etrn),
-    rule("EXPN", Legal::Always, Doer::Anybody, |rest| vrfy(rest, VrfyVerb::Expn)),
+    rule("NOOP", Legal::Always, Doer::Anybody, |_, _| Ok(Command::Noop)),
+    rule("HELP", Legal::Always, Doer::Anybody, |_, _| Ok(Command::Help)),
+    rule("VRFY", Legal::Always, Doer::Anybody, |rest, _| vrfy(rest, VrfyVerb::Vrfy)),
+    rule("ETRN", Legal::Idle, Doer::Anybody, |rest, _| etrn(rest)),
+    rule("EXPN", Legal::Always, Doer::Anybody, |rest, _| vrfy(rest, VrfyVerb::Expn)),
     rule("STARTTLS", Legal::Always, Doer::Nobody, not_implemented),
     rule("AUTH", Legal::Always, Doer::Nobody, not_implemented),
     rule("BDAT", Legal::Always, Doer::Nobody, not_implemented),
@@ -105,6 +116,9 @@ const RULES: [Rule; 22] = [
     rule("XFORWARD", Legal::Always, Doer::Anybody, not_implemented),
 ];
 
+/// What is true of every verb that a plug-in claims.
+static CLAIMED: Rule = rule("", Legal::Always, Doer::Anybody, not_implemented);
+
 /// Words that other protocols begin with: a browser made to talk to us, or a scanner. What follows is
 /// not SMTP, so the connection is closed.
 const FOREIGN: [&str; 6] = ["CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
@@ -113,7 +127,7 @@ const fn rule(
     verb: &'static str,
     legal: Legal,
     doer: Doer,
-    parse: fn(&str) -> Result<Command, Reply>,
+    parse: fn(&str, &Claims) -> Result<Command, Reply>,
 ) -> Rule {
     Rule { verb, legal, doer, parse }
 }
@@ -121,6 +135,11 @@ const fn rule(
 /// The table's line for a verb.
 fn find(verb: &[u8]) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.verb.as_bytes().eq_ignore_ascii_case(verb))
+}
+
+/// Whether a verb, or a word in its place, is nothing that a plug-in could claim.
+pub(crate) fn is_core_verb(verb: &str) -> bool {
+    find(verb.as_bytes()).is_some() || FOREIGN.iter().any(|word| word.eq_ignore_ascii_case(verb))
 }
 
 /// Who may carry out the command of a line.
@@ -149,13 +168,17 @@ pub(crate) fn is_foreign(line: &str) -> bool {
 ///
 /// # Errors
 /// The reply to a line that is no command of ours or has not its form.
-pub(crate) fn parse(line: &str) -> Result<(&'static Rule, Command), Reply> {
+pub(crate) fn parse(line: &str, claims: &Claims) -> Result<(&'static Rule, Command), Reply> {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let Some(rule) = find(verb.as_bytes()) else {
+        if let Some(verb) = claims.verb(verb) {
+            let argument = rest.trim_end_matches(' ').into();
+            return Ok((&CLAIMED, Command::Claimed { verb: verb.into(), argument }));
+        }
         return Err(Reply::new(500, Some((5, 5, 2)), "Command not recognized"));
     };
     // Trailing white space is to be tolerated (RFC 5321 section 4.1.1).
-    let command = (rule.parse)(rest.trim_end_matches(' '))?;
+    let command = (rule.parse)(rest.trim_end_matches(' '), claims)?;
     Ok((rule, command))
 }
 
@@ -164,7 +187,8 @@ impl Command {
     pub(crate) fn question(&self) -> Option<Question> {
         Some(match self {
             Self::Hello { name, extended } => {
-                Question::Ehlo { name: name.clone(), extended: *extended }
+                let (name, keywords) = (name.clone(), "".into());
+                Question::Ehlo { name, extended: *extended, keywords }
             }
             Self::Mail(mail) => {
                 Question::Mail { sender: mail.sender.clone(), parameters: mail.parameters.clone() }
@@ -177,6 +201,9 @@ impl Command {
             Self::Etrn(node) => Question::Etrn { node: node.clone() },
             Self::Vrfy { verb, argument } => {
                 Question::Vrfy { verb: *verb, argument: argument.clone() }
+            }
+            Self::Claimed { verb, argument } => {
+                Question::Verb { verb: verb.clone(), argument: argument.clone() }
             }
             Self::Rset => Question::Rset,
             Self::Quit => Question::Quit,
@@ -215,6 +242,7 @@ impl Command {
             Self::Data => Some(Event::Data),
             Self::Etrn(_) => Some(Event::Etrn),
             Self::Vrfy { .. } => Some(Event::Vrfy),
+            Self::Claimed { .. } => Some(Event::Verb),
             Self::Rset => Some(Event::Rset),
             Self::Quit => Some(Event::Quit),
             Self::Noop | Self::Help => None,
@@ -230,7 +258,7 @@ fn bare(rest: &str, command: Command) -> Result<Command, Reply> {
     if rest.is_empty() { Ok(command) } else { Err(syntax("This command takes no argument")) }
 }
 
-fn not_implemented(_: &str) -> Result<Command, Reply> {
+fn not_implemented(_: &str, _: &Claims) -> Result<Command, Reply> {
     Err(Reply::new(502, Some((5, 5, 1)), "Command not implemented"))
 }
 
@@ -272,12 +300,12 @@ fn path_reply(fault: PathFault, detail: u16, form: &'static str) -> Reply {
     }
 }
 
-fn mail(rest: &str) -> Result<Command, Reply> {
+fn mail(rest: &str, claims: &Claims) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: MAIL FROM:<address> [parameters]";
     let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
     let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
-    let (size, body) = mail_parameters(text)?;
+    let (size, body) = mail_parameters(text, claims)?;
     Ok(Command::Mail(Mail { sender, parameters: text.into(), size, body, received: None }))
 }
 
@@ -285,7 +313,10 @@ fn mail(rest: &str) -> Result<Command, Reply> {
 ///
 /// # Errors
 /// The reply to parameters that are malformed or not known.
-pub(crate) fn mail_parameters(text: &str) -> Result<(Option<u64>, BodyKind), Reply> {
+pub(crate) fn mail_parameters(
+    text: &str,
+    claims: &Claims,
+) -> Result<(Option<u64>, BodyKind), Reply> {
     let (mut size, mut body) = (None, BodyKind::SevenBit);
     for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
         match (parameter.keyword.to_ascii_uppercase().as_str(), parameter.value) {
@@ -298,32 +329,34 @@ pub(crate) fn mail_parameters(text: &str) -> Result<(Option<u64>, BodyKind), Rep
                 body = BodyKind::EightBitMime;
             }
             ("BODY", _) => return Err(syntax("Syntax: BODY=7BIT or BODY=8BITMIME")),
+            (keyword, _) if claims.has_mail_parameter(keyword) => {}
             _ => return Err(unknown_parameter(parameter.keyword)),
         }
     }
     Ok((size, body))
 }
 
-fn rcpt(rest: &str) -> Result<Command, Reply> {
+fn rcpt(rest: &str, claims: &Claims) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: RCPT TO:<address>";
     let argument = after(rest, "TO:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
     let recipient = path::forward_path(inner).map_err(|fault| path_reply(fault, 3, FORM))?;
-    rcpt_parameters(text)?;
+    rcpt_parameters(text, claims)?;
     Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into(), received: None }))
 }
 
-/// Checks the parameters of RCPT, of which none is known yet.
+/// Checks the parameters of RCPT, of which the core knows none yet.
 ///
 /// # Errors
 /// The reply to them.
-pub(crate) fn rcpt_parameters(text: &str) -> Result<(), Reply> {
+pub(crate) fn rcpt_parameters(text: &str, claims: &Claims) -> Result<(), Reply> {
     let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
-    parameters.first().map_or(Ok(()), |parameter| Err(unknown_parameter(parameter.keyword)))
+    let mut unknown = parameters.iter().filter(|known| !claims.has_rcpt_parameter(known.keyword));
+    unknown.next().map_or(Ok(()), |parameter| Err(unknown_parameter(parameter.keyword)))
 }
 
 /// RFC 5321 section 4.1.1.11.
-fn unknown_parameter(keyword: &str) -> Reply {
+pub(crate) fn unknown_parameter(keyword: &str) -> Reply {
     let words = format!("Parameter not recognized: {keyword}");
     Reply::new(555, Some((5, 5, 4)), words)
 }
@@ -363,7 +396,7 @@ mod tests {
 
     fn code(line: &str) -> Result<Command, String> {
         let short = |reply: Reply| format!("{} {}", reply.code(), reply.enhanced().unwrap());
-        parse(line).map(|(_, command)| command).map_err(short)
+        parse(line, Claims::none()).map(|(_, command)| command).map_err(short)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Knows no session: where an edit may be made, and whether its recipient has a route, is for others to say.
 
 use super::{command, path};
-use crate::{Edit, MailParameters, Recipient, Reply, ReversePath};
+use crate::{Claims, Edit, MailParameters, Recipient, Reply, ReversePath};
 
 /// A path or parameters that MAIL or RCPT would not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,14 +17,14 @@ pub enum EnvelopeError {
 
 impl Edit {
     /// Replaces the sender: a path without angle brackets, empty for the null path, and the parameters of MAIL; empty ones
-    /// leave those received.
+    /// leave those received. `claims`: whose parameters count beside the core's.
     ///
     /// # Errors
     /// What the MAIL command would not take.
-    pub fn sender(path: &str, parameters: &str) -> Result<Self, EnvelopeError> {
+    pub fn sender(path: &str, parameters: &str, claims: &Claims) -> Result<Self, EnvelopeError> {
         let sender = path::reverse_path(path).map_err(|_| EnvelopeError::Path)?;
         let parse = || -> Result<MailParameters, Reply> {
-            let (_, body) = command::mail_parameters(parameters)?;
+            let (_, body) = command::mail_parameters(parameters, claims)?;
             Ok(MailParameters { text: parameters.into(), body })
         };
         let parameters = match parameters {
@@ -34,13 +34,17 @@ impl Edit {
         Ok(Self::Sender { sender, parameters })
     }
 
-    /// Adds a recipient: a path without angle brackets, and the parameters of RCPT.
+    /// Adds a recipient: a path without angle brackets, and the parameters of RCPT. `claims` as in `sender`.
     ///
     /// # Errors
     /// What the RCPT command would not take.
-    pub fn add_recipient(path: &str, parameters: &str) -> Result<Self, EnvelopeError> {
+    pub fn add_recipient(
+        path: &str,
+        parameters: &str,
+        claims: &Claims,
+    ) -> Result<Self, EnvelopeError> {
         let address = path::forward_path(path).map_err(|_| EnvelopeError::Path)?;
-        command::rcpt_parameters(parameters).map_err(|_| EnvelopeError::Parameters)?;
+        command::rcpt_parameters(parameters, claims).map_err(|_| EnvelopeError::Parameters)?;
         Ok(Self::AddRecipient(Recipient { address, parameters: parameters.into() }))
     }
 
@@ -88,7 +92,7 @@ mod tests {
     #[test]
     fn plug_ins_are_held_to_the_form_of_the_commands() {
         use EnvelopeError::{Parameters, Path};
-        let sender = |path, parameters| match Edit::sender(path, parameters) {
+        let sender = |path, parameters| match Edit::sender(path, parameters, Claims::none()) {
             Ok(Edit::Sender { sender, parameters }) => {
                 Ok((sender.to_string(), parameters.map(|given| (given.text, given.body))))
             }
@@ -104,9 +108,9 @@ mod tests {
         for parameters in ["FOO", "BODY=9", "SIZE=", "SIZE=1\r\n", "BODY=7BIT BODY=7BIT"] {
             assert_eq!(sender("a@b", parameters), Err(Parameters), "{parameters}");
         }
-        assert!(Edit::add_recipient("Postmaster", "").is_ok());
-        assert_eq!(Edit::add_recipient("", ""), Err(Path));
-        assert_eq!(Edit::add_recipient("a@b", "NOTIFY=NEVER"), Err(Parameters));
+        assert!(Edit::add_recipient("Postmaster", "", Claims::none()).is_ok());
+        assert_eq!(Edit::add_recipient("", "", Claims::none()), Err(Path));
+        assert_eq!(Edit::add_recipient("a@b", "NOTIFY=NEVER", Claims::none()), Err(Parameters));
         assert_eq!(Edit::remove_recipient("a@b>"), Err(Path));
         assert_eq!(Edit::replace_recipient("a@b@c"), Err(Path));
     }

@@ -2,18 +2,90 @@
 //! Knows what is offered, not how it is done.
 
 use super::settings::Settings;
-use crate::{Event, Interest, Reply, Stage};
+use crate::claims::{keyword_line, keyword_name};
+use crate::{Claim, ClaimError, Claims, Edit, Event, Interest, Reply, Stage};
 
-/// The reply to EHLO. A keyword stands in it only where it works.
-pub(crate) fn reply(settings: &Settings, interest: Interest) -> Reply {
+/// The most lines of keywords in one reply, and the most octets: there must be room for our name and words beside them.
+const LINES_MAX: usize = Reply::LINES_MAX - 1;
+const OCTETS_MAX: usize = Reply::TEXT_OCTETS_MAX - 1024;
+
+impl Edit {
+    /// Announces an EHLO keyword, or puts these parameters behind one that a plug-in announces already.
+    ///
+    /// # Errors
+    /// Another form than RFC 5321 section 4.1.1.1 gives it, or a keyword of the core's.
+    pub fn add_keyword(keyword: &str, parameters: &str) -> Result<Self, ClaimError> {
+        match Claim::keyword(keyword, parameters)? {
+            Claim::Keyword { keyword, parameters } => Ok(Self::AddKeyword { keyword, parameters }),
+            _ => Err(ClaimError::Form),
+        }
+    }
+
+    /// Leaves an EHLO keyword out, and with it what it announces.
+    ///
+    /// # Errors
+    /// What is no keyword.
+    pub fn remove_keyword(keyword: &str) -> Result<Self, ClaimError> {
+        keyword_name(keyword).map(Self::RemoveKeyword)
+    }
+}
+
+/// What a session announces before plug-ins edit it: lines separated by LF. A keyword stands in it only where it works.
+pub(crate) fn keywords(settings: &Settings, interest: Interest, claims: &Claims) -> String {
     // RFC 1870 section 4.
-    let size = format!("SIZE {}", settings.limits.message_octets_max);
-    let mut keywords = vec!["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP", &size];
+    let size = settings.limits.message_octets_max;
+    let mut lines = format!("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE {size}");
     // The core holds no mail for anybody: only where a plug-in answers does ETRN work.
     if interest.contains(Event::Etrn, Stage::Before) {
-        keywords.push("ETRN");
+        lines.push_str("\nETRN");
     }
+    for line in claims.keywords() {
+        lines.push('\n');
+        lines.push_str(&line);
+    }
+    lines
+}
+
+/// Carries out an edit of the keywords; other edits change nothing here.
+pub(crate) fn edit(lines: &mut String, edit: &Edit) {
+    let (keyword, line) = match edit {
+        Edit::AddKeyword { keyword, parameters } => {
+            (keyword, Some(keyword_line(keyword, parameters)))
+        }
+        Edit::RemoveKeyword(keyword) => (keyword, None),
+        _ => return,
+    };
+    let kept: Vec<&str> = lines.lines().filter(|line| name(line) != &**keyword).collect();
+    *lines = kept.into_iter().chain(line.as_deref()).collect::<Vec<_>>().join("\n");
+}
+
+/// Whether one reply has room for them.
+pub(crate) fn fit(lines: &str) -> bool {
+    lines.len() <= OCTETS_MAX && lines.lines().count() <= LINES_MAX
+}
+
+/// The keywords of the first that are not among the second.
+pub(crate) fn missing(lines: &str, left: &str) -> Vec<Box<str>> {
+    let is_left = |keyword: &str| left.lines().any(|line| name(line) == keyword);
+    lines.lines().map(name).filter(|keyword| !is_left(keyword)).map(Into::into).collect()
+}
+
+/// The keyword that announces a parameter of MAIL or RCPT, in capitals. Of plug-ins' ones it has the same name.
+pub(crate) fn announces(parameter: &str) -> String {
+    match parameter.to_ascii_uppercase().as_str() {
+        "BODY" => "8BITMIME".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The reply to EHLO.
+pub(crate) fn reply(settings: &Settings, lines: &str) -> Reply {
+    let keywords: Vec<&str> = lines.lines().collect();
     Reply::introduction(250, &settings.hostname, "", &keywords)
+}
+
+fn name(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -23,12 +95,49 @@ mod tests {
     #[test]
     fn a_keyword_is_announced_only_where_it_works() {
         let settings = Settings::default();
-        let plain = reply(&settings, Interest::NONE);
+        let made = |interest, claims: &Claims| {
+            reply(&settings, &keywords(&settings, interest, claims)).text().to_owned()
+        };
+        let plain = made(Interest::NONE, Claims::none());
         let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800";
-        assert_eq!(plain.text(), wanted);
+        assert_eq!(plain, wanted);
         let after = Interest::NONE.with(Event::Etrn, Stage::After);
-        assert_eq!(reply(&settings, after).text(), wanted);
+        assert_eq!(made(after, Claims::none()), wanted);
         let before = Interest::NONE.with(Event::Etrn, Stage::Before);
-        assert!(reply(&settings, before).text().ends_with("\nETRN"));
+        assert_eq!(made(before, Claims::none()), format!("{wanted}\nETRN"));
+        let claims = [Claim::keyword("X-A", "b c"), Claim::verb("XB"), Claim::keyword("xc", "")];
+        let claims = Claims::new(claims.map(Result::unwrap));
+        assert_eq!(made(before, &claims), format!("{wanted}\nETRN\nX-A b c\nXC"));
+    }
+
+    #[test]
+    fn keywords_come_and_go() {
+        let add = |keyword, parameters| Edit::add_keyword(keyword, parameters).unwrap();
+        let remove = |keyword| Edit::remove_keyword(keyword).unwrap();
+        let cases = [
+            (add("x-c", "1 2"), "A\nB 1\nX-C 1 2"),
+            (add("b", "2"), "A\nB 2"),
+            (remove("a"), "B 1"),
+            (remove("B"), "A"),
+            (remove("C"), "A\nB 1"),
+            (Edit::Discard, "A\nB 1"),
+        ];
+        for (done, wanted) in cases {
+            let mut lines = "A\nB 1".to_owned();
+            edit(&mut lines, &done);
+            assert_eq!(lines, wanted, "{done:?}");
+        }
+        let mut lines = String::new();
+        edit(&mut lines, &add("A", ""));
+        assert_eq!(lines, "A");
+        edit(&mut lines, &remove("A"));
+        assert_eq!(lines, "");
+        assert_eq!(missing("A\nB 1\nC", "B 2"), ["A".into(), "C".into()]);
+    }
+
+    #[test]
+    fn one_reply_has_room_for_so_much() {
+        assert!(fit(&"A\n".repeat(63)) && !fit(&"A\n".repeat(64)));
+        assert!(fit(&"A".repeat(3072)) && !fit(&"A".repeat(3073)));
     }
 }

@@ -23,7 +23,10 @@ mod state;
 mod trace;
 mod transaction;
 
+pub(crate) use command::is_core_verb;
 pub use envelope_edit::EnvelopeError;
+pub(crate) use extension::edit as edit_keywords;
+pub use path::parameter;
 pub use rewrite::{RewriteError, check_rewrite};
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};

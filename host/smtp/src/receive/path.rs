@@ -114,6 +114,14 @@ pub(crate) fn parameters(text: &str) -> Option<Vec<Parameter<'_>>> {
     Some(found)
 }
 
+/// The value of one parameter among those of MAIL or RCPT, by its keyword in any case; empty for one without a value.
+pub fn parameter<'a>(parameters: &'a str, keyword: &str) -> Option<&'a str> {
+    parameters.split(' ').filter(|word| !word.is_empty()).find_map(|word| {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        name.eq_ignore_ascii_case(keyword).then_some(value)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +186,24 @@ mod tests {
         assert!(reverse_path("@a:b@c").is_ok());
         assert!(reverse_path("Postmaster").is_err());
         assert!(reverse_path("@a:").is_err());
+    }
+
+    #[test]
+    fn one_parameter_is_found_by_its_keyword() {
+        let parameters = "SIZE=5  xTag=a+3Db  X-Flag BODY=8BITMIME";
+        let cases = [
+            ("size", Some("5")),
+            ("XTAG", Some("a+3Db")),
+            ("x-flag", Some("")),
+            ("Body", Some("8BITMIME")),
+            ("X", None),
+            ("SIZE=5", None),
+            ("", None),
+        ];
+        for (keyword, wanted) in cases {
+            assert_eq!(parameter(parameters, keyword), wanted, "{keyword}");
+        }
+        assert_eq!(parameter("", "SIZE"), None);
     }
 
     #[test]

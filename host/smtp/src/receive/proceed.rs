@@ -15,8 +15,8 @@ use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
 use crate::{
-    Attributed, Change, Class, Decision, DisconnectReason, Edit, EtrnNode, Event, Helo, Question,
-    Reply, Route, Stage, VrfyVerb,
+    Attributed, Change, Claims, Class, Decision, DisconnectReason, Edit, EditFault, EtrnNode,
+    Event, Helo, Question, Reply, Route, Stage, VrfyVerb,
 };
 
 /// The replies that need no thought.
@@ -96,7 +96,7 @@ impl Session {
             return true;
         }
         if self.is_unwelcome() || !self.asks_about_lines() {
-            let parsed = parse(line);
+            let parsed = parse(line, self.claims());
             self.input.consume(octets + 2);
             self.run(parsed, framing, Vec::new());
             return true;
@@ -114,7 +114,8 @@ impl Session {
         if let Some(Then::Run { line, framing }) =
             self.ask(Event::Command, Stage::Before, then, question)
         {
-            self.run(parse(&line), framing, Vec::new());
+            let parsed = parse(&line, self.claims());
+            self.run(parsed, framing, Vec::new());
         }
         true
     }
@@ -168,7 +169,8 @@ impl Session {
         if !rewrites.is_empty() && self.line_in_hand.is_some() {
             self.line_in_hand = Some(line.clone());
         }
-        self.run(parse(&line), framing, rewrites);
+        let parsed = parse(&line, self.claims());
+        self.run(parsed, framing, rewrites);
     }
 
     /// Checks a parsed line: before of its own stage.
@@ -183,7 +185,10 @@ impl Session {
         let Some(event) = command.event().filter(|_| !self.is_unwelcome()) else {
             return self.proceed(command, rewrites);
         };
-        let question = |_: &Self, then: &Then| match then {
+        let question = |session: &Self, then: &Then| match then {
+            Then::Proceed { command: Command::Hello { name, extended: true }, .. } => {
+                Some(session.question_ehlo(name.clone(), true, &session.keywords()))
+            }
             Then::Proceed { command, .. } => command.question(),
             _ => None,
         };
@@ -208,12 +213,15 @@ impl Session {
             _ => 0,
         };
         let extended = self.facts.helo.as_ref().is_some_and(|helo| helo.extended);
-        let refused = check::check_order(rule, &self.place).or_else(|| match &command {
-            Command::Mail(mail) => check::check_mail(mail, extended, limits),
-            Command::Rcpt(_) => check::check_rcpt(recipients, limits),
-            Command::Data => check::check_data(recipients),
-            _ => None,
-        });
+        let offered = || check::check_offered(rule, &command, |keyword| self.withholds(keyword));
+        let offered = || if self.withheld.is_empty() { None } else { offered() };
+        let refused =
+            check::check_order(rule, &self.place).or_else(offered).or_else(|| match &command {
+                Command::Mail(mail) => check::check_mail(mail, extended, limits),
+                Command::Rcpt(_) => check::check_rcpt(recipients, limits),
+                Command::Data => check::check_data(recipients),
+                _ => None,
+            });
         refused.map_or(Ok(command), Err)
     }
 
@@ -249,15 +257,23 @@ impl Session {
     fn proceed(&mut self, command: Command, edits: Vec<Attributed>) {
         let question = match &command {
             // Asked once its route is known, and those of recipients that plug-ins add.
-            Command::Rcpt(_) | Command::Data => None,
+            Command::Hello { .. } | Command::Rcpt(_) | Command::Data => None,
             _ => self.question_after(&command),
         };
         let plain = |code, enhanced, words| Answer::plain(Reply::new(code, Some(enhanced), words));
-        let idle =
-            matches!(command, Command::Noop | Command::Help | Command::Vrfy { .. } | Command::Rset);
+        let idle = matches!(
+            command,
+            Command::Noop
+                | Command::Help
+                | Command::Vrfy { .. }
+                | Command::Claimed { .. }
+                | Command::Rset
+        );
         self.tally.idle_commands += u32::from(idle);
         let answer = match command {
-            Command::Hello { name, extended } => self.proceed_hello(name, extended),
+            Command::Hello { name, extended } => {
+                return self.proceed_hello(name, extended, &edits);
+            }
             Command::Mail(mail) => self.proceed_mail(mail, edits),
             Command::Rcpt(rcpt) => {
                 self.outgoing = Some(Outgoing::Route(rcpt.recipient.clone()));
@@ -276,24 +292,48 @@ impl Session {
             Command::Vrfy { verb: VrfyVerb::Expn, .. } => {
                 plain(502, (5, 5, 1), "Command not implemented")
             }
+            // Nobody has carried it out.
+            Command::Claimed { .. } => plain(502, (5, 5, 1), "Command not implemented"),
             Command::Quit => self.proceed_quit(),
         };
         self.conclude(question, answer);
     }
 
-    fn proceed_hello(&mut self, name: Box<str>, extended: bool) -> Answer {
+    /// What is announced before plug-ins edit it.
+    fn keywords(&self) -> String {
+        extension::keywords(&self.settings, self.interest, self.claims())
+    }
+
+    fn question_ehlo(&self, name: Box<str>, extended: bool, keywords: &str) -> Question {
+        Question::Ehlo { name, extended, keywords: keywords.into() }
+    }
+
+    fn proceed_hello(&mut self, name: Box<str>, extended: bool, edits: &[Attributed]) {
+        let offered = if extended { self.keywords() } else { String::new() };
+        let mut keywords = offered.clone();
+        for Attributed { plugin, edit, .. } in edits.iter().filter(|_| extended) {
+            extension::edit(&mut keywords, edit);
+            if let Edit::AddKeyword { keyword, .. } = edit
+                && !extension::fit(&keywords)
+            {
+                let fault = EditFault::Keywords { keyword: keyword.clone() };
+                let reply = self.blame(plugin.clone(), fault);
+                let question = self.question_after(&Command::Hello { name, extended });
+                return self.conclude(question, Answer::plain(reply));
+            }
+        }
+        self.withheld = extension::missing(&offered, &keywords);
         // RFC 5321 section 4.1.4: like RSET, and the new name counts.
         self.forget_transaction();
         if self.facts.helo.is_some() {
             self.tally.idle_commands += 1;
         }
         self.place = Place::Greeted;
+        let asked = self.interest.contains(Event::Ehlo, Stage::After);
+        let question = asked.then(|| self.question_ehlo(name.clone(), extended, &keywords));
         Arc::make_mut(&mut self.facts).helo = Some(Helo { name, extended });
-        Answer::plain(if extended {
-            extension::reply(&self.settings, self.interest)
-        } else {
-            Reply::introduction(250, &self.settings.hostname, "", &[])
-        })
+        // To HELO no keywords.
+        self.conclude(question, Answer::plain(extension::reply(&self.settings, &keywords)));
     }
 
     fn proceed_mail(&mut self, mail: Mail, edits: Vec<Attributed>) -> Answer {
@@ -466,9 +506,9 @@ impl Session {
 type Parsed = Result<(&'static command::Rule, Command), Reply>;
 
 /// Framing has let pass printable ASCII only.
-fn parse(line: &[u8]) -> Parsed {
+fn parse(line: &[u8], claims: &Claims) -> Parsed {
     match std::str::from_utf8(line) {
-        Ok(line) => command::parse(line),
+        Ok(line) => command::parse(line, claims),
         Err(_) => Err(LineFault::EightBit.reply()),
     }
 }

@@ -23,8 +23,10 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
     match decision {
         Decision::Continue => Ruling::Proceed,
         Decision::Handled(reply) => {
-            let stands =
-                matches!(event, Event::Command | Event::MessageAccept | Event::Etrn | Event::Vrfy);
+            let stands = matches!(
+                event,
+                Event::Command | Event::MessageAccept | Event::Etrn | Event::Vrfy | Event::Verb
+            );
             let positive = reply.as_ref().is_none_or(|reply| reply.class() == Class::Positive);
             if stands && answerable && positive {
                 Ruling::Handled(reply)

@@ -9,7 +9,7 @@ use super::line::Framer;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
-    Action, Address, Ask, Attributed, BodyFault, DisconnectReason, Draft, Edit, EditFault,
+    Action, Address, Ask, Attributed, BodyFault, Claims, DisconnectReason, Draft, Edit, EditFault,
     Envelope, Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
 };
 
@@ -32,6 +32,9 @@ const OUTPUT_HELD_MAX: Duration = Duration::from_secs(10);
 pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) interest: Interest,
+    claims: Option<Arc<Claims>>,
+    /// Keywords that plug-ins took out of the last reply to EHLO.
+    pub(super) withheld: Vec<Box<str>>,
     pub(super) facts: Arc<Facts>,
     /// The time of the last `handle_*`.
     pub(super) now: Instant,
@@ -92,6 +95,8 @@ impl Session {
         Self {
             settings,
             interest,
+            claims: None,
+            withheld: Vec::new(),
             facts: Arc::new(Facts::new(id, peer)),
             now,
             since: now,
@@ -111,6 +116,26 @@ impl Session {
             hungup: false,
             shutting_down: false,
         }
+    }
+
+    /// The same session, which goes by what plug-ins claimed when it began.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Arc<Claims>) -> Self {
+        self.claims = Some(claims).filter(|claims| !claims.is_empty());
+        self
+    }
+
+    /// What plug-ins claim.
+    pub(super) fn claims(&self) -> &Claims {
+        match &self.claims {
+            Some(claims) => claims,
+            None => Claims::none(),
+        }
+    }
+
+    /// Whether plug-ins took a keyword, given in capitals, out of the reply to EHLO.
+    pub(super) fn withholds(&self, keyword: &str) -> bool {
+        self.withheld.iter().any(|withheld| **withheld == *keyword)
     }
 
     /// What is known of the session.
@@ -390,7 +415,9 @@ impl Session {
             if self.output.is_empty() {
                 self.output_since = self.now;
             }
-            answer.reply.write(true, &mut self.output);
+            // RFC 2034: whom they were not offered gets none.
+            let enhanced = !self.withholds("ENHANCEDSTATUSCODES");
+            answer.reply.write(enhanced, &mut self.output);
         }
         self.since = self.now;
         match answer.next {
@@ -442,6 +469,8 @@ impl Session {
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient(_)
                 | Edit::ReplaceCommand(_)
+                | Edit::AddKeyword { .. }
+                | Edit::RemoveKeyword(_)
                 | Edit::Hold { .. }
                 | Edit::Tag { .. }
                 | Edit::Discard => lasting.push(edit),

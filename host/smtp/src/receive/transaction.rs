@@ -158,6 +158,7 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         Edit::Hold { reason } => note(Change::Hold { reason: reason.clone() }),
         // Done to the command in hand.
         Edit::ReplaceRecipient(_) | Edit::ReplaceCommand(_) => {}
+        Edit::AddKeyword { .. } | Edit::RemoveKeyword(_) => {}
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
         | Edit::ChangeHeader { .. }
@@ -209,6 +210,8 @@ fn octets(edit: &Attributed) -> usize {
         Edit::ReplaceCommand(line) => line.len(),
         // What is written into a body has a limit of its own.
         Edit::PrependBody(_) | Edit::AppendBody(_) | Edit::ReplaceBody(_) => 0,
+        Edit::AddKeyword { keyword, parameters } => keyword.len() + parameters.len(),
+        Edit::RemoveKeyword(keyword) => keyword.len(),
         Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => 0,
     }
 }
@@ -220,10 +223,10 @@ mod tests {
 
     use super::*;
     use crate::receive::command::{Command, parse};
-    use crate::{LedgerEntry, ReversePath, as_it_came};
+    use crate::{Claims, LedgerEntry, ReversePath, as_it_came};
 
     fn command(line: &str) -> Command {
-        parse(line).map(|(_, command)| command).unwrap()
+        parse(line, Claims::none()).map(|(_, command)| command).unwrap()
     }
 
     /// Few names, so that edits meet each other.
@@ -234,8 +237,13 @@ mod tests {
     fn edit() -> impl Strategy<Value = Edit> {
         let parameters = proptest::sample::select(vec!["", "SIZE=5", "BODY=8BITMIME"]);
         prop_oneof![
-            (path(), parameters).prop_map(|(path, given)| Edit::sender(&path, given).unwrap()),
-            path().prop_map(|path| Edit::add_recipient(&path, "").unwrap()),
+            (path(), parameters).prop_map(|(path, given)| Edit::sender(
+                &path,
+                given,
+                Claims::none()
+            )
+            .unwrap()),
+            path().prop_map(|path| Edit::add_recipient(&path, "", Claims::none()).unwrap()),
             path().prop_map(|path| Edit::remove_recipient(&path).unwrap()),
             path().prop_map(|path| Edit::replace_recipient(&path).unwrap()),
             Just(Edit::Hold { reason: "r".into() }),
@@ -308,7 +316,7 @@ mod tests {
                 sender: ReversePath::Address(Address::parse("s@x").unwrap()),
                 parameters: None,
             },
-            Edit::add_recipient("a@X", "").unwrap(),
+            Edit::add_recipient("a@X", "", Claims::none()).unwrap(),
             Edit::remove_recipient("b@x").unwrap(),
             Edit::Tag { name: "seen".into() },
         ];

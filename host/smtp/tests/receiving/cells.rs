@@ -1,8 +1,9 @@
 //! Every stage × every decision before it: the reply, and whether the session goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_smtp::{Ask, Decision, Event, Interest, Reply, Stage, Verdict};
+use stagepost_smtp::{Ask, Claim, Claims, Decision, Event, Interest, Reply, Stage, Verdict};
 
 use crate::rig::{Rig, settings};
 
@@ -41,6 +42,7 @@ fn way(event: Event) -> (&'static str, &'static str) {
         Event::Etrn => ("", "ETRN a.test\r\n"),
         Event::Vrfy => ("", "EXPN a\r\n"),
         Event::Rset => ("", "RSET\r\n"),
+        Event::Verb => ("", "xfoo a\r\n"),
         Event::Quit | Event::Disconnect => ("", "QUIT\r\n"),
     }
 }
@@ -57,7 +59,7 @@ fn wanted(event: Event) -> &'static str {
         Event::Headers | Event::Body => "250 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::MessageAccept => "250 250 251 550 450 421! 421! 554! 451 451 421!",
         Event::Etrn => "459 250 251 550 450 421! 421! 554! 451 451 421!",
-        Event::Vrfy => "502 250 251 550 450 421! 421! 554! 451 451 421!",
+        Event::Vrfy | Event::Verb => "502 250 251 550 450 421! 421! 554! 451 451 421!",
         Event::Quit => "221! 451! 451! 550! 450! 421! 421! 554! 451! 451! 421!",
         Event::Timeout => "421! 451! 451! 550! 450! 421! 421! 554! 451! 451! 421!",
         Event::Disconnect => "221! 221! 221! 221! 221! 221! 221! 221! 221! 221! 221!",
@@ -75,6 +77,8 @@ fn every_decision_at_every_stage_has_its_reply() {
                 decision: decision.clone(),
                 ..Verdict::default()
             });
+            let claim = Claim::verb("XFOO").expect("a verb");
+            rig.session = rig.session.with_claims(Arc::new(Claims::new([claim])));
             let (first, then) = way(event);
             if !matches!(event, Event::Connect | Event::Command | Event::Ehlo) {
                 rig.say("EHLO a.test\r\n");

@@ -1,8 +1,8 @@
 //! Envelope edits: what plug-ins make of sender and recipients, and that nobody is added who may not be mailed to.
 
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyKind, Change, Edit, Event, Facts, Interest, Question, Reply,
-    Stage, Verdict,
+    Ask, Attribute, Attributed, BodyKind, Change, Claims, Edit, Event, Facts, Interest, Question,
+    Reply, Stage, Verdict,
 };
 
 use crate::rig::{Mail, Rig, settings};
@@ -13,7 +13,7 @@ fn edits(edits: impl IntoIterator<Item = Edit>) -> Verdict {
 }
 
 fn add(path: &str) -> Edit {
-    Edit::add_recipient(path, "").expect("a path")
+    Edit::add_recipient(path, "", Claims::none()).expect("a path")
 }
 
 fn remove(path: &str) -> Edit {
@@ -155,9 +155,15 @@ fn a_router_that_can_not_tell_now_is_nobodys_fault() {
 
 #[test]
 fn the_sender_is_replaced_with_or_without_its_parameters() {
-    let whole = || Edit::sender("n@b.test", "BODY=8BITMIME").unwrap();
+    let whole = || Edit::sender("n@b.test", "BODY=8BITMIME", Claims::none()).unwrap();
     let cases = [
-        (Event::Mail, Edit::sender("", "").unwrap(), "<>", "SIZE=9", BodyKind::SevenBit),
+        (
+            Event::Mail,
+            Edit::sender("", "", Claims::none()).unwrap(),
+            "<>",
+            "SIZE=9",
+            BodyKind::SevenBit,
+        ),
         (Event::Mail, whole(), "<n@b.test>", "BODY=8BITMIME", BodyKind::EightBitMime),
         (Event::MessageAccept, whole(), "<n@b.test>", "BODY=8BITMIME", BodyKind::EightBitMime),
     ];
@@ -233,7 +239,7 @@ fn edits_of_a_refused_command_change_nothing() {
     };
     let mut rig = Rig::greeted(|ask: &Ask| match (ask.stage, &ask.question) {
         (Stage::Before, Question::Mail { sender, .. }) if sender.as_str() == "no@b.test" => {
-            refuse(edits([Edit::sender("n@b.test", "").unwrap()]))
+            refuse(edits([Edit::sender("n@b.test", "", Claims::none()).unwrap()]))
         }
         (Stage::Before, Question::Rcpt { recipient, .. }) if recipient.local() == "no" => {
             refuse(edits([add("x@here.test"), add("x@there.test")]))

@@ -45,6 +45,19 @@ impl Answers for Chance {
                 value: "1".into(),
                 plugin: "p".into(),
             })),
+            40..=79 if matches!(ask.question, Question::Ehlo { .. }) => {
+                let names =
+                    ["SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP", "PIPELINING", "X-A"];
+                match usize::from(self.next()) {
+                    number @ 0..100 => {
+                        Some(Edit::RemoveKeyword(names[number % names.len()].into()))
+                    }
+                    number => Some(Edit::AddKeyword {
+                        keyword: format!("X-{number}").into(),
+                        parameters: "y".repeat(number).into(),
+                    }),
+                }
+            }
             40..=59 if matches!(ask.question, Question::Command { .. }) => {
                 let lines =
                     ["NOOP", "DATA", "RSET", "EHLO x.test", "BDAT 5", "RCPT TO:<w@here.test>"];

@@ -200,7 +200,9 @@ fn questions_carry_what_was_received() {
     assert_eq!(lines[0], "ehlo A.test");
     assert_eq!(lines[2], "MAIL FROM: <@r.test:\"x y\"@b.test>  SIZE=3 ");
     assert_eq!(lines.last().unwrap(), "AUTH PLAIN *", "secrets are not shown");
-    assert!(questions.contains(&Question::Ehlo { name: "A.test".into(), extended: true }));
+    let keywords = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nETRN".into();
+    let name = "A.test".into();
+    assert!(questions.contains(&Question::Ehlo { name, extended: true, keywords }));
     assert!(questions.contains(&Question::Etrn { node: EtrnNode::Domain("n.test".into()) }));
     let mail = questions.iter().find_map(|question| match question {
         Question::Mail { sender, parameters } => Some((sender.to_string(), parameters.clone())),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use stagepost_smtp::{
-    Action, Ask, Attributed, Decision, DisconnectReason, Edit, Event, Interest, Question, Reply,
-    Stage, Verdict,
+    Action, Ask, Attributed, Claims, Decision, DisconnectReason, Edit, Event, Interest, Question,
+    Reply, Stage, Verdict,
 };
 
 use crate::rig::{Fine, Rig, settings};
@@ -179,7 +179,7 @@ fn every_verdict_in_the_middle_of_a_message_does_what_it_says() {
 #[test]
 fn edits_in_the_middle_of_a_message_keep_their_order() {
     let header = |name: &str| Edit::AddHeader { name: name.into(), value: b"v"[..].into() };
-    let add = |path: &str| Edit::add_recipient(path, "").expect("a path");
+    let add = |path: &str| Edit::add_recipient(path, "", Claims::none()).expect("a path");
     let mut rig = Rig::greeted(|ask: &Ask| match (ask.stage, ask.question.event()) {
         (Stage::Before, Event::Mail) => edit(header("At-Mail")),
         (Stage::Before, Event::Headers) => {
@@ -209,7 +209,9 @@ fn edits_in_the_middle_of_a_message_keep_their_order() {
 #[test]
 fn nobody_is_added_in_the_middle_of_a_message_without_a_route() {
     let mut rig = receiving(|ask: &Ask| match ask.question.event() {
-        Event::Headers => edit(Edit::add_recipient("x@there.test", "").expect("a path")),
+        Event::Headers => {
+            edit(Edit::add_recipient("x@there.test", "", Claims::none()).expect("a path"))
+        }
         _ => Verdict::default(),
     });
     rig.say("A: b\r\n\r\nc\r\n");

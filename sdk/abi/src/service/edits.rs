@@ -223,4 +223,27 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub body_replace: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
+
+    /// Announces an EHLO keyword in the reply in hand, or puts these parameters behind one that a plug-in announces already.
+    /// EM_BEFORE of EM_SMTPEHLO; nothing happens to HELO. What is announced must work: answer the verb at EM_SMTPCOMMAND,
+    /// or claim it (EmExtensionService). More keywords than one reply has room for, 63 and 3,072 octets, are the plug-in's
+    /// fault as in recipient_add: 451.
+    ///
+    /// - keyword: 1 to 64 letters, digits and '-', which is not first (RFC 5321 section 4.1.1.1); one that the server
+    ///   itself announces, or alone could, is EM_ERR_CLAIMED.
+    /// - parameters: words of printable ASCII, one space between two, at most 256 octets; empty for none.
+    ///
+    /// [session-thread & in-handler]
+    pub keyword_add:
+        unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText, parameters: EmText) -> STATUS,
+
+    /// Leaves a keyword out of the reply to EHLO in hand, whoever announces it; nothing happens when it is not there. When
+    /// as keyword_add. Until the next EHLO the server refuses what it announced: the verb of its name (HELP, ETRN) with
+    /// 502, the parameter of its name (SIZE; BODY for 8BITMIME) with 555; without ENHANCEDSTATUSCODES replies have none.
+    /// Without PIPELINING, clients that pipeline all the same are still served.
+    ///
+    /// - keyword: in any case.
+    ///
+    /// [session-thread & in-handler]
+    pub keyword_remove: unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText) -> STATUS,
 }

@@ -28,8 +28,9 @@ pub(crate) struct Events {
     timeout: EmTimeoutRef,
     start: EmStartRef,
     config: EmConfigRef,
-    #[sabi(last_prefix_field)]
     stop: EmStopRef,
+    #[sabi(last_prefix_field)]
+    verb: EmVerbRef,
 }
 
 #[repr(C)]
@@ -65,8 +66,9 @@ pub(crate) struct EmEhlo {
     event: EmEvent,
     name: EmText,
     extended: u8,
-    #[sabi(last_prefix_field)]
     reserved: [u8; 7],
+    #[sabi(last_prefix_field)]
+    keywords: EmText,
 }
 
 #[repr(C)]
@@ -200,6 +202,17 @@ pub(crate) struct EmTimeout {
 
 #[repr(C)]
 #[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmVerbRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmVerb {
+    event: EmEvent,
+    verb: EmText,
+    #[sabi(last_prefix_field)]
+    argument: EmText,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = EmStartRef)))]
 #[sabi(missing_field(panic))]
 pub(crate) struct EmStart {
@@ -231,7 +244,7 @@ pub(crate) struct EmStop {
 super::twins! {
     EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
     EmCommand { event, line }
-    EmEhlo { event, name, extended, reserved }
+    EmEhlo { event, name, extended, reserved, keywords }
     EmMail { event, sender, parameters }
     EmRcpt { event, recipient, parameters }
     EmData { event }
@@ -247,4 +260,5 @@ super::twins! {
     EmStart { event }
     EmConfig { event, section }
     EmStop { event, deadline_ms, reserved }
+    EmVerb { event, verb, argument }
 }

@@ -23,8 +23,9 @@ pub(crate) struct Services {
     metrics: EmMetricsServiceRef,
     filter: EmFilterServiceRef,
     pending: EmAsyncServiceRef,
-    #[sabi(last_prefix_field)]
     admin: EmAdminServiceRef,
+    #[sabi(last_prefix_field)]
+    extension: EmExtensionServiceRef,
 }
 
 #[repr(C)]
@@ -130,8 +131,11 @@ pub(crate) struct EmEditsService {
     tag: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText) -> STATUS,
     body_prepend: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
     body_append: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     body_replace: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
+    keyword_add:
+        unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText, parameters: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    keyword_remove: unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText) -> STATUS,
 }
 
 #[repr(C)]
@@ -285,6 +289,23 @@ pub(crate) struct EmAdminService {
     fail: unsafe extern "C" fn(call: *mut EmAdminCall, message: EmText) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmExtensionServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmExtensionService {
+    size: u32,
+    reserved: u32,
+    claim_verb: unsafe extern "C" fn(host: *mut EmHost, verb: EmText) -> STATUS,
+    claim_keyword:
+        unsafe extern "C" fn(host: *mut EmHost, keyword: EmText, parameters: EmText) -> STATUS,
+    claim_mail_parameter: unsafe extern "C" fn(host: *mut EmHost, keyword: EmText) -> STATUS,
+    claim_rcpt_parameter: unsafe extern "C" fn(host: *mut EmHost, keyword: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    parameter:
+        unsafe extern "C" fn(parameters: EmText, keyword: EmText, value: *mut EmText) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -293,7 +314,7 @@ super::twins! {
     EmEditsService {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-        command_replace, tag, body_prepend, body_append, body_replace,
+        command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
     }
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }
@@ -302,4 +323,7 @@ super::twins! {
     EmFilterService { size, reserved, narrow }
     EmAsyncService { size, reserved, pending, complete, wake, extend }
     EmAdminService { size, reserved, verb, answer, fail }
+    EmExtensionService {
+        size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,
+    }
 }

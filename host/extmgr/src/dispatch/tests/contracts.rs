@@ -13,7 +13,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
     let questions = [
         Question::Connect,
         Question::Command { line: b"NOOP"[..].into() },
-        Question::Ehlo { name: "x".into(), extended: true },
+        Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() },
         Question::Mail { sender: ReversePath::Null, parameters: "".into() },
         Question::Rcpt { recipient, parameters: "".into() },
         Question::Data,
@@ -23,6 +23,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         Question::Etrn { node },
         Question::Vrfy { verb: VrfyVerb::Vrfy, argument: "x".into() },
         Question::Rset,
+        Question::Verb { verb: "XFOO".into(), argument: "".into() },
         Question::Quit,
         Question::Timeout { awaited: Awaited::Message },
         Question::Disconnect { reason: DisconnectReason::Quit },
