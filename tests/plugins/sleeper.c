@@ -1,4 +1,4 @@
-/* Falls asleep in MAIL for the sender sleep@client.test, until another session says MAIL for wake@client.test.
+/* Falls asleep in MAIL for the sender sleep@client.test, until another session says MAIL for wake@client.test next.
  * -DCLASS=EM_CLASS_INLINE makes it promise not to. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
@@ -18,7 +18,8 @@ static const EmLogService *logging;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int awake;
+/* How often it was woken. Guarded by the lock. */
+static unsigned wakes;
 
 static int is(EmText text, const char *word)
 {
@@ -31,11 +32,13 @@ static STATUS on_mail(const EMRECORD *record)
 
     pthread_mutex_lock(&lock);
     if (is(mail->sender, "wake@client.test")) {
-        awake = 1;
+        wakes++;
         pthread_cond_broadcast(&changed);
     } else if (is(mail->sender, "sleep@client.test")) {
+        unsigned before = wakes;
+
         logging->write(our_host, NULL, EM_LOG_INFO, em_text("falling asleep"));
-        while (!awake)
+        while (wakes == before)
             pthread_cond_wait(&changed, &lock);
         logging->write(our_host, NULL, EM_LOG_INFO, em_text("woken up"));
     }

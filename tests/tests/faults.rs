@@ -346,6 +346,37 @@ fn a_late_call_is_not_called_again_for_its_session() {
     server.stop();
 }
 
+#[test]
+fn a_call_that_sleeps_delays_its_own_session_alone() {
+    const OTHERS: usize = 200;
+    let site = Site::new("");
+    let sleeper = site.compile("plugins/sleeper.c");
+    let limits = "[limits]\nsessions_per_address_max = 300\n";
+    let section = plugin_section("sleeper", &sleeper, "deadline_ms = 1000\nthreads_max = 2");
+    site.configure(&format!("{limits}{section}"));
+    let server = site.start();
+    let mut others: Vec<Client> = (0..OTHERS).map(|_| server.greeted()).collect();
+    let mut asleep = server.greeted();
+    asleep.send(b"MAIL FROM:<sleep@client.test>\r\n");
+    server.log().wait_for("the sleep", |line| line.message() == "falling asleep");
+    // The same plug-in is asked about all of them, on the thread that it has left.
+    for other in &mut others {
+        other.say("MAIL FROM:<a@client.test>", 250);
+    }
+    let reply = asleep.expect(451);
+    assert!(reply.lines[0].starts_with("4.3.0 "), "{reply}");
+    for other in &mut others {
+        other.say("RSET", 250);
+        other.say("MAIL FROM:<a@client.test>", 250);
+    }
+    let said = |words: &str| server.log().matching(|line| line.message().starts_with(words)).len();
+    assert_eq!((said("plug-in fault"), said("woken up")), (1, 0), "{}", server.log());
+    others[0].say("RSET", 250);
+    others[0].say("MAIL FROM:<wake@client.test>", 250);
+    server.log().wait_for("the waking", |line| line.message() == "woken up");
+    server.stop();
+}
+
 /// A site with a sleeper that breaks its promise not to block, and a command that is asleep in it.
 fn asleep_in_line(limits: &str) -> (Site, Server, Client) {
     let site = Site::new("");

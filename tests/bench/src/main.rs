@@ -24,6 +24,7 @@ mod script;
 mod send;
 mod slab;
 mod socket;
+mod stall;
 mod swarm;
 mod target;
 
@@ -51,6 +52,8 @@ enum Command {
     Idle(idle::Arguments),
     /// Connect, EHLO and QUIT, no message
     Connect(connect::Arguments),
+    /// Whether sessions are delayed while others wait for a plug-in that sleeps
+    Stall(stall::Arguments),
     /// A number of messages, one after another in each session: for counting what they cost
     Send(send::Arguments),
     /// The least possible receiver, as an upper bound to compare with
@@ -78,6 +81,7 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Rate(arguments) => rate::run(&arguments),
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::Stall(arguments) => stall::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Receive(arguments) => receive::run(&arguments),
         Command::Milter(arguments) => milter::run(&arguments),

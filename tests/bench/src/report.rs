@@ -41,6 +41,14 @@ impl Errors {
         self.count += 1;
         self.first.get_or_insert(text);
     }
+
+    /// Adds those of a later part.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.count += later.count;
+        if self.first.is_none() {
+            self.first = later.first;
+        }
+    }
 }
 
 impl Report {
@@ -73,10 +81,7 @@ impl Report {
 
     pub(crate) fn add(&mut self, round: Round) {
         self.done += round.done;
-        self.errors.count += round.errors.count;
-        if self.errors.first.is_none() {
-            self.errors.first = round.errors.first;
-        }
+        self.errors.merge(round.errors);
         for (column, value) in round.figures {
             let at = self.columns.iter().position(|(known, _)| *known == column);
             let at = at.unwrap_or_else(|| {

@@ -23,7 +23,7 @@ pub(crate) struct Envelope {
 }
 
 /// The octets of each command, with CRLF, and of the message as it follows the 354.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) hello: Vec<u8>,
     pub(crate) mail: Vec<u8>,
@@ -46,6 +46,11 @@ impl Envelope {
 }
 
 impl Script {
+    /// The same from another sender.
+    pub(crate) fn with_sender(&self, sender: &str) -> Self {
+        Self { mail: format!("MAIL FROM:<{sender}>\r\n").into_bytes(), ..self.clone() }
+    }
+
     /// For sessions that send no message.
     pub(crate) fn greeting_only(helo: &str) -> Self {
         Self {
