@@ -91,6 +91,28 @@ pub trait Store: Send + Sync {
     /// `Missing`, `Unavailable`.
     fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// Keeps everything that waits for these destinations now undelivered until it is released, for this reason; what comes
+    /// later is not held. Resolves with the number of deliveries held, when that is durable. Never scans the queue.
+    ///
+    /// # Errors
+    /// `Unavailable`; some may have been held then.
+    fn hold_destinations<'a>(
+        &'a self,
+        destinations: Destinations,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Ends every hold on mail for these destinations, whoever began it: it is due now. Resolves with the number of
+    /// deliveries released, when that is durable. Never scans the queue.
+    ///
+    /// # Errors
+    /// `Unavailable`; some may have been released then.
+    fn release_destinations(
+        &self,
+        destinations: Destinations,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<u64, StoreError>>;
+
     /// Ends the hold on a message: its held recipients are due now. Nothing happens to a message without.
     ///
     /// # Errors

@@ -2,15 +2,18 @@
 //! Knows no thread and no reply; nothing is on disk before the batch is committed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::engine::{Engine, TOTAL_KEY};
-use super::key::{DueKey, delivery_destination, delivery_key, name_key, name_prefix};
+use super::key::{
+    DueKey, delivery_destination, delivery_key, held_delivery, held_key, name_key, name_prefix,
+};
 use super::record::{CountRecord, DeliveryRecord, MessageRecord, reply_text};
 use super::row::RecordError;
 use crate::{Destination, Destinations, Lease, QueueId, Settlement, Step, StoreError};
 
-/// So many deliveries are looked at by one step of a flush.
-const FLUSH_STEP_MAX: usize = 1000;
+/// So many deliveries are looked at by one step of a move.
+const MOVE_STEP_MAX: usize = 1000;
 
 /// The rows of a new message, encoded by whoever brings it.
 pub(super) struct NewRows {
@@ -22,8 +25,19 @@ pub(super) struct NewRows {
     pub(super) deliveries: Vec<(Destination, DeliveryRecord)>,
 }
 
-/// How far a flush came.
-pub(super) struct FlushStep {
+/// What is done to deliveries chosen by their destination.
+#[derive(Clone, Debug)]
+pub(super) enum Move {
+    /// Make them due.
+    Flush { now_ms: u64 },
+    /// Put them on hold.
+    Hold { reason: Arc<str> },
+    /// Take them off hold, and make them due.
+    Release { now_ms: u64 },
+}
+
+/// How far a move came.
+pub(super) struct MoveStep {
     pub(super) moved: u64,
     /// Go on behind this key.
     pub(super) after: Option<Vec<u8>>,
@@ -145,24 +159,12 @@ impl<'a> Change<'a> {
 
     /// Holds whatever is left of a message.
     pub(super) fn hold(&mut self, id: QueueId, reason: &str) -> Result<(), StoreError> {
-        self.rewrite(id, |record| {
-            for recipient in &mut record.recipients {
-                recipient.held = true;
-                recipient.reply = reply_text(reason);
-            }
-        })
+        self.rewrite(id, |record| hold_all(record, reason))
     }
 
     /// Makes the held recipients of a message due.
     pub(super) fn release(&mut self, id: QueueId, now_ms: u64) -> Result<(), StoreError> {
-        self.rewrite(id, |record| {
-            if record.recipients.iter().any(|recipient| recipient.held) {
-                record.due_ms = now_ms;
-            }
-            for recipient in &mut record.recipients {
-                recipient.held = false;
-            }
-        })
+        self.rewrite(id, |record| release_all(record, now_ms))
     }
 
     /// Takes a delivery whose row can't be read out of the indexes: nobody is to find it due again and again.
@@ -241,6 +243,7 @@ impl<'a> Change<'a> {
         if let Some(key) = &indexed {
             self.remove_from_indexes(key);
         }
+        self.batch.remove(&self.engine.held, held_key(id, destination));
         let count = self.counts.entry(destination.clone()).or_default();
         count.octets = count.octets.saturating_sub(octets);
         for count in [count, &mut self.total] {
@@ -250,18 +253,23 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Makes deliveries due, a bounded number of them.
-    pub(super) fn flush(
+    /// Moves deliveries of some destinations, a bounded number of them, found through the index that has them.
+    pub(super) fn move_some(
         &mut self,
         destinations: &Destinations,
-        now_ms: u64,
+        what: &Move,
         after: Option<&[u8]>,
-    ) -> Result<FlushStep, StoreError> {
+    ) -> Result<MoveStep, StoreError> {
+        let engine = self.engine;
+        let index = match what {
+            Move::Flush { .. } | Move::Hold { .. } => &engine.destination,
+            Move::Release { .. } => &engine.held,
+        };
         let prefix = name_prefix(destinations);
         let from = after.unwrap_or(&prefix);
-        let mut step = FlushStep { moved: 0, after: None };
+        let mut step = MoveStep { moved: 0, after: None };
         let mut seen = 0;
-        for entry in self.engine.destination.range(from..) {
+        for entry in index.range(from..) {
             let key = entry.key().map_err(StoreError::unavailable)?;
             if !key.starts_with(&prefix) {
                 break;
@@ -270,21 +278,53 @@ impl<'a> Change<'a> {
                 continue;
             }
             seen += 1;
-            if let Some(due) = DueKey::decode_by_destination(&key)
-                && due.due_ms > now_ms
-                && let Some(old) = self.delivery(due.id, &due.destination)?
-            {
-                self.load_count(&due.destination)?;
-                let new = DeliveryRecord { due_ms: now_ms, ..old.clone() };
-                self.put(due.id, &due.destination, Some(&old), Some(&new));
-                step.moved += 1;
-            }
-            if seen == FLUSH_STEP_MAX {
+            step.moved += u64::from(self.move_one(&key, what)?);
+            if seen == MOVE_STEP_MAX {
                 step.after = Some(key.to_vec());
                 break;
             }
         }
         Ok(step)
+    }
+
+    /// Moves the delivery behind a key of an index. False when there is nothing to move.
+    fn move_one(&mut self, key: &[u8], what: &Move) -> Result<bool, StoreError> {
+        let found = match what {
+            Move::Release { .. } => held_delivery(key),
+            Move::Flush { now_ms } => DueKey::decode_by_destination(key)
+                .filter(|due| due.due_ms > *now_ms)
+                .map(|due| (due.id, due.destination)),
+            Move::Hold { .. } => {
+                DueKey::decode_by_destination(key).map(|due| (due.id, due.destination))
+            }
+        };
+        let Some((id, destination)) = found else {
+            return Ok(false);
+        };
+        let Some(old) = self.readable_delivery(id, &destination)? else {
+            return Ok(false);
+        };
+        let mut new = old.clone();
+        match what {
+            Move::Flush { now_ms } => new.due_ms = *now_ms,
+            Move::Hold { reason } => hold_all(&mut new, reason),
+            Move::Release { now_ms } => release_all(&mut new, *now_ms),
+        }
+        self.load_count(&destination)?;
+        self.put(id, &destination, Some(&old), Some(&new));
+        Ok(true)
+    }
+
+    /// A delivery, if it is there and can be read. One that can't is found when it is due, and set aside.
+    fn readable_delivery(
+        &self,
+        id: QueueId,
+        destination: &Destination,
+    ) -> Result<Option<DeliveryRecord>, StoreError> {
+        match self.delivery(id, destination) {
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            other => other,
+        }
     }
 
     /// Changes every delivery of a message.
@@ -334,6 +374,13 @@ impl<'a> Change<'a> {
                 self.batch.insert(&self.engine.due, key.encode(), []);
                 self.batch.insert(&self.engine.destination, key.encode_by_destination(), []);
             }
+        }
+        let is_held =
+            |record: Option<&DeliveryRecord>| record.is_some_and(DeliveryRecord::has_held);
+        match (is_held(old), is_held(new)) {
+            (false, true) => self.batch.insert(&self.engine.held, held_key(id, destination), []),
+            (true, false) => self.batch.remove(&self.engine.held, held_key(id, destination)),
+            _ => {}
         }
         // Also at the same time as before: nobody looks at what is leased, so it has to be told of again.
         self.queued.extend(new_due);
@@ -417,6 +464,22 @@ impl<'a> Change<'a> {
             self.counts.insert(destination.clone(), count);
         }
         Ok(())
+    }
+}
+
+fn hold_all(record: &mut DeliveryRecord, reason: &str) {
+    for recipient in &mut record.recipients {
+        recipient.held = true;
+        recipient.reply = reply_text(reason);
+    }
+}
+
+fn release_all(record: &mut DeliveryRecord, now_ms: u64) {
+    if record.has_held() {
+        record.due_ms = now_ms;
+    }
+    for recipient in &mut record.recipients {
+        recipient.held = false;
     }
 }
 

@@ -9,7 +9,7 @@ use fjall::PersistMode;
 use tokio::sync::mpsc;
 
 use super::bodies::BodyFile;
-use super::change::{Change, Changed, FlushStep, read_count};
+use super::change::{Change, Changed, MoveStep, read_count};
 use super::core::Core;
 use super::engine::{Engine, TOTAL_KEY, begin_new_journal, is_full};
 use super::fault::Operation;
@@ -27,7 +27,7 @@ enum Joined {
     Insert { id: QueueId, file: Option<BodyFile>, answer: Answer<()> },
     Settle { lease: Lease, answer: Answer<()> },
     Other { answer: Answer<()> },
-    Flush { step: FlushStep, answer: Answer<FlushStep> },
+    Move { step: MoveStep, answer: Answer<MoveStep> },
     Nobody,
 }
 
@@ -140,9 +140,9 @@ impl Committer {
             }
             Request::Remove { id, answer } => (change.remove(id), Joined::Other { answer }),
             Request::SetAside { key } => (change.set_aside(&key), Joined::Nobody),
-            Request::Flush { destinations, now_ms, after, answer } => {
-                match change.flush(&destinations, now_ms, after.as_deref()) {
-                    Ok(step) => (Ok(()), Joined::Flush { step, answer }),
+            Request::Move { destinations, what, after, answer } => {
+                match change.move_some(&destinations, &what, after.as_deref()) {
+                    Ok(step) => (Ok(()), Joined::Move { step, answer }),
                     Err(error) => {
                         let _ = answer.send(Err(error));
                         return None;
@@ -197,7 +197,7 @@ impl Committer {
                 Joined::Settle { answer, .. } | Joined::Other { answer } => {
                     let _ = answer.send(Ok(()));
                 }
-                Joined::Flush { step, answer } => {
+                Joined::Move { step, answer } => {
                     let _ = answer.send(Ok(step));
                 }
                 Joined::Nobody => {}
@@ -297,8 +297,8 @@ impl Committer {
             Request::Hold { answer, .. }
             | Request::Release { answer, .. }
             | Request::Remove { answer, .. } => Joined::Other { answer },
-            Request::Flush { answer, .. } => {
-                Joined::Flush { step: FlushStep { moved: 0, after: None }, answer }
+            Request::Move { answer, .. } => {
+                Joined::Move { step: MoveStep { moved: 0, after: None }, answer }
             }
             Request::SetAside { .. } | Request::Reopen | Request::Close { .. } => Joined::Nobody,
         };
@@ -314,7 +314,7 @@ impl Committer {
             Joined::Insert { answer, .. } | Joined::Other { answer } => {
                 answer.send(Err(error.clone())).is_ok()
             }
-            Joined::Flush { answer, .. } => answer.send(Err(error.clone())).is_ok(),
+            Joined::Move { answer, .. } => answer.send(Err(error.clone())).is_ok(),
             Joined::Nobody => true,
         };
     }

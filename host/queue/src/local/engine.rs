@@ -1,5 +1,5 @@
 //! The database under the local store: its keyspaces, and how it is opened, also after a failure.
-//! Knows no message: rows and keys are octets here.
+//! Knows no message: but for the one index that may have to be made up, rows and keys are octets here.
 
 use std::fs::File;
 use std::io;
@@ -10,6 +10,9 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Pers
 
 use super::folder::{make_folder, parent_of, sync_folder};
 use super::journal::cut_torn_batch;
+use super::key::{delivery_destination, held_key};
+use super::record::DeliveryRecord;
+use crate::QueueId;
 
 const MIB: u64 = 1024 * 1024;
 /// So many files of tables are kept open; descriptors are for sessions.
@@ -28,14 +31,20 @@ pub(super) struct Engine {
     pub(super) due: Keyspace,
     /// Destination, due time, message id: nothing. Queued deliveries only.
     pub(super) destination: Keyspace,
+    /// Destination, message id: nothing. Deliveries with a recipient on hold.
+    pub(super) held: Keyspace,
     /// Destination: its counters.
     pub(super) count: Keyspace,
-    /// One row, the counters of the whole queue.
+    /// The counters of the whole queue, and whether `held` is complete.
     pub(super) total: Keyspace,
 }
 
-/// The only key of [`Engine::total`].
+/// The counters in [`Engine::total`].
 pub(super) const TOTAL_KEY: &[u8] = b"queue";
+/// Is in [`Engine::total`] once [`Engine::held`] has everything: spools of older servers come without that index.
+const HELD_KEY: &[u8] = b"held";
+/// So many rows are read for one batch of an index that is made up for.
+const INDEXED_MAX: usize = 10_000;
 
 impl Engine {
     /// Opens the database in this folder, or makes it. Leaves out a last batch that a power cut tore.
@@ -71,10 +80,31 @@ impl Engine {
             delivery: database.keyspace("delivery", || rows(8 * MIB))?,
             due: database.keyspace("due", index)?,
             destination: database.keyspace("destination", index)?,
+            held: database.keyspace("held", index)?,
             count: database.keyspace("count", || rows(8 * MIB))?,
             total: database.keyspace("total", || rows(MIB))?,
             database,
         })
+    }
+
+    /// Makes up the index of held deliveries in a spool that comes without. Reads every delivery once, and never again.
+    pub(super) fn complete_held(&self) -> fjall::Result<()> {
+        if self.total.contains_key(HELD_KEY)? {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        for entry in self.delivery.iter() {
+            let (key, row) = entry.into_inner()?;
+            // What can't be read is not found by its destination either.
+            if let Some(key) = held_key_of(&key, &row) {
+                batch.insert(&self.held, key, []);
+            }
+            if batch.len() >= INDEXED_MAX {
+                std::mem::replace(&mut batch, self.batch()).commit()?;
+            }
+        }
+        batch.insert(&self.total, HELD_KEY, []);
+        batch.commit()
     }
 
     /// Starts a batch that is synced when it is committed.
@@ -114,6 +144,14 @@ pub(super) fn begin_new_journal(path: &Path) -> io::Result<()> {
     let file = File::create_new(path.join(format!("{}.jnl", newest + 1)))?;
     file.sync_all()?;
     sync_folder(path)
+}
+
+/// The key of a delivery in [`Engine::held`], if it belongs there.
+fn held_key_of(key: &[u8], row: &[u8]) -> Option<Vec<u8>> {
+    let destination = delivery_destination(key)?;
+    let id = QueueId::from_bytes(key.get(..QueueId::OCTETS)?.try_into().ok()?);
+    let record = DeliveryRecord::decode(row).ok()?;
+    record.has_held().then(|| held_key(id, &destination))
 }
 
 /// Whether an error says that the disk is full.

@@ -65,6 +65,20 @@ pub(crate) fn delivery_destination(key: &[u8]) -> Option<Destination> {
     Destination::new(std::str::from_utf8(name).ok()?).ok()
 }
 
+/// The key of a delivery in the index of held ones: destination, then message.
+pub(crate) fn held_key(id: QueueId, destination: &Destination) -> Vec<u8> {
+    let mut key = name_key(destination);
+    key.extend_from_slice(&id.to_bytes());
+    key
+}
+
+/// The delivery that a key of the index of held ones means.
+pub(crate) fn held_delivery(key: &[u8]) -> Option<(QueueId, Destination)> {
+    let end = key.iter().position(|octet| *octet == NAME_END)?;
+    let id = QueueId::from_bytes(key[end + 1..].try_into().ok()?);
+    Some((id, name_of(&key[..end])?))
+}
+
 /// The key of a destination's counters: its labels in reverse order, so that a domain and those below it are
 /// one range. It begins the keys of that destination in the index by destination.
 pub(crate) fn name_key(destination: &Destination) -> Vec<u8> {
@@ -130,6 +144,8 @@ mod tests {
         fn keys_come_back_as_they_were(key in due_key()) {
             prop_assert_eq!(DueKey::decode(&key.encode()), Some(key.clone()));
             prop_assert_eq!(DueKey::decode_by_destination(&key.encode_by_destination()), Some(key.clone()));
+            let held = held_key(key.id, &key.destination);
+            prop_assert_eq!(held_delivery(&held), Some((key.id, key.destination.clone())));
             let delivery = delivery_key(key.id, &key.destination);
             prop_assert_eq!(delivery_destination(&delivery), Some(key.destination));
         }
@@ -148,7 +164,7 @@ mod tests {
 
         #[test]
         fn random_octets_are_refused_without_panic(octets in any::<Vec<u8>>()) {
-            let _ = (DueKey::decode(&octets), DueKey::decode_by_destination(&octets), delivery_destination(&octets));
+            let _ = (DueKey::decode(&octets), DueKey::decode_by_destination(&octets), delivery_destination(&octets), held_delivery(&octets));
         }
     }
 

@@ -30,7 +30,7 @@ use std::time::SystemTime;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::bodies::Bodies;
-use self::change::read_count;
+use self::change::{Move, read_count};
 use self::committer::Committer;
 use self::core::Core;
 use self::engine::{Engine, TOTAL_KEY};
@@ -105,6 +105,7 @@ impl LocalStore {
             fjall::Error::Io(error) => io_error(error),
             other => unreadable(other.to_string()),
         })?;
+        engine.complete_held().map_err(|error| unreadable(error.to_string()))?;
         let has_row = |id: QueueId| engine.message.contains_key(id.to_bytes());
         let orphans =
             bodies.collect_orphans(|id| has_row(id).map_err(io::Error::other)).map_err(io_error)?;
@@ -186,16 +187,13 @@ impl LocalStore {
         result
     }
 
-    async fn flush_all(
-        &self,
-        destinations: Destinations,
-        now: SystemTime,
-    ) -> Result<u64, StoreError> {
+    /// Moves what waits for some destinations, step by step.
+    async fn move_all(&self, destinations: Destinations, what: Move) -> Result<u64, StoreError> {
         let (mut moved, mut after) = (0, None);
         loop {
-            let (destinations, now_ms) = (destinations.clone(), to_ms(now));
+            let (destinations, what) = (destinations.clone(), what.clone());
             let step =
-                self.ask(|answer| Request::Flush { destinations, now_ms, after, answer }).await?;
+                self.ask(|answer| Request::Move { destinations, what, after, answer }).await?;
             moved += step.moved;
             after = step.after;
             if after.is_none() {
@@ -265,7 +263,7 @@ impl Store for LocalStore {
         destinations: Destinations,
         now: SystemTime,
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.flush_all(destinations, now))
+        Box::pin(self.move_all(destinations, Move::Flush { now_ms: to_ms(now) }))
     }
 
     fn hold<'a>(&'a self, id: QueueId, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -275,6 +273,22 @@ impl Store for LocalStore {
 
     fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.ask(move |answer| Request::Remove { id, answer }))
+    }
+
+    fn hold_destinations<'a>(
+        &'a self,
+        destinations: Destinations,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(self.move_all(destinations, Move::Hold { reason: reason.into() }))
+    }
+
+    fn release_destinations(
+        &self,
+        destinations: Destinations,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.move_all(destinations, Move::Release { now_ms: to_ms(now) }))
     }
 
     fn release(&self, id: QueueId, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -96,6 +96,11 @@ pub(crate) fn reply_text(text: &str) -> Box<str> {
 }
 
 impl DeliveryRecord {
+    /// Whether somebody is on hold.
+    pub(crate) fn has_held(&self) -> bool {
+        self.recipients.iter().any(|recipient| recipient.held)
+    }
+
     /// Whether somebody is to be tried.
     pub(crate) fn is_queued(&self) -> bool {
         self.recipients.iter().any(|recipient| !recipient.held)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bodies::BodyFile;
-use super::change::{FlushStep, NewRows};
+use super::change::{Move, MoveStep, NewRows};
 use super::key::DueKey;
 use crate::{Destination, Destinations, Lease, QueueId, Settlement, StoreError};
 
@@ -51,11 +51,11 @@ pub(super) enum Request {
     SetAside {
         key: DueKey,
     },
-    Flush {
+    Move {
         destinations: Destinations,
-        now_ms: u64,
+        what: Move,
         after: Option<Vec<u8>>,
-        answer: Answer<FlushStep>,
+        answer: Answer<MoveStep>,
     },
     /// Reopen a failed engine, if it is time.
     Reopen,
@@ -74,7 +74,7 @@ pub(super) struct Waiting {
 /// A batch being put together.
 ///
 /// What a batch changes can't be read before it is committed. So it changes a delivery once, and when it changes all
-/// deliveries of a message, it does nothing else to that message; a flush, which touches anybody's rows, is alone.
+/// deliveries of a message, it does nothing else to that message; a move, which touches anybody's rows, is alone.
 #[derive(Default)]
 struct Batch {
     requests: Vec<Request>,
@@ -138,7 +138,7 @@ impl Batch {
                 self.messages.insert(*id);
                 self.whole_messages.insert(*id);
             }
-            Request::Flush { .. } | Request::Close { .. } => self.alone = true,
+            Request::Move { .. } | Request::Close { .. } => self.alone = true,
             Request::Reopen => {}
         }
         self.requests.push(request);
@@ -158,7 +158,7 @@ impl Batch {
             Request::Hold { id, .. } | Request::Release { id, .. } | Request::Remove { id, .. } => {
                 !self.messages.contains(id)
             }
-            Request::Flush { .. } | Request::Close { .. } => false,
+            Request::Move { .. } | Request::Close { .. } => false,
         }
     }
 
@@ -194,7 +194,12 @@ mod tests {
 
     fn flush() -> Request {
         let destinations = Destinations::One(Destination::new("a").unwrap());
-        Request::Flush { destinations, now_ms: 0, after: None, answer: oneshot::channel().0 }
+        Request::Move {
+            destinations,
+            what: Move::Flush { now_ms: 0 },
+            after: None,
+            answer: oneshot::channel().0,
+        }
     }
 
     #[test]

@@ -184,6 +184,22 @@ impl Store for MemoryStore {
         ready(Err(StoreError::Missing(id)))
     }
 
+    fn hold_destinations<'a>(
+        &'a self,
+        _: Destinations,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        ready(Ok(0))
+    }
+
+    fn release_destinations(
+        &self,
+        _: Destinations,
+        _: SystemTime,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        ready(Ok(0))
+    }
+
     fn release(&self, id: QueueId, _: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
         ready(Err(StoreError::Missing(id)))
     }

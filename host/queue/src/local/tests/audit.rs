@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::spool::{Spool, destination, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
-use crate::local::key::{DueKey, delivery_destination, name_key};
+use crate::local::key::{DueKey, delivery_destination, held_key, name_key};
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
 use crate::{Destinations, QueueId, Store, StoreError};
 
@@ -18,7 +18,7 @@ pub(super) async fn audit(spool: &Spool) {
     let messages = messages(&engine);
     let mut total = CountRecord::default();
     let mut counts: BTreeMap<Vec<u8>, CountRecord> = BTreeMap::new();
-    let mut due = BTreeSet::new();
+    let (mut due, mut held) = (BTreeSet::new(), BTreeSet::new());
     let mut with_delivery = BTreeSet::new();
     for entry in engine.delivery.iter() {
         let (key, row) = entry.into_inner().unwrap();
@@ -30,6 +30,9 @@ pub(super) async fn audit(spool: &Spool) {
         count.octets += record.octets;
         for count in [count, &mut total] {
             *if record.is_queued() { &mut count.queued } else { &mut count.held } += 1;
+        }
+        if record.has_held() {
+            held.insert(held_key(id, &destination));
         }
         if record.is_queued() {
             due.insert(DueKey { due_ms: record.due_ms, id, destination });
@@ -43,6 +46,8 @@ pub(super) async fn audit(spool: &Spool) {
     assert_eq!(messages.keys().copied().collect::<BTreeSet<_>>(), with_delivery);
     assert_eq!(keys(&engine.due, DueKey::decode), due);
     assert_eq!(keys(&engine.destination, DueKey::decode_by_destination), due);
+    let indexed = engine.held.iter().map(|entry| entry.key().unwrap().to_vec());
+    assert_eq!(indexed.collect::<BTreeSet<_>>(), held);
     let stored = engine.count.iter().map(|entry| {
         let (key, row) = entry.into_inner().unwrap();
         (key.to_vec(), CountRecord::decode(&row).unwrap())

@@ -156,3 +156,48 @@ async fn damaged_messages_are_listed_and_can_be_removed() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_destination_is_held_and_released_as_a_whole() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    for names in [&["a.example", "b.a.example"][..], &["a.example"], &["b.example"]] {
+        queue(store, 10, message(names)).await.unwrap();
+    }
+    let below = || Destinations::Below(destination("a.example"));
+    assert_eq!(store.hold_destinations(below(), "closed").await, Ok(3));
+    assert_eq!(store.hold_destinations(below(), "closed").await, Ok(0));
+    assert_eq!(lease(store, 10, 10).await.len(), 1, "that of b.example");
+    let counted = store.count(below()).await.unwrap();
+    assert_eq!((counted.queued, counted.held), (0, 3));
+    let one = Destinations::One(destination("b.a.example"));
+    assert_eq!(store.release_destinations(one, SystemTime::now()).await, Ok(1));
+    assert_eq!(store.release_destinations(below(), SystemTime::now()).await, Ok(2));
+    assert_eq!(lease(store, 10, 10).await.len(), 3);
+    audit(&spool).await;
+}
+
+/// More than one step of the committer, and the index of a spool that comes without one.
+#[tokio::test]
+async fn what_an_older_server_held_is_found_by_its_destination() {
+    let spool = Spool::new();
+    let now = SystemTime::now();
+    for number in 0..1500 {
+        let held = crate::NewMessage { hold: Some("odd".into()), ..message(&["a.example"]) };
+        let plain = message(&["b.example"]);
+        let incoming = super::spool::offer(&spool.store, 10).await.unwrap();
+        incoming.commit(if number % 100 == 0 { plain } else { held }).await.unwrap();
+    }
+    let engine = spool.store.core.engine().unwrap();
+    for entry in engine.held.iter() {
+        engine.held.remove(entry.key().unwrap()).unwrap();
+    }
+    engine.total.remove("held").unwrap();
+    drop(engine);
+    let spool = spool.restart().await;
+    audit(&spool).await;
+    let all = Destinations::One(destination("a.example"));
+    assert_eq!(spool.store.release_destinations(all.clone(), now).await, Ok(1485));
+    assert_eq!(spool.store.hold_destinations(all, "again").await, Ok(1485));
+    audit(&spool).await;
+}

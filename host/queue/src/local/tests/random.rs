@@ -18,6 +18,8 @@ enum Act {
     Lease { max: usize, per_destination_max: usize },
     Settle { which: prop::sample::Index, steps: [u8; 4] },
     Flush { name: usize, below: bool },
+    HoldAll { name: usize, below: bool },
+    ReleaseAll { name: usize, below: bool },
     Release { which: prop::sample::Index },
     Hold { which: prop::sample::Index },
     Remove { which: prop::sample::Index },
@@ -34,12 +36,19 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (1usize..6, 1usize..4).prop_map(|(max, per_destination_max)| Act::Lease { max, per_destination_max }),
         6 => (index(), any::<[u8; 4]>()).prop_map(|(which, steps)| Act::Settle { which, steps }),
         1 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::Flush { name, below }),
+        1 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::HoldAll { name, below }),
+        2 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::ReleaseAll { name, below }),
         1 => index().prop_map(|which| Act::Release { which }),
         1 => index().prop_map(|which| Act::Hold { which }),
         1 => index().prop_map(|which| Act::Remove { which }),
         1 => Just(Act::FailedSync),
         1 => Just(Act::Restart),
     ]
+}
+
+fn chosen(name: usize, below: bool) -> Destinations {
+    let name = destination(NAMES[name]);
+    if below { Destinations::Below(name) } else { Destinations::One(name) }
 }
 
 struct Run {
@@ -81,9 +90,17 @@ impl Run {
                 store.finish(&lease, Settlement { recipients, next_due: past(1) }).await.unwrap();
             }
             Act::Flush { name, below } => {
-                let name = destination(NAMES[name]);
-                let which = if below { Destinations::Below(name) } else { Destinations::One(name) };
-                store.flush(which, SystemTime::now()).await.unwrap();
+                store.flush(chosen(name, below), SystemTime::now()).await.unwrap();
+            }
+            Act::HoldAll { name, below } => {
+                let which = chosen(name, below);
+                store.hold_destinations(which.clone(), "all of it").await.unwrap();
+                assert_eq!(store.count(which).await.unwrap().queued, 0);
+            }
+            Act::ReleaseAll { name, below } => {
+                let which = chosen(name, below);
+                store.release_destinations(which.clone(), past(1)).await.unwrap();
+                assert_eq!(store.count(which).await.unwrap().held, 0);
             }
             Act::Release { which } if !self.ids.is_empty() => {
                 let id = self.ids[which.index(self.ids.len())];
