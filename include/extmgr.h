@@ -624,6 +624,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_TAG 0x0400ULL
 /** EmDescriptor.edits: EmEditsService.keyword_add and keyword_remove, and claims of keywords. */
 #define EM_EDIT_KEYWORD 0x0800ULL
+/** Hold, release and flush queued mail (EmQueueService). */
+#define EM_EDIT_QUEUE 0x1000ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -1526,6 +1528,89 @@ typedef struct EmAsyncService {
     STATUS (*extend)(struct EmHost *host, EmToken token, uint32_t milliseconds);
 } EmAsyncService;
 
+/* ---- The queue service: mail that waits, by its destination. ---- */
+
+/** Id of EmQueueService. */
+#define EM_QUEUE_ID "em.queue/1"
+
+/** Names something that was asked for and is done later. Never comes twice for one plug-in; 0 names none. */
+typedef uint64_t EmRequest;
+
+/** What a request to the queue came to. */
+typedef struct EmQueueCount {
+    /** Set by the plug-in: sizeof(EmQueueCount). */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** `count`: deliveries that are due or will be. The others: deliveries that it was done to. */
+    uint64_t queued;
+    /** `count`: deliveries of which all recipients are held. The others: 0. */
+    uint64_t held;
+    /** `count`: octets of the messages of both. The others: 0. */
+    uint64_t octets;
+} EmQueueCount;
+
+/** Counts, holds, releases and flushes mail that waits for a destination. A delivery is what one message has for one
+ * destination. Nothing here ever reads the whole queue: a count takes as long as there are destinations below the one
+ * named, the others as long as there are deliveries to move.
+ *
+ * - destination: the domain of the recipients or an address literal, in any case; with '@' before it a domain and all
+ *   domains below it, as in ETRN (RFC 1985).
+ *
+ * `hold`, `release` and `flush` need EM_EDIT_QUEUE in the descriptor. They are for what waits now: mail that comes later
+ * is not held, which the edit `hold` is for. When they return, what they did is on disk.
+ *
+ * Each function comes twice. With `_wait` in its name it waits for the disk and returns what happened; it is for threads
+ * that may block: handlers of class EM_CLASS_BLOCKING and the plug-in's own threads. The other begins and returns at
+ * once; when it is done the token is woken (EmAsyncService), and `result`, called in its poll, tells what happened.
+ *
+ * All return NOERROR, ERR_EM_NOTAUTHORIZED (not declared), EM_ERR_STAGE (inside em_entry; `_wait` in line, on a thread
+ * that must not block), EM_ERR_IO (the queue is not available now), or ERR_MISC_INVALID_ARGS. Those with a token return
+ * what EmAsyncService returns for one that is not pending too, and EM_ERR_LIMIT for more than 4,096 requests that are
+ * under way. */
+typedef struct EmQueueService {
+    /** sizeof(EmQueueService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** Counts what waits. [any-thread] */
+    STATUS (*count_wait)(struct EmHost *host, struct EmText destination, struct EmQueueCount *count);
+
+    /** Keeps what waits undelivered until it is released, by `release` or by an operator. An attempt that is under way is
+     * not broken off.
+     *
+     * - reason: for the operator, 1 to 256 printable ASCII octets.
+     *
+     * [any-thread] */
+    STATUS (*hold_wait)(struct EmHost *host,
+                        struct EmText destination,
+                        struct EmText reason,
+                        struct EmQueueCount *count);
+
+    /** Ends every hold on mail for the destination, whoever began it. [any-thread] */
+    STATUS (*release_wait)(struct EmHost *host, struct EmText destination, struct EmQueueCount *count);
+    /** Has everything that waits tried now; what is held stays held. [any-thread] */
+    STATUS (*flush_wait)(struct EmHost *host, struct EmText destination, struct EmQueueCount *count);
+    /** As count_wait, later. [any-thread] */
+    STATUS (*count)(struct EmHost *host, EmToken token, struct EmText destination, EmRequest *request);
+    /** As hold_wait, later. [any-thread] */
+    STATUS (*hold)(struct EmHost *host,
+                   EmToken token,
+                   struct EmText destination,
+                   struct EmText reason,
+                   EmRequest *request);
+    /** As release_wait, later. [any-thread] */
+    STATUS (*release)(struct EmHost *host, EmToken token, struct EmText destination, EmRequest *request);
+    /** As flush_wait, later. [any-thread] */
+    STATUS (*flush)(struct EmHost *host, EmToken token, struct EmText destination, EmRequest *request);
+
+    /** Takes the result of a request, once.
+     *
+     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_NOT_FOUND (there is no
+     * such request, or its result was taken). [any-thread] */
+    STATUS (*result)(struct EmHost *host, EmRequest request, struct EmQueueCount *count);
+} EmQueueService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -1606,6 +1691,8 @@ _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check)
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
+_Static_assert(sizeof(EmQueueCount) == 32 && offsetof(EmQueueCount, octets) == 24, "EmQueueCount");
+_Static_assert(sizeof(EmQueueService) == 80 && offsetof(EmQueueService, result) == 72, "EmQueueService");
 _Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
 _Static_assert(sizeof(EmAsyncService) == 40 && offsetof(EmAsyncService, extend) == 32, "EmAsyncService");

@@ -12,6 +12,7 @@ mod delivery;
 mod intake;
 mod listener;
 mod log;
+mod mail;
 mod metrics;
 mod plugin_new;
 mod refusal;

@@ -17,6 +17,7 @@ use crate::admin::{self, AdminError, AdminServer};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
 use crate::listener::{Listener, Shared};
+use crate::mail::QueuedMail;
 use crate::reload::Reloader;
 use crate::router::Router;
 use crate::sessions::Sessions;
@@ -147,6 +148,8 @@ async fn live(
         free_space_min: settings.queue.free_space_min,
         faults: None,
     })?);
+    // Also a plug-in that starts may ask what waits.
+    plugins.open_mail(Arc::new(QueuedMail::new(store.clone())));
     let served = match plugins.start() {
         Ok(()) => serve(settings, admin, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),

@@ -49,6 +49,8 @@ pub mod edit {
     pub const tag: u64 = stagepost_abi::EM_EDIT_TAG;
     /// `Edits::keyword_add` and `keyword_remove`, and `Host::claim_keyword`.
     pub const keyword: u64 = stagepost_abi::EM_EDIT_KEYWORD;
+    /// `Queue::hold`, `release` and `flush`.
+    pub const queue: u64 = stagepost_abi::EM_EDIT_QUEUE;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

@@ -8,6 +8,7 @@ use stagepost_abi::{
 };
 
 use crate::config::Config;
+use crate::queue::Queue;
 use crate::service::Services;
 use crate::text::lend;
 
@@ -77,6 +78,12 @@ impl Host {
     pub fn config(&self) -> Config {
         // SAFETY: handle and table belong together, by the promise given to `new`.
         unsafe { Config::new(self.handle, self.services.config) }
+    }
+
+    /// The queue: mail that waits.
+    pub fn queue(&self) -> Queue {
+        // SAFETY: handle and table belong together, by the promise given to `new`.
+        unsafe { Queue::new(self.handle, self.services.queue) }
     }
 
     /// Writes a line that belongs to no session. Formats it only when somebody reads it.

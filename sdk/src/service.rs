@@ -5,9 +5,10 @@ use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
     EM_ADMIN_ID, EM_ASYNC_ID, EM_CONFIG_ID, EM_EDITS_ID, EM_EXTENSION_ID, EM_FILTER_ID,
-    EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID, EM_SESSION_ID, EmAdminService,
-    EmAsyncService, EmBase, EmConfigService, EmEditsService, EmExtensionService, EmFilterService,
-    EmHost, EmLayoutService, EmLogService, EmMessageService, EmMetricsService, EmSessionService,
+    EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID, EM_QUEUE_ID, EM_SESSION_ID,
+    EmAdminService, EmAsyncService, EmBase, EmConfigService, EmEditsService, EmExtensionService,
+    EmFilterService, EmHost, EmLayoutService, EmLogService, EmMessageService, EmMetricsService,
+    EmQueueService, EmSessionService,
 };
 
 use crate::start::StartError;
@@ -23,6 +24,7 @@ pub(crate) struct Services {
     pub(crate) message: &'static EmMessageService,
     pub(crate) metrics: &'static EmMetricsService,
     pub(crate) extension: &'static EmExtensionService,
+    pub(crate) queue: &'static EmQueueService,
     /// For asynchronous handlers only: the host makes room for calls that may go pending.
     pub(crate) pending: Option<&'static EmAsyncService>,
     pub(crate) admin: &'static EmAdminService,
@@ -50,6 +52,7 @@ impl Services {
                 message: table(base, host, EM_MESSAGE_ID)?,
                 metrics: table(base, host, EM_METRICS_ID)?,
                 extension: table(base, host, EM_EXTENSION_ID)?,
+                queue: table(base, host, EM_QUEUE_ID)?,
                 pending: if asynchronous { Some(table(base, host, EM_ASYNC_ID)?) } else { None },
                 admin: table(base, host, EM_ADMIN_ID)?,
             })

@@ -86,6 +86,11 @@ fn layouts() -> String {
         EmMessageService { size, reserved, header, body }
         EmAdminService { size, reserved, verb, answer, fail }
         EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
+        EmQueueCount { size, reserved, queued, held, octets }
+        EmQueueService {
+            size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release,
+            flush, result,
+        }
         EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
         EmFilterService { size, reserved, narrow }
         EmAsyncService { size, reserved, pending, complete, wake, extend }

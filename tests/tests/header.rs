@@ -26,6 +26,7 @@ const SOURCES: &[&str] = &[
     "service/extension.rs",
     "service/filter.rs",
     "service/pending.rs",
+    "service/queue.rs",
     "digest.rs",
 ];
 

@@ -120,7 +120,7 @@ impl Descriptor {
 
     /// The words for what it may change.
     pub fn edit_names(&self) -> Vec<&'static str> {
-        names(self.edits, &EDITS)
+        names(self.edits, EDITS)
     }
 
     /// Parses and checks the octets of a `.stagepost` section.
@@ -205,7 +205,7 @@ const STAGES: [(u64, &str); 19] = [
 ];
 
 /// Every edit bit this host knows, with its word for the operator.
-const EDITS: [(u64, &str); 12] = [
+const EDITS: &[(u64, &str)] = &[
     (abi::EM_EDIT_VERDICT, "verdict"),
     (abi::EM_EDIT_REPLY_TEXT, "reply text"),
     (abi::EM_EDIT_ATTRIBUTE, "attribute"),
@@ -218,10 +218,11 @@ const EDITS: [(u64, &str); 12] = [
     (abi::EM_EDIT_COMMAND, "command"),
     (abi::EM_EDIT_TAG, "tag"),
     (abi::EM_EDIT_KEYWORD, "keyword"),
+    (abi::EM_EDIT_QUEUE, "queue"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);
-const EDITS_ALL: u64 = union(&EDITS);
+const EDITS_ALL: u64 = union(EDITS);
 
 const fn union(mut bits: &[(u64, &str)]) -> u64 {
     let mut all = 0;

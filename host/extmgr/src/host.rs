@@ -17,10 +17,12 @@ use crate::descriptor::{Descriptor, Language};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
 use crate::life::LifeRegistration;
+use crate::mail::Door;
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
+use crate::request::Requests;
 
 /// Marks a `Host`, so that a wrong pointer from a plug-in is mostly told.
 const MAGIC: u64 = 0x5354_4147_4550_4f48;
@@ -64,6 +66,8 @@ pub(crate) struct Host {
     registrations: Mutex<Registrations>,
     /// The keys of its section that it asked for while it started.
     keys_read: Mutex<BTreeSet<String>>,
+    /// What it has asked for and is done later.
+    pub(crate) requests: Requests,
     metrics: Mutex<Vec<&'static Metric>>,
     admin_verbs: Mutex<Vec<Arc<AdminVerb>>>,
     /// How many calls of its verbs may begin.
@@ -98,6 +102,7 @@ impl Host {
             counters: Counters::default(),
             registrations: Mutex::default(),
             keys_read: Mutex::default(),
+            requests: Requests::default(),
             metrics: Mutex::default(),
             admin_verbs: Mutex::default(),
             verb_calls: Arc::new(Semaphore::new(ADMIN_CALLS_MAX)),
@@ -130,6 +135,18 @@ impl Host {
     pub(crate) fn join(&self, directory: Weak<Directory>) {
         let first = self.directory.set(directory).is_ok();
         debug_assert!(first, "a plug-in is loaded once");
+    }
+
+    /// Uses the way to the program's mail.
+    ///
+    /// # Errors
+    /// The status for the plug-in: there is none yet, or none any more.
+    pub(crate) fn mail<T>(
+        &self,
+        work: impl FnOnce(&Door) -> Result<T, abi::STATUS>,
+    ) -> Result<T, abi::STATUS> {
+        let directory = self.directory.get().and_then(Weak::upgrade).ok_or(abi::EM_ERR_STAGE)?;
+        work(directory.mail.get().ok_or(abi::EM_ERR_STAGE)?)
     }
 
     pub(crate) fn layout_fits(&self) {

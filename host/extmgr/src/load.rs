@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use stagepost_abi as abi;
+use tokio::runtime::Handle;
 
 use crate::admin_verb::{self, AdminVerbError};
 use crate::base::BASE;
@@ -18,6 +19,7 @@ use crate::host::Host;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
 use crate::life::{self, NewSection, ReloadError, Reloaded};
 use crate::limits::Limits;
+use crate::mail::{Door, Mail};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::registry::Directory;
 use crate::trace::{Trace, TraceFilter};
@@ -165,6 +167,12 @@ impl ExtMgr {
         }
         let watchdog = watch(directory.plugins(), limits);
         Ok(Self { directory, reloading: tokio::sync::Mutex::new(()), _watchdog: watchdog })
+    }
+
+    /// Lets plug-ins reach queued mail from now on. Once, inside the runtime that does their work with it.
+    pub fn open_mail(&self, mail: Arc<dyn Mail>) {
+        let opened = self.directory.mail.set(Door { mail, runtime: Handle::current() });
+        debug_assert!(opened.is_ok(), "there is one way to the mail");
     }
 
     /// A new session's way to the plug-ins.

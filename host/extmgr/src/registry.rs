@@ -12,6 +12,7 @@ use stagepost_smtp::{Ask, Claims, Event, Interest, Stage};
 use crate::claim;
 use crate::filter::Filter;
 use crate::host::Host;
+use crate::mail::Door;
 use crate::plugin::Run;
 
 /// A handler as the contract has it, known not to be NULL.
@@ -130,6 +131,8 @@ pub(crate) struct Directory {
     plugins: Vec<&'static Host>,
     chain_budget: Duration,
     current: RwLock<Arc<Registry>>,
+    /// The way to the program's mail, once there is one.
+    pub(crate) mail: OnceLock<Door>,
     /// Held while the registry is made again, so that an older one never takes a newer one's place.
     rebuilding: Mutex<()>,
 }
@@ -137,7 +140,7 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn new(plugins: Vec<&'static Host>, chain_budget: Duration) -> Self {
         let current = RwLock::new(Arc::new(Registry::new(&plugins, chain_budget)));
-        Self { plugins, chain_budget, current, rebuilding: Mutex::default() }
+        Self { plugins, chain_budget, current, mail: OnceLock::new(), rebuilding: Mutex::default() }
     }
 
     pub(crate) fn plugins(&self) -> &[&'static Host] {

@@ -11,6 +11,7 @@ mod log;
 mod message;
 mod metrics;
 mod pending;
+mod queue;
 mod session;
 
 use std::ffi::{c_char, c_void};
@@ -46,6 +47,7 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
             (&raw const pending::TABLE).cast()
         }
         id if id == name(abi::EM_EXTENSION_ID) => (&raw const extension::TABLE).cast(),
+        id if id == name(abi::EM_QUEUE_ID) => (&raw const queue::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

@@ -110,6 +110,11 @@ pub(crate) fn watched<T>(
     })
 }
 
+/// Whether a call in line is being made on this thread, which must not block then.
+pub(crate) fn is_called_in_line() -> bool {
+    CELL.with(|cell| cell.call.load(Ordering::Relaxed) != 0)
+}
+
 /// The thread that looks. Dropping it ends the thread.
 pub(crate) struct Watchdog {
     stop: Option<Sender<()>>,
@@ -255,11 +260,11 @@ mod tests {
         let (call, session) = called.unwrap();
         assert_eq!((call.event(), call.stage(), session), (Event::Mail, Stage::After, 7));
         assert_eq!(of_this_thread(), None);
-        let failed = std::panic::catch_unwind(|| {
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             watched(plugin, Event::Mail, Stage::After, 7, || {
                 std::panic::resume_unwind(Box::new(()))
             })
-        });
+        }));
         assert!(failed.is_err());
         assert_eq!(of_this_thread(), None);
     }

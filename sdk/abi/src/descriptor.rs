@@ -80,6 +80,8 @@ pub const EM_EDIT_COMMAND: u64 = 0x0200;
 pub const EM_EDIT_TAG: u64 = 0x0400;
 /// EmDescriptor.edits: EmEditsService.keyword_add and keyword_remove, and claims of keywords.
 pub const EM_EDIT_KEYWORD: u64 = 0x0800;
+/// Hold, release and flush queued mail (EmQueueService).
+pub const EM_EDIT_QUEUE: u64 = 0x1000;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

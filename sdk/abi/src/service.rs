@@ -11,6 +11,7 @@ mod log;
 mod message;
 mod metrics;
 mod pending;
+mod queue;
 mod session;
 
 pub use admin::*;
@@ -23,4 +24,5 @@ pub use log::*;
 pub use message::*;
 pub use metrics::*;
 pub use pending::*;
+pub use queue::*;
 pub use session::*;

@@ -9,6 +9,7 @@ mod edits;
 mod figures;
 mod filters;
 mod pending;
+mod queue;
 mod reading;
 mod trace;
 

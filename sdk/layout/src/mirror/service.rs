@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 use abi_stable::StableAbi;
-use stagepost_abi::{EmToken, HEMREGISTRATION, STATUS};
+use stagepost_abi::{EmRequest, EmToken, HEMREGISTRATION, STATUS};
 
 use super::base::{EmEdits, EmHost, EmMessage, EmPoll, EmRelease, EmSession, EmText};
 
@@ -24,8 +24,9 @@ pub(crate) struct Services {
     filter: EmFilterServiceRef,
     pending: EmAsyncServiceRef,
     admin: EmAdminServiceRef,
-    #[sabi(last_prefix_field)]
     extension: EmExtensionServiceRef,
+    #[sabi(last_prefix_field)]
+    queue: EmQueueServiceRef,
 }
 
 #[repr(C)]
@@ -306,6 +307,77 @@ pub(crate) struct EmExtensionService {
         unsafe extern "C" fn(parameters: EmText, keyword: EmText, value: *mut EmText) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmQueueCount {
+    size: u32,
+    reserved: u32,
+    queued: u64,
+    held: u64,
+    octets: u64,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmQueueServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmQueueService {
+    size: u32,
+    reserved: u32,
+    count_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        destination: EmText,
+        count: *mut EmQueueCount,
+    ) -> STATUS,
+    hold_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        destination: EmText,
+        reason: EmText,
+        count: *mut EmQueueCount,
+    ) -> STATUS,
+    release_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        destination: EmText,
+        count: *mut EmQueueCount,
+    ) -> STATUS,
+    flush_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        destination: EmText,
+        count: *mut EmQueueCount,
+    ) -> STATUS,
+    count: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        destination: EmText,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    hold: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        destination: EmText,
+        reason: EmText,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    release: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        destination: EmText,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    flush: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        destination: EmText,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    result: unsafe extern "C" fn(
+        host: *mut EmHost,
+        request: EmRequest,
+        count: *mut EmQueueCount,
+    ) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -325,5 +397,10 @@ super::twins! {
     EmAdminService { size, reserved, verb, answer, fail }
     EmExtensionService {
         size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,
+    }
+    EmQueueCount { size, reserved, queued, held, octets }
+    EmQueueService {
+        size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release, flush,
+        result,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use super::*;
 
 /// The async service as a plug-in has it: asked for by its host, so that calls of it may go pending.
-fn async_service(host: &'static Host) -> &'static abi::EmAsyncService {
+pub(super) fn async_service(host: &'static Host) -> &'static abi::EmAsyncService {
     let id = abi::EM_ASYNC_ID;
     let text = abi::EmText { data: id.as_ptr(), len: id.count_bytes() as u64 };
     // SAFETY: the handle is a live host's, and the id text; the table is a static of this type.
@@ -18,7 +18,7 @@ fn take(table: &abi::EmAsyncService, record: &abi::EMRECORD) -> Result<u64, abi:
     take_with(table, record, None, std::ptr::null_mut())
 }
 
-fn take_with(
+pub(super) fn take_with(
     table: &abi::EmAsyncService,
     record: &abi::EMRECORD,
     poll: abi::EmPoll,
@@ -35,13 +35,13 @@ fn take_with(
 
 /// A plug-in's way to complete, wake and extend.
 #[derive(Clone, Copy)]
-struct Hand {
+pub(super) struct Hand {
     host: &'static Host,
     table: &'static abi::EmAsyncService,
 }
 
 impl Hand {
-    fn of(rig: &Rig) -> Self {
+    pub(super) fn of(rig: &Rig) -> Self {
         Self { host: rig.host(), table: async_service(rig.host()) }
     }
 
@@ -50,7 +50,7 @@ impl Hand {
         unsafe { (self.table.complete)(self.host.handle(), token, status) }
     }
 
-    fn wake(self, token: u64) -> abi::STATUS {
+    pub(super) fn wake(self, token: u64) -> abi::STATUS {
         // SAFETY: the handle is a live host's.
         unsafe { (self.table.wake)(self.host.handle(), token) }
     }
@@ -61,15 +61,15 @@ impl Hand {
     }
 }
 
-type Watch = Box<dyn Fn(&abi::EMRECORD, u32) -> abi::STATUS + Send + Sync>;
+pub(super) type Watch = Box<dyn Fn(&abi::EMRECORD, u32) -> abi::STATUS + Send + Sync>;
 
 /// What a poll of the tests does, given the record and the reason, and how often it was released.
-struct Look {
+pub(super) struct Look {
     act: Watch,
     released: AtomicUsize,
 }
 
-unsafe extern "C" fn look(
+pub(super) unsafe extern "C" fn look(
     record: *const abi::EMRECORD,
     data: *mut c_void,
     reason: u32,
@@ -86,12 +86,14 @@ unsafe extern "C" fn released(data: *mut c_void) {
 }
 
 /// A poll's data, for good.
-fn leak(act: impl Fn(&abi::EMRECORD, u32) -> abi::STATUS + Send + Sync + 'static) -> &'static Look {
+pub(super) fn leak(
+    act: impl Fn(&abi::EMRECORD, u32) -> abi::STATUS + Send + Sync + 'static,
+) -> &'static Look {
     Box::leak(Box::new(Look { act: Box::new(act), released: AtomicUsize::new(0) }))
 }
 
 impl Look {
-    fn data(&self) -> *mut c_void {
+    pub(super) fn data(&self) -> *mut c_void {
         std::ptr::from_ref(self).cast_mut().cast()
     }
 

@@ -1,0 +1,83 @@
+//! What plug-ins may do with queued mail, as a trait that the program implements.
+//! Knows no queue and no router: this crate depends on neither.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use stagepost_abi as abi;
+use tokio::runtime::Handle;
+
+/// The result of work that may have to wait for the disk.
+pub type Coming<T> = Pin<Box<dyn Future<Output = Result<T, MailError>> + Send>>;
+
+/// The mail that waits, and new mail. Any thread.
+pub trait Mail: Send + Sync {
+    /// How much waits for some destinations. Never scans the queue.
+    fn count(&self, of: MailFor) -> Coming<Waiting>;
+
+    /// Keeps what waits for some destinations undelivered until it is released; how many deliveries that are.
+    fn hold(&self, of: MailFor, reason: String) -> Coming<u64>;
+
+    /// Ends the holds on mail for some destinations; how many deliveries that are.
+    fn release(&self, of: MailFor) -> Coming<u64>;
+
+    /// Makes what waits for some destinations due; how many deliveries were moved.
+    fn flush(&self, of: MailFor) -> Coming<u64>;
+}
+
+/// Which mail is meant: by its destination, in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailFor {
+    /// That for one domain or address literal.
+    Domain(Box<str>),
+    /// That for a domain and every domain below it.
+    Below(Box<str>),
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Deliveries that are due or will be.
+    pub queued: u64,
+    /// Deliveries of which all recipients are held.
+    pub held: u64,
+    /// Octets of both.
+    pub octets: u64,
+}
+
+/// Why something was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// What was given can't be.
+    #[error("what was given can't be")]
+    Invalid,
+    /// The queue is not available now; the log says why.
+    #[error("the queue is not available")]
+    Unavailable,
+}
+
+/// The way to the program's mail, once there is one.
+pub(crate) struct Door {
+    pub(crate) mail: Arc<dyn Mail>,
+    pub(crate) runtime: Handle,
+}
+
+impl MailFor {
+    /// A domain, or with `@` before it a domain and all below it.
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.strip_prefix('@') {
+            Some(top) => Self::Below(top.into()),
+            None => Self::Domain(text.into()),
+        }
+    }
+}
+
+impl MailError {
+    /// The status that tells a plug-in.
+    pub(crate) fn status(self) -> abi::STATUS {
+        match self {
+            Self::Invalid => abi::ERR_MISC_INVALID_ARGS,
+            Self::Unavailable => abi::EM_ERR_IO,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What plug-ins may do with queued mail, done by the queue.
+//! Knows the queue's trait and the extension manager's; decides nothing.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use stagepost_extmgr::{Coming, Mail, MailError, MailFor, Waiting};
+use stagepost_queue::{Destination, Destinations, Store, StoreError};
+
+use crate::throttle::{Line, Throttle};
+
+/// The queue as plug-ins reach it.
+pub(crate) struct QueuedMail {
+    store: Arc<dyn Store>,
+    /// While the disk fails each request does.
+    faults: Arc<Throttle>,
+}
+
+impl QueuedMail {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, faults: Arc::default() }
+    }
+
+    /// Does one thing to the queue.
+    fn ask<T, F>(
+        &self,
+        of: MailFor,
+        ask: impl FnOnce(Arc<dyn Store>, Destinations) -> F,
+    ) -> Coming<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let Some(of) = destinations(of) else {
+            return Box::pin(std::future::ready(Err(MailError::Invalid)));
+        };
+        let (asked, faults) = (ask(self.store.clone(), of), self.faults.clone());
+        Box::pin(async move { asked.await.map_err(|error| told(&faults, &error)) })
+    }
+}
+
+impl Mail for QueuedMail {
+    fn count(&self, of: MailFor) -> Coming<Waiting> {
+        self.ask(of, |store, of| async move {
+            let count = store.count(of).await?;
+            Ok(Waiting { queued: count.queued, held: count.held, octets: count.octets })
+        })
+    }
+
+    fn hold(&self, of: MailFor, reason: String) -> Coming<u64> {
+        self.ask(of, |store, of| async move { store.hold_destinations(of, &reason).await })
+    }
+
+    fn release(&self, of: MailFor) -> Coming<u64> {
+        self.ask(
+            of,
+            |store, of| async move { store.release_destinations(of, SystemTime::now()).await },
+        )
+    }
+
+    fn flush(&self, of: MailFor) -> Coming<u64> {
+        self.ask(of, |store, of| async move { store.flush(of, SystemTime::now()).await })
+    }
+}
+
+fn destinations(of: MailFor) -> Option<Destinations> {
+    Some(match of {
+        MailFor::Domain(name) => Destinations::One(Destination::new(&name).ok()?),
+        MailFor::Below(name) => Destinations::Below(Destination::new(&name).ok()?),
+    })
+}
+
+/// Tells the operator why the queue can't be used; the plug-in is told that it can't.
+fn told(faults: &Throttle, error: &StoreError) -> MailError {
+    if let Some(Line { left_out }) = faults.line(Instant::now()) {
+        tracing::error!(left_out, "a plug-in can't use the queue: {error}");
+    }
+    MailError::Unavailable
+}
