@@ -1479,7 +1479,8 @@ typedef STATUS (*EmPoll)(const struct EMRECORD *record, void *data, uint32_t rea
  * it may be used. What was written to the sheet counts if the answer comes in time.
  *
  * When the deadline passes first, that is a fault of the plug-in, and its fault contract applies. When the client is gone
- * first, it is none; EM_SMTPMESSAGEACCEPT is then waited for all the same, since the message may be stored.
+ * first, it is none; EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT are then waited for all the same, since the
+ * message may be stored.
  *
  * All functions but `pending` take a token that may be any number: one that was never given out, or not to this plug-in,
  * is ERR_NOT_FOUND, and one whose call is over is EM_ERR_OVER. */

@@ -342,10 +342,10 @@ impl Pending {
         Ok(())
     }
 
-    /// Tells that the client is gone. A message that is being accepted may be stored all the same, so its filters are
-    /// waited for.
+    /// Tells that the client is gone. A message that it has sent may be stored all the same, so its filters are waited
+    /// for: else who hangs up in time would get past them.
     pub(crate) fn hang_up(&self) {
-        if self.event != Event::MessageAccept {
+        if !matches!(self.event, Event::Headers | Event::Body | Event::MessageAccept) {
             self.state().gone = true;
             self.changed.notify_one();
         }

@@ -258,15 +258,19 @@ fn drive_to(rig: &mut Rig<Fine>, input: &[u8], event: Event) {
 #[test]
 fn a_hang_up_during_a_question_forgets_a_message_without_its_dot() {
     for event in [Event::Headers, Event::Body] {
-        for (input, stored) in
-            [(&b"A: b\r\n\r\nc\r\n.\r\n"[..], true), (&b"A: b\r\n\r\nc\r\n".repeat(9000), false)]
-        {
+        let (whole, part) = (&b"A: b\r\n\r\nc\r\n.\r\n"[..], &b"A: b\r\n\r\nc\r\n".repeat(9000));
+        for (input, verdict, stored) in [
+            (whole, Verdict::default(), true),
+            (part, Verdict::default(), false),
+            // Who hangs up behind the dot does not get past a refusal.
+            (whole, reject(), false),
+        ] {
             let mut rig = receiving(Fine);
             drive_to(&mut rig, input, event);
             assert!(!rig.session.wants_input() && rig.session.poll_timeout().is_none());
             rig.session.handle_hangup(rig.now);
             let mut abandoned = false;
-            rig.session.handle_verdict(rig.now, Verdict::default());
+            rig.session.handle_verdict(rig.now, verdict);
             let mut was_stored = false;
             while let Some(action) = rig.session.poll_action() {
                 match action {

@@ -448,7 +448,8 @@ async fn a_hang_up_ends_the_wait_but_for_a_message() {
     rig.plugin("p", Run::Inline);
     let hand = Hand::of(&rig);
     let (kept, tokens) = mpsc::channel();
-    for event in [abi::EM_SMTPMAIL, abi::EM_SMTPMESSAGEACCEPT] {
+    let of_message = [abi::EM_SMTPHEADERS, abi::EM_SMTPBODY, abi::EM_SMTPMESSAGEACCEPT];
+    for event in [abi::EM_SMTPMAIL].into_iter().chain(of_message) {
         let kept = kept.clone();
         rig.on(event, abi::EM_REG_BEFORE, move |record| {
             kept.send(take(hand.table, record).unwrap()).unwrap();
@@ -463,12 +464,17 @@ async fn a_hang_up_ends_the_wait_but_for_a_message() {
     assert_eq!(faults(&rig), 0, "it is no fault");
     assert_eq!(hand.complete(hear(&tokens), abi::NOERROR), abi::EM_ERR_OVER);
 
-    let dispatch = Dispatch::new(directory.current());
-    dispatch.hang_up();
-    let Asked::Waiting(mut answer) = dispatch.ask(accept()) else { panic!("nobody has answered") };
-    assert!(contracts::is_open(&mut answer).await, "the message may be stored");
-    assert_eq!(hand.complete(hear(&tokens), abi::NOERROR), abi::NOERROR);
-    assert_eq!(answer.await.decision, Decision::Handled(None));
+    // A client that hangs up behind the dot must not get past a filter: its message is stored all the same.
+    let headers = ask(Question::Headers, Stage::Before, None);
+    for question in [headers, chunk(b"x", 0, true), accept()] {
+        let dispatch = Dispatch::new(directory.current());
+        dispatch.hang_up();
+        let event = question.question.event();
+        let Asked::Waiting(mut answer) = dispatch.ask(question) else { panic!("{event:?}") };
+        assert!(contracts::is_open(&mut answer).await, "{event:?}");
+        assert_eq!(hand.complete(hear(&tokens), abi::EM_FAULT), abi::NOERROR);
+        assert!(matches!(answer.await.decision, Decision::Defer(_)), "{event:?}");
+    }
 }
 
 #[tokio::test]
