@@ -94,3 +94,99 @@ fn a_text_that_is_not_configured_is_told() {
         assert!(!output.status.success() && said.contains("`text` must be a"), "{said}");
     }
 }
+
+#[test]
+fn a_tag_in_an_address_is_taken_out_and_kept() {
+    let site = Site::new("");
+    let in_c = compile_c(&example("sub-address.c"), site.path(), &[]);
+    let in_rust = build_rust("sub-address-rust");
+    for (name, file) in [("sub-address", in_c), ("sub-address-rust", in_rust)] {
+        site.configure(&plugin_section(
+            name,
+            &file,
+            "[plugin.config]\ndomains = \"example.test\"\n",
+        ));
+        let server = site.start();
+        let mut client = server.greeted();
+        client.say("MAIL FROM:<a@client.test>", 250);
+        // Who comes in the end, and with which tag; not here for a domain that is not configured.
+        let cases = [
+            ("one+tag", "one", Some("tag")),
+            ("two+a+b", "two", Some("a+b")),
+            ("+three", "+three", None),
+            ("four+", "four+", None),
+            ("five", "five", None),
+            ("\"six+tag\"", "six+tag", None),
+        ];
+        for (local, ..) in cases {
+            client.say(&format!("RCPT TO:<{local}@EXAMPLE.test>"), 250);
+        }
+        client.say("RCPT TO:<user+tag@elsewhere.test>", 550);
+        client.say("RCPT TO:<one+other@example.test>", 250);
+        client.say("DATA", 354);
+        client.send(b"Subject: tagged\r\n\r\nHello.\r\n");
+        client.say(".", 250);
+        for (_, user, _) in cases {
+            // A mailbox of that name has the message.
+            server.log().wait_for(user, |line| {
+                line.message() == "delivered" && line.text("recipient").contains(user)
+            });
+        }
+        let message = String::from_utf8(site.mail("one").remove(0)).unwrap();
+        let tags: Vec<_> =
+            message.lines().filter_map(|line| line.strip_prefix("X-Sub-Address: ")).collect();
+        let wanted: Vec<_> = cases.iter().filter_map(|(_, _, tag)| *tag).collect();
+        assert_eq!(tags, wanted, "{message}");
+        let faults = server.log().matching(|line| line.message().contains("fault"));
+        assert!(faults.is_empty(), "{}", server.log());
+        server.stop();
+        std::fs::remove_dir_all(site.path().join("mail")).unwrap();
+    }
+}
+
+#[test]
+fn single_recipients_are_refused_by_a_list() {
+    let site = Site::new("");
+    let in_c = compile_c(&example("recipient-list.c"), site.path(), &[]);
+    let in_rust = build_rust("recipient-list-rust");
+    for (name, file) in [("recipient-list", in_c), ("recipient-list-rust", in_rust)] {
+        let list = "refused = \" gone@example.test  Old.Name@Example.test\"";
+        site.configure(&plugin_section(name, &file, &format!("[plugin.config]\n{list}\n")));
+        let server = site.start();
+        let mut client = server.greeted();
+        client.say("MAIL FROM:<a@client.test>", 250);
+        let cases = [
+            ("gone", 550),
+            ("GONE", 550),
+            ("old.name", 550),
+            ("here", 250),
+            ("gon", 250),
+            ("gone2", 250),
+        ];
+        for (local, code) in cases {
+            let reply = client.say(&format!("RCPT TO:<{local}@example.test>"), code);
+            let refused = ["5.7.1 This recipient takes no mail"];
+            assert_eq!(code == 550, reply.lines == refused, "{name} {local}: {reply}");
+        }
+        client.say("DATA", 354);
+        client.send(b"Subject: for some\r\n\r\nHello.\r\n");
+        client.say(".", 250);
+        server.stop();
+    }
+}
+
+#[test]
+fn lists_that_are_not_configured_are_told() {
+    let site = Site::new("");
+    let built = [
+        ("sub-address", compile_c(&example("sub-address.c"), site.path(), &[])),
+        ("sub-address-rust", build_rust("sub-address-rust")),
+        ("recipient-list", compile_c(&example("recipient-list.c"), site.path(), &[])),
+        ("recipient-list-rust", build_rust("recipient-list-rust")),
+    ];
+    for (name, file) in built {
+        site.configure(&plugin_section(name, &file, ""));
+        let (code, said) = site.refused();
+        assert!(code == Some(1) && said.contains("must be a string of"), "{name}: {said}");
+    }
+}

@@ -45,6 +45,13 @@ mod libasan {
         client.say("RCPT TO:<b@example.test>", 503);
         client.say("MAIL FROM:<>", 250);
         client.say("RSET", 250);
+        client.say("XHELLO", 250);
+        client.say("XDO MAIL FROM:<> XTAG=1", 250);
+        client.say("RCPT TO:<GONE@example.test>", 550);
+        client.say("RCPT TO:<u+tag@example.test> XNOTE", 250);
+        client.say("RCPT TO:<+u@example.test>", 250);
+        client.say("EHLO plain.test", 250);
+        client.say("VRFY x", 252);
         let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
         assert_eq!(reply.code, 250, "{reply}");
         client.say("QUIT", 221);
@@ -58,6 +65,11 @@ mod libasan {
             + &sanitized(&site, "noop", "faults/noop.c")
             + &sanitized(&site, "rewriter", "plugins/rewriter.c")
             + &sanitized(&site, "bad-edits", "faults/bad_edits.c")
+            + &sanitized(&site, "greeter", "plugins/greeter.c")
+            + &sanitized(&site, "sub-address", "../plugins/examples/sub-address.c")
+            + "[plugin.config]\ndomains = \"example.test\"\n"
+            + &sanitized(&site, "recipient-list", "../plugins/examples/recipient-list.c")
+            + "[plugin.config]\nrefused = \"gone@example.test x\"\n"
             + &sanitized(&site, "body-text", "../plugins/examples/body-text.c")
             + "[plugin.config]\ntext = \"ElEL\"\n";
         site.configure(&plugins);

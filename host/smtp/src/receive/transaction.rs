@@ -74,7 +74,7 @@ impl Transaction {
     /// Adds an accepted recipient and its edits. One named twice is kept once, with what was changed for it then: the
     /// message would come twice else, and grow each time. Returns whether it is new.
     pub(crate) fn add(&mut self, rcpt: Rcpt, mut edits: Vec<Attributed>) -> Result<bool, Crowded> {
-        let known = |known: &Recipient| known.address == rcpt.recipient;
+        let known = |known: &Recipient| known.address.is_same_as(&rcpt.recipient);
         if self.envelope.recipients.iter().any(known) {
             return Ok(false);
         }
