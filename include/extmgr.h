@@ -1274,6 +1274,120 @@ typedef struct EmMetricsService {
     STATUS (*observe)(struct EmMetric *metric, double value);
 } EmMetricsService;
 
+/* ---- The state service: what a plug-in keeps beyond the process. ---- */
+
+/** Id of EmStateService. A host may be without it. */
+#define EM_STATE_ID "em.state/1"
+
+/** The most octets of a key of EmStateService; it has 1 at least. */
+#define EM_STATE_KEY_MAX 256ULL
+
+/** The most octets of a value of EmStateService. */
+#define EM_STATE_VALUE_MAX 65536ULL
+
+/** Tells what became of an asynchronous call of EmStateService. Called exactly once for each that returned NOERROR, and
+ * perhaps before that has returned.
+ *
+ * - status: what the `_wait` form would have returned.
+ * - value: for `get` and `next` what was found, valid until this returns; else empty.
+ * - context: as given.
+ *
+ * [any-thread] */
+typedef void (*EmStateDone)(STATUS status, struct EmText value, void *context);
+
+/** Keeps values by key, durably, each plug-in its own. Keys and values are octets; keys are in the order of their octets.
+ *
+ * The functions named `_wait` block: they are refused with EM_ERR_STAGE in a handler that is called in line. The others
+ * begin and tell later what became of it; of two under way for one key, either may come first. They return NOERROR when
+ * it has begun, ERR_MISC_INVALID_ARGS, EM_ERR_LIMIT (256 are under way), or EM_ERR_STAGE (the server does not serve yet, or
+ * no more).
+ *
+ * What was found is ERR_NOT_FOUND when there is none, EM_ERR_IO when the disk fails: whether a change was made is then not
+ * known. */
+typedef struct EmStateService {
+    /** sizeof(EmStateService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Reads a value.
+     *
+     * - buffer: receives it; may be NULL if capacity is 0.
+     * - capacity: the octets that buffer has room for.
+     * - length: receives the value's length, also with EM_ERR_LIMIT: it is longer than capacity, and buffer unchanged.
+     *
+     * [any-thread, blocks] */
+    STATUS (*get_wait)(struct EmHost *host,
+                       struct EmText key,
+                       char *buffer,
+                       uint64_t capacity,
+                       uint64_t *length);
+
+    /** Puts a value in the place of any other; it is on disk when this returns. [any-thread, blocks] */
+    STATUS (*put_wait)(struct EmHost *host, struct EmText key, struct EmText value);
+    /** Removes a value, if there is one; that is on disk when this returns. [any-thread, blocks] */
+    STATUS (*remove_wait)(struct EmHost *host, struct EmText key);
+
+    /** Finds the first key behind another. To see all keys, begin with an empty `after` and go on behind each key found.
+     *
+     * - prefix: what the key begins with; may be empty.
+     * - after: the key found before; empty to begin.
+     * - buffer, capacity, length: for the key, as with get_wait.
+     *
+     * [any-thread, blocks] */
+    STATUS (*next_wait)(struct EmHost *host,
+                        struct EmText prefix,
+                        struct EmText after,
+                        char *buffer,
+                        uint64_t capacity,
+                        uint64_t *length);
+
+    /** As get_wait, told by `done`. Key is copied. [any-thread] */
+    STATUS (*get)(struct EmHost *host, struct EmText key, EmStateDone done, void *context);
+    /** As put_wait, told by `done`. Key and value are copied. [any-thread] */
+    STATUS (*put)(struct EmHost *host, struct EmText key, struct EmText value, EmStateDone done, void *context);
+    /** As remove_wait, told by `done`. Key is copied. [any-thread] */
+    STATUS (*remove)(struct EmHost *host, struct EmText key, EmStateDone done, void *context);
+    /** As next_wait, told by `done`. Prefix and after are copied. [any-thread] */
+    STATUS (*next)(struct EmHost *host,
+                   struct EmText prefix,
+                   struct EmText after,
+                   EmStateDone done,
+                   void *context);
+} EmStateService;
+
+/* ---- The directory service: who has a mailbox here, and in which groups they are. ---- */
+
+/** Id of EmDirectoryService. A host may be without it. */
+#define EM_DIRECTORY_ID "em.directory/1"
+
+/** Looks users up, in what the operator has configured: local domains with their mailboxes, and the groups file. An address
+ * is written as in MAIL and RCPT, without angle brackets; the case of its letters makes no difference. Everything is
+ * answered from memory, so that handlers called in line may ask.
+ *
+ * The functions return NOERROR, ERR_NOT_FOUND (no such user, no further group, not a member) or ERR_MISC_INVALID_ARGS (a NULL,
+ * or what is no address). */
+typedef struct EmDirectoryService {
+    /** sizeof(EmDirectoryService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Tells whether an address is that of a user with a mailbox here. Where mailboxes are for anybody, every address of
+     * the domain is. [any-thread] */
+    STATUS (*user)(struct EmHost *host, struct EmText address);
+
+    /** Tells whether an address is in a group, whether it is of a user here or elsewhere. [any-thread] */
+    STATUS (*member)(struct EmHost *host, struct EmText address, struct EmText group);
+
+    /** Reads the groups of an address, by index from 0, in the order of the file.
+     *
+     * - group: receives the name; valid until the process ends.
+     *
+     * [any-thread] */
+    STATUS (*group)(struct EmHost *host, struct EmText address, uint32_t index, struct EmText *group);
+} EmDirectoryService;
+
 /* ---- The admin service: verbs of a plug-in that an operator calls. ---- */
 
 /** Id of EmAdminService. */
@@ -1690,6 +1804,8 @@ _Static_assert(sizeof(EmEditsService) == 168 && offsetof(EmEditsService, keyword
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
+_Static_assert(sizeof(EmStateService) == 72 && offsetof(EmStateService, next) == 64, "EmStateService");
+_Static_assert(sizeof(EmDirectoryService) == 32 && offsetof(EmDirectoryService, group) == 24, "EmDirectoryService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
 _Static_assert(sizeof(EmQueueCount) == 32 && offsetof(EmQueueCount, octets) == 24, "EmQueueCount");

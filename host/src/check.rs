@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use stagepost_extmgr::{
     Class, InspectError, Inspection, LoadError, OnLoadError, PluginConfig, PluginFile, Refusal,
@@ -10,6 +11,8 @@ use stagepost_extmgr::{
 };
 
 use crate::config::{self, ConfigError};
+use crate::router::Router;
+use crate::users::Users;
 use crate::{refusal, state_dir};
 
 /// Checks a file and what it names; one line for each thing that is right.
@@ -21,6 +24,10 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     let mut lines = format!("OK  configuration {}\n", settings.source);
     state_dir::check(&settings)?;
     push(&mut lines, format_args!("OK  state_dir {}", settings.state_dir.display()));
+    Users::load(&settings, Arc::new(Router::new(&settings)))?;
+    if let Some((path, _)) = &settings.groups_file {
+        push(&mut lines, format_args!("OK  groups_file {}", path.display()));
+    }
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.address));
     }

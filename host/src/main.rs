@@ -15,6 +15,7 @@ mod log;
 mod mail;
 mod metrics;
 mod plugin_new;
+mod plugin_state;
 mod refusal;
 mod reload;
 mod router;
@@ -24,6 +25,7 @@ mod state_dir;
 mod status;
 mod stopping;
 mod throttle;
+mod users;
 mod welcome;
 
 use std::process::ExitCode;

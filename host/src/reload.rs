@@ -84,9 +84,11 @@ fn one_line(problem: &Problem) -> String {
 
 /// What differs, beside the sections of plug-ins, by its name in the file.
 fn differences(old: &Settings, new: &Settings) -> Vec<String> {
+    let path = |settings: &Settings| settings.groups_file.as_ref().map(|(path, _)| path.clone());
     let parts = [
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
+        ("groups_file", path(old) == path(new)),
         ("[log]", old.log == new.log),
         ("[[listen]]", old.listeners == new.listeners),
         (

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stagepost_extmgr::ExtMgr;
+use stagepost_extmgr::{ADMIN_CALLS_MAX, ExtMgr, Hosted, STATE_CALLS_MAX};
 use stagepost_queue::Store;
 use stagepost_queue::local::{LocalOptions, LocalStore, OpenError};
 use stagepost_smtp::{AddressError, OwnName};
@@ -18,11 +18,13 @@ use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
 use crate::listener::{Listener, Shared};
 use crate::mail::QueuedMail;
+use crate::plugin_state::PluginState;
 use crate::reload::Reloader;
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
 use crate::throttle::Throttle;
+use crate::users::Users;
 use crate::{refusal, state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
@@ -114,7 +116,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     let plugin_threads: usize = settings
         .plugins
         .iter()
-        .map(|plugin| plugin.config.threads_max + stagepost_extmgr::ADMIN_CALLS_MAX)
+        .map(|plugin| plugin.config.threads_max + ADMIN_CALLS_MAX + STATE_CALLS_MAX)
         .sum();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -127,10 +129,15 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let admin = AdminServer::bind(&settings.admin_socket())?;
         // Entry points of plug-ins run here, on the main thread, before there is any session.
         let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
-        let plugins =
-            ExtMgr::load(configs, settings.plugin_limits.clone(), &settings.plugin_copies_dir())
-                .map_err(|error| refusal::shown(&settings, &error))?;
-        runtime.block_on(live(settings, admin, Arc::new(plugins)))
+        let router = Arc::new(Router::new(&settings));
+        let hosted = Hosted {
+            state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
+            users: Some(Arc::new(Users::load(&settings, router.clone())?)),
+        };
+        let limits = settings.plugin_limits.clone();
+        let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)
+            .map_err(|error| refusal::shown(&settings, &error))?;
+        runtime.block_on(live(settings, admin, router, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -141,6 +148,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
 async fn live(
     settings: Settings,
     admin: AdminServer,
+    router: Arc<Router>,
     plugins: Arc<ExtMgr>,
 ) -> Result<(), ServeError> {
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalOptions {
@@ -151,7 +159,7 @@ async fn live(
     // Also a plug-in that starts may ask what waits.
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone())));
     let served = match plugins.start() {
-        Ok(()) => serve(settings, admin, plugins.clone(), store.clone()).await,
+        Ok(()) => serve(settings, admin, router, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),
     };
     plugins.stop().await;
@@ -162,6 +170,7 @@ async fn live(
 async fn serve(
     settings: Settings,
     admin: AdminServer,
+    router: Arc<Router>,
     plugins: Arc<ExtMgr>,
     store: Arc<dyn Store>,
 ) -> Result<(), ServeError> {
@@ -171,7 +180,6 @@ async fn serve(
         .map_err(|reason| ServeError::Hostname { name: hostname.clone(), reason })?;
     let listeners = bind(&settings)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
-    let router = Arc::new(Router::new(&settings));
     let sessions = Sessions::new(settings.sessions.clone());
     let (stop, stopping) = stopping::channel();
     let mut signals = Signals::new().map_err(system("signals"))?;

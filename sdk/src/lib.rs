@@ -52,6 +52,7 @@ mod boundary;
 mod call;
 mod config;
 mod descriptor;
+mod directory;
 mod edits;
 mod entry;
 mod event;
@@ -70,6 +71,7 @@ mod service;
 mod session;
 mod slot;
 mod start;
+mod state;
 mod task;
 mod text;
 
@@ -78,6 +80,7 @@ pub use async_plugin::AsyncPlugin;
 pub use call::{Reason, Refusal};
 pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
+pub use directory::Directory;
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
     Awaited, BodyChunk, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind,
@@ -93,6 +96,7 @@ pub use queue::{Count, Queue};
 pub use session::Session;
 pub use stage::Stages;
 pub use start::StartError;
+pub use state::{State, StateChanged, StateFound};
 
 /// For `export_plugin!` only.
 #[doc(hidden)]

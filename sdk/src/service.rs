@@ -4,11 +4,12 @@
 use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
-    EM_ADMIN_ID, EM_ASYNC_ID, EM_CONFIG_ID, EM_EDITS_ID, EM_EXTENSION_ID, EM_FILTER_ID,
-    EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID, EM_QUEUE_ID, EM_SESSION_ID,
-    EmAdminService, EmAsyncService, EmBase, EmConfigService, EmEditsService, EmExtensionService,
-    EmFilterService, EmHost, EmLayoutService, EmLogService, EmMessageService, EmMetricsService,
-    EmQueueService, EmSessionService,
+    EM_ADMIN_ID, EM_ASYNC_ID, EM_CONFIG_ID, EM_DIRECTORY_ID, EM_EDITS_ID, EM_EXTENSION_ID,
+    EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID, EM_QUEUE_ID,
+    EM_SESSION_ID, EM_STATE_ID, EmAdminService, EmAsyncService, EmBase, EmConfigService,
+    EmDirectoryService, EmEditsService, EmExtensionService, EmFilterService, EmHost,
+    EmLayoutService, EmLogService, EmMessageService, EmMetricsService, EmQueueService,
+    EmSessionService, EmStateService,
 };
 
 use crate::start::StartError;
@@ -28,6 +29,9 @@ pub(crate) struct Services {
     /// For asynchronous handlers only: the host makes room for calls that may go pending.
     pub(crate) pending: Option<&'static EmAsyncService>,
     pub(crate) admin: &'static EmAdminService,
+    /// A host may be without it, and the next.
+    pub(crate) state: Option<&'static EmStateService>,
+    pub(crate) directory: Option<&'static EmDirectoryService>,
 }
 
 impl Services {
@@ -55,6 +59,8 @@ impl Services {
                 queue: table(base, host, EM_QUEUE_ID)?,
                 pending: if asynchronous { Some(table(base, host, EM_ASYNC_ID)?) } else { None },
                 admin: table(base, host, EM_ADMIN_ID)?,
+                state: table(base, host, EM_STATE_ID).ok(),
+                directory: table(base, host, EM_DIRECTORY_ID).ok(),
             })
         }
     }

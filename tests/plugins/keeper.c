@@ -1,4 +1,5 @@
-/* Uses what a plug-in has beside the stages of a session: metrics and verbs of its own, and the events of its life. */
+/* Uses what a plug-in has beside the stages of a session: metrics and verbs of its own, the events of its life,
+ * durable state, users and groups. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,15 +8,34 @@
 
 EM_DESCRIPTOR("keeper", "1.0", EM_CLASS_INLINE, EM_STAGE_MAIL | EM_STAGE_START | EM_STAGE_CONFIG | EM_STAGE_STOP, 0);
 
+static EmHost *our_host;
 static const EmMetricsService *metrics;
-static EmMetric *mails, *depth, *lengths;
+static const EmStateService *state;
+static const EmDirectoryService *directory;
+static EmMetric *mails, *depth, *lengths, *kept;
+
+/* Told when the last sender is on disk. */
+static void put_done(STATUS status, EmText value, void *context)
+{
+    if (status == NOERROR && value.len == 0 && context == (void *)&kept)
+        metrics->add(kept, 1);
+}
 
 static STATUS before_mail(const EMRECORD *record)
 {
     const EmMail *mail = (const EmMail *)record->Event;
+    STATUS waited;
 
     if (metrics->add(mails, 1) != NOERROR || metrics->set(depth, 7) != NOERROR || metrics->add(depth, -2) != NOERROR
         || metrics->observe(lengths, (double)mail->sender.len) != NOERROR)
+        return EM_FAULT;
+    /* In line nothing may block; on a pool it may. `last` looks whether this was refused. */
+    waited = state->put_wait(our_host, em_text("waited"), mail->sender);
+    if ((waited != EM_ERR_STAGE && waited != NOERROR)
+        || state->put(our_host, em_text("sender"), mail->sender, put_done, &kept) != NOERROR
+        || state->put(our_host, em_text(""), mail->sender, put_done, &kept) != ERR_MISC_INVALID_ARGS
+        || state->put(our_host, em_text("sender"), mail->sender, NULL, NULL) != ERR_MISC_INVALID_ARGS
+        || directory->user(our_host, em_text("no address")) != ERR_MISC_INVALID_ARGS)
         return EM_FAULT;
     /* What is not theirs. */
     if (metrics->add(mails, -1) != ERR_MISC_INVALID_ARGS || metrics->set(mails, 1) != EM_ERR_TYPE
@@ -34,6 +54,7 @@ static STATUS make_metrics(const EmBase *base, EmHost *host)
         return ERR_NOT_FOUND;
     if (metrics->counter(host, em_text("mails"), em_text("Mails begun."), &mails) != NOERROR
         || metrics->gauge(host, em_text("depth"), em_text("Depth."), &depth) != NOERROR
+        || metrics->counter(host, em_text("kept"), em_text("Senders on disk."), &kept) != NOERROR
         || metrics->histogram(host, em_text("sender_octets"), em_text("Lengths."), bounds, 3, &lengths) != NOERROR)
         return EM_FAULT;
     /* What can't be made. */
@@ -72,6 +93,85 @@ static STATUS say_nothing(EmAdminCall *call, EmText arguments, void *user_data)
     return arguments.len == 4 && memcmp(arguments.data, "null", 4) == 0 ? NOERROR : ERR_MISC_INVALID_ARGS;
 }
 
+/* Shows every key and value, and keeps one more: each call finds what earlier ones have left. */
+static STATUS keep(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    char key[EM_STATE_KEY_MAX], value[16], json[512] = "[", number[16];
+    EmText after = em_text(""), new_key = em_text(""), large = em_text("");
+    uint64_t length = 0, found = 0;
+    size_t used = 1;
+    STATUS status;
+
+    (void)arguments, (void)user_data;
+    while ((status = state->next_wait(our_host, em_text("k/"), after, key, sizeof key, &length)) == NOERROR) {
+        after.data = key;
+        after.len = length;
+        if (state->get_wait(our_host, after, value, sizeof value, &length) != NOERROR)
+            return EM_FAULT;
+        used += (size_t)snprintf(json + used, sizeof json - used, "%s\"%.*s=%.*s\"", found == 0 ? "" : ", ",
+                                 (int)after.len, key, (int)length, value);
+        found++;
+    }
+    if (status != ERR_NOT_FOUND)
+        return status;
+    snprintf(number, sizeof number, "k/%d", (int)found);
+    new_key = em_text(number);
+    large.len = EM_STATE_VALUE_MAX + 1;
+    if (state->put_wait(our_host, new_key, em_text("a value")) != NOERROR
+        || state->get_wait(our_host, new_key, value, 3, &length) != EM_ERR_LIMIT || length != 7
+        || state->put_wait(our_host, em_text("gone"), em_text("x")) != NOERROR
+        || state->remove_wait(our_host, em_text("gone")) != NOERROR
+        || state->remove_wait(our_host, em_text("gone")) != NOERROR
+        || state->get_wait(our_host, em_text("gone"), NULL, 0, &length) != ERR_NOT_FOUND
+        || state->get_wait(our_host, em_text(""), NULL, 0, &length) != ERR_MISC_INVALID_ARGS
+        || state->get_wait(our_host, new_key, NULL, 9, &length) != ERR_MISC_INVALID_ARGS
+        || state->get_wait(NULL, new_key, NULL, 0, &length) != ERR_MISC_INVALID_ARGS
+        || state->put_wait(our_host, new_key, large) != ERR_MISC_INVALID_ARGS)
+        return EM_FAULT;
+    snprintf(json + used, sizeof json - used, "]");
+    return admin->answer(call, em_text(json));
+}
+
+/* The last sender kept, without the quotes that JSON wants around it. */
+static STATUS last(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    char value[256], json[300];
+    uint64_t length = 0;
+    STATUS status = state->get_wait(our_host, em_text("sender"), value, sizeof value, &length);
+
+    (void)arguments, (void)user_data;
+    if (status != NOERROR || state->get_wait(our_host, em_text("waited"), NULL, 0, &(uint64_t){0}) != ERR_NOT_FOUND)
+        return status == NOERROR ? EM_FAULT : status;
+    snprintf(json, sizeof json, "\"%.*s\"", (int)length, value);
+    return admin->answer(call, em_text(json));
+}
+
+/* An address in quotes: whether it is a user's, and its groups. */
+static STATUS who(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    char json[256];
+    EmText address = arguments, group;
+    uint32_t index = 0;
+    int used;
+
+    (void)user_data;
+    if (arguments.len < 2)
+        return ERR_MISC_INVALID_ARGS;
+    address.data++;
+    address.len -= 2;
+    used = snprintf(json, sizeof json, "\"%s", directory->user(our_host, address) == NOERROR ? "user" : "nobody");
+    for (; directory->group(our_host, address, index, &group) == NOERROR; index++) {
+        if (directory->member(our_host, address, group) != NOERROR)
+            return EM_FAULT;
+        used += snprintf(json + used, sizeof json - (size_t)used, " %.*s", (int)group.len, group.data);
+    }
+    if (directory->member(our_host, address, em_text("none")) != ERR_NOT_FOUND
+        || directory->group(our_host, address, 0, NULL) != ERR_MISC_INVALID_ARGS)
+        return EM_FAULT;
+    snprintf(json + used, sizeof json - (size_t)used, "\"");
+    return admin->answer(call, em_text(json));
+}
+
 static void give_back(void *data)
 {
     free(data);
@@ -89,6 +189,10 @@ static STATUS make_verbs(const EmBase *base, EmHost *host)
         || admin->verb(host, em_text("refuse"), em_text("fails"), refuse, NULL, NULL) != NOERROR
         || admin->verb(host, em_text("nothing"), em_text("takes nothing"), say_nothing, NULL, NULL) != NOERROR)
         return EM_FAULT;
+    if (admin->verb(host, em_text("keep"), em_text("keeps one more value"), keep, NULL, NULL) != NOERROR
+        || admin->verb(host, em_text("last"), em_text("the last sender"), last, NULL, NULL) != NOERROR
+        || admin->verb(host, em_text("who"), em_text("looks an address up"), who, NULL, NULL) != NOERROR)
+        return EM_FAULT;
     /* What can't be made, and what is then not given back. */
     if (admin->verb(host, em_text("echo"), em_text("again"), echo, data, give_back) != ERR_MISC_INVALID_ARGS
         || admin->verb(host, em_text("Bad"), em_text("name"), echo, data, give_back) != ERR_MISC_INVALID_ARGS
@@ -101,7 +205,6 @@ static STATUS make_verbs(const EmBase *base, EmHost *host)
 
 static const EmConfigService *config;
 static const EmLogService *logging;
-static EmHost *our_host;
 
 static void say(const char *what, long long number)
 {
@@ -159,7 +262,6 @@ static STATUS live(const EmBase *base, EmHost *host)
     const uint32_t both = EM_REG_BEFORE | EM_REG_AFTER;
     STATUS status;
 
-    our_host = host;
     logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
     config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
     if (logging == NULL || config == NULL)
@@ -178,6 +280,11 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
     STATUS status = make_metrics(base, host);
 
+    our_host = host;
+    state = (const EmStateService *)base->service(host, em_text(EM_STATE_ID));
+    directory = (const EmDirectoryService *)base->service(host, em_text(EM_DIRECTORY_ID));
+    if (state == NULL || directory == NULL)
+        return ERR_NOT_FOUND;
     if (status == NOERROR)
         status = make_verbs(base, host);
     if (status == NOERROR)

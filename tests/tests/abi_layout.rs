@@ -84,6 +84,10 @@ fn layouts() -> String {
         }
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }
+        EmStateService {
+            size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next,
+        }
+        EmDirectoryService { size, reserved, user, member, group }
         EmAdminService { size, reserved, verb, answer, fail }
         EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
         EmQueueCount { size, reserved, queued, held, octets }

@@ -22,6 +22,8 @@ const SOURCES: &[&str] = &[
     "service/layout.rs",
     "service/message.rs",
     "service/metrics.rs",
+    "service/state.rs",
+    "service/directory.rs",
     "service/admin.rs",
     "service/extension.rs",
     "service/filter.rs",

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Event, Stage};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::admin_verb::{ADMIN_CALLS_MAX, AdminVerb, AdminVerbState, VERBS_MAX};
@@ -16,6 +17,7 @@ use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
+use crate::hosted::Hosted;
 use crate::life::LifeRegistration;
 use crate::mail::Door;
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
@@ -23,6 +25,7 @@ use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
 use crate::request::Requests;
+use crate::state_call::StateCalls;
 
 /// Marks a `Host`, so that a wrong pointer from a plug-in is mostly told.
 const MAGIC: u64 = 0x5354_4147_4550_4f48;
@@ -68,6 +71,9 @@ pub(crate) struct Host {
     keys_read: Mutex<BTreeSet<String>>,
     /// What it has asked for and is done later.
     pub(crate) requests: Requests,
+    pub(crate) state_calls: StateCalls,
+    /// What the program offers, and the runtime that asynchronous calls are made in; none before it is loaded.
+    offered: OnceLock<(&'static Hosted, Option<Handle>)>,
     metrics: Mutex<Vec<&'static Metric>>,
     admin_verbs: Mutex<Vec<Arc<AdminVerb>>>,
     /// How many calls of its verbs may begin.
@@ -103,6 +109,8 @@ impl Host {
             registrations: Mutex::default(),
             keys_read: Mutex::default(),
             requests: Requests::default(),
+            state_calls: StateCalls::default(),
+            offered: OnceLock::new(),
             metrics: Mutex::default(),
             admin_verbs: Mutex::default(),
             verb_calls: Arc::new(Semaphore::new(ADMIN_CALLS_MAX)),
@@ -347,6 +355,23 @@ impl Host {
     pub(crate) fn unread_settings(&self) -> Vec<(String, (u32, u32))> {
         let keys = self.keys_read.lock().unwrap_or_else(PoisonError::into_inner);
         self.configured().section.unread(&keys)
+    }
+
+    /// Tells the plug-in's host what the program offers; once.
+    pub(crate) fn offer(&self, hosted: &'static Hosted) {
+        let first = self.offered.set((hosted, Handle::try_current().ok())).is_ok();
+        debug_assert!(first, "a plug-in is loaded once");
+    }
+
+    /// What the program offers.
+    pub(crate) fn hosted(&self) -> &'static Hosted {
+        static NOTHING: Hosted = Hosted { state: None, users: None };
+        self.offered.get().map_or(&NOTHING, |(hosted, _)| hosted)
+    }
+
+    /// Where asynchronous calls are made.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.offered.get().and_then(|(_, runtime)| runtime.as_ref())
     }
 
     /// Keeps a metric for the rest of the process.

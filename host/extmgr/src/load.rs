@@ -16,6 +16,7 @@ use crate::dispatch::Dispatch;
 use crate::figures::PluginFigures;
 use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
+use crate::hosted::Hosted;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
 use crate::life::{self, NewSection, ReloadError, Reloaded};
 use crate::limits::Limits;
@@ -139,11 +140,26 @@ impl ExtMgr {
         limits: Limits,
         private_folder: &Path,
     ) -> Result<Self, LoadError> {
+        Self::load_with(configs, limits, private_folder, Hosted::default())
+    }
+
+    /// The same, with services that the program offers. In a tokio runtime, which asynchronous calls are made in.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(
+        configs: Vec<PluginConfig>,
+        limits: Limits,
+        private_folder: &Path,
+        hosted: Hosted,
+    ) -> Result<Self, LoadError> {
+        // Plug-ins are never unloaded, and keep what is handed out of it.
+        let hosted: &'static Hosted = Box::leak(Box::new(hosted));
         let mut loaded: Vec<&'static Host> = Vec::new();
         let mut copies = Vec::new();
         for config in configs {
             let (name, on_error) = (config.name.clone(), config.on_load_error);
-            match load_one(config, private_folder, &loaded) {
+            match load_one(config, private_folder, &loaded, hosted) {
                 Ok((host, copy)) => {
                     loaded.push(host);
                     copies.push(copy);
@@ -282,6 +298,7 @@ fn load_one(
     config: PluginConfig,
     private_folder: &Path,
     loaded: &[&'static Host],
+    hosted: &'static Hosted,
 ) -> Result<(&'static Host, PathBuf), Refusal> {
     let file = PluginFile::read(&config.path)?;
     if let Some(wanted) = &config.sha256 {
@@ -306,6 +323,7 @@ fn load_one(
     let copy = file.private_copy(private_folder)?;
     let library = open(&copy)?;
     let host = Host::leak(loaded.len(), config, descriptor, run);
+    host.offer(hosted);
     let entered = enter(&library, host);
     // What was claimed says more than the status that came of it.
     let entered = claim::check(host, loaded)

@@ -3,6 +3,7 @@
 
 mod admin;
 mod config;
+mod directory;
 mod edits;
 mod extension;
 mod filter;
@@ -13,6 +14,7 @@ mod metrics;
 mod pending;
 mod queue;
 mod session;
+mod state;
 
 use std::ffi::{c_char, c_void};
 
@@ -36,6 +38,20 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
         id if id == name(abi::EM_SESSION_ID) => (&raw const session::TABLE).cast(),
         id if id == name(abi::EM_EDITS_ID) => (&raw const edits::TABLE).cast(),
         id if id == name(abi::EM_MESSAGE_ID) => (&raw const message::TABLE).cast(),
+        id if id == name(abi::EM_STATE_ID) => {
+            // SAFETY: the contract: `host` is what em_entry was given.
+            match unsafe { Host::from_handle(host) } {
+                Some(host) if host.hosted().state.is_some() => (&raw const state::TABLE).cast(),
+                _ => std::ptr::null(),
+            }
+        }
+        id if id == name(abi::EM_DIRECTORY_ID) => {
+            // SAFETY: the contract: `host` is what em_entry was given.
+            match unsafe { Host::from_handle(host) } {
+                Some(host) if host.hosted().users.is_some() => (&raw const directory::TABLE).cast(),
+                _ => std::ptr::null(),
+            }
+        }
         id if id == name(abi::EM_ADMIN_ID) => (&raw const admin::TABLE).cast(),
         id if id == name(abi::EM_METRICS_ID) => (&raw const metrics::TABLE).cast(),
         id if id == name(abi::EM_FILTER_ID) => (&raw const filter::TABLE).cast(),

@@ -86,6 +86,11 @@ impl Call {
     }
 }
 
+/// Whether this thread is in a call in line, and so must not block.
+pub(crate) fn is_in_line() -> bool {
+    CELL.try_with(|cell| cell.call.load(Ordering::Relaxed) != 0).unwrap_or(false)
+}
+
 /// Makes a call in line under the watchdog's eyes.
 pub(crate) fn watched<T>(
     plugin: &Host,

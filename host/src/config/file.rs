@@ -40,6 +40,7 @@ const DAY_S: u64 = 86_400;
 pub(super) struct File {
     pub(super) hostname: DomainName,
     pub(super) state_dir: Option<Spanned<PathBuf>>,
+    pub(super) groups_file: Option<Spanned<PathBuf>>,
     #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]

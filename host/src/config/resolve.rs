@@ -56,6 +56,9 @@ pub(super) fn settings(
         receive,
         state_dir,
         state_dir_place,
+        groups_file: file
+            .groups_file
+            .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
         log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,

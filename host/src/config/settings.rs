@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) state_dir: PathBuf,
     /// Where that is written, or could be.
     pub(crate) state_dir_place: Place,
+    /// The file of groups, and where it is named.
+    pub(crate) groups_file: Option<(PathBuf, Place)>,
     /// How and what to log.
     pub(crate) log: Log,
     /// Where to accept connections; at least one.
@@ -51,6 +53,11 @@ impl Settings {
     /// The folder of the durable queue.
     pub(crate) fn spool_dir(&self) -> PathBuf {
         spool_dir(&self.state_dir)
+    }
+
+    /// The folder of what plug-ins keep.
+    pub(crate) fn plugin_state_dir(&self) -> PathBuf {
+        self.state_dir.join("plugin-state")
     }
 
     /// The folder of the private copies that plug-ins are loaded from.

@@ -3,6 +3,7 @@
 
 mod admin;
 mod config;
+mod directory;
 mod edits;
 mod extension;
 mod filter;
@@ -13,9 +14,11 @@ mod metrics;
 mod pending;
 mod queue;
 mod session;
+mod state;
 
 pub use admin::*;
 pub use config::*;
+pub use directory::*;
 pub use edits::*;
 pub use extension::*;
 pub use filter::*;
@@ -26,3 +29,4 @@ pub use metrics::*;
 pub use pending::*;
 pub use queue::*;
 pub use session::*;
+pub use state::*;

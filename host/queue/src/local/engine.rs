@@ -113,14 +113,21 @@ impl Engine {
     }
 }
 
-/// Makes an empty database under another name first: one that was made in part, before a crash, could not be opened.
 fn make(path: &Path) -> fjall::Result<()> {
+    make_with(path, |parts| Engine::open_whole(parts).map(drop))
+}
+
+/// Makes an empty database under another name first: one that was made in part, before a crash, could not be opened.
+pub(super) fn make_with(
+    path: &Path,
+    open: impl FnOnce(&Path) -> fjall::Result<()>,
+) -> fjall::Result<()> {
     let parts = path.with_extension("part");
     if parts.exists() {
         std::fs::remove_dir_all(&parts)?;
     }
     make_folder(&parts)?;
-    drop(Engine::open_whole(&parts)?);
+    open(&parts)?;
     std::fs::rename(&parts, path)?;
     sync_folder(&parent_of(path))?;
     Ok(())

@@ -21,6 +21,7 @@ mod record;
 mod request;
 mod row;
 mod scratch;
+mod table;
 
 use std::io;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub use self::fault::{Faults, Operation};
 use self::receiving::LocalIncoming;
 use self::record::to_ms;
 use self::request::{Answer, Request, WAITING_MAX};
+pub use self::table::{LocalTable, TableError};
 use crate::{
     BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Inspection, Lease, LeaseRequest,
     Page, QueueId, Settlement, Store, StoreError, StoredMessage, Summary,

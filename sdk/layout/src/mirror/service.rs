@@ -1,7 +1,7 @@
 //! Mirrors of the service tables: they grow at their end, so they are compared as far as the plug-in knows them.
 //! Knows no id.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use abi_stable::StableAbi;
 use stagepost_abi::{EmRequest, EmToken, HEMREGISTRATION, STATUS};
@@ -25,8 +25,10 @@ pub(crate) struct Services {
     pending: EmAsyncServiceRef,
     admin: EmAdminServiceRef,
     extension: EmExtensionServiceRef,
-    #[sabi(last_prefix_field)]
     queue: EmQueueServiceRef,
+    state: EmStateServiceRef,
+    #[sabi(last_prefix_field)]
+    directory: EmDirectoryServiceRef,
 }
 
 #[repr(C)]
@@ -378,6 +380,84 @@ pub(crate) struct EmQueueService {
     ) -> STATUS,
 }
 
+/// A struct, since abi_stable does not see through an alias of a function pointer.
+#[repr(transparent)]
+#[derive(StableAbi)]
+pub(crate) struct EmStateDone {
+    done: Option<unsafe extern "C" fn(status: STATUS, value: EmText, context: *mut c_void)>,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmStateServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmStateService {
+    size: u32,
+    reserved: u32,
+    get_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        key: EmText,
+        buffer: *mut c_char,
+        capacity: u64,
+        length: *mut u64,
+    ) -> STATUS,
+    put_wait: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: EmText) -> STATUS,
+    remove_wait: unsafe extern "C" fn(host: *mut EmHost, key: EmText) -> STATUS,
+    next_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        prefix: EmText,
+        after: EmText,
+        buffer: *mut c_char,
+        capacity: u64,
+        length: *mut u64,
+    ) -> STATUS,
+    get: unsafe extern "C" fn(
+        host: *mut EmHost,
+        key: EmText,
+        done: EmStateDone,
+        context: *mut c_void,
+    ) -> STATUS,
+    put: unsafe extern "C" fn(
+        host: *mut EmHost,
+        key: EmText,
+        value: EmText,
+        done: EmStateDone,
+        context: *mut c_void,
+    ) -> STATUS,
+    remove: unsafe extern "C" fn(
+        host: *mut EmHost,
+        key: EmText,
+        done: EmStateDone,
+        context: *mut c_void,
+    ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    next: unsafe extern "C" fn(
+        host: *mut EmHost,
+        prefix: EmText,
+        after: EmText,
+        done: EmStateDone,
+        context: *mut c_void,
+    ) -> STATUS,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDirectoryServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmDirectoryService {
+    size: u32,
+    reserved: u32,
+    user: unsafe extern "C" fn(host: *mut EmHost, address: EmText) -> STATUS,
+    member: unsafe extern "C" fn(host: *mut EmHost, address: EmText, group: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    group: unsafe extern "C" fn(
+        host: *mut EmHost,
+        address: EmText,
+        index: u32,
+        group: *mut EmText,
+    ) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -403,4 +483,8 @@ super::twins! {
         size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release, flush,
         result,
     }
+    EmStateService {
+        size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next,
+    }
+    EmDirectoryService { size, reserved, user, member, group }
 }

@@ -1,0 +1,66 @@
+//! What the program does for plug-ins behind their services: it has the stores and knows the users.
+//! Holds traits; knows no store and no file.
+
+use std::sync::Arc;
+
+/// Why a state store could not do something, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StateError(String);
+
+impl StateError {
+    /// Makes an error of a reason.
+    pub fn new(reason: impl std::fmt::Display) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+/// Keeps values by key, durably, each plug-in its own. Its functions block; any thread.
+pub trait StateStore: Send + Sync {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// It could not be read.
+    fn get(&self, plugin: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// Puts a value in the place of any other; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// Whether it is there is not known.
+    fn put(&self, plugin: &str, key: &[u8], value: &[u8]) -> Result<(), StateError>;
+
+    /// Removes a key, if it is there; that is on disk when this returns.
+    ///
+    /// # Errors
+    /// Whether it is there is not known.
+    fn remove(&self, plugin: &str, key: &[u8]) -> Result<(), StateError>;
+
+    /// The first key behind `after` that begins with `prefix`.
+    ///
+    /// # Errors
+    /// It could not be read.
+    fn next(
+        &self,
+        plugin: &str,
+        prefix: &[u8],
+        after: &[u8],
+    ) -> Result<Option<Vec<u8>>, StateError>;
+}
+
+/// Knows users and groups, from memory. Any thread.
+pub trait UserDirectory: Send + Sync {
+    /// Whether an address has a mailbox here; none for what is no address.
+    fn is_user(&self, address: &str) -> Option<bool>;
+
+    /// The groups of an address; none for what is no address.
+    fn groups(&self, address: &str) -> Option<&[Box<str>]>;
+}
+
+/// What the program offers. A service whose part is missing is not there for plug-ins.
+#[derive(Clone, Default)]
+pub struct Hosted {
+    /// Behind `em.state/1`.
+    pub state: Option<Arc<dyn StateStore>>,
+    /// Behind `em.directory/1`.
+    pub users: Option<Arc<dyn UserDirectory>>,
+}

@@ -1,0 +1,257 @@
+//! The state service: a plug-in's values by key, in the program's store.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use stagepost_abi as abi;
+
+use crate::arguments::size_of_u32;
+use crate::base::answer;
+use crate::host::Host;
+use crate::hosted::{StateError, StateStore};
+use crate::state_call::{Found, Teller};
+use crate::watchdog;
+
+pub(super) static TABLE: abi::EmStateService = abi::EmStateService {
+    size: size_of_u32::<abi::EmStateService>(),
+    reserved: 0,
+    get_wait,
+    put_wait,
+    remove_wait,
+    next_wait,
+    get,
+    put,
+    remove,
+    next,
+};
+
+/// What is asked of the store.
+enum Question {
+    Get(Vec<u8>),
+    Put(Vec<u8>, Vec<u8>),
+    Remove(Vec<u8>),
+    Next { prefix: Vec<u8>, after: Vec<u8> },
+}
+
+impl Question {
+    fn ask(self, plugin: &str, store: &dyn StateStore) -> Found {
+        let failed = |error: StateError| {
+            tracing::error!(plugin, "the state of a plug-in: {error}");
+            abi::EM_ERR_IO
+        };
+        match self {
+            Self::Get(key) => store.get(plugin, &key).map_err(failed)?.ok_or(abi::ERR_NOT_FOUND),
+            Self::Put(key, value) => {
+                store.put(plugin, &key, &value).map_err(failed)?;
+                Ok(Vec::new())
+            }
+            Self::Remove(key) => {
+                store.remove(plugin, &key).map_err(failed)?;
+                Ok(Vec::new())
+            }
+            Self::Next { prefix, after } => {
+                store.next(plugin, &prefix, &after).map_err(failed)?.ok_or(abi::ERR_NOT_FOUND)
+            }
+        }
+    }
+}
+
+/// The plug-in and its store.
+///
+/// # Safety
+/// `host` is what em_entry was given.
+unsafe fn asked(
+    host: *mut abi::EmHost,
+) -> Result<(&'static Host, Arc<dyn StateStore>), abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+    let store = host.hosted().state.clone().ok_or(abi::ERR_NOT_FOUND)?;
+    Ok((host, store))
+}
+
+/// Octets of a plug-in's, bounded and copied.
+///
+/// # Safety
+/// `text` is lent for the call.
+unsafe fn taken(text: abi::EmText, least: u64, most: u64) -> Result<Vec<u8>, abi::STATUS> {
+    if text.len < least || text.len > most {
+        return Err(abi::ERR_MISC_INVALID_ARGS);
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { super::octets(text) }.map(<[u8]>::to_vec)
+}
+
+/// A key.
+///
+/// # Safety
+/// As [`taken`].
+unsafe fn key(text: abi::EmText) -> Result<Vec<u8>, abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    unsafe { taken(text, 1, abi::EM_STATE_KEY_MAX) }
+}
+
+/// A value.
+///
+/// # Safety
+/// As [`taken`].
+unsafe fn value(text: abi::EmText) -> Result<Vec<u8>, abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    unsafe { taken(text, 0, abi::EM_STATE_VALUE_MAX) }
+}
+
+/// Where to look for the next key.
+///
+/// # Safety
+/// As [`taken`].
+unsafe fn next_question(prefix: abi::EmText, after: abi::EmText) -> Result<Question, abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    let (prefix, after) = unsafe {
+        (taken(prefix, 0, abi::EM_STATE_KEY_MAX)?, taken(after, 0, abi::EM_STATE_KEY_MAX)?)
+    };
+    Ok(Question::Next { prefix, after })
+}
+
+/// Asks on this thread, which must not be one that serves sessions.
+///
+/// # Safety
+/// `host` is what em_entry was given.
+unsafe fn wait(host: *mut abi::EmHost, question: Question) -> Found {
+    // SAFETY: by the caller's promise.
+    let (host, store) = unsafe { asked(host) }?;
+    if watchdog::is_in_line() {
+        return Err(abi::EM_ERR_STAGE);
+    }
+    question.ask(&host.name, &*store)
+}
+
+/// Hands octets out into a plug-in's buffer.
+///
+/// # Safety
+/// `buffer` is NULL or has room for `capacity` octets; `length` is NULL or a place for a number.
+unsafe fn fill(
+    found: Found,
+    buffer: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+) -> Result<(), abi::STATUS> {
+    let found = found?;
+    // SAFETY: not NULL: `check_buffer` was asked; writable by the caller's promise.
+    unsafe { length.write(found.len() as u64) };
+    if found.len() as u64 > capacity {
+        return Err(abi::EM_ERR_LIMIT);
+    }
+    if !found.is_empty() {
+        // SAFETY: not NULL, since its capacity is not 0; room enough by the caller's promise; memory of two owners.
+        unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), buffer.cast(), found.len()) };
+    }
+    Ok(())
+}
+
+fn check_buffer(buffer: *mut c_char, capacity: u64, length: *mut u64) -> Result<(), abi::STATUS> {
+    if length.is_null() || (buffer.is_null() && capacity > 0) {
+        return Err(abi::ERR_MISC_INVALID_ARGS);
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn get_wait(
+    host: *mut abi::EmHost,
+    of: abi::EmText,
+    buffer: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+) -> abi::STATUS {
+    answer(|| {
+        check_buffer(buffer, capacity, length)?;
+        // SAFETY: the contract gives what `key`, `wait` and `fill` want.
+        unsafe { fill(wait(host, Question::Get(key(of)?)), buffer, capacity, length) }
+    })
+}
+
+unsafe extern "C" fn put_wait(
+    host: *mut abi::EmHost,
+    of: abi::EmText,
+    new: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `key`, `value` and `wait` want.
+    answer(|| unsafe { wait(host, Question::Put(key(of)?, value(new)?)) }.map(drop))
+}
+
+unsafe extern "C" fn remove_wait(host: *mut abi::EmHost, of: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract gives what `key` and `wait` want.
+    answer(|| unsafe { wait(host, Question::Remove(key(of)?)) }.map(drop))
+}
+
+unsafe extern "C" fn next_wait(
+    host: *mut abi::EmHost,
+    prefix: abi::EmText,
+    after: abi::EmText,
+    buffer: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+) -> abi::STATUS {
+    answer(|| {
+        check_buffer(buffer, capacity, length)?;
+        // SAFETY: the contract gives what `next_question`, `wait` and `fill` want.
+        unsafe { fill(wait(host, next_question(prefix, after)?), buffer, capacity, length) }
+    })
+}
+
+/// Begins to ask.
+///
+/// # Safety
+/// `host` is what em_entry was given; `done` takes `context`.
+unsafe fn begin(
+    host: *mut abi::EmHost,
+    question: Question,
+    done: abi::EmStateDone,
+    context: *mut c_void,
+) -> Result<(), abi::STATUS> {
+    // SAFETY: by the caller's promise.
+    let (host, store) = unsafe { asked(host) }?;
+    let done = done.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+    let ask = move || question.ask(&host.name, &*store);
+    host.state_calls.begin(host.runtime(), Teller::new(done, context), ask)
+}
+
+unsafe extern "C" fn get(
+    host: *mut abi::EmHost,
+    of: abi::EmText,
+    done: abi::EmStateDone,
+    context: *mut c_void,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `key` and `begin` want.
+    answer(|| unsafe { begin(host, Question::Get(key(of)?), done, context) })
+}
+
+unsafe extern "C" fn put(
+    host: *mut abi::EmHost,
+    of: abi::EmText,
+    new: abi::EmText,
+    done: abi::EmStateDone,
+    context: *mut c_void,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `key`, `value` and `begin` want.
+    answer(|| unsafe { begin(host, Question::Put(key(of)?, value(new)?), done, context) })
+}
+
+unsafe extern "C" fn remove(
+    host: *mut abi::EmHost,
+    of: abi::EmText,
+    done: abi::EmStateDone,
+    context: *mut c_void,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `key` and `begin` want.
+    answer(|| unsafe { begin(host, Question::Remove(key(of)?), done, context) })
+}
+
+unsafe extern "C" fn next(
+    host: *mut abi::EmHost,
+    prefix: abi::EmText,
+    after: abi::EmText,
+    done: abi::EmStateDone,
+    context: *mut c_void,
+) -> abi::STATUS {
+    // SAFETY: the contract gives what `next_question` and `begin` want.
+    answer(|| unsafe { begin(host, next_question(prefix, after)?, done, context) })
+}

@@ -1,0 +1,80 @@
+//! Users and groups, as the operator has configured them.
+//! Knows no address.
+
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use stagepost_abi::{ERR_NOT_FOUND, EmDirectoryService, EmText, STATUS};
+
+use crate::call::{Refusal, check};
+use crate::host::Host;
+use crate::text::{lend, text};
+
+/// Who has a mailbox here, and in which groups they are. Addresses are written without angle brackets; what is no address
+/// is refused ([`Reason::Invalid`](crate::Reason::Invalid)). Everything is answered from memory. Any thread.
+#[derive(Clone, Copy)]
+pub struct Directory {
+    host: Host,
+    table: &'static EmDirectoryService,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// Users and groups; a host may be without them.
+    pub fn directory(&self) -> Option<Directory> {
+        let table = self.services().directory?;
+        Some(Directory { host: *self, table })
+    }
+}
+
+impl Directory {
+    /// Tells whether an address is that of a user with a mailbox here.
+    pub fn is_user(&self, address: &str) -> Result<bool, Refusal> {
+        // SAFETY: host and table belong together; the text is lent for the call.
+        let status = unsafe { (self.table.user)(self.host.handle(), lend(address.as_bytes())) };
+        yes_or_no("user", status)
+    }
+
+    /// Tells whether an address is in a group.
+    pub fn is_member(&self, address: &str, group: &str) -> Result<bool, Refusal> {
+        let (address, group) = (lend(address.as_bytes()), lend(group.as_bytes()));
+        // SAFETY: as above.
+        let status = unsafe { (self.table.member)(self.host.handle(), address, group) };
+        yes_or_no("member", status)
+    }
+
+    /// The groups of an address, in the order of the operator's file.
+    pub fn groups(&self, address: &str) -> Result<Vec<&'static str>, Refusal> {
+        let address = lend(address.as_bytes());
+        let mut groups = Vec::new();
+        loop {
+            let index = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+            let mut name = MaybeUninit::<EmText>::uninit();
+            // SAFETY: as above; the place has room for what is written.
+            let status = unsafe {
+                (self.table.group)(self.host.handle(), address, index, name.as_mut_ptr())
+            };
+            if !yes_or_no("group", status)? {
+                return Ok(groups);
+            }
+            // SAFETY: written, by the contract, with text that is valid until the process ends.
+            if let Ok(name) = unsafe { text(name.assume_init()) } {
+                groups.push(name);
+            } else {
+                return Ok(groups);
+            }
+        }
+    }
+}
+
+fn yes_or_no(call: &'static str, status: STATUS) -> Result<bool, Refusal> {
+    match status {
+        ERR_NOT_FOUND => Ok(false),
+        status => check(call, status).map(|()| true),
+    }
+}

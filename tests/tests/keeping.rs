@@ -1,0 +1,93 @@
+//! What plug-ins keep and look up on the real server: durable state, users and groups.
+//! Knows the plug-in keeper and its verbs.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::fs;
+
+use stagepost_tests::server::{Server, Site, plugin_section};
+
+/// A site with keeper, and what comes before its section.
+fn keeper(before: &str) -> Site {
+    let site = Site::new("");
+    let file = site.compile("plugins/keeper.c");
+    site.configure(&plugin_section("keeper", &file, ""));
+    if !before.is_empty() {
+        let written = fs::read_to_string(site.path().join("stagepost.toml")).unwrap();
+        site.write_config(&format!("{before}\n{written}"));
+    }
+    site
+}
+
+/// Calls a verb of keeper.
+fn call(site: &Site, arguments: &[&str]) -> String {
+    let base = ["plugin", "call", "--socket", "state/admin.sock", "keeper"];
+    let output = site.run(&[&base, arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Waits until as many senders are on disk.
+fn wait_kept(site: &Site, server: &Server, wanted: &str) {
+    for _ in 0..600 {
+        let metrics = site.run(&["metrics", "--socket", "state/admin.sock"]);
+        let text = String::from_utf8(metrics.stdout).unwrap();
+        if text.contains(&format!("plugin_keeper_kept_total {wanted}\n")) {
+            return;
+        }
+        server.greeted().say("QUIT", 221);
+    }
+    panic!("no {wanted} senders are kept");
+}
+
+#[test]
+fn what_is_kept_outlives_the_server_also_when_it_is_killed() {
+    let site = keeper("");
+    let server = site.start();
+    assert_eq!(call(&site, &["keep"]), "[]");
+    assert_eq!(call(&site, &["keep"]), "[\"k/0=a value\"]");
+    server.stop();
+    let server = site.start();
+    assert_eq!(call(&site, &["keep"]), "[\"k/0=a value\", \"k/1=a value\"]");
+    // In line it goes without waiting, and is there once the plug-in is told so.
+    let mut client = server.greeted();
+    client.say("MAIL FROM:<last@client.test>", 250);
+    wait_kept(&site, &server, "1");
+    server.kill();
+    let server = site.start();
+    assert_eq!(call(&site, &["last"]), "\"last@client.test\"");
+    let wanted = "[\"k/0=a value\", \"k/1=a value\", \"k/2=a value\"]";
+    assert_eq!(call(&site, &["keep"]), wanted);
+    let said = |line: &stagepost_tests::log::Line| line.message().contains("fault");
+    assert!(server.log().matching(said).is_empty(), "{}", server.log());
+    server.stop();
+}
+
+#[test]
+fn users_and_groups_are_those_of_the_configuration() {
+    let site = keeper("groups_file = \"groups\"");
+    fs::write(
+        site.path().join("groups"),
+        "staff: Alice@example.test, x@other.test\nall: alice@example.test\n",
+    )
+    .unwrap();
+    let server = site.start();
+    for (address, wanted) in [
+        ("alice@example.test", "\"user staff all\""),
+        ("ALICE@EXAMPLE.TEST", "\"user staff all\""),
+        ("anybody@example.test", "\"user\""),
+        ("x@other.test", "\"nobody staff\""),
+        ("y@other.test", "\"nobody\""),
+    ] {
+        assert_eq!(call(&site, &["who", &format!("\"{address}\"")]), wanted, "{address}");
+    }
+    server.stop();
+
+    fs::write(site.path().join("groups"), "staff: alice@example.test\nno colon\n").unwrap();
+    for said in [
+        String::from_utf8(site.run(&["check", "--config", "stagepost.toml"]).stderr).unwrap(),
+        site.refused().1,
+    ] {
+        assert!(said.contains("error: groups_file: "), "{said}");
+        assert!(said.contains("groups:2: there is no colon\n --> stagepost.toml:1:15"), "{said}");
+    }
+}
