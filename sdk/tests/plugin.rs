@@ -14,8 +14,8 @@ use fake::{Fake, Session, Sheet, Value, event, text};
 use stagepost_abi::*;
 use stagepost_sdk::{
     AfterEdits, Answer, BodyChunk, Config, Connect, Disconnect, Edits, Fault, Filter, Headers,
-    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, StartError, Timeout, Vrfy,
-    export_plugin,
+    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, Reason, Refusal, StartError, Timeout,
+    Vrfy, export_plugin,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -50,6 +50,61 @@ impl Drop for Probe {
     }
 }
 
+/// Polls a future to its end; whoever wakes it wakes this thread.
+fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+fn use_state(host: &Host) -> Result<(), StartError> {
+    let state = host.state().ok_or_else(|| StartError::failed("no state"))?;
+    let text =
+        |found: Option<Vec<u8>>| found.map(|octets| String::from_utf8(octets).expect("text"));
+    state.put_wait(b"a/1", b"one")?;
+    assert_eq!(text(state.get_wait(b"a/1")?).as_deref(), Some("one"));
+    assert_eq!(state.get_wait(b"a/2")?, None);
+    wait(state.put(b"a/2", b"two"))?;
+    assert_eq!(text(wait(state.get(b"a/2"))?).as_deref(), Some("two"));
+    assert_eq!(wait(state.get(b"a/3"))?, None);
+    assert_eq!(text(state.next_wait(b"a/", b"")?).as_deref(), Some("a/1"));
+    assert_eq!(text(wait(state.next(b"a/", b"a/1"))?).as_deref(), Some("a/2"));
+    wait(state.remove(b"a/1"))?;
+    state.remove_wait(b"a/2")?;
+    assert_eq!(state.next_wait(b"a/", b"")?, None);
+    // One that nobody awaits is told all the same.
+    drop(state.get(b"a/1"));
+    let reason = |refused: Result<Option<Vec<u8>>, Refusal>| refused.expect_err("refused").reason;
+    assert_eq!(reason(wait(state.get(b"refused"))), Reason::Limit);
+    assert_eq!(reason(wait(state.get(b"broken"))), Reason::Unreadable);
+    assert_eq!(reason(state.get_wait(b"broken")), Reason::Unreadable);
+    assert_eq!(wait(state.put(b"broken", b"")).expect_err("refused").call, "put");
+    Ok(())
+}
+
+fn look_up(host: &Host) -> Result<(), StartError> {
+    let directory = host.directory().ok_or_else(|| StartError::failed("no directory"))?;
+    assert!(directory.is_user("alice@here")?);
+    assert!(!directory.is_user("bob@here")?);
+    assert_eq!(directory.is_user("bob").expect_err("refused").reason, Reason::Invalid);
+    assert!(directory.is_member("alice@here", "staff")?);
+    assert!(!directory.is_member("alice@here", "none")?);
+    assert_eq!(directory.groups("alice@here")?, ["staff", "all"]);
+    Ok(())
+}
+
 fn make_verbs(host: &Host) -> Result<(), StartError> {
     let kept = String::from("kept");
     host.admin_verb("echo", "gives back what it takes", move |arguments| {
@@ -81,6 +136,8 @@ impl Plugin for Probe {
         match config.text("mode")? {
             Some("panic") => panic!("in start"),
             Some("fail") => return Err(StartError::failed("no wish to")),
+            Some("state") => use_state(&host)?,
+            Some("directory") => look_up(&host)?,
             Some("verbs") => make_verbs(&host)?,
             Some("refused verb") => host.admin_verb("v", "", |_| Ok(String::new()))?,
             Some("metrics") => use_metrics(&host)?,
@@ -841,6 +898,19 @@ fn a_host_without_filters_serves_plug_ins_without_one() {
     let (fake, status) = Fake { config, ..host() }.load(em_entry);
     assert_eq!(status, ERR_NOT_FOUND);
     fake.stop();
+}
+
+#[test]
+fn state_and_users_are_there_where_the_host_has_them() {
+    for (mode, id) in [("state", EM_STATE_ID), ("directory", EM_DIRECTORY_ID)] {
+        let config = || [("mode", Value::Text(mode))].into();
+        let (fake, status) = Fake { config: config(), ..Fake::default() }.load(em_entry);
+        assert_eq!(status, NOERROR, "{:?}", fake.logged());
+        let without = vec![id];
+        let (fake, status) = Fake { config: config(), without, ..Fake::default() }.load(em_entry);
+        assert_eq!(status, EM_FAULT);
+        assert_eq!(fake.logged(), [format!("1 - probe: cannot start: no {mode}")]);
+    }
 }
 
 #[test]
