@@ -59,6 +59,37 @@ mod libasan {
     }
 
     #[test]
+    fn what_a_plug_in_has_beside_sessions_leaves_no_report() {
+        let site = Site::new("");
+        let keeper = sanitized(&site, "keeper", "plugins/keeper.c");
+        site.configure(&keeper);
+        let server = start(&site);
+        let mut client = server.greeted();
+        let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
+        assert_eq!(reply.code, 250, "{reply}");
+        let at = ["--socket", "state/admin.sock"];
+        for (call, code) in [
+            (&["keep"][..], 0),
+            (&["keep"], 0),
+            (&["echo", "[1]"], 0),
+            (&["refuse"], 1),
+            (&["nothing", "1"], 1),
+            (&["who", "\"b@example.test\""], 0),
+        ] {
+            let output = site.run(&[&["plugin", "call"], &at[..], &["keeper"], call].concat());
+            assert_eq!(output.status.code(), Some(code), "{call:?}: {output:?}");
+        }
+        for limit in ["5", "-5"] {
+            site.configure(&format!("{keeper}[plugin.config]\nlimit = {limit}\n"));
+            let output = site.run(&[&["reload"], &at[..]].concat());
+            assert_eq!(output.status.success(), limit == "5", "{output:?}");
+        }
+        let log = server.stop();
+        assert!(reports(&log).is_empty(), "{log}");
+        assert!(log.matching(|line| line.message().contains("fault")).is_empty(), "{log}");
+    }
+
+    #[test]
     fn a_session_with_every_event_leaves_no_report() {
         let site = Site::new("");
         let plugins = sanitized(&site, "example-c", "../plugins/example-c/example.c")
