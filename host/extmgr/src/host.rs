@@ -182,6 +182,12 @@ impl Host {
         self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
+    /// How many of its calls are pending.
+    #[cfg(test)]
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
     /// Counts one pending call less.
     pub(crate) fn end_pending(&self) {
         self.pending.fetch_sub(1, Ordering::Relaxed);

@@ -11,6 +11,7 @@ mod filters;
 mod pending;
 mod queue;
 mod reading;
+mod schedules;
 mod trace;
 
 use std::ffi::c_void;

@@ -45,7 +45,11 @@ impl Hand {
         Self { host: rig.host(), table: async_service(rig.host()) }
     }
 
-    fn complete(self, token: u64, status: abi::STATUS) -> abi::STATUS {
+    pub(super) fn table(self) -> &'static abi::EmAsyncService {
+        self.table
+    }
+
+    pub(super) fn complete(self, token: u64, status: abi::STATUS) -> abi::STATUS {
         // SAFETY: the handle is a live host's.
         unsafe { (self.table.complete)(self.host.handle(), token, status) }
     }
@@ -55,7 +59,7 @@ impl Hand {
         unsafe { (self.table.wake)(self.host.handle(), token) }
     }
 
-    fn extend(self, token: u64, milliseconds: u32) -> abi::STATUS {
+    pub(super) fn extend(self, token: u64, milliseconds: u32) -> abi::STATUS {
         // SAFETY: the handle is a live host's.
         unsafe { (self.table.extend)(self.host.handle(), token, milliseconds) }
     }
@@ -66,7 +70,7 @@ pub(super) type Watch = Box<dyn Fn(&abi::EMRECORD, u32) -> abi::STATUS + Send + 
 /// What a poll of the tests does, given the record and the reason, and how often it was released.
 pub(super) struct Look {
     act: Watch,
-    released: AtomicUsize,
+    pub(super) released: AtomicUsize,
 }
 
 pub(super) unsafe extern "C" fn look(
@@ -109,7 +113,7 @@ impl Look {
     }
 }
 
-fn disconnect() -> Ask {
+pub(super) fn disconnect() -> Ask {
     ask(Question::Disconnect { reason: DisconnectReason::Quit }, Stage::Before, None)
 }
 
