@@ -1726,6 +1726,136 @@ typedef struct EmQueueService {
     STATUS (*result)(struct EmHost *host, EmRequest request, struct EmQueueCount *count);
 } EmQueueService;
 
+/* ---- The timers service: time that passes without a thread. ---- */
+
+/** Id of EmTimersService. */
+#define EM_TIMERS_ID "em.timers/1"
+
+/** Tells pending calls that time has passed, and lets handlers of class blocking wait for it. */
+typedef struct EmTimersService {
+    /** sizeof(EmTimersService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Wakes a pending call when time has passed, never sooner: its poll is called. A timer that would end after the call
+     * does is none. It does not put the deadline off: EmAsyncService.extend does.
+     *
+     * - token: of a call with a poll.
+     *
+     * Returns NOERROR, EM_ERR_LIMIT (64 timers of this call are running), EM_ERR_STAGE (there is no poll), EM_ERR_OVER,
+     * ERR_NOT_FOUND, or ERR_MISC_INVALID_ARGS (NULL). [any-thread] */
+    STATUS (*wake_after)(struct EmHost *host, EmToken token, uint32_t milliseconds);
+
+    /** Waits on the thread of a handler that is called on the pool, as every handler of class blocking is.
+     *
+     * - edits: the sheet of the call.
+     *
+     * Returns NOERROR when the time has passed, EM_ERR_OVER when the deadline of the call came first, EM_ERR_STAGE (this
+     * thread must not block), or ERR_MISC_INVALID_ARGS (NULL). [session-thread & in-handler] */
+    STATUS (*wait)(struct EmEdits *edits, uint32_t milliseconds);
+} EmTimersService;
+
+/* ---- The DNS service: look-ups that keep no thread waiting. ---- */
+
+/** Id of EmDnsService. */
+#define EM_DNS_ID "em.dns/1"
+
+/** Record type: an IPv4 address, as inet_ntop prints it. */
+#define EM_DNS_A 1
+/** Record type: the name that belongs to an address. Ask for the address itself, or for its name below in-addr.arpa or
+ * ip6.arpa. */
+#define EM_DNS_PTR 12
+/** Record type: a host that takes mail for a domain; with a preference. */
+#define EM_DNS_MX 15
+/** Record type: octets, the strings of one record joined. */
+#define EM_DNS_TXT 16
+/** Record type: an IPv6 address, as inet_ntop prints it. */
+#define EM_DNS_AAAA 28
+
+/** EmDnsAnswer.outcome: there are records. */
+#define EM_DNS_FOUND 0
+/** EmDnsAnswer.outcome: the name does not exist (NXDOMAIN, RFC 8020). */
+#define EM_DNS_NO_NAME 1
+/** EmDnsAnswer.outcome: the name exists, without records of this type. */
+#define EM_DNS_NO_DATA 2
+/** EmDnsAnswer.outcome: nobody knows now: no server answered in time, or one failed. Not a reason to refuse for good. */
+#define EM_DNS_TROUBLE 3
+
+/** One record. This struct never grows. */
+typedef struct EmDnsRecord {
+    /** What the record type says: an address or a name as text, names without the last dot; or octets. */
+    struct EmText value;
+    /** EM_DNS_MX: lower ones are tried first. Zero for other types. */
+    uint16_t preference;
+    /** Zero. */
+    uint16_t reserved[3];
+} EmDnsRecord;
+
+/** What came of a look-up. */
+typedef struct EmDnsAnswer {
+    /** sizeof(EmDnsAnswer) of the host; members beyond it are not there. */
+    uint32_t size;
+    /** EM_DNS_...; take an unknown value for EM_DNS_TROUBLE. */
+    uint32_t outcome;
+    /** The records, in the order of the answer; NULL when there are none. */
+    const struct EmDnsRecord *records;
+    /** How many. */
+    uint64_t count;
+    /** How many seconds the answer may be kept; 0 unless EM_DNS_FOUND. */
+    uint32_t ttl_s;
+    /** Zero. */
+    uint32_t reserved;
+} EmDnsAnswer;
+
+/** Looks names up, by the servers that the operator chose. Answers are cached as long as their servers allow, of which
+ * plug-ins need to know nothing.
+ *
+ * A name is ASCII, with or without the last dot, at most 253 octets; nothing is appended to it. */
+typedef struct EmDnsService {
+    /** sizeof(EmDnsService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Begins a look-up for a pending call, which is woken when the answer is there: poll then reads it with `answer`. Never
+     * inside this function.
+     *
+     * - token: of a call with a poll.
+     * - record_type: EM_DNS_A and so on.
+     * - name: copied.
+     * - query: receives what names the look-up among those of this call.
+     *
+     * Returns NOERROR, EM_ERR_LIMIT (64 look-ups of this call were begun), EM_ERR_STAGE (there is no poll), EM_ERR_OVER,
+     * ERR_NOT_FOUND, or ERR_MISC_INVALID_ARGS (NULL, an unknown type, or no name). [any-thread] */
+    STATUS (*ask)(struct EmHost *host,
+                  EmToken token,
+                  uint32_t record_type,
+                  struct EmText name,
+                  uint32_t *query);
+
+    /** Reads an answer.
+     *
+     * - value: receives the answer, valid until the call ends.
+     *
+     * Returns NOERROR, EM_PENDING (it is not there yet), EM_ERR_OVER, ERR_NOT_FOUND, or ERR_MISC_INVALID_ARGS (NULL, or no
+     * such look-up). [any-thread] */
+    STATUS (*answer)(struct EmHost *host, EmToken token, uint32_t query, const struct EmDnsAnswer **value);
+
+    /** Looks up and waits, on the thread of a handler that is called on the pool, as every handler of class blocking is.
+     *
+     * - edits: the sheet of the call.
+     * - record_type, name: as in `ask`.
+     * - value: receives the answer, valid until the handler returns or, if it went pending, until its call ends.
+     *
+     * Returns NOERROR, EM_ERR_OVER (the deadline of the call came first), EM_ERR_LIMIT (64 answers of this call are lent),
+     * EM_ERR_STAGE (this thread must not block), or ERR_MISC_INVALID_ARGS. [session-thread & in-handler] */
+    STATUS (*wait)(struct EmEdits *edits,
+                   uint32_t record_type,
+                   struct EmText name,
+                   const struct EmDnsAnswer **value);
+} EmDnsService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -1813,6 +1943,10 @@ _Static_assert(sizeof(EmQueueService) == 80 && offsetof(EmQueueService, result) 
 _Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
 _Static_assert(sizeof(EmAsyncService) == 40 && offsetof(EmAsyncService, extend) == 32, "EmAsyncService");
+_Static_assert(sizeof(EmTimersService) == 24 && offsetof(EmTimersService, wait) == 16, "EmTimersService");
+_Static_assert(sizeof(EmDnsRecord) == 24 && offsetof(EmDnsRecord, reserved) == 18, "EmDnsRecord");
+_Static_assert(sizeof(EmDnsAnswer) == 32 && offsetof(EmDnsAnswer, reserved) == 28, "EmDnsAnswer");
+_Static_assert(sizeof(EmDnsService) == 32 && offsetof(EmDnsService, wait) == 24, "EmDnsService");
 #endif
 
 #ifdef __cplusplus

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod connection;
 mod delivery;
+mod dns;
 mod intake;
 mod listener;
 mod log;

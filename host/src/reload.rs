@@ -101,6 +101,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ),
         ("[queue]", old.queue == new.queue),
         ("[delivery]", old.delivery == new.delivery),
+        ("[dns]", old.dns == new.dns),
         ("[[local_domain]]", old.local_domains == new.local_domains),
         ("[[route]]", old.routes == new.routes),
         ("[plugins]", old.plugin_limits == new.plugin_limits),
@@ -146,6 +147,7 @@ mod tests {
                 &["[log]", "[queue]"],
             ),
             (format!("{BASE}[plugins]\ninline_warn_ms = 5\n"), &["[plugins]"]),
+            (format!("{BASE}[dns]\ntimeout = \"5s\"\n"), &["[dns]"]),
         ];
         for (text, wanted) in cases {
             assert_eq!(differences(&old, &settings(&text)), wanted, "{text}");

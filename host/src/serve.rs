@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, AdminError, AdminServer};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
+use crate::dns::Dns;
 use crate::listener::{Listener, Shared};
 use crate::mail::QueuedMail;
 use crate::plugin_state::PluginState;
@@ -133,6 +134,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let hosted = Hosted {
             state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
             users: Some(Arc::new(Users::load(&settings, router.clone())?)),
+            resolver: Some(Arc::new(Dns::new(&settings.dns))),
         };
         let limits = settings.plugin_limits.clone();
         let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)

@@ -98,6 +98,10 @@ fn layouts() -> String {
         EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
         EmFilterService { size, reserved, narrow }
         EmAsyncService { size, reserved, pending, complete, wake, extend }
+        EmTimersService { size, reserved, wake_after, wait }
+        EmDnsRecord { value, preference, reserved }
+        EmDnsAnswer { size, outcome, records, count, ttl_s, reserved }
+        EmDnsService { size, reserved, ask, answer, wait }
     }
 }
 

@@ -29,6 +29,8 @@ const SOURCES: &[&str] = &[
     "service/filter.rs",
     "service/pending.rs",
     "service/queue.rs",
+    "service/timers.rs",
+    "service/dns.rs",
     "digest.rs",
 ];
 

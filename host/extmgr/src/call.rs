@@ -43,9 +43,15 @@ pub(crate) enum Called {
     Faulty(Fault),
 }
 
-/// Calls a handler. Everything it is lent lives on this stack or in `ask` and `context`, which the caller keeps.
-pub(crate) fn invoke(registration: &Registration, ask: &Ask, context: &Context) -> Outcome {
-    let frame = pin!(Frame::new(registration, ask, context, None));
+/// Calls a handler. Everything it is lent lives on this stack or in `ask` and `context`, which the caller keeps. Where its
+/// thread may block, that ends sometime.
+pub(crate) fn invoke(
+    registration: &Registration,
+    ask: &Ask,
+    context: &Context,
+    blocks_until: Option<tokio::time::Instant>,
+) -> Outcome {
+    let frame = pin!(Frame::new(registration, ask, context, blocks_until));
     let record = frame.as_ref().record(registration, ask);
     let clock = frame.may_change_message().then(Instant::now);
     // SAFETY: the handler came from EMRegister, so it has this signature; its file stays mapped for ever. The record and
@@ -64,7 +70,8 @@ pub(crate) fn invoke_in(
     begun: Begun,
 ) -> Called {
     if !may_pend(registration, ask.stage) {
-        return Called::Answered(invoke(registration, ask, turn.context()));
+        let context = turn.context();
+        return Called::Answered(invoke(registration, ask, context, begun.blocks_until));
     }
     let held = Held::new(Site::new(registration, ask, turn.context(), begun));
     let clock = held.may_change_message().then(Instant::now);

@@ -123,7 +123,7 @@ fn call_inline(
     let (plugin, ask) = (registration.plugin, &chain.ask);
     let (stage, session) = (ask.stage, ask.facts.id);
     if !plugin.knows_pending() {
-        let make = || invoke(registration, ask, context);
+        let make = || invoke(registration, ask, context, None);
         return Called::Answered(watched(plugin, registration.event, stage, session, make));
     }
     match Turn::begin(registration, ask, context) {
@@ -154,7 +154,7 @@ async fn ask_from(
         let called = match (wait.take(), plugin.run) {
             (Some(wait), _) => wait.answer().await,
             (None, Run::Inline) => {
-                let begun = Begun { chain: Some(begun), call: None };
+                let begun = Begun { chain: Some(begun), ..Begun::default() };
                 call_inline(&chain, registration, &context, begun)
             }
             (None, Run::Pool) => call(registration, &chain, &context, begun).await,

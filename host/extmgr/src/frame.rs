@@ -9,10 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Class, Decision, Draft, Edit, Facts, Stage};
+use tokio::time::Instant;
 
 use crate::arguments::{Arguments, lend_reply, size_of_u32};
 use crate::context::Context;
 use crate::event;
+use crate::host::Host;
+use crate::lookup::Lookups;
 use crate::pending::Site;
 use crate::registry::Registration;
 use crate::sheet::Sheet;
@@ -57,6 +60,11 @@ pub(crate) struct CallSheet<'a> {
     written: AtomicBool,
     /// Where a token is taken, if the call may go pending.
     pub(crate) site: Option<&'a Site>,
+    /// On a thread that may block: until when.
+    blocks_until: Option<Instant>,
+    plugin: &'static Host,
+    /// Those that were waited for.
+    pub(crate) lookups: Lookups,
 }
 
 /// The message as one call sees it. `EmMessage *` points to one of these.
@@ -105,6 +113,20 @@ impl<'a> CallSheet<'a> {
         self.written.store(true, Ordering::Release);
         self.sheet.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Until when the call may block its thread.
+    ///
+    /// # Errors
+    /// The status for the plug-in: not at all.
+    pub(crate) fn may_block_until(&self) -> Result<Instant, abi::STATUS> {
+        let until = self.blocks_until.ok_or(abi::EM_ERR_STAGE)?;
+        // The deadline of a pending call may have been put off.
+        Ok(self.site.and_then(Site::pending).map_or(until, |pending| pending.deadline()))
+    }
+
+    pub(crate) fn plugin(&self) -> &'static Host {
+        self.plugin
+    }
 }
 
 /// Everything that one call is lent. Its members point to each other, so it is filled in where it stays.
@@ -125,12 +147,12 @@ struct Lent {
 }
 
 impl<'a> Frame<'a> {
-    /// What a handler is lent for a question. With a site, its call may go pending.
+    /// What a handler is lent for a question.
     pub(crate) fn new(
         registration: &Registration,
         ask: &'a Ask,
         context: &'a Context,
-        site: Option<&'a Site>,
+        blocks_until: Option<Instant>,
     ) -> Self {
         let plugin = registration.plugin;
         let sheet = Sheet::new(plugin, ask, context.registry.claims());
@@ -146,7 +168,10 @@ impl<'a> Frame<'a> {
                 mark: Mark(AtomicU64::new(SHEET)),
                 sheet: Mutex::new(sheet),
                 written: AtomicBool::new(false),
-                site,
+                site: None,
+                blocks_until,
+                plugin,
+                lookups: Lookups::default(),
             },
             message: ask.message.as_ref().map(|draft| CallMessage {
                 mark: Mark(AtomicU64::new(MESSAGE)),
@@ -159,6 +184,11 @@ impl<'a> Frame<'a> {
             lent: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
+    }
+
+    /// Lets the call go pending.
+    pub(crate) fn may_pend(&mut self, site: &'a Site) {
+        self.sheet.site = Some(site);
     }
 
     /// Fills the record in. It and all it points to are valid as long as the frame, and what the frame borrows.

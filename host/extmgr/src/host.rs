@@ -15,6 +15,7 @@ use crate::claim::{Kind, OwnClaims};
 use crate::configured::{Configured, marked};
 use crate::contract::FaultContracts;
 use crate::descriptor::{Descriptor, Language};
+use crate::dns::{DnsAnswer, DnsQuestion, LookingUp};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
 use crate::hosted::Hosted;
@@ -164,6 +165,14 @@ impl Host {
     /// Whether a plug-in that must have its layouts compared has not done so.
     pub(crate) fn owes_layout(&self) -> bool {
         self.descriptor.language == Language::Rust && !self.layout_checked.load(Ordering::Acquire)
+    }
+
+    /// Looks a name up for the plug-in.
+    pub(crate) fn look_up(&self, question: DnsQuestion) -> LookingUp {
+        match &self.hosted().resolver {
+            Some(resolver) => resolver.look_up(question),
+            None => Box::pin(std::future::ready(DnsAnswer::Trouble)),
+        }
     }
 
     /// Remembers that the plug-in has asked for the async service: its calls may go pending from now on.
@@ -371,7 +380,7 @@ impl Host {
 
     /// What the program offers.
     pub(crate) fn hosted(&self) -> &'static Hosted {
-        static NOTHING: Hosted = Hosted { state: None, users: None };
+        static NOTHING: Hosted = Hosted { state: None, users: None, resolver: None };
         self.offered.get().map_or(&NOTHING, |(hosted, _)| hosted)
     }
 

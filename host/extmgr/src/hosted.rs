@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::dns::Resolver;
+
 /// Why a state store could not do something, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -63,4 +65,6 @@ pub struct Hosted {
     pub state: Option<Arc<dyn StateStore>>,
     /// Behind `em.directory/1`.
     pub users: Option<Arc<dyn UserDirectory>>,
+    /// Behind `em.dns/1`; without one there is nothing but trouble.
+    pub resolver: Option<Arc<dyn Resolver>>,
 }

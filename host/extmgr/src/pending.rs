@@ -14,14 +14,19 @@ use tokio::time::Instant;
 
 use crate::call::{Called, Outcome};
 use crate::context::Context;
+use crate::dns::DnsQuestion;
 use crate::fault::{Allowance, Fault};
 use crate::frame::Frame;
 use crate::host::Host;
+use crate::lookup::Lookups;
 use crate::plugin::Run;
 use crate::registry::Registration;
 use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
+
+/// The most timers of one call.
+const ALARMS_MAX: usize = 64;
 
 /// A poll function as the contract has it, known not to be NULL.
 type Poll = unsafe extern "C" fn(
@@ -35,6 +40,8 @@ type Poll = unsafe extern "C" fn(
 pub(crate) struct Begun {
     pub(crate) chain: Option<Instant>,
     pub(crate) call: Option<Instant>,
+    /// On a thread that may block: until when.
+    pub(crate) blocks_until: Option<Instant>,
 }
 
 /// A call that may go pending: everything that it is about, kept for as long as it lasts.
@@ -98,6 +105,7 @@ impl Site {
                 release,
                 runtime,
                 time,
+                lookups: Lookups::default(),
                 state: Mutex::new(State::new(time.deadline)),
                 changed: Notify::new(),
             })
@@ -155,7 +163,9 @@ impl Held {
         // SAFETY: what the frame borrows is in the site's own `Arc`s or in the site, whose places do not move; the site
         // is kept as long as the frame (the field below it is dropped later) and never changed.
         let kept: &'static Site = unsafe { &*Arc::as_ptr(&site) };
-        let frame = Frame::new(&kept.registration, &kept.ask, &kept.context, Some(kept));
+        let deadline = kept.begun.blocks_until;
+        let mut frame = Frame::new(&kept.registration, &kept.ask, &kept.context, deadline);
+        frame.may_pend(kept);
         let frame = Box::pin(frame);
         let record = frame.as_ref().record(&kept.registration, &kept.ask);
         Self { frame, record, site, turn: None }
@@ -200,6 +210,7 @@ pub(crate) struct Pending {
     /// Where a call goes on that ends when nobody waits for it.
     runtime: Handle,
     time: Time,
+    lookups: Lookups,
     state: Mutex<State>,
     /// Told whenever whoever waits must look again.
     pub(crate) changed: Notify,
@@ -217,6 +228,8 @@ struct State {
     /// Nobody waits any more.
     over: bool,
     deadline: Instant,
+    /// When poll is to be called, whatever happens.
+    alarms: Vec<Instant>,
     /// None while the handler runs, and once the call has ended.
     held: Option<Held>,
 }
@@ -230,6 +243,7 @@ impl State {
             gone: false,
             over: false,
             deadline,
+            alarms: Vec::new(),
             held: None,
         }
     }
@@ -246,8 +260,8 @@ impl State {
 
 /// What whoever waits has to do next.
 pub(crate) enum Next {
-    /// Wait until something changes.
-    Wait,
+    /// Wait until something changes, or until then.
+    Wait(Instant),
     /// Call poll.
     Poll,
     /// Take the answer.
@@ -278,10 +292,10 @@ impl Pending {
         }
         let answered = state.answer.is_some();
         drop(state);
-        match if answered { self.next() } else { Next::Wait } {
-            Next::Take(outcome) => Called::Answered(outcome),
-            _ => Called::Pending(self),
+        if answered && let Next::Take(outcome) = self.next() {
+            return Called::Answered(outcome);
         }
+        Called::Pending(self)
     }
 
     /// Answers for a plug-in.
@@ -321,6 +335,56 @@ impl Pending {
         drop(state);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Has poll called when time has passed.
+    ///
+    /// # Errors
+    /// The status for the plug-in: the call is over, has no poll, or has too many alarms.
+    pub(crate) fn wake_after(&self, time: Duration) -> Result<(), abi::STATUS> {
+        if self.poll.is_none() {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        let alarm = Instant::now() + time;
+        let mut state = self.state();
+        state.is_open()?;
+        if state.alarms.len() >= ALARMS_MAX {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        if alarm < self.time.latest {
+            state.alarms.push(alarm);
+            drop(state);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Looks a name up, and has poll called when the answer is there. What names the look-up.
+    ///
+    /// # Errors
+    /// The status for the plug-in: the call is over, has no poll, or has asked too often.
+    pub(crate) fn look_up(self: &Arc<Self>, question: DnsQuestion) -> Result<u32, abi::STATUS> {
+        if self.poll.is_none() {
+            return Err(abi::EM_ERR_STAGE);
+        }
+        self.state().is_open()?;
+        let query = self.lookups.begin()?;
+        let looking_up = self.plugin.look_up(question);
+        let call = Arc::downgrade(self);
+        // It ends by itself, and finds no call if that has ended before.
+        drop(self.runtime.spawn(async move {
+            let answer = looking_up.await;
+            if let Some(call) = call.upgrade() {
+                call.lookups.keep(query, answer);
+                // A call that is over needs no waking.
+                let _ = call.wake();
+            }
+        }));
+        Ok(query)
+    }
+
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Puts the deadline off.
@@ -364,7 +428,7 @@ impl Pending {
         let mut state = self.state();
         if let Some(status) = state.answer {
             // While poll runs what it is lent stays.
-            let Some(held) = state.release() else { return Next::Wait };
+            let Some(held) = state.release() else { return Next::Wait(state.deadline) };
             drop(state);
             let (verdict, edits) = held.take();
             let spent = held.may_change_message().then(|| self.time.begun.elapsed());
@@ -375,7 +439,14 @@ impl Pending {
             state.over = true;
             return Next::Leave;
         }
-        if std::mem::take(&mut state.woken) { Next::Poll } else { Next::Wait }
+        let (now, alarms) = (Instant::now(), state.alarms.len());
+        state.alarms.retain(|&alarm| alarm > now);
+        let rung = state.alarms.len() < alarms;
+        if std::mem::take(&mut state.woken) || rung {
+            return Next::Poll;
+        }
+        let alarm = state.alarms.iter().min().copied().unwrap_or(state.deadline);
+        Next::Wait(alarm.min(state.deadline))
     }
 
     /// Ends the wait at the deadline, unless an answer came at the last moment or the deadline was put off. A poll that

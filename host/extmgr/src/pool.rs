@@ -64,8 +64,10 @@ impl Pool {
         chain_begun: Instant,
         allowed: Allowance,
     ) -> Called {
-        let begun = Begun { call: Some(Instant::now()), chain: Some(chain_begun) };
-        let deadline = Instant::now() + allowed.time;
+        let call = Instant::now();
+        let deadline = call + allowed.time;
+        let begun =
+            Begun { chain: Some(chain_begun), call: Some(call), blocks_until: Some(deadline) };
         let owes = ask.question.event() == Event::Disconnect;
         let turn = match Turn::begin(&registration, &ask, &context) {
             Ok(turn) => turn,

@@ -4,6 +4,7 @@
 mod admin;
 mod config;
 mod directory;
+mod dns;
 mod edits;
 mod extension;
 mod filter;
@@ -15,6 +16,7 @@ mod pending;
 mod queue;
 mod session;
 mod state;
+mod timers;
 
 use std::ffi::{c_char, c_void};
 
@@ -64,6 +66,8 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
         }
         id if id == name(abi::EM_EXTENSION_ID) => (&raw const extension::TABLE).cast(),
         id if id == name(abi::EM_QUEUE_ID) => (&raw const queue::TABLE).cast(),
+        id if id == name(abi::EM_TIMERS_ID) => (&raw const timers::TABLE).cast(),
+        id if id == name(abi::EM_DNS_ID) => (&raw const dns::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

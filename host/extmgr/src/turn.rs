@@ -54,8 +54,10 @@ impl Drop for Turn {
     fn drop(&mut self) {
         while let Some((registration, ask)) = self.context.next_owed(self.plugin) {
             let clock = Instant::now();
-            let make = || invoke(&registration, &ask, &self.context);
             let plugin = registration.plugin;
+            let deadline = clock + plugin.contracts.at(registration.event).deadline;
+            let blocks_until = (plugin.run == Run::Pool).then_some(deadline);
+            let make = || invoke(&registration, &ask, &self.context, blocks_until);
             let outcome = match plugin.run {
                 Run::Inline => watched(plugin, registration.event, ask.stage, ask.facts.id, make),
                 Run::Pool => make(),

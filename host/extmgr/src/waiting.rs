@@ -44,7 +44,10 @@ impl Wait {
                 Next::Take(outcome) => return Called::Answered(outcome),
                 Next::Leave => return Called::Unheard,
                 Next::Poll => poll(pending).await,
-                Next::Wait => until_deadline(pending, pending.changed.notified()).await,
+                Next::Wait(until) => {
+                    let told = timeout_at(until, pending.changed.notified()).await.is_ok();
+                    (told || Instant::now() < pending.deadline()).then_some(())
+                }
             };
             if ended.is_none()
                 && let Some(fault) = pending.expire()

@@ -1,7 +1,7 @@
 //! Where to listen and where to connect, as configuration files write it.
 //! Knows no DNS: a name stays a name.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::de::{Deserialize, Deserializer};
 
@@ -17,6 +17,20 @@ fn parse_listen_address(text: &str) -> Result<ListenAddress, String> {
     text.parse().map(ListenAddress).map_err(|_| {
         format!(
             "{text:?} is not an IP address and port\nwrite both, such as \"127.0.0.1:2525\", \"0.0.0.0:25\" or \"[::1]:2525\""
+        )
+    })
+}
+
+/// The address of a DNS server, on port 53 unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DnsServer(pub(super) SocketAddr);
+
+fn parse_dns_server(text: &str) -> Result<DnsServer, String> {
+    let on_53 = text.parse().map(|address: IpAddr| SocketAddr::from((address, 53)));
+    let server = on_53.or_else(|_| text.parse()).ok().filter(|server| server.port() != 0);
+    server.map(DnsServer).ok_or_else(|| {
+        format!(
+            "{text:?} is not an IP address\nwrite one, such as \"192.0.2.53\", or one with a port, such as \"127.0.0.1:5353\" or \"[::1]:53\""
         )
     })
 }
@@ -47,6 +61,13 @@ impl<'de> Deserialize<'de> for ListenAddress {
     }
 }
 
+impl<'de> Deserialize<'de> for DnsServer {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "an IP address in double quotes, such as \"192.0.2.53\"";
+        deserialize_text(from, expecting, parse_dns_server)
+    }
+}
+
 impl<'de> Deserialize<'de> for NextHop {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         deserialize_text(
@@ -60,6 +81,23 @@ impl<'de> Deserialize<'de> for NextHop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dns_servers_are_addresses() {
+        for (text, wanted) in [
+            ("192.0.2.53", Some("192.0.2.53:53")),
+            ("127.0.0.1:5353", Some("127.0.0.1:5353")),
+            ("2001:db8::53", Some("[2001:db8::53]:53")),
+            ("[::1]:5353", Some("[::1]:5353")),
+            ("192.0.2.53:0", None),
+            ("[::1]", None),
+            ("dns.example.org", None),
+            ("", None),
+        ] {
+            let found = parse_dns_server(text).ok().map(|server| server.0.to_string());
+            assert_eq!(found.as_deref(), wanted, "{text}");
+        }
+    }
 
     #[test]
     fn next_hops_name_host_and_port() {

@@ -10,15 +10,15 @@ use stagepost_smtp::Event;
 use toml::Spanned;
 
 use super::duration::Period;
-use super::endpoint::ListenAddress;
+use super::endpoint::{DnsServer, ListenAddress};
 use super::name::{DomainName, Label, Sha256};
 use super::number::{Count, Priority};
 use super::settings::{self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop};
 use super::size::Size;
 
 /// The fields of the top level that are one section: `[log]`.
-pub(super) const SECTIONS: [&str; 6] =
-    ["log", "limits", "timeouts", "queue", "delivery", "plugins"];
+pub(super) const SECTIONS: [&str; 7] =
+    ["log", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
 
 /// The fields of the top level that are any number of sections: `[[listen]]`.
 pub(super) const LISTS: [&str; 4] = ["listen", "local_domain", "route", "plugin"];
@@ -53,6 +53,8 @@ pub(super) struct File {
     pub(super) queue: Queue,
     #[serde(default)]
     pub(super) delivery: Delivery,
+    #[serde(default)]
+    pub(super) dns: Dns,
     #[serde(default)]
     pub(super) local_domain: Vec<LocalDomain>,
     #[serde(default)]
@@ -134,6 +136,14 @@ pub(super) struct Queue {
 pub(super) struct Delivery {
     pub(super) concurrency: Concurrency,
     pub(super) per_destination: Spanned<Concurrency>,
+}
+
+/// `[dns]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Dns {
+    pub(super) servers: Vec<DnsServer>,
+    pub(super) timeout: Period<1, 60>,
 }
 
 /// `[[local_domain]]`
@@ -391,6 +401,16 @@ impl Default for Delivery {
         Self {
             concurrency: Count::new(delivery.concurrency),
             per_destination: nowhere(Count::new(delivery.per_destination)),
+        }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        let dns = settings::Dns::default();
+        Self {
+            servers: dns.servers.into_iter().map(DnsServer).collect(),
+            timeout: Period::new(dns.timeout),
         }
     }
 }

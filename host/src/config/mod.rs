@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use settings::{
-    DomainPattern, Listener, LocalDomain, Log, LogFormat, LogLevel, Mailboxes, NextHop, Plugin,
-    Sessions, Settings,
+    Dns, DomainPattern, Listener, LocalDomain, Log, LogFormat, LogLevel, Mailboxes, NextHop,
+    Plugin, Sessions, Settings,
 };
 
 use document::Document;

@@ -18,8 +18,8 @@ use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::settings::{
-    Delivery, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule, Sessions,
-    Settings, admin_socket,
+    Delivery, Dns, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule,
+    Sessions, Settings, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
@@ -64,11 +64,17 @@ pub(super) fn settings(
         sessions: resolver.sessions(&file.limits)?,
         queue: resolver.queue(&file.queue)?,
         delivery: resolver.delivery(&file.delivery)?,
+        dns: dns(&file.dns),
         local_domains,
         routes,
         plugins,
         plugin_limits: resolver.plugin_limits(&file.plugins)?,
     })
+}
+
+fn dns(written: &file::Dns) -> Dns {
+    let servers = written.servers.iter().map(|server| server.0).collect();
+    Dns { servers, timeout: written.timeout.duration() }
 }
 
 struct Resolver<'r> {

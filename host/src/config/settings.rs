@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) queue: Queue,
     /// How many deliveries run at once.
     pub(crate) delivery: Delivery,
+    /// Who looks names up.
+    pub(crate) dns: Dns,
     /// The domains whose mailboxes are here; at least one.
     pub(crate) local_domains: Vec<LocalDomain>,
     /// The domains whose mail goes elsewhere.
@@ -189,6 +191,21 @@ pub(crate) struct Delivery {
     pub(crate) concurrency: u32,
     /// To one destination.
     pub(crate) per_destination: u32,
+}
+
+/// Who looks names up for plug-ins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dns {
+    /// The servers to ask; none: the system's.
+    pub(crate) servers: Vec<SocketAddr>,
+    /// How long one look-up may take.
+    pub(crate) timeout: Duration,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { servers: Vec::new(), timeout: Duration::from_secs(15) }
+    }
 }
 
 impl Default for Delivery {

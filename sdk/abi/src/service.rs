@@ -4,6 +4,7 @@
 mod admin;
 mod config;
 mod directory;
+mod dns;
 mod edits;
 mod extension;
 mod filter;
@@ -15,10 +16,12 @@ mod pending;
 mod queue;
 mod session;
 mod state;
+mod timers;
 
 pub use admin::*;
 pub use config::*;
 pub use directory::*;
+pub use dns::*;
 pub use edits::*;
 pub use extension::*;
 pub use filter::*;
@@ -30,3 +33,4 @@ pub use pending::*;
 pub use queue::*;
 pub use session::*;
 pub use state::*;
+pub use timers::*;

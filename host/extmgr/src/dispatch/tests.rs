@@ -5,6 +5,7 @@ mod bodies;
 mod chance;
 mod claims;
 mod contracts;
+mod dns;
 mod edits;
 mod figures;
 mod filters;
@@ -12,6 +13,7 @@ mod pending;
 mod queue;
 mod reading;
 mod schedules;
+mod timers;
 mod trace;
 
 use std::ffi::c_void;

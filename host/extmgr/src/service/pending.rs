@@ -26,7 +26,10 @@ pub(super) static TABLE: abi::EmAsyncService = abi::EmAsyncService {
 ///
 /// # Safety
 /// `host` is what em_entry was given.
-unsafe fn asked(host: *mut abi::EmHost, token: abi::EmToken) -> Result<Arc<Pending>, abi::STATUS> {
+pub(super) unsafe fn asked(
+    host: *mut abi::EmHost,
+    token: abi::EmToken,
+) -> Result<Arc<Pending>, abi::STATUS> {
     // SAFETY: by the caller's promise.
     let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
     token::find(plugin, token)

@@ -23,6 +23,8 @@ pub(crate) struct Services {
     metrics: EmMetricsServiceRef,
     filter: EmFilterServiceRef,
     pending: EmAsyncServiceRef,
+    timers: EmTimersServiceRef,
+    dns: EmDnsServiceRef,
     admin: EmAdminServiceRef,
     extension: EmExtensionServiceRef,
     queue: EmQueueServiceRef,
@@ -255,6 +257,70 @@ pub(crate) struct EmAsyncService {
 
 #[repr(C)]
 #[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmTimersServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmTimersService {
+    size: u32,
+    reserved: u32,
+    wake_after:
+        unsafe extern "C" fn(host: *mut EmHost, token: EmToken, milliseconds: u32) -> STATUS,
+    #[sabi(last_prefix_field)]
+    wait: unsafe extern "C" fn(edits: *mut EmEdits, milliseconds: u32) -> STATUS,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmDnsRecord {
+    value: EmText,
+    preference: u16,
+    reserved: [u16; 3],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDnsAnswerRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmDnsAnswer {
+    size: u32,
+    outcome: u32,
+    records: *const EmDnsRecord,
+    count: u64,
+    ttl_s: u32,
+    #[sabi(last_prefix_field)]
+    reserved: u32,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDnsServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmDnsService {
+    size: u32,
+    reserved: u32,
+    ask: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        record_type: u32,
+        name: EmText,
+        query: *mut u32,
+    ) -> STATUS,
+    answer: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        query: u32,
+        value: *mut EmDnsAnswerRef,
+    ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    wait: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        record_type: u32,
+        name: EmText,
+        value: *mut EmDnsAnswerRef,
+    ) -> STATUS,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
 pub(crate) struct EmAdminCall {
     opaque: [u8; 0],
 }
@@ -474,6 +540,10 @@ super::twins! {
     EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
     EmFilterService { size, reserved, narrow }
     EmAsyncService { size, reserved, pending, complete, wake, extend }
+    EmTimersService { size, reserved, wake_after, wait }
+    EmDnsRecord { value, preference, reserved }
+    EmDnsAnswer { size, outcome, records, count, ttl_s, reserved }
+    EmDnsService { size, reserved, ask, answer, wait }
     EmAdminService { size, reserved, verb, answer, fail }
     EmExtensionService {
         size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,
