@@ -4,6 +4,7 @@ mod cells;
 mod ending;
 mod envelope;
 mod exchange;
+mod extending;
 mod lending;
 mod property;
 mod rewriting;

@@ -1,12 +1,13 @@
 //! Whole sessions of chance: what must hold whatever is sent, however it is cut, and whatever is answered.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyFault, Decision, Edit, Event, Facts, Interest, Question, Reply,
-    Route, Stage, Stored, Verdict,
+    Ask, Attribute, Attributed, BodyFault, Claim, Claims, Decision, Edit, Event, Facts, Interest,
+    Question, Reply, Route, Stage, Stored, Verdict,
 };
 
 use crate::rig::{Answers, Rig, settings};
@@ -157,6 +158,8 @@ fn line() -> impl Strategy<Value = String> {
         "ETRN a.test",
         "EXPN",
         "EXPN x",
+        "XVERB a",
+        "MAIL FROM:<> XTAG=1",
         "STARTTLS",
         "AUTH PLAIN x",
         "FOO",
@@ -204,6 +207,11 @@ fn stuffed(message: &[u8]) -> Vec<u8> {
     stuffed
 }
 
+fn claims() -> Arc<Claims> {
+    let claims = [Claim::verb("XVERB"), Claim::mail_parameter("XTAG"), Claim::keyword("X-A", "")];
+    Arc::new(Claims::new(claims.map(|claim| claim.expect("a claim"))))
+}
+
 fn interest(bits: u64) -> Interest {
     let mut interest = Interest::NONE;
     for (at, event) in Event::ALL.into_iter().enumerate() {
@@ -227,6 +235,7 @@ proptest! {
         numbers in vec(prop_oneof![3 => Just(255u8), 1 => any::<u8>()], 0..120),
     ) {
         let mut rig = Rig::new(settings(), interest(bits), chance(numbers));
+        rig.session = rig.session.with_claims(claims());
         rig.turn();
         let greeting = replies(&std::mem::take(&mut rig.output));
         prop_assert_eq!(greeting.len(), 1);
@@ -314,6 +323,7 @@ proptest! {
         let run = |cuts: &[usize]| {
             let answers = Sound(chance(numbers.clone()));
             let mut rig = Rig::new(settings(), interest(bits), answers);
+            rig.session = rig.session.with_claims(claims());
             let mut from = 0;
             for &to in cuts.iter().chain([&octets.len()]) {
                 rig.say(&octets[from..to]);
