@@ -215,3 +215,80 @@ pub(crate) async fn call(
         Err(_) => Err(AdminVerbError::Late),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Condvar, Mutex};
+
+    use super::*;
+
+    static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+    /// Waits until the test opens the gate.
+    unsafe extern "C" fn wait_at_gate(
+        _: *mut abi::EmAdminCall,
+        _: abi::EmText,
+        _: *mut c_void,
+    ) -> abi::STATUS {
+        let (open, changed) = &GATE;
+        let open = open.lock().unwrap();
+        drop(changed.wait_while(open, |open| !*open).unwrap());
+        abi::NOERROR
+    }
+
+    fn verb(name: &str, help: &str) -> AdminVerb {
+        AdminVerb {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            handler: wait_at_gate,
+            user_data: std::ptr::null_mut(),
+            release: None,
+        }
+    }
+
+    #[test]
+    fn names_are_words_of_a_command_line() {
+        let (longest, longer) = ("n".repeat(32), "n".repeat(33));
+        for name in ["a", "forget", "show-2", &longest] {
+            assert!(verb(name, "help").is_sound(), "{name}");
+        }
+        for name in ["", "2a", "-a", "A", "a_b", "a/b", "ä", &longer] {
+            assert!(!verb(name, "help").is_sound(), "{name}");
+        }
+        assert!(!verb("a", "").is_sound() && !verb("a", "two\nlines").is_sound());
+    }
+
+    #[test]
+    fn an_answer_is_json_of_a_bounded_size() {
+        let mut call = AdminCall { magic: MAGIC, answer: None, failure: None };
+        for json in ["", "{", "1 2", "'x'"] {
+            assert_eq!(call.set_answer(json), Err(abi::ERR_MISC_INVALID_ARGS), "{json:?}");
+        }
+        let large = format!("\"{}\"", "x".repeat(JSON_OCTETS_MAX));
+        assert_eq!(call.set_answer(&large), Err(abi::EM_ERR_LIMIT));
+        assert_eq!(call.answer, None);
+        assert_eq!(call.set_answer(" [1, {\"a\": null}] "), Ok(()));
+        call.set_failure(&"ä".repeat(MESSAGE_OCTETS_MAX));
+        assert_eq!(call.failure.unwrap().len(), MESSAGE_OCTETS_MAX);
+        assert_eq!(check_arguments("nil"), Err(AdminVerbError::NotJson));
+        assert_eq!(check_arguments(&large), Err(AdminVerbError::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_its_place_and_leaves_it() {
+        let free = Arc::new(Semaphore::new(1));
+        let made = Arc::new(verb("v", "help"));
+        let first = tokio::spawn(call(made.clone(), "null".to_owned(), free.clone()));
+        while free.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = tokio::spawn(call(made, "null".to_owned(), free.clone()));
+        tokio::task::yield_now().await;
+        assert!(!first.is_finished() && !second.is_finished());
+        *GATE.0.lock().unwrap() = true;
+        GATE.1.notify_all();
+        assert_eq!(first.await.unwrap(), Ok("null".to_owned()));
+        assert_eq!(second.await.unwrap(), Ok("null".to_owned()));
+        assert_eq!(free.available_permits(), 1);
+    }
+}
