@@ -10,6 +10,7 @@ use stagepost_abi::{EM_ATTRIBUTE_RELAY_GRANTED, EmEdits, EmEditsService};
 use crate::answer::Verdict;
 use crate::call::{Refusal, check};
 use crate::event::Reply;
+use crate::host::Host;
 use crate::text::lend;
 
 /// The sheet of a *before* handler. Text is copied by the host.
@@ -18,6 +19,7 @@ use crate::text::lend;
 pub struct Edits<'a> {
     handle: *mut EmEdits,
     table: &'static EmEditsService,
+    host: &'a Host,
     record: PhantomData<&'a mut EmEdits>,
 }
 
@@ -32,12 +34,20 @@ impl fmt::Debug for Edits<'_> {
     }
 }
 
-impl Edits<'_> {
+impl<'a> Edits<'a> {
     /// # Safety
     ///
-    /// `handle` came with a record whose handler runs during the lifetime, and `table` is of the same host.
-    pub(crate) unsafe fn new(handle: *mut EmEdits, table: &'static EmEditsService) -> Self {
-        Self { handle, table, record: PhantomData }
+    /// `handle` came with a record of `host` whose call lasts during the lifetime.
+    pub(crate) unsafe fn new(handle: *mut EmEdits, host: &'a Host) -> Self {
+        Self { handle, table: host.services().edits, host, record: PhantomData }
+    }
+
+    pub(crate) fn handle(&self) -> *mut EmEdits {
+        self.handle
+    }
+
+    pub(crate) fn host(&self) -> &'a Host {
+        self.host
     }
 
     /// Sets an attribute of the session, for every later handler. Needs the edit `attribute`.

@@ -212,7 +212,7 @@ impl<'a> Call<'a> {
 
     pub(crate) fn edits(&self) -> Edits<'a> {
         // SAFETY: the sheet came with the record, and each call of this function is the only one of its handler call.
-        unsafe { Edits::new(self.event.edits, self.host.services().edits) }
+        unsafe { Edits::new(self.event.edits, self.host) }
     }
 
     /// Logs that a handler failed, and tells the host.

@@ -53,6 +53,7 @@ mod call;
 mod config;
 mod descriptor;
 mod directory;
+mod dns;
 mod edits;
 mod entry;
 mod event;
@@ -74,6 +75,7 @@ mod start;
 mod state;
 mod task;
 mod text;
+mod timer;
 
 pub use answer::{Answer, Fault, Outcome, Verdict};
 pub use async_plugin::AsyncPlugin;
@@ -81,6 +83,7 @@ pub use call::{Reason, Refusal};
 pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
 pub use directory::Directory;
+pub use dns::{Dns, DnsError, DnsWait, LookUp, Mx};
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
     Awaited, BodyChunk, Command, Connect, Data, Disconnect, DisconnectReason, Ehlo, Etrn, EtrnKind,
@@ -97,6 +100,7 @@ pub use session::Session;
 pub use stage::Stages;
 pub use start::StartError;
 pub use state::{State, StateChanged, StateFound};
+pub use timer::Timer;
 
 /// For `export_plugin!` only.
 #[doc(hidden)]

@@ -1,19 +1,23 @@
 //! The call of an asynchronous handler: what its futures wait with, and how it gets more time.
-//! Knows neither handler nor future.
+//! Knows no handler, and of its futures only whom to wake.
 
 use std::fmt;
-use std::sync::Arc;
-use std::task::Wake;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
 
-use stagepost_abi::{EmAsyncService, EmHost, EmToken, STATUS};
+use stagepost_abi::{EmAsyncService, EmToken, STATUS};
 
 use crate::call::{Refusal, check};
+use crate::dns::Dns;
+use crate::host::Host;
+use crate::timer::Timer;
 
 /// The call of an asynchronous handler, as long as it lasts.
 ///
-/// Whatever its future waits for wakes it in the usual way, from any thread: by the [`Waker`](std::task::Waker) of its
-/// context. There is no runtime behind it: what needs one, such as a socket of tokio, brings its own.
+/// Whatever its future waits for wakes it in the usual way, from any thread: by the [`Waker`] of its context. There is no
+/// runtime behind it: what needs one, such as a socket of tokio, brings its own.
 pub struct Pending {
     pub(crate) call: Arc<PendingCall>,
 }
@@ -33,8 +37,19 @@ impl Pending {
     pub fn extend(&self, time: Duration) -> Result<(), Refusal> {
         let call = &self.call;
         // SAFETY: host and table belong together; a token may be any number.
-        let status = unsafe { (call.table.extend)(call.host, call.token, milliseconds(time)) };
+        let status =
+            unsafe { (call.table.extend)(call.host.handle(), call.token, milliseconds(time)) };
         check("extend", status)
+    }
+
+    /// Waits until time has passed. That does not put the deadline off: [`extend`](Self::extend) does.
+    pub fn timer(&self, time: Duration) -> Timer<'_> {
+        Timer::new(&self.call, time)
+    }
+
+    /// Looks names up.
+    pub fn dns(&self) -> Dns<'_> {
+        Dns { call: &self.call }
     }
 }
 
@@ -45,20 +60,78 @@ pub(crate) fn milliseconds(time: Duration) -> u32 {
 
 /// A pending call by its token: a number, so that whoever still has it when the call has ended does no harm.
 pub(crate) struct PendingCall {
-    pub(crate) host: *mut EmHost,
+    pub(crate) host: Host,
     pub(crate) table: &'static EmAsyncService,
     pub(crate) token: EmToken,
+    waiters: Mutex<Waiters>,
+    /// True while the waiters are woken: the future is polled right afterwards.
+    waking: AtomicBool,
 }
 
-// SAFETY: the handle is opaque and valid until the process ends; what is done with it here is [any-thread].
-unsafe impl Send for PendingCall {}
-// SAFETY: as for Send.
-unsafe impl Sync for PendingCall {}
+/// Parts of the future that wait for the host, which wakes nobody but the whole.
+#[derive(Default)]
+struct Waiters {
+    last: u64,
+    all: Vec<Waiter>,
+}
+
+struct Waiter {
+    id: u64,
+    /// When it is to be woken; none: whenever the host has something to tell.
+    due: Option<Instant>,
+    waker: Waker,
+}
 
 impl PendingCall {
+    pub(crate) fn new(host: Host, table: &'static EmAsyncService, token: EmToken) -> Self {
+        let waking = AtomicBool::new(false);
+        Self { host, table, token, waiters: Mutex::default(), waking }
+    }
+
     pub(crate) fn complete(&self, status: STATUS) -> STATUS {
         // SAFETY: host and table belong together; a token may be any number.
-        unsafe { (self.table.complete)(self.host, self.token, status) }
+        unsafe { (self.table.complete)(self.host.handle(), self.token, status) }
+    }
+
+    /// A name for one who waits.
+    pub(crate) fn waiter(&self) -> u64 {
+        let mut waiters = self.waiters();
+        waiters.last += 1;
+        waiters.last
+    }
+
+    /// Has one woken who waits; the last waker counts.
+    pub(crate) fn wait(&self, id: u64, due: Option<Instant>, waker: &Waker) {
+        let waiter = Waiter { id, due, waker: waker.clone() };
+        let mut waiters = self.waiters();
+        match waiters.all.iter_mut().find(|known| known.id == id) {
+            Some(known) => *known = waiter,
+            None => waiters.all.push(waiter),
+        }
+    }
+
+    /// Forgets one who waits no more.
+    pub(crate) fn forget(&self, id: u64) {
+        let mut waiters = self.waiters();
+        let place = waiters.all.iter().position(|known| known.id == id);
+        let forgotten = place.map(|place| waiters.all.swap_remove(place));
+        drop(waiters);
+        // Outside the lock: a waker is anybody's code.
+        drop(forgotten);
+    }
+
+    /// Wakes those who have something to look for, before the future is polled.
+    pub(crate) fn wake_waiters(&self) {
+        let now = Instant::now();
+        let ready = |waiter: &mut Waiter| waiter.due.is_none_or(|due| due <= now);
+        let woken: Vec<Waiter> = self.waiters().all.extract_if(.., ready).collect();
+        self.waking.store(true, Ordering::Relaxed);
+        woken.into_iter().for_each(|waiter| waiter.waker.wake());
+        self.waking.store(false, Ordering::Relaxed);
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,8 +141,11 @@ impl Wake for PendingCall {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        if self.waking.load(Ordering::Relaxed) {
+            return;
+        }
         // Nothing is to be done if the call is over.
         // SAFETY: host and table belong together; a token may be any number.
-        unsafe { (self.table.wake)(self.host, self.token) };
+        unsafe { (self.table.wake)(self.host.handle(), self.token) };
     }
 }

@@ -4,12 +4,12 @@
 use std::ffi::{CStr, c_void};
 
 use stagepost_abi::{
-    EM_ADMIN_ID, EM_ASYNC_ID, EM_CONFIG_ID, EM_DIRECTORY_ID, EM_EDITS_ID, EM_EXTENSION_ID,
-    EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID, EM_QUEUE_ID,
-    EM_SESSION_ID, EM_STATE_ID, EmAdminService, EmAsyncService, EmBase, EmConfigService,
-    EmDirectoryService, EmEditsService, EmExtensionService, EmFilterService, EmHost,
-    EmLayoutService, EmLogService, EmMessageService, EmMetricsService, EmQueueService,
-    EmSessionService, EmStateService,
+    EM_ADMIN_ID, EM_ASYNC_ID, EM_CONFIG_ID, EM_DIRECTORY_ID, EM_DNS_ID, EM_EDITS_ID,
+    EM_EXTENSION_ID, EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID,
+    EM_QUEUE_ID, EM_SESSION_ID, EM_STATE_ID, EM_TIMERS_ID, EmAdminService, EmAsyncService, EmBase,
+    EmConfigService, EmDirectoryService, EmDnsService, EmEditsService, EmExtensionService,
+    EmFilterService, EmHost, EmLayoutService, EmLogService, EmMessageService, EmMetricsService,
+    EmQueueService, EmSessionService, EmStateService, EmTimersService,
 };
 
 use crate::start::StartError;
@@ -26,6 +26,8 @@ pub(crate) struct Services {
     pub(crate) metrics: &'static EmMetricsService,
     pub(crate) extension: &'static EmExtensionService,
     pub(crate) queue: &'static EmQueueService,
+    pub(crate) timers: &'static EmTimersService,
+    pub(crate) dns: &'static EmDnsService,
     /// For asynchronous handlers only: the host makes room for calls that may go pending.
     pub(crate) pending: Option<&'static EmAsyncService>,
     pub(crate) admin: &'static EmAdminService,
@@ -57,6 +59,8 @@ impl Services {
                 metrics: table(base, host, EM_METRICS_ID)?,
                 extension: table(base, host, EM_EXTENSION_ID)?,
                 queue: table(base, host, EM_QUEUE_ID)?,
+                timers: table(base, host, EM_TIMERS_ID)?,
+                dns: table(base, host, EM_DNS_ID)?,
                 pending: if asynchronous { Some(table(base, host, EM_ASYNC_ID)?) } else { None },
                 admin: table(base, host, EM_ADMIN_ID)?,
                 state: table(base, host, EM_STATE_ID).ok(),

@@ -28,6 +28,8 @@ type Answering = Pin<Box<dyn Future<Output = STATUS> + Send>>;
 struct Task {
     /// Borrows what the host lends the call: dropped before the call ends.
     answering: Option<Answering>,
+    /// Whom parts of the future wait with, once there is a token.
+    pending: Option<Arc<PendingCall>>,
     waker: Waker,
     /// For what goes wrong outside the handler; valid as long as the call, and used no longer.
     call: Call<'static>,
@@ -60,7 +62,8 @@ pub unsafe extern "C" fn handle_async<P: AsyncPlugin>(record: *const EMRECORD) -
         return EM_FAULT;
     };
     let Some(table) = kept.host.services().pending else { return EM_FAULT };
-    let task = Box::new(Task { answering: None, waker: Waker::noop().clone(), call });
+    let task =
+        Box::new(Task { answering: None, pending: None, waker: Waker::noop().clone(), call });
     let task = Box::into_raw(task);
     let token = match take_token(table, &call, task) {
         Ok(token) => token,
@@ -70,11 +73,12 @@ pub unsafe extern "C" fn handle_async<P: AsyncPlugin>(record: *const EMRECORD) -
             return call.failed(&fault);
         }
     };
-    let pending = Arc::new(PendingCall { host: kept.host.handle(), table, token });
+    let pending = Arc::new(PendingCall::new(kept.host, table, token));
     // SAFETY: released only once the call has ended, which it does after this function, or in it by `complete` below; no
     // poll is called while it runs.
     let now = unsafe { &mut *task };
     now.waker = Waker::from(pending.clone());
+    now.pending = Some(pending.clone());
     now.answering = Some(answer(started, kept, call, Pending { call: pending.clone() }));
     match now.poll() {
         EM_PENDING => {}
@@ -145,7 +149,14 @@ impl Task {
     fn poll(&mut self) -> STATUS {
         let Some(answering) = &mut self.answering else { return EM_FAULT };
         let mut context = Context::from_waker(&self.waker);
-        match boundary::catch(|| answering.as_mut().poll(&mut context)) {
+        let pending = &self.pending;
+        let polled = boundary::catch(|| {
+            if let Some(pending) = pending {
+                pending.wake_waiters();
+            }
+            answering.as_mut().poll(&mut context)
+        });
+        match polled {
             Ok(Poll::Pending) => EM_PENDING,
             Ok(Poll::Ready(status)) => self.drop_future().unwrap_or(status),
             Err(panic) => {

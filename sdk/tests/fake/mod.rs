@@ -267,6 +267,8 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.queue/1" => (&raw const QUEUE).cast(),
         "em.metrics/1" => (&raw const METRICS).cast(),
         "em.async/1" => (&raw const pending::ASYNC).cast(),
+        "em.timers/1" => (&raw const pending::TIMERS).cast(),
+        "em.dns/1" => (&raw const pending::DNS).cast(),
         _ => ptr::null(),
     }
 }

@@ -17,6 +17,12 @@ use super::Fake;
 struct Known {
     answer: Option<STATUS>,
     wakes: usize,
+    /// Timers that were asked for, in milliseconds.
+    timers: Vec<u32>,
+    /// Look-ups that were asked for.
+    questions: Vec<(u32, String)>,
+    /// Whether they are answered.
+    answered: bool,
 }
 
 static TOKENS: Mutex<BTreeMap<EmToken, Known>> = Mutex::new(BTreeMap::new());
@@ -77,6 +83,19 @@ impl<T> Call<T> {
         self.wakes();
     }
 
+    /// The timers that it has asked for, in milliseconds.
+    pub(crate) fn timers(&self) -> Vec<u32> {
+        TOKENS.lock().unwrap()[&self.taken.token].timers.clone()
+    }
+
+    /// The look-ups that it has asked for; they are answered from now on.
+    pub(crate) fn questions(&self) -> Vec<(u32, String)> {
+        let mut tokens = TOKENS.lock().unwrap();
+        let known = tokens.get_mut(&self.taken.token).unwrap();
+        known.answered = true;
+        known.questions.clone()
+    }
+
     /// Polls it, as the host does when it was woken or is over.
     pub(crate) fn poll(&self, reason: u32) -> STATUS {
         // SAFETY: the record is valid, data came with poll and is not released, and nobody else polls.
@@ -135,4 +154,114 @@ unsafe extern "C" fn extend(_: *mut EmHost, token: EmToken, milliseconds: u32) -
         return EM_ERR_OVER;
     }
     if milliseconds > 1000 { EM_ERR_LIMIT } else { NOERROR }
+}
+
+pub(crate) static TIMERS: EmTimersService = EmTimersService {
+    size: size_of::<EmTimersService>() as u32,
+    reserved: 0,
+    wake_after,
+    wait: timers_wait,
+};
+
+unsafe extern "C" fn wake_after(_: *mut EmHost, token: EmToken, milliseconds: u32) -> STATUS {
+    let mut tokens = TOKENS.lock().unwrap();
+    let Some(known) = tokens.get_mut(&token) else { return EM_ERR_OVER };
+    if known.timers.len() == 2 {
+        return EM_ERR_LIMIT;
+    }
+    known.timers.push(milliseconds);
+    NOERROR
+}
+
+unsafe extern "C" fn timers_wait(edits: *mut EmEdits, milliseconds: u32) -> STATUS {
+    super::note(edits, format!("wait {milliseconds}"));
+    if milliseconds > 1000 { EM_ERR_STAGE } else { NOERROR }
+}
+
+pub(crate) static DNS: EmDnsService = EmDnsService {
+    size: size_of::<EmDnsService>() as u32,
+    reserved: 0,
+    ask,
+    answer,
+    wait: dns_wait,
+};
+
+unsafe extern "C" fn ask(
+    _: *mut EmHost,
+    token: EmToken,
+    record_type: u32,
+    name: EmText,
+    query: *mut u32,
+) -> STATUS {
+    let mut tokens = TOKENS.lock().unwrap();
+    let Some(known) = tokens.get_mut(&token) else { return EM_ERR_OVER };
+    let name = super::read(name);
+    if name.contains(' ') {
+        return ERR_MISC_INVALID_ARGS;
+    }
+    known.questions.push((record_type, name));
+    super::write(query, Some(known.questions.len() as u32 - 1))
+}
+
+unsafe extern "C" fn answer(
+    _: *mut EmHost,
+    token: EmToken,
+    query: u32,
+    value: *mut *const EmDnsAnswer,
+) -> STATUS {
+    let tokens = TOKENS.lock().unwrap();
+    let Some(known) = tokens.get(&token) else { return EM_ERR_OVER };
+    if !known.answered {
+        return EM_PENDING;
+    }
+    let (record_type, name) = &known.questions[query as usize];
+    super::write(value, Some(zone(*record_type, name)))
+}
+
+unsafe extern "C" fn dns_wait(
+    edits: *mut EmEdits,
+    record_type: u32,
+    name: EmText,
+    value: *mut *const EmDnsAnswer,
+) -> STATUS {
+    let name = super::read(name);
+    super::note(edits, format!("dns_wait {record_type} {name}"));
+    if name == "refused.test" {
+        EM_ERR_STAGE
+    } else {
+        super::write(value, Some(zone(record_type, &name)))
+    }
+}
+
+/// What the fake host knows. Lent for good.
+fn zone(record_type: u32, name: &str) -> *const EmDnsAnswer {
+    let value: &[&'static [u8]] = match (record_type, name) {
+        (EM_DNS_A, "a.test") => &[b"192.0.2.1", b"not an address"],
+        (EM_DNS_AAAA, "a.test") => &[b"2001:db8::1"],
+        (EM_DNS_MX, "a.test") => &[b"mx.a.test"],
+        (EM_DNS_TXT, "a.test") => &[b"a\0\xff", b""],
+        (EM_DNS_PTR, "192.0.2.1") => &[b"a.test"],
+        _ => &[],
+    };
+    let record = |value: &&'static [u8]| EmDnsRecord {
+        value: super::text(value),
+        preference: if record_type == EM_DNS_MX { 10 } else { 0 },
+        reserved: [0; 3],
+    };
+    let records: &'static [EmDnsRecord] = Box::leak(value.iter().map(record).collect());
+    let outcome = match name {
+        _ if !records.is_empty() => EM_DNS_FOUND,
+        "nobody.test" => EM_DNS_NO_NAME,
+        "a.test" => EM_DNS_NO_DATA,
+        "newer.test" => 99,
+        _ => EM_DNS_TROUBLE,
+    };
+    Box::leak(Box::new(EmDnsAnswer {
+        size: if name == "short.test" { 8 } else { size_of::<EmDnsAnswer>() as u32 },
+        outcome,
+        records: records.as_ptr(),
+        count: records.len() as u64,
+        ttl_s: 60,
+        reserved: 0,
+    }))
 }
