@@ -86,8 +86,9 @@ impl Connection {
                     }
                 }
                 Action::Ask(mut ask) => {
-                    if let (Some(message), Some(content)) =
-                        (&mut ask.message, self.intake.content())
+                    if ask.message.is_some()
+                        && let Some(content) = self.intake.content()
+                        && let Some(message) = &mut Arc::make_mut(&mut ask).message
                     {
                         message.fill(content);
                     }

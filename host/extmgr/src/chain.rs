@@ -26,8 +26,8 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(ask: Ask) -> Self {
-        Self { ask: Arc::new(ask), edits: Vec::new(), decision: Decision::Continue }
+    pub(crate) fn new(ask: Arc<Ask>) -> Self {
+        Self { ask, edits: Vec::new(), decision: Decision::Continue }
     }
 
     /// Takes what became of one handler's call, and how long it took if that was measured. False when it ends the chain.

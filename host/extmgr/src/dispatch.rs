@@ -55,7 +55,11 @@ impl Dispatch {
 
     /// Asks the handlers of one event and stage in order. The first ending answer to *before* ends the chain; *after* and
     /// disconnect run everybody. One question of a session at a time.
-    pub fn ask(&self, ask: Ask) -> Asked {
+    pub fn ask(&self, ask: impl Into<Arc<Ask>>) -> Asked {
+        self.ask_chain(ask.into())
+    }
+
+    fn ask_chain(&self, ask: Arc<Ask>) -> Asked {
         let Some(context) = &self.context else { return Asked::Answered(Verdict::default()) };
         let (event, stage) = (ask.question.event(), ask.stage);
         self.asked.set(Some((event, stage)));

@@ -4,8 +4,8 @@
 use std::cell::UnsafeCell;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Class, Decision, Draft, Edit, Facts, Stage};
@@ -54,15 +54,16 @@ pub(crate) struct CallSession<'a> {
 /// The sheet of one call. `EmEdits *` points to one of these.
 pub(crate) struct CallSheet<'a> {
     mark: Mark,
-    /// Locked for every edit: a pending call's sheet takes them from any thread.
-    sheet: Mutex<Sheet<'a>>,
-    /// Whether anybody has: most calls write nothing.
-    written: AtomicBool,
+    plugin: &'static Host,
+    ask: &'a Ask,
+    context: &'a Context,
+    /// Made by the first edit, since most calls have none. Locked for every edit: a pending call's sheet takes them from
+    /// any thread.
+    sheet: OnceLock<Mutex<Sheet<'a>>>,
     /// Where a token is taken, if the call may go pending.
     pub(crate) site: Option<&'a Site>,
     /// On a thread that may block: until when.
     blocks_until: Option<Instant>,
-    plugin: &'static Host,
     /// Those that were waited for.
     pub(crate) lookups: Lookups,
 }
@@ -110,8 +111,9 @@ handles! {
 impl<'a> CallSheet<'a> {
     /// The sheet, for one edit.
     pub(crate) fn write(&self) -> MutexGuard<'_, Sheet<'a>> {
-        self.written.store(true, Ordering::Release);
-        self.sheet.lock().unwrap_or_else(PoisonError::into_inner)
+        let fresh = || Sheet::new(self.plugin, self.ask, self.context.registry.claims());
+        let sheet = self.sheet.get_or_init(|| Mutex::new(fresh()));
+        sheet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when the call may block its thread.
@@ -135,7 +137,6 @@ pub(crate) struct Frame<'a> {
     sheet: CallSheet<'a>,
     message: Option<CallMessage<'a>>,
     reply: Option<abi::EmReply>,
-    may_change_message: bool,
     /// Made of the members above: what a plug-in reads.
     lent: UnsafeCell<Option<Lent>>,
     _pinned: PhantomPinned,
@@ -155,8 +156,6 @@ impl<'a> Frame<'a> {
         blocks_until: Option<Instant>,
     ) -> Self {
         let plugin = registration.plugin;
-        let sheet = Sheet::new(plugin, ask, context.registry.claims());
-        let may_change_message = sheet.may_change_message();
         Self {
             session: CallSession {
                 mark: Mark(AtomicU64::new(SESSION)),
@@ -166,11 +165,12 @@ impl<'a> Frame<'a> {
             },
             sheet: CallSheet {
                 mark: Mark(AtomicU64::new(SHEET)),
-                sheet: Mutex::new(sheet),
-                written: AtomicBool::new(false),
+                plugin,
+                ask,
+                context,
+                sheet: OnceLock::new(),
                 site: None,
                 blocks_until,
-                plugin,
                 lookups: Lookups::default(),
             },
             message: ask.message.as_ref().map(|draft| CallMessage {
@@ -180,7 +180,6 @@ impl<'a> Frame<'a> {
                 buffer: Mutex::default(),
             }),
             reply: ask.reply.as_ref().map(lend_reply),
-            may_change_message,
             lent: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
@@ -229,12 +228,12 @@ impl<'a> Frame<'a> {
 
     /// Whether an edit of the message can be asked for in this call.
     pub(crate) fn may_change_message(&self) -> bool {
-        self.may_change_message
+        Sheet::may_change_message(self.sheet.plugin, self.sheet.ask)
     }
 
     /// Takes what was written to the sheet.
     pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
-        if !self.sheet.written.load(Ordering::Acquire) {
+        if self.sheet.sheet.get().is_none() {
             return (None, Vec::new());
         }
         let mut sheet = self.sheet.write();

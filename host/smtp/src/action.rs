@@ -11,7 +11,7 @@ pub enum Action<'a> {
     /// Write these octets to the peer. One `Send` carries the replies of a whole pipelined group.
     Send(Vec<u8>),
     /// Put the question to the plug-ins; answered by `handle_verdict`.
-    Ask(Ask),
+    Ask(Arc<Ask>),
     /// Find out where mail for this recipient goes; answered by `handle_route`.
     Route(Address),
     /// Keep these octets of the message (lent; dots removed); answered by `handle_body_taken`.

@@ -6,6 +6,7 @@ mod questions;
 
 use std::hint::black_box;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -121,7 +122,7 @@ fn in_line(session: &Dispatch, ask: &Ask, asks: u32) -> Duration {
     let mut left = asks;
     while left > 0 {
         let size = left.min(BATCH);
-        batch.extend((0..size).map(|_| ask.clone()));
+        batch.extend((0..size).map(|_| Arc::new(ask.clone())));
         let began = Instant::now();
         ask_each(session, &mut batch);
         spent += began.elapsed();
@@ -132,7 +133,7 @@ fn in_line(session: &Dispatch, ask: &Ask, asks: u32) -> Duration {
 
 /// What is timed, and nothing else: a function of its own, so that instructions can be counted in it.
 #[inline(never)]
-fn ask_each(session: &Dispatch, batch: &mut Vec<Ask>) {
+fn ask_each(session: &Dispatch, batch: &mut Vec<Arc<Ask>>) {
     for ask in batch.drain(..) {
         if let Asked::Answered(verdict) = session.ask(ask) {
             black_box(verdict);

@@ -66,7 +66,7 @@ pub struct Session {
 /// What the next poll hands out.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    Ask(Box<Ask>),
+    Ask(Arc<Ask>),
     Route(Address),
     Body { part: Part, octets: usize },
     Store(Box<(Envelope, Vec<Attributed>)>),
@@ -176,7 +176,7 @@ impl Session {
             return self.flush();
         };
         Some(match outgoing {
-            Outgoing::Ask(ask) => Action::Ask(*ask),
+            Outgoing::Ask(ask) => Action::Ask(ask),
             Outgoing::Route(recipient) => Action::Route(recipient),
             Outgoing::Body { part, octets } => {
                 Action::Body { part, octets: &self.input.unread()[..octets] }
@@ -364,7 +364,7 @@ impl Session {
             }
             _ => None,
         };
-        self.outgoing = Some(Outgoing::Ask(Box::new(Ask {
+        self.outgoing = Some(Outgoing::Ask(Arc::new(Ask {
             question,
             stage,
             exchange: self.exchange,
