@@ -6,6 +6,7 @@ pub mod cargo;
 pub mod client;
 pub mod dialogue;
 pub mod log;
+pub mod name_server;
 pub mod peer;
 pub mod plugin;
 pub mod process;

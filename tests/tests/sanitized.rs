@@ -101,9 +101,13 @@ mod libasan {
             + "[plugin.config]\ndomains = \"example.test\"\n"
             + &sanitized(&site, "recipient-list", "../plugins/examples/recipient-list.c")
             + "[plugin.config]\nrefused = \"gone@example.test x\"\n"
+            + &sanitized(&site, "greeting-delay", "../plugins/examples/greeting-delay.c")
+            + "[plugin.config]\ndelay_ms = 10\n"
+            + &sanitized(&site, "lister", "plugins/lister.c")
             + &sanitized(&site, "body-text", "../plugins/examples/body-text.c")
             + "[plugin.config]\ntext = \"ElEL\"\n";
-        site.configure(&plugins);
+        // No server is there: look-ups are trouble.
+        site.configure(&format!("[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"1s\"\n{plugins}"));
         let server = start(&site);
         use_every_event(&mut Client::connect(server.address()));
         server.log().wait_for("the delivery", |line| line.message() == "delivered");

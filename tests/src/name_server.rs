@@ -1,0 +1,107 @@
+//! A DNS server on loopback, of a few names that a test gives it.
+//! Knows the form of a message (RFC 1035 section 4); has no cache and no recursion.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// TXT, for example: the number of a record's type.
+pub const TXT: u16 = 16;
+/// An IPv4 address.
+pub const A: u16 = 1;
+
+/// One record: name, type, and its data as on the wire.
+pub type Record = (&'static str, u16, &'static [u8]);
+
+/// A server; dropping it ends it. Names that it has not do not exist, and below `trouble.test` it fails.
+pub struct NameServer {
+    address: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl NameServer {
+    /// Starts one.
+    ///
+    /// # Panics
+    ///
+    /// When the system refuses a socket.
+    pub fn start(records: Vec<Record>) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let address = socket.local_addr().expect("it has an address");
+        // How soon the thread sees that it is to end.
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a time-out can be set");
+        let ended = Arc::new(AtomicBool::new(false));
+        let told = ended.clone();
+        let thread = thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                match answer_one(&socket, &records) {
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+                    _ => {}
+                }
+            }
+        });
+        Self { address, ended, thread: Some(thread) }
+    }
+
+    /// The section of a server's configuration that has it asked.
+    pub fn section(&self) -> String {
+        format!("[dns]\nservers = [\"{}\"]\ntimeout = \"2s\"\n", self.address)
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of it was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
+    let mut octets = [0; 1024];
+    let (length, from) = socket.recv_from(&mut octets)?;
+    let query = &octets[..length];
+    let Some((name, kind, end)) = question(query) else { return Ok(()) };
+    let answers: Vec<_> = records
+        .iter()
+        .filter(|(known, of, _)| name.eq_ignore_ascii_case(known) && *of == kind)
+        .collect();
+    let code = match () {
+        () if name.ends_with("trouble.test") => 2,
+        () if records.iter().any(|(known, ..)| name.eq_ignore_ascii_case(known)) => 0,
+        () => 3,
+    };
+    let mut reply = query[..end].to_vec();
+    (reply[2], reply[3]) = (0x81, 0x80 | code);
+    reply[4..12].copy_from_slice(&[0, 1, 0, answers.len() as u8, 0, 0, 0, 0]);
+    for (_, _, data) in answers {
+        reply.extend([0xc0, 12]);
+        reply.extend(kind.to_be_bytes());
+        // Class IN, 60 seconds.
+        reply.extend([0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+        reply.extend_from_slice(data);
+    }
+    socket.send_to(&reply, from).map(|_| ())
+}
+
+/// Name and type of a query, and where its question ends.
+fn question(query: &[u8]) -> Option<(String, u16, usize)> {
+    let (mut at, mut labels) = (12, Vec::new());
+    loop {
+        let length = usize::from(*query.get(at)?);
+        at += 1;
+        if length == 0 {
+            break;
+        }
+        labels.push(String::from_utf8_lossy(query.get(at..at + length)?).into_owned());
+        at += length;
+    }
+    let kind = u16::from_be_bytes([*query.get(at)?, *query.get(at + 1)?]);
+    Some((labels.join("."), kind, at + 4))
+}
