@@ -141,7 +141,7 @@ pub trait AsyncPlugin: Plugin {
         std::future::ready(Ok(Answer::Continue))
     }
 
-    /// The header block of the message is complete; its body comes next.
+    /// The header block of the message is complete; its body comes next. It is waited for even when the client is gone.
     fn before_headers(
         &self,
         event: &Headers<'_>,
@@ -152,7 +152,7 @@ pub trait AsyncPlugin: Plugin {
         std::future::ready(Ok(Answer::Continue))
     }
 
-    /// Some of the body was received. Called again and again while it comes.
+    /// Some of the body was received. Called again and again while it comes. It is waited for even when the client is gone.
     fn before_body(
         &self,
         event: &BodyChunk<'_>,

@@ -46,6 +46,7 @@ pub struct EmBase {
     /// - release: called with user_data when no session can reach the registration any more; may be NULL.
     ///   It is not called when EMRegister fails.
     /// - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
+    ///   Nothing that a handler can do in this version causes an event, so it makes no difference yet.
     /// - registration: receives the handle on success; may be NULL.
     ///
     /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after where there is none), ERR_EM_NOTAUTHORIZED (not declared),

@@ -40,9 +40,9 @@ pub type EmPoll =
 /// record stays valid, from any thread, also past the deadline and past the end of the session; from then on nothing of
 /// it may be used. What was written to the sheet counts if the answer comes in time.
 ///
-/// When the deadline passes first, that is a fault of the plug-in, and its fault contract applies. When the client is gone
-/// first, it is none; EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT are then waited for all the same, since the
-/// message may be stored.
+/// When the deadline passes first, that is a fault of the plug-in, and its fault contract applies. When the connection
+/// breaks first, it is none; EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT are then waited for all the same, since
+/// the message may be stored. A client that only stops sending may still want its replies, and is waited for.
 ///
 /// All functions but `pending` take a token that may be any number: one that was never given out, or not to this plug-in,
 /// is ERR_NOT_FOUND, and one whose call is over is EM_ERR_OVER.
