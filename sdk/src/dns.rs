@@ -83,10 +83,12 @@ records! {
 ///
 /// It is valid, as far as its size says.
 unsafe fn read<R: Record>(answer: *const EmDnsAnswer) -> Result<Vec<R>, DnsError> {
-    // SAFETY: every struct of the contract starts with its size.
-    if answer.is_null()
-        || (unsafe { answer.cast::<u32>().read() } as usize) < size_of::<EmDnsAnswer>()
-    {
+    if answer.is_null() {
+        return Err(DnsError::Trouble);
+    }
+    // SAFETY: not NULL; every struct of the contract starts with its size.
+    let size = unsafe { answer.cast::<u32>().read() };
+    if (size as usize) < size_of::<EmDnsAnswer>() {
         return Err(DnsError::Trouble);
     }
     // SAFETY: as long as ours at least.

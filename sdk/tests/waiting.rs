@@ -79,7 +79,8 @@ impl AsyncPlugin for Waiter {
         call.timer(Duration::ZERO).await?;
         let (short, long) =
             both(call.timer(Duration::from_millis(2)), call.timer(Duration::from_millis(9))).await;
-        (short?, long?);
+        short?;
+        long?;
         let refused = call.timer(Duration::from_secs(5)).await.unwrap_err();
         assert_eq!(refused.reason, Reason::Limit);
         Ok(Answer::Continue)
