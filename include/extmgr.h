@@ -141,7 +141,8 @@ typedef uint16_t EID;
 /** NotificationType: the core has acted; its reply is composed but not sent. */
 #define EM_AFTER 1
 
-/** What a handler is told. The record, the event struct and all text in it are valid until the handler returns.
+/** What a handler is told. The record, the event struct and all text in it are valid until the handler returns or, if it
+ * returned EM_PENDING, until its call ends (EmAsyncService).
  *
  * Every member is for reading only. */
 typedef struct EMRECORD {
@@ -167,6 +168,7 @@ typedef struct EMRECORD {
  * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
  *   CONNECT, EHLO, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
  *   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
+ * - EM_PENDING: the answer comes later, if the handler has taken a token; else that is a fault.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
  *
  * A status that contradicts the sheet is a fault as well: NOERROR with a verdict other than handled, and
@@ -177,7 +179,7 @@ typedef struct EMRECORD {
  * In EM_AFTER everybody is asked, also when a handler in EM_BEFORE, or the core in its own work, refused (see Status).
  * The return value changes nothing; only EmEditsService.reply_text and attribute have an effect.
  * One handler may be called for several sessions at the same time, on several threads; for one session never twice at
- * once.
+ * once, nor while a call of this plug-in is pending in it.
  * A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
  *
  * [session-thread] */
@@ -1204,7 +1206,7 @@ typedef struct EmMessageService {
     /** Reads the header block: whole lines, each ended by CRLF, without the empty line that ends the block. Edits of
      * earlier handlers and earlier events are in it, this call's own are not.
      *
-     * - value: octets, valid until the handler returns.
+     * - value: octets, valid as long as the record.
      *
      * [session-thread & in-handler] */
     STATUS (*header)(const struct EmMessage *message, struct EmText *value);
@@ -1216,7 +1218,7 @@ typedef struct EmMessageService {
      * blocks shortly; a handler of class EM_CLASS_INLINE may do so.
      *
      * - offset: where the piece begins, in octets from the beginning of the body.
-     * - value: 1 to 65,536 octets, valid until the next call of this function or until the handler returns; empty at
+     * - value: 1 to 65,536 octets, valid until the next call of this function and as long as the record; empty at
      *   the end of the body and behind it.
      *
      * Returns EM_ERR_IO too: the file could not be read.

@@ -14,7 +14,8 @@ pub const EM_BEFORE: u16 = 0;
 /// NotificationType: the core has acted; its reply is composed but not sent.
 pub const EM_AFTER: u16 = 1;
 
-/// What a handler is told. The record, the event struct and all text in it are valid until the handler returns.
+/// What a handler is told. The record, the event struct and all text in it are valid until the handler returns or, if it
+/// returned EM_PENDING, until its call ends (EmAsyncService).
 ///
 /// Every member is for reading only.
 #[repr(C)]
@@ -42,6 +43,7 @@ pub struct EMRECORD {
 /// - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
 ///   CONNECT, EHLO, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
 ///   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
+/// - EM_PENDING: the answer comes later, if the handler has taken a token; else that is a fault.
 /// - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
 ///
 /// A status that contradicts the sheet is a fault as well: NOERROR with a verdict other than handled, and
@@ -52,7 +54,7 @@ pub struct EMRECORD {
 /// In EM_AFTER everybody is asked, also when a handler in EM_BEFORE, or the core in its own work, refused (see Status).
 /// The return value changes nothing; only EmEditsService.reply_text and attribute have an effect.
 /// One handler may be called for several sessions at the same time, on several threads; for one session never twice at
-/// once.
+/// once, nor while a call of this plug-in is pending in it.
 /// A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
 ///
 /// [session-thread]

@@ -21,7 +21,7 @@ pub struct EmMessageService {
     /// Reads the header block: whole lines, each ended by CRLF, without the empty line that ends the block. Edits of
     /// earlier handlers and earlier events are in it, this call's own are not.
     ///
-    /// - value: octets, valid until the handler returns.
+    /// - value: octets, valid as long as the record.
     ///
     /// [session-thread & in-handler]
     pub header: unsafe extern "C" fn(message: *const EmMessage, value: *mut EmText) -> STATUS,
@@ -33,7 +33,7 @@ pub struct EmMessageService {
     /// blocks shortly; a handler of class EM_CLASS_INLINE may do so.
     ///
     /// - offset: where the piece begins, in octets from the beginning of the body.
-    /// - value: 1 to 65,536 octets, valid until the next call of this function or until the handler returns; empty at
+    /// - value: 1 to 65,536 octets, valid until the next call of this function and as long as the record; empty at
     ///   the end of the body and behind it.
     ///
     /// Returns EM_ERR_IO too: the file could not be read.
