@@ -1,0 +1,34 @@
+//! The directory service of the fake host: one user, two groups.
+
+use stagepost_abi::*;
+
+use super::{read, text, write};
+
+pub(super) static DIRECTORY: EmDirectoryService = EmDirectoryService {
+    size: size_of::<EmDirectoryService>() as u32,
+    reserved: 0,
+    user: directory_user,
+    member: directory_member,
+    group: directory_group,
+};
+
+unsafe extern "C" fn directory_user(_: *mut EmHost, address: EmText) -> STATUS {
+    match read(address).as_str() {
+        "alice@here" => NOERROR,
+        address if address.contains('@') => ERR_NOT_FOUND,
+        _ => ERR_MISC_INVALID_ARGS,
+    }
+}
+
+unsafe extern "C" fn directory_member(_: *mut EmHost, _: EmText, group: EmText) -> STATUS {
+    if read(group) == "staff" { NOERROR } else { ERR_NOT_FOUND }
+}
+
+unsafe extern "C" fn directory_group(
+    _: *mut EmHost,
+    _: EmText,
+    index: u32,
+    group: *mut EmText,
+) -> STATUS {
+    write(group, ["staff", "all"].get(index as usize).map(|name| text(name.as_bytes())))
+}
