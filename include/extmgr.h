@@ -94,6 +94,12 @@ typedef uint16_t STATUS;
 /** The pending call is over: answered already, past its deadline, or its client is gone. */
 #define EM_ERR_OVER 0x3315
 
+/** Mail for this recipient goes nowhere from here: nobody of that name, or no route and no grant. */
+#define EM_ERR_ROUTE 0x3316
+
+/** The message can't be: its form, its size or its hops; the log says which. */
+#define EM_ERR_REFUSED 0x3317
+
 /** The Rust layouts of the contract differ; the host has logged where. */
 #define EM_ERR_LAYOUT 0x3313
 
@@ -628,6 +634,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_KEYWORD 0x0800ULL
 /** Hold, release and flush queued mail (EmQueueService). */
 #define EM_EDIT_QUEUE 0x1000ULL
+/** Make new messages (EmSubmitService). */
+#define EM_EDIT_SUBMIT 0x2000ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -1859,6 +1867,105 @@ typedef struct EmDnsService {
                    const struct EmDnsAnswer **value);
 } EmDnsService;
 
+/* ---- The submit service: a new message, made by a plug-in. ---- */
+
+/** Id of EmSubmitService. */
+#define EM_SUBMIT_ID "em.submit/1"
+
+/** EmSubmitService.recipient flag: the plug-in vouches for a recipient of a foreign domain, as relay_granted does for a
+ * session. */
+#define EM_SUBMIT_GRANT 1
+
+/** Names a message that is being made. Never comes twice for one plug-in; 0 names none. */
+typedef uint64_t EmSubmission;
+
+/** The id of a queued message. */
+typedef struct EmQueueId {
+    /** 26 digits and capital letters, then a NUL. */
+    char text[32];
+} EmQueueId;
+
+/** Makes a new message: sender, recipients, then its octets in pieces of any size, then the commit. Once that returns
+ * NOERROR the message is on disk, as one that a client was told 250 for, and it goes out like any other.
+ *
+ * It is held to what clients are held to: paths and parameters as MAIL and RCPT take them, the server's limits, lines
+ * ended by CRLF, no NUL and no bare CR or LF. Its octets are the header block, an empty line and the body, without dots
+ * doubled. The server puts its own Received field on top. No handler is called for it, so that a plug-in can't come to
+ * itself by it inside this server. For the way through others it counts hops: made because of a message that it is
+ * allowed to see, it begins with as many Received fields as that one has, and beyond the server's limit it is refused.
+ * An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
+ *
+ * Needs EM_EDIT_SUBMIT in the descriptor. A plug-in makes at most 64 messages at once, and one message is made by one
+ * thread at a time, any one. The functions with `_wait` and those with a token are as in EmQueueService; while one of
+ * a message is under way every other of it is EM_ERR_STAGE.
+ *
+ * All return NOERROR, ERR_EM_NOTAUTHORIZED (not declared), ERR_NOT_FOUND (no such message, or it was committed, given up
+ * or refused), EM_ERR_STAGE (not in this order, or as in EmQueueService), EM_ERR_IO (the queue is not available or has no
+ * room now) or ERR_MISC_INVALID_ARGS. */
+typedef struct EmSubmitService {
+    /** sizeof(EmSubmitService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Begins a message.
+     *
+     * - session: that of the handler that runs or is pending, when the message is made because of what happens there; NULL
+     *   when it has no such cause.
+     * - sender: a path without angle brackets, empty for the null path.
+     * - parameters: those of MAIL; may be empty.
+     * - submission: receives its name.
+     *
+     * Returns EM_ERR_LIMIT too: 64 messages are being made. [any-thread] */
+    STATUS (*begin)(struct EmHost *host,
+                    const struct EmSession *session,
+                    struct EmText sender,
+                    struct EmText parameters,
+                    EmSubmission *submission);
+
+    /** Adds a recipient, before anything is written. Does not wait.
+     *
+     * - path: without angle brackets. parameters: those of RCPT; may be empty.
+     * - flags: EM_SUBMIT_..., or 0.
+     *
+     * Returns EM_ERR_ROUTE too: nobody of that name is here, or no mail goes there. The message goes on without them.
+     * EM_ERR_LIMIT: more than a message may have. [any-thread] */
+    STATUS (*recipient)(struct EmHost *host,
+                        EmSubmission submission,
+                        struct EmText path,
+                        struct EmText parameters,
+                        uint32_t flags);
+
+    /** Writes octets, which are copied; waits for the disk when they are many. [any-thread] */
+    STATUS (*write_wait)(struct EmHost *host, EmSubmission submission, struct EmText octets);
+
+    /** Makes the message durable, and ends it. Without CRLF at its end it gets one.
+     *
+     * - id: receives the message's id; may be NULL.
+     *
+     * Returns EM_ERR_REFUSED too: the message can't be, for the log says why. [any-thread] */
+    STATUS (*commit_wait)(struct EmHost *host, EmSubmission submission, struct EmQueueId *id);
+
+    /** As write_wait, later. [any-thread] */
+    STATUS (*write)(struct EmHost *host,
+                    EmToken token,
+                    EmSubmission submission,
+                    struct EmText octets,
+                    EmRequest *request);
+    /** As commit_wait, later. [any-thread] */
+    STATUS (*commit)(struct EmHost *host, EmToken token, EmSubmission submission, EmRequest *request);
+
+    /** Takes the result of `write` or `commit`, once.
+     *
+     * - id: receives the message's id after `commit`; may be NULL.
+     *
+     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_NOT_FOUND. [any-thread] */
+    STATUS (*result)(struct EmHost *host, EmRequest request, struct EmQueueId *id);
+
+    /** Gives a message up: nothing of it is kept. Whoever begins one ends it, by this or by its commit. [any-thread] */
+    STATUS (*abandon)(struct EmHost *host, EmSubmission submission);
+} EmSubmitService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -1941,6 +2048,8 @@ _Static_assert(sizeof(EmStateService) == 72 && offsetof(EmStateService, next) ==
 _Static_assert(sizeof(EmDirectoryService) == 32 && offsetof(EmDirectoryService, group) == 24, "EmDirectoryService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
+_Static_assert(sizeof(EmQueueId) == 32 && offsetof(EmQueueId, text) == 0, "EmQueueId");
+_Static_assert(sizeof(EmSubmitService) == 72 && offsetof(EmSubmitService, abandon) == 64, "EmSubmitService");
 _Static_assert(sizeof(EmQueueCount) == 32 && offsetof(EmQueueCount, octets) == 24, "EmQueueCount");
 _Static_assert(sizeof(EmQueueService) == 80 && offsetof(EmQueueService, result) == 72, "EmQueueService");
 _Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
     Attributed, BodyFault, Content, Edit, Envelope, Facts, LedgerEntry, Part, Stored,
-    change_header, empty_line_before, received,
+    change_header, empty_line_before, received, received_from_plugin,
 };
 
 use crate::body_change::{self, edits_body};
@@ -23,6 +23,8 @@ pub(crate) struct Intake {
     /// One for all sessions: on a full disk each of their messages fails.
     faults: Arc<Throttle>,
     incoming: Option<Box<dyn Incoming>>,
+    /// The plug-in that makes the messages, if no client sends them.
+    plugin: Option<Arc<str>>,
 }
 
 impl Intake {
@@ -32,7 +34,12 @@ impl Intake {
         hostname: &str,
         faults: Arc<Throttle>,
     ) -> Self {
-        Self { store, router, hostname: hostname.into(), faults, incoming: None }
+        Self { store, router, hostname: hostname.into(), faults, incoming: None, plugin: None }
+    }
+
+    /// Takes messages that a plug-in makes.
+    pub(crate) fn of_plugin(self, plugin: Arc<str>) -> Self {
+        Self { plugin: Some(plugin), ..self }
     }
 
     /// Keeps lent octets.
@@ -111,18 +118,18 @@ impl Intake {
             [one] => Some(one.address.as_str()),
             _ => None,
         };
-        let trace = received(facts, &self.hostname, &id, &date(now), only);
+        let (hostname, date) = (&self.hostname, date(now));
+        let trace = match &self.plugin {
+            Some(plugin) => received_from_plugin(plugin, hostname, &id, &date, only),
+            None => received(facts, hostname, &id, &date, only),
+        };
         incoming.header().splice(0..0, trace);
         let octets = incoming.header().len() as u64 + incoming.body_octets();
         let message = NewMessage {
             deliveries: self.deliveries(&envelope, now)?,
             received_at: now,
             hold,
-            origin: Origin {
-                client: facts.peer.remote_text.clone(),
-                helo: facts.helo.as_ref().map(|helo| helo.name.clone()).unwrap_or_default(),
-                session: facts.id,
-            },
+            origin: self.origin(facts),
             envelope,
             ledger,
         };
@@ -133,6 +140,17 @@ impl Intake {
         let session = facts.id;
         tracing::info!(session, id, sender, recipients, octets, edits, "message queued");
         Ok(id)
+    }
+
+    fn origin(&self, facts: &Facts) -> Origin {
+        let (client, helo) = match &self.plugin {
+            Some(plugin) => (format!("plug-in {plugin}").into(), Box::default()),
+            None => {
+                let helo = facts.helo.as_ref().map(|helo| helo.name.clone());
+                (facts.peer.remote_text.clone(), helo.unwrap_or_default())
+            }
+        };
+        Origin { client, helo, session: facts.id }
     }
 
     fn incoming(&mut self) -> Result<&mut dyn Incoming, StoreError> {
@@ -208,7 +226,7 @@ fn reason_to_hold(edits: &[Attributed]) -> Option<Box<str>> {
 }
 
 /// The date of a trace field (RFC 5322 section 3.3).
-fn date(now: SystemTime) -> String {
+pub(crate) fn date(now: SystemTime) -> String {
     let zoned =
         jiff::Timestamp::try_from(now).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());
     jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()

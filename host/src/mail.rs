@@ -4,21 +4,23 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use stagepost_extmgr::{Coming, Mail, MailError, MailFor, Waiting};
+use stagepost_extmgr::{Coming, Mail, MailError, MailFor, Submission, Submitter, Waiting};
 use stagepost_queue::{Destination, Destinations, Store, StoreError};
 
+use crate::submission::Desk;
 use crate::throttle::{Line, Throttle};
 
 /// The queue as plug-ins reach it.
 pub(crate) struct QueuedMail {
     store: Arc<dyn Store>,
+    desk: Desk,
     /// While the disk fails each request does.
     faults: Arc<Throttle>,
 }
 
 impl QueuedMail {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, faults: Arc::default() }
+    pub(crate) fn new(store: Arc<dyn Store>, desk: Desk) -> Self {
+        Self { store, desk, faults: Arc::default() }
     }
 
     /// Does one thing to the queue.
@@ -60,6 +62,15 @@ impl Mail for QueuedMail {
 
     fn flush(&self, of: MailFor) -> Coming<u64> {
         self.ask(of, |store, of| async move { store.flush(of, SystemTime::now()).await })
+    }
+
+    fn submit(
+        &self,
+        submitter: Submitter,
+        sender: &str,
+        parameters: &str,
+    ) -> Result<Box<dyn Submission>, MailError> {
+        self.desk.begin(submitter, sender, parameters)
     }
 }
 

@@ -25,6 +25,7 @@ mod sessions;
 mod state_dir;
 mod status;
 mod stopping;
+mod submission;
 mod throttle;
 mod users;
 mod welcome;

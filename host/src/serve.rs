@@ -24,6 +24,7 @@ use crate::reload::Reloader;
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
+use crate::submission::Desk;
 use crate::throttle::Throttle;
 use crate::users::Users;
 use crate::{refusal, state_dir, stopping, welcome};
@@ -159,7 +160,8 @@ async fn live(
         faults: None,
     })?);
     // Also a plug-in that starts may ask what waits.
-    plugins.open_mail(Arc::new(QueuedMail::new(store.clone())));
+    let desk = Desk::new(&settings.receive, router.clone(), store.clone());
+    plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), desk)));
     let served = match plugins.start() {
         Ok(()) => serve(settings, admin, router, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),

@@ -2,8 +2,8 @@
 //! Knows no particular call.
 
 use stagepost_abi::{
-    EM_ERR_CLAIMED, EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED,
-    ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
+    EM_ERR_CLAIMED, EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_REFUSED, EM_ERR_ROUTE,
+    EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
 };
 
 /// The host refused a call. The plug-in is to blame, except at `Other`.
@@ -38,6 +38,12 @@ pub enum Reason {
     /// The call is over already: its deadline has passed, or its client is gone.
     #[error("the call is over")]
     Over,
+    /// Mail for the recipient goes nowhere from here.
+    #[error("mail for this recipient goes nowhere")]
+    NoRoute,
+    /// The message can't be; the host's log says why.
+    #[error("the message can't be")]
+    Refused,
     /// An argument can't be there.
     #[error("an argument is not acceptable")]
     Invalid,
@@ -55,6 +61,8 @@ pub(crate) fn check(call: &'static str, status: STATUS) -> Result<(), Refusal> {
         EM_ERR_CLAIMED => Reason::Claimed,
         EM_ERR_IO => Reason::Unreadable,
         EM_ERR_OVER => Reason::Over,
+        EM_ERR_ROUTE => Reason::NoRoute,
+        EM_ERR_REFUSED => Reason::Refused,
         ERR_MISC_INVALID_ARGS => Reason::Invalid,
         other => Reason::Other(other),
     };

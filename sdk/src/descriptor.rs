@@ -51,6 +51,8 @@ pub mod edit {
     pub const keyword: u64 = stagepost_abi::EM_EDIT_KEYWORD;
     /// `Queue::hold`, `release` and `flush`.
     pub const queue: u64 = stagepost_abi::EM_EDIT_QUEUE;
+    /// `Host::submit`.
+    pub const submit: u64 = stagepost_abi::EM_EDIT_SUBMIT;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

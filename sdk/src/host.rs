@@ -7,9 +7,12 @@ use stagepost_abi::{
     EM_LOG_DEBUG, EM_LOG_ERROR, EM_LOG_INFO, EM_LOG_TRACE, EM_LOG_WARN, EmHost, EmSession,
 };
 
+use crate::call::Refusal;
 use crate::config::Config;
 use crate::queue::Queue;
 use crate::service::Services;
+use crate::session::Session;
+use crate::submit::Submission;
 use crate::text::lend;
 
 /// How much a log line matters.
@@ -84,6 +87,25 @@ impl Host {
     pub fn queue(&self) -> Queue {
         // SAFETY: handle and table belong together, by the promise given to `new`.
         unsafe { Queue::new(self.handle, self.services.queue) }
+    }
+
+    /// Begins a new message. Needs the edit `submit`.
+    ///
+    /// - cause: the session of the handler in which it is made, when it is made because of what happens there: its hops
+    ///   count for the new one too, so that it can't lead to itself for ever.
+    /// - sender: without angle brackets, empty for the null path. parameters: those of MAIL; may be empty.
+    ///
+    /// # Errors
+    /// What MAIL would not take; [`Reason::Limit`](crate::Reason::Limit) for more than 64 at once.
+    pub fn submit(
+        &self,
+        cause: Option<&Session<'_>>,
+        sender: &str,
+        parameters: &str,
+    ) -> Result<Submission, Refusal> {
+        let table = self.services.submit;
+        // SAFETY: handle and table belong together, by the promise given to `new`; a session is of the plug-in's one host.
+        unsafe { Submission::begin(self.handle, table, cause, sender, parameters) }
     }
 
     /// Writes a line that belongs to no session. Formats it only when somebody reads it.

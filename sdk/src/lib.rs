@@ -73,6 +73,7 @@ mod session;
 mod slot;
 mod start;
 mod state;
+mod submit;
 mod task;
 mod text;
 mod timer;
@@ -100,6 +101,7 @@ pub use session::Session;
 pub use stage::Stages;
 pub use start::StartError;
 pub use state::{State, StateChanged, StateFound};
+pub use submit::Submission;
 pub use timer::Timer;
 
 /// For `export_plugin!` only.

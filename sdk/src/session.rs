@@ -56,6 +56,11 @@ impl<'a> Session<'a> {
         self.host.services().message
     }
 
+    /// The host, as the plug-in was given it at its start.
+    pub fn host(&self) -> &'a Host {
+        self.host
+    }
+
     /// The session's id, the same as in the log; 0 when the host does not say.
     pub fn id(&self) -> u64 {
         self.number(EM_FACT_ID).unwrap_or(0)

@@ -315,6 +315,9 @@ impl Plugin for Probe {
     }
 
     fn before_vrfy(&self, event: &Vrfy<'_>, _: &mut Edits<'_>) -> Outcome {
+        if event.argument == "mail" {
+            return use_mail(event.session.host(), &event.session);
+        }
         Err(Fault::new(format_args!("{:?} {}", event.verb, event.argument)))
     }
 
@@ -397,6 +400,48 @@ fn exactly_the_stages_that_are_named_are_registered() {
             (EM_STOP, EM_REG_BEFORE),
         ]
     );
+}
+
+/// Does what can be done with the queue and with new messages, each once.
+fn use_mail(host: &Host, session: &stagepost_sdk::Session<'_>) -> Outcome {
+    let queue = host.queue();
+    let count = queue.count_wait("a.test")?;
+    let held = queue.hold_wait("@a.test", "closed")?;
+    let failed = queue.flush_wait("refuse me").expect_err("it is refused");
+    let moved = (queue.release_wait("a.test")?, held, failed.reason);
+    host.log(Level::Info, format_args!("{count:?} {moved:?}"));
+    let mut message = host.submit(Some(session), "", "SIZE=5")?;
+    let nobody = message.recipient("nobody", "").expect_err("no route").reason;
+    message.recipient("a@b", "X=1")?;
+    message.recipient_granted("c@d", "")?;
+    message.write_wait("octets")?;
+    let id = message.commit_wait()?;
+    host.log(Level::Info, format_args!("{id} {nobody:?}"));
+    drop(host.submit(None, "s@t", "")?);
+    Ok(Answer::Continue)
+}
+
+#[test]
+fn the_queue_and_new_messages_are_reached() {
+    let fake = loaded();
+    let (session, sheet) = (fake::Session::new(12), Sheet::default());
+    let event = event::<EmVrfy>(&session, &sheet);
+    let vrfy = EmVrfy { event, argument: text(b"mail"), verb: EM_VRFY_VRFY, reserved: [0; 7] };
+    assert_eq!(fake.call(EM_SMTPVRFY, EM_BEFORE, &vrfy), ERR_EM_CONTINUE);
+    let wanted = [
+        "count a.test",
+        "hold @a.test closed",
+        "3 - Count { queued: 3, held: 2, octets: 1 } (0, 5, Unreadable)",
+        "begin 12 <> SIZE=5",
+        "recipient 9 <a@b> X=1 0",
+        "recipient 9 <c@d>  1",
+        "write 9 octets",
+        "commit 9",
+        "3 - 01J NoRoute",
+        "begin 0 <s@t> ",
+        "abandon 9",
+    ];
+    assert_eq!(fake.logged(), wanted);
 }
 
 #[test]

@@ -90,6 +90,10 @@ fn layouts() -> String {
         EmDirectoryService { size, reserved, user, member, group }
         EmAdminService { size, reserved, verb, answer, fail }
         EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
+        EmQueueId { text }
+        EmSubmitService {
+            size, reserved, begin, recipient, write_wait, commit_wait, write, commit, result, abandon,
+        }
         EmQueueCount { size, reserved, queued, held, octets }
         EmQueueService {
             size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release,

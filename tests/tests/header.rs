@@ -31,6 +31,7 @@ const SOURCES: &[&str] = &[
     "service/queue.rs",
     "service/timers.rs",
     "service/dns.rs",
+    "service/submit.rs",
     "digest.rs",
 ];
 

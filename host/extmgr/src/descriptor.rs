@@ -219,6 +219,7 @@ const EDITS: &[(u64, &str)] = &[
     (abi::EM_EDIT_TAG, "tag"),
     (abi::EM_EDIT_KEYWORD, "keyword"),
     (abi::EM_EDIT_QUEUE, "queue"),
+    (abi::EM_EDIT_SUBMIT, "submit"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);

@@ -47,6 +47,8 @@ pub(crate) struct CallSession<'a> {
     mark: Mark,
     pub(crate) facts: &'a Facts,
     pub(crate) context: &'a Context,
+    /// The message that the call is about, if it is about one.
+    draft: Option<&'a Draft>,
     /// The place of the plug-in that is called.
     pub(crate) plugin: usize,
 }
@@ -108,6 +110,17 @@ handles! {
     CallMessage EmMessage MESSAGE
 }
 
+impl CallSession<'_> {
+    /// How many servers the message of this call came through: its Received fields.
+    pub(crate) fn hops(&self) -> usize {
+        let header = self.draft.map_or(&[][..], Draft::header);
+        let is_trace = |line: &&[u8]| {
+            line.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"received:"))
+        };
+        header.split(|octet| *octet == b'\n').filter(is_trace).count()
+    }
+}
+
 impl<'a> CallSheet<'a> {
     /// The sheet, for one edit.
     pub(crate) fn write(&self) -> MutexGuard<'_, Sheet<'a>> {
@@ -161,6 +174,7 @@ impl<'a> Frame<'a> {
                 mark: Mark(AtomicU64::new(SESSION)),
                 facts: &ask.facts,
                 context,
+                draft: ask.message.as_ref(),
                 plugin: plugin.index,
             },
             sheet: CallSheet {

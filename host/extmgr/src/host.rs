@@ -27,6 +27,7 @@ use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
 use crate::request::Requests;
 use crate::state_call::StateCalls;
+use crate::submission::Submissions;
 
 /// Marks a `Host`, so that a wrong pointer from a plug-in is mostly told.
 const MAGIC: u64 = 0x5354_4147_4550_4f48;
@@ -75,6 +76,8 @@ pub(crate) struct Host {
     pub(crate) state_calls: StateCalls,
     /// What the program offers, and the runtime that asynchronous calls are made in; none before it is loaded.
     offered: OnceLock<(&'static Hosted, Option<Handle>)>,
+    /// The messages that it makes.
+    pub(crate) submissions: Submissions,
     metrics: Mutex<Vec<&'static Metric>>,
     admin_verbs: Mutex<Vec<Arc<AdminVerb>>>,
     /// How many calls of its verbs may begin.
@@ -112,6 +115,7 @@ impl Host {
             requests: Requests::default(),
             state_calls: StateCalls::default(),
             offered: OnceLock::new(),
+            submissions: Submissions::default(),
             metrics: Mutex::default(),
             admin_verbs: Mutex::default(),
             verb_calls: Arc::new(Semaphore::new(ADMIN_CALLS_MAX)),

@@ -23,6 +23,48 @@ pub trait Mail: Send + Sync {
 
     /// Makes what waits for some destinations due; how many deliveries were moved.
     fn flush(&self, of: MailFor) -> Coming<u64>;
+
+    /// Begins a new message, of a sender as MAIL takes it. Does not wait.
+    ///
+    /// # Errors
+    /// What MAIL would not take, or that the queue takes nothing now.
+    fn submit(
+        &self,
+        submitter: Submitter,
+        sender: &str,
+        parameters: &str,
+    ) -> Result<Box<dyn Submission>, MailError>;
+}
+
+/// A new message being made. Dropping it gives it up.
+pub trait Submission: Send {
+    /// Adds a recipient as RCPT takes it, before anything is written. Does not wait.
+    ///
+    /// `grant`: mail of foreign domains may be relayed.
+    ///
+    /// # Errors
+    /// What is against it; the message goes on without.
+    fn recipient(&mut self, path: &str, parameters: &str, grant: bool) -> Result<(), MailError>;
+
+    /// Writes octets of header block and body, as they are.
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> Work<'a, ()>;
+
+    /// Makes it durable; its id.
+    fn commit(self: Box<Self>) -> Coming<String>;
+}
+
+/// Work that borrows.
+pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, MailError>> + Send + 'a>>;
+
+/// Who makes a message, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitter {
+    /// The plug-in's name.
+    pub plugin: Arc<str>,
+    /// The session because of which it is made; 0 when there is none.
+    pub session: u64,
+    /// Received fields of the message because of which it is made.
+    pub hops: usize,
 }
 
 /// Which mail is meant: by its destination, in any case.
@@ -51,6 +93,18 @@ pub enum MailError {
     /// What was given can't be.
     #[error("what was given can't be")]
     Invalid,
+    /// It is not the time for that: recipients come before octets, and octets behind a recipient.
+    #[error("it is not the time for that")]
+    Order,
+    /// More than there may be.
+    #[error("a limit is reached")]
+    Limit,
+    /// Mail for this recipient goes nowhere.
+    #[error("mail for this recipient goes nowhere")]
+    Route,
+    /// The message can't be; the log says why.
+    #[error("the message can't be")]
+    Refused,
     /// The queue is not available now; the log says why.
     #[error("the queue is not available")]
     Unavailable,
@@ -77,6 +131,10 @@ impl MailError {
     pub(crate) fn status(self) -> abi::STATUS {
         match self {
             Self::Invalid => abi::ERR_MISC_INVALID_ARGS,
+            Self::Order => abi::EM_ERR_STAGE,
+            Self::Limit => abi::EM_ERR_LIMIT,
+            Self::Route => abi::EM_ERR_ROUTE,
+            Self::Refused => abi::EM_ERR_REFUSED,
             Self::Unavailable => abi::EM_ERR_IO,
         }
     }

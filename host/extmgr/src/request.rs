@@ -16,12 +16,16 @@ use crate::watchdog::is_called_in_line;
 const REQUESTS_MAX: usize = 4096;
 
 /// What a request came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// How much waits.
     Waiting(Waiting),
     /// How many deliveries were moved.
     Moved(u64),
+    /// Octets of a new message were taken.
+    Written,
+    /// A new message is on disk under this id.
+    Committed(String),
 }
 
 /// The requests of one plug-in.
@@ -118,8 +122,8 @@ pub(crate) fn begin(
 /// The status for the plug-in: not done yet, taken before or never made, or what the work failed with.
 pub(crate) fn take(plugin: &Host, request: abi::EmRequest) -> Result<Finding, abi::STATUS> {
     let mut table = plugin.requests.table();
-    let open = table.open.get(&request).ok_or(abi::ERR_NOT_FOUND)?;
-    let found = open.found.ok_or(abi::EM_PENDING)?;
+    let open = table.open.get_mut(&request).ok_or(abi::ERR_NOT_FOUND)?;
+    let found = open.found.take().ok_or(abi::EM_PENDING)?;
     table.open.remove(&request);
     found
 }

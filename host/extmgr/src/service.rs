@@ -16,6 +16,7 @@ mod pending;
 mod queue;
 mod session;
 mod state;
+mod submit;
 mod timers;
 
 use std::ffi::{c_char, c_void};
@@ -68,6 +69,7 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
         id if id == name(abi::EM_QUEUE_ID) => (&raw const queue::TABLE).cast(),
         id if id == name(abi::EM_TIMERS_ID) => (&raw const timers::TABLE).cast(),
         id if id == name(abi::EM_DNS_ID) => (&raw const dns::TABLE).cast(),
+        id if id == name(abi::EM_SUBMIT_ID) => (&raw const submit::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }

@@ -32,7 +32,7 @@ pub use question::{
 };
 pub use receive::{
     EnvelopeError, Limits, RewriteError, Session, Settings, Timeouts, check_rewrite, parameter,
-    received,
+    received, received_from_plugin,
 };
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;

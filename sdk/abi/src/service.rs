@@ -16,6 +16,7 @@ mod pending;
 mod queue;
 mod session;
 mod state;
+mod submit;
 mod timers;
 
 pub use admin::*;
@@ -33,4 +34,5 @@ pub use pending::*;
 pub use queue::*;
 pub use session::*;
 pub use state::*;
+pub use submit::*;
 pub use timers::*;

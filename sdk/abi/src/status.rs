@@ -55,5 +55,11 @@ pub const EM_ERR_IO: STATUS = 0x3314;
 /// The pending call is over: answered already, past its deadline, or its client is gone.
 pub const EM_ERR_OVER: STATUS = 0x3315;
 
+/// Mail for this recipient goes nowhere from here: nobody of that name, or no route and no grant.
+pub const EM_ERR_ROUTE: STATUS = 0x3316;
+
+/// The message can't be: its form, its size or its hops; the log says which.
+pub const EM_ERR_REFUSED: STATUS = 0x3317;
+
 /// The Rust layouts of the contract differ; the host has logged where.
 pub const EM_ERR_LAYOUT: STATUS = 0x3313;

@@ -19,6 +19,7 @@ mod queue;
 mod session;
 mod sheet;
 mod state;
+mod submit;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_void};
@@ -220,6 +221,7 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.extension/1" => (&raw const extension::EXTENSION).cast(),
         "em.queue/1" => (&raw const queue::QUEUE).cast(),
         "em.metrics/1" => (&raw const metrics::METRICS).cast(),
+        "em.submit/1" => (&raw const submit::SUBMIT).cast(),
         "em.async/1" => (&raw const pending::ASYNC).cast(),
         "em.timers/1" => (&raw const pending::TIMERS).cast(),
         "em.dns/1" => (&raw const pending::DNS).cast(),

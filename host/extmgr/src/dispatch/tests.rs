@@ -13,6 +13,7 @@ mod pending;
 mod queue;
 mod reading;
 mod schedules;
+mod submit;
 mod timers;
 mod trace;
 

@@ -87,6 +87,8 @@ unsafe fn fill(
         let (queued, held, octets) = match find()? {
             Finding::Waiting(waiting) => (waiting.queued, waiting.held, waiting.octets),
             Finding::Moved(moved) => (moved, 0, 0),
+            // What another service was asked for: its result is gone, as the contract says of one taken.
+            Finding::Written | Finding::Committed(_) => return Err(abi::ERR_NOT_FOUND),
         };
         // SAFETY: as long as ours at least, by its size.
         unsafe { count.write(abi::EmQueueCount { size, reserved: 0, queued, held, octets }) };

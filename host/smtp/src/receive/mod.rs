@@ -30,4 +30,4 @@ pub use path::parameter;
 pub use rewrite::{RewriteError, check_rewrite};
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};
-pub use trace::received;
+pub use trace::{received, received_from_plugin};

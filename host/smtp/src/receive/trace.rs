@@ -37,6 +37,24 @@ pub fn received(
     fold(&words)
 }
 
+/// The `Received:` field of a message that a plug-in has made, with its last CRLF. Nobody has sent it, so it says by whom
+/// alone; the rest is as in [`received`].
+pub fn received_from_plugin(
+    plugin: &str,
+    hostname: &str,
+    id: &str,
+    date: &str,
+    recipient: Option<&str>,
+) -> Vec<u8> {
+    let mut words = vec![format!("by {hostname} (plug-in {plugin}) id {id}")];
+    words.extend(recipient.map(|recipient| format!("for <{recipient}>")));
+    if let Some(last) = words.last_mut() {
+        last.push(';');
+    }
+    words.push(date.to_owned());
+    fold(&words)
+}
+
 /// RFC 5321 section 4.1.3.
 fn literal(peer: &Peer) -> String {
     match peer.remote.ip() {

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_void};
 
 use abi_stable::StableAbi;
-use stagepost_abi::{EmRequest, EmToken, HEMREGISTRATION, STATUS};
+use stagepost_abi::{EmRequest, EmSubmission, EmToken, HEMREGISTRATION, STATUS};
 
 use super::base::{EmEdits, EmHost, EmMessage, EmPoll, EmRelease, EmSession, EmText};
 
@@ -29,8 +29,9 @@ pub(crate) struct Services {
     extension: EmExtensionServiceRef,
     queue: EmQueueServiceRef,
     state: EmStateServiceRef,
-    #[sabi(last_prefix_field)]
     directory: EmDirectoryServiceRef,
+    #[sabi(last_prefix_field)]
+    submit: EmSubmitServiceRef,
 }
 
 #[repr(C)]
@@ -524,6 +525,59 @@ pub(crate) struct EmDirectoryService {
     ) -> STATUS,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmQueueId {
+    text: [c_char; 32],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmSubmitServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmSubmitService {
+    size: u32,
+    reserved: u32,
+    begin: unsafe extern "C" fn(
+        host: *mut EmHost,
+        session: *const EmSession,
+        sender: EmText,
+        parameters: EmText,
+        submission: *mut EmSubmission,
+    ) -> STATUS,
+    recipient: unsafe extern "C" fn(
+        host: *mut EmHost,
+        submission: EmSubmission,
+        path: EmText,
+        parameters: EmText,
+        flags: u32,
+    ) -> STATUS,
+    write_wait:
+        unsafe extern "C" fn(host: *mut EmHost, submission: EmSubmission, octets: EmText) -> STATUS,
+    commit_wait: unsafe extern "C" fn(
+        host: *mut EmHost,
+        submission: EmSubmission,
+        id: *mut EmQueueId,
+    ) -> STATUS,
+    write: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        submission: EmSubmission,
+        octets: EmText,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    commit: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        submission: EmSubmission,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    result:
+        unsafe extern "C" fn(host: *mut EmHost, request: EmRequest, id: *mut EmQueueId) -> STATUS,
+    #[sabi(last_prefix_field)]
+    abandon: unsafe extern "C" fn(host: *mut EmHost, submission: EmSubmission) -> STATUS,
+}
+
 super::twins! {
     EmPlace { file, line, column }
     EmLogService { size, reserved, write, enabled }
@@ -549,6 +603,10 @@ super::twins! {
         size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,
     }
     EmQueueCount { size, reserved, queued, held, octets }
+    EmQueueId { text }
+    EmSubmitService {
+        size, reserved, begin, recipient, write_wait, commit_wait, write, commit, result, abandon,
+    }
     EmQueueService {
         size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release, flush,
         result,

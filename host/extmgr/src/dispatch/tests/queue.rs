@@ -2,7 +2,7 @@
 
 use super::pending::{Hand, async_service, leak, take_with};
 use super::*;
-use crate::mail::{Coming, Door, Mail, MailError, MailFor, Waiting};
+use crate::mail::{Coming, Door, Mail, MailError, MailFor, Submission, Submitter, Waiting, Work};
 
 /// A queue that says what it was asked; `bad` can't be, and `down` is not available.
 struct Said;
@@ -37,9 +37,45 @@ impl Mail for Said {
     fn flush(&self, of: MailFor) -> Coming<u64> {
         answer(&of, 30)
     }
+
+    fn submit(
+        &self,
+        submitter: Submitter,
+        sender: &str,
+        _: &str,
+    ) -> Result<Box<dyn Submission>, MailError> {
+        let line =
+            format!("{} {} {} <{sender}>", submitter.plugin, submitter.session, submitter.hops);
+        Ok(Box::new(Made(vec![line])))
+    }
 }
 
-fn opened(rig: &Rig) -> Arc<Directory> {
+/// A message that is committed as what was done to it.
+struct Made(Vec<String>);
+
+impl Submission for Made {
+    fn recipient(&mut self, path: &str, _: &str, grant: bool) -> Result<(), MailError> {
+        if path == "nobody" {
+            return Err(MailError::Route);
+        }
+        self.0.push(format!("{path} {grant}"));
+        Ok(())
+    }
+
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> Work<'a, ()> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.push(String::from_utf8_lossy(octets).into_owned());
+            if octets == b"lost" { Err(MailError::Unavailable) } else { Ok(()) }
+        })
+    }
+
+    fn commit(self: Box<Self>) -> Coming<String> {
+        Box::pin(async move { Ok(self.0.join("|")) })
+    }
+}
+
+pub(super) fn opened(rig: &Rig) -> Arc<Directory> {
     let directory = rig.directory();
     let runtime = tokio::runtime::Handle::current();
     assert!(directory.mail.set(Door { mail: Arc::new(Said), runtime }).is_ok());
@@ -139,7 +175,7 @@ async fn what_comes_later_wakes_the_call_and_is_read_once() {
                 take_with(async_service(host), record, Some(super::pending::look), poll.data());
             let token = token.unwrap();
             let request = begin(host, token, what, destination).unwrap();
-            assert_eq!(begin(host, token + 1, what, destination), Err(abi::ERR_NOT_FOUND));
+            assert_eq!(begin(host, u64::MAX, what, destination), Err(abi::ERR_NOT_FOUND));
             assert_eq!(result(host, request), Err(abi::EM_PENDING));
             *asked.lock().unwrap() = request;
             abi::EM_PENDING

@@ -1,0 +1,127 @@
+//! The submit service: who may make messages, in which order, and that one is in one hand at a time.
+
+use super::pending::{async_service, leak, look, take_with};
+use super::queue::opened;
+use super::*;
+
+fn submit() -> &'static abi::EmSubmitService {
+    service(abi::EM_SUBMIT_ID)
+}
+
+/// Begins a message, without a cause or with the session of a record.
+fn begin(host: &'static Host, record: Option<&abi::EMRECORD>) -> Result<u64, abi::STATUS> {
+    let (mut message, cause) = (0, record.map_or(std::ptr::null(), session));
+    // SAFETY: the handle is a live host's; the session is this call's; the text is lent; there is room for the number.
+    let status =
+        unsafe { (submit().begin)(host.handle(), cause, lend("s@a"), lend(""), &raw mut message) };
+    if status == abi::NOERROR { Ok(message) } else { Err(status) }
+}
+
+fn add(host: &'static Host, message: u64, path: &str, flags: u32) -> abi::STATUS {
+    // SAFETY: the handle is a live host's; the text is lent.
+    unsafe { (submit().recipient)(host.handle(), message, lend(path), lend(""), flags) }
+}
+
+fn write(host: &'static Host, message: u64, octets: &str) -> abi::STATUS {
+    // SAFETY: the handle is a live host's; the octets are lent.
+    unsafe { (submit().write_wait)(host.handle(), message, lend(octets)) }
+}
+
+fn shown(id: &abi::EmQueueId) -> String {
+    // SAFETY: the last place is a NUL.
+    unsafe { std::ffi::CStr::from_ptr(id.text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+fn commit(host: &'static Host, message: u64) -> Result<String, abi::STATUS> {
+    let mut id = abi::EmQueueId { text: [0; 32] };
+    // SAFETY: the handle is a live host's; there is room for the id.
+    let status = unsafe { (submit().commit_wait)(host.handle(), message, &raw mut id) };
+    if status == abi::NOERROR { Ok(shown(&id)) } else { Err(status) }
+}
+
+fn abandon(host: &'static Host, message: u64) -> abi::STATUS {
+    // SAFETY: the handle is a live host's.
+    unsafe { (submit().abandon)(host.handle(), message) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_made_on_a_thread_that_may_block() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Pool);
+    let host = rig.hosts[0];
+    assert_eq!(begin(host, None), Err(abi::EM_ERR_STAGE), "while it is loaded");
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        let message = begin(host, Some(record)).unwrap();
+        assert_eq!(add(host, message, "nobody", 0), abi::EM_ERR_ROUTE);
+        assert_eq!(add(host, message, "a@b", 2), abi::ERR_MISC_INVALID_ARGS);
+        assert_eq!(add(host, message, "a@b", abi::EM_SUBMIT_GRANT), abi::NOERROR);
+        assert_eq!(write(host, message, "octets"), abi::NOERROR);
+        assert_eq!(add(host, message + 1, "a@b", 0), abi::ERR_NOT_FOUND);
+        // Cut to what an id has room for.
+        assert_eq!(commit(host, message).unwrap(), "p 7 0 <s@a>|a@b true|octets");
+        assert_eq!(commit(host, message), Err(abi::ERR_NOT_FOUND));
+        let lost = begin(host, None).unwrap();
+        assert_eq!(write(host, lost, "lost"), abi::EM_ERR_IO);
+        assert_eq!(write(host, lost, "more"), abi::ERR_NOT_FOUND);
+        let messages: Vec<u64> = (0..64).map(|_| begin(host, None).unwrap()).collect();
+        assert_eq!(begin(host, None), Err(abi::EM_ERR_LIMIT));
+        assert!(messages.iter().all(|message| abandon(host, *message) == abi::NOERROR));
+        assert_eq!(abandon(host, messages[0]), abi::ERR_NOT_FOUND);
+        abi::ERR_EM_CONTINUE
+    });
+    let directory = opened(&rig);
+    answered(Dispatch::new(directory.current()).ask(mail())).await;
+    assert_eq!(host.state().faults, 0);
+}
+
+#[test]
+fn messages_are_for_those_who_declare_them() {
+    let mut rig = Rig::default();
+    rig.plugin_with("p", Run::Pool, |_, descriptor| descriptor.edits = !abi::EM_EDIT_SUBMIT);
+    let host = rig.hosts[0];
+    let refused = abi::ERR_EM_NOTAUTHORIZED;
+    assert_eq!((begin(host, None), commit(host, 1)), (Err(refused), Err(refused)));
+    let statuses = [add(host, 1, "a@b", 0), write(host, 1, "x"), abandon(host, 1)];
+    assert_eq!(statuses, [refused; 3]);
+}
+
+#[tokio::test]
+async fn a_message_is_in_one_hand_at_a_time() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let host = rig.hosts[0];
+    // A host that was asked for it makes room for calls that may go pending.
+    async_service(host);
+    let asked = Arc::new(Mutex::new((0, 0)));
+    let (reading, seen) = (asked.clone(), Arc::new(Mutex::new(Vec::new())));
+    let log = seen.clone();
+    let poll = leak(move |_, _| {
+        let (message, request) = *reading.lock().unwrap();
+        let mut id = abi::EmQueueId { text: [0; 32] };
+        // SAFETY: the handle is a live host's; there is room for the id.
+        let status = unsafe { (submit().result)(host.handle(), request, &raw mut id) };
+        log.lock().unwrap().push((status, shown(&id), abandon(host, message)));
+        abi::ERR_EM_CONTINUE
+    });
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        let token = take_with(async_service(host), record, Some(look), poll.data()).unwrap();
+        let (message, mut request) = (begin(host, None).unwrap(), 0);
+        assert_eq!(write(host, message, "x"), abi::EM_ERR_STAGE, "in line nobody waits");
+        // SAFETY: the handle is a live host's; octets are lent; there is room for the request.
+        unsafe {
+            let begun = |token, request| {
+                (submit().write)(host.handle(), token, message, lend("octets"), request)
+            };
+            assert_eq!(begun(u64::MAX, &raw mut request), abi::ERR_NOT_FOUND);
+            assert_eq!(begun(token, &raw mut request), abi::NOERROR);
+            assert_eq!(begun(token, &raw mut request), abi::EM_ERR_STAGE);
+        }
+        assert_eq!(add(host, message, "a@b", 0), abi::EM_ERR_STAGE);
+        *asked.lock().unwrap() = (message, request);
+        abi::EM_PENDING
+    });
+    let directory = opened(&rig);
+    answered(Dispatch::new(directory.current()).ask(mail())).await;
+    assert_eq!(*seen.lock().unwrap(), [(abi::NOERROR, String::new(), abi::NOERROR)]);
+    drop(directory);
+}

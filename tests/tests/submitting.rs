@@ -1,0 +1,75 @@
+//! Messages that plug-ins make, on the real server: from C and from Rust, refused ones, and ones that go round in a loop.
+
+use stagepost_tests::plugin::build_rust;
+use stagepost_tests::server::{Site, plugin_section};
+use stagepost_tests::sink::Closed;
+
+const MESSAGE: &str = "Subject: the first\r\n\r\nHello.\r\n";
+
+#[test]
+fn a_message_about_each_message_is_delivered() {
+    let site = Site::new("");
+    site.configure(&plugin_section("notifier-rust", &build_rust("notifier-rust"), ""));
+    let server = site.start();
+    let reply = server.greeted().deliver("a@client.test", "b@example.test", MESSAGE);
+    assert_eq!(reply.code, 250, "{reply}");
+    server.log().wait_for_count("both", 2, |line| line.message() == "delivered");
+    let sent = server.log().wait_for("its id", |line| line.message().starts_with("sent "));
+    assert!(sent.message().ends_with(", true"), "{}", sent.as_str());
+    let mail = site.mail("told");
+    let [told] = &mail[..] else { panic!("{} messages", mail.len()) };
+    let told = String::from_utf8_lossy(told);
+    // One hop for the message that it is about has not been counted: it came from a client.
+    let (trace, rest) = told.split_once("Subject: told\n").expect("the message");
+    assert_eq!(trace.matches("Received: ").count(), 1, "{trace}");
+    assert!(trace.contains("Received: by mx.example.test (plug-in notifier-rust) id "), "{trace}");
+    assert!(trace.contains("Return-Path: <>"), "{trace}");
+    assert!(rest.starts_with("\n.a line that begins with a dot\nxxx"), "{rest}");
+    assert_eq!(rest.matches('x').count(), 90_000);
+    let faults = server.log().matching(|line| line.message().contains("fault"));
+    assert!(faults.is_empty(), "{}", server.log());
+    server.stop();
+}
+
+#[test]
+fn what_a_client_could_not_send_a_plug_in_can_not_either() {
+    let site = Site::new("");
+    let config = "[plugin.config]\nmode = 2";
+    site.configure(&plugin_section("looper", &site.compile("plugins/looper.c"), config));
+    let server = site.start();
+    let reply = server.greeted().deliver("a@client.test", "b@example.test", MESSAGE);
+    assert_eq!(reply.code, 250, "{reply}");
+    let refused = server.log().wait_for("why", |line| line.message().contains("is refused"));
+    assert!(refused.text("reply").contains("Bare <LF>"), "{}", refused.as_str());
+    server.log().wait_for("the status", |line| line.message() == "was refused");
+    server.stop();
+}
+
+/// The server is its own next hop, so each message that the plug-in makes comes back to it, and has one made again.
+#[test]
+fn a_message_that_leads_to_itself_comes_to_an_end() {
+    let site = Site::new("");
+    let looper = site.compile("plugins/looper.c");
+    // A port that is free, and that nobody is given while it is reserved.
+    let port = Closed::reserve();
+    let address = port.address();
+    drop(port);
+    let route =
+        format!("[[route]]\ndomain = \"loop.test\"\nnext_hop = \"localhost:{}\"\n", address.port());
+    let config = format!(
+        "hostname = \"mx.example.test\"\nstate_dir = \"state\"\n[log]\nformat = \"json\"\n\
+         [[listen]]\nname = \"mx\"\naddress = \"{address}\"\n{route}{}",
+        plugin_section("looper", &looper, "[plugin.config]\nmode = 1")
+    );
+    site.write_config(&config);
+    let server = site.start();
+    let mut client = server.greeted();
+    let message = "Received: x\r\n".repeat(97) + MESSAGE;
+    let reply = client.deliver("a@client.test", "b@loop.test", &message);
+    assert_eq!(reply.code, 250, "{reply}");
+    // With 97, 98, 99 and 100 hops a message comes in, and each leads to a second one: 16 in the end, which nobody takes.
+    let ended = |line: &stagepost_tests::log::Line| line.message().contains("undeliverable");
+    server.log().wait_for_count("the end of each", 16, ended);
+    assert_eq!(server.log().matching(|line| line.message() == "went round").len(), 15);
+    server.kill();
+}
