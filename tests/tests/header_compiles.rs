@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use stagepost_abi::*;
+use stagepost_tests::peer;
 use stagepost_tests::plugin::{compile_c, exports, faults, include};
 
 const WARNINGS: &[&str] = &["-pedantic", "-Wall", "-Wextra", "-Werror"];
@@ -20,32 +21,23 @@ struct Compiler {
 const C: (&str, &[&str]) = ("c", &["c99", "c11", "c17", "c2x"]);
 const CXX: (&str, &[&str]) = ("c++", &["c++11", "c++14", "c++17"]);
 
-/// Every compiler here whose programs run here, with every standard that it is asked for.
-fn compilers() -> Vec<Compiler> {
-    let must = [("cc", C), ("c++", CXX)].into_iter().flat_map(|(name, language)| {
-        let found = compiler(name, language);
-        assert!(!found.is_empty(), "there is no {name}; install gcc and g++");
-        found
-    });
-    let may = [("clang", C), ("clang++", CXX)].into_iter();
-    must.chain(may.flat_map(|(name, language)| compiler(name, language))).collect()
+/// The system's own compilers.
+fn native() -> Vec<Compiler> {
+    all(&[("cc", C), ("c++", CXX)])
 }
 
-/// The same for compilers that build for Windows.
-fn windows_compilers() -> Vec<Compiler> {
-    [("x86_64-w64-mingw32-gcc", C), ("x86_64-w64-mingw32-g++", CXX)]
-        .into_iter()
-        .flat_map(|(name, language)| compiler(name, language))
-        .collect()
-}
-
-/// One compiler with its standards; none when it is not here.
-fn compiler(name: &'static str, (language, standards): (&str, &[&str])) -> Vec<Compiler> {
-    if Command::new(name).arg("--version").output().is_err() {
-        return Vec::new();
+/// Each compiler with every standard that it is asked for.
+fn all(compilers: &[(&'static str, (&str, &[&str]))]) -> Vec<Compiler> {
+    let mut all = Vec::new();
+    for (name, (language, standards)) in compilers {
+        peer::need(name);
+        let arguments =
+            |standard| vec!["-x".into(), (*language).into(), format!("-std={standard}")];
+        all.extend(
+            standards.iter().map(|standard| Compiler { name, arguments: arguments(standard) }),
+        );
     }
-    let arguments = |standard| vec!["-x".into(), language.into(), format!("-std={standard}")];
-    standards.iter().map(|standard| Compiler { name, arguments: arguments(standard) }).collect()
+    all
 }
 
 impl Compiler {
@@ -136,20 +128,19 @@ fn layout_program(golden: &str) -> String {
     )
 }
 
-#[test]
-fn c_and_cxx_lay_the_structs_out_as_rust_does() {
+fn layouts_agree(compilers: &[Compiler]) {
     let folder = tempfile::tempdir().unwrap();
     let (source, program) = (folder.path().join("layout.c"), folder.path().join("layout"));
     let golden = golden();
     std::fs::write(&source, layout_program(&golden)).unwrap();
-    for compiler in compilers() {
+    for compiler in compilers {
         compiler.compile(&source, &[], &program);
         assert_eq!(printed(&program), golden, "{} {:?}", compiler.name, compiler.arguments);
     }
 }
 
-#[test]
-fn what_is_written_by_hand_has_the_values_of_the_contract() {
+/// What the header has by hand: macros and functions.
+fn values_agree(compilers: &[Compiler]) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("macros");
     let mut name = [0; 64];
@@ -185,18 +176,18 @@ fn what_is_written_by_hand_has_the_values_of_the_contract() {
     .unwrap();
     writeln!(wanted, "{ERR_EM_CONTINUE} {EM_SMTPCONNECT} {EM_SMTPETRN} {NOERROR}").unwrap();
 
-    for compiler in compilers() {
+    for compiler in compilers {
         compiler.compile(&tests().join("c/macros.c"), &[], &program);
         assert_eq!(printed(&program), wanted, "{} {:?}", compiler.name, compiler.arguments);
     }
 }
 
-#[test]
-fn the_example_compiles_and_exports_its_entry_alone() {
+/// The example compiles and exports its entry alone.
+fn example_is_a_plugin(compilers: &[Compiler]) {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("example.so");
     let source = tests().join("../plugins/example-c/example.c");
-    for compiler in compilers() {
+    for compiler in compilers {
         for more in [
             ["-shared", "-fPIC", "-fvisibility=hidden", "-O0"].as_slice(),
             // Dropped by the linker unless retained: nobody refers to the descriptor.
@@ -223,14 +214,47 @@ fn the_example_compiles_and_exports_its_entry_alone() {
 }
 
 #[test]
-fn the_example_compiles_for_windows() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, program) = (folder.path().join("example.dll"), folder.path().join("macros.exe"));
-    let source = tests().join("../plugins/example-c/example.c");
-    for compiler in windows_compilers() {
-        compiler.compile(&source, &["-shared", "-fvisibility=hidden", "-O2"], &library);
-        compiler.expect_descriptor(&library);
-        compiler.compile(&tests().join("c/macros.c"), &[], &program);
+fn c_and_cxx_lay_the_structs_out_as_rust_does() {
+    layouts_agree(&native());
+}
+
+#[test]
+fn what_is_written_by_hand_has_the_values_of_the_contract() {
+    values_agree(&native());
+}
+
+#[test]
+fn the_example_compiles_and_exports_its_entry_alone() {
+    example_is_a_plugin(&native());
+}
+
+mod clang {
+    use super::*;
+
+    #[test]
+    fn agrees_and_makes_a_plugin() {
+        let compilers = all(&[("clang", C), ("clang++", CXX)]);
+        layouts_agree(&compilers);
+        values_agree(&compilers);
+        example_is_a_plugin(&compilers);
+    }
+}
+
+/// The C++ compiler for Windows comes with the one for C.
+mod x86_64_w64_mingw32_gxx {
+    use super::*;
+
+    #[test]
+    fn the_example_compiles_for_windows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (library, program) =
+            (folder.path().join("example.dll"), folder.path().join("macros.exe"));
+        let source = tests().join("../plugins/example-c/example.c");
+        for compiler in all(&[("x86_64-w64-mingw32-gcc", C), ("x86_64-w64-mingw32-g++", CXX)]) {
+            compiler.compile(&source, &["-shared", "-fvisibility=hidden", "-O2"], &library);
+            compiler.expect_descriptor(&library);
+            compiler.compile(&tests().join("c/macros.c"), &[], &program);
+        }
     }
 }
 
@@ -238,7 +262,7 @@ fn the_example_compiles_for_windows() {
 fn the_two_extmgr_headers_refuse_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let made = folder.path().join("never");
-    for compiler in compilers() {
+    for compiler in native() {
         let output = compiler.run(&tests().join("c/macros.c"), &["-DEXMGR_DEFS"], &made);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("not both"), "{said}");

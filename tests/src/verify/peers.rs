@@ -41,7 +41,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 12] = [
+const REQUIREMENTS: [Requirement; 14] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -51,6 +51,11 @@ const REQUIREMENTS: [Requirement; 12] = [
     Requirement { name: "strace", source: Source::Package("strace") },
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
+    Requirement { name: "clang", source: Source::Package("clang") },
+    Requirement {
+        name: "x86_64-w64-mingw32-g++",
+        source: Source::Package("g++-mingw-w64-x86-64-win32"),
+    },
     Requirement { name: "tmpfs", source: Source::Mount },
     Requirement { name: "libasan", source: Source::Sanitizer },
     Requirement { name: "development", source: Source::Port(2525) },
@@ -62,9 +67,9 @@ impl Requirement {
         self.name
     }
 
-    /// What the names of its tests contain: they are in a module of its name.
+    /// What the names of its tests contain: they are in a module of its name, as far as a module can have it.
     pub(super) fn tests(self) -> String {
-        format!("{}::", self.name.replace('-', "_"))
+        format!("{}::", self.name.replace('-', "_").replace('+', "x"))
     }
 
     fn is_there(self) -> bool {
