@@ -1,0 +1,107 @@
+//! Services that a plug-in asks for: slots, metrics, state, users, verbs, queue and new messages.
+
+use std::sync::atomic::Ordering;
+
+use stagepost_abi::*;
+
+use crate::fake::{self, Fake, Session, Sheet, Value, event, text};
+use crate::probe::{SLOTS_DROPPED, em_entry, without_place};
+use crate::{before_mail, loaded};
+
+#[test]
+fn what_is_kept_for_a_session_is_dropped_once_with_it() {
+    let fake = loaded();
+    let (one, two) = (Session::new(8), Session::new(9));
+    for (session, wanted) in [(&one, "1"), (&one, "2"), (&two, "1"), (&one, "3")] {
+        let (status, sheet, _) = before_mail(fake, session, text(b"count"));
+        assert_eq!((status, sheet), (ERR_EM_CONTINUE, vec![format!("attribute mails {wanted}")]));
+    }
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 0);
+    drop(one);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 1);
+    // What was kept is dropped where another takes its place, and a panic there stays inside, at the session's end as
+    // well.
+    assert_eq!(before_mail(fake, &two, text(b"bomb")).0, ERR_EM_CONTINUE);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 2);
+    drop(two);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 3);
+    // The host refuses to keep more: dropped at once.
+    assert_eq!(before_mail(fake, &Session::new(0), text(b"count")).0, EM_FAULT);
+    assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn metrics_are_made_and_updated() {
+    let config = [("mode", Value::Text("metrics"))].into();
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+    let wanted = [
+        "counter hits: how many",
+        "hits add 1",
+        "hits add 2",
+        "gauge depth: how deep",
+        "depth set 5",
+        "depth add -1",
+        "histogram [0.5, 1.0] wait: how long",
+        "wait observe 0.25",
+        "3 - started",
+    ];
+    assert_eq!(fake.logged(), wanted);
+    fake.stop();
+}
+
+#[test]
+fn state_and_users_are_there_where_the_host_has_them() {
+    for (mode, id) in [("state", EM_STATE_ID), ("directory", EM_DIRECTORY_ID)] {
+        let config = || [("mode", Value::Text(mode))].into();
+        let (fake, status) = Fake { config: config(), ..Fake::default() }.load(em_entry);
+        assert_eq!(status, NOERROR, "{:?}", fake.logged());
+        let without = vec![id];
+        let (fake, status) = Fake { config: config(), without, ..Fake::default() }.load(em_entry);
+        assert_eq!(status, EM_FAULT);
+        assert_eq!(fake.logged(), [format!("1 - probe: cannot start: no {mode}")]);
+    }
+}
+
+#[test]
+fn verbs_answer_or_say_why_not() {
+    let config = [("mode", Value::Text("verbs"))].into();
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+    let cases: [(&'static [u8], STATUS, &str); 5] = [
+        (b"null", NOERROR, "answer null"),
+        (b"1", EM_FAULT, "fail not one"),
+        (b"2", EM_FAULT, "fail the plug-in panicked: at two"),
+        (b"3", EM_FAULT, "fail the host refuses the verb's answer: an argument is not acceptable"),
+        (b"\xFF", EM_FAULT, "fail the host lent text that is not UTF-8"),
+    ];
+    for (arguments, wanted, said) in cases {
+        let (status, lines) = fake.call_verb("echo", arguments);
+        assert_eq!((status, lines.len()), (wanted, 1), "{lines:?}");
+        assert_eq!(without_place(&lines[0]), said);
+    }
+    fake.drop_verbs();
+}
+
+#[test]
+fn the_queue_and_new_messages_are_reached() {
+    let fake = loaded();
+    let (session, sheet) = (fake::Session::new(12), Sheet::default());
+    let event = event::<EmVrfy>(&session, &sheet);
+    let vrfy = EmVrfy { event, argument: text(b"mail"), verb: EM_VRFY_VRFY, reserved: [0; 7] };
+    assert_eq!(fake.call(EM_SMTPVRFY, EM_BEFORE, &vrfy), ERR_EM_CONTINUE);
+    let wanted = [
+        "count a.test",
+        "hold @a.test closed",
+        "3 - Count { queued: 3, held: 2, octets: 1 } (0, 5, Unreadable)",
+        "begin 12 <> SIZE=5",
+        "recipient 9 <a@b> X=1 0",
+        "recipient 9 <c@d>  1",
+        "write 9 octets",
+        "commit 9",
+        "3 - 01J NoRoute",
+        "begin 0 <s@t> ",
+        "abandon 9",
+    ];
+    assert_eq!(fake.logged(), wanted);
+}
