@@ -1,6 +1,7 @@
 //! Dispatch with plug-ins that live in the test: the rig that makes them, and below it the tests by what they look at.
 //! Plays both sides of the contract; loads no file.
 
+mod allocations;
 mod bodies;
 mod chain;
 mod chance;
