@@ -1,7 +1,7 @@
 //! Look-ups of one call: what was asked, and answers as the contract lends them.
 //! Knows no resolver; keeps what it lends where it is.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use stagepost_abi as abi;
 
@@ -27,9 +27,9 @@ pub(crate) fn question(record_type: u32, name: &str) -> Result<DnsQuestion, abi:
     DnsQuestion::new(record_type, name).ok_or(abi::ERR_MISC_INVALID_ARGS)
 }
 
-/// The look-ups of one call.
+/// The look-ups of one call. The list is made by the first one, since most calls have none.
 #[derive(Default)]
-pub(crate) struct Lookups(Mutex<Vec<Option<Box<Lent>>>>);
+pub(crate) struct Lookups(OnceLock<Mutex<Vec<Option<Box<Lent>>>>>);
 
 /// An answer as it is lent.
 struct Lent {
@@ -113,6 +113,6 @@ impl Lookups {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Option<Box<Lent>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

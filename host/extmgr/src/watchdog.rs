@@ -92,6 +92,7 @@ pub(crate) fn is_in_line() -> bool {
 }
 
 /// Makes a call in line under the watchdog's eyes.
+#[inline]
 pub(crate) fn watched<T>(
     plugin: &Host,
     event: Event,
