@@ -1285,88 +1285,6 @@ typedef struct EmMetricsService {
     STATUS (*observe)(struct EmMetric *metric, double value);
 } EmMetricsService;
 
-/* ---- The state service: what a plug-in keeps beyond the process. ---- */
-
-/** Id of EmStateService. A host may be without it. */
-#define EM_STATE_ID "em.state/1"
-
-/** The most octets of a key of EmStateService; it has 1 at least. */
-#define EM_STATE_KEY_MAX 256ULL
-
-/** The most octets of a value of EmStateService. */
-#define EM_STATE_VALUE_MAX 65536ULL
-
-/** Tells what became of an asynchronous call of EmStateService. Called exactly once for each that returned NOERROR, and
- * perhaps before that has returned.
- *
- * - status: what the `_wait` form would have returned.
- * - value: for `get` and `next` what was found, valid until this returns; else empty.
- * - context: as given.
- *
- * [any-thread] */
-typedef void (*EmStateDone)(STATUS status, struct EmText value, void *context);
-
-/** Keeps values by key, durably, each plug-in its own. Keys and values are octets; keys are in the order of their octets.
- *
- * The functions named `_wait` block: they are refused with EM_ERR_STAGE in a handler that is called in line. The others
- * begin and tell later what became of it; of two under way for one key, either may come first. They return NOERROR when
- * it has begun, ERR_MISC_INVALID_ARGS, EM_ERR_LIMIT (256 are under way), or EM_ERR_STAGE (the server does not serve yet, or
- * no more).
- *
- * What was found is ERR_NOT_FOUND when there is none, EM_ERR_IO when the disk fails: whether a change was made is then not
- * known. */
-typedef struct EmStateService {
-    /** sizeof(EmStateService) of the host. */
-    uint32_t size;
-    /** Zero. */
-    uint32_t reserved;
-
-    /** Reads a value.
-     *
-     * - buffer: receives it; may be NULL if capacity is 0.
-     * - capacity: the octets that buffer has room for.
-     * - length: receives the value's length, also with EM_ERR_LIMIT: it is longer than capacity, and buffer unchanged.
-     *
-     * [any-thread, blocks] */
-    STATUS (*get_wait)(struct EmHost *host,
-                       struct EmText key,
-                       char *buffer,
-                       uint64_t capacity,
-                       uint64_t *length);
-
-    /** Puts a value in the place of any other; it is on disk when this returns. [any-thread, blocks] */
-    STATUS (*put_wait)(struct EmHost *host, struct EmText key, struct EmText value);
-    /** Removes a value, if there is one; that is on disk when this returns. [any-thread, blocks] */
-    STATUS (*remove_wait)(struct EmHost *host, struct EmText key);
-
-    /** Finds the first key behind another. To see all keys, begin with an empty `after` and go on behind each key found.
-     *
-     * - prefix: what the key begins with; may be empty.
-     * - after: the key found before; empty to begin.
-     * - buffer, capacity, length: for the key, as with get_wait.
-     *
-     * [any-thread, blocks] */
-    STATUS (*next_wait)(struct EmHost *host,
-                        struct EmText prefix,
-                        struct EmText after,
-                        char *buffer,
-                        uint64_t capacity,
-                        uint64_t *length);
-
-    /** As get_wait, told by `done`. Key is copied. [any-thread] */
-    STATUS (*get)(struct EmHost *host, struct EmText key, EmStateDone done, void *context);
-    /** As put_wait, told by `done`. Key and value are copied. [any-thread] */
-    STATUS (*put)(struct EmHost *host, struct EmText key, struct EmText value, EmStateDone done, void *context);
-    /** As remove_wait, told by `done`. Key is copied. [any-thread] */
-    STATUS (*remove)(struct EmHost *host, struct EmText key, EmStateDone done, void *context);
-    /** As next_wait, told by `done`. Prefix and after are copied. [any-thread] */
-    STATUS (*next)(struct EmHost *host,
-                   struct EmText prefix,
-                   struct EmText after,
-                   EmStateDone done,
-                   void *context);
-} EmStateService;
-
 /* ---- The directory service: who has a mailbox here, and in which groups they are. ---- */
 
 /** Id of EmDirectoryService. A host may be without it. */
@@ -1579,6 +1497,10 @@ typedef struct EmFilterService {
 /** Names one pending call, for as long as the process runs: no two have the same, and 0 names none. */
 typedef uint64_t EmToken;
 
+/** Names something that was asked for with a token and is done later: the token is woken then, and the service that was
+ * asked tells the result. No two of a process have the same, and 0 names none. */
+typedef uint64_t EmRequest;
+
 /** Looks after a pending call: called after EmAsyncService.wake, and once more when the call is over unanswered. Never
  * while the handler runs, and never twice at once for one call; for a plug-in of class blocking on a thread that may
  * block, and within its deadline.
@@ -1659,9 +1581,6 @@ typedef struct EmAsyncService {
 /** Id of EmQueueService. */
 #define EM_QUEUE_ID "em.queue/1"
 
-/** Names something that was asked for and is done later. Never comes twice for one plug-in; 0 names none. */
-typedef uint64_t EmRequest;
-
 /** What a request to the queue came to. */
 typedef struct EmQueueCount {
     /** Set by the plug-in: sizeof(EmQueueCount). */
@@ -1736,6 +1655,92 @@ typedef struct EmQueueService {
      * such request, or its result was taken). [any-thread] */
     STATUS (*result)(struct EmHost *host, EmRequest request, struct EmQueueCount *count);
 } EmQueueService;
+
+/* ---- The state service: what a plug-in keeps beyond the process. ---- */
+
+/** Id of EmStateService. A host may be without it. */
+#define EM_STATE_ID "em.state/1"
+
+/** The most octets of a key of EmStateService; it has 1 at least. */
+#define EM_STATE_KEY_MAX 256ULL
+
+/** The most octets of a value of EmStateService. */
+#define EM_STATE_VALUE_MAX 65536ULL
+
+/** Keeps values by key, durably, each plug-in its own. Keys and values are octets; keys are in the order of their octets.
+ *
+ * Each function comes twice. With `_wait` in its name it waits for the disk and returns what happened; it is for threads
+ * that may block: handlers of class EM_CLASS_BLOCKING and the plug-in's own threads. The other begins and returns at
+ * once; when it is done the token is woken (EmAsyncService), and `result`, called in its poll, tells what happened. Of
+ * two under way for one key, either may come first.
+ *
+ * All return NOERROR, ERR_NOT_FOUND (there is no such value or key), EM_ERR_STAGE (inside em_entry; `_wait` in line, on a
+ * thread that must not block), EM_ERR_IO (the disk fails; whether a change was made is then not known), or
+ * ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one that is not pending too, and
+ * EM_ERR_LIMIT for more than 256 requests that are under way or not read. */
+typedef struct EmStateService {
+    /** sizeof(EmStateService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Reads a value.
+     *
+     * - buffer: receives it; may be NULL if capacity is 0.
+     * - capacity: the octets that buffer has room for.
+     * - length: receives the value's length, also with EM_ERR_LIMIT: it is longer than capacity, and buffer unchanged.
+     *
+     * [any-thread, blocks] */
+    STATUS (*get_wait)(struct EmHost *host,
+                       struct EmText key,
+                       char *buffer,
+                       uint64_t capacity,
+                       uint64_t *length);
+
+    /** Puts a value in the place of any other; it is on disk when this returns. [any-thread, blocks] */
+    STATUS (*put_wait)(struct EmHost *host, struct EmText key, struct EmText value);
+    /** Removes a value, if there is one; that is on disk when this returns. [any-thread, blocks] */
+    STATUS (*remove_wait)(struct EmHost *host, struct EmText key);
+
+    /** Finds the first key behind another. To see all keys, begin with an empty `after` and go on behind each key found.
+     *
+     * - prefix: what the key begins with; may be empty.
+     * - after: the key found before; empty to begin.
+     * - buffer, capacity, length: for the key, as with get_wait.
+     *
+     * [any-thread, blocks] */
+    STATUS (*next_wait)(struct EmHost *host,
+                        struct EmText prefix,
+                        struct EmText after,
+                        char *buffer,
+                        uint64_t capacity,
+                        uint64_t *length);
+
+    /** As get_wait, later. Key is copied. [any-thread] */
+    STATUS (*get)(struct EmHost *host, EmToken token, struct EmText key, EmRequest *request);
+    /** As put_wait, later. Key and value are copied. [any-thread] */
+    STATUS (*put)(struct EmHost *host,
+                  EmToken token,
+                  struct EmText key,
+                  struct EmText value,
+                  EmRequest *request);
+    /** As remove_wait, later. Key is copied. [any-thread] */
+    STATUS (*remove)(struct EmHost *host, EmToken token, struct EmText key, EmRequest *request);
+    /** As next_wait, later. Prefix and after are copied. [any-thread] */
+    STATUS (*next)(struct EmHost *host,
+                   EmToken token,
+                   struct EmText prefix,
+                   struct EmText after,
+                   EmRequest *request);
+
+    /** Takes the result of a request, once.
+     *
+     * - buffer, capacity, length: for what `get` or `next` found, as with get_wait. The others find nothing: length 0.
+     *
+     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_MISC_INVALID_ARGS (NULL;
+     * there is no such request, or its result was taken). With EM_ERR_LIMIT it stays to be taken. [any-thread] */
+    STATUS (*result)(struct EmHost *host, EmRequest request, char *buffer, uint64_t capacity, uint64_t *length);
+} EmStateService;
 
 /* ---- The timers service: time that passes without a thread. ---- */
 
@@ -2044,7 +2049,7 @@ _Static_assert(sizeof(EmEditsService) == 168 && offsetof(EmEditsService, keyword
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
-_Static_assert(sizeof(EmStateService) == 72 && offsetof(EmStateService, next) == 64, "EmStateService");
+_Static_assert(sizeof(EmStateService) == 80 && offsetof(EmStateService, result) == 72, "EmStateService");
 _Static_assert(sizeof(EmDirectoryService) == 32 && offsetof(EmDirectoryService, group) == 24, "EmDirectoryService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");

@@ -52,19 +52,29 @@ pub enum Reason {
     Other(STATUS),
 }
 
+impl Reason {
+    fn of(status: STATUS) -> Self {
+        match status {
+            ERR_EM_NOTAUTHORIZED => Self::NotDeclared,
+            EM_ERR_STAGE => Self::NotHere,
+            EM_ERR_LIMIT => Self::Limit,
+            EM_ERR_CLAIMED => Self::Claimed,
+            EM_ERR_IO => Self::Unreadable,
+            EM_ERR_OVER => Self::Over,
+            EM_ERR_ROUTE => Self::NoRoute,
+            EM_ERR_REFUSED => Self::Refused,
+            ERR_MISC_INVALID_ARGS => Self::Invalid,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn of(call: &'static str, status: STATUS) -> Self {
+        Self { call, reason: Reason::of(status) }
+    }
+}
+
 pub(crate) fn check(call: &'static str, status: STATUS) -> Result<(), Refusal> {
-    let reason = match status {
-        NOERROR => return Ok(()),
-        ERR_EM_NOTAUTHORIZED => Reason::NotDeclared,
-        EM_ERR_STAGE => Reason::NotHere,
-        EM_ERR_LIMIT => Reason::Limit,
-        EM_ERR_CLAIMED => Reason::Claimed,
-        EM_ERR_IO => Reason::Unreadable,
-        EM_ERR_OVER => Reason::Over,
-        EM_ERR_ROUTE => Reason::NoRoute,
-        EM_ERR_REFUSED => Reason::Refused,
-        ERR_MISC_INVALID_ARGS => Reason::Invalid,
-        other => Reason::Other(other),
-    };
-    Err(Refusal { call, reason })
+    if status == NOERROR { Ok(()) } else { Err(Refusal::of(call, status)) }
 }

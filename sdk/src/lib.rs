@@ -68,6 +68,7 @@ mod metric;
 mod pending;
 mod plugin;
 mod queue;
+mod request;
 mod service;
 mod session;
 mod slot;
@@ -100,7 +101,7 @@ pub use queue::{Count, Queue};
 pub use session::Session;
 pub use stage::Stages;
 pub use start::StartError;
-pub use state::{State, StateChanged, StateFound};
+pub use state::State;
 pub use submit::Submission;
 pub use timer::Timer;
 

@@ -3,15 +3,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use stagepost_abi::{
-    EM_PENDING, EmHost, EmQueueCount, EmQueueService, EmRequest, EmToken, NOERROR, STATUS,
-};
+use stagepost_abi::{EmHost, EmQueueCount, EmQueueService, EmRequest, EmToken, NOERROR, STATUS};
 
 use crate::call::{Refusal, check};
 use crate::pending::Pending;
+use crate::request::Asking;
 use crate::text::lend;
 
 /// The queue, to be kept by the plug-in. Any thread.
@@ -188,40 +185,21 @@ impl Queue {
         name: &'static str,
         call: &Pending,
         ask: impl FnOnce(EmToken, *mut EmRequest) -> STATUS,
-    ) -> Asking {
-        let mut request = 0;
-        let refused = check(name, ask(call.call.token, &raw mut request)).err();
-        Asking { queue: *self, name, request, refused }
+    ) -> Asking<Self, Count> {
+        Asking::begin(name, call, ask, *self, Self::result)
     }
-}
 
-/// A request under way. The host wakes the call when it is done, and the call polls its future then.
-struct Asking {
-    queue: Queue,
-    name: &'static str,
-    request: EmRequest,
-    refused: Option<Refusal>,
-}
-
-impl Future for Asking {
-    type Output = Result<Count, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(refusal) = self.refused {
-            return Poll::Ready(Err(refusal));
-        }
-        let Queue { host, table } = self.queue;
+    fn result(&self, request: EmRequest) -> Result<Count, STATUS> {
         let mut count = empty();
         // SAFETY: host and table belong together; a request may be any number, and there is room for the count.
-        match unsafe { (table.result)(host, self.request, &raw mut count) } {
-            EM_PENDING => Poll::Pending,
-            NOERROR => Poll::Ready(Ok(read(count))),
-            status => Poll::Ready(check(self.name, status).map(|()| read(count))),
+        match unsafe { (self.table.result)(self.host, request, &raw mut count) } {
+            NOERROR => Ok(read(count)),
+            status => Err(status),
         }
     }
 }
 
-async fn moved(asking: Asking) -> Result<u64, Refusal> {
+async fn moved(asking: Asking<Queue, Count>) -> Result<u64, Refusal> {
     asking.await.map(|count| count.queued)
 }
 

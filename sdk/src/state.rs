@@ -1,26 +1,26 @@
 //! What the plug-in keeps beyond the process: values by key, durable.
 //! Knows no key.
 
-use std::ffi::c_void;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 use stagepost_abi::{
-    EM_ERR_LIMIT, EM_STATE_KEY_MAX, EM_STATE_VALUE_MAX, ERR_NOT_FOUND, EmStateDone, EmStateService,
-    EmText, NOERROR, STATUS,
+    EM_ERR_LIMIT, EM_STATE_KEY_MAX, EM_STATE_VALUE_MAX, ERR_NOT_FOUND, EmHost, EmRequest,
+    EmStateService, EmToken, NOERROR, STATUS,
 };
 
 use crate::call::{Refusal, check};
 use crate::host::Host;
-use crate::text::{lend, octets};
+use crate::pending::Pending;
+use crate::request::Asking;
+use crate::text::lend;
 
 /// The plug-in's durable state. Keys have 1 to 256 octets and their octets' order, values up to 65,536.
 ///
-/// The functions named `_wait` block, and are refused ([`Reason::NotHere`](crate::Reason::NotHere)) in a handler that is
-/// called in line. The others are for asynchronous handlers; each begins at once.
+/// What ends in `_wait` waits for the disk: for handlers of class blocking and threads of the plug-in's own; in line, and in
+/// [`start`](crate::Plugin::start), it is [`Reason::NotHere`](crate::Reason::NotHere). The others are for
+/// [`AsyncPlugin`](crate::AsyncPlugin): they begin at once, and their futures are to be awaited in the handler whose `call`
+/// they are given.
 /// [`Reason::Unreadable`](crate::Reason::Unreadable) says that the disk fails: whether a change was made is then not known.
 #[derive(Clone, Copy)]
 pub struct State {
@@ -92,37 +92,108 @@ impl State {
         found("next_wait", status, key, length)
     }
 
-    /// Reads a value; `None` when there is none.
-    pub fn get(&self, key: &[u8]) -> StateFound {
-        // SAFETY: host and table belong together; the key is lent for the call; `told` takes the context.
-        StateFound(StateCall::begin("get", |done, context| unsafe {
-            (self.table.get)(self.host.handle(), lend(key), done, context)
+    /// As [`get_wait`](Self::get_wait), without a thread that waits.
+    ///
+    /// # Errors
+    /// What the host says, and [`Reason::Limit`](crate::Reason::Limit) for more than 256 requests at once.
+    pub fn get(
+        &self,
+        call: &Pending,
+        key: &[u8],
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Refusal>> + Send + use<> {
+        self.begin("get", call, |host, token, request| {
+            // SAFETY: host and table belong together; the key is lent for the call; a token may be any number.
+            unsafe { (self.table.get)(host, token, lend(key), request) }
+        })
+    }
+
+    /// As [`put_wait`](Self::put_wait), without a thread that waits.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn put(
+        &self,
+        call: &Pending,
+        key: &[u8],
+        value: &[u8],
+    ) -> impl Future<Output = Result<(), Refusal>> + Send + use<> {
+        changed(self.begin("put", call, |host, token, request| {
+            // SAFETY: as in `get`; the value is lent for the call too.
+            unsafe { (self.table.put)(host, token, lend(key), lend(value), request) }
         }))
     }
 
-    /// Puts a value in the place of any other; it is on disk when this is ready.
-    pub fn put(&self, key: &[u8], value: &[u8]) -> StateChanged {
-        // SAFETY: as above; the value is lent for the call too.
-        StateChanged(StateCall::begin("put", |done, context| unsafe {
-            (self.table.put)(self.host.handle(), lend(key), lend(value), done, context)
+    /// As [`remove_wait`](Self::remove_wait), without a thread that waits.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn remove(
+        &self,
+        call: &Pending,
+        key: &[u8],
+    ) -> impl Future<Output = Result<(), Refusal>> + Send + use<> {
+        changed(self.begin("remove", call, |host, token, request| {
+            // SAFETY: as in `get`.
+            unsafe { (self.table.remove)(host, token, lend(key), request) }
         }))
     }
 
-    /// Removes a value, if there is one; that is on disk when this is ready.
-    pub fn remove(&self, key: &[u8]) -> StateChanged {
-        // SAFETY: as above.
-        StateChanged(StateCall::begin("remove", |done, context| unsafe {
-            (self.table.remove)(self.host.handle(), lend(key), done, context)
-        }))
+    /// As [`next_wait`](Self::next_wait), without a thread that waits.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn next(
+        &self,
+        call: &Pending,
+        prefix: &[u8],
+        after: &[u8],
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Refusal>> + Send + use<> {
+        self.begin("next", call, |host, token, request| {
+            // SAFETY: as in `get`, for prefix and after.
+            unsafe { (self.table.next)(host, token, lend(prefix), lend(after), request) }
+        })
     }
 
-    /// Finds the first key behind `after` that begins with `prefix`; both may be empty.
-    pub fn next(&self, prefix: &[u8], after: &[u8]) -> StateFound {
-        // SAFETY: as above, for prefix and after.
-        StateFound(StateCall::begin("next", |done, context| unsafe {
-            (self.table.next)(self.host.handle(), lend(prefix), lend(after), done, context)
-        }))
+    fn begin(
+        &self,
+        name: &'static str,
+        call: &Pending,
+        ask: impl FnOnce(*mut EmHost, EmToken, *mut EmRequest) -> STATUS,
+    ) -> Asking<Self, Option<Vec<u8>>> {
+        let ask = |token, request| ask(self.host.handle(), token, request);
+        Asking::begin(name, call, ask, *self, Self::result)
     }
+
+    /// Takes the result of a request: first how long it is, then the whole.
+    fn result(&self, request: EmRequest) -> Result<Option<Vec<u8>>, STATUS> {
+        let (mut octets, mut length) = (Vec::<u8>::new(), 0);
+        loop {
+            // SAFETY: host and table belong together; a request may be any number; the buffer has room for its length.
+            let status = unsafe {
+                (self.table.result)(
+                    self.host.handle(),
+                    request,
+                    octets.as_mut_ptr().cast(),
+                    octets.len() as u64,
+                    &raw mut length,
+                )
+            };
+            match status {
+                NOERROR if length == octets.len() as u64 => return Ok(Some(octets)),
+                ERR_NOT_FOUND => return Ok(None),
+                EM_ERR_LIMIT if octets.is_empty() && length <= EM_STATE_VALUE_MAX => {
+                    octets.resize(length as usize, 0);
+                }
+                // It has broken its contract.
+                NOERROR => return Err(EM_ERR_LIMIT),
+                status => return Err(status),
+            }
+        }
+    }
+}
+
+async fn changed(asking: Asking<State, Option<Vec<u8>>>) -> Result<(), Refusal> {
+    asking.await.map(drop)
 }
 
 /// What a waiting call has written to its buffer.
@@ -143,93 +214,4 @@ fn found(
     };
     buffer.truncate(length);
     Ok(Some(buffer))
-}
-
-/// What becomes of a call, and who waits for it.
-#[derive(Default)]
-struct Told {
-    outcome: Option<(STATUS, Vec<u8>)>,
-    waker: Option<Waker>,
-}
-
-/// A call that was begun.
-struct StateCall {
-    call: &'static str,
-    told: Arc<Mutex<Told>>,
-}
-
-impl StateCall {
-    fn begin(call: &'static str, begin: impl FnOnce(EmStateDone, *mut c_void) -> STATUS) -> Self {
-        let shared = Arc::new(Mutex::new(Told::default()));
-        let context = Arc::into_raw(shared.clone());
-        let status = begin(Some(told), context.cast_mut().cast());
-        if status != NOERROR {
-            // SAFETY: made by `into_raw` above; the host tells nobody what it has not begun.
-            drop(unsafe { Arc::from_raw(context) });
-            lock(&shared).outcome = Some((status, Vec::new()));
-        }
-        Self { call, told: shared }
-    }
-
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>, Refusal>> {
-        let mut told = lock(&self.told);
-        let Some((status, value)) = told.outcome.take() else {
-            told.waker = Some(context.waker().clone());
-            return Poll::Pending;
-        };
-        Poll::Ready(match status {
-            ERR_NOT_FOUND => Ok(None),
-            status => check(self.call, status).map(|()| Some(value)),
-        })
-    }
-}
-
-fn lock(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// # Safety
-///
-/// `context` is what `StateCall::begin` gave to the host, which calls this once, with a value lent for the call.
-unsafe extern "C" fn told(status: STATUS, value: EmText, context: *mut c_void) {
-    // SAFETY: made by `into_raw` in `begin`, and told once.
-    let shared = unsafe { Arc::from_raw(context.cast::<Mutex<Told>>().cast_const()) };
-    // SAFETY: lent until we return.
-    let outcome = match unsafe { octets(value) } {
-        Ok(value) => (status, value.to_vec()),
-        Err(_) => (EM_ERR_LIMIT, Vec::new()),
-    };
-    let waker = {
-        let mut told = lock(&shared);
-        told.outcome = Some(outcome);
-        told.waker.take()
-    };
-    if let Some(waker) = waker {
-        // A waker is code of whoever polls; a panic of it must not go on into the host.
-        let _ = crate::boundary::catch(|| waker.wake());
-    }
-}
-
-/// A value or key to come.
-#[must_use = "what was found is told to whoever awaits it"]
-pub struct StateFound(StateCall);
-
-/// A change to come.
-#[must_use = "it is on disk only when this is ready"]
-pub struct StateChanged(StateCall);
-
-impl Future for StateFound {
-    type Output = Result<Option<Vec<u8>>, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(context)
-    }
-}
-
-impl Future for StateChanged {
-    type Output = Result<(), Refusal>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(context).map(|found| found.map(drop))
-    }
 }

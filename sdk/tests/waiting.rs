@@ -1,4 +1,4 @@
-//! Timers and look-ups as futures, and as calls that block, driven by a host in the same process.
+//! Timers, look-ups and requests as futures, and as calls that block, driven by a host in the same process.
 //! Knows the SDK from both sides, and no real host.
 #![allow(unsafe_code, reason = "calls the entry point as the host does")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
@@ -15,8 +15,8 @@ use fake::pending::Call;
 use fake::{Fake, Session, Sheet, event, text};
 use stagepost_abi::*;
 use stagepost_sdk::{
-    Answer, AsyncPlugin, Data, DnsError, Edits, Host, Mail, Mx, Outcome, Pending, Plugin, Rcpt,
-    Reason, StartError, export_plugin,
+    Answer, AsyncPlugin, Data, DnsError, Edits, Ehlo, Host, Mail, Mx, Outcome, Pending, Plugin,
+    Rcpt, Reason, StartError, State, export_plugin,
 };
 
 /// What handlers have found, for the test to read.
@@ -26,11 +26,13 @@ fn found(what: impl std::fmt::Debug) {
     FOUND.lock().unwrap().push(format!("{what:?}"));
 }
 
-struct Waiter;
+struct Waiter {
+    state: State,
+}
 
 impl Plugin for Waiter {
-    fn start(_: Host) -> Result<Self, StartError> {
-        Ok(Self)
+    fn start(host: Host) -> Result<Self, StartError> {
+        Ok(Self { state: host.state().ok_or_else(|| StartError::failed("no state"))? })
     }
 
     fn before_data(&self, _: &Data<'_>, edits: &mut Edits<'_>) -> Outcome {
@@ -86,6 +88,26 @@ impl AsyncPlugin for Waiter {
         Ok(Answer::Continue)
     }
 
+    async fn before_ehlo(&self, _: &Ehlo<'_>, _: &mut Edits<'_>, call: &Pending) -> Outcome {
+        let state = self.state;
+        // Both are begun before either is awaited, and one that nobody awaits is done all the same.
+        drop(state.put(call, b"k/0", b"dropped"));
+        let (one, two) = both(state.put(call, b"k/1", b"one"), state.put(call, b"k/2", b"")).await;
+        one?;
+        two?;
+        let (one, two) = both(state.get(call, b"k/1"), state.get(call, b"k/2")).await;
+        assert_eq!((one?.as_deref(), two?.as_deref()), (Some(&b"one"[..]), Some(&b""[..])));
+        assert_eq!(state.next(call, b"k/", b"").await?.as_deref(), Some(&b"k/0"[..]));
+        assert_eq!(state.next(call, b"k/", b"k/2").await?, None);
+        state.remove(call, b"k/1").await?;
+        assert_eq!(state.get(call, b"k/1").await?, None);
+        let refused = state.get(call, b"refused").await.unwrap_err();
+        assert_eq!((refused.call, refused.reason), ("get", Reason::Limit));
+        let broken = state.put(call, b"broken", b"").await.unwrap_err();
+        assert_eq!((broken.call, broken.reason), ("put", Reason::Unreadable));
+        Ok(Answer::Continue)
+    }
+
     async fn before_rcpt(&self, event: &Rcpt<'_>, _: &mut Edits<'_>, call: &Pending) -> Outcome {
         let dns = call.dns();
         if event.recipient == "dropped" {
@@ -117,7 +139,7 @@ export_plugin! {
     version = "1.0",
     class = blocking,
     stages = [before_data],
-    async_stages = [before_mail, before_rcpt],
+    async_stages = [before_ehlo, before_mail, before_rcpt],
     edits = [verdict],
 }
 
@@ -174,6 +196,22 @@ fn look_ups_are_asked_of_the_host_and_read_as_their_types() {
     assert_eq!(*FOUND.lock().unwrap(), wanted);
     let dropped = rcpt(fake, &session, &sheet, "dropped");
     assert_eq!(dropped.answer(), Some(NOERROR));
+}
+
+#[test]
+fn the_state_is_asked_with_the_token_and_read_when_it_is_done() {
+    let fake = loaded();
+    let (session, sheet) = (Session::new(4), Sheet::default());
+    let event = event::<EmEhlo>(&session, &sheet);
+    let (name, keywords) = (text(b"c"), text(b""));
+    let ehlo = EmEhlo { event, name, extended: 1, reserved: [0; 7], keywords };
+    let call = fake.begin(EM_SMTPEHLO, ehlo);
+    assert_eq!(call.poll(EM_POLL_WOKEN), EM_PENDING, "nothing is done yet");
+    assert_eq!(call.requests(), 3);
+    assert_eq!(call.poll(EM_POLL_WOKEN), ERR_EM_CONTINUE);
+    let kept = fake.state.lock().unwrap().clone();
+    assert_eq!(kept, [("k/0", "dropped"), ("k/2", "")].map(|(k, v)| (k.into(), v.into())).into());
+    assert_eq!((call.wakes(), fake.logged()), (0, vec![]));
 }
 
 #[test]

@@ -14,11 +14,102 @@ static const EmStateService *state;
 static const EmDirectoryService *directory;
 static EmMetric *mails, *depth, *lengths, *kept;
 
-/* Told when the last sender is on disk. */
-static void put_done(STATUS status, EmText value, void *context)
+static const EmAsyncService *later;
+
+/* What one MAIL does with the state, step by step, and what it has asked for. */
+struct keeping {
+    int step;
+    EmToken token;
+    EmRequest last, own;
+    char key[32];
+};
+
+static EmText whole(const char *data, uint64_t len)
 {
-    if (status == NOERROR && value.len == 0 && context == (void *)&kept)
-        metrics->add(kept, 1);
+    EmText text = {data, len};
+    return text;
+}
+
+/* The result of the request is these octets, and is there once. */
+static int is(EmRequest request, EmText wanted)
+{
+    char octets[320];
+    uint64_t length = 0;
+    STATUS status = state->result(our_host, request, NULL, 0, &length);
+
+    if (wanted.len > 0 && status == EM_ERR_LIMIT && length == wanted.len)
+        status = state->result(our_host, request, octets, sizeof octets, &length);
+    return status == NOERROR && length == wanted.len && (length == 0 || memcmp(octets, wanted.data, length) == 0)
+           && state->result(our_host, request, octets, sizeof octets, &length) == ERR_MISC_INVALID_ARGS;
+}
+
+/* Goes on when the request of the step is done. */
+static STATUS poll_mail(const EMRECORD *record, void *data, uint32_t reason)
+{
+    const EmMail *mail = (const EmMail *)record->Event;
+    struct keeping *keeping = (struct keeping *)data;
+    EmText key = em_text(keeping->key);
+    uint64_t length = 0;
+    STATUS status;
+
+    if (reason != EM_POLL_WOKEN)
+        return EM_FAULT;
+    status = state->result(our_host, keeping->own, NULL, 0, &length);
+    if (status == EM_PENDING)
+        return EM_PENDING;
+    if (keeping->step == 0) {
+        if (status != NOERROR || length != 0)
+            return EM_FAULT;
+        status = state->get(our_host, keeping->token, key, &keeping->own);
+    } else if (keeping->step == 1) {
+        if (mail->sender.len > 0 && !is(keeping->own, mail->sender))
+            return EM_FAULT;
+        status = state->next(our_host, keeping->token, key, em_text(""), &keeping->own);
+    } else if (keeping->step == 2) {
+        if (!is(keeping->own, key))
+            return EM_FAULT;
+        status = state->remove(our_host, keeping->token, key, &keeping->own);
+    } else if (keeping->step == 3) {
+        if (status != NOERROR)
+            return EM_FAULT;
+        status = state->get(our_host, keeping->token, key, &keeping->own);
+    } else if (keeping->step == 4) {
+        if (status != ERR_NOT_FOUND)
+            return EM_FAULT;
+        keeping->own = keeping->last;
+        status = NOERROR;
+    } else {
+        /* The last sender is on disk. */
+        return status == NOERROR && metrics->add(kept, 1) == NOERROR ? ERR_EM_CONTINUE : EM_FAULT;
+    }
+    keeping->step++;
+    if (status != NOERROR)
+        return EM_FAULT;
+    /* The last request may be done already, and then nobody wakes for it. */
+    return keeping->step == 5 ? poll_mail(record, data, reason) : EM_PENDING;
+}
+
+static STATUS keep_sender(const EmMail *mail)
+{
+    struct keeping *keeping = (struct keeping *)calloc(1, sizeof *keeping);
+    EmText key, sender = mail->sender;
+    EmToken token;
+
+    if (keeping == NULL || later->pending(mail->event.edits, poll_mail, keeping, free, &token) != NOERROR) {
+        free(keeping);
+        return EM_FAULT;
+    }
+    keeping->token = token;
+    snprintf(keeping->key, sizeof keeping->key, "own/%llx", (unsigned long long)token);
+    key = em_text(keeping->key);
+    if (state->put(our_host, token, em_text(""), sender, &keeping->own) != ERR_MISC_INVALID_ARGS
+        || state->put(our_host, token, key, sender, NULL) != ERR_MISC_INVALID_ARGS
+        || state->put(our_host, token, key, whole("", EM_STATE_VALUE_MAX + 1), &keeping->own) != ERR_MISC_INVALID_ARGS
+        || state->put(our_host, 0, key, sender, &keeping->own) != ERR_NOT_FOUND
+        || state->put(our_host, token, em_text("sender"), sender, &keeping->last) != NOERROR
+        || state->put(our_host, token, key, sender, &keeping->own) != NOERROR || keeping->last == keeping->own)
+        later->complete(our_host, token, EM_FAULT);
+    return EM_PENDING;
 }
 
 static STATUS before_mail(const EMRECORD *record)
@@ -32,16 +123,13 @@ static STATUS before_mail(const EMRECORD *record)
     /* In line nothing may block; on a pool it may. `last` looks whether this was refused. */
     waited = state->put_wait(our_host, em_text("waited"), mail->sender);
     if ((waited != EM_ERR_STAGE && waited != NOERROR)
-        || state->put(our_host, em_text("sender"), mail->sender, put_done, &kept) != NOERROR
-        || state->put(our_host, em_text(""), mail->sender, put_done, &kept) != ERR_MISC_INVALID_ARGS
-        || state->put(our_host, em_text("sender"), mail->sender, NULL, NULL) != ERR_MISC_INVALID_ARGS
         || directory->user(our_host, em_text("no address")) != ERR_MISC_INVALID_ARGS)
         return EM_FAULT;
     /* What is not theirs. */
     if (metrics->add(mails, -1) != ERR_MISC_INVALID_ARGS || metrics->set(mails, 1) != EM_ERR_TYPE
         || metrics->observe(depth, 1.0) != EM_ERR_TYPE || metrics->add(NULL, 1) != ERR_MISC_INVALID_ARGS)
         return EM_FAULT;
-    return ERR_EM_CONTINUE;
+    return keep_sender(mail);
 }
 
 static STATUS make_metrics(const EmBase *base, EmHost *host)
@@ -228,6 +316,9 @@ static STATUS on_start(const EMRECORD *record)
 
     if (record->EId != EM_START || start->event.session != NULL || start->event.edits != NULL)
         return EM_FAULT;
+    /* No session waits yet. */
+    if (record->NotificationType == EM_BEFORE && state->put_wait(our_host, em_text("early"), em_text("x")) != NOERROR)
+        return EM_FAULT;
     say(record->NotificationType == EM_BEFORE ? "before start" : "after start", limit(our_host));
     return limit(our_host) == 13 ? ERR_NOT_FOUND : ERR_EM_CONTINUE;
 }
@@ -283,8 +374,12 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     our_host = host;
     state = (const EmStateService *)base->service(host, em_text(EM_STATE_ID));
     directory = (const EmDirectoryService *)base->service(host, em_text(EM_DIRECTORY_ID));
-    if (state == NULL || directory == NULL)
+    later = (const EmAsyncService *)base->service(host, em_text(EM_ASYNC_ID));
+    if (state == NULL || directory == NULL || later == NULL)
         return ERR_NOT_FOUND;
+    /* Not while the server loads. */
+    if (state->put_wait(host, em_text("early"), em_text("x")) != EM_ERR_STAGE)
+        return EM_FAULT;
     if (status == NOERROR)
         status = make_verbs(base, host);
     if (status == NOERROR)

@@ -85,7 +85,7 @@ fn layouts() -> String {
         EmLayoutService { size, reserved, check }
         EmMessageService { size, reserved, header, body }
         EmStateService {
-            size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next,
+            size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next, result,
         }
         EmDirectoryService { size, reserved, user, member, group }
         EmAdminService { size, reserved, verb, answer, fail }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{Event, Stage};
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::admin_verb::{ADMIN_CALLS_MAX, AdminVerb, AdminVerbState, VERBS_MAX};
@@ -20,12 +19,13 @@ use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
 use crate::hosted::Hosted;
 use crate::life::LifeRegistration;
-use crate::mail::Door;
+use crate::mail::{Door, Finding};
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
 use crate::request::Requests;
+use crate::service::{queue, state, submit};
 use crate::state_call::StateCalls;
 use crate::submission::Submissions;
 
@@ -71,11 +71,15 @@ pub(crate) struct Host {
     registrations: Mutex<Registrations>,
     /// The keys of its section that it asked for while it started.
     keys_read: Mutex<BTreeSet<String>>,
-    /// What it has asked for and is done later.
-    pub(crate) requests: Requests,
+    /// What it has asked of the queue and is done later.
+    pub(crate) queue_requests: Requests<Finding>,
+    /// What it has asked for messages that it makes, and is done later.
+    pub(crate) submit_requests: Requests<Option<String>>,
+    /// What it has asked of its state and is done later.
+    pub(crate) state_requests: Requests<Vec<u8>>,
     pub(crate) state_calls: StateCalls,
-    /// What the program offers, and the runtime that asynchronous calls are made in; none before it is loaded.
-    offered: OnceLock<(&'static Hosted, Option<Handle>)>,
+    /// What the program offers; none before it is loaded.
+    offered: OnceLock<&'static Hosted>,
     /// The messages that it makes.
     pub(crate) submissions: Submissions,
     metrics: Mutex<Vec<&'static Metric>>,
@@ -112,7 +116,9 @@ impl Host {
             counters: Counters::default(),
             registrations: Mutex::default(),
             keys_read: Mutex::default(),
-            requests: Requests::default(),
+            queue_requests: Requests::new(queue::REQUESTS_MAX),
+            submit_requests: Requests::new(submit::REQUESTS_MAX),
+            state_requests: Requests::new(state::REQUESTS_MAX),
             state_calls: StateCalls::default(),
             offered: OnceLock::new(),
             submissions: Submissions::default(),
@@ -158,8 +164,15 @@ impl Host {
         &self,
         work: impl FnOnce(&Door) -> Result<T, abi::STATUS>,
     ) -> Result<T, abi::STATUS> {
-        let directory = self.directory.get().and_then(Weak::upgrade).ok_or(abi::EM_ERR_STAGE)?;
-        work(directory.mail.get().ok_or(abi::EM_ERR_STAGE)?)
+        work(self.loaded()?.mail.get().ok_or(abi::EM_ERR_STAGE)?)
+    }
+
+    /// The directory that all plug-ins are in.
+    ///
+    /// # Errors
+    /// The status for the plug-in: they are not all loaded yet, or the server ends.
+    pub(crate) fn loaded(&self) -> Result<Arc<Directory>, abi::STATUS> {
+        self.directory.get().and_then(Weak::upgrade).ok_or(abi::EM_ERR_STAGE)
     }
 
     pub(crate) fn layout_fits(&self) {
@@ -378,19 +391,14 @@ impl Host {
 
     /// Tells the plug-in's host what the program offers; once.
     pub(crate) fn offer(&self, hosted: &'static Hosted) {
-        let first = self.offered.set((hosted, Handle::try_current().ok())).is_ok();
+        let first = self.offered.set(hosted).is_ok();
         debug_assert!(first, "a plug-in is loaded once");
     }
 
     /// What the program offers.
     pub(crate) fn hosted(&self) -> &'static Hosted {
         static NOTHING: Hosted = Hosted { state: None, users: None, resolver: None };
-        self.offered.get().map_or(&NOTHING, |(hosted, _)| hosted)
-    }
-
-    /// Where asynchronous calls are made.
-    pub(crate) fn runtime(&self) -> Option<&Handle> {
-        self.offered.get().and_then(|(_, runtime)| runtime.as_ref())
+        self.offered.get().copied().unwrap_or(&NOTHING)
     }
 
     /// Keeps a metric for the rest of the process.

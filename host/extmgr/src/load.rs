@@ -143,7 +143,7 @@ impl ExtMgr {
         Self::load_with(configs, limits, private_folder, Hosted::default())
     }
 
-    /// The same, with services that the program offers. In a tokio runtime, which asynchronous calls are made in.
+    /// The same, with services that the program offers.
     ///
     /// # Errors
     /// As [`Self::load`].

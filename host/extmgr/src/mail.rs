@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use stagepost_abi as abi;
 use tokio::runtime::Handle;
@@ -76,6 +77,15 @@ pub enum MailFor {
     Below(Box<str>),
 }
 
+/// What a request of a plug-in came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// How much waits.
+    Waiting(Waiting),
+    /// How many deliveries were moved.
+    Moved(u64),
+}
+
 /// How much waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
@@ -114,6 +124,23 @@ pub enum MailError {
 pub(crate) struct Door {
     pub(crate) mail: Arc<dyn Mail>,
     pub(crate) runtime: Handle,
+}
+
+impl Door {
+    /// Has work done in the runtime, and waits for it on the caller's thread, which may block.
+    ///
+    /// # Errors
+    /// The status for the plug-in: the work failed.
+    pub(crate) fn wait<T: Send + 'static>(&self, work: Coming<T>) -> Result<T, abi::STATUS> {
+        let (tell, told) = sync_channel(1);
+        self.runtime.spawn(async move {
+            // Whoever waits is there until it is told.
+            let _ = tell.send(work.await);
+        });
+        // The server ends and takes the work with it.
+        let done = told.recv().map_err(|_| abi::EM_ERR_IO)?;
+        done.map_err(MailError::status)
+    }
 }
 
 impl MailFor {

@@ -383,6 +383,11 @@ impl Pending {
         Ok(query)
     }
 
+    /// Where what it waits for is done.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(crate) fn lookups(&self) -> &Lookups {
         &self.lookups
     }

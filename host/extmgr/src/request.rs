@@ -1,129 +1,115 @@
-//! Requests: work that plug-ins ask for and whose result comes later, to be waited for or to be read when a token is woken.
+//! Requests: work that plug-ins ask for and whose result comes later, to be read when a token is woken.
 //! Knows no service; a result that nobody reads goes when its room is needed.
 
 use std::collections::HashMap;
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stagepost_abi as abi;
 
 use crate::host::Host;
-use crate::mail::{Coming, Waiting};
 use crate::token;
 use crate::watchdog::is_called_in_line;
 
-/// The most requests of one plug-in that are under way or not read.
-const REQUESTS_MAX: usize = 4096;
+/// The last number given out. Never reused and none's but one service's, so that a stale or a wrong one is told.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// What a request came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
-    /// How much waits.
-    Waiting(Waiting),
-    /// How many deliveries were moved.
-    Moved(u64),
-    /// Octets of a new message were taken.
-    Written,
-    /// A new message is on disk under this id.
-    Committed(String),
+/// What a request came to, or the status for the plug-in.
+pub(crate) type Found<T> = Result<T, abi::STATUS>;
+
+/// The requests of one plug-in to one service, which find a `T`.
+pub(crate) struct Requests<T> {
+    /// The most that are under way or not read.
+    most: usize,
+    open: Mutex<HashMap<abi::EmRequest, Open<T>>>,
 }
 
-/// The requests of one plug-in.
-#[derive(Default)]
-pub(crate) struct Requests(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    /// The last number given out. Never reused, so that a stale one is told.
-    last: u64,
-    open: HashMap<u64, Open>,
-}
-
-struct Open {
+struct Open<T> {
     /// Woken when it is done.
     token: abi::EmToken,
-    found: Option<Result<Finding, abi::STATUS>>,
+    found: Option<Found<T>>,
 }
 
-impl Requests {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Does work and waits for it on the caller's thread, which must be one that may block.
+/// Refuses to wait on a thread that must not block.
 ///
 /// # Errors
-/// The status for the plug-in: it may not block here, or the work failed.
-pub(crate) fn wait<T: Send + 'static>(
-    plugin: &'static Host,
-    work: impl FnOnce(&crate::mail::Door) -> Coming<T>,
-) -> Result<T, abi::STATUS> {
+/// The status for the plug-in.
+pub(crate) fn check_may_wait() -> Found<()> {
     // The thread serves sessions: all of them would wait for the disk.
-    if is_called_in_line() {
-        return Err(abi::EM_ERR_STAGE);
-    }
-    plugin.mail(|door| {
-        let work = work(door);
-        let (tell, told) = sync_channel(1);
-        door.runtime.spawn(async move {
-            // Whoever waits is there until it is told.
-            let _ = tell.send(work.await);
-        });
-        // The server ends and takes the work with it.
-        let done = told.recv().map_err(|_| abi::EM_ERR_IO)?;
-        done.map_err(crate::mail::MailError::status)
-    })
+    if is_called_in_line() { Err(abi::EM_ERR_STAGE) } else { Ok(()) }
 }
 
-/// Begins work; the token is woken when it is done, and its result is to be taken then.
-///
-/// # Errors
-/// The status for the plug-in: no such token, or too many requests.
-pub(crate) fn begin(
-    plugin: &'static Host,
-    token: abi::EmToken,
-    work: impl FnOnce(&crate::mail::Door) -> Coming<Finding>,
-) -> Result<abi::EmRequest, abi::STATUS> {
-    token::find(plugin, token)?;
-    plugin.mail(|door| {
-        let request = {
-            let mut table = plugin.requests.table();
-            if table.open.len() >= REQUESTS_MAX {
-                // Of calls that have ended nobody comes to read.
-                table.open.retain(|_, open| {
-                    open.found.is_none() || token::find(plugin, open.token).is_ok()
-                });
-            }
-            if table.open.len() >= REQUESTS_MAX {
-                return Err(abi::EM_ERR_LIMIT);
-            }
-            table.last += 1;
-            let request = table.last;
-            table.open.insert(request, Open { token, found: None });
-            request
-        };
-        let work = work(door);
-        door.runtime.spawn(async move {
-            let found = work.await.map_err(crate::mail::MailError::status);
-            if let Some(open) = plugin.requests.table().open.get_mut(&request) {
+impl<T: Send + 'static> Requests<T> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, open: Mutex::default() }
+    }
+
+    /// Begins work; the token is woken when it is done, and its result is to be taken then.
+    ///
+    /// # Errors
+    /// The status for the plug-in: no such token, or too many requests.
+    pub(crate) fn begin<W: Future<Output = Found<T>> + Send + 'static>(
+        &'static self,
+        plugin: &'static Host,
+        token: abi::EmToken,
+        work: impl FnOnce() -> W,
+    ) -> Result<abi::EmRequest, abi::STATUS> {
+        let call = token::find(plugin, token)?;
+        let request = self.make_room(plugin, token)?;
+        let work = work();
+        // What it came to is kept.
+        drop(call.runtime().spawn(async move {
+            let found = work.await;
+            if let Some(open) = self.open().get_mut(&request) {
                 open.found = Some(found);
             }
             // A call that is over needs no waking.
             let _ = token::find(plugin, token).map(|call| call.wake());
-        });
+        }));
         Ok(request)
-    })
-}
+    }
 
-/// Takes the result of a request.
-///
-/// # Errors
-/// The status for the plug-in: not done yet, taken before or never made, or what the work failed with.
-pub(crate) fn take(plugin: &Host, request: abi::EmRequest) -> Result<Finding, abi::STATUS> {
-    let mut table = plugin.requests.table();
-    let open = table.open.get_mut(&request).ok_or(abi::ERR_NOT_FOUND)?;
-    let found = open.found.take().ok_or(abi::EM_PENDING)?;
-    table.open.remove(&request);
-    found
+    fn make_room(
+        &self,
+        plugin: &'static Host,
+        token: abi::EmToken,
+    ) -> Result<abi::EmRequest, abi::STATUS> {
+        let mut open = self.open();
+        if open.len() >= self.most {
+            // Of calls that have ended nobody comes to read.
+            open.retain(|_, open| open.found.is_none() || token::find(plugin, open.token).is_ok());
+        }
+        if open.len() >= self.most {
+            return Err(abi::EM_ERR_LIMIT);
+        }
+        let request = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        open.insert(request, Open { token, found: None });
+        Ok(request)
+    }
+
+    /// Takes the result of a request, as `read` reads it; what `read` refuses stays. None: taken before, or never made.
+    ///
+    /// # Errors
+    /// The status for the plug-in: not done yet, what the work failed with, or what `read` says.
+    pub(crate) fn take<R>(
+        &self,
+        request: abi::EmRequest,
+        read: impl FnOnce(&T) -> Found<R>,
+    ) -> Option<Found<R>> {
+        let mut open = self.open();
+        let read = match &open.get(&request)?.found {
+            None => return Some(Err(abi::EM_PENDING)),
+            Some(Ok(found)) => match read(found) {
+                Ok(read) => Ok(read),
+                Err(status) => return Some(Err(status)),
+            },
+            Some(Err(status)) => Err(*status),
+        };
+        open.remove(&request);
+        Some(read)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<abi::EmRequest, Open<T>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -13,10 +13,10 @@ mod log;
 mod message;
 mod metrics;
 mod pending;
-mod queue;
+pub(crate) mod queue;
 mod session;
-mod state;
-mod submit;
+pub(crate) mod state;
+pub(crate) mod submit;
 mod timers;
 
 use std::ffi::{c_char, c_void};

@@ -86,11 +86,6 @@ impl Call {
     }
 }
 
-/// Whether this thread is in a call in line, and so must not block.
-pub(crate) fn is_in_line() -> bool {
-    CELL.try_with(|cell| cell.call.load(Ordering::Relaxed) != 0).unwrap_or(false)
-}
-
 /// Makes a call in line under the watchdog's eyes.
 #[inline]
 pub(crate) fn watched<T>(
@@ -118,7 +113,8 @@ pub(crate) fn watched<T>(
 
 /// Whether a call in line is being made on this thread, which must not block then.
 pub(crate) fn is_called_in_line() -> bool {
-    CELL.with(|cell| cell.call.load(Ordering::Relaxed) != 0)
+    // A thread that ends is in no call.
+    CELL.try_with(|cell| cell.call.load(Ordering::Relaxed) != 0).unwrap_or(false)
 }
 
 /// The thread that looks. Dropping it ends the thread.

@@ -14,18 +14,20 @@ use super::Fake;
 
 /// What is known of a token, on whatever thread.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     answer: Option<STATUS>,
     wakes: usize,
     /// Timers that were asked for, in milliseconds.
     timers: Vec<u32>,
     /// Look-ups that were asked for.
     questions: Vec<(u32, String)>,
-    /// Whether they are answered.
-    answered: bool,
+    /// Whether they are answered, and what follows.
+    pub(super) answered: bool,
+    /// What was asked of the state came to; none where it was taken.
+    pub(super) requests: Vec<Option<Result<String, STATUS>>>,
 }
 
-static TOKENS: Mutex<BTreeMap<EmToken, Known>> = Mutex::new(BTreeMap::new());
+pub(super) static TOKENS: Mutex<BTreeMap<EmToken, Known>> = Mutex::new(BTreeMap::new());
 static WOKEN: Condvar = Condvar::new();
 
 thread_local! {
@@ -94,6 +96,14 @@ impl<T> Call<T> {
         let known = tokens.get_mut(&self.taken.token).unwrap();
         known.answered = true;
         known.questions.clone()
+    }
+
+    /// Has what it asked of the state done; how many requests there were. What it asks later is done at once.
+    pub(crate) fn requests(&self) -> usize {
+        let mut tokens = TOKENS.lock().unwrap();
+        let known = tokens.get_mut(&self.taken.token).unwrap();
+        known.answered = true;
+        known.requests.len()
     }
 
     /// Polls it, as the host does when it was woken or is over.

@@ -1,10 +1,11 @@
 //! The state service of the fake host: a table that is gone with it.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 use std::ptr;
 
 use stagepost_abi::*;
 
+use super::pending::TOKENS;
 use super::{fake, read, write};
 
 pub(super) static STATE: EmStateService = EmStateService {
@@ -18,6 +19,7 @@ pub(super) static STATE: EmStateService = EmStateService {
     put: state_put,
     remove: state_remove,
     next: state_next,
+    result: state_result,
 };
 
 fn state_found(host: *mut EmHost, key: EmText) -> Result<String, STATUS> {
@@ -59,37 +61,12 @@ fn fill(
             unsafe { ptr::copy_nonoverlapping(found.as_ptr(), buffer.cast(), found.len()) };
             write(length, Some(found.len() as u64))
         }
-        Ok(_) => EM_ERR_LIMIT,
+        Ok(found) => {
+            write(length, Some(found.len() as u64));
+            EM_ERR_LIMIT
+        }
         Err(status) => status,
     }
-}
-
-/// Tells now, or later from another thread, as a host may; "refused" it does not begin.
-fn tell(found: Result<String, STATUS>, done: EmStateDone, context: *mut c_void) -> STATUS {
-    let done = done.unwrap();
-    if found == Err(EM_ERR_LIMIT) {
-        return EM_ERR_LIMIT;
-    }
-    let (status, value) = match found {
-        Ok(value) => (NOERROR, value),
-        Err(status) => (status, String::new()),
-    };
-    let context = context as usize;
-    let say = move || {
-        let text = EmText { data: value.as_ptr().cast(), len: value.len() as u64 };
-        // SAFETY: told once, with the context that was given.
-        unsafe { done(status, text, context as *mut c_void) };
-    };
-    if status == NOERROR {
-        drop(std::thread::spawn(say))
-    } else {
-        say()
-    }
-    NOERROR
-}
-
-fn unless_refused(key: EmText, found: Result<String, STATUS>) -> Result<String, STATUS> {
-    if read(key) == "refused" { Err(EM_ERR_LIMIT) } else { found }
 }
 
 unsafe extern "C" fn state_get_wait(
@@ -121,40 +98,78 @@ unsafe extern "C" fn state_next_wait(
     fill(state_behind(host, prefix, after), buffer, capacity, length)
 }
 
+/// Begins what was asked of the state, unless the key says otherwise. A request names its call in the upper half.
+fn begin(
+    token: EmToken,
+    key: EmText,
+    found: impl FnOnce() -> Result<String, STATUS>,
+    request: *mut EmRequest,
+) -> STATUS {
+    if read(key) == "refused" {
+        return EM_ERR_LIMIT;
+    }
+    let found = found();
+    let mut tokens = TOKENS.lock().unwrap();
+    let Some(known) = tokens.get_mut(&token) else { return EM_ERR_OVER };
+    known.requests.push(Some(found));
+    write(request, Some(token << 32 | known.requests.len() as u64))
+}
+
 unsafe extern "C" fn state_get(
     host: *mut EmHost,
+    token: EmToken,
     key: EmText,
-    done: EmStateDone,
-    context: *mut c_void,
+    request: *mut EmRequest,
 ) -> STATUS {
-    tell(unless_refused(key, state_found(host, key)), done, context)
+    begin(token, key, || state_found(host, key), request)
 }
 
 unsafe extern "C" fn state_put(
     host: *mut EmHost,
+    token: EmToken,
     key: EmText,
     value: EmText,
-    done: EmStateDone,
-    context: *mut c_void,
+    request: *mut EmRequest,
 ) -> STATUS {
-    tell(state_changed(host, key, Some(value)), done, context)
+    begin(token, key, || state_changed(host, key, Some(value)), request)
 }
 
 unsafe extern "C" fn state_remove(
     host: *mut EmHost,
+    token: EmToken,
     key: EmText,
-    done: EmStateDone,
-    context: *mut c_void,
+    request: *mut EmRequest,
 ) -> STATUS {
-    tell(state_changed(host, key, None), done, context)
+    begin(token, key, || state_changed(host, key, None), request)
 }
 
 unsafe extern "C" fn state_next(
     host: *mut EmHost,
+    token: EmToken,
     prefix: EmText,
     after: EmText,
-    done: EmStateDone,
-    context: *mut c_void,
+    request: *mut EmRequest,
 ) -> STATUS {
-    tell(state_behind(host, prefix, after), done, context)
+    begin(token, prefix, || state_behind(host, prefix, after), request)
+}
+
+unsafe extern "C" fn state_result(
+    _: *mut EmHost,
+    request: EmRequest,
+    buffer: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+) -> STATUS {
+    let mut tokens = TOKENS.lock().unwrap();
+    let Some(known) = tokens.get_mut(&(request >> 32)) else { return ERR_MISC_INVALID_ARGS };
+    if !known.answered {
+        return EM_PENDING;
+    }
+    let place = &mut known.requests[(request & 0xffff_ffff) as usize - 1];
+    let Some(found) = place.clone() else { return ERR_MISC_INVALID_ARGS };
+    let status = fill(found, buffer, capacity, length);
+    if status != EM_ERR_LIMIT {
+        *place = None;
+    }
+    status
 }

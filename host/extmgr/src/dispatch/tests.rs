@@ -19,6 +19,7 @@ mod reading;
 mod registering;
 mod schedules;
 mod slots;
+mod state;
 mod submit;
 mod timers;
 mod trace;

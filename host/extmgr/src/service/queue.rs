@@ -5,8 +5,11 @@ use stagepost_abi as abi;
 use crate::arguments::size_of_u32;
 use crate::base::answer;
 use crate::host::Host;
-use crate::mail::{Coming, Door, MailFor};
-use crate::request::{self, Finding};
+use crate::mail::{Coming, Door, Finding, MailError, MailFor};
+use crate::request::check_may_wait;
+
+/// The most requests of one plug-in that are under way or not read.
+pub(crate) const REQUESTS_MAX: usize = 4096;
 
 pub(super) static TABLE: abi::EmQueueService = abi::EmQueueService {
     size: size_of_u32::<abi::EmQueueService>(),
@@ -87,8 +90,6 @@ unsafe fn fill(
         let (queued, held, octets) = match find()? {
             Finding::Waiting(waiting) => (waiting.queued, waiting.held, waiting.octets),
             Finding::Moved(moved) => (moved, 0, 0),
-            // What another service was asked for: its result is gone, as the contract says of one taken.
-            Finding::Written | Finding::Committed(_) => return Err(abi::ERR_NOT_FOUND),
         };
         // SAFETY: as long as ours at least, by its size.
         unsafe { count.write(abi::EmQueueCount { size, reserved: 0, queued, held, octets }) };
@@ -109,7 +110,8 @@ unsafe fn ask_and_wait(
     let find = || {
         // SAFETY: by the caller's promise.
         let (plugin, asked) = unsafe { read(host, destination, make) }?;
-        request::wait(plugin, |door| asked.of(door))
+        check_may_wait()?;
+        plugin.mail(|door| door.wait(asked.of(door)))
     };
     // SAFETY: by the caller's promise.
     unsafe { fill(count, find) }
@@ -129,7 +131,12 @@ unsafe fn ask(
     let find = || {
         // SAFETY: by the caller's promise.
         let (plugin, asked) = unsafe { read(host, destination, make) }?;
-        request::begin(plugin, token, |door| asked.of(door))
+        plugin.mail(|door| {
+            plugin.queue_requests.begin(plugin, token, || {
+                let coming = asked.of(door);
+                async move { coming.await.map_err(MailError::status) }
+            })
+        })
     };
     // SAFETY: by the caller's promise.
     unsafe { super::hand_out(request, find) }
@@ -248,8 +255,11 @@ unsafe extern "C" fn result(
     request: abi::EmRequest,
     count: *mut abi::EmQueueCount,
 ) -> abi::STATUS {
-    // SAFETY: the contract gives what `plugin` wants.
-    let find = || request::take(unsafe { plugin(host) }?, request);
+    let find = || {
+        // SAFETY: the contract gives what `plugin` wants.
+        let requests = unsafe { &plugin(host)?.queue_requests };
+        requests.take(request, |found| Ok(*found)).ok_or(abi::ERR_NOT_FOUND)?
+    };
     // SAFETY: the contract gives what `fill` wants.
     unsafe { fill(count, find) }
 }

@@ -1,6 +1,6 @@
 //! The state service: a plug-in's values by key, in the program's store.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 use std::sync::Arc;
 
 use stagepost_abi as abi;
@@ -9,8 +9,10 @@ use crate::arguments::size_of_u32;
 use crate::base::answer;
 use crate::host::Host;
 use crate::hosted::{StateError, StateStore};
-use crate::state_call::{Found, Teller};
-use crate::watchdog;
+use crate::request::{Found, check_may_wait};
+
+/// The most requests of one plug-in that are under way or not read.
+pub(crate) const REQUESTS_MAX: usize = 256;
 
 pub(super) static TABLE: abi::EmStateService = abi::EmStateService {
     size: size_of_u32::<abi::EmStateService>(),
@@ -23,6 +25,7 @@ pub(super) static TABLE: abi::EmStateService = abi::EmStateService {
     put,
     remove,
     next,
+    result,
 };
 
 /// What is asked of the store.
@@ -34,7 +37,7 @@ enum Question {
 }
 
 impl Question {
-    fn ask(self, plugin: &str, store: &dyn StateStore) -> Found {
+    fn ask(self, plugin: &str, store: &dyn StateStore) -> Found<Vec<u8>> {
         let failed = |error: StateError| {
             tracing::error!(plugin, "the state of a plug-in: {error}");
             abi::EM_ERR_IO
@@ -115,12 +118,11 @@ unsafe fn next_question(prefix: abi::EmText, after: abi::EmText) -> Result<Quest
 ///
 /// # Safety
 /// `host` is what em_entry was given.
-unsafe fn wait(host: *mut abi::EmHost, question: Question) -> Found {
+unsafe fn wait(host: *mut abi::EmHost, question: Question) -> Found<Vec<u8>> {
     // SAFETY: by the caller's promise.
     let (host, store) = unsafe { asked(host) }?;
-    if watchdog::is_in_line() {
-        return Err(abi::EM_ERR_STAGE);
-    }
+    host.loaded()?;
+    check_may_wait()?;
     question.ask(&host.name, &*store)
 }
 
@@ -129,12 +131,11 @@ unsafe fn wait(host: *mut abi::EmHost, question: Question) -> Found {
 /// # Safety
 /// `buffer` is NULL or has room for `capacity` octets; `length` is NULL or a place for a number.
 unsafe fn fill(
-    found: Found,
+    found: &[u8],
     buffer: *mut c_char,
     capacity: u64,
     length: *mut u64,
 ) -> Result<(), abi::STATUS> {
-    let found = found?;
     // SAFETY: not NULL: `check_buffer` was asked; writable by the caller's promise.
     unsafe { length.write(found.len() as u64) };
     if found.len() as u64 > capacity {
@@ -164,7 +165,7 @@ unsafe extern "C" fn get_wait(
     answer(|| {
         check_buffer(buffer, capacity, length)?;
         // SAFETY: the contract gives what `key`, `wait` and `fill` want.
-        unsafe { fill(wait(host, Question::Get(key(of)?)), buffer, capacity, length) }
+        unsafe { fill(&wait(host, Question::Get(key(of)?))?, buffer, capacity, length) }
     })
 }
 
@@ -193,65 +194,87 @@ unsafe extern "C" fn next_wait(
     answer(|| {
         check_buffer(buffer, capacity, length)?;
         // SAFETY: the contract gives what `next_question`, `wait` and `fill` want.
-        unsafe { fill(wait(host, next_question(prefix, after)?), buffer, capacity, length) }
+        unsafe { fill(&wait(host, next_question(prefix, after)?)?, buffer, capacity, length) }
     })
 }
 
-/// Begins to ask.
+/// Asks for later.
 ///
 /// # Safety
-/// `host` is what em_entry was given; `done` takes `context`.
+/// `host` is what em_entry was given; `request` is NULL or a place of the plug-in's. `read` gets what it wants.
 unsafe fn begin(
     host: *mut abi::EmHost,
-    question: Question,
-    done: abi::EmStateDone,
-    context: *mut c_void,
-) -> Result<(), abi::STATUS> {
+    token: abi::EmToken,
+    read: impl FnOnce() -> Result<Question, abi::STATUS>,
+    request: *mut abi::EmRequest,
+) -> abi::STATUS {
+    let begin = || {
+        // SAFETY: by the caller's promise.
+        let (host, store) = unsafe { asked(host) }?;
+        let question = read()?;
+        let ask = move || question.ask(&host.name, &*store);
+        host.state_requests.begin(host, token, || host.state_calls.make(ask))
+    };
     // SAFETY: by the caller's promise.
-    let (host, store) = unsafe { asked(host) }?;
-    let done = done.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
-    let ask = move || question.ask(&host.name, &*store);
-    host.state_calls.begin(host.runtime(), Teller::new(done, context), ask)
+    unsafe { super::hand_out(request, begin) }
 }
 
 unsafe extern "C" fn get(
     host: *mut abi::EmHost,
+    token: abi::EmToken,
     of: abi::EmText,
-    done: abi::EmStateDone,
-    context: *mut c_void,
+    request: *mut abi::EmRequest,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `key` and `begin` want.
-    answer(|| unsafe { begin(host, Question::Get(key(of)?), done, context) })
+    unsafe { begin(host, token, || Ok(Question::Get(key(of)?)), request) }
 }
 
 unsafe extern "C" fn put(
     host: *mut abi::EmHost,
+    token: abi::EmToken,
     of: abi::EmText,
     new: abi::EmText,
-    done: abi::EmStateDone,
-    context: *mut c_void,
+    request: *mut abi::EmRequest,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `key`, `value` and `begin` want.
-    answer(|| unsafe { begin(host, Question::Put(key(of)?, value(new)?), done, context) })
+    unsafe { begin(host, token, || Ok(Question::Put(key(of)?, value(new)?)), request) }
 }
 
 unsafe extern "C" fn remove(
     host: *mut abi::EmHost,
+    token: abi::EmToken,
     of: abi::EmText,
-    done: abi::EmStateDone,
-    context: *mut c_void,
+    request: *mut abi::EmRequest,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `key` and `begin` want.
-    answer(|| unsafe { begin(host, Question::Remove(key(of)?), done, context) })
+    unsafe { begin(host, token, || Ok(Question::Remove(key(of)?)), request) }
 }
 
 unsafe extern "C" fn next(
     host: *mut abi::EmHost,
+    token: abi::EmToken,
     prefix: abi::EmText,
     after: abi::EmText,
-    done: abi::EmStateDone,
-    context: *mut c_void,
+    request: *mut abi::EmRequest,
 ) -> abi::STATUS {
     // SAFETY: the contract gives what `next_question` and `begin` want.
-    answer(|| unsafe { begin(host, next_question(prefix, after)?, done, context) })
+    unsafe { begin(host, token, || next_question(prefix, after), request) }
+}
+
+unsafe extern "C" fn result(
+    host: *mut abi::EmHost,
+    request: abi::EmRequest,
+    buffer: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+) -> abi::STATUS {
+    answer(|| {
+        check_buffer(buffer, capacity, length)?;
+        // SAFETY: the contract: `host` is what em_entry was given.
+        let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        // SAFETY: the contract gives what `fill` wants.
+        let read = |found: &Vec<u8>| unsafe { fill(found, buffer, capacity, length) };
+        // That there is nothing is a result.
+        host.state_requests.take(request, read).ok_or(abi::ERR_MISC_INVALID_ARGS)?
+    })
 }

@@ -9,7 +9,10 @@ use crate::base::answer;
 use crate::frame::CallSession;
 use crate::host::Host;
 use crate::mail::{MailError, Submission, Submitter};
-use crate::request::{self, Finding};
+use crate::request::check_may_wait;
+
+/// The most requests of one plug-in that are under way or not read.
+pub(crate) const REQUESTS_MAX: usize = 4096;
 
 pub(super) static TABLE: abi::EmSubmitService = abi::EmSubmitService {
     size: size_of_u32::<abi::EmSubmitService>(),
@@ -130,9 +133,10 @@ unsafe extern "C" fn write_wait(
         // SAFETY: the contract: `host` is what em_entry was given, and octets are lent for the call.
         let (plugin, octets) = unsafe { (plugin(host)?, super::octets(octets)?.to_vec()) };
         in_hand(plugin, submission, |taken| {
-            request::wait(plugin, |_| match taken.take() {
-                Some(taken) => plugin.submissions.write(submission, taken, octets),
-                None => Box::pin(std::future::ready(Err(MailError::Invalid))),
+            check_may_wait()?;
+            plugin.mail(|door| {
+                let taken = taken.take().ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+                door.wait(plugin.submissions.write(submission, taken, octets))
             })
         })
     })
@@ -147,9 +151,10 @@ unsafe extern "C" fn commit_wait(
         // SAFETY: the contract: `host` is what em_entry was given.
         let plugin = unsafe { plugin(host) }?;
         let committed = in_hand(plugin, submission, |taken| {
-            request::wait(plugin, |_| match taken.take() {
-                Some(taken) => plugin.submissions.commit(submission, taken),
-                None => Box::pin(std::future::ready(Err(MailError::Invalid))),
+            check_may_wait()?;
+            plugin.mail(|door| {
+                let taken = taken.take().ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+                door.wait(plugin.submissions.commit(submission, taken))
             })
         })?;
         // SAFETY: the contract: NULL or a place for an id.
@@ -169,12 +174,13 @@ unsafe extern "C" fn write(
         // SAFETY: the contract: `host` is what em_entry was given, and octets are lent for the call.
         let (plugin, octets) = unsafe { (plugin(host)?, super::octets(octets)?.to_vec()) };
         in_hand(plugin, submission, |taken| {
-            request::begin(plugin, token, |_| {
+            plugin.submit_requests.begin(plugin, token, || {
                 let writing =
                     taken.take().map(|it| plugin.submissions.write(submission, it, octets));
-                Box::pin(async move {
-                    writing.ok_or(MailError::Invalid)?.await.map(|()| Finding::Written)
-                })
+                async move {
+                    let written = writing.ok_or(abi::ERR_MISC_INVALID_ARGS)?.await;
+                    written.map(|()| None).map_err(MailError::status)
+                }
             })
         })
     };
@@ -192,11 +198,12 @@ unsafe extern "C" fn commit(
         // SAFETY: the contract: `host` is what em_entry was given.
         let plugin = unsafe { plugin(host) }?;
         in_hand(plugin, submission, |taken| {
-            request::begin(plugin, token, |_| {
+            plugin.submit_requests.begin(plugin, token, || {
                 let committing = taken.take().map(|it| plugin.submissions.commit(submission, it));
-                Box::pin(async move {
-                    committing.ok_or(MailError::Invalid)?.await.map(Finding::Committed)
-                })
+                async move {
+                    let committed = committing.ok_or(abi::ERR_MISC_INVALID_ARGS)?.await;
+                    committed.map(Some).map_err(MailError::status)
+                }
             })
         })
     };
@@ -212,11 +219,14 @@ unsafe extern "C" fn result(
     answer(|| {
         // SAFETY: the contract: `host` is what em_entry was given.
         let plugin = unsafe { plugin(host) }?;
-        if let Finding::Committed(committed) = request::take(plugin, request)? {
-            // SAFETY: the contract: NULL or a place for an id.
-            unsafe { hand_out_id(id, &committed) };
-        }
-        Ok(())
+        let read = |found: &Option<String>| {
+            if let Some(committed) = found {
+                // SAFETY: the contract: NULL or a place for an id.
+                unsafe { hand_out_id(id, committed) };
+            }
+            Ok(())
+        };
+        plugin.submit_requests.take(request, read).ok_or(abi::ERR_NOT_FOUND)?
     })
 }
 

@@ -15,6 +15,10 @@ pub const EM_POLL_OVER: u32 = 1;
 /// Names one pending call, for as long as the process runs: no two have the same, and 0 names none.
 pub type EmToken = u64;
 
+/// Names something that was asked for with a token and is done later: the token is woken then, and the service that was
+/// asked tells the result. No two of a process have the same, and 0 names none.
+pub type EmRequest = u64;
+
 /// Looks after a pending call: called after EmAsyncService.wake, and once more when the call is over unanswered. Never
 /// while the handler runs, and never twice at once for one call; for a plug-in of class blocking on a thread that may
 /// block, and within its deadline.

@@ -1,12 +1,9 @@
 //! The queue service: mail that waits, by its destination.
 
-use crate::{EmHost, EmText, EmToken, STATUS};
+use crate::{EmHost, EmRequest, EmText, EmToken, STATUS};
 
 /// Id of EmQueueService.
 pub const EM_QUEUE_ID: &core::ffi::CStr = c"em.queue/1";
-
-/// Names something that was asked for and is done later. Never comes twice for one plug-in; 0 names none.
-pub type EmRequest = u64;
 
 /// What a request to the queue came to.
 #[repr(C)]

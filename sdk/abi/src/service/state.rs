@@ -1,8 +1,8 @@
 //! The state service: what a plug-in keeps beyond the process.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::c_char;
 
-use crate::{EmHost, EmText, STATUS};
+use crate::{EmHost, EmRequest, EmText, EmToken, STATUS};
 
 /// Id of EmStateService. A host may be without it.
 pub const EM_STATE_ID: &core::ffi::CStr = c"em.state/1";
@@ -13,26 +13,17 @@ pub const EM_STATE_KEY_MAX: u64 = 256;
 /// The most octets of a value of EmStateService.
 pub const EM_STATE_VALUE_MAX: u64 = 65_536;
 
-/// Tells what became of an asynchronous call of EmStateService. Called exactly once for each that returned NOERROR, and
-/// perhaps before that has returned.
-///
-/// - status: what the `_wait` form would have returned.
-/// - value: for `get` and `next` what was found, valid until this returns; else empty.
-/// - context: as given.
-///
-/// [any-thread]
-pub type EmStateDone =
-    Option<unsafe extern "C" fn(status: STATUS, value: EmText, context: *mut c_void)>;
-
 /// Keeps values by key, durably, each plug-in its own. Keys and values are octets; keys are in the order of their octets.
 ///
-/// The functions named `_wait` block: they are refused with EM_ERR_STAGE in a handler that is called in line. The others
-/// begin and tell later what became of it; of two under way for one key, either may come first. They return NOERROR when
-/// it has begun, ERR_MISC_INVALID_ARGS, EM_ERR_LIMIT (256 are under way), or EM_ERR_STAGE (the server does not serve yet, or
-/// no more).
+/// Each function comes twice. With `_wait` in its name it waits for the disk and returns what happened; it is for threads
+/// that may block: handlers of class EM_CLASS_BLOCKING and the plug-in's own threads. The other begins and returns at
+/// once; when it is done the token is woken (EmAsyncService), and `result`, called in its poll, tells what happened. Of
+/// two under way for one key, either may come first.
 ///
-/// What was found is ERR_NOT_FOUND when there is none, EM_ERR_IO when the disk fails: whether a change was made is then not
-/// known.
+/// All return NOERROR, ERR_NOT_FOUND (there is no such value or key), EM_ERR_STAGE (inside em_entry; `_wait` in line, on a
+/// thread that must not block), EM_ERR_IO (the disk fails; whether a change was made is then not known), or
+/// ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one that is not pending too, and
+/// EM_ERR_LIMIT for more than 256 requests that are under way or not read.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmStateService {
@@ -78,37 +69,51 @@ pub struct EmStateService {
         length: *mut u64,
     ) -> STATUS,
 
-    /// As get_wait, told by `done`. Key is copied. [any-thread]
+    /// As get_wait, later. Key is copied. [any-thread]
     pub get: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         key: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
     ) -> STATUS,
 
-    /// As put_wait, told by `done`. Key and value are copied. [any-thread]
+    /// As put_wait, later. Key and value are copied. [any-thread]
     pub put: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         key: EmText,
         value: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
     ) -> STATUS,
 
-    /// As remove_wait, told by `done`. Key is copied. [any-thread]
+    /// As remove_wait, later. Key is copied. [any-thread]
     pub remove: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         key: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
     ) -> STATUS,
 
-    /// As next_wait, told by `done`. Prefix and after are copied. [any-thread]
+    /// As next_wait, later. Prefix and after are copied. [any-thread]
     pub next: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         prefix: EmText,
         after: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
+    ) -> STATUS,
+
+    /// Takes the result of a request, once.
+    ///
+    /// - buffer, capacity, length: for what `get` or `next` found, as with get_wait. The others find nothing: length 0.
+    ///
+    /// Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_MISC_INVALID_ARGS (NULL;
+    /// there is no such request, or its result was taken). With EM_ERR_LIMIT it stays to be taken. [any-thread]
+    pub result: unsafe extern "C" fn(
+        host: *mut EmHost,
+        request: EmRequest,
+        buffer: *mut c_char,
+        capacity: u64,
+        length: *mut u64,
     ) -> STATUS,
 }

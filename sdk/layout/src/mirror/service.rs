@@ -447,13 +447,6 @@ pub(crate) struct EmQueueService {
     ) -> STATUS,
 }
 
-/// A struct, since abi_stable does not see through an alias of a function pointer.
-#[repr(transparent)]
-#[derive(StableAbi)]
-pub(crate) struct EmStateDone {
-    done: Option<unsafe extern "C" fn(status: STATUS, value: EmText, context: *mut c_void)>,
-}
-
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = EmStateServiceRef)))]
@@ -480,30 +473,37 @@ pub(crate) struct EmStateService {
     ) -> STATUS,
     get: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         key: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
     ) -> STATUS,
     put: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         key: EmText,
         value: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
     ) -> STATUS,
     remove: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         key: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
     ) -> STATUS,
-    #[sabi(last_prefix_field)]
     next: unsafe extern "C" fn(
         host: *mut EmHost,
+        token: EmToken,
         prefix: EmText,
         after: EmText,
-        done: EmStateDone,
-        context: *mut c_void,
+        request: *mut EmRequest,
+    ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    result: unsafe extern "C" fn(
+        host: *mut EmHost,
+        request: EmRequest,
+        buffer: *mut c_char,
+        capacity: u64,
+        length: *mut u64,
     ) -> STATUS,
 }
 
@@ -612,7 +612,7 @@ super::twins! {
         result,
     }
     EmStateService {
-        size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next,
+        size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next, result,
     }
     EmDirectoryService { size, reserved, user, member, group }
 }
