@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use stagepost_extmgr::TraceFilter;
 use tokio::net::UnixStream;
@@ -20,8 +20,8 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 const RELOAD_MAX: Duration = Duration::from_secs(90);
 /// The same.
 const VERB_MAX: Duration = Duration::from_secs(40);
-/// The most that is read of an answer.
-const ANSWER_OCTETS_MAX: usize = 16 << 20;
+/// The most that is read of an answer: a ledger of the largest size, in JSON.
+const ANSWER_OCTETS_MAX: usize = 64 << 20;
 /// The longest line of an answer that comes line by line.
 const LINE_OCTETS_MAX: usize = 1 << 20;
 
@@ -119,18 +119,12 @@ pub(crate) async fn follow_trace(
         (None, Some(plugin)) => format!("/v1/trace/plugin/{}", segment(plugin)?),
         (None, None) => "/v1/trace".to_owned(),
     };
-    let answer = async {
-        let response = respond(socket, Method::GET, &path, String::new(), EXCHANGE_MAX).await?;
-        if response.status() != StatusCode::OK {
-            return Err(refusal(socket, response).await);
-        }
-        lines(response.into_body(), line).await.map_err(|reason| unusable(socket, reason))
-    };
-    answer.await
+    let body = open(socket, Method::GET, &path, String::new(), EXCHANGE_MAX).await?;
+    lines(body, line).await.map_err(|reason| unusable(socket, reason))
 }
 
 /// Asks, and gives the whole answer.
-async fn ask(
+pub(super) async fn ask(
     socket: &Path,
     method: Method,
     path: &str,
@@ -138,13 +132,25 @@ async fn ask(
     time: Duration,
 ) -> Result<String, ClientError> {
     let answer = async {
-        let response = respond(socket, method, path, body, time).await?;
-        if response.status() != StatusCode::OK {
-            return Err(refusal(socket, response).await);
-        }
-        text(response).await.map_err(|reason| unusable(socket, reason))
+        let body = open(socket, method, path, body, time).await?;
+        text(body).await.map_err(|reason| unusable(socket, reason))
     };
     tokio::time::timeout(time, answer).await.unwrap_or_else(|_| Err(too_late(socket, time)))
+}
+
+/// Asks, and gives the body of the answer when its head is there, unless that refuses.
+pub(super) async fn open(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: String,
+    time: Duration,
+) -> Result<Incoming, ClientError> {
+    let response = respond(socket, method, path, body, time).await?;
+    if !response.status().is_success() {
+        return Err(refusal(socket, response).await);
+    }
+    Ok(response.into_body())
 }
 
 /// Asks, and gives the answer when its head is there.
@@ -157,7 +163,11 @@ async fn respond(
 ) -> Result<Response<Incoming>, ClientError> {
     let stream =
         UnixStream::connect(socket).await.map_err(|error| connect_error(socket, &error))?;
-    let request = Request::builder().method(method).uri(path).header("host", "localhost");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json");
     let answer = async {
         let request = request.body(Full::<Bytes>::from(body)).map_err(|error| error.to_string())?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
@@ -172,8 +182,8 @@ async fn respond(
     }
 }
 
-async fn text(response: Response<Incoming>) -> Result<String, String> {
-    let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
+async fn text(body: Incoming) -> Result<String, String> {
+    let body = Limited::new(body, ANSWER_OCTETS_MAX).collect().await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     String::from_utf8(body.into()).map_err(|error| error.to_string())
 }
@@ -181,8 +191,10 @@ async fn text(response: Response<Incoming>) -> Result<String, String> {
 /// Why the server refuses, in its own words if it has some.
 async fn refusal(socket: &Path, response: Response<Incoming>) -> ClientError {
     let status = response.status();
-    let said =
-        text(response).await.ok().and_then(|text| serde_json::from_str::<Problem>(&text).ok());
+    let said = text(response.into_body())
+        .await
+        .ok()
+        .and_then(|text| serde_json::from_str::<Problem>(&text).ok());
     match said {
         Some(Problem { error, remedy }) => ClientError::Refused { error, remedy },
         None => unusable(socket, status.to_string()),
@@ -209,7 +221,7 @@ async fn lines(mut body: Incoming, mut line: impl FnMut(&[u8]) -> bool) -> Resul
     Ok(())
 }
 
-fn unusable(socket: &Path, reason: String) -> ClientError {
+pub(super) fn unusable(socket: &Path, reason: String) -> ClientError {
     ClientError::Answer { socket: socket.to_owned(), reason }
 }
 
@@ -217,7 +229,7 @@ fn too_late(socket: &Path, time: Duration) -> ClientError {
     unusable(socket, format!("none within {} s", time.as_secs()))
 }
 
-pub(super) fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
+fn connect_error(socket: &Path, error: &io::Error) -> ClientError {
     let socket = socket.to_owned();
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },

@@ -22,8 +22,9 @@ use serde::de::DeserializeOwned;
 use stagepost_queue::{Destination, Destinations, QueueId, Store, StoreError, StoredMessage};
 use tokio::sync::mpsc;
 
+use super::api::Problem;
 pub(crate) use document::Done;
-use document::{FlushRequest, HoldRequest, MessagePage, MessageReport, Trouble};
+use document::{FlushRequest, HoldRequest, MessagePage, MessageReport};
 
 /// Messages of a page unless another number is asked for.
 const PAGE_DEFAULT: usize = 100;
@@ -48,11 +49,11 @@ pub(crate) fn managing(store: Arc<dyn Store>) -> Router {
 }
 
 /// A request that is not carried out.
-struct Refused(StatusCode, Trouble);
+struct Refused(StatusCode, Problem);
 
 impl Refused {
     fn new(status: StatusCode, error: impl Into<String>, remedy: &str) -> Self {
-        Self(status, Trouble { error: error.into(), remedy: remedy.to_owned() })
+        Self(status, Problem { error: error.into(), remedy: remedy.to_owned() })
     }
 }
 

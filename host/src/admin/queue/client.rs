@@ -1,26 +1,20 @@
 //! The client's side of the queue's part of the admin API.
-//! Knows paths; shows nothing itself.
+//! Knows paths and documents; how they are asked for is the whole API's, and nothing is shown here.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
+use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 
-use super::document::{Done, FlushRequest, HoldRequest, MessagePage, MessageReport, Trouble};
-use crate::admin::ClientError;
-use crate::admin::client::connect_error;
+use super::document::{Done, FlushRequest, HoldRequest, MessagePage, MessageReport};
+use crate::admin::client::{self, ClientError};
 
 /// How long an answer may take; a disk that is slow may need a while for many messages.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// The most that is read of an answer: a ledger of the largest size, in JSON.
-const ANSWER_OCTETS_MAX: usize = 64 << 20;
 
 /// What the server made of a request.
 type Asked<T> = Result<T, ClientError>;
@@ -64,11 +58,10 @@ pub(crate) async fn flush(socket: &Path, destination: &str) -> Asked<Done> {
 
 /// Writes the octets of a message to `out` as they come.
 pub(crate) async fn show(socket: &Path, id: &str, out: &mut impl Write) -> Asked<()> {
-    let failed = |reason: String| ClientError::Answer { socket: socket.to_owned(), reason };
-    let response = send(socket, Method::GET, &path(id, "/content"), &()).await?;
-    let mut body = accepted(socket, response).await?;
+    let path = path(id, "/content");
+    let mut body = client::open(socket, Method::GET, &path, String::new(), ANSWER_MAX).await?;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failed(error.to_string()))?;
+        let frame = frame.map_err(|error| client::unusable(socket, error.to_string()))?;
         let octets = frame.into_data().unwrap_or_default();
         if out.write_all(&octets).is_err() {
             // Nobody reads on (`| head`).
@@ -91,57 +84,9 @@ async fn ask<T: DeserializeOwned>(
     path: &str,
     request: &impl Serialize,
 ) -> Asked<(String, T)> {
-    let failed = |reason: String| ClientError::Answer { socket: socket.to_owned(), reason };
-    let response = send(socket, method, path, request).await?;
-    let text = read(accepted(socket, response).await?).await.map_err(failed)?;
-    let answer = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    let failed = |error: serde_json::Error| client::unusable(socket, error.to_string());
+    let request = serde_json::to_string(request).map_err(failed)?;
+    let text = client::ask(socket, method, path, request, ANSWER_MAX).await?;
+    let answer = serde_json::from_str(&text).map_err(failed)?;
     Ok((text, answer))
-}
-
-async fn send(
-    socket: &Path,
-    method: Method,
-    path: &str,
-    request: &impl Serialize,
-) -> Asked<Response<Incoming>> {
-    let failed = |reason: String| ClientError::Answer { socket: socket.to_owned(), reason };
-    let stream =
-        UnixStream::connect(socket).await.map_err(|error| connect_error(socket, &error))?;
-    let exchange = async {
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-        // Its errors are those of the exchange.
-        tokio::spawn(connection);
-        let body = serde_json::to_vec(request).map_err(|error| error.to_string())?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| error.to_string())?;
-        sender.send_request(request).await.map_err(|error| error.to_string())
-    };
-    let answered = tokio::time::timeout(ANSWER_MAX, exchange).await;
-    let no_answer = || Err(format!("none within {} s", ANSWER_MAX.as_secs()));
-    answered.unwrap_or_else(|_| no_answer()).map_err(failed)
-}
-
-/// The body of an answer, unless it is a refusal.
-async fn accepted(socket: &Path, response: Response<Incoming>) -> Asked<Incoming> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response.into_body());
-    }
-    let text = read(response.into_body()).await.unwrap_or_default();
-    Err(match serde_json::from_str::<Trouble>(&text) {
-        Ok(Trouble { error, remedy }) => ClientError::Refused { error, remedy },
-        Err(_) => ClientError::Answer { socket: socket.to_owned(), reason: status.to_string() },
-    })
-}
-
-async fn read(body: Incoming) -> Result<String, String> {
-    let body = Limited::new(body, ANSWER_OCTETS_MAX).collect().await;
-    let octets = body.map_err(|error| error.to_string())?.to_bytes();
-    String::from_utf8(octets.into()).map_err(|error| error.to_string())
 }

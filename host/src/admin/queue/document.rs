@@ -161,15 +161,6 @@ pub(crate) enum Octets {
     },
 }
 
-/// What was asked for can't be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Trouble {
-    /// What is wrong.
-    pub(crate) error: String,
-    /// What to do about it.
-    pub(crate) remedy: String,
-}
-
 /// What a change to the queue came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
