@@ -88,6 +88,7 @@ fn the_command_line_explains_itself() {
         &["run", "--help"],
         &["check", "--help"],
         &["status", "--help"],
+        &["tls", "self-signed", "--help"],
         &["plugin", "inspect", "--help"],
     ] {
         let help = stagepost(folder.path(), arguments);

@@ -8,7 +8,7 @@ pub(crate) const FAULTS: [Fault; 48] = [
         "backlg = 5",
         (5, 1),
         "listen[0].backlg: unknown field `backlg`",
-        "write one of `name`, `address`, `backlog`",
+        "write one of `name`, `address`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `backlog`",
     ),
     fault(
         "backlog = 0",
