@@ -27,7 +27,7 @@ use crate::trace::{Trace, TraceFilter};
 use crate::watchdog::Watchdog;
 
 /// The most plug-ins of one server: a session keeps a bit for each.
-const PLUGINS_MAX: usize = 64;
+pub(crate) const PLUGINS_MAX: usize = 64;
 
 /// The extension manager: the loaded plug-ins and the registry that new sessions begin with.
 pub struct ExtMgr {

@@ -94,7 +94,7 @@ impl Site {
             return Err(abi::EM_ERR_LIMIT);
         }
         let time = Time::of(self);
-        let issued = token::issue(|token| {
+        let issued = token::issue(plugin, |token| {
             Arc::new(Pending {
                 token,
                 plugin,

@@ -504,6 +504,29 @@ async fn a_wait_that_is_dropped_gives_the_call_up() {
 }
 
 #[tokio::test]
+async fn a_token_of_another_plug_in_is_unknown_also_when_it_has_ended() {
+    let mut rig = Rig::default();
+    rig.plugin("stranger", Run::Inline);
+    let stranger = Hand::of(&rig);
+    rig.plugin("p", Run::Inline);
+    let hand = Hand::of(&rig);
+    let (kept, tokens) = mpsc::channel();
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        kept.send(take(hand.table, record).unwrap()).unwrap();
+        abi::EM_PENDING
+    });
+    let directory = rig.directory();
+    let dispatch = Dispatch::new(directory.current());
+    let Asked::Waiting(answer) = dispatch.ask(mail()) else { panic!("nobody has answered") };
+    let token = hear(&tokens);
+    assert_eq!(stranger.complete(token, abi::ERR_EM_CONTINUE), abi::ERR_NOT_FOUND);
+    assert_eq!(hand.complete(token, abi::ERR_EM_CONTINUE), abi::NOERROR);
+    answer.await;
+    assert_eq!(hand.wake(token), abi::EM_ERR_OVER);
+    assert_eq!(stranger.wake(token), abi::ERR_NOT_FOUND);
+}
+
+#[tokio::test]
 async fn pending_calls_of_a_plugin_are_bounded() {
     let mut rig = Rig::default();
     rig.plugin_with("p", Run::Inline, |config, _| config.pending_max = 1);
