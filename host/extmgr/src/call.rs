@@ -11,7 +11,7 @@ use stagepost_smtp::{Ask, Decision, Edit, Event, Stage};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::pending::{Begun, Held, Pending, Site};
+use crate::pending::{Begun, Held, Site, Waited};
 use crate::registry::Registration;
 use crate::turn::Turn;
 
@@ -36,7 +36,7 @@ pub(crate) enum Called {
     /// It has an answer.
     Answered(Outcome),
     /// It answers later.
-    Pending(Arc<Pending>),
+    Pending(Waited),
     /// Nobody waits for its answer: it is made when the plug-in's turn comes, or the client is gone.
     Unheard,
     /// The call is at fault.

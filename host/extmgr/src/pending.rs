@@ -2,6 +2,7 @@
 //! Knows no session loop; waiting for an answer is next door, in `waiting`.
 
 use std::ffi::c_void;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -261,6 +262,23 @@ impl State {
 /// What whoever waits has to do next.
 pub(crate) enum Next {
     /// Wait until something changes, or until then.
+/// A pending call that is to be waited for. It is given up when nobody does so any more, or never began.
+pub(crate) struct Waited(Arc<Pending>);
+
+impl Deref for Waited {
+    type Target = Arc<Pending>;
+
+    fn deref(&self) -> &Arc<Pending> {
+        &self.0
+    }
+}
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
     Wait(Instant),
     /// Call poll.
     Poll,
@@ -295,7 +313,7 @@ impl Pending {
         if answered && let Next::Take(outcome) = self.next() {
             return Called::Answered(outcome);
         }
-        Called::Pending(self)
+        Called::Pending(Waited(self))
     }
 
     /// Answers for a plug-in.

@@ -7,24 +7,23 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::call::Called;
 use crate::context::Context;
-use crate::pending::{Next, Pending};
+use crate::pending::{Next, Pending, Waited};
 use crate::plugin::Run;
 
 /// A wait under way. When it ends without an answer, also because its task is, the call is given up.
 pub(crate) struct Wait {
-    pending: Arc<Pending>,
+    pending: Waited,
     context: Arc<Context>,
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
         self.context.waits_for(None);
-        self.pending.give_up();
     }
 }
 
 impl Wait {
-    pub(crate) fn new(pending: Arc<Pending>, context: &Arc<Context>) -> Self {
+    pub(crate) fn new(pending: Waited, context: &Arc<Context>) -> Self {
         if context.waits_for(Some(&pending)) {
             pending.hang_up();
         }
@@ -38,7 +37,7 @@ impl Wait {
 
     /// Waits for the call's answer. It is never pending again.
     pub(crate) async fn answer(self) -> Called {
-        let pending = &self.pending;
+        let pending: &Arc<Pending> = &self.pending;
         loop {
             let ended = match pending.next() {
                 Next::Take(outcome) => return Called::Answered(outcome),

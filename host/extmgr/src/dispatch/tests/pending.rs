@@ -503,6 +503,57 @@ async fn a_wait_that_is_dropped_gives_the_call_up() {
     assert_eq!(now(dispatch.ask(accept())).decision, Decision::Continue, "its turn is over");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_goes_pending_when_nobody_waits_any_more_is_given_up() {
+    for hangs_up in [false, true] {
+        let mut rig = Rig::default();
+        rig.plugin_with("p", Run::Pool, |config, _| {
+            let deadline_ms = if hangs_up { 20_000 } else { 50 };
+            config.contracts = FaultContracts::everywhere(contract(deadline_ms, OnFault::Continue));
+        });
+        let hand = Hand::of(&rig);
+        let data = leak(|_, _| abi::EM_PENDING);
+        let (kept, tokens) = mpsc::channel();
+        let (enters, entered) = mpsc::channel();
+        let gate = Arc::new(Gate::default());
+        let waits_at = gate.clone();
+        rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+            enters.send(()).unwrap();
+            waits_at.pass();
+            kept.send(take_with(hand.table, record, Some(look), data.data()).unwrap()).unwrap();
+            abi::EM_PENDING
+        });
+        let ended = Arc::new(Gate::default());
+        let opens = ended.clone();
+        rig.on(abi::EM_SMTPDISCONNECT, abi::EM_REG_BEFORE, move |_| {
+            opens.open();
+            abi::ERR_EM_CONTINUE
+        });
+        let dispatch = rig.dispatch();
+        let Asked::Waiting(mut answer) = dispatch.ask(mail()) else { panic!("it is on a pool") };
+        if hangs_up {
+            assert!(contracts::is_open(&mut answer).await);
+            tokio::task::block_in_place(|| hear(&entered));
+            drop(answer);
+        } else {
+            assert_eq!(answer.await.decision, Decision::Continue);
+        }
+        assert_eq!(faults(&rig), u64::from(!hangs_up));
+        answered(dispatch.ask(disconnect())).await;
+        gate.open();
+        let token = tokio::task::block_in_place(|| hear(&tokens));
+        let given_up = async {
+            while hand.wake(token) != abi::EM_ERR_OVER {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), given_up).await.unwrap();
+        assert_eq!(hand.complete(token, abi::ERR_EM_CONTINUE), abi::EM_ERR_OVER, "the first");
+        data.ended().await;
+        tokio::task::block_in_place(|| ended.pass());
+    }
+}
+
 #[tokio::test]
 async fn a_token_of_another_plug_in_is_unknown_also_when_it_has_ended() {
     let mut rig = Rig::default();
