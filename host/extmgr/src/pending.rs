@@ -228,6 +228,8 @@ struct State {
     gone: bool,
     /// Nobody waits any more.
     over: bool,
+    /// Poll was told so, or is being told.
+    told_over: bool,
     deadline: Instant,
     /// When poll is to be called, whatever happens.
     alarms: Vec<Instant>,
@@ -243,6 +245,7 @@ impl State {
             polling: false,
             gone: false,
             over: false,
+            told_over: false,
             deadline,
             alarms: Vec::new(),
             held: None,
@@ -259,9 +262,6 @@ impl State {
     }
 }
 
-/// What whoever waits has to do next.
-pub(crate) enum Next {
-    /// Wait until something changes, or until then.
 /// A pending call that is to be waited for. It is given up when nobody does so any more, or never began.
 pub(crate) struct Waited(Arc<Pending>);
 
@@ -279,6 +279,9 @@ impl Drop for Waited {
     }
 }
 
+/// What whoever waits has to do next.
+pub(crate) enum Next {
+    /// Wait until something changes, or until then.
     Wait(Instant),
     /// Call poll.
     Poll,
@@ -543,9 +546,10 @@ impl Pending {
     /// Goes on with a call that is over: ends it if it was answered, else tells the plug-in.
     fn go_on_alone(self: &Arc<Self>) {
         let mut state = self.state();
-        let polls = state.answer.is_none() && self.poll.is_some();
+        let polls = state.answer.is_none() && self.poll.is_some() && !state.told_over;
         if polls && !state.polling && state.held.is_some() {
             state.polling = true;
+            state.told_over = true;
             drop(state);
             let status = self.enter_poll(abi::EM_POLL_OVER);
             state = self.state();

@@ -555,6 +555,31 @@ async fn a_call_that_goes_pending_when_nobody_waits_any_more_is_given_up() {
 }
 
 #[tokio::test]
+async fn poll_is_told_once_that_the_call_is_over() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let hand = Hand::of(&rig);
+    let (said, reasons) = mpsc::channel();
+    let data = leak(move |_, reason| {
+        said.send(reason).unwrap();
+        abi::EM_PENDING
+    });
+    let (kept, tokens) = mpsc::channel();
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        kept.send(take_with(hand.table, record, Some(look), data.data()).unwrap()).unwrap();
+        abi::EM_PENDING
+    });
+    let dispatch = rig.dispatch();
+    drop(dispatch.ask(mail()));
+    let token = hear(&tokens);
+    // A poll that returns at that moment comes here too.
+    crate::token::find(rig.host(), token).ok().unwrap().give_up();
+    assert_eq!(reasons.try_iter().collect::<Vec<_>>(), [abi::EM_POLL_OVER]);
+    assert_eq!(hand.complete(token, abi::ERR_EM_CONTINUE), abi::EM_ERR_OVER);
+    data.ended().await;
+}
+
+#[tokio::test]
 async fn a_token_of_another_plug_in_is_unknown_also_when_it_has_ended() {
     let mut rig = Rig::default();
     rig.plugin("stranger", Run::Inline);
