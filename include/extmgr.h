@@ -192,8 +192,10 @@ typedef struct EMRECORD {
 typedef STATUS (*EMHANDLER)(const struct EMRECORD *record);
 
 /** Gives something back to the plug-in when nobody can reach it any more. Called exactly once. At the end of a session
- * its slots are released before the registrations that it was the last to use, and for plug-ins of class blocking on a
- * thread that may block. [any-thread] */
+ * its slots are released before the registrations that it was the last to use.
+ * It is called as handlers are: for a plug-in that is called in line perhaps on a thread that serves sessions, so it must
+ * not block there (the functions that wait return EM_ERR_STAGE, and taking long is a fault); for one of class blocking on
+ * a thread that may block. [any-thread] */
 typedef void (*EmRelease)(void *data);
 
 /* ---- Events: their numbers and the struct that each hands to its handlers. ---- */

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use stagepost_abi as abi;
-use stagepost_smtp::Event;
+use stagepost_smtp::{Event, Stage};
 
 use crate::arguments::size_of_u32;
 use crate::event;
 use crate::host::Host;
 use crate::life::{LifeEvent, LifeRegistration};
 use crate::registry::{Registration, next_handle};
+use crate::release::{Giver, Release};
 use crate::service;
 
 /// The table that every plug-in is given.
@@ -76,6 +77,8 @@ unsafe extern "C" fn em_register(
                 return hand_out_handle(registration, handle);
             }
         };
+        let stage = if flags & abi::EM_REG_BEFORE != 0 { Stage::Before } else { Stage::After };
+        let giver = Giver { plugin, event, stage, session: 0 };
         let kept = Registration {
             handle,
             plugin,
@@ -83,13 +86,14 @@ unsafe extern "C" fn em_register(
             flags,
             handler,
             user_data,
-            release,
+            release: Release::new(giver, user_data, release),
             filter: OnceLock::new(),
         };
         if let Err((status, refused)) = plugin.add(Arc::new(kept)) {
             // What is refused stays the plug-in's own: it must not be released.
-            if let Ok(mut refused) = Arc::try_unwrap(refused) {
-                refused.release = None;
+            let release = Arc::into_inner(refused).and_then(|mut refused| refused.release.take());
+            if let Some(release) = release {
+                release.forget();
             }
             return Err(status);
         }

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::pending::Pending;
 use crate::registry::{Registration, Registry};
+use crate::release::{Giver, Release};
 
 /// One session's part. Dropped when the session is over and its last call has returned: first the slots, then the
-/// registrations, so that a slot's release finds what its registration was given.
+/// registrations, so that a slot's release finds what its registration was given. Any thread.
 pub(crate) struct Context {
     /// A slot for each plug-in, made when the first one is used.
     slots: OnceLock<Box<[Mutex<Slot>]>>,
@@ -27,21 +28,23 @@ pub(crate) struct Context {
 /// A pointer that a plug-in keeps for a session.
 struct Slot {
     value: *mut c_void,
-    release: abi::EmRelease,
+    release: Option<Release>,
 }
 
-// SAFETY: the plug-in's pointer is only handed back to the plug-in; the contract lets release run on any thread.
+// SAFETY: the plug-in's pointer is only handed back to the plug-in, which the contract tells to expect it on any thread.
 unsafe impl Send for Slot {}
 
 impl Slot {
     const EMPTY: Self = Self { value: std::ptr::null_mut(), release: None };
 }
 
-impl Drop for Slot {
+impl Drop for Context {
     fn drop(&mut self) {
-        if let Some(release) = self.release {
-            // SAFETY: value and release came together in slot_set; a slot is dropped once.
-            unsafe { release(self.value) };
+        for slot in self.slots.take().into_iter().flatten() {
+            let slot = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Some(release) = slot.release {
+                release.give_back(self.registry.clone());
+            }
         }
     }
 }
@@ -64,12 +67,6 @@ impl Context {
         Self { slots: OnceLock::new(), calls: Mutex::default(), waited: Mutex::default(), registry }
     }
 
-    /// Whether dropping this may call a release of a plug-in that may block.
-    pub(crate) fn release_may_block(&self) -> bool {
-        let releases = self.slots.get().is_some() || Arc::strong_count(&self.registry) == 1;
-        releases && self.registry.may_block
-    }
-
     /// The pointer in a plug-in's slot.
     pub(crate) fn slot(&self, plugin: usize) -> *mut c_void {
         let slot = self.slots.get().and_then(|slots| slots.get(plugin));
@@ -78,19 +75,21 @@ impl Context {
         })
     }
 
-    /// Puts a pointer into a plug-in's slot and releases the one before.
-    pub(crate) fn set_slot(&self, plugin: usize, value: *mut c_void, release: abi::EmRelease) {
+    /// Puts a pointer into the slot of the plug-in that gives it, in whose call this is, and releases the one before.
+    pub(crate) fn set_slot(&self, giver: Giver, value: *mut c_void, release: abi::EmRelease) {
         let slots = self
             .slots
             .get_or_init(|| (0..self.registry.plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
-        let Some(slot) = slots.get(plugin) else {
+        let Some(slot) = slots.get(giver.plugin.index) else {
             return;
         };
-        let fresh = Slot { value, release };
+        let fresh = Slot { value, release: Release::new(giver, value, release) };
         let stale =
             std::mem::replace(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner), fresh);
         // Outside the lock: the release is the plug-in's code and may ask for the slot.
-        drop(stale);
+        if let Some(release) = stale.release {
+            release.call();
+        }
     }
 
     /// When a chain that begins now would have begun if all chains of its exchange were one.

@@ -24,8 +24,7 @@ use crate::watchdog::watched;
 
 /// One session's way to the plug-ins. Keeps the registry that the session began with.
 pub struct Dispatch {
-    /// Always there until the drop.
-    context: Option<Arc<Context>>,
+    context: Arc<Context>,
     /// What was asked last, for a fault that shows only afterwards.
     asked: Cell<Option<(Event, Stage)>>,
 }
@@ -40,17 +39,17 @@ pub enum Asked {
 
 impl Dispatch {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { context: Some(Arc::new(Context::new(registry))), asked: Cell::new(None) }
+        Self { context: Arc::new(Context::new(registry)), asked: Cell::new(None) }
     }
 
     /// What plug-ins claim of the protocol.
     pub fn claims(&self) -> Arc<Claims> {
-        self.context.as_ref().map_or_else(Arc::default, |context| context.registry.claims().clone())
+        self.context.registry.claims().clone()
     }
 
     /// The events and stages that anybody registered for.
     pub fn interest(&self) -> Interest {
-        self.context.as_ref().map_or(Interest::NONE, |context| context.registry.interest())
+        self.context.registry.interest()
     }
 
     /// Asks the handlers of one event and stage in order. The first ending answer to *before* ends the chain; *after* and
@@ -60,7 +59,7 @@ impl Dispatch {
     }
 
     fn ask_chain(&self, ask: Arc<Ask>) -> Asked {
-        let Some(context) = &self.context else { return Asked::Answered(Verdict::default()) };
+        let context = &self.context;
         let (event, stage) = (ask.question.event(), ask.stage);
         self.asked.set(Some((event, stage)));
         let mut chain = Chain::new(ask);
@@ -87,33 +86,17 @@ impl Dispatch {
 
     /// Tells that the client is gone: pending calls need not be answered any more.
     pub fn hang_up(&self) {
-        if let Some(context) = &self.context {
-            context.hang_up();
-        }
+        self.context.hang_up();
     }
 
     /// Counts and logs a fault of a plug-in that shows only when its edits are carried out.
     pub fn blame(&self, session: u64, plugin: &str, fault: &EditFault) {
-        let Some(context) = &self.context else { return };
         if let (Some(host), Some((event, stage))) =
-            (context.registry.plugin(plugin), self.asked.get())
+            (self.context.registry.plugin(plugin), self.asked.get())
         {
             host.count_fault(event, stage, FaultKind::BadEdit);
         }
         tracing::error!(session, plugin, contract = "defer", "plug-in fault: {fault}");
-    }
-}
-
-impl Drop for Dispatch {
-    /// Lets go of the session. Releases of plug-ins that may block run on a thread that may.
-    fn drop(&mut self) {
-        let Some(context) = self.context.take() else { return };
-        if context.release_may_block()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            // Nobody waits for it.
-            drop(runtime.spawn_blocking(move || drop(context)));
-        }
     }
 }
 

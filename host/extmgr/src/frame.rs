@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::lookup::Lookups;
 use crate::pending::Site;
 use crate::registry::Registration;
+use crate::release::Giver;
 use crate::sheet::Sheet;
 
 /// Marks what a handle of the contract points to as long as the call lasts, so that a pointer kept beyond that, or a wrong
@@ -49,8 +50,8 @@ pub(crate) struct CallSession<'a> {
     pub(crate) context: &'a Context,
     /// The message that the call is about, if it is about one.
     draft: Option<&'a Draft>,
-    /// The place of the plug-in that is called.
-    pub(crate) plugin: usize,
+    /// Who is called, and at what.
+    pub(crate) called: Giver,
 }
 
 /// The sheet of one call. `EmEdits *` points to one of these.
@@ -175,7 +176,12 @@ impl<'a> Frame<'a> {
                 facts: &ask.facts,
                 context,
                 draft: ask.message.as_ref(),
-                plugin: plugin.index,
+                called: Giver {
+                    plugin,
+                    event: registration.event,
+                    stage: ask.stage,
+                    session: ask.facts.id,
+                },
             },
             sheet: CallSheet {
                 mark: Mark(AtomicU64::new(SHEET)),

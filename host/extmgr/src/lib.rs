@@ -35,6 +35,7 @@ mod pending;
 mod plugin;
 mod pool;
 mod registry;
+mod release;
 mod request;
 mod section;
 mod service;

@@ -22,6 +22,7 @@ use crate::host::Host;
 use crate::lookup::Lookups;
 use crate::plugin::Run;
 use crate::registry::Registration;
+use crate::release::{Giver, Release};
 use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
@@ -95,6 +96,8 @@ impl Site {
             return Err(abi::EM_ERR_LIMIT);
         }
         let time = Time::of(self);
+        let (event, session) = (self.registration.event, self.ask.facts.id);
+        let giver = Giver { plugin, event, stage: Stage::Before, session };
         let issued = token::issue(plugin, |token| {
             Arc::new(Pending {
                 token,
@@ -103,7 +106,7 @@ impl Site {
                 session: self.ask.facts.id,
                 poll,
                 data: Data(data),
-                release,
+                release: Mutex::new(Release::new(giver, data, release)),
                 runtime,
                 time,
                 lookups: Lookups::default(),
@@ -207,7 +210,8 @@ pub(crate) struct Pending {
     session: u64,
     poll: abi::EmPoll,
     data: Data,
-    release: abi::EmRelease,
+    /// None once the call has ended.
+    release: Mutex<Option<Release>>,
     /// Where a call goes on that ends when nobody waits for it.
     runtime: Handle,
     time: Time,
@@ -583,20 +587,10 @@ impl Pending {
     fn end(&self, held: Held) {
         token::end(self.token);
         self.plugin.end_pending();
-        if let Some(release) = self.release {
-            let (data, site) = (Data(self.data.0), held.site.clone());
-            let give_back = move || {
-                let data = data;
-                // SAFETY: data and release came together, poll is never called again, and a call ends once.
-                unsafe { release(data.0) };
-                // The registration is released after what its calls kept.
-                drop(site);
-            };
-            match self.plugin.run {
-                Run::Inline => give_back(),
-                // This thread may be one that must not block. Nobody waits for it.
-                Run::Pool => drop(self.runtime.spawn(self.plugin.pool.when_free(give_back))),
-            }
+        let release = self.release.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(release) = release {
+            // The registration is released after what its calls kept.
+            release.give_back(held.site.clone());
         }
         drop(held);
     }

@@ -13,12 +13,12 @@ use crate::claim;
 use crate::filter::Filter;
 use crate::host::Host;
 use crate::mail::Door;
-use crate::plugin::Run;
+use crate::release::Release;
 
 /// A handler as the contract has it, known not to be NULL.
 pub(crate) type Handler = unsafe extern "C" fn(record: *const abi::EMRECORD) -> abi::STATUS;
 
-/// One handler for one event. Dropping the last reference gives the user data back to the plug-in.
+/// One handler for one event. Dropping the last reference, on any thread, gives the user data back to the plug-in.
 pub(crate) struct Registration {
     pub(crate) handle: abi::HEMREGISTRATION,
     pub(crate) plugin: &'static Host,
@@ -26,7 +26,7 @@ pub(crate) struct Registration {
     pub(crate) flags: u32,
     pub(crate) handler: Handler,
     pub(crate) user_data: *mut c_void,
-    pub(crate) release: abi::EmRelease,
+    pub(crate) release: Option<Release>,
     /// Set at most once, while the plug-in is loaded.
     pub(crate) filter: OnceLock<Filter>,
 }
@@ -46,10 +46,8 @@ unsafe impl Sync for Registration {}
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let Some(release) = self.release {
-            // SAFETY: `release` and `user_data` came together in EMRegister, the plug-in stays mapped for ever, and a
-            // drop happens once.
-            unsafe { release(self.user_data) };
+        if let Some(release) = self.release.take() {
+            release.give_back(());
         }
     }
 }
@@ -70,16 +68,12 @@ pub(crate) struct Registry {
     pub(crate) chain_budget: Duration,
     /// How many plug-ins there are: the number of slots in a session.
     pub(crate) plugins: usize,
-    /// Whether any of them may block.
-    pub(crate) may_block: bool,
 }
 
 impl Registry {
     /// Builds the chains of the plug-ins, which are given in the order of the configuration.
     pub(crate) fn new(plugins: &[&'static Host], chain_budget: Duration) -> Self {
-        let may_block = plugins.iter().any(|plugin| plugin.run == Run::Pool);
-        let mut registry =
-            Self { plugins: plugins.len(), may_block, chain_budget, ..Self::default() };
+        let mut registry = Self { plugins: plugins.len(), chain_budget, ..Self::default() };
         for registration in ordered(plugins).iter().flat_map(|plugin| plugin.registrations()) {
             registry.add(&registration, Stage::Before, abi::EM_REG_BEFORE);
             registry.add(&registration, Stage::After, abi::EM_REG_AFTER);

@@ -12,6 +12,7 @@ use stagepost_smtp::{Event, Stage};
 use crate::figures::FaultKind;
 use crate::host::Host;
 use crate::limits::Limits;
+use crate::load::PLUGINS_MAX;
 
 /// How long the watchdog sleeps between two looks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -56,19 +57,36 @@ impl Cell {
     }
 }
 
-/// A call in one word: looks at its beginning (from bit 16), the plug-in's place (8 bits), the event (6 bits), the stage,
-/// and a bit that is always set.
+/// A call in one word: looks at its beginning (from bit 16), whether it is a release, the plug-in's place (7 bits), the
+/// event (6 bits), the stage, and a bit that is always set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Call(u64);
 
 impl Call {
+    const RELEASE: u64 = 1 << 15;
+
     fn new(looks: u64, plugin: usize, event: Event, stage: Stage) -> Self {
-        let (plugin, event, stage) = (plugin as u64 & 0xff, event as u64, stage as u64);
+        const { assert!(PLUGINS_MAX <= 0x80) };
+        let (plugin, event, stage) = (plugin as u64 & 0x7f, event as u64, stage as u64);
         Self(looks << 16 | plugin << 8 | event << 2 | stage << 1 | 1)
     }
 
+    /// The same, of a release rather than a handler.
+    fn of_release(self) -> Self {
+        Self(self.0 | Self::RELEASE)
+    }
+
+    fn is_release(self) -> bool {
+        self.0 & Self::RELEASE != 0
+    }
+
+    /// What does not return, in the log.
+    fn what(self) -> &'static str {
+        if self.is_release() { "a release in line" } else { "a call in line" }
+    }
+
     fn plugin(self) -> usize {
-        (self.0 >> 8 & 0xff) as usize
+        (self.0 >> 8 & 0x7f) as usize
     }
 
     fn event(self) -> Event {
@@ -95,23 +113,56 @@ pub(crate) fn watched<T>(
     session: u64,
     make: impl FnOnce() -> T,
 ) -> T {
-    /// Ends the call, also when it unwinds.
-    struct Ends<'c>(&'c Cell);
+    watch(Call::new(LOOKS.load(Ordering::Relaxed), plugin.index, event, stage), session, make)
+}
+
+/// Calls a release in line under the watchdog's eyes: of something that was given in a call at this event and stage.
+pub(crate) fn watched_release(
+    plugin: &Host,
+    event: Event,
+    stage: Stage,
+    session: u64,
+    make: impl FnOnce(),
+) {
+    if CELL.try_with(|_| ()).is_err() {
+        // The thread is ending, so it serves no session.
+        return make();
+    }
+    let call = Call::new(LOOKS.load(Ordering::Relaxed), plugin.index, event, stage);
+    watch(call.of_release(), session, make);
+}
+
+#[inline]
+fn watch<T>(call: Call, session: u64, make: impl FnOnce() -> T) -> T {
+    /// Ends the call, also when it unwinds, and goes on with the one that it was made in, if any.
+    struct Ends<'c> {
+        cell: &'c Cell,
+        around: u64,
+        session: u64,
+    }
     impl Drop for Ends<'_> {
         fn drop(&mut self) {
-            self.0.call.store(0, Ordering::Release);
+            self.cell.call.store(0, Ordering::Release);
+            if self.around != 0 {
+                self.cell.session.store(self.session, Ordering::Release);
+                self.cell.call.store(self.around, Ordering::Release);
+            }
         }
     }
     CELL.with(|cell| {
-        let call = Call::new(LOOKS.load(Ordering::Relaxed), plugin.index, event, stage);
+        let around = cell.call.load(Ordering::Relaxed);
+        let _ends = Ends { cell, around, session: cell.session.load(Ordering::Relaxed) };
+        if around != 0 {
+            // Between two calls the session is nobody's.
+            cell.call.store(0, Ordering::Release);
+        }
         cell.session.store(session, Ordering::Release);
         cell.call.store(call.0, Ordering::Release);
-        let _ends = Ends(cell);
         make()
     })
 }
 
-/// Whether a call in line is being made on this thread, which must not block then.
+/// Whether a call in line is being made on this thread, a handler's or a release's; it must not block then.
 pub(crate) fn is_called_in_line() -> bool {
     // A thread that ends is in no call.
     CELL.try_with(|cell| cell.call.load(Ordering::Relaxed) != 0).unwrap_or(false)
@@ -190,7 +241,8 @@ fn name(call: Call, session: u64, plugins: &[&'static Host], limits: &Limits) {
         plugin = &*plugin.name,
         event = call.event().name(),
         stage = call.stage().name(),
-        "plug-in fault: overrun: a call in line did not return within {} ms (inline_warn_ms); every session of its thread waits",
+        "plug-in fault: overrun: {} did not return within {} ms (inline_warn_ms); every session of its thread waits",
+        call.what(),
         limits.inline_warn.as_millis()
     );
 }
@@ -202,15 +254,22 @@ fn end(call: Call, session: u64, plugins: &[&'static Host], limits: &Limits) -> 
         plugin = plugins.get(call.plugin()).map_or("?", |plugin| &*plugin.name),
         event = call.event().name(),
         stage = call.stage().name(),
-        "ending the process: a call in line did not return within {} ms (inline_abort_ms)",
+        "ending the process: {} did not return within {} ms (inline_abort_ms)",
+        call.what(),
         limits.inline_abort.unwrap_or_default().as_millis()
     );
     std::process::abort()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The call in line that this thread is in, with its session.
+    pub(crate) fn under_way() -> Option<(&'static str, Event, Stage, u64)> {
+        let called = CELL.with(|cell| cell.read());
+        called.map(|(call, session)| (call.what(), call.event(), call.stage(), session))
+    }
 
     #[test]
     fn a_word_holds_a_call() {
@@ -221,6 +280,13 @@ mod tests {
                 assert_eq!(call.lasted(77), Duration::ZERO);
                 assert_eq!(call.lasted(88), Duration::from_secs(1));
                 assert_ne!(Call::new(0, 0, event, stage).0, 0);
+                let release = call.of_release();
+                assert_eq!((call.is_release(), release.is_release()), (false, true));
+                assert_eq!(
+                    (release.plugin(), release.event(), release.stage()),
+                    (63, event, stage)
+                );
+                assert_eq!(release.lasted(88), Duration::from_secs(1));
             }
         }
     }
@@ -269,5 +335,14 @@ mod tests {
         }));
         assert!(failed.is_err());
         assert_eq!(of_this_thread(), None);
+        watched(plugin, Event::Mail, Stage::After, 7, || {
+            let around = under_way();
+            watched_release(plugin, Event::Rcpt, Stage::Before, 8, || {
+                let release = ("a release in line", Event::Rcpt, Stage::Before, 8);
+                assert_eq!(under_way(), Some(release));
+            });
+            assert_eq!(under_way(), around, "it goes on");
+            assert!(is_called_in_line());
+        });
     }
 }

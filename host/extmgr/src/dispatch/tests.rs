@@ -17,6 +17,7 @@ mod pool;
 mod queue;
 mod reading;
 mod registering;
+mod releases;
 mod schedules;
 mod slots;
 mod state;

@@ -124,7 +124,7 @@ unsafe extern "C" fn slot(session: *const abi::EmSession, value: *mut *mut c_voi
     let find = || {
         // SAFETY: the contract gives what `asked` wants.
         let session = unsafe { asked(session) }?;
-        Ok(session.context.slot(session.plugin))
+        Ok(session.context.slot(session.called.plugin.index))
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(value, find) }
@@ -138,7 +138,7 @@ unsafe extern "C" fn slot_set(
     answer(|| {
         // SAFETY: the contract gives what `asked` wants.
         let session = unsafe { asked(session) }?;
-        session.context.set_slot(session.plugin, value, release);
+        session.context.set_slot(session.called, value, release);
         Ok(())
     })
 }

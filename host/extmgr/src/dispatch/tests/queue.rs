@@ -87,14 +87,14 @@ fn empty() -> abi::EmQueueCount {
     abi::EmQueueCount { size, reserved: 0, queued: 0, held: 0, octets: 0 }
 }
 
-type Result3 = Result<(u64, u64, u64), abi::STATUS>;
+pub(super) type Result3 = Result<(u64, u64, u64), abi::STATUS>;
 
 fn told(status: abi::STATUS, count: abi::EmQueueCount) -> Result3 {
     if status == abi::NOERROR { Ok((count.queued, count.held, count.octets)) } else { Err(status) }
 }
 
 /// Every function that waits, with its own arguments.
-fn wait(host: &'static Host, what: &str, destination: &str) -> Result3 {
+pub(super) fn wait(host: &'static Host, what: &str, destination: &str) -> Result3 {
     let queue: &abi::EmQueueService = service(abi::EM_QUEUE_ID);
     let (host, destination, mut count) = (host.handle(), lend(destination), empty());
     // SAFETY: the handle is a live host's; all text is lent; there is room for the count.
