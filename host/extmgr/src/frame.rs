@@ -21,8 +21,8 @@ use crate::registry::Registration;
 use crate::release::Giver;
 use crate::sheet::Sheet;
 
-/// Marks what a handle of the contract points to as long as the call lasts, so that a pointer kept beyond that, or a wrong
-/// one, is mostly told.
+/// Marks what a handle of the contract points to as long as the call lasts, so that a wrong pointer, or one kept
+/// beyond that, is told while nothing else is at its place. A later call's passes for it there.
 struct Mark(AtomicU64);
 
 impl Mark {

@@ -113,7 +113,7 @@ unsafe fn text<'a>(text: abi::EmText) -> Result<&'a str, abi::STATUS> {
 /// `place` is NULL or a place of the plug-in's for a `T`.
 unsafe fn hand_out<T>(place: *mut T, find: impl FnOnce() -> Result<T, abi::STATUS>) -> abi::STATUS {
     answer(|| {
-        if place.is_null() {
+        if place.is_null() || !place.is_aligned() {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }
         let found = find()?;

@@ -45,7 +45,7 @@ unsafe extern "C" fn narrow(
 /// # Safety
 /// `filter` is NULL or readable for the size that it states, its first member.
 unsafe fn read(filter: *const abi::EmFilter) -> Result<abi::EmFilter, abi::STATUS> {
-    if filter.is_null() {
+    if filter.is_null() || !filter.is_aligned() {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     }
     // SAFETY: not NULL; the size comes first in every version.

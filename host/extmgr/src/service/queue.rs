@@ -82,8 +82,11 @@ unsafe fn fill(
     find: impl FnOnce() -> Result<Finding, abi::STATUS>,
 ) -> abi::STATUS {
     answer(|| {
+        if count.is_null() || !count.is_aligned() {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
         // SAFETY: by the caller's promise; the size comes first.
-        let size = if count.is_null() { 0 } else { unsafe { (&raw const (*count).size).read() } };
+        let size = unsafe { (&raw const (*count).size).read() };
         if size < size_of_u32::<abi::EmQueueCount>() {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }

@@ -108,6 +108,11 @@ fn what_narrows_nothing_is_told() {
         assert_eq!(narrow(&rig, registration, &raw const bad), wanted, "{bad:?}");
     }
     assert_eq!(narrow(&rig, registration, std::ptr::null()), abi::ERR_MISC_INVALID_ARGS);
+    let mut room = [sound, sound];
+    let beside = (&raw mut room).cast::<abi::EmFilter>().wrapping_byte_add(1);
+    // SAFETY: there is room for one beside the first place.
+    unsafe { beside.write_unaligned(sound) };
+    assert_eq!(narrow(&rig, registration, beside), abi::ERR_MISC_INVALID_ARGS);
     assert_eq!(narrow(&rig, registration + 1_000, &raw const sound), abi::ERR_NOT_FOUND);
     assert_eq!(narrow(&rig, registration, &raw const sound), abi::NOERROR);
     assert_eq!(narrow(&rig, registration, &raw const sound), abi::EM_ERR_STAGE, "once");

@@ -237,3 +237,19 @@ fn places_that_are_too_small_or_missing_are_told() {
         assert_eq!((queue.flush)(host.handle(), 1, destination, null), invalid);
     }
 }
+
+#[test]
+fn a_place_that_is_not_aligned_is_told() {
+    let mut rig = Rig::default();
+    let host = rig.plugin("p", Run::Inline).host().handle();
+    let queue: &abi::EmQueueService = service(abi::EM_QUEUE_ID);
+    let (mut counts, mut requests) = ([empty(), empty()], [0; 2]);
+    let count = (&raw mut counts).cast::<abi::EmQueueCount>().wrapping_byte_add(1);
+    let request = (&raw mut requests).cast::<u64>().wrapping_byte_add(1);
+    // SAFETY: the handle is a live host's; a place of the right size that is not aligned is what is tried.
+    let told = unsafe {
+        let a = lend("a.test");
+        [(queue.count_wait)(host, a, count), (queue.count)(host, 1, a, request)]
+    };
+    assert_eq!(told, [abi::ERR_MISC_INVALID_ARGS; 2]);
+}
