@@ -101,15 +101,9 @@ impl Arguments {
                 message,
             }),
             Question::Etrn { node } => Self::Etrn(etrn(node, head::<abi::EmEtrn>(event))),
-            Question::Vrfy { verb, argument } => Self::Vrfy(abi::EmVrfy {
-                event: head::<abi::EmVrfy>(event),
-                argument: lend(&**argument),
-                verb: match verb {
-                    VrfyVerb::Vrfy => abi::EM_VRFY_VRFY,
-                    VrfyVerb::Expn => abi::EM_VRFY_EXPN,
-                },
-                reserved: [0; 7],
-            }),
+            Question::Vrfy { verb, argument } => {
+                Self::Vrfy(vrfy(*verb, argument, head::<abi::EmVrfy>(event)))
+            }
             Question::Rset => Self::Rset(abi::EmRset { event: head::<abi::EmRset>(event) }),
             Question::Verb { verb, argument } => Self::Verb(abi::EmVerb {
                 event: head::<abi::EmVerb>(event),
@@ -117,14 +111,9 @@ impl Arguments {
                 argument: lend(&**argument),
             }),
             Question::Quit => Self::Quit(abi::EmQuit { event: head::<abi::EmQuit>(event) }),
-            Question::Timeout { awaited } => Self::Timeout(abi::EmTimeout {
-                event: head::<abi::EmTimeout>(event),
-                awaited: match awaited {
-                    Awaited::Command => abi::EM_AWAITED_COMMAND,
-                    Awaited::Message => abi::EM_AWAITED_MESSAGE,
-                },
-                reserved: 0,
-            }),
+            Question::Timeout { awaited } => {
+                Self::Timeout(timeout(*awaited, head::<abi::EmTimeout>(event)))
+            }
             Question::Disconnect { reason } => Self::Disconnect(abi::EmDisconnect {
                 event: head::<abi::EmDisconnect>(event),
                 reason: reason_number(*reason),
@@ -176,6 +165,22 @@ fn etrn(node: &EtrnNode, event: abi::EmEvent) -> abi::EmEtrn {
         EtrnNode::Queue(node) => (abi::EM_ETRN_QUEUE, node),
     };
     abi::EmEtrn { event, node: lend(&**node), kind, reserved: [0; 7] }
+}
+
+fn vrfy(verb: VrfyVerb, argument: &str, event: abi::EmEvent) -> abi::EmVrfy {
+    let verb = match verb {
+        VrfyVerb::Vrfy => abi::EM_VRFY_VRFY,
+        VrfyVerb::Expn => abi::EM_VRFY_EXPN,
+    };
+    abi::EmVrfy { event, argument: lend(argument), verb, reserved: [0; 7] }
+}
+
+fn timeout(awaited: Awaited, event: abi::EmEvent) -> abi::EmTimeout {
+    let awaited = match awaited {
+        Awaited::Command => abi::EM_AWAITED_COMMAND,
+        Awaited::Message => abi::EM_AWAITED_MESSAGE,
+    };
+    abi::EmTimeout { event, awaited, reserved: 0 }
 }
 
 fn reason_number(reason: DisconnectReason) -> u32 {
