@@ -422,7 +422,7 @@ fn a_panic_before_a_command_is_a_fault_of_that_command() {
     let (refused, reply) = first_refusal(&mut client).expect("a fault");
     assert_eq!((refused, reply.code), ("MAIL FROM:<a@client.test>", 451), "{reply}");
     assert!(reply.lines[0].starts_with("4.3.0 "), "{reply}");
-    expect_fault(&server, "panicking", "MAIL", "panicked");
+    expect_fault(&server, "panicking", "MAIL", "failed");
     // The process and the session live on.
     client.say("NOOP", 250);
     server.greeted().say("NOOP", 250);

@@ -101,7 +101,7 @@ impl Chain {
 
     fn judge(&self, plugin: &Host, outcome: &mut Outcome) -> Result<Decision, Fault> {
         if outcome.status == abi::EM_FAULT {
-            return Err(Fault::Panicked);
+            return Err(Fault::Failed);
         }
         if !self.answers_count() {
             return Ok(Decision::Continue);

@@ -20,9 +20,9 @@ pub(crate) enum Fault {
     /// A status that no handler may return.
     #[error("bad verdict: handler returned status {0:#06x}")]
     Status(u16),
-    /// EM_FAULT: the plug-in caught a panic or exception of its own.
-    #[error("panicked: the handler failed inside")]
-    Panicked,
+    /// EM_FAULT: the plug-in says that it failed, by a caught panic or as it sees fit.
+    #[error("failed: the handler returned EM_FAULT")]
+    Failed,
     /// EM_VERDICT without a verdict on the sheet.
     #[error("bad verdict: handler returned EM_VERDICT and gave none")]
     NoVerdict,
@@ -75,7 +75,7 @@ impl Fault {
     /// As which kind it is counted.
     pub(crate) fn kind(&self) -> FaultKind {
         match self {
-            Self::Panicked => FaultKind::Panic,
+            Self::Failed => FaultKind::Failure,
             Self::Status(_)
             | Self::NoVerdict
             | Self::Contradiction(_)

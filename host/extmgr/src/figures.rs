@@ -76,7 +76,7 @@ pub enum FaultKind {
     /// A status, verdict or rewritten line that is none here.
     BadVerdict,
     /// It failed inside.
-    Panic,
+    Failure,
     /// It was late, or got no thread in time.
     Overrun,
     /// The host could not make the call.
@@ -90,13 +90,13 @@ pub enum FaultKind {
 impl FaultKind {
     /// Every kind.
     pub const ALL: [Self; 6] =
-        [Self::BadVerdict, Self::Panic, Self::Overrun, Self::Host, Self::BadEdit, Self::Stall];
+        [Self::BadVerdict, Self::Failure, Self::Overrun, Self::Host, Self::BadEdit, Self::Stall];
 
     /// The word for it in metrics and traces.
     pub fn name(self) -> &'static str {
         match self {
             Self::BadVerdict => "bad-verdict",
-            Self::Panic => "panic",
+            Self::Failure => "failure",
             Self::Overrun => "overrun",
             Self::Host => "host",
             Self::BadEdit => "bad-edit",

@@ -161,7 +161,7 @@ fn tell(host: &Host, event: LifeEvent, notification: u16, arguments: Arguments) 
                 plugin = &*host.name,
                 event = event.name(),
                 stage,
-                "plug-in fault: panicked: the handler failed inside"
+                "plug-in fault: failed: the handler returned EM_FAULT"
             );
         }
     }

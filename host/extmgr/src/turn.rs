@@ -76,11 +76,11 @@ fn count_owed(registration: &Registration, ask: &Ask, outcome: &Outcome, clock: 
     counters.took(took);
     if trace::is_on() {
         let failed = outcome.status == abi::EM_FAULT;
-        let shown = if failed { Err(&Fault::Panicked) } else { Ok((&Decision::Continue, &[][..])) };
+        let shown = if failed { Err(&Fault::Failed) } else { Ok((&Decision::Continue, &[][..])) };
         trace::show(ask, &registration.plugin.name, took, shown);
     }
     if outcome.status == abi::EM_FAULT {
-        counters.failed(FaultKind::Panic);
+        counters.failed(FaultKind::Failure);
     } else {
         counters.answered(AnswerKind::Continue);
     }

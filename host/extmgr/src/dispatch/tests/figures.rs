@@ -47,7 +47,7 @@ async fn every_call_is_counted_once_as_what_it_came_to() {
             ("hold", 1),
             ("discard", 1),
             ("bad-verdict", 1),
-            ("panic", 1),
+            ("failure", 1),
         ];
         assert_eq!(counts(stage), wanted, "{run:?}");
         assert_eq!((stage.calls(), stage.faults()), (9, 2));

@@ -59,7 +59,7 @@ async fn a_watcher_sees_arguments_answer_edits_and_time_of_its_own_calls() {
         let three = call(&mut all).await;
         assert_eq!((three.answer, three.stage), ("fault", Stage::After));
         assert_eq!(three.arguments, [("reply", "250 Ok".to_owned())]);
-        assert_eq!(three.words.as_deref(), Some("panicked: the handler failed inside"));
+        assert_eq!(three.words.as_deref(), Some("failed: the handler returned EM_FAULT"));
     }
 }
 
