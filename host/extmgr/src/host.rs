@@ -78,6 +78,9 @@ pub(crate) struct Host {
     /// What it has asked of its state and is done later.
     pub(crate) state_requests: Requests<Vec<u8>>,
     pub(crate) state_calls: StateCalls,
+    pub(crate) state_octets_max: u64,
+    /// True while a call of its for another section is out.
+    pub(crate) config_out: AtomicBool,
     /// What the program offers; none before it is loaded.
     offered: OnceLock<&'static Hosted>,
     /// The messages that it makes.
@@ -120,6 +123,8 @@ impl Host {
             submit_requests: Requests::new(submit::REQUESTS_MAX),
             state_requests: Requests::new(state::REQUESTS_MAX),
             state_calls: StateCalls::default(),
+            state_octets_max: config.state_octets_max,
+            config_out: AtomicBool::new(false),
             offered: OnceLock::new(),
             submissions: Submissions::default(),
             metrics: Mutex::default(),

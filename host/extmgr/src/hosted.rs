@@ -5,15 +5,21 @@ use std::sync::Arc;
 
 use crate::dns::Resolver;
 
-/// Why a state store could not do something, for the log.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StateError(String);
+/// Why a state store could not do something.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// The plug-in would keep more than it may.
+    #[error("the plug-in would keep more than {0} octets")]
+    Full(u64),
+    /// The store's own, for the log.
+    #[error("{0}")]
+    Store(String),
+}
 
 impl StateError {
-    /// Makes an error of a reason.
+    /// Makes an error of a store's reason.
     pub fn new(reason: impl std::fmt::Display) -> Self {
-        Self(reason.to_string())
+        Self::Store(reason.to_string())
     }
 }
 
@@ -25,11 +31,18 @@ pub trait StateStore: Send + Sync {
     /// It could not be read.
     fn get(&self, plugin: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
 
-    /// Puts a value in the place of any other; it is on disk when this returns.
+    /// Puts a value in the place of any other; it is on disk when this returns. Refuses what would have the plug-in's keys
+    /// and values come to more than `octets_max` octets, unless it takes less room than what it replaces.
     ///
     /// # Errors
-    /// Whether it is there is not known.
-    fn put(&self, plugin: &str, key: &[u8], value: &[u8]) -> Result<(), StateError>;
+    /// [`StateError::Full`]: nothing has changed. Else whether it is there is not known.
+    fn put(
+        &self,
+        plugin: &str,
+        key: &[u8],
+        value: &[u8],
+        octets_max: u64,
+    ) -> Result<(), StateError>;
 
     /// Removes a key, if it is there; that is on disk when this returns.
     ///

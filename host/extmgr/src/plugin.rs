@@ -25,6 +25,8 @@ pub struct PluginConfig {
     pub threads_max: usize,
     /// How many of its calls may be pending at once.
     pub pending_max: usize,
+    /// How many octets its keys and values in the state store may come to.
+    pub state_octets_max: u64,
     /// The SHA-256 that its file must have.
     pub sha256: Option<[u8; 32]>,
     /// Its own section.

@@ -181,6 +181,8 @@ pub(super) type MillisecondsOrNever = Count<0, 3_600_000>;
 type ThreadsMax = Count<1, 1000>;
 /// Calls of a plug-in that may be pending at once.
 type PendingMax = Count<1, 1_000_000>;
+/// What a plug-in may keep in the state store.
+type StateOctetsMax = Size<{ 64 << 10 }, { 1 << 40 }>;
 
 /// `[[plugin]]`
 #[derive(Debug, Deserialize)]
@@ -203,6 +205,8 @@ pub(super) struct Plugin {
     pub(super) threads_max: ThreadsMax,
     #[serde(default = "pending_max")]
     pub(super) pending_max: PendingMax,
+    #[serde(default = "state_octets_max")]
+    pub(super) state_octets_max: StateOctetsMax,
     pub(super) sha256: Option<Spanned<Sha256>>,
     #[serde(default)]
     pub(super) stage: Stages,
@@ -339,6 +343,10 @@ fn on_fault() -> Spanned<OnFault> {
 
 fn threads_max() -> ThreadsMax {
     ThreadsMax::new(settings::PLUGIN_THREADS_MAX)
+}
+
+fn state_octets_max() -> StateOctetsMax {
+    Size::from_octets(settings::PLUGIN_STATE_OCTETS_MAX)
 }
 
 fn pending_max() -> PendingMax {

@@ -306,5 +306,7 @@ pub(crate) const PLUGIN_DEADLINE_MS: u32 = 30_000;
 pub(crate) const PLUGIN_DEADLINE_MAX_MS: u32 = 120_000;
 /// The default of a plug-in's `pending_max`: one for each of the sessions that there may be by default.
 pub(crate) const PLUGIN_PENDING_MAX: u32 = 10_000;
+/// The default of a plug-in's `state_octets_max`: a million small values, and far from filling a disk.
+pub(crate) const PLUGIN_STATE_OCTETS_MAX: u64 = 256 << 20;
 /// The default of a plug-in's `threads_max`.
 pub(crate) const PLUGIN_THREADS_MAX: u32 = 32;

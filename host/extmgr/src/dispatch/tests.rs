@@ -104,6 +104,7 @@ impl Rig {
             on_load_error: OnLoadError::Abort,
             threads_max: 4,
             pending_max: 4,
+            state_octets_max: 1 << 20,
             sha256: None,
             section: Section::new("test", serde_json::json!({}), Default::default()),
         };
@@ -122,7 +123,7 @@ impl Rig {
     }
 
     /// Registers a handler of the plug-in made last.
-    fn on(
+    pub(crate) fn on(
         &mut self,
         event: abi::EID,
         flags: u32,

@@ -37,15 +37,19 @@ enum Question {
 }
 
 impl Question {
-    fn ask(self, plugin: &str, store: &dyn StateStore) -> Found<Vec<u8>> {
-        let failed = |error: StateError| {
-            tracing::error!(plugin, "the state of a plug-in: {error}");
-            abi::EM_ERR_IO
+    fn ask(self, host: &Host, store: &dyn StateStore) -> Found<Vec<u8>> {
+        let plugin = &*host.name;
+        let failed = |error: StateError| match error {
+            StateError::Full(_) => abi::EM_ERR_LIMIT,
+            StateError::Store(reason) => {
+                tracing::error!(plugin, "the state of a plug-in: {reason}");
+                abi::EM_ERR_IO
+            }
         };
         match self {
             Self::Get(key) => store.get(plugin, &key).map_err(failed)?.ok_or(abi::ERR_NOT_FOUND),
             Self::Put(key, value) => {
-                store.put(plugin, &key, &value).map_err(failed)?;
+                store.put(plugin, &key, &value, host.state_octets_max).map_err(failed)?;
                 Ok(Vec::new())
             }
             Self::Remove(key) => {
@@ -123,7 +127,7 @@ unsafe fn wait(host: *mut abi::EmHost, question: Question) -> Found<Vec<u8>> {
     let (host, store) = unsafe { asked(host) }?;
     host.loaded()?;
     check_may_wait()?;
-    question.ask(&host.name, &*store)
+    question.ask(host, &*store)
 }
 
 /// Hands octets out into a plug-in's buffer.
@@ -212,7 +216,7 @@ unsafe fn begin(
         // SAFETY: by the caller's promise.
         let (host, store) = unsafe { asked(host) }?;
         let question = read()?;
-        let ask = move || question.ask(&host.name, &*store);
+        let ask = move || question.ask(host, &*store);
         host.state_requests.begin(host, token, || host.state_calls.make(ask))
     };
     // SAFETY: by the caller's promise.

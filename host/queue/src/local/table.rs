@@ -54,20 +54,24 @@ impl LocalTable {
         self.with(|parts| Ok(parts.rows.get(key)?.map(|value| value.to_vec())))
     }
 
-    /// Puts a value in the place of any other; it is on disk when this returns.
+    /// Puts values in the place of any others, and removes the keys that have none; all of it or nothing is on disk when
+    /// this returns.
     ///
     /// # Errors
-    /// The storage's: whether the value is there is then not known.
-    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
-        self.commit(|batch, rows| batch.insert(rows, key, value))
-    }
-
-    /// Removes a key, if it is there; that is on disk when this returns.
-    ///
-    /// # Errors
-    /// As with [`Self::put`].
-    pub fn remove(&self, key: &[u8]) -> Result<(), TableError> {
-        self.commit(|batch, rows| batch.remove(rows, key))
+    /// The storage's: whether the change was made is then not known.
+    pub fn change(&self, rows: &[(&[u8], Option<&[u8]>)]) -> Result<(), TableError> {
+        let parts = self.parts()?;
+        let mut batch = parts.database.batch().durability(Some(PersistMode::SyncData));
+        for (key, value) in rows {
+            match value {
+                Some(value) => batch.insert(&parts.rows, *key, *value),
+                None => batch.remove(&parts.rows, *key),
+            }
+        }
+        batch.commit().map_err(|error| {
+            *self.lock() = Opened::Failed;
+            self.error(error)
+        })
     }
 
     /// The first key behind `after` that begins with `prefix`; with an empty `after` the first of all.
@@ -85,19 +89,6 @@ impl LocalTable {
             let first = parts.rows.range((from, Bound::Unbounded)).next();
             let key = first.map(fjall::Guard::key).transpose()?;
             Ok(key.filter(|key| key.starts_with(prefix)).map(|key| key.to_vec()))
-        })
-    }
-
-    fn commit(
-        &self,
-        change: impl FnOnce(&mut fjall::OwnedWriteBatch, &Keyspace),
-    ) -> Result<(), TableError> {
-        let parts = self.parts()?;
-        let mut batch = parts.database.batch().durability(Some(PersistMode::SyncData));
-        change(&mut batch, &parts.rows);
-        batch.commit().map_err(|error| {
-            *self.lock() = Opened::Failed;
-            self.error(error)
         })
     }
 
@@ -159,12 +150,10 @@ mod tests {
         let table = LocalTable::new(path.clone());
         assert!(!path.exists(), "nobody has used it");
         assert_eq!(table.get(b"a").unwrap(), None);
-        table.put(b"a", b"1").unwrap();
-        table.put(b"a", b"2").unwrap();
-        table.put(b"b", &[0xff; 65_536]).unwrap();
-        table.put(b"c", b"").unwrap();
-        table.remove(b"c").unwrap();
-        table.remove(b"never there").unwrap();
+        table.change(&[(b"a", Some(b"1"))]).unwrap();
+        table.change(&[(b"a", Some(b"2")), (b"b", Some(&[0xff; 65_536]))]).unwrap();
+        table.change(&[(b"c", Some(b""))]).unwrap();
+        table.change(&[(b"c", None), (b"never there", None)]).unwrap();
         drop(table);
         let table = LocalTable::new(path);
         assert_eq!(table.get(b"a").unwrap().as_deref(), Some(&b"2"[..]));
@@ -177,7 +166,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let table = LocalTable::new(folder.path().join("table"));
         for key in ["a", "b/2", "b/1", "b/3", "b", "c", "b/"] {
-            table.put(key.as_bytes(), b"v").unwrap();
+            table.change(&[(key.as_bytes(), Some(b"v"))]).unwrap();
         }
         let mut found = Vec::new();
         let mut after = Vec::new();

@@ -61,6 +61,7 @@ impl Resolver<'_> {
                 on_load_error: written.on_load_error.into(),
                 threads_max: written.threads_max.get() as usize,
                 pending_max: written.pending_max.get() as usize,
+                state_octets_max: written.state_octets_max.octets(),
                 sha256: written.sha256.map(|digest| digest.into_inner().0),
                 section: section::of_plugin(self.document, index)?,
             },

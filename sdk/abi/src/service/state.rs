@@ -21,9 +21,10 @@ pub const EM_STATE_VALUE_MAX: u64 = 65_536;
 /// two under way for one key, either may come first.
 ///
 /// All return NOERROR, ERR_NOT_FOUND (there is no such value or key), EM_ERR_STAGE (inside em_entry; `_wait` in line, on a
-/// thread that must not block), EM_ERR_IO (the disk fails; whether a change was made is then not known), or
-/// ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one that is not pending too, and
-/// EM_ERR_LIMIT for more than 256 requests that are under way or not read.
+/// thread that must not block), EM_ERR_LIMIT (a put: with it the plug-in's keys and values would come to more than the
+/// operator's state_octets_max; nothing has changed), EM_ERR_IO (the disk fails; whether a change was made is then not
+/// known), or ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one that is not pending too,
+/// and EM_ERR_LIMIT for more than 256 requests that are under way or not read.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmStateService {

@@ -51,6 +51,7 @@ fn config(file: &Path) -> Result<PluginConfig, Fault> {
         on_load_error: OnLoadError::Abort,
         threads_max: THREADS_MAX,
         pending_max: PENDING_MAX,
+        state_octets_max: 0,
         sha256: None,
         section: Section::new("none", serde_json::json!({}), Default::default()),
     })

@@ -23,7 +23,7 @@ impl StateStore for Memory {
         Ok(self.0.lock().unwrap().get(key).cloned())
     }
 
-    fn put(&self, _: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+    fn put(&self, _: &str, key: &[u8], value: &[u8], _: u64) -> Result<(), StateError> {
         Self::sound(key)?;
         self.0.lock().unwrap().insert(key.to_vec(), value.to_vec());
         Ok(())
