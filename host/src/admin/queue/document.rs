@@ -33,7 +33,7 @@ pub(crate) struct MessageLine {
     pub(crate) held: u64,
     /// When the next of them is due (RFC 3339).
     pub(crate) due: Option<String>,
-    /// The last reply, or the reason of the hold, of one of them.
+    /// Why one of them was last not delivered: a reply, or the reason of a hold, which may be over.
     pub(crate) reply: String,
     /// Changes that plug-ins made.
     pub(crate) edits: u64,
@@ -105,7 +105,7 @@ pub(crate) struct RecipientLine {
     pub(crate) due: Option<String>,
     /// How often it was tried, as long as it is not done.
     pub(crate) attempts: Option<u32>,
-    /// The last reply, or the reason of the hold.
+    /// Why it was last not delivered: a reply, or the reason of a hold, which may be over.
     pub(crate) reply: String,
 }
 

@@ -14,8 +14,17 @@ impl fmt::Display for MessagePage {
         if self.messages.is_empty() {
             return writeln!(out, "no messages");
         }
-        let head =
-            ["ID", "RECEIVED", "OCTETS", "QUEUED", "HELD", "EDITS", "SENDER", "TAGS", "REPLY"];
+        let head = [
+            "ID",
+            "RECEIVED",
+            "OCTETS",
+            "QUEUED",
+            "HELD",
+            "EDITS",
+            "SENDER",
+            "TAGS",
+            "LAST REASON",
+        ];
         let mut rows = vec![head.map(String::from).to_vec()];
         for message in &self.messages {
             if let Some(damaged) = &message.damaged {
@@ -70,7 +79,7 @@ impl fmt::Display for MessageReport {
         }
         write_table(out, &rows)?;
         writeln!(out)?;
-        let head = ["RECIPIENT", "STATE", "DESTINATION", "DUE", "TRIED", "REPLY"];
+        let head = ["RECIPIENT", "STATE", "DESTINATION", "DUE", "TRIED", "LAST REASON"];
         let mut rows = vec![head.map(String::from).to_vec()];
         for recipient in &self.recipients {
             let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
@@ -245,7 +254,7 @@ came for   <c@d> NOTIFY=NEVER
            <e@f> NOTIFY=NEVER
 tags       odd seen
 
-RECIPIENT  STATE  DESTINATION  DUE  TRIED  REPLY
+RECIPIENT  STATE  DESTINATION  DUE  TRIED  LAST REASON
 <c@d>      held   d            -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
 
 PLUG-IN  STAGE        WHAT           FROM           TO             TOOK
@@ -282,7 +291,7 @@ stamp    before mail  body           3 octets at 2  0 octets at 2  -
             next: Some("01K".into()),
         };
         let wanted = "\
-ID   RECEIVED              OCTETS  QUEUED  HELD  EDITS  SENDER  TAGS  REPLY
+ID   RECEIVED              OCTETS  QUEUED  HELD  EDITS  SENDER  TAGS  LAST REASON
 01J  2026-11-22T20:40:07Z  9       0       1     0      <>      odd   550 no?
 01K  damaged: its checksum is wrong
 
