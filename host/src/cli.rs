@@ -4,6 +4,7 @@
 mod plugin;
 mod queue;
 mod server;
+mod terminal;
 mod watch;
 
 use std::fmt::Display;
@@ -199,9 +200,19 @@ fn new_plugin(args: &NewArgs) -> ExitCode {
     }
 }
 
-/// Prints; a reader that went away (`| head`) is no failure.
+/// Prints for a person or a terminal.
 fn print(text: &impl Display) -> ExitCode {
-    match write!(io::stdout(), "{text}") {
+    write_out(&terminal::text(&text.to_string()))
+}
+
+/// Prints JSON in lines of its own.
+fn print_json(json: &str) -> ExitCode {
+    write_out(&format!("{}\n", terminal::json(json)))
+}
+
+/// Writes; a reader that went away (`| head`) is no failure.
+fn write_out(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             failed(&format!("error: {error}"), 1)
         }
@@ -211,6 +222,6 @@ fn print(text: &impl Display) -> ExitCode {
 
 fn failed(error: &impl Display, code: u8) -> ExitCode {
     // Nobody is left to tell when stderr is gone.
-    let _ = writeln!(io::stderr(), "{error}");
+    let _ = writeln!(io::stderr(), "{}", terminal::text(&error.to_string()));
     ExitCode::from(code)
 }

@@ -17,7 +17,9 @@ pub const ADMIN_CALLS_MAX: usize = 4;
 /// How long an operator waits.
 const CALL_MAX: Duration = Duration::from_secs(30);
 /// The most octets of arguments, and of an answer.
-const JSON_OCTETS_MAX: usize = 1 << 20;
+pub const VERB_JSON_OCTETS_MAX: usize = 1 << 20;
+/// How deep arguments and answers may be nested: so deep as the JSON library reads.
+const JSON_DEPTH_MAX: usize = 127;
 /// The most octets of why a call failed.
 const MESSAGE_OCTETS_MAX: usize = 4096;
 
@@ -105,11 +107,12 @@ impl AdminCall {
     }
 
     pub(crate) fn set_answer(&mut self, json: &str) -> Result<(), abi::STATUS> {
-        if json.len() > JSON_OCTETS_MAX {
+        if json.len() > VERB_JSON_OCTETS_MAX {
             return Err(abi::EM_ERR_LIMIT);
         }
         if !is_json(json) {
-            return Err(abi::ERR_MISC_INVALID_ARGS);
+            let status = |deep| if deep { abi::EM_ERR_LIMIT } else { abi::ERR_MISC_INVALID_ARGS };
+            return Err(status(is_deep(json)));
         }
         self.answer = Some(json.to_owned());
         Ok(())
@@ -130,6 +133,25 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
+/// Whether a text that is JSON, or begins so, is nested deeper than it may be.
+fn is_deep(text: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for octet in text.bytes() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > JSON_DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
 /// Why a verb has no answer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminVerbError {
@@ -147,8 +169,14 @@ pub enum AdminVerbError {
     /// The operator's arguments are not JSON.
     #[error("the arguments are not JSON")]
     NotJson,
+    /// The operator's arguments are not text.
+    #[error("the arguments are not UTF-8")]
+    NotUtf8,
+    /// The operator's arguments are nested too deep.
+    #[error("the arguments are nested more than {JSON_DEPTH_MAX} deep")]
+    TooDeep,
     /// The operator's arguments are too large.
-    #[error("the arguments have more than {JSON_OCTETS_MAX} octets")]
+    #[error("the arguments have more than {VERB_JSON_OCTETS_MAX} octets")]
     TooLarge,
     /// Earlier calls of the plug-in's verbs have not returned.
     #[error("no verb of the plug-in became free within {} s ({ADMIN_CALLS_MAX} calls are out)", CALL_MAX.as_secs())]
@@ -181,8 +209,9 @@ pub struct AdminVerbState {
 /// Whether arguments can be handed to a verb.
 pub(crate) fn check_arguments(arguments: &str) -> Result<(), AdminVerbError> {
     match arguments {
-        long if long.len() > JSON_OCTETS_MAX => Err(AdminVerbError::TooLarge),
+        long if long.len() > VERB_JSON_OCTETS_MAX => Err(AdminVerbError::TooLarge),
         json if is_json(json) => Ok(()),
+        deep if is_deep(deep) => Err(AdminVerbError::TooDeep),
         _ => Err(AdminVerbError::NotJson),
     }
 }
@@ -264,7 +293,7 @@ mod tests {
         for json in ["", "{", "1 2", "'x'"] {
             assert_eq!(call.set_answer(json), Err(abi::ERR_MISC_INVALID_ARGS), "{json:?}");
         }
-        let large = format!("\"{}\"", "x".repeat(JSON_OCTETS_MAX));
+        let large = format!("\"{}\"", "x".repeat(VERB_JSON_OCTETS_MAX));
         assert_eq!(call.set_answer(&large), Err(abi::EM_ERR_LIMIT));
         assert_eq!(call.answer, None);
         assert_eq!(call.set_answer(" [1, {\"a\": null}] "), Ok(()));
@@ -272,6 +301,13 @@ mod tests {
         assert_eq!(call.failure.unwrap().len(), MESSAGE_OCTETS_MAX);
         assert_eq!(check_arguments("nil"), Err(AdminVerbError::NotJson));
         assert_eq!(check_arguments(&large), Err(AdminVerbError::TooLarge));
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(check_arguments(&nested(JSON_DEPTH_MAX)), Ok(()));
+        assert_eq!(check_arguments(&nested(JSON_DEPTH_MAX + 1)), Err(AdminVerbError::TooDeep));
+        let text = format!("\"{}\\\"{}\" nil", "[".repeat(200), "{".repeat(200));
+        assert_eq!(check_arguments(&text), Err(AdminVerbError::NotJson));
+        let mut call = AdminCall { magic: MAGIC, answer: None, failure: None };
+        assert_eq!(call.set_answer(&nested(JSON_DEPTH_MAX + 1)), Err(abi::EM_ERR_LIMIT));
     }
 
     #[tokio::test]

@@ -49,7 +49,7 @@ mod waiting;
 mod watchdog;
 mod writing;
 
-pub use admin_verb::{ADMIN_CALLS_MAX, AdminVerbError, AdminVerbState};
+pub use admin_verb::{ADMIN_CALLS_MAX, AdminVerbError, AdminVerbState, VERB_JSON_OCTETS_MAX};
 pub use claim::{ClaimFault, Claimant};
 pub use contract::{FaultContract, FaultContracts, OnFault};
 pub use descriptor::{Class, Descriptor, DescriptorError, Language};

@@ -11,7 +11,7 @@ mod status;
 mod table;
 mod trace;
 
-pub(crate) use api::{Coming, StatusSource, watching};
+pub(crate) use api::{Coming, StatusSource, watching, whole};
 pub(crate) use client::{
     ClientError, call_plugin, fetch_metrics, fetch_plugins, fetch_status, follow_trace, reload,
 };

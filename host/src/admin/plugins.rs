@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -14,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use stagepost_extmgr::{AdminVerbError, ExtMgr};
 
 use super::api::Problem;
-
-/// The most that is read of a request; what a plug-in takes is less.
-const REQUEST_OCTETS_MAX: usize = 2 << 20;
 
 /// What `GET /v1/plugins` answers. A later version only adds fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +68,6 @@ pub(crate) fn calling(plugins: Arc<ExtMgr>) -> Router {
     Router::new()
         .route("/v1/plugins", get(list))
         .route("/v1/plugins/{plugin}/verbs/{verb}", post(call))
-        .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
         .with_state(plugins)
 }
 
@@ -90,9 +87,12 @@ async fn list(State(plugins): State<Arc<ExtMgr>>) -> Json<PluginList> {
 async fn call(
     State(plugins): State<Arc<ExtMgr>>,
     Path((plugin, verb)): Path<(String, String)>,
-    arguments: String,
+    arguments: Bytes,
 ) -> Response {
-    let arguments = if arguments.is_empty() { "null".to_owned() } else { arguments };
+    let arguments = if arguments.is_empty() { Bytes::from_static(b"null") } else { arguments };
+    let Ok(arguments) = String::from_utf8(arguments.into()) else {
+        return problem(&plugin, &AdminVerbError::NotUtf8);
+    };
     match plugins.call_admin_verb(&plugin, &verb, arguments).await {
         Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => problem(&plugin, &error),
@@ -107,6 +107,8 @@ fn problem(plugin: &str, error: &AdminVerbError) -> Response {
         AdminVerbError::NotJson => {
             (StatusCode::BAD_REQUEST, "write JSON, a text in double quotes for example")
         }
+        AdminVerbError::NotUtf8 => (StatusCode::BAD_REQUEST, "write JSON in UTF-8"),
+        AdminVerbError::TooDeep => (StatusCode::BAD_REQUEST, "say it with fewer levels"),
         AdminVerbError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "say it with less"),
         AdminVerbError::Busy | AdminVerbError::Late => (
             StatusCode::GATEWAY_TIMEOUT,

@@ -32,6 +32,8 @@ const PAGE_DEFAULT: usize = 100;
 const REQUEST_OCTETS_MAX: usize = 64 * 1024;
 /// The longest reason of a hold, in octets.
 const REASON_OCTETS_MAX: usize = 256;
+/// What to do about a request that is not as it should be.
+const ASK: &str = "docs/administrators.md says what can be asked";
 /// The reason of a hold that was given none.
 const REASON: &str = "held by an operator";
 
@@ -97,9 +99,9 @@ async fn list(
         match pair.split_once('=') {
             Some(("after", value)) => after = Some(id(value)?),
             Some(("limit", value)) => {
-                limit = value.parse().map_err(|_| bad("limit must be a whole number"))?;
+                limit = value.parse().map_err(|_| bad("limit must be a whole number", ASK))?;
             }
-            _ => return Err(bad(&format!("{pair:?} is no parameter of this request"))),
+            _ => return Err(bad(&format!("{pair:?} is no parameter of this request"), ASK)),
         }
     }
     Ok(Json(MessagePage::from(&store.list(after, limit).await?)))
@@ -164,7 +166,8 @@ async fn hold(
     let reason = request::<Option<HoldRequest>>(&body)?.and_then(|request| request.reason);
     let reason = reason.as_deref().unwrap_or(REASON);
     if reason.is_empty() || reason.len() > REASON_OCTETS_MAX || reason.contains(char::is_control) {
-        return Err(bad("a reason is one line of at most 256 octets"));
+        let remedy = "write 1 to 256 octets without line ends and other control characters";
+        return Err(bad("a reason is one line of at most 256 octets", remedy));
     }
     let count = left(&*store, id, |_| true).await?;
     store.hold(id, reason).await?;
@@ -205,8 +208,10 @@ async fn left(store: &dyn Store, id: QueueId, counts: fn(bool) -> bool) -> Resul
 
 /// A domain, or with `@` before it a domain and everything below.
 fn destinations(text: &str) -> Result<Destinations, Refused> {
+    let remedy =
+        "write a domain, or @ and a domain; `stagepost queue explain ID` shows a message's";
     let (name, below) = text.strip_prefix('@').map_or((text, false), |name| (name, true));
-    let name = Destination::new(name).map_err(|error| bad(&error.to_string()))?;
+    let name = Destination::new(name).map_err(|error| bad(&error.to_string(), remedy))?;
     Ok(if below { Destinations::Below(name) } else { Destinations::One(name) })
 }
 
@@ -220,11 +225,9 @@ fn id(text: &str) -> Result<QueueId, Refused> {
 
 fn request<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     let body = if body.is_empty() { b"null" } else { body };
-    serde_json::from_slice(body).map_err(|error| bad(&format!("the request: {error}")))
+    serde_json::from_slice(body).map_err(|error| bad(&format!("the request: {error}"), ASK))
 }
 
-fn bad(error: &str) -> Refused {
-    let remedy =
-        "docs/administrators.md says what can be asked; client and server should be of one version";
+fn bad(error: &str, remedy: &str) -> Refused {
     Refused::new(StatusCode::BAD_REQUEST, error, remedy)
 }

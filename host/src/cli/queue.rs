@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::print;
 use super::server::{AskError, ServerArgs};
 use super::watch::refused;
+use super::{print, print_json};
 use crate::admin::ClientError;
 use crate::admin::queue::{Done, client};
 
@@ -155,7 +155,7 @@ fn explain(args: &ExplainArgs) -> ExitCode {
 /// Prints an answer: as it came, or for a person.
 fn answered(asked: Result<(String, impl Display), AskError>, json: bool) -> ExitCode {
     match asked {
-        Ok((text, _)) if json => print(&format!("{text}\n")),
+        Ok((text, _)) if json => print_json(&text),
         Ok((_, document)) => print(&document),
         Err(error) => refused(&error),
     }

@@ -33,16 +33,6 @@ pub(super) enum AskError {
     System(#[from] std::io::Error),
 }
 
-impl AskError {
-    /// The exit code that it means.
-    pub(super) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) => super::EXIT_CONFIGURATION,
-            Self::Client(_) | Self::System(_) => 1,
-        }
-    }
-}
-
 impl ServerArgs {
     /// The admin socket.
     pub(super) fn socket(&self) -> Result<PathBuf, ConfigError> {

@@ -9,7 +9,7 @@ use clap::Args;
 use stagepost_extmgr::TraceFilter;
 
 use super::server::{AskError, ServerArgs};
-use super::{failed, print};
+use super::{failed, print, print_json, terminal};
 use crate::admin::{self, ClientError, Status, TraceLine};
 
 #[derive(Debug, Args)]
@@ -45,25 +45,26 @@ pub(super) struct TraceArgs {
 pub(super) fn trace(args: &TraceArgs) -> ExitCode {
     let filter = TraceFilter { session: args.session, plugin: args.plugin.clone() };
     let mut printed = ExitCode::SUCCESS;
-    let show = |line: &[u8]| {
-        let read = serde_json::from_slice::<TraceLine>(line);
-        let text = match read {
-            Ok(line) if !args.json => line.to_string(),
-            _ => String::from_utf8_lossy(line).into_owned(),
-        };
-        match writeln!(io::stdout(), "{text}") {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
-            Err(error) => {
-                printed = failed(&format!("error: {error}"), 1);
-                false
-            }
+    let show = |line: &[u8]| match writeln!(io::stdout(), "{}", shown(line, args.json)) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+        Err(error) => {
+            printed = failed(&format!("error: {error}"), 1);
+            false
         }
     };
     let follow = |socket: PathBuf| async move { admin::follow_trace(&socket, &filter, show).await };
     match args.server.ask(follow) {
         Ok(()) => printed,
         Err(error) => refused(&error),
+    }
+}
+
+/// A line of the trace, for a terminal in any case.
+fn shown(line: &[u8], json: bool) -> String {
+    match serde_json::from_slice::<TraceLine>(line) {
+        Ok(line) if !json => line.to_string(),
+        _ => terminal::json(&String::from_utf8_lossy(line)).into_owned(),
     }
 }
 
@@ -75,7 +76,7 @@ pub(super) fn status(args: &StatusArgs) -> ExitCode {
         Ok((json, status))
     });
     match asked {
-        Ok((json, _)) if args.json => print(&format!("{json}\n")),
+        Ok((json, _)) if args.json => print_json(&json),
         Ok((_, Ok(status))) => print(&status),
         Ok((_, Err(error))) => failed(&error, 1),
         Err(error) => refused(&error),
@@ -90,5 +91,18 @@ pub(super) fn metrics(args: &MetricsArgs) -> ExitCode {
 }
 
 pub(super) fn refused(error: &AskError) -> ExitCode {
-    failed(error, error.exit_code())
+    failed(error, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_trace_is_no_command_to_a_terminal() {
+        let line = "{\"lost\": 3, \"more\": \"\u{9b}31m\"}";
+        assert_eq!(shown(line.as_bytes(), true), "{\"lost\": 3, \"more\": \"\\u009b31m\"}");
+        assert!(shown(line.as_bytes(), false).starts_with("3 calls"));
+        assert_eq!(shown(b"no \x9b json\r", false), "no \u{fffd} json ");
+    }
 }

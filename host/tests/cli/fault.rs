@@ -60,13 +60,26 @@ error: limits.message_octets_max: \"35XB\" is not a size
   |                       ^^^^^^
   = help: write a size in double quotes from \"64KB\" to \"4GB\" (units B, KB, MB, GB)
 ";
-    for command in [
-        ["check", "--config", "test.toml"],
-        ["run", "--config", "test.toml"],
-        ["status", "--config", "test.toml"],
-    ] {
+    let asking: [&[&str]; 13] = [
+        &["status"],
+        &["metrics"],
+        &["trace"],
+        &["reload"],
+        &["plugin", "list"],
+        &["plugin", "call", "name", "verb"],
+        &["queue", "list"],
+        &["queue", "explain", "ID"],
+        &["queue", "show", "ID"],
+        &["queue", "hold", "ID"],
+        &["queue", "release", "ID"],
+        &["queue", "remove", "ID"],
+        &["queue", "flush", "a.test"],
+    ];
+    let asking = asking.into_iter().map(|words| (words, 1));
+    for (words, code) in [(&["check"][..], 2), (&["run"], 2)].into_iter().chain(asking) {
+        let command = [words, &["--config", "test.toml"]].concat();
         let output = stagepost(folder.path(), &command);
-        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert_eq!(output.status.code(), Some(code), "{command:?}");
         assert_eq!(stderr(&output), wanted, "{command:?}");
     }
 }

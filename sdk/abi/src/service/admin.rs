@@ -63,7 +63,7 @@ pub struct EmAdminService {
 
     /// Gives the answer of a call; the last one given counts.
     ///
-    /// - json: JSON of at most 1 MiB, copied.
+    /// - json: JSON of at most 1 MiB, nested at most 127 deep, copied.
     ///
     /// Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT. [in-verb: its thread]
     pub answer: unsafe extern "C" fn(call: *mut EmAdminCall, json: EmText) -> STATUS,

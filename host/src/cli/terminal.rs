@@ -1,0 +1,58 @@
+//! Text that a terminal only shows: what plug-ins, clients and files say is no command to it.
+//! Knows nothing of what is said.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Text whose lines stay lines; other control characters are written out, `\u{1b}` for example.
+pub(super) fn text(said: &str) -> Cow<'_, str> {
+    escaped(said, |c| !matches!(c, '\n' | '\t'), |c| c.escape_default().to_string())
+}
+
+/// The same as one line.
+pub(super) fn line(said: &str) -> Cow<'_, str> {
+    escaped(said, |_| true, |c| c.escape_default().to_string())
+}
+
+/// JSON that says the same: control characters are inside of texts, where they can be written out, or are space between
+/// the values.
+pub(super) fn json(said: &str) -> Cow<'_, str> {
+    let out = |c| if c == '\r' { " ".to_owned() } else { format!("\\u{:04x}", u32::from(c)) };
+    escaped(said, |c| !matches!(c, '\n' | '\t'), out)
+}
+
+/// Writes out the control characters (C0, DEL, C1) that are meant.
+fn escaped(said: &str, meant: fn(char) -> bool, out: impl Fn(char) -> String) -> Cow<'_, str> {
+    let foul = |c: char| c.is_control() && meant(c);
+    if !said.contains(foul) {
+        return Cow::Borrowed(said);
+    }
+    let mut shown = String::with_capacity(said.len() + 16);
+    for c in said.chars() {
+        // A String takes everything.
+        let _ = if foul(c) { shown.write_str(&out(c)) } else { shown.write_char(c) };
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_written_out() {
+        let foul = "a\u{1b}[1m\r\u{7f}\u{9b}é\u{a0}\tb\nc";
+        assert_eq!(text(foul), "a\\u{1b}[1m\\r\\u{7f}\\u{9b}é\u{a0}\tb\nc");
+        assert_eq!(line(foul), "a\\u{1b}[1m\\r\\u{7f}\\u{9b}é\u{a0}\\tb\\nc");
+        assert!(matches!(text("plain\n"), Cow::Borrowed("plain\n")));
+    }
+
+    #[test]
+    fn json_says_the_same_without_control_characters() {
+        let foul = "{\r\n\t\"a\u{7f}\": \"\u{80}\u{9f}\\u001b é\"}";
+        let shown = json(foul);
+        assert_eq!(shown, "{ \n\t\"a\\u007f\": \"\\u0080\\u009f\\u001b é\"}");
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(read(&shown), read(foul));
+    }
+}
