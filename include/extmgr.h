@@ -762,7 +762,8 @@ typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
  * ERR_EM_CONTINUE -> it starts; anything else -> the plug-in refuses to: as when it can't be loaded, the server does not
  * start, or starts without it (on_load_error). Log why.
  * after: the listeners are open; the return value changes nothing.
- * It may block, whatever the plug-in's class. [main-thread] */
+ * It may block, whatever the plug-in's class; while it does, the log names the plug-in. before that has not returned in
+ * 300 seconds refuses, and the call goes on. [any-thread] */
 #define EM_START 0x4040
 
 /** The operator has changed the plug-in's section and reloads it. Struct: EmConfig. Between before and after the new
@@ -771,6 +772,8 @@ typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
  * before: look at the new section by EmConfig.section; the old one is in force, and may stay so: keep nothing of the new
  * one. ERR_EM_CONTINUE -> it will do; anything else -> it will not: nothing changes, for no plug-in. Log why.
  * after: the new section is in force; take it over. The return value changes nothing.
+ * Calls of one plug-in follow each other: while one is out, also beyond the 30 seconds that the server waits for it, a
+ * reload that would make another is refused.
  * A plug-in that has not registered before(EM_CONFIG) keeps its section until the server starts again.
  * It may block, whatever the plug-in's class; handlers run meanwhile. [any-thread] */
 #define EM_CONFIG 0x4041
@@ -1368,7 +1371,7 @@ typedef struct EmAdminService {
 
     /** Gives the answer of a call; the last one given counts.
      *
-     * - json: JSON of at most 1 MiB, copied.
+     * - json: JSON of at most 1 MiB, nested at most 127 deep, copied.
      *
      * Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT. [in-verb: its thread] */
     STATUS (*answer)(struct EmAdminCall *call, struct EmText json);
@@ -1677,9 +1680,10 @@ typedef struct EmQueueService {
  * two under way for one key, either may come first.
  *
  * All return NOERROR, ERR_NOT_FOUND (there is no such value or key), EM_ERR_STAGE (inside em_entry; `_wait` in line, on a
- * thread that must not block), EM_ERR_IO (the disk fails; whether a change was made is then not known), or
- * ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one that is not pending too, and
- * EM_ERR_LIMIT for more than 256 requests that are under way or not read. */
+ * thread that must not block), EM_ERR_LIMIT (a put: with it the plug-in's keys and values would come to more than the
+ * operator's state_octets_max; nothing has changed), EM_ERR_IO (the disk fails; whether a change was made is then not
+ * known), or ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one that is not pending too,
+ * and EM_ERR_LIMIT for more than 256 requests that are under way or not read. */
 typedef struct EmStateService {
     /** sizeof(EmStateService) of the host. */
     uint32_t size;

@@ -1,12 +1,13 @@
 //! Reads the configuration again while the server runs: plug-ins' own sections take effect, the rest is named.
 //! Knows what can change live; a file that is wrong, or a plug-in that says no, changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
-use crate::config::{self, ConfigError, Settings};
+use crate::config::{self, ConfigError, Place, Settings};
 
 /// Who reloads.
 pub(crate) struct Reloader {
@@ -36,8 +37,13 @@ pub(crate) enum Problem {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A plug-in does not take its section.
-    #[error(transparent)]
-    Plugin(#[from] ReloadError),
+    #[error("{error}")]
+    Plugin {
+        /// Why not.
+        error: ReloadError,
+        /// The section of the plug-in that it is about.
+        place: Option<Box<Place>>,
+    },
 }
 
 impl Reloader {
@@ -53,7 +59,7 @@ impl Reloader {
                 tracing::info!(?changed, ?restart, "configuration read again");
             }
             Err(problem) => {
-                tracing::error!("the configuration stays as it was: {}", one_line(problem));
+                tracing::error!("the configuration stays as it was: {}", problem.in_line());
             }
         }
         reloaded
@@ -65,21 +71,38 @@ impl Reloader {
         }
         let fresh = config::load(Path::new(&self.settings.source))?;
         let mut restart = differences(&self.settings, &fresh);
+        let places = fresh
+            .plugins
+            .iter()
+            .map(|plugin| (plugin.config.name.clone(), Box::new(plugin.section.clone())));
+        let mut places: BTreeMap<String, Box<Place>> = places.collect();
         let sections = fresh.plugins.into_iter().map(|plugin| NewSection {
             plugin: plugin.config.name,
             section: plugin.config.section,
         });
-        let reloaded = self.plugins.reload(sections.collect()).await?;
+        let reloaded = self.plugins.reload(sections.collect()).await.map_err(|error| {
+            let place = error.plugin().and_then(|plugin| places.remove(plugin));
+            Problem::Plugin { error, place }
+        })?;
         let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
         restart.extend(reloaded.restart.into_iter().map(section));
         Ok(Report { changed: reloaded.changed, restart })
     }
 }
 
-/// An error in one line of the log.
-fn one_line(problem: &Problem) -> String {
-    let text = problem.to_string();
-    text.strip_prefix("error: ").unwrap_or(&text).lines().next().unwrap_or_default().to_owned()
+impl Problem {
+    /// The problem as one line of the log, with its place and what to do.
+    fn in_line(&self) -> String {
+        match self {
+            Self::NoFile => format!("{self}; remedy: run with --config FILE"),
+            Self::Config(error) => error.in_line(),
+            Self::Plugin { error, place } => {
+                let at = place.as_ref().map(|place| format!("{}: ", place.position()));
+                let remedy = "put right what the plug-in's own log line says, and reload again";
+                format!("{}{error}; remedy: {remedy}", at.unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// What differs, beside the sections of plug-ins, by its name in the file.

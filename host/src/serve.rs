@@ -24,6 +24,7 @@ use crate::reload::Reloader;
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::status::Figures;
+use crate::stopping::Stopping;
 use crate::submission::Desk;
 use crate::throttle::Throttle;
 use crate::users::Users;
@@ -162,7 +163,7 @@ async fn live(
     // Also a plug-in that starts may ask what waits.
     let desk = Desk::new(&settings.receive, router.clone(), store.clone());
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), desk)));
-    let served = match plugins.start() {
+    let served = match plugins.start().await {
         Ok(()) => serve(settings, admin, router, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),
     };
@@ -204,12 +205,8 @@ async fn serve(
         Figures::new(begun, &settings, addresses.clone(), plugins.clone(), sessions, store.clone());
     let reloader = Arc::new(Reloader::new(settings.clone(), plugins.clone()));
     let mut parts = JoinSet::new();
+    let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
     let mut stopping_admin = stopping.clone();
-    let api = admin::watching(Arc::new(figures))
-        .merge(admin::calling(plugins.clone()))
-        .merge(admin::reloading(reloader.clone()))
-        .merge(admin::tracing(plugins.clone(), stopping.clone()))
-        .merge(admin::queue::managing(store.clone()));
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
         if let Err(error) = admin.serve(api, end).await {
@@ -222,16 +219,38 @@ async fn serve(
         parts.spawn(listener.serve(shared.clone()));
     }
     drop(shared);
-    plugins.started();
-    announce(&settings, &addresses);
-
-    while signals.next().await == Asked::Reload {
-        let reloader = reloader.clone();
-        // What becomes of it is in the log.
-        drop(tokio::spawn(async move { reloader.reload().await }));
+    tokio::select! {
+        () = plugins.started() => {
+            announce(&settings, &addresses);
+            signals.stop_or_reload(&reloader).await;
+        }
+        () = signals.stop() => {}
     }
     tracing::info!("stopping: no new connections; sessions and deliveries under way may end");
     stop.now();
+    drain(parts, &mut signals).await;
+    carrier.close().await;
+    Ok(())
+}
+
+/// All of the admin API.
+fn api(
+    figures: Figures,
+    plugins: Arc<ExtMgr>,
+    reloader: Arc<Reloader>,
+    store: Arc<dyn Store>,
+    stopping: Stopping,
+) -> axum::Router {
+    let parts = admin::watching(Arc::new(figures))
+        .merge(admin::calling(plugins.clone()))
+        .merge(admin::reloading(reloader))
+        .merge(admin::tracing(plugins, stopping))
+        .merge(admin::queue::managing(store));
+    admin::whole(parts)
+}
+
+/// Waits until all parts have ended, for a bounded time or until somebody asks once more.
+async fn drain(mut parts: JoinSet<()>, signals: &mut Signals) {
     let ended = async { while parts.join_next().await.is_some() {} };
     tokio::select! {
         () = ended => tracing::info!("stopped"),
@@ -239,8 +258,6 @@ async fn serve(
         () = signals.stop() => tracing::warn!("stopped at once"),
     }
     parts.shutdown().await;
-    carrier.close().await;
-    Ok(())
 }
 
 fn scheduler(settings: &Settings, store: Arc<dyn Store>, carrier: Arc<Carrier>) -> Scheduler {
@@ -310,6 +327,15 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+
+    /// Has the configuration read again when a signal asks for that; resolves when one asks to stop.
+    async fn stop_or_reload(&mut self, reloader: &Arc<Reloader>) {
+        while self.next().await == Asked::Reload {
+            let reloader = reloader.clone();
+            // What becomes of it is in the log.
+            drop(tokio::spawn(async move { reloader.reload().await }));
         }
     }
 

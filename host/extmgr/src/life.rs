@@ -3,9 +3,12 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stagepost_abi as abi;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout_at};
 
 use crate::arguments::size_of_u32;
 use crate::configured::Configured;
@@ -16,6 +19,10 @@ use crate::section::Section;
 
 /// How long plug-ins may take to stop, all together.
 pub const STOP_MAX: Duration = Duration::from_secs(10);
+/// How long one may take before the start, and after it: it may have much to read.
+pub(crate) const START_MAX: Duration = Duration::from_secs(300);
+/// How often one that the start waits for is named in the log.
+const START_NAMED: Duration = Duration::from_secs(5);
 /// How long they may take to look at another configuration, and to take it over: each all together.
 const CONFIG_MAX: Duration = Duration::from_secs(30);
 
@@ -167,19 +174,75 @@ fn tell(host: &Host, event: LifeEvent, notification: u16, arguments: Arguments) 
     }
 }
 
-/// Asks a plug-in whether it starts, on this thread.
-pub(crate) fn ask_to_start(host: &Host) -> Result<(), abi::STATUS> {
-    ask(host, LifeEvent::Start, Arguments::Start)
+/// Why a plug-in does not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoStart {
+    /// It refuses.
+    Refused(abi::STATUS),
+    /// Its handlers have not returned in time.
+    Late,
+    /// The host's own code failed around the call.
+    Host,
 }
 
-/// Tells a plug-in that the server has started, on this thread.
-pub(crate) fn tell_started(host: &Host) {
-    tell(host, LifeEvent::Start, abi::EM_AFTER, Arguments::Start);
+/// Asks a plug-in whether it starts, and waits for a bounded time. While it lasts, the log names the plug-in.
+pub(crate) async fn ask_to_start(host: &'static Host) -> Result<(), NoStart> {
+    if !listens(host, LifeEvent::Start, abi::EM_BEFORE) {
+        return Ok(());
+    }
+    let call = on_thread(move || ask(host, LifeEvent::Start, Arguments::Start));
+    match named_while_out(host, "before start", call).await {
+        Some(Ok(answer)) => answer.map_err(NoStart::Refused),
+        Some(Err(failed)) => {
+            tracing::error!(plugin = &*host.name, "the call could not be made: {failed}");
+            Err(NoStart::Host)
+        }
+        None => Err(NoStart::Late),
+    }
+}
+
+/// Tells a plug-in that the server has started, and waits for a bounded time. While it lasts, the log names the plug-in.
+pub(crate) async fn tell_started(host: &'static Host) {
+    if !listens(host, LifeEvent::Start, abi::EM_AFTER) {
+        return;
+    }
+    let call = on_thread(move || tell(host, LifeEvent::Start, abi::EM_AFTER, Arguments::Start));
+    if named_while_out(host, "after start", call).await.is_none() {
+        tracing::error!(
+            plugin = &*host.name,
+            "plug-in fault: overrun: it has not returned from after start within {} s",
+            START_MAX.as_secs()
+        );
+    }
+}
+
+/// Waits for a call, at most for [`START_MAX`].
+async fn named_while_out<T>(
+    host: &Host,
+    handler: &str,
+    mut call: JoinHandle<T>,
+) -> Option<Result<T, JoinError>> {
+    let begun = Instant::now();
+    loop {
+        let waited = begun.elapsed();
+        if waited >= START_MAX {
+            call.abort();
+            return None;
+        }
+        match timeout_at(begun + waited + START_NAMED, &mut call).await {
+            Ok(returned) => return Some(returned),
+            Err(_) => tracing::warn!(
+                plugin = &*host.name,
+                "the start waits for the plug-in: it has not returned from {handler} for {} s",
+                begun.elapsed().as_secs()
+            ),
+        }
+    }
 }
 
 /// Tells plug-ins that the server stops, all at once, and waits for them for a bounded time.
 pub(crate) async fn stop(plugins: &[&'static Host]) {
-    let deadline = tokio::time::Instant::now() + STOP_MAX;
+    let deadline = Instant::now() + STOP_MAX;
     let mut calls = Vec::new();
     for host in plugins.iter().copied() {
         if listens(host, LifeEvent::Stop, abi::EM_BEFORE) {
@@ -188,7 +251,7 @@ pub(crate) async fn stop(plugins: &[&'static Host]) {
         }
     }
     for (host, call) in calls {
-        if tokio::time::timeout_at(deadline, call).await.is_err() {
+        if timeout_at(deadline, call).await.is_err() {
             tracing::error!(
                 plugin = &*host.name,
                 "plug-in fault: overrun: it did not stop within {} ms",
@@ -227,12 +290,35 @@ pub enum ReloadError {
         /// What it returned; its own log line says why.
         status: u16,
     },
-    /// Plug-ins did not answer in time.
-    #[error("plug-ins did not look at their new sections within {} s", CONFIG_MAX.as_secs())]
-    Late,
+    /// A plug-in did not answer in time.
+    #[error("plug-in {plugin} did not look at its new section within {} s", CONFIG_MAX.as_secs())]
+    Late {
+        /// Who.
+        plugin: String,
+    },
+    /// A plug-in's call from an earlier reload has not returned.
+    #[error(
+        "plug-in {plugin} has not come back from an earlier reload: it is asked no more until it has"
+    )]
+    Out {
+        /// Who.
+        plugin: String,
+    },
     /// The host's own code failed around the calls.
     #[error("the calls could not be made: {0}")]
     Host(String),
+}
+
+impl ReloadError {
+    /// The plug-in that it is about, if it is about one.
+    pub fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::Refused { plugin, .. } | Self::Late { plugin } | Self::Out { plugin } => {
+                Some(plugin)
+            }
+            Self::Host(_) => None,
+        }
+    }
 }
 
 /// Has plug-ins look at new sections, and puts these in force if all will do; none otherwise.
@@ -256,40 +342,88 @@ pub(crate) async fn reload(
             reloaded.restart.push(plugin);
         }
     }
-    let look = move || {
-        let mut looked = Vec::new();
-        for (host, section) in pairs {
-            let configured = Configured::leak(section);
-            let answer = ask(host, LifeEvent::Config, Arguments::Section(configured));
-            answer
-                .map_err(|status| ReloadError::Refused { plugin: host.name.to_string(), status })?;
-            looked.push((host, configured));
-        }
-        Ok(looked)
-    };
-    let looked = match tokio::time::timeout(CONFIG_MAX, on_thread(look)).await {
-        Ok(Ok(looked)) => looked?,
-        Ok(Err(failed)) => return Err(ReloadError::Host(failed.to_string())),
-        Err(_) => return Err(ReloadError::Late),
-    };
-    for (host, configured) in &looked {
+    let looked = look(pairs).await?;
+    for (host, configured, _) in &looked {
         host.configure(configured);
     }
-    let take_over = move || {
-        for (host, configured) in looked {
-            tell(host, LifeEvent::Config, abi::EM_AFTER, Arguments::Section(configured));
-        }
-    };
-    if !matches!(tokio::time::timeout(CONFIG_MAX, on_thread(take_over)).await, Ok(Ok(()))) {
-        tracing::error!("a plug-in has not taken its new section over yet");
-    }
+    take_over(looked).await;
     Ok(reloaded)
 }
 
+/// A plug-in that has looked at a section, and its turn.
+type Looked = (&'static Host, &'static Configured, ConfigTurn);
+
+/// Has plug-ins look at their sections, one after the other. Once one is late, the rest is not asked.
+async fn look(pairs: Vec<(&'static Host, Section)>) -> Result<Vec<Looked>, ReloadError> {
+    let deadline = Instant::now() + CONFIG_MAX;
+    let mut turns = Vec::new();
+    for (host, section) in pairs {
+        let plugin = || host.name.to_string();
+        let turn = ConfigTurn::begin(host).ok_or_else(|| ReloadError::Out { plugin: plugin() })?;
+        turns.push((host, section, turn));
+    }
+    let mut looked = Vec::new();
+    for (host, section, turn) in turns {
+        let plugin = || host.name.to_string();
+        let mut call = on_thread(move || {
+            let configured = Configured::leak(section);
+            (ask(host, LifeEvent::Config, Arguments::Section(configured)), configured, turn)
+        });
+        let (answer, configured, turn) = match timeout_at(deadline, &mut call).await {
+            Ok(Ok(returned)) => returned,
+            Ok(Err(failed)) => return Err(ReloadError::Host(failed.to_string())),
+            Err(_) => {
+                // One that has not begun yet never will; one that has keeps its turn until it returns.
+                call.abort();
+                return Err(ReloadError::Late { plugin: plugin() });
+            }
+        };
+        answer.map_err(|status| ReloadError::Refused { plugin: plugin(), status })?;
+        looked.push((host, configured, turn));
+    }
+    Ok(looked)
+}
+
+/// Tells plug-ins that their sections are in force, all at once.
+async fn take_over(looked: Vec<Looked>) {
+    let deadline = Instant::now() + CONFIG_MAX;
+    let mut calls = Vec::new();
+    for (host, configured, turn) in looked {
+        let call = on_thread(move || {
+            tell(host, LifeEvent::Config, abi::EM_AFTER, Arguments::Section(configured));
+            drop(turn);
+        });
+        calls.push((host, call));
+    }
+    for (host, call) in calls {
+        if timeout_at(deadline, call).await.is_err() {
+            tracing::error!(
+                plugin = &*host.name,
+                "plug-in fault: overrun: it has not taken its new section over within {} s",
+                CONFIG_MAX.as_secs()
+            );
+        }
+    }
+}
+
+/// A plug-in's turn to look at a section and take it over: it has one at a time, until its calls have returned.
+struct ConfigTurn(&'static Host);
+
+impl ConfigTurn {
+    fn begin(host: &'static Host) -> Option<Self> {
+        let begun = host.config_out.swap(true, Ordering::AcqRel);
+        (!begun).then_some(Self(host))
+    }
+}
+
+impl Drop for ConfigTurn {
+    fn drop(&mut self) {
+        self.0.config_out.store(false, Ordering::Release);
+    }
+}
+
 /// Makes calls of plug-ins on a thread that may block.
-fn on_thread<T: Send + 'static>(
-    make: impl FnOnce() -> T + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
+fn on_thread<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     tokio::task::spawn_blocking(move || {
         let out = Out::begin();
         let made = make();
@@ -297,3 +431,6 @@ fn on_thread<T: Send + 'static>(
         made
     })
 }
+
+#[cfg(test)]
+mod tests;

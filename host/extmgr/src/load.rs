@@ -18,7 +18,7 @@ use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
 use crate::hosted::Hosted;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
-use crate::life::{self, NewSection, ReloadError, Reloaded};
+use crate::life::{self, NewSection, NoStart, ReloadError, Reloaded, START_MAX};
 use crate::limits::Limits;
 use crate::mail::{Door, Mail};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
@@ -91,6 +91,9 @@ pub enum Refusal {
         hint = hint(*.0)
     )]
     Start(abi::STATUS),
+    /// It does not come back from its start.
+    #[error("start: wanted an answer within {} s, found none", START_MAX.as_secs())]
+    StartLate,
     /// Its entry point failed.
     #[error("em_entry: wanted status 0x0000, found {0:#06x}{hint}", hint = hint(*.0))]
     Entry(abi::STATUS),
@@ -201,15 +204,20 @@ impl ExtMgr {
         self.directory.plugins().iter().map(|host| host.figures()).collect()
     }
 
-    /// Asks every plug-in whether it starts, on this thread. Once, before anybody is served.
+    /// Asks every plug-in whether it starts, one after the other, each for a bounded time. Once, before anybody is served;
+    /// in a tokio runtime.
     ///
     /// # Errors
     /// The first plug-in that refuses and is not to be skipped.
-    pub fn start(&self) -> Result<(), LoadError> {
+    pub async fn start(&self) -> Result<(), LoadError> {
         for host in self.directory.ordered() {
-            let Err(status) = life::ask_to_start(host) else { continue };
-            let error =
-                LoadError { plugin: host.name.to_string(), refusal: Refusal::Start(status) };
+            let refusal = match life::ask_to_start(host).await {
+                Ok(()) => continue,
+                Err(NoStart::Refused(status)) => Refusal::Start(status),
+                Err(NoStart::Late) => Refusal::StartLate,
+                Err(NoStart::Host) => Refusal::Start(abi::EM_FAULT),
+            };
+            let error = LoadError { plugin: host.name.to_string(), refusal };
             // One that did not start is not asked for anything, not even to stop.
             host.clear();
             self.directory.rebuild();
@@ -221,9 +229,11 @@ impl ExtMgr {
         Ok(())
     }
 
-    /// Tells every plug-in that the server has started, on this thread.
-    pub fn started(&self) {
-        self.directory.ordered().into_iter().for_each(life::tell_started);
+    /// Tells every plug-in that the server has started, one after the other, each for a bounded time. In a tokio runtime.
+    pub async fn started(&self) {
+        for host in self.directory.ordered() {
+            life::tell_started(host).await;
+        }
     }
 
     /// Tells every plug-in that the server stops, and waits for them, at most for [`crate::STOP_MAX`].

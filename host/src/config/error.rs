@@ -52,7 +52,32 @@ pub(crate) struct Place {
     pub(crate) width: usize,
 }
 
+impl ConfigError {
+    /// The same in one line: file, line and column, the problem and what to do.
+    pub(crate) fn in_line(&self) -> String {
+        match self {
+            Self::Read { .. } => {
+                let text = self.to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text);
+                text.replace("\n  = help: ", "; remedy: ")
+            }
+            Self::Fault(fault) => {
+                let Fault { place, problem, remedy } = &**fault;
+                let colon = if place.field.is_empty() { "" } else { ": " };
+                let position = place.position();
+                format!("{position}: {}{colon}{problem}; remedy: {remedy}", place.field)
+            }
+        }
+        .replace(['\r', '\n'], " ")
+    }
+}
+
 impl Place {
+    /// `file:line:column`
+    pub(crate) fn position(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+
     /// Something wrong here.
     pub(crate) fn fault(
         &self,
@@ -104,5 +129,11 @@ error: limits.message_octets_max: \"35XB\" is not a size
    |                      ^^^^^^
    = help: write a size";
         assert_eq!(fault.to_string(), wanted);
+        let wanted = "stagepost.toml:12:22: limits.message_octets_max: \"35XB\" is not a size; remedy: write a size";
+        assert_eq!(fault.in_line(), wanted);
+        let read = ConfigError::Read { file: "f".into(), source: io::Error::other("why") };
+        let line = read.in_line();
+        assert!(line.contains("file f: why; remedy: name a readable file"), "{line}");
+        assert!(!line.contains('\n'), "{line}");
     }
 }

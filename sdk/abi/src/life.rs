@@ -9,7 +9,8 @@ use crate::{EID, EmEvent, EmHost};
 /// ERR_EM_CONTINUE -> it starts; anything else -> the plug-in refuses to: as when it can't be loaded, the server does not
 /// start, or starts without it (on_load_error). Log why.
 /// after: the listeners are open; the return value changes nothing.
-/// It may block, whatever the plug-in's class. [main-thread]
+/// It may block, whatever the plug-in's class; while it does, the log names the plug-in. before that has not returned in
+/// 300 seconds refuses, and the call goes on. [any-thread]
 pub const EM_START: EID = 0x4040;
 
 /// The operator has changed the plug-in's section and reloads it. Struct: EmConfig. Between before and after the new
@@ -18,6 +19,8 @@ pub const EM_START: EID = 0x4040;
 /// before: look at the new section by EmConfig.section; the old one is in force, and may stay so: keep nothing of the new
 /// one. ERR_EM_CONTINUE -> it will do; anything else -> it will not: nothing changes, for no plug-in. Log why.
 /// after: the new section is in force; take it over. The return value changes nothing.
+/// Calls of one plug-in follow each other: while one is out, also beyond the 30 seconds that the server waits for it, a
+/// reload that would make another is refused.
 /// A plug-in that has not registered before(EM_CONFIG) keeps its section until the server starts again.
 /// It may block, whatever the plug-in's class; handlers run meanwhile. [any-thread]
 pub const EM_CONFIG: EID = 0x4041;

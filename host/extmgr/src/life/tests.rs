@@ -1,0 +1,114 @@
+//! Start and reload with plug-ins whose handlers do not return in time.
+//! Time is the test's own.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Condvar, Mutex};
+
+use super::*;
+use crate::dispatch::tests::Rig;
+use crate::plugin::Run;
+
+/// Where handlers wait until the test lets them go.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    changed: Condvar,
+    inside: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl Gate {
+    fn pass(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let open = self.open.lock().unwrap();
+        drop(self.changed.wait_while(open, |open| !*open).unwrap());
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    fn inside(&self) -> usize {
+        self.inside.load(Ordering::SeqCst)
+    }
+}
+
+/// A plug-in that waits at the gate, before and after an event.
+fn waiting(rig: &mut Rig, name: &str, event: abi::EID, gate: &Arc<Gate>) -> &'static Host {
+    let gate = gate.clone();
+    rig.plugin(name, Run::Pool).on(event, abi::EM_REG_BEFORE | abi::EM_REG_AFTER, move |_| {
+        gate.pass();
+        abi::ERR_EM_CONTINUE
+    });
+    rig.host()
+}
+
+fn section(plugin: &str, value: i64) -> NewSection {
+    let json = serde_json::json!({ "value": value });
+    NewSection {
+        plugin: plugin.to_owned(),
+        section: Section::new("test", json, BTreeMap::default()),
+    }
+}
+
+async fn until(reached: impl Fn() -> bool) {
+    while !reached() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plug_in_whose_config_call_is_out_is_asked_no_more_until_it_is_back() {
+    let (mut rig, slow, quick) =
+        (Rig::default(), Arc::new(Gate::default()), Arc::new(Gate::default()));
+    quick.open();
+    let first = waiting(&mut rig, "slow", abi::EM_CONFIG, &slow);
+    let plugins = [first, waiting(&mut rig, "quick", abi::EM_CONFIG, &quick)];
+    let both = || vec![section("slow", 1), section("quick", 1)];
+    let reloading = tokio::spawn(async move { reload(&plugins, both()).await });
+    until(|| slow.inside() == 1).await;
+    tokio::time::advance(CONFIG_MAX).await;
+    let late = Err(ReloadError::Late { plugin: "slow".to_owned() });
+    assert_eq!(reloading.await.unwrap(), late);
+
+    let out = Err(ReloadError::Out { plugin: "slow".to_owned() });
+    assert_eq!(reload(&plugins, both()).await, out);
+    let others = reload(&plugins, vec![section("quick", 2)]).await.unwrap();
+    assert_eq!(others.changed, ["quick"]);
+    assert_eq!((slow.inside(), slow.calls.load(Ordering::SeqCst)), (1, 1));
+    // Asked and told once: not by the reload that failed before its turn.
+    assert_eq!(quick.calls.load(Ordering::SeqCst), 2);
+
+    slow.open();
+    until(|| !first.config_out.load(Ordering::Acquire)).await;
+    assert_eq!(reload(&plugins, both()).await.unwrap().changed, ["slow", "quick"]);
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_for_a_bounded_time() {
+    let (mut rig, gate) = (Rig::default(), Arc::new(Gate::default()));
+    let host = waiting(&mut rig, "slow", abi::EM_START, &gate);
+    for before in [true, false] {
+        let starting = tokio::spawn(async move {
+            if before {
+                return ask_to_start(host).await;
+            }
+            tell_started(host).await;
+            Ok(())
+        });
+        let inside = if before { 1 } else { 2 };
+        until(|| gate.inside() == inside).await;
+        tokio::time::advance(START_MAX - Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+        assert!(!starting.is_finished());
+        tokio::time::advance(START_NAMED).await;
+        assert_eq!(starting.await.unwrap(), if before { Err(NoStart::Late) } else { Ok(()) });
+    }
+    gate.open();
+    assert_eq!(ask_to_start(host).await, Ok(()));
+}
