@@ -172,7 +172,7 @@ typedef struct EMRECORD {
  * - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
  * - EM_VERDICT: the verdict given to the edits sheet ends the chain.
  * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
- *   CONNECT, EHLO, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
+ *   CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
  *   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
  * - EM_PENDING: the answer comes later, if the handler has taken a token; else that is a fault.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
@@ -240,6 +240,18 @@ typedef void (*EmRelease)(void *data);
  * after: rewording keeps the server's name, which comes first, and the keywords; the first line of the text stands
  * between them. */
 #define EM_SMTPEHLO 0x4000
+
+/** STARTTLS: the client wants the rest of the session to be protected (RFC 3207). Struct: EmStartTls. Between lies the TLS
+ * handshake, with the 220 before it. Not called where the listener has no certificate, or when TLS is on already, as it is
+ * from the first octet on a listener with implicit TLS.
+ *
+ * before: continue -> 220 and the handshake; reject, defer -> that reply and no TLS; disconnect -> and closed;
+ * handled -> fault, as is any other, and its reply is 454. after(COMMAND) is called before the 220 is sent.
+ * after: called when the handshake has succeeded, with the facts of it (EM_FACT_TLS). There is no reply: reply is NULL.
+ * The session begins anew: no HELO name, no transaction, and of the attributes those alone that were set at EM_SMTPCONNECT.
+ * What a plug-in keeps in its slot stays, and what it learnt in clear text may have come from anybody. A handshake that fails ends
+ * the session: after is not called, EM_SMTPDISCONNECT is. */
+#define EM_SMTPSTARTTLS 0x4001
 
 /** MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
  *
@@ -388,6 +400,12 @@ typedef struct EmEhlo {
      * with the edits of earlier handlers. EM_AFTER: those that are. Empty for HELO, and for a refused EHLO. */
     struct EmText keywords;
 } EmEhlo;
+
+/** Arguments of EM_SMTPSTARTTLS. */
+typedef struct EmStartTls {
+    /** What every event has. */
+    struct EmEvent event;
+} EmStartTls;
 
 /** Arguments of EM_SMTPMAIL. */
 typedef struct EmMail {
@@ -543,6 +561,9 @@ typedef struct EmTimeout {
 /** EmDisconnect.reason: the server is shutting down. */
 #define EM_DISCONNECT_SHUTDOWN 4
 
+/** EmDisconnect.reason: the TLS handshake failed. */
+#define EM_DISCONNECT_HANDSHAKE 5
+
 /** Arguments of EM_SMTPDISCONNECT. */
 typedef struct EmDisconnect {
     /** What every event has. */
@@ -603,6 +624,8 @@ typedef struct EmDisconnect {
 #define EM_STAGE_VERB 0x8000ULL
 /** EmDescriptor.stages: EM_SMTPTIMEOUT. */
 #define EM_STAGE_TIMEOUT 0x4000ULL
+/** EmDescriptor.stages: EM_SMTPSTARTTLS. */
+#define EM_STAGE_STARTTLS 0x00010000ULL
 /** EmDescriptor.stages: EM_START. */
 #define EM_STAGE_START 0x10000000ULL
 /** EmDescriptor.stages: EM_CONFIG. */
@@ -913,6 +936,20 @@ typedef struct EmConfigService {
 #define EM_FACT_RECIPIENTS 10
 /** Fact, number: how many tags the open transaction has. */
 #define EM_FACT_TAGS 11
+/** Fact, number: 1 when the connection is protected by TLS, 0 when it is in clear text. */
+#define EM_FACT_TLS 12
+/** Fact, text: the version of TLS, such as `TLSv1.3`; not known in clear text, as the ones below. */
+#define EM_FACT_TLS_VERSION 13
+/** Fact, text: the cipher suite by its IANA name. */
+#define EM_FACT_TLS_CIPHER 14
+/** Fact, text: the server name that the client asked for (SNI), in lower case; not known when it asked for none. */
+#define EM_FACT_TLS_SERVER_NAME 15
+/** Fact, text: the subject of the certificate that the client has shown, as RFC 4514 writes it; not known when it has shown
+ * none. The client writes what it likes there, and nobody was asked to vouch for it. */
+#define EM_FACT_TLS_CLIENT_SUBJECT 16
+/** Fact, text: the SHA-256 digest of that certificate, 64 small hexadecimal digits. The client has proved that it has the key
+ * of it, so a digest that is known names the client. */
+#define EM_FACT_TLS_CLIENT_SHA256 17
 
 /** Attribute: "1" lets this session relay to any destination. The core never sets it. */
 #define EM_ATTRIBUTE_RELAY_GRANTED "relay_granted"
@@ -1448,6 +1485,13 @@ typedef struct EmExtensionService {
 /** Id of EmFilterService. */
 #define EM_FILTER_ID "em.filter/1"
 
+/** EmFilter.tls: it does not matter. */
+#define EM_FILTER_TLS_ANY 0
+/** EmFilter.tls: when the connection is protected by TLS. */
+#define EM_FILTER_TLS_ON 1
+/** EmFilter.tls: when it is in clear text. */
+#define EM_FILTER_TLS_OFF 2
+
 /** What a registration is asked about: all lists that are not empty must fit. Items are separated by white space. */
 typedef struct EmFilter {
     /** sizeof(EmFilter) of the plug-in; members beyond it count as empty. */
@@ -1467,6 +1511,11 @@ typedef struct EmFilter {
     /** At EM_SMTPRCPT the domain of the recipient in hand, at the later events of the transaction but EM_SMTPCOMMAND
      * that of any recipient accepted, is one of these, written as in sender_domains. Not looked at elsewhere. */
     struct EmText recipient_domains;
+
+    /** EM_FILTER_TLS_...: whether the connection is protected when the question is put. */
+    uint32_t tls;
+    /** Zero. */
+    uint32_t reserved_2;
 } EmFilter;
 
 /** Narrows registrations, so that a handler is not called for what cannot matter to it: the host looks, which costs less
@@ -2039,6 +2088,7 @@ _Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn
 _Static_assert(sizeof(EmVrfy) == 56 && offsetof(EmVrfy, reserved) == 49, "EmVrfy");
 _Static_assert(sizeof(EmVerb) == 64 && offsetof(EmVerb, argument) == 48, "EmVerb");
 _Static_assert(sizeof(EmRset) == 32 && offsetof(EmRset, event) == 0, "EmRset");
+_Static_assert(sizeof(EmStartTls) == 32 && offsetof(EmStartTls, event) == 0, "EmStartTls");
 _Static_assert(sizeof(EmQuit) == 32 && offsetof(EmQuit, event) == 0, "EmQuit");
 _Static_assert(sizeof(EmTimeout) == 40 && offsetof(EmTimeout, reserved) == 36, "EmTimeout");
 _Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
@@ -2063,7 +2113,7 @@ _Static_assert(sizeof(EmQueueId) == 32 && offsetof(EmQueueId, text) == 0, "EmQue
 _Static_assert(sizeof(EmSubmitService) == 72 && offsetof(EmSubmitService, abandon) == 64, "EmSubmitService");
 _Static_assert(sizeof(EmQueueCount) == 32 && offsetof(EmQueueCount, octets) == 24, "EmQueueCount");
 _Static_assert(sizeof(EmQueueService) == 80 && offsetof(EmQueueService, result) == 72, "EmQueueService");
-_Static_assert(sizeof(EmFilter) == 72 && offsetof(EmFilter, recipient_domains) == 56, "EmFilter");
+_Static_assert(sizeof(EmFilter) == 80 && offsetof(EmFilter, reserved_2) == 76, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
 _Static_assert(sizeof(EmAsyncService) == 40 && offsetof(EmAsyncService, extend) == 32, "EmAsyncService");
 _Static_assert(sizeof(EmTimersService) == 24 && offsetof(EmTimersService, wait) == 16, "EmTimersService");

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use stagepost_extmgr::{
     Class, InspectError, Inspection, LoadError, OnLoadError, PluginConfig, PluginFile, Refusal,
     Run, inspect,
@@ -12,6 +13,7 @@ use stagepost_extmgr::{
 
 use crate::config::{self, ConfigError};
 use crate::router::Router;
+use crate::tls::TlsStore;
 use crate::users::Users;
 use crate::{refusal, state_dir};
 
@@ -30,6 +32,15 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     }
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.address));
+    }
+    let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
+    for (name, found) in tls.certificates() {
+        let (names, until) = (found.names.join(", "), found.not_after);
+        if until < Timestamp::now() {
+            push(&mut lines, format_args!("--  certificate {name} has expired: {until}"));
+        } else {
+            push(&mut lines, format_args!("OK  certificate {name} for {names} until {until}"));
+        }
     }
     for plugin in settings.plugins.iter().map(|plugin| &plugin.config) {
         match check_plugin(plugin) {

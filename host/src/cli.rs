@@ -5,6 +5,7 @@ mod plugin;
 mod queue;
 mod server;
 mod terminal;
+mod tls;
 mod watch;
 
 use std::fmt::Display;
@@ -78,6 +79,9 @@ enum Command {
     /// Each call with its event and stage, what the event told, what the plug-in answered and edits, and how long it
     /// took. Secrets are left out. Ends by Ctrl-C and when the server stops.
     Trace(TraceArgs),
+    /// Work with certificates
+    #[command(subcommand)]
+    Tls(tls::TlsCommand),
     /// Work with plug-in files, and with the plug-ins of a running server
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -143,6 +147,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Reload(args)) => plugin::reload(&args),
+        Some(Command::Tls(command)) => tls::run(&command),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
         Some(Command::Plugin(PluginCommand::List(args))) => plugin::list(&args),

@@ -7,17 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
-use stagepost_smtp::{Action, Session, Verdict};
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use stagepost_smtp::{Action, Session, Tls, TlsFault, Verdict};
 use tokio::time::timeout;
 
 use crate::intake::Intake;
 use crate::router::Router;
 use crate::stopping::Stopping;
+use crate::tls::ServerTls;
+use crate::transport::Transport;
 
-/// How long a client may take to take what we write. RFC 5321 section 4.5.3.2 gives it minutes for everything else.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long and how much is read away after the last reply, so that it is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_OCTETS_MAX: usize = 1 << 20;
@@ -29,7 +27,9 @@ thread_local! {
 
 /// A connection and its session.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    transport: Transport,
+    /// For STARTTLS; none where it is not offered.
+    tls: Option<Arc<ServerTls>>,
     session: Session,
     dispatch: Dispatch,
     router: Arc<Router>,
@@ -47,14 +47,15 @@ enum Waited {
 
 impl Connection {
     pub(crate) fn new(
-        stream: TcpStream,
+        transport: Transport,
+        tls: Option<Arc<ServerTls>>,
         session: Session,
         dispatch: Dispatch,
         router: Arc<Router>,
         intake: Intake,
         stopping: Stopping,
     ) -> Self {
-        Self { stream, session, dispatch, router, intake, stopping }
+        Self { transport, tls, session, dispatch, router, intake, stopping }
     }
 
     /// Serves the client until the session is over.
@@ -81,7 +82,7 @@ impl Connection {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(octets) => {
-                    if !send(&mut self.stream, &octets).await {
+                    if !self.transport.send(&octets).await {
                         self.session.handle_hangup(Instant::now());
                     }
                 }
@@ -111,6 +112,10 @@ impl Connection {
                     let stored = self.intake.store(&facts, envelope, edits).await;
                     self.session.handle_stored(Instant::now(), stored);
                 }
+                Action::StartTls => {
+                    let tls = self.secure().await;
+                    self.session.handle_tls(Instant::now(), tls);
+                }
                 Action::Blame { plugin, fault } => {
                     self.dispatch.blame(self.session.facts().id, &plugin, &fault);
                 }
@@ -128,12 +133,33 @@ impl Connection {
         tokio::select! {
             biased;
             verdict = &mut answer => return verdict,
-            () = broken(&self.stream) => {
+            () = self.transport.broken() => {
                 self.session.handle_hangup(Instant::now());
                 self.dispatch.hang_up();
             }
         }
         answer.await
+    }
+
+    /// Makes the handshake. When it fails the connection is gone.
+    async fn secure(&mut self) -> Result<Tls, TlsFault> {
+        let id = self.session.facts().id;
+        let deadline = self.session.poll_timeout().unwrap_or_else(Instant::now);
+        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
+        let (Transport::Plain(stream), Some(tls)) = (transport, self.tls.take()) else {
+            return Err(TlsFault::Failed);
+        };
+        match tokio::time::timeout_at(deadline.into(), tls.accept(stream)).await {
+            Ok(Ok((stream, tls))) => {
+                self.transport = Transport::Tls(stream);
+                Ok(tls)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(session = id, "the TLS handshake failed: {error}");
+                Err(TlsFault::Failed)
+            }
+            Err(_) => Err(TlsFault::Timeout),
+        }
     }
 
     async fn wait(&mut self, told_to_stop: bool) -> Waited {
@@ -146,7 +172,7 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            ready = self.stream.readable() => match ready {
+            ready = self.transport.readable() => match ready {
                 Ok(()) => Waited::Readable,
                 Err(_) => Waited::Broken,
             },
@@ -157,7 +183,7 @@ impl Connection {
 
     /// Hands what has arrived to the session.
     fn read(&mut self, now: Instant) {
-        BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+        BUFFER.with_borrow_mut(|buffer| match self.transport.try_read(buffer) {
             Ok(0) => self.session.handle_hangup(now),
             Ok(octets) => self.session.handle_input(now, &buffer[..octets]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -166,15 +192,13 @@ impl Connection {
     }
 
     /// Closes so that the last reply arrives: octets that nobody read would make the system reset the connection.
-    async fn close(mut self) {
+    async fn close(self) {
         // A connection that is gone already needs no closing.
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
+        let Some(stream) = self.transport.end().await else { return };
         let drained = async {
             let mut octets = 0;
-            while octets < LINGER_OCTETS_MAX && self.stream.readable().await.is_ok() {
-                match BUFFER.with_borrow_mut(|buffer| self.stream.try_read(buffer)) {
+            while octets < LINGER_OCTETS_MAX && stream.readable().await.is_ok() {
+                match BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer)) {
                     Ok(0) => return,
                     Ok(more) => octets += more,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -184,24 +208,5 @@ impl Connection {
         };
         // A client that goes on sending has had its chance.
         let _ = timeout(LINGER, drained).await;
-    }
-}
-
-/// Writes everything. False when the client is gone or does not read.
-async fn send(stream: &mut TcpStream, octets: &[u8]) -> bool {
-    let rest = match stream.try_write(octets) {
-        Ok(written) if written == octets.len() => return true,
-        Ok(written) => &octets[written..],
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => octets,
-        Err(_) => return false,
-    };
-    matches!(timeout(WRITE_TIMEOUT, stream.write_all(rest)).await, Ok(Ok(())))
-}
-
-/// Resolves when the connection is broken in both directions.
-async fn broken(stream: &TcpStream) {
-    match stream.ready(Interest::ERROR).await {
-        Ok(ready) if !ready.is_error() => std::future::pending().await,
-        _ => {}
     }
 }

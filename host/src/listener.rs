@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use stagepost_extmgr::ExtMgr;
 use stagepost_queue::Store;
-use stagepost_smtp::{Peer, Reply, Session, Settings};
+use stagepost_smtp::{Peer, Reply, Session, Settings, StartTls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -20,13 +20,14 @@ use crate::router::Router;
 use crate::sessions::{Full, Place, Sessions};
 use crate::stopping::Stopping;
 use crate::throttle::{Line, Throttle};
+use crate::tls::ServerTls;
+use crate::transport::Transport;
 
 /// How long accepting rests after the system refused a socket: descriptors come back when sessions end.
 const REST: Duration = Duration::from_millis(50);
 
 /// What every session of a server shares.
 pub(crate) struct Shared {
-    pub(crate) settings: Arc<Settings>,
     pub(crate) plugins: Arc<ExtMgr>,
     pub(crate) router: Arc<Router>,
     pub(crate) store: Arc<dyn Store>,
@@ -42,16 +43,25 @@ pub(crate) struct Shared {
 pub(crate) struct Listener {
     name: Arc<str>,
     socket: TcpListener,
+    /// Of its sessions.
+    settings: Arc<Settings>,
+    tls: Option<Arc<ServerTls>>,
+    /// TLS comes before anything else.
+    implicit: bool,
     /// Where it listens, as bound.
     pub(crate) address: SocketAddr,
 }
 
 impl Listener {
-    /// Binds as configured. Inside a tokio runtime.
+    /// Binds as configured. Inside a tokio runtime. `receive`: what all listeners have in common.
     ///
     /// # Errors
     /// What the system said.
-    pub(crate) fn bind(config: &config::Listener) -> io::Result<Self> {
+    pub(crate) fn bind(
+        config: &config::Listener,
+        receive: &Settings,
+        tls: Option<ServerTls>,
+    ) -> io::Result<Self> {
         let socket =
             Socket::new(Domain::for_address(config.address), Type::STREAM, Some(Protocol::TCP))?;
         if config.address.is_ipv6() {
@@ -64,7 +74,19 @@ impl Listener {
         socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
         let socket = TcpListener::from_std(socket.into())?;
         let address = socket.local_addr()?;
-        Ok(Self { name: config.name.as_str().into(), socket, address })
+        let starttls = match &tls {
+            Some(_) if config.tls.required => StartTls::Required,
+            Some(_) => StartTls::Offered,
+            None => StartTls::None,
+        };
+        Ok(Self {
+            name: config.name.as_str().into(),
+            socket,
+            settings: Arc::new(Settings { starttls, ..receive.clone() }),
+            tls: tls.map(Arc::new),
+            implicit: config.purpose.is_implicit(),
+            address,
+        })
     }
 
     /// Accepts clients until the server is to stop, then lets their sessions end.
@@ -107,44 +129,82 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().unwrap_or(self.address);
                 let peer = Arc::new(Peer::new(remote, local, &self.name));
-                Some(serve(shared.clone(), stream, peer, place))
+                let client = Client {
+                    settings: self.settings.clone(),
+                    tls: self.tls.clone(),
+                    implicit: self.implicit,
+                    peer,
+                    place,
+                };
+                Some(serve(shared.clone(), stream, client))
             }
             Err(full) => {
-                refuse(shared, &stream, remote, full);
+                self.refuse(shared, &stream, remote, full);
                 None
             }
         }
     }
+
+    /// Answers a client for whom there is no place (RFC 5321 section 3.1: 421 instead of a greeting), before any other work.
+    fn refuse(&self, shared: &Shared, stream: &TcpStream, remote: SocketAddr, full: Full) {
+        let (reason, enhanced) = match full {
+            Full::InAll => ("too many sessions", (4, 3, 2)),
+            Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
+        };
+        if let Some(Line { left_out }) = shared.refusals.line(Instant::now()) {
+            tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");
+        }
+        // In clear text it would be no words there.
+        if self.implicit {
+            return;
+        }
+        let hostname = &self.settings.hostname;
+        let text =
+            format!("{hostname} Service not available, {reason}, closing transmission channel");
+        let mut octets = Vec::new();
+        Reply::new(421, Some(enhanced), text).write(true, &mut octets);
+        // The socket is fresh, so its buffer takes the line; a client that left needs none.
+        let _ = stream.try_write(&octets);
+    }
+}
+
+/// One who has connected, and what the listener says of them.
+struct Client {
+    settings: Arc<Settings>,
+    tls: Option<Arc<ServerTls>>,
+    implicit: bool,
+    peer: Arc<Peer>,
+    place: Place,
 }
 
 /// Serves one client.
-async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: Arc<Peer>, place: Place) {
+async fn serve(shared: Arc<Shared>, stream: TcpStream, client: Client) {
+    let Client { settings, tls, implicit, peer, place } = client;
     let id = place.id;
     tracing::debug!(session = id, client = &*peer.remote_text, "session begins");
+    let (transport, protected) = match &tls {
+        Some(tls) if implicit => {
+            let deadline = settings.timeouts.handshake;
+            match tokio::time::timeout(deadline, tls.accept(stream)).await {
+                Ok(Ok((stream, tls))) => (Transport::Tls(stream), Some(tls)),
+                Ok(Err(error)) => {
+                    return tracing::debug!(session = id, "the TLS handshake failed: {error}");
+                }
+                Err(_) => return tracing::debug!(session = id, "the TLS handshake took too long"),
+            }
+        }
+        _ => (Transport::Plain(stream), None),
+    };
     let dispatch = shared.plugins.session();
-    let settings = shared.settings.clone();
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
     let (store, faults) = (shared.store.clone(), shared.faults.clone());
     let intake = Intake::new(store, router.clone(), &settings.hostname, faults);
-    let session = Session::new(settings, dispatch.interest(), id, peer, Instant::now())
+    let mut session = Session::new(settings, dispatch.interest(), id, peer, Instant::now())
         .with_claims(dispatch.claims());
-    Connection::new(stream, session, dispatch, router, intake, stopping).serve().await;
-    tracing::debug!(session = id, "session ends");
-}
-
-/// Answers a client for whom there is no place (RFC 5321 section 3.1: 421 instead of a greeting), before any other work.
-fn refuse(shared: &Shared, stream: &TcpStream, remote: SocketAddr, full: Full) {
-    let (reason, enhanced) = match full {
-        Full::InAll => ("too many sessions", (4, 3, 2)),
-        Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
-    };
-    if let Some(Line { left_out }) = shared.refusals.line(Instant::now()) {
-        tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");
+    if let Some(protected) = protected {
+        session = session.secured(protected);
     }
-    let hostname = &shared.settings.hostname;
-    let text = format!("{hostname} Service not available, {reason}, closing transmission channel");
-    let mut octets = Vec::new();
-    Reply::new(421, Some(enhanced), text).write(true, &mut octets);
-    // The socket is fresh, so its buffer takes the line; a client that left needs none.
-    let _ = stream.try_write(&octets);
+    Connection::new(transport, tls, session, dispatch, router, intake, stopping).serve().await;
+    tracing::debug!(session = id, "session ends");
+    drop(place);
 }

@@ -27,6 +27,8 @@ mod status;
 mod stopping;
 mod submission;
 mod throttle;
+mod tls;
+mod transport;
 mod users;
 mod welcome;
 

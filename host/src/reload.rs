@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
-use crate::config::{self, ConfigError, Place, Settings};
+use crate::config::{self, Certificate, ConfigError, Place, Settings};
+use crate::tls::TlsStore;
 
 /// Who reloads.
 pub(crate) struct Reloader {
     /// What the server has begun with.
     settings: Settings,
+    tls: Arc<TlsStore>,
     plugins: Arc<ExtMgr>,
 }
 
@@ -21,6 +23,8 @@ pub(crate) struct Reloader {
 pub(crate) struct Report {
     /// Plug-ins that work with another section now.
     pub(crate) changed: Vec<String>,
+    /// Certificates that are others now.
+    pub(crate) certificates: Vec<String>,
     /// What has changed and takes effect when the server starts again.
     pub(crate) restart: Vec<String>,
 }
@@ -47,16 +51,16 @@ pub(crate) enum Problem {
 }
 
 impl Reloader {
-    pub(crate) fn new(settings: Settings, plugins: Arc<ExtMgr>) -> Self {
-        Self { settings, plugins }
+    pub(crate) fn new(settings: Settings, tls: Arc<TlsStore>, plugins: Arc<ExtMgr>) -> Self {
+        Self { settings, tls, plugins }
     }
 
     /// Reads the file, and puts in force what can be.
     pub(crate) async fn reload(&self) -> Result<Report, Problem> {
         let reloaded = self.try_reload().await;
         match &reloaded {
-            Ok(Report { changed, restart }) => {
-                tracing::info!(?changed, ?restart, "configuration read again");
+            Ok(Report { changed, certificates, restart }) => {
+                tracing::info!(?changed, ?certificates, ?restart, "configuration read again");
             }
             Err(problem) => {
                 tracing::error!("the configuration stays as it was: {}", problem.in_line());
@@ -71,6 +75,7 @@ impl Reloader {
         }
         let fresh = config::load(Path::new(&self.settings.source))?;
         let mut restart = differences(&self.settings, &fresh);
+        let certificates = self.tls.reread(&fresh.certificates)?;
         let places = fresh
             .plugins
             .iter()
@@ -86,7 +91,9 @@ impl Reloader {
         })?;
         let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
         restart.extend(reloaded.restart.into_iter().map(section));
-        Ok(Report { changed: reloaded.changed, restart })
+        let certificates = certificates.commit();
+        self.tls.warn_of_expired();
+        Ok(Report { changed: reloaded.changed, certificates, restart })
     }
 }
 
@@ -105,7 +112,11 @@ impl Problem {
     }
 }
 
-/// What differs, beside the sections of plug-ins, by its name in the file.
+fn names(certificates: &[Certificate]) -> std::collections::BTreeSet<&str> {
+    certificates.iter().map(|certificate| &*certificate.name).collect()
+}
+
+/// What differs, beside the sections of plug-ins and what is in the files of certificates, by its name in the file.
 fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     let path = |settings: &Settings| settings.groups_file.as_ref().map(|(path, _)| path.clone());
     let parts = [
@@ -114,6 +125,11 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ("groups_file", path(old) == path(new)),
         ("[log]", old.log == new.log),
         ("[[listen]]", old.listeners == new.listeners),
+        ("[tls]", old.tls_minimum == new.tls_minimum),
+        (
+            "which [[certificate]] sections there are",
+            names(&old.certificates) == names(&new.certificates),
+        ),
         (
             "[limits] or [timeouts]",
             stagepost_smtp::Settings {
@@ -168,6 +184,11 @@ mod tests {
             (
                 format!("{BASE}[queue]\nexpire = \"6d\"\n[log]\nlevel = \"warn\"\n"),
                 &["[log]", "[queue]"],
+            ),
+            (format!("{BASE}[tls]\nminimum_version = \"1.3\"\n"), &["[tls]"]),
+            (
+                format!("{BASE}[[certificate]]\nname = \"c\"\nchain = \"c\"\nkey = \"k\"\n"),
+                &["which [[certificate]] sections there are"],
             ),
             (format!("{BASE}[plugins]\ninline_warn_ms = 5\n"), &["[plugins]"]),
             (format!("{BASE}[dns]\ntimeout = \"5s\"\n"), &["[dns]"]),

@@ -27,6 +27,7 @@ use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
 use crate::throttle::Throttle;
+use crate::tls::{TlsError, TlsStore};
 use crate::users::Users;
 use crate::{refusal, state_dir, stopping, welcome};
 
@@ -61,6 +62,9 @@ pub(crate) enum ServeError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// TLS, beside its certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Our own name is not one that next hops would take.
     #[error("error: hostname {name:?}: {reason}")]
     Hostname {
@@ -115,6 +119,8 @@ fn listen_remedy(error: &io::Error, development: bool) -> &'static str {
 /// What kept the server from starting.
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     state_dir::make(&settings)?;
+    let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
+    tls.warn_of_expired();
     raise_descriptor_limit();
     let plugin_threads: usize = settings
         .plugins
@@ -141,7 +147,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let limits = settings.plugin_limits.clone();
         let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)
             .map_err(|error| refusal::shown(&settings, &error))?;
-        runtime.block_on(live(settings, admin, router, Arc::new(plugins)))
+        runtime.block_on(live(settings, Arc::new(tls), admin, router, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -151,6 +157,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
 /// Opens the queue, serves, and closes it. Plug-ins are told when the server starts and stops.
 async fn live(
     settings: Settings,
+    tls: Arc<TlsStore>,
     admin: AdminServer,
     router: Arc<Router>,
     plugins: Arc<ExtMgr>,
@@ -164,7 +171,7 @@ async fn live(
     let desk = Desk::new(&settings.receive, router.clone(), store.clone());
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), desk)));
     let served = match plugins.start().await {
-        Ok(()) => serve(settings, admin, router, plugins.clone(), store.clone()).await,
+        Ok(()) => serve(settings, tls, admin, router, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),
     };
     plugins.stop().await;
@@ -174,6 +181,7 @@ async fn live(
 
 async fn serve(
     settings: Settings,
+    tls: Arc<TlsStore>,
     admin: AdminServer,
     router: Arc<Router>,
     plugins: Arc<ExtMgr>,
@@ -183,7 +191,7 @@ async fn serve(
     let hostname = &settings.receive.hostname;
     let own_name = OwnName::parse(hostname)
         .map_err(|reason| ServeError::Hostname { name: hostname.clone(), reason })?;
-    let listeners = bind(&settings)?;
+    let listeners = bind(&settings, &tls)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     let sessions = Sessions::new(settings.sessions.clone());
     let (stop, stopping) = stopping::channel();
@@ -192,7 +200,6 @@ async fn serve(
     let carrier = Arc::new(Carrier::new(&settings, router.clone(), own_name));
     let scheduler = scheduler(&settings, store.clone(), carrier.clone());
     let shared = Arc::new(Shared {
-        settings: Arc::new(settings.receive.clone()),
         plugins: plugins.clone(),
         router,
         store: store.clone(),
@@ -203,7 +210,7 @@ async fn serve(
     });
     let figures =
         Figures::new(begun, &settings, addresses.clone(), plugins.clone(), sessions, store.clone());
-    let reloader = Arc::new(Reloader::new(settings.clone(), plugins.clone()));
+    let reloader = Arc::new(Reloader::new(settings.clone(), tls, plugins.clone()));
     let mut parts = JoinSet::new();
     let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
     let mut stopping_admin = stopping.clone();
@@ -276,9 +283,10 @@ fn scheduler(settings: &Settings, store: Arc<dyn Store>, carrier: Arc<Carrier>) 
     Scheduler::new(store, carrier, limits, retry)
 }
 
-fn bind(settings: &Settings) -> Result<Vec<Listener>, ServeError> {
+fn bind(settings: &Settings, tls: &TlsStore) -> Result<Vec<Listener>, ServeError> {
     let bind = |config: &crate::config::Listener| {
-        Listener::bind(config).map_err(|source| ServeError::Listen {
+        let tls = tls.listener(&config.tls)?;
+        Listener::bind(config, &settings.receive, tls).map_err(|source| ServeError::Listen {
             name: config.name.clone(),
             address: config.address,
             remedy: listen_remedy(&source, settings.is_development()),
@@ -375,7 +383,8 @@ mod tests {
             (configured, "choose another address or port, or stop what uses it"),
             (development, "stop what uses it, or run with --config FILE"),
         ] {
-            let said = bind(&settings).map(|_| ()).unwrap_err().to_string();
+            let tls = TlsStore::load(&[], settings.tls_minimum).unwrap();
+            let said = bind(&settings, &tls).map(|_| ()).unwrap_err().to_string();
             assert_eq!(said.matches(&address.to_string()).count(), 1, "{said}");
             assert!(said.ends_with(&format!("\n  = help: {remedy}")), "{said}");
         }

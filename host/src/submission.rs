@@ -140,7 +140,8 @@ impl Draft {
                 Action::Ask(_) => {
                     self.session.handle_verdict(Instant::now(), Verdict::default());
                 }
-                Action::Blame { .. } | Action::Close => {}
+                // There is no network in it, so no TLS is offered.
+                Action::StartTls | Action::Blame { .. } | Action::Close => {}
                 Action::Abandon => self.intake.abandon(),
                 // Octets and the end of them are given in `feed` alone.
                 Action::Body { .. } | Action::Store { .. } => return,
@@ -170,7 +171,7 @@ impl Draft {
                 Action::Ask(_) => {
                     self.session.handle_verdict(Instant::now(), Verdict::default());
                 }
-                Action::Route(_) | Action::Blame { .. } | Action::Close => {}
+                Action::Route(_) | Action::StartTls | Action::Blame { .. } | Action::Close => {}
             }
         }
     }

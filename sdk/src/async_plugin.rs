@@ -7,7 +7,7 @@ use crate::answer::{Answer, Outcome};
 use crate::edits::Edits;
 use crate::event::{
     BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit, Rcpt, Rset,
-    Timeout, Verb, Vrfy,
+    StartTls, Timeout, Verb, Vrfy,
 };
 use crate::pending::Pending;
 use crate::plugin::Plugin;
@@ -101,6 +101,17 @@ pub trait AsyncPlugin: Plugin {
     fn before_ehlo(
         &self,
         event: &Ehlo<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// STARTTLS: the client wants the rest of the session to be protected.
+    fn before_starttls(
+        &self,
+        event: &StartTls<'_>,
         edits: &mut Edits<'_>,
         call: &Pending,
     ) -> impl Future<Output = Outcome> + Send {

@@ -2,10 +2,11 @@
 //! Knows neither handler nor stage. All text is valid until the handler returns.
 
 use stagepost_abi::{
-    EM_AWAITED_MESSAGE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN,
-    EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY,
-    EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail,
-    EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmTimeout, EmVerb, EmVrfy,
+    EM_AWAITED_MESSAGE, EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT,
+    EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE,
+    EM_VRFY_EXPN, EM_VRFY_VRFY, EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn,
+    EmHeaders, EmMail, EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmStartTls, EmTimeout,
+    EmVerb, EmVrfy,
 };
 
 use crate::message::Message;
@@ -94,6 +95,15 @@ event! {
         /// for HELO.
         keywords: &'a str = text(raw.keywords)?,
     }
+}
+
+event! {
+    /// STARTTLS: the client wants the rest of the session to be protected. Between lies the TLS handshake, with the 220 before
+    /// it. Handled is a fault.
+    ///
+    /// *After* comes when the handshake has succeeded; there is no reply. The session begins anew: no HELO name, and of the
+    /// attributes those alone that were set at connect. What the slot keeps stays.
+    StartTls from EmStartTls(raw, session) {}
 }
 
 event! {
@@ -320,6 +330,8 @@ pub enum DisconnectReason {
     Refused,
     /// The server is shutting down.
     Shutdown,
+    /// The TLS handshake failed.
+    Handshake,
 }
 
 impl DisconnectReason {
@@ -329,6 +341,7 @@ impl DisconnectReason {
             EM_DISCONNECT_HANGUP => Self::Hangup,
             EM_DISCONNECT_TIMEOUT => Self::Timeout,
             EM_DISCONNECT_SHUTDOWN => Self::Shutdown,
+            EM_DISCONNECT_HANDSHAKE => Self::Handshake,
             // The contract wants an unknown reason taken for EM_DISCONNECT_REFUSED.
             _ => Self::Refused,
         }

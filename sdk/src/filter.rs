@@ -1,7 +1,7 @@
 //! What a plug-in wants to be asked about, so that the host calls it for nothing else.
 //! Knows how the contract writes it; the host does the looking.
 
-use stagepost_abi::{EmFilter, EmText};
+use stagepost_abi::{EM_FILTER_TLS_ANY, EM_FILTER_TLS_OFF, EM_FILTER_TLS_ON, EmFilter, EmText};
 
 use crate::text::lend;
 
@@ -20,6 +20,7 @@ pub struct Filter {
     listeners: String,
     sender_domains: String,
     recipient_domains: String,
+    tls: Option<bool>,
 }
 
 impl Filter {
@@ -57,6 +58,13 @@ impl Filter {
         self
     }
 
+    /// Whether the connection is protected by TLS when the question is put.
+    #[must_use]
+    pub fn tls(mut self, on: bool) -> Self {
+        self.tls = Some(on);
+        self
+    }
+
     /// Whether it asks for everything.
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::default()
@@ -72,6 +80,12 @@ impl Filter {
             listeners: text(&self.listeners),
             sender_domains: text(&self.sender_domains),
             recipient_domains: text(&self.recipient_domains),
+            tls: match self.tls {
+                None => EM_FILTER_TLS_ANY,
+                Some(true) => EM_FILTER_TLS_ON,
+                Some(false) => EM_FILTER_TLS_OFF,
+            },
+            reserved_2: 0,
         }
     }
 }

@@ -6,9 +6,9 @@ use std::fmt;
 use stagepost_abi::{
     EID, EM_AFTER, EM_BEFORE, EM_CONFIG, EM_FAULT, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT,
     EM_SMTPDATA, EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL,
-    EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVERB,
-    EM_SMTPVRFY, EM_START, EM_STOP, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmConfig, EmEdits,
-    EmEvent, NOERROR, STATUS,
+    EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPSTARTTLS, EM_SMTPTIMEOUT,
+    EM_SMTPVERB, EM_SMTPVRFY, EM_START, EM_STOP, EM_VERDICT, EMRECORD, ERR_EM_CONTINUE, EmConfig,
+    EmEdits, EmEvent, NOERROR, STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
@@ -145,6 +145,7 @@ impl<'a> Call<'a> {
             EM_SMTPCONNECT before_connect after_connect
             EM_SMTPCOMMAND before_command after_command
             EM_SMTPEHLO before_ehlo after_ehlo
+            EM_SMTPSTARTTLS before_starttls after_starttls
             EM_SMTPMAIL before_mail after_mail
             EM_SMTPRCPT before_rcpt after_rcpt
             EM_SMTPDATA before_data after_data

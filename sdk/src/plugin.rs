@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
     BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
-    Rcpt, Rset, Timeout, Verb, Vrfy,
+    Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
 };
 use crate::filter::Filter;
 use crate::host::Host;
@@ -63,6 +63,22 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// The core has acted; its reply is composed and not sent.
     fn after_ehlo(&self, event: &Ehlo<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// STARTTLS: the client wants the rest of the session to be protected.
+    fn before_starttls(&self, event: &StartTls<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The handshake has succeeded. There is no reply.
+    fn after_starttls(
+        &self,
+        event: &StartTls<'_>,
+        edits: &mut AfterEdits<'_>,
+    ) -> Result<(), Fault> {
         let _ = (event, edits);
         Ok(())
     }

@@ -10,7 +10,9 @@ use stagepost_abi::{
     EM_ATTRIBUTE_POSSIBLE_RELAY, EM_ATTRIBUTE_RELAY_GRANTED, EM_ATTRIBUTE_SKIP_LISTS,
     EM_FACT_EXTENDED, EM_FACT_HELO, EM_FACT_ID, EM_FACT_LISTENER, EM_FACT_LOCAL_IP,
     EM_FACT_LOCAL_PORT, EM_FACT_RECIPIENTS, EM_FACT_REMOTE_IP, EM_FACT_REMOTE_PORT, EM_FACT_SENDER,
-    EM_FACT_TAGS, EmMessageService, EmSession, EmSessionService, EmText, NOERROR,
+    EM_FACT_TAGS, EM_FACT_TLS, EM_FACT_TLS_CIPHER, EM_FACT_TLS_CLIENT_SHA256,
+    EM_FACT_TLS_CLIENT_SUBJECT, EM_FACT_TLS_SERVER_NAME, EM_FACT_TLS_VERSION, EmMessageService,
+    EmSession, EmSessionService, EmText, NOERROR,
 };
 
 use crate::host::{Host, Level};
@@ -132,6 +134,36 @@ impl<'a> Session<'a> {
             // SAFETY: the value is written on success, with text that is valid as long as the record.
             (status == NOERROR).then(|| unsafe { text(value.assume_init()) }.ok()).flatten()
         })
+    }
+
+    /// Whether the connection is protected by TLS.
+    pub fn tls(&self) -> bool {
+        self.number(EM_FACT_TLS) == Some(1)
+    }
+
+    /// The version of TLS, such as `TLSv1.3`; `None` in clear text.
+    pub fn tls_version(&self) -> Option<&'a str> {
+        self.text(EM_FACT_TLS_VERSION)
+    }
+
+    /// The cipher suite by its IANA name; `None` in clear text.
+    pub fn tls_cipher(&self) -> Option<&'a str> {
+        self.text(EM_FACT_TLS_CIPHER)
+    }
+
+    /// The server name that the client asked for (SNI), in lower case.
+    pub fn tls_server_name(&self) -> Option<&'a str> {
+        self.text(EM_FACT_TLS_SERVER_NAME)
+    }
+
+    /// The subject of the certificate that the client has shown, as RFC 4514 writes it. The client writes what it likes there.
+    pub fn tls_client_subject(&self) -> Option<&'a str> {
+        self.text(EM_FACT_TLS_CLIENT_SUBJECT)
+    }
+
+    /// The SHA-256 digest of that certificate, 64 small hexadecimal digits. The client has proved that it has the key of it.
+    pub fn tls_client_sha256(&self) -> Option<&'a str> {
+        self.text(EM_FACT_TLS_CLIENT_SHA256)
     }
 
     /// An attribute, as handlers before this one left it.

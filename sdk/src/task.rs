@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use stagepost_abi::{
     EM_FAULT, EM_PENDING, EM_POLL_WOKEN, EM_SMTPBODY, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA,
     EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT,
-    EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPTIMEOUT, EM_SMTPVERB, EM_SMTPVRFY, EMRECORD, ERR_EM_CONTINUE,
-    EmAsyncService, EmToken, STATUS,
+    EM_SMTPRCPT, EM_SMTPRSET, EM_SMTPSTARTTLS, EM_SMTPTIMEOUT, EM_SMTPVERB, EM_SMTPVRFY, EMRECORD,
+    ERR_EM_CONTINUE, EmAsyncService, EmToken, STATUS,
 };
 
 use crate::answer::Fault;
@@ -129,6 +129,7 @@ fn answer<P: AsyncPlugin>(
         EM_SMTPCONNECT before_connect
         EM_SMTPCOMMAND before_command
         EM_SMTPEHLO before_ehlo
+        EM_SMTPSTARTTLS before_starttls
         EM_SMTPMAIL before_mail
         EM_SMTPRCPT before_rcpt
         EM_SMTPDATA before_data

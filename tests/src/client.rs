@@ -6,6 +6,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::wire::{Trust, Wire};
+
 /// How long anything may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest reply line that is read.
@@ -28,7 +30,7 @@ impl fmt::Display for Reply {
 
 /// A connection.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Wire>,
 }
 
 impl Client {
@@ -42,7 +44,26 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("an option can be set");
-        Self { stream: BufReader::new(stream) }
+        Self { stream: BufReader::new(Wire::Plain(stream)) }
+    }
+
+    /// Makes a TLS handshake with a server that is to have a certificate that `trust` holds for `name`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    ///
+    /// When something that the server has said before is not read yet.
+    pub fn secure(self, trust: &Trust, name: &str) -> io::Result<Self> {
+        assert_eq!(self.stream.buffer(), b"", "said before TLS");
+        let wire = self.stream.into_inner().secure(trust, name)?;
+        Ok(Self { stream: BufReader::new(wire) })
+    }
+
+    /// The certificate that the server has shown, if there is TLS.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        self.stream.get_ref().certificate()
     }
 
     /// Sends octets as they are.
@@ -68,7 +89,7 @@ impl Client {
     ///
     /// When the system refuses.
     pub fn abort(self) {
-        let socket = socket2::SockRef::from(self.stream.get_ref());
+        let socket = socket2::SockRef::from(self.stream.get_ref().socket());
         socket.set_linger(Some(Duration::ZERO)).expect("an option can be set");
     }
 

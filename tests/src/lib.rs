@@ -13,3 +13,4 @@ pub mod process;
 pub mod server;
 pub mod sink;
 pub mod verify;
+pub mod wire;

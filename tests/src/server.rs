@@ -88,6 +88,26 @@ impl Site {
         fs::write(self.path().join("stagepost.toml"), text).expect("the configuration is written");
     }
 
+    /// Makes a certificate for a name, as an operator does to begin with: in the folder `tls`. Its file.
+    ///
+    /// # Panics
+    ///
+    /// When none can be made.
+    pub fn certify(&self, name: &str) -> PathBuf {
+        let made = self.run(&["tls", "self-signed", name, "--days", "30"]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        self.path().join("tls").join(format!("{name}.crt"))
+    }
+
+    /// Writes a configuration whose listener `mx` has the certificate `mx` of [`Site::certify`] for its name, further fields
+    /// of that listener, and further sections.
+    pub fn configure_tls(&self, fields: &str, further: &str) {
+        let listener = format!("address = \"127.0.0.1:0\"\ncertificates = [\"mx\"]\n{fields}");
+        let base = BASE.replace("address = \"127.0.0.1:0\"\n", &listener);
+        let certificate = "[[certificate]]\nname = \"mx\"\nchain = \"tls/mx.example.test.crt\"\nkey = \"tls/mx.example.test.key\"\n\n";
+        self.write_config(&format!("{base}{certificate}{further}"));
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -198,6 +218,14 @@ impl Server {
         let line = log.wait_for("listening", |line| line.message() == "listening");
         let address = line.text("address").parse().expect("a socket address");
         Self { child, log, reading, address }
+    }
+
+    /// Where a listener listens.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let line = self
+            .log
+            .wait_for(name, |line| line.message() == "listening" && line.text("listener") == name);
+        line.text("address").parse().expect("a socket address")
     }
 
     /// Where it listens.

@@ -57,6 +57,7 @@ fn layouts() -> String {
         EmVrfy { event, argument, verb, reserved }
         EmVerb { event, verb, argument }
         EmRset { event }
+        EmStartTls { event }
         EmQuit { event }
         EmTimeout { event, awaited, reserved }
         EmDisconnect { event, reason, reserved }
@@ -99,7 +100,7 @@ fn layouts() -> String {
             size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release,
             flush, result,
         }
-        EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
+        EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, reserved_2 }
         EmFilterService { size, reserved, narrow }
         EmAsyncService { size, reserved, pending, complete, wake, extend }
         EmTimersService { size, reserved, wake_after, wait }

@@ -85,6 +85,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                     session.handle_stored(now, Stored::Committed("1".to_owned()));
                 }
                 Action::Blame { plugin, fault } => panic!("{plugin} edited nothing: {fault}"),
+                Action::StartTls => panic!("there is no TLS"),
                 Action::Abandon => {}
                 Action::Close => return Ok(()),
             }
@@ -108,6 +109,8 @@ fn a_script_that_says_something_else_fails() {
         "S: 220 *\nverdict before mail continue\nC: QUIT\nS+: 221\nexpect close",
         "S: 220 *\nasked before mail\nC: QUIT\nS+: 221\nexpect close",
         "S: 220 *\nabandoned\nhangup",
+        "S: 220 *\ntls\nhangup",
+        "starttls offered\nS: 220 *\nC: EHLO a\nS+: 250\nC: STARTTLS\nS: 220 *\nC: NOOP\nS: 250 *\nhangup",
         "S: 220 *\nmessage <> to <a@b>\nhangup",
         "S: 220 *\nC: NOOP\nS: 250 *\nwrites 2\nhangup",
         "S: 220 *",
@@ -139,6 +142,8 @@ fn scripts_that_say_nothing_are_refused() {
         "verdict before mail reject 199 5.7.1 x",
         "route a@b nowhere",
         "stored well",
+        "starttls never",
+        "tls works",
         "| text",
         "C~ \"x",
         "C~ \"\\q\"",

@@ -1,10 +1,11 @@
 //! Every dialogue script that needs nothing but a connection, on the real server.
-//! The same scripts run on the bare session: a difference is a fault of what lies between.
+//! The same scripts run on the bare session: a difference is a fault of what lies between. Those that need TLS make real handshakes.
 
 use std::path::PathBuf;
 
-use stagepost_tests::dialogue::{Played, Script, TcpServer, play};
+use stagepost_tests::dialogue::{Need, Played, Script, TcpServer, play};
 use stagepost_tests::server::Site;
+use stagepost_tests::wire::Trust;
 
 #[test]
 fn the_server_keeps_to_every_script_over_tcp() {
@@ -26,4 +27,32 @@ fn the_server_keeps_to_every_script_over_tcp() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
     assert!(passed >= 40, "only {passed} of {} scripts need no more than TCP", scripts.len());
     server.stop();
+}
+
+#[test]
+fn the_server_keeps_to_every_script_with_tls_over_tcp() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
+    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let site = Site::new("");
+    let trust = Trust::in_file(&site.certify("mx.example.test"));
+    for (need, required) in [(Need::OfferedTls, false), (Need::RequiredTls, true)] {
+        site.configure_tls(&format!("require_tls = {required}\n"), "");
+        let server = site.start();
+        let (mut passed, mut failures) = (Vec::new(), Vec::new());
+        for script in scripts.iter().filter(|script| script.needs() == [need]) {
+            let played = TcpServer::connect(server.address())
+                .map(|player| player.with_tls(need, trust.clone()))
+                .map_err(|mismatch| format!("{}: {mismatch}", script.name))
+                .and_then(|mut player| {
+                    play(script, &mut player).map_err(|error| error.to_string())
+                });
+            match played {
+                Ok(_) => passed.push(&*script.name),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+        assert!(passed.len() >= if required { 1 } else { 4 }, "only {passed:?}");
+        server.stop();
+    }
 }

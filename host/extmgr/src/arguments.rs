@@ -9,6 +9,7 @@ pub(crate) enum Arguments {
     Connect(abi::EmConnect),
     Command(abi::EmCommand),
     Ehlo(abi::EmEhlo),
+    StartTls(abi::EmStartTls),
     Mail(abi::EmMail),
     Rcpt(abi::EmRcpt),
     Data(abi::EmData),
@@ -74,6 +75,9 @@ impl Arguments {
                 reserved: [0; 7],
                 keywords: lend(&**keywords),
             }),
+            Question::StartTls => {
+                Self::StartTls(abi::EmStartTls { event: head::<abi::EmStartTls>(event) })
+            }
             Question::Mail { sender, parameters } => Self::Mail(abi::EmMail {
                 event: head::<abi::EmMail>(event),
                 sender: lend(sender.as_str()),
@@ -128,6 +132,7 @@ impl Arguments {
             Self::Connect(event) => std::ptr::from_ref(event).cast(),
             Self::Command(event) => std::ptr::from_ref(event).cast(),
             Self::Ehlo(event) => std::ptr::from_ref(event).cast(),
+            Self::StartTls(event) => std::ptr::from_ref(event).cast(),
             Self::Mail(event) => std::ptr::from_ref(event).cast(),
             Self::Rcpt(event) => std::ptr::from_ref(event).cast(),
             Self::Data(event) => std::ptr::from_ref(event).cast(),
@@ -189,6 +194,7 @@ fn reason_number(reason: DisconnectReason) -> u32 {
         DisconnectReason::Hangup => abi::EM_DISCONNECT_HANGUP,
         DisconnectReason::Timeout => abi::EM_DISCONNECT_TIMEOUT,
         DisconnectReason::Refused => abi::EM_DISCONNECT_REFUSED,
+        DisconnectReason::Handshake => abi::EM_DISCONNECT_HANDSHAKE,
         DisconnectReason::Shutdown => abi::EM_DISCONNECT_SHUTDOWN,
     }
 }

@@ -11,7 +11,7 @@ use stagepost_smtp::{
 
 use crate::call::{Called, Outcome};
 use crate::contract::OnFault;
-use crate::event::{goes_on, takes_handled};
+use crate::event::{fault_code, goes_on, takes_handled};
 use crate::fault::Fault;
 use crate::figures::AnswerKind;
 use crate::host::Host;
@@ -203,7 +203,7 @@ impl Chain {
                 return Decision::Continue;
             }
         }
-        let code = if goes_on(event) { 451 } else { 421 };
+        let code = if goes_on(event) { fault_code(event) } else { 421 };
         Decision::Defer(Reply::new(
             code,
             Some((4, 3, 0)),

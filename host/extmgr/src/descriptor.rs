@@ -182,10 +182,11 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 19] = [
+const STAGES: [(u64, &str); 20] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
+    (abi::EM_STAGE_STARTTLS, "starttls"),
     (abi::EM_STAGE_MAIL, "mail"),
     (abi::EM_STAGE_RCPT, "rcpt"),
     (abi::EM_STAGE_DATA, "data"),

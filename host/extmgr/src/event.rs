@@ -16,6 +16,7 @@ const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Connect, abi::EM_SMTPCONNECT, abi::EM_STAGE_CONNECT),
     row(Event::Command, abi::EM_SMTPCOMMAND, abi::EM_STAGE_COMMAND),
     row(Event::Ehlo, abi::EM_SMTPEHLO, abi::EM_STAGE_EHLO),
+    row(Event::StartTls, abi::EM_SMTPSTARTTLS, abi::EM_STAGE_STARTTLS),
     row(Event::Mail, abi::EM_SMTPMAIL, abi::EM_STAGE_MAIL),
     row(Event::Rcpt, abi::EM_SMTPRCPT, abi::EM_STAGE_RCPT),
     row(Event::Data, abi::EM_SMTPDATA, abi::EM_STAGE_DATA),
@@ -62,6 +63,12 @@ pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
 /// Whether the session goes on behind the reply to a fault here; where it does not, that is 421.
 pub(crate) fn goes_on(event: Event) -> bool {
     !matches!(event, Event::Connect | Event::Quit | Event::Timeout)
+}
+
+/// The code of the reply to a fault here, when the session goes on.
+pub(crate) fn fault_code(event: Event) -> u16 {
+    // RFC 3207 section 4: STARTTLS has one of its own.
+    if event == Event::StartTls { 454 } else { 451 }
 }
 
 /// Whether *handled* leaves client and server in step at this question.

@@ -139,8 +139,13 @@ impl StageCounters {
 }
 
 /// One plug-in at every event and stage that it registered for.
-#[derive(Default)]
 pub(crate) struct Counters([OnceLock<Box<StageCounters>>; Event::ALL.len() * 2]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| OnceLock::new()))
+    }
+}
 
 impl Counters {
     /// Makes room for an event and stage, as somebody registers for it.

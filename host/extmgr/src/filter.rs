@@ -16,6 +16,8 @@ pub(crate) struct Filter {
     listeners: Box<[Box<str>]>,
     sender_domains: Box<[Domain]>,
     recipient_domains: Box<[Domain]>,
+    /// Whether the connection is to be protected; none: it does not matter.
+    tls: Option<bool>,
 }
 
 /// One item of a list of domains.
@@ -36,6 +38,7 @@ pub(crate) struct FilterText<'a> {
     pub(crate) listeners: &'a str,
     pub(crate) sender_domains: &'a str,
     pub(crate) recipient_domains: &'a str,
+    pub(crate) tls: Option<bool>,
 }
 
 /// Why a plug-in can't have such a filter.
@@ -75,6 +78,7 @@ impl Filter {
                 "example.org or .example.org",
                 domain,
             )?,
+            tls: text.tls,
         })
     }
 
@@ -82,6 +86,7 @@ impl Filter {
     pub(crate) fn admits(&self, ask: &Ask) -> bool {
         let peer = &ask.facts.peer;
         (self.networks.is_empty() || self.has_network(peer.remote.ip()))
+            && self.tls.is_none_or(|wanted| wanted == ask.facts.tls.is_some())
             && (self.listeners.is_empty() || self.listeners.contains(&peer.listener))
             && self.admits_addresses(ask)
     }
@@ -110,6 +115,7 @@ impl Filter {
             Question::Connect
             | Question::Command { .. }
             | Question::Ehlo { .. }
+            | Question::StartTls
             | Question::Etrn { .. }
             | Question::Vrfy { .. }
             | Question::Rset

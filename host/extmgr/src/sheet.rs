@@ -115,7 +115,8 @@ impl<'a> Sheet<'a> {
 
     pub(crate) fn reply_text(&mut self, text: &str) -> Answer {
         self.declared(abi::EM_EDIT_REPLY_TEXT)?;
-        self.allowed(self.stage == Stage::After && self.event != Event::Disconnect)?;
+        let replies = !matches!(self.event, Event::StartTls | Event::Disconnect);
+        self.allowed(self.stage == Stage::After && replies)?;
         // Any code does to check the words: the reply's own code stays.
         Reply::checked(250, None, text).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
         self.push(text.len(), Edit::ReplyText(text.into()))

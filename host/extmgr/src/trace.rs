@@ -268,6 +268,12 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
             ("offset", offset.to_string()),
             ("last", last.to_string()),
         ],
+        Question::StartTls => {
+            let tls = ask.facts.tls.as_ref();
+            tls.map_or_else(Vec::new, |tls| {
+                vec![("version", tls.version.to_string()), ("cipher", tls.cipher.to_string())]
+            })
+        }
         Question::Data | Question::Headers | Question::Rset | Question::Quit => Vec::new(),
     };
     arguments.retain(|(_, text)| !text.is_empty());

@@ -21,6 +21,9 @@ pub enum Action<'a> {
         /// The octets, lines ended by CRLF.
         octets: &'a [u8],
     },
+    /// Make the TLS handshake: all that was sent so far was in clear text, and nothing that has arrived behind it counts.
+    /// Answered by `handle_tls`.
+    StartTls,
     /// Make the message durable; answered by `handle_stored`. Nothing is acknowledged before that.
     Store {
         /// Sender, recipients and their parameters.
@@ -48,6 +51,15 @@ pub enum Part {
     Header,
     /// What follows the header block, with the empty line when there was one.
     Body,
+}
+
+/// Why there is no TLS after a handshake; the session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The two could not agree, or what the client sent is no TLS.
+    Failed,
+    /// The client took longer than [`crate::Timeouts::handshake`].
+    Timeout,
 }
 
 /// Why lent octets could not be kept.

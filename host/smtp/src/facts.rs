@@ -13,6 +13,8 @@ pub struct Facts {
     pub id: u64,
     /// Who is connected, and where.
     pub peer: Arc<Peer>,
+    /// What protects the connection; none: clear text.
+    pub tls: Option<Arc<Tls>>,
     /// The accepted HELO or EHLO.
     pub helo: Option<Helo>,
     /// The sender of the open transaction.
@@ -53,6 +55,28 @@ impl Peer {
     }
 }
 
+/// What a TLS handshake came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Such as `TLSv1.3`.
+    pub version: Box<str>,
+    /// The cipher suite by its IANA name.
+    pub cipher: Box<str>,
+    /// The name that the client asked for (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The certificate that the client has shown, if it has.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client's certificate. The client has proved that the key is its own; that anybody vouches for the name was not checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The name in it, as RFC 4514 writes it: whatever the client likes.
+    pub subject: Box<str>,
+    /// The SHA-256 digest of the whole certificate, in lower-case hexadecimal.
+    pub sha256: Box<str>,
+}
+
 /// How the client introduced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Helo {
@@ -82,6 +106,7 @@ impl Facts {
         Self {
             id,
             peer,
+            tls: None,
             helo: None,
             sender: None,
             recipients: Vec::new(),

@@ -18,21 +18,21 @@ mod route;
 mod send;
 mod verdict;
 
-pub use action::{Action, BodyFault, Part, Stored};
+pub use action::{Action, BodyFault, Part, Stored, TlsFault};
 pub use address::{Address, AddressError, ReversePath, check_domain};
 pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use claims::{Claim, ClaimError, Claims};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
-pub use facts::{Attribute, Facts, Helo, Peer};
+pub use facts::{Attribute, ClientCertificate, Facts, Helo, Peer, Tls};
 pub use header_edit::{change_header, edit_header};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
 pub use question::{
     Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
 };
 pub use receive::{
-    EnvelopeError, Limits, RewriteError, Session, Settings, Timeouts, check_rewrite, parameter,
-    received, received_from_plugin,
+    EnvelopeError, Limits, RewriteError, Session, Settings, StartTls, Timeouts, check_rewrite,
+    parameter, received, received_from_plugin,
 };
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;

@@ -87,6 +87,8 @@ pub enum Event {
     Command,
     /// HELO or EHLO.
     Ehlo,
+    /// STARTTLS: the client wants the rest of the session to be protected.
+    StartTls,
     /// MAIL: a transaction begins.
     Mail,
     /// RCPT: one recipient.
@@ -117,10 +119,11 @@ pub enum Event {
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
+        Self::StartTls,
         Self::Mail,
         Self::Rcpt,
         Self::Data,
@@ -142,6 +145,7 @@ impl Event {
             Self::Connect => "connect",
             Self::Command => "command",
             Self::Ehlo => "ehlo",
+            Self::StartTls => "starttls",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -194,6 +198,8 @@ pub enum Question {
         /// to HELO.
         keywords: Box<str>,
     },
+    /// The client is about to begin a TLS handshake (before), or it has succeeded (after).
+    StartTls,
     /// A transaction begins.
     Mail {
         /// Its sender.
@@ -268,6 +274,7 @@ impl Question {
             Self::Connect => Event::Connect,
             Self::Command { .. } => Event::Command,
             Self::Ehlo { .. } => Event::Ehlo,
+            Self::StartTls => Event::StartTls,
             Self::Mail { .. } => Event::Mail,
             Self::Rcpt { .. } => Event::Rcpt,
             Self::Data => Event::Data,
@@ -325,6 +332,8 @@ pub enum DisconnectReason {
     Timeout,
     /// The server closed it: a limit, a plug-in's verdict.
     Refused,
+    /// The TLS handshake failed.
+    Handshake,
     /// The server is shutting down.
     Shutdown,
 }
@@ -337,6 +346,7 @@ impl DisconnectReason {
             Self::Hangup => "hangup",
             Self::Timeout => "timeout",
             Self::Refused => "refused",
+            Self::Handshake => "handshake",
             Self::Shutdown => "shutdown",
         }
     }

@@ -12,13 +12,15 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::api::Problem;
-use crate::reload::Reloader;
+use crate::reload::{Reloader, Report};
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReloadReport {
     /// Plug-ins that work with another section now.
     pub(crate) changed: Vec<String>,
+    /// Certificates that are others now.
+    pub(crate) certificates: Vec<String>,
     /// What has changed and takes effect when the server starts again.
     pub(crate) restart: Vec<String>,
 }
@@ -28,10 +30,13 @@ impl fmt::Display for ReloadReport {
         for name in &self.changed {
             writeln!(out, "in force: [plugin.config] of {name}")?;
         }
+        for name in &self.certificates {
+            writeln!(out, "in force: the files of [[certificate]] {name}")?;
+        }
         for part in &self.restart {
             writeln!(out, "at the next start: {part}")?;
         }
-        if self.changed.is_empty() && self.restart.is_empty() {
+        if self.changed.is_empty() && self.certificates.is_empty() && self.restart.is_empty() {
             writeln!(out, "nothing has changed")?;
         }
         Ok(())
@@ -46,7 +51,8 @@ pub(crate) fn reloading(reloader: Arc<Reloader>) -> Router {
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
     match reloader.reload().await {
         Ok(report) => {
-            Json(ReloadReport { changed: report.changed, restart: report.restart }).into_response()
+            let Report { changed, certificates, restart } = report;
+            Json(ReloadReport { changed, certificates, restart }).into_response()
         }
         Err(problem) => {
             let text = problem.to_string();

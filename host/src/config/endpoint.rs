@@ -14,7 +14,16 @@ use super::text::deserialize_text;
 pub(super) struct ListenAddress(pub(super) SocketAddr);
 
 fn parse_listen_address(text: &str) -> Result<ListenAddress, String> {
-    text.parse().map(ListenAddress).map_err(|_| {
+    let address: Result<SocketAddr, _> = text.parse();
+    if let Ok(SocketAddr::V6(address)) = &address
+        && let Some(mapped) = address.ip().to_ipv4_mapped()
+    {
+        return Err(format!(
+            "{text:?} is an IPv4 address in the form of IPv6\nwrite \"{mapped}:{}\": each socket is for one of the two",
+            address.port()
+        ));
+    }
+    address.map(ListenAddress).map_err(|_| {
         format!(
             "{text:?} is not an IP address and port\nwrite both, such as \"127.0.0.1:2525\", \"0.0.0.0:25\" or \"[::1]:2525\""
         )
@@ -138,6 +147,8 @@ mod tests {
             ("25", false),
             ("*:25", false),
             ("::1:25", false),
+            ("[::ffff:192.0.2.1]:25", false),
+            ("[::ffff:0:0]:25", false),
         ];
         for (text, wanted) in cases {
             assert_eq!(parse_listen_address(text).is_ok(), wanted, "{text:?}");

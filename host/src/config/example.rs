@@ -43,6 +43,8 @@ fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("", fields_of::<file::File>()),
         ("log", fields_of::<file::Log>()),
         ("listen", fields_of::<file::Listen>()),
+        ("tls", fields_of::<file::Tls>()),
+        ("certificate", fields_of::<file::Certificate>()),
         ("limits", fields_of::<file::Limits>()),
         ("timeouts", fields_of::<file::Timeouts>()),
         ("queue", fields_of::<file::Queue>()),

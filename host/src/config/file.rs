@@ -13,15 +13,17 @@ use super::duration::Period;
 use super::endpoint::{DnsServer, ListenAddress};
 use super::name::{DomainName, Label, Sha256};
 use super::number::{Count, Priority};
-use super::settings::{self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop};
+use super::settings::{
+    self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop, Purpose, TlsVersion,
+};
 use super::size::Size;
 
 /// The fields of the top level that are one section: `[log]`.
-pub(super) const SECTIONS: [&str; 7] =
-    ["log", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
+pub(super) const SECTIONS: [&str; 8] =
+    ["log", "tls", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
 
 /// The fields of the top level that are any number of sections: `[[listen]]`.
-pub(super) const LISTS: [&str; 4] = ["listen", "local_domain", "route", "plugin"];
+pub(super) const LISTS: [&str; 5] = ["listen", "certificate", "local_domain", "route", "plugin"];
 
 /// A number that has no reason for bounds of its own.
 pub(super) type Number = Count<1, 1_000_000>;
@@ -45,6 +47,10 @@ pub(super) struct File {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) listen: Vec<Listen>,
+    #[serde(default)]
+    pub(super) tls: Tls,
+    #[serde(default)]
+    pub(super) certificate: Vec<Certificate>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
@@ -79,12 +85,39 @@ pub(super) struct Log {
 pub(super) struct Listen {
     pub(super) name: Spanned<Label>,
     pub(super) address: Spanned<ListenAddress>,
+    #[serde(default)]
+    pub(super) purpose: Purpose,
+    #[serde(default)]
+    pub(super) certificates: Vec<Spanned<Label>>,
+    pub(super) require_tls: Option<Spanned<bool>>,
+    #[serde(default = "no_client_certificates")]
+    pub(super) client_certificates: Spanned<bool>,
     #[serde(default = "backlog")]
     pub(super) backlog: Number,
 }
 
+fn no_client_certificates() -> Spanned<bool> {
+    nowhere(false)
+}
+
 fn backlog() -> Number {
     Count::new(settings::Listener::BACKLOG)
+}
+
+/// `[tls]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) minimum_version: TlsVersion,
+}
+
+/// `[[certificate]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    pub(super) name: Spanned<Label>,
+    pub(super) chain: Spanned<PathBuf>,
+    pub(super) key: Spanned<PathBuf>,
 }
 
 /// `[limits]`
@@ -115,6 +148,7 @@ pub(super) struct Limits {
 pub(super) struct Timeouts {
     pub(super) command: StepTime,
     pub(super) data_block: StepTime,
+    pub(super) handshake: StepTime,
     pub(super) message: Period<1, DAY_S>,
 }
 
@@ -222,6 +256,7 @@ pub(super) struct Stages {
     connect: StageContract,
     command: StageContract,
     ehlo: StageContract,
+    starttls: StageContract,
     mail: StageContract,
     rcpt: StageContract,
     data: StageContract,
@@ -244,6 +279,7 @@ impl Stages {
             Event::Connect => &self.connect,
             Event::Command => &self.command,
             Event::Ehlo => &self.ehlo,
+            Event::StartTls => &self.starttls,
             Event::Mail => &self.mail,
             Event::Rcpt => &self.rcpt,
             Event::Data => &self.data,
@@ -385,6 +421,7 @@ impl Default for Timeouts {
         Self {
             command: Period::new(timeouts.command),
             data_block: Period::new(timeouts.data_block),
+            handshake: Period::new(timeouts.handshake),
             message: Period::new(timeouts.message),
         }
     }

@@ -1,6 +1,7 @@
 //! From the file as written to the settings: rules that span fields, and paths.
 //! Knows no disk: whether a file is there is found out by who uses it.
 
+mod listener;
 mod plugin;
 
 use std::collections::BTreeMap;
@@ -39,7 +40,8 @@ pub(super) fn settings(
         Some(written) => document.at(written.span()),
         None => document.at_missing("state_dir"),
     };
-    let listeners = resolver.listeners(&file.listen)?;
+    let certificates = resolver.certificates(file.certificate)?;
+    let listeners = resolver.listeners(&file.listen, &certificates)?;
     let mut folders = Folders::new(document, &state_dir, file.state_dir.as_ref());
     let local_domains =
         resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
@@ -59,6 +61,8 @@ pub(super) fn settings(
         groups_file: file
             .groups_file
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
+        tls_minimum: file.tls.minimum_version,
+        certificates,
         log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,
@@ -97,35 +101,6 @@ impl Resolver<'_> {
             return Err(self.document.fault(written.span(), problem, "choose a shorter folder"));
         }
         Ok(state_dir)
-    }
-
-    fn listeners(&self, written: &[file::Listen]) -> Result<Vec<Listener>, ConfigError> {
-        if written.is_empty() {
-            let remedy = "add [[listen]] with a name and an address, such as \"127.0.0.1:2525\"";
-            return Err(self.document.missing("listen", remedy));
-        }
-        self.unique(written.iter().map(|listen| (&listen.name, listen.name.get_ref().0.clone())))?;
-        for (index, listen) in written.iter().enumerate() {
-            let overlap = |earlier: &&file::Listen| {
-                overlap(earlier.address.get_ref().0, listen.address.get_ref().0)
-            };
-            if let Some(earlier) = written[..index].iter().find(overlap) {
-                let (line, _) = self.document.place(earlier.address.span().start);
-                let problem = format!(
-                    "{} is already taken by {} in line {line}",
-                    listen.address.get_ref().0,
-                    earlier.address.get_ref().0,
-                );
-                let remedy = "give every listener an address and port of its own";
-                return Err(self.document.fault(listen.address.span(), problem, remedy));
-            }
-        }
-        let listener = |listen: &file::Listen| Listener {
-            name: listen.name.get_ref().0.clone(),
-            address: listen.address.get_ref().0,
-            backlog: listen.backlog.get(),
-        };
-        Ok(written.iter().map(listener).collect())
     }
 
     fn sessions(&self, written: &file::Limits) -> Result<Sessions, ConfigError> {
@@ -261,14 +236,6 @@ impl Resolver<'_> {
     }
 }
 
-/// Whether two listeners would want the same port of the same address. Port 0 is a new one each time.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let same_address = one.ip() == other.ip()
-        || one.is_ipv4() == other.is_ipv4()
-            && (one.ip().is_unspecified() || other.ip().is_unspecified());
-    one.port() != 0 && one.port() == other.port() && same_address
-}
-
 fn limits(written: &file::Limits) -> stagepost_smtp::Limits {
     stagepost_smtp::Limits {
         line_octets_max: narrow(written.line_octets_max.octets()),
@@ -287,6 +254,7 @@ fn timeouts(written: &file::Timeouts) -> stagepost_smtp::Timeouts {
     stagepost_smtp::Timeouts {
         command: written.command.duration(),
         data_block: written.data_block.duration(),
+        handshake: written.handshake.duration(),
         message: written.message.duration(),
     }
 }
@@ -300,24 +268,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn listeners_overlap_where_a_bind_would_fail() {
-        let cases = [
-            ("127.0.0.1:25", "127.0.0.1:25", true),
-            ("127.0.0.1:25", "127.0.0.1:26", false),
-            ("127.0.0.1:25", "127.0.0.2:25", false),
-            ("0.0.0.0:25", "127.0.0.1:25", true),
-            ("[::1]:25", "[::]:25", true),
-            ("127.0.0.1:25", "[::1]:25", false),
-            ("127.0.0.1:0", "127.0.0.1:0", false),
-        ];
-        for (one, other, wanted) in cases {
-            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
-            assert_eq!(overlap(one, other), wanted, "{one} {other}");
-            assert_eq!(overlap(other, one), wanted, "{other} {one}");
-        }
-    }
 
     fn settings(text: &str) -> Settings {
         let head = "hostname = \"MX.example.test\"\nlisten = [{ name = \"mx\", address = \"127.0.0.1:0\" }]\n";

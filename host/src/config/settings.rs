@@ -26,6 +26,10 @@ pub(crate) struct Settings {
     pub(crate) groups_file: Option<(PathBuf, Place)>,
     /// How and what to log.
     pub(crate) log: Log,
+    /// The lowest version of TLS.
+    pub(crate) tls_minimum: TlsVersion,
+    /// The certificates of the server, by names of their own.
+    pub(crate) certificates: Vec<Certificate>,
     /// Where to accept connections; at least one.
     pub(crate) listeners: Vec<Listener>,
     /// How many sessions there may be.
@@ -132,8 +136,87 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     /// Address and port; port 0 lets the system choose one.
     pub(crate) address: SocketAddr,
+    /// Whom it is for.
+    pub(crate) purpose: Purpose,
+    /// What it has of TLS.
+    pub(crate) tls: ListenerTls,
     /// How many connections may wait to be accepted.
     pub(crate) backlog: u32,
+}
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Purpose {
+    /// Other servers, which bring mail for the domains that are here (port 25).
+    #[default]
+    Mx,
+    /// People's mail programs, by STARTTLS (port 587, RFC 6409).
+    Submission,
+    /// The same, where TLS comes before anything else (port 465, RFC 8314).
+    Submissions,
+    /// Servers that fetch their mail (port 366, RFC 2645).
+    Odmr,
+}
+
+impl Purpose {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mx => "mx",
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Odmr => "odmr",
+        }
+    }
+
+    /// Whether a connection begins with a TLS handshake.
+    pub(crate) fn is_implicit(self) -> bool {
+        self == Self::Submissions
+    }
+
+    /// The default of `require_tls`: other servers may have none (RFC 3207 section 4); who logs in must (RFC 8314).
+    pub(crate) fn requires_tls(self) -> bool {
+        self != Self::Mx
+    }
+}
+
+/// What a listener has of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListenerTls {
+    /// Names of certificates; without any there is no TLS. The first one is for clients that ask for no name that is known.
+    pub(crate) certificates: Vec<String>,
+    /// Whether nothing of use can be done without.
+    pub(crate) required: bool,
+    /// Whether clients are asked for a certificate of theirs.
+    pub(crate) client_certificates: bool,
+}
+
+/// The lowest version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub(crate) enum TlsVersion {
+    /// TLS 1.2 (RFC 8996: no lower one).
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// A certificate of the server, and where the configuration speaks of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate {
+    /// Its name in the configuration.
+    pub(crate) name: String,
+    /// The file of the certificate and those above it.
+    pub(crate) chain: PathBuf,
+    /// The file of its private key.
+    pub(crate) key: PathBuf,
+    /// Where the first is written.
+    pub(crate) chain_place: Place,
+    /// Where the second is written.
+    pub(crate) key_place: Place,
 }
 
 impl Listener {

@@ -49,6 +49,8 @@ pub const EM_STAGE_QUIT: u64 = 0x2000;
 pub const EM_STAGE_VERB: u64 = 0x8000;
 /// EmDescriptor.stages: EM_SMTPTIMEOUT.
 pub const EM_STAGE_TIMEOUT: u64 = 0x4000;
+/// EmDescriptor.stages: EM_SMTPSTARTTLS.
+pub const EM_STAGE_STARTTLS: u64 = 0x0001_0000;
 /// EmDescriptor.stages: EM_START.
 pub const EM_STAGE_START: u64 = 0x1000_0000;
 /// EmDescriptor.stages: EM_CONFIG.

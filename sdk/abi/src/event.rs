@@ -44,6 +44,18 @@ pub const EM_SMTPDISCONNECT: EID = 227;
 /// between them.
 pub const EM_SMTPEHLO: EID = 0x4000;
 
+/// STARTTLS: the client wants the rest of the session to be protected (RFC 3207). Struct: EmStartTls. Between lies the TLS
+/// handshake, with the 220 before it. Not called where the listener has no certificate, or when TLS is on already, as it is
+/// from the first octet on a listener with implicit TLS.
+///
+/// before: continue -> 220 and the handshake; reject, defer -> that reply and no TLS; disconnect -> and closed;
+/// handled -> fault, as is any other, and its reply is 454. after(COMMAND) is called before the 220 is sent.
+/// after: called when the handshake has succeeded, with the facts of it (EM_FACT_TLS). There is no reply: reply is NULL.
+/// The session begins anew: no HELO name, no transaction, and of the attributes those alone that were set at EM_SMTPCONNECT.
+/// What a plug-in keeps in its slot stays, and what it learnt in clear text may have come from anybody. A handshake that fails ends
+/// the session: after is not called, EM_SMTPDISCONNECT is.
+pub const EM_SMTPSTARTTLS: EID = 0x4001;
+
 /// MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
 ///
 /// before: continue -> it starts; reject, defer -> that reply and no transaction; disconnect -> and closed;
@@ -202,6 +214,14 @@ pub struct EmEhlo {
     /// The keywords, one a line, lines separated by LF, each with its parameters. EM_BEFORE: those that would be announced,
     /// with the edits of earlier handlers. EM_AFTER: those that are. Empty for HELO, and for a refused EHLO.
     pub keywords: EmText,
+}
+
+/// Arguments of EM_SMTPSTARTTLS.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmStartTls {
+    /// What every event has.
+    pub event: EmEvent,
 }
 
 /// Arguments of EM_SMTPMAIL.
@@ -379,6 +399,9 @@ pub const EM_DISCONNECT_REFUSED: u32 = 3;
 
 /// EmDisconnect.reason: the server is shutting down.
 pub const EM_DISCONNECT_SHUTDOWN: u32 = 4;
+
+/// EmDisconnect.reason: the TLS handshake failed.
+pub const EM_DISCONNECT_HANDSHAKE: u32 = 5;
 
 /// Arguments of EM_SMTPDISCONNECT.
 #[repr(C)]

@@ -41,7 +41,7 @@ pub struct EMRECORD {
 /// - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
 /// - EM_VERDICT: the verdict given to the edits sheet ends the chain.
 /// - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
-///   CONNECT, EHLO, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
+///   CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
 ///   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
 /// - EM_PENDING: the answer comes later, if the handler has taken a token; else that is a fault.
 /// - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.

@@ -24,10 +24,11 @@ unsafe extern "C" fn narrow(
         return ERR_MISC_INVALID_ARGS;
     }
     fake.log.lock().unwrap().push(format!(
-        "narrow {registration} networks {networks:?} listeners {:?} senders {:?} recipients {:?}",
+        "narrow {registration} networks {networks:?} listeners {:?} senders {:?} recipients {:?} tls {}",
         read(filter.listeners),
         read(filter.sender_domains),
-        read(filter.recipient_domains)
+        read(filter.recipient_domains),
+        filter.tls
     ));
     NOERROR
 }

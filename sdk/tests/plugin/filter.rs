@@ -19,7 +19,7 @@ fn a_filter_narrows_every_registration() {
         .map(|number| {
             format!(
                 "narrow {number} networks \"192.0.2.1 2001:db8::/32 \" listeners \"mx \" \
-                 senders \"<> .example.org \" recipients \"\""
+                 senders \"<> .example.org \" recipients \"\" tls 1"
             )
         })
         .collect();

@@ -144,7 +144,8 @@ impl Plugin for Probe {
                 .networks(networks.split(','))
                 .listeners(["mx"])
                 .sender_domains(["<>", ".example.org"])
-                .recipient_domains(Vec::<String>::new()),
+                .recipient_domains(Vec::<String>::new())
+                .tls(true),
         }
     }
 

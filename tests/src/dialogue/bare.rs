@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
     Action, Address, BodyFault, Claims, Event, Interest, Part, Peer, Route, Session, Settings,
-    Stage, Stored, Verdict,
+    Stage, Stored, Tls, TlsFault, Verdict,
 };
 
 use super::player::{Mismatch, Player};
@@ -26,6 +26,8 @@ pub struct BareSession {
     writes: usize,
     closed: bool,
     hung_up: bool,
+    /// The session waits for a handshake.
+    handshaking: bool,
     verdicts: HashMap<(Stage, Event), VecDeque<Verdict>>,
     asked: Vec<(Stage, Event)>,
     routes: HashMap<String, Route>,
@@ -56,6 +58,7 @@ impl BareSession {
         let settings = Settings {
             hostname: "mx.example.test".into(),
             limits: script.limits.clone().unwrap_or_default(),
+            starttls: script.starttls,
             ..Settings::default()
         };
         let remote = ([192, 0, 2, 1], 40_000).into();
@@ -75,6 +78,7 @@ impl BareSession {
             writes: 0,
             closed: false,
             hung_up: false,
+            handshaking: false,
             verdicts: HashMap::new(),
             asked: Vec::new(),
             routes: HashMap::new(),
@@ -104,6 +108,13 @@ impl BareSession {
     fn turn(&mut self) -> Result<(), Mismatch> {
         loop {
             while self.act()? {}
+            if self.handshaking && !self.waiting.is_empty() {
+                // Clear text where TLS is expected: no handshake survives that.
+                self.waiting.clear();
+                self.handshaking = false;
+                self.session.handle_tls(self.now, Err(TlsFault::Failed));
+                continue;
+            }
             if !self.session.wants_input() || self.waiting.is_empty() {
                 return Ok(());
             }
@@ -136,7 +147,7 @@ impl BareSession {
             Action::Ask(ask) => {
                 let place = (ask.stage, ask.question.event());
                 if (ask.stage == Stage::Before) != ask.reply.is_none()
-                    && place.1 != Event::Disconnect
+                    && !matches!(place.1, Event::StartTls | Event::Disconnect)
                 {
                     return fault(format!("{place:?} with the reply {:?}", ask.reply));
                 }
@@ -181,6 +192,12 @@ impl BareSession {
                 self.lent.clear();
                 self.lent_body = false;
                 self.abandoned = true;
+            }
+            Action::StartTls => {
+                if self.session.wants_input() || self.hung_up {
+                    return fault("StartTls, but it reads on, or nobody is there");
+                }
+                self.handshaking = true;
             }
             // The reply shows it.
             Action::Blame { .. } => {}
@@ -261,8 +278,25 @@ impl Player for BareSession {
         self.output.clear();
         self.hung_up = true;
         self.session.handle_hangup(self.now);
+        if std::mem::take(&mut self.handshaking) {
+            self.session.handle_tls(self.now, Err(TlsFault::Failed));
+        }
         self.turn()?;
         if self.closed { Ok(()) } else { fault("still open after a hang-up") }
+    }
+
+    fn handshake(&mut self, fails: bool) -> Result<(), Mismatch> {
+        if !std::mem::take(&mut self.handshaking) || !self.output.is_empty() {
+            return fault("no handshake is expected");
+        }
+        let tls = Tls {
+            version: "TLSv1.3".into(),
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            server_name: None,
+            client: None,
+        };
+        self.session.handle_tls(self.now, if fails { Err(TlsFault::Failed) } else { Ok(tls) });
+        self.turn()
     }
 
     fn pass(&mut self, time: Duration) -> Result<(), Mismatch> {

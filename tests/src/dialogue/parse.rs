@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stagepost_smtp::{
     Attribute, Attributed, BodyFault, Claim, Claims, Decision, Edit, Enhanced, Event, Limits,
-    Reply, Route, Stage, Stored, Verdict,
+    Reply, Route, Stage, StartTls, Stored, Verdict,
 };
 
 use super::pattern::Pattern;
@@ -28,6 +28,7 @@ impl Parser {
         let script = Script {
             name: name.to_owned(),
             limits: None,
+            starttls: StartTls::None,
             all_questions: false,
             claims: Vec::new(),
             steps: Vec::new(),
@@ -94,6 +95,16 @@ impl Parser {
             "abandoned" if rest.is_empty() => Step::Abandoned,
             "time" => Step::Time(duration(rest)?),
             "writes" => Step::Writes(number(rest)?),
+            "tls" if rest.is_empty() => Step::Tls,
+            "tls" if rest == "fails" => Step::TlsFails,
+            "starttls" => {
+                self.script.starttls = match rest {
+                    "offered" => StartTls::Offered,
+                    "required" => StartTls::Required,
+                    _ => return Err(format!("STARTTLS is offered or required, not {rest:?}")),
+                };
+                return Ok(());
+            }
             "settings" => return self.settings(rest),
             "claims" => {
                 self.script.claims.push(claim(rest)?);

@@ -22,6 +22,8 @@ pub trait Player {
     fn expect_close(&mut self) -> Result<(), Mismatch>;
     /// Closes the connection.
     fn hang_up(&mut self) -> Result<(), Mismatch>;
+    /// Makes the TLS handshake; with `fails`, sends something else in its place.
+    fn handshake(&mut self, fails: bool) -> Result<(), Mismatch>;
     /// Lets time pass.
     fn pass(&mut self, time: Duration) -> Result<(), Mismatch>;
     /// Tells the server to stop.
@@ -105,6 +107,8 @@ fn carry_out(step: &Step, player: &mut dyn Player) -> Result<(), Mismatch> {
         Step::Reply(code) => expect_reply(*code, player)?,
         Step::Close => player.expect_close()?,
         Step::Hangup => player.hang_up()?,
+        Step::Tls => player.handshake(false)?,
+        Step::TlsFails => player.handshake(true)?,
         Step::Time(time) => player.pass(*time)?,
         Step::Shutdown => player.shut_down()?,
         Step::Verdict(stage, event, verdict) => player.verdict(*stage, *event, verdict.clone()),

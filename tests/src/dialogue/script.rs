@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use stagepost_smtp::{BodyFault, Claim, Event, Limits, Route, Stage, Stored, Verdict};
+use stagepost_smtp::{BodyFault, Claim, Event, Limits, Route, Stage, StartTls, Stored, Verdict};
 
 use super::parse::Parser;
 use super::pattern::Pattern;
@@ -16,6 +16,8 @@ pub struct Script {
     pub name: String,
     /// Limits other than the default ones, if the script asks for any.
     pub limits: Option<Limits>,
+    /// Whether there is STARTTLS.
+    pub starttls: StartTls,
     /// Every question is asked, not only those that the script answers.
     pub all_questions: bool,
     /// What plug-ins claim of the protocol.
@@ -46,6 +48,10 @@ pub enum Step {
     Close,
     /// Close the connection.
     Hangup,
+    /// Make the TLS handshake, which succeeds.
+    Tls,
+    /// Send something else in the place of a TLS handshake; the server closes.
+    TlsFails,
     /// Let time pass.
     Time(Duration),
     /// Tell the server to stop.
@@ -82,6 +88,10 @@ pub struct StoredMessage {
 /// What a player must be able to do for a script, beyond talking SMTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
+    /// A server that offers STARTTLS.
+    OfferedTls,
+    /// A server that requires it.
+    RequiredTls,
     /// Limits of the script's own.
     Settings,
     /// Answering as plug-ins would.
@@ -173,6 +183,11 @@ impl Script {
         if self.limits.is_some() {
             needs.push(Need::Settings);
         }
+        match self.starttls {
+            StartTls::None => {}
+            StartTls::Offered => needs.push(Need::OfferedTls),
+            StartTls::Required => needs.push(Need::RequiredTls),
+        }
         if self.all_questions || !self.claims.is_empty() {
             needs.push(Need::Verdicts);
         }
@@ -195,6 +210,8 @@ impl Step {
             | Self::Reply(_)
             | Self::Close
             | Self::Hangup
+            | Self::Tls
+            | Self::TlsFails
             | Self::Message(_)
             | Self::Abandoned
             | Self::Writes(_) => None,

@@ -2,13 +2,14 @@
 //! Sees what a client sees: it can't set up verdicts, routes or the clock, and does not look into the store.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use stagepost_smtp::{BodyFault, Event, Route, Stage, Stored, Verdict};
 
 use super::player::{Mismatch, Player};
 use super::script::{Need, StoredMessage};
+use crate::wire::{Trust, Wire};
 
 /// How long a reply may take before the dialogue has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,7 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A connection to a server that serves as `mx.example.test`, accepts mail for every user of
 /// `example.test`, relays nothing and has the default limits.
 pub struct TcpServer {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Wire>,
+    /// The server offers STARTTLS, or requires it; the certificate that it is to show.
+    tls: Option<(Need, Trust)>,
 }
 
 impl TcpServer {
@@ -30,8 +33,15 @@ impl TcpServer {
         stream.set_read_timeout(Some(PATIENCE)).map_err(broken)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
         stream.set_nodelay(true).map_err(broken)?;
-        let stream = BufReader::new(stream);
-        Ok(Self { stream })
+        let stream = BufReader::new(Wire::Plain(stream));
+        Ok(Self { stream, tls: None })
+    }
+
+    /// The same with a server that has STARTTLS.
+    #[must_use]
+    pub fn with_tls(mut self, need: Need, trust: Trust) -> Self {
+        self.tls = Some((need, trust));
+        self
     }
 }
 
@@ -40,8 +50,8 @@ fn broken(error: std::io::Error) -> Mismatch {
 }
 
 impl Player for TcpServer {
-    fn can(&self, _: Need) -> bool {
-        false
+    fn can(&self, need: Need) -> bool {
+        self.tls.as_ref().is_some_and(|(known, _)| *known == need)
     }
 
     fn send(&mut self, octets: &[u8]) -> Result<(), Mismatch> {
@@ -69,8 +79,32 @@ impl Player for TcpServer {
     }
 
     fn hang_up(&mut self) -> Result<(), Mismatch> {
-        let both = std::net::Shutdown::Both;
-        self.stream.get_mut().shutdown(both).map_err(broken)
+        self.stream.get_ref().socket().shutdown(Shutdown::Both).map_err(broken)
+    }
+
+    fn handshake(&mut self, fails: bool) -> Result<(), Mismatch> {
+        if fails {
+            self.send(b"no TLS at all\r\n")?;
+            // An alert says why, before the end.
+            return match self.stream.read_to_end(&mut Vec::new()) {
+                Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
+                    Err(broken(error))
+                }
+                _ => Ok(()),
+            };
+        }
+        let Some((_, trust)) = &self.tls else {
+            return Err(Mismatch("a server without TLS".into()));
+        };
+        if !self.stream.buffer().is_empty() {
+            return Err(Mismatch("the server has said more before TLS".into()));
+        }
+        let Wire::Plain(stream) = self.stream.get_ref() else {
+            return Err(Mismatch("there is TLS already".into()));
+        };
+        let wire = Wire::Plain(stream.try_clone().map_err(broken)?);
+        self.stream = BufReader::new(wire.secure(trust, "mx.example.test").map_err(broken)?);
+        Ok(())
     }
 
     fn expect_asked(&mut self, _: &[(Stage, Event)]) -> Result<(), Mismatch> {

@@ -1,5 +1,8 @@
 //! The filter service: narrows a registration while its plug-in is loaded.
 
+use std::mem::{MaybeUninit, offset_of};
+use std::ptr::copy_nonoverlapping;
+
 use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
@@ -27,6 +30,12 @@ unsafe extern "C" fn narrow(
                 listeners: super::text(filter.listeners)?,
                 sender_domains: super::text(filter.sender_domains)?,
                 recipient_domains: super::text(filter.recipient_domains)?,
+                tls: match filter.tls {
+                    abi::EM_FILTER_TLS_ANY => None,
+                    abi::EM_FILTER_TLS_ON => Some(true),
+                    abi::EM_FILTER_TLS_OFF => Some(false),
+                    _ => return Err(abi::ERR_MISC_INVALID_ARGS),
+                },
             }
         };
         let filter = Filter::parse(text).map_err(|error| {
@@ -50,21 +59,32 @@ unsafe fn read(filter: *const abi::EmFilter) -> Result<abi::EmFilter, abi::STATU
     }
     // SAFETY: not NULL; the size comes first in every version.
     let size = unsafe { (&raw const (*filter).size).read() };
-    // This is the first version: none is shorter. Of a longer one, what this host does not know must not be set.
-    let known = size_of_u32::<abi::EmFilter>();
-    if size < known {
+    // The first version ended before `tls`. Of a longer one, what this host does not know must not be set.
+    let (known, first) = (size_of::<abi::EmFilter>(), offset_of!(abi::EmFilter, tls));
+    let size = size as usize;
+    if size != first && size < known {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     }
-    let beyond = (size - known) as usize;
+    let beyond = size.saturating_sub(known);
     if beyond > 4_096 {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     }
-    // SAFETY: readable by the caller's promise.
-    let rest = unsafe { std::slice::from_raw_parts(filter.add(1).cast::<u8>(), beyond) };
-    if rest.iter().any(|octet| *octet != 0) {
+    let is_set = beyond > 0 && {
+        // SAFETY: readable by the caller's promise.
+        let rest = unsafe { std::slice::from_raw_parts(filter.add(1).cast::<u8>(), beyond) };
+        rest.iter().any(|octet| *octet != 0)
+    };
+    if is_set {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     }
-    // SAFETY: at least as long as ours.
-    let filter = unsafe { filter.read() };
-    if filter.reserved == 0 { Ok(filter) } else { Err(abi::ERR_MISC_INVALID_ARGS) }
+    let mut whole = MaybeUninit::<abi::EmFilter>::zeroed();
+    // SAFETY: readable for that many octets by the caller's promise, and there is room for them.
+    unsafe { copy_nonoverlapping(filter.cast::<u8>(), whole.as_mut_ptr().cast(), size.min(known)) };
+    // SAFETY: numbers and pointers, all of which may be zero.
+    let filter = unsafe { whole.assume_init() };
+    if filter.reserved == 0 && filter.reserved_2 == 0 {
+        Ok(filter)
+    } else {
+        Err(abi::ERR_MISC_INVALID_ARGS)
+    }
 }

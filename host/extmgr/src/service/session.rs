@@ -43,6 +43,14 @@ fn fact(facts: &Facts, fact: u32) -> Option<Fact<'_>> {
         abi::EM_FACT_EXTENDED => helo.map(extended)?,
         abi::EM_FACT_SENDER => Fact::Text(facts.sender.as_ref().map(ReversePath::as_str)?),
         abi::EM_FACT_RECIPIENTS => Fact::Number(facts.recipients.len() as u64),
+        abi::EM_FACT_TLS => Fact::Number(u64::from(facts.tls.is_some())),
+        abi::EM_FACT_TLS_VERSION => Fact::Text(&facts.tls.as_ref()?.version),
+        abi::EM_FACT_TLS_CIPHER => Fact::Text(&facts.tls.as_ref()?.cipher),
+        abi::EM_FACT_TLS_SERVER_NAME => Fact::Text(facts.tls.as_ref()?.server_name.as_ref()?),
+        abi::EM_FACT_TLS_CLIENT_SUBJECT => {
+            Fact::Text(&facts.tls.as_ref()?.client.as_ref()?.subject)
+        }
+        abi::EM_FACT_TLS_CLIENT_SHA256 => Fact::Text(&facts.tls.as_ref()?.client.as_ref()?.sha256),
         abi::EM_FACT_TAGS => Fact::Number(facts.tags.len() as u64),
         _ => return None,
     })

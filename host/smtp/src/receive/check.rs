@@ -2,7 +2,7 @@
 //! Changes nothing, and knows no plug-in.
 
 use super::command::{self, Command, Legal, Mail, Rcpt, Rule};
-use super::settings::Limits;
+use super::settings::{Limits, StartTls};
 use super::state::Place;
 use super::{extension, path};
 use crate::{Reply, Route};
@@ -11,6 +11,27 @@ use crate::{Reply, Route};
 pub(crate) fn check_welcome(command: Option<&Command>, place: &Place) -> Option<Reply> {
     let refused = matches!(place, Place::Unwelcome) && command != Some(&Command::Quit);
     refused.then(|| Reply::new(503, Some((5, 5, 1)), "No service here; QUIT, please"))
+}
+
+/// Whether STARTTLS can be had: on this listener, and once only (RFC 3207 section 4.2).
+pub(crate) fn check_starttls(offer: StartTls, secured: bool) -> Option<Reply> {
+    let (code, words) = match offer {
+        _ if secured => (503, "TLS is on already"),
+        StartTls::None => (502, "Command not implemented"),
+        StartTls::Offered | StartTls::Required => return None,
+    };
+    Some(Reply::new(code, Some((5, 5, 1)), words))
+}
+
+/// Whether a command may be given in clear text (RFC 3207 section 4).
+pub(crate) fn check_secured(command: &Command, offer: StartTls, secured: bool) -> Option<Reply> {
+    let allowed = match command {
+        Command::Hello { extended, .. } => *extended,
+        Command::Noop | Command::StartTls | Command::Quit => true,
+        _ => false,
+    };
+    let refused = offer == StartTls::Required && !secured && !allowed;
+    refused.then(|| Reply::new(530, Some((5, 7, 0)), "Must issue a STARTTLS command first"))
 }
 
 /// Whether a command comes in its order (RFC 5321 section 4.1.4).
@@ -130,6 +151,7 @@ mod tests {
             ("HELP", [false, true, true, true]),
             ("VRFY a", [false, true, true, true]),
             ("ETRN a", [false, false, true, false]),
+            ("STARTTLS", [false, false, true, false]),
             ("QUIT", [true, true, true, true]),
         ];
         for (line, wanted) in cases {
@@ -140,6 +162,39 @@ mod tests {
                 let code = refused.map(|reply| reply.code());
                 assert_eq!(code, (!legal).then_some(503), "{line} in {place:?}");
             }
+        }
+    }
+
+    #[test]
+    fn clear_text_is_for_those_who_are_let() {
+        use StartTls::{None as Never, Offered, Required};
+        let codes = |line: &str, offer, secured| {
+            let (_, command) = parsed(line);
+            let refused = check_secured(&command, offer, secured);
+            let starttls =
+                || (command == Command::StartTls).then(|| check_starttls(offer, secured)).flatten();
+            refused.or_else(starttls).map_or(0, |reply| reply.code())
+        };
+        // One column each: none, offered, required; then the same with TLS on.
+        let cases = [
+            ("EHLO a", [0, 0, 0, 0, 0, 0]),
+            ("HELO a", [0, 0, 530, 0, 0, 0]),
+            ("NOOP", [0, 0, 0, 0, 0, 0]),
+            ("QUIT", [0, 0, 0, 0, 0, 0]),
+            ("STARTTLS", [502, 0, 0, 503, 503, 503]),
+            ("MAIL FROM:<>", [0, 0, 530, 0, 0, 0]),
+            ("RCPT TO:<a@b>", [0, 0, 530, 0, 0, 0]),
+            ("DATA", [0, 0, 530, 0, 0, 0]),
+            ("RSET", [0, 0, 530, 0, 0, 0]),
+            ("HELP", [0, 0, 530, 0, 0, 0]),
+            ("VRFY a", [0, 0, 530, 0, 0, 0]),
+            ("ETRN a", [0, 0, 530, 0, 0, 0]),
+        ];
+        for (line, wanted) in cases {
+            let offers = [Never, Offered, Required];
+            let found =
+                [false, true].map(|secured| offers.map(|offer| codes(line, offer, secured)));
+            assert_eq!(found.concat(), wanted, "{line}");
         }
     }
 

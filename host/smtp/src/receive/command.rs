@@ -30,6 +30,7 @@ pub(crate) enum Command {
         verb: Box<str>,
         argument: Box<str>,
     },
+    StartTls,
     Quit,
 }
 
@@ -103,7 +104,7 @@ const RULES: [Rule; 22] = [
     rule("VRFY", Legal::Always, Doer::Anybody, |rest, _| vrfy(rest, VrfyVerb::Vrfy)),
     rule("ETRN", Legal::Idle, Doer::Anybody, |rest, _| etrn(rest)),
     rule("EXPN", Legal::Always, Doer::Anybody, |rest, _| vrfy(rest, VrfyVerb::Expn)),
-    rule("STARTTLS", Legal::Always, Doer::Nobody, not_implemented),
+    rule("STARTTLS", Legal::Idle, Doer::Nobody, |rest, _| bare(rest, Command::StartTls)),
     rule("AUTH", Legal::Always, Doer::Nobody, not_implemented),
     rule("BDAT", Legal::Always, Doer::Nobody, not_implemented),
     rule("ATRN", Legal::Always, Doer::Nobody, not_implemented),
@@ -205,6 +206,7 @@ impl Command {
             Self::Claimed { verb, argument } => {
                 Question::Verb { verb: verb.clone(), argument: argument.clone() }
             }
+            Self::StartTls => Question::StartTls,
             Self::Rset => Question::Rset,
             Self::Quit => Question::Quit,
             Self::Noop | Self::Help => return None,
@@ -243,6 +245,7 @@ impl Command {
             Self::Etrn(_) => Some(Event::Etrn),
             Self::Vrfy { .. } => Some(Event::Vrfy),
             Self::Claimed { .. } => Some(Event::Verb),
+            Self::StartTls => Some(Event::StartTls),
             Self::Rset => Some(Event::Rset),
             Self::Quit => Some(Event::Quit),
             Self::Noop | Self::Help => None,
@@ -414,6 +417,7 @@ mod tests {
             ("NOOP ignored words", Command::Noop),
             ("HELP MAIL", Command::Help),
             ("RSET", Command::Rset),
+            ("starttls", Command::StartTls),
             ("QUIT", Command::Quit),
             ("VRFY anybody at all", vrfy(VrfyVerb::Vrfy, "anybody at all")),
             ("expn  List ", vrfy(VrfyVerb::Expn, "List")),
@@ -450,7 +454,7 @@ mod tests {
             ("VRFY  ", "501 5.5.4"),
             ("EXPN", "501 5.5.4"),
             ("TURN", "502 5.5.1"),
-            ("STARTTLS", "502 5.5.1"),
+            ("STARTTLS now", "501 5.5.4"),
             ("AUTH PLAIN x", "502 5.5.1"),
             ("ETRN", "501 5.5.4"),
             ("ETRN @", "501 5.5.4"),

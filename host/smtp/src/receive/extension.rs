@@ -1,7 +1,7 @@
 //! The service extensions: what the reply to EHLO announces (RFC 5321 section 4.1.1.1).
 //! Knows what is offered, not how it is done.
 
-use super::settings::Settings;
+use super::settings::{Settings, StartTls};
 use crate::claims::{keyword_line, keyword_name};
 use crate::{Claim, ClaimError, Claims, Edit, Event, Interest, Reply, Stage};
 
@@ -31,10 +31,20 @@ impl Edit {
 }
 
 /// What a session announces before plug-ins edit it: lines separated by LF. A keyword stands in it only where it works.
-pub(crate) fn keywords(settings: &Settings, interest: Interest, claims: &Claims) -> String {
+/// `secured`: TLS is on.
+pub(crate) fn keywords(
+    settings: &Settings,
+    interest: Interest,
+    claims: &Claims,
+    secured: bool,
+) -> String {
     // RFC 1870 section 4.
     let size = settings.limits.message_octets_max;
     let mut lines = format!("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE {size}");
+    // RFC 3207 section 4.2: not once it is on.
+    if settings.starttls != StartTls::None && !secured {
+        lines.push_str("\nSTARTTLS");
+    }
     // The core holds no mail for anybody: only where a plug-in answers does ETRN work.
     if interest.contains(Event::Etrn, Stage::Before) {
         lines.push_str("\nETRN");
@@ -96,11 +106,14 @@ mod tests {
     fn a_keyword_is_announced_only_where_it_works() {
         let settings = Settings::default();
         let made = |interest, claims: &Claims| {
-            reply(&settings, &keywords(&settings, interest, claims)).text().to_owned()
+            reply(&settings, &keywords(&settings, interest, claims, false)).text().to_owned()
         };
         let plain = made(Interest::NONE, Claims::none());
         let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800";
         assert_eq!(plain, wanted);
+        let offered = Settings { starttls: StartTls::Offered, ..settings.clone() };
+        let lines = |secured| keywords(&offered, Interest::NONE, Claims::none(), secured);
+        assert!(lines(false).ends_with("\nSTARTTLS") && !lines(true).contains("STARTTLS"));
         let after = Interest::NONE.with(Event::Etrn, Stage::After);
         assert_eq!(made(after, Claims::none()), wanted);
         let before = Interest::NONE.with(Event::Etrn, Stage::Before);

@@ -182,6 +182,11 @@ impl Session {
                 return self.answer_framed(framing, Answer::plain(reply));
             }
         };
+        if command == Command::StartTls
+            && let Some(answer) = self.check_nothing_behind()
+        {
+            return self.conclude_command(answer);
+        }
         let Some(event) = command.event().filter(|_| !self.is_unwelcome()) else {
             return self.proceed(command, rewrites);
         };
@@ -215,13 +220,18 @@ impl Session {
         let extended = self.facts.helo.as_ref().is_some_and(|helo| helo.extended);
         let offered = || check::check_offered(rule, &command, |keyword| self.withholds(keyword));
         let offered = || if self.withheld.is_empty() { None } else { offered() };
-        let refused =
-            check::check_order(rule, &self.place).or_else(offered).or_else(|| match &command {
-                Command::Mail(mail) => check::check_mail(mail, extended, limits),
-                Command::Rcpt(_) => check::check_rcpt(recipients, limits),
-                Command::Data => check::check_data(recipients),
-                _ => None,
-            });
+        let (starttls, secured) = (self.settings.starttls, self.facts.tls.is_some());
+        let unprotected = match command {
+            Command::StartTls => check::check_starttls(starttls, secured),
+            _ => check::check_secured(&command, starttls, secured),
+        };
+        let in_order = || check::check_order(rule, &self.place);
+        let refused = unprotected.or_else(in_order).or_else(offered).or_else(|| match &command {
+            Command::Mail(mail) => check::check_mail(mail, extended, limits),
+            Command::Rcpt(_) => check::check_rcpt(recipients, limits),
+            Command::Data => check::check_data(recipients),
+            _ => None,
+        });
         refused.map_or(Ok(command), Err)
     }
 
@@ -249,7 +259,11 @@ impl Session {
             }
             Ruling::Disconnect(reply) => Answer::last(reply, DisconnectReason::Refused),
         };
-        let question = self.question_after(&command);
+        let question = match &command {
+            // After it there is TLS.
+            Command::StartTls => None,
+            _ => self.question_after(&command),
+        };
         self.conclude(question, answer);
     }
 
@@ -258,6 +272,8 @@ impl Session {
         let question = match &command {
             // Asked once its route is known, and those of recipients that plug-ins add.
             Command::Hello { .. } | Command::Rcpt(_) | Command::Data => None,
+            // Asked once there is TLS.
+            Command::StartTls => None,
             _ => self.question_after(&command),
         };
         let plain = |code, enhanced, words| Answer::plain(Reply::new(code, Some(enhanced), words));
@@ -283,6 +299,7 @@ impl Session {
             Command::Data => return self.admit(edits, Work::Data),
             Command::Rset => self.proceed_rset(),
             Command::Etrn(node) => self.proceed_etrn(&node),
+            Command::StartTls => self.proceed_starttls(),
             Command::Noop => plain(250, (2, 0, 0), OK),
             Command::Help => plain(214, (2, 0, 0), HELP),
             // The same for everybody: it is no directory (RFC 5321 section 7.3).
@@ -301,7 +318,8 @@ impl Session {
 
     /// What is announced before plug-ins edit it.
     fn keywords(&self) -> String {
-        extension::keywords(&self.settings, self.interest, self.claims())
+        let secured = self.facts.tls.is_some();
+        extension::keywords(&self.settings, self.interest, self.claims(), secured)
     }
 
     fn question_ehlo(&self, name: Box<str>, extended: bool, keywords: &str) -> Question {

@@ -31,7 +31,7 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
             if stands && answerable && positive {
                 Ruling::Handled(reply)
             } else {
-                Ruling::Refuse(trouble())
+                Ruling::Refuse(trouble_at(event))
             }
         }
         // RFC 5321 section 3.8: 421 says that the connection closes, so it does.
@@ -41,14 +41,21 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
         Decision::Reject(reply) if reply.class() == Class::Permanent => Ruling::Refuse(reply),
         Decision::Defer(reply) if reply.class() == Class::Transient => Ruling::Refuse(reply),
         Decision::Disconnect(reply) if negative(&reply) => Ruling::Disconnect(reply),
-        Decision::Disconnect(_) => Ruling::Disconnect(unavailable(trouble())),
-        Decision::Reject(_) | Decision::Defer(_) => Ruling::Refuse(trouble()),
+        Decision::Disconnect(_) => Ruling::Disconnect(unavailable(trouble_at(event))),
+        Decision::Reject(_) | Decision::Defer(_) => Ruling::Refuse(trouble_at(event)),
     }
 }
 
 /// A fault that is not the client's: never a 5xx.
 pub(crate) fn trouble() -> Reply {
-    Reply::new(451, Some((4, 3, 0)), "Temporary trouble, try again later")
+    trouble_at(Event::Command)
+}
+
+/// The same at an event.
+fn trouble_at(event: Event) -> Reply {
+    // RFC 3207 section 4: STARTTLS has a code of its own for it.
+    let code = if event == Event::StartTls { 454 } else { 451 };
+    Reply::new(code, Some((4, 3, 0)), "Temporary trouble, try again later")
 }
 
 /// A refusal as a greeting: 554 or 421 with the same words (RFC 5321 sections 3.1 and 4.2.3), without an enhanced code
@@ -114,6 +121,8 @@ mod tests {
             (Event::Command, true, Handled(Some(reply(354))), "refuse 451"),
             (Event::Etrn, true, Handled(Some(reply(251))), "handled Some(251)"),
             (Event::Vrfy, true, Handled(Some(reply(250))), "handled Some(250)"),
+            (Event::StartTls, true, Handled(None), "refuse 454"),
+            (Event::StartTls, true, Reject(reply(554)), "refuse 554"),
             (Event::Rset, true, Handled(None), "refuse 451"),
             (Event::Quit, true, Handled(None), "refuse 451"),
             (Event::Timeout, true, Handled(None), "refuse 451"),

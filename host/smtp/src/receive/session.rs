@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::input::Input;
 use super::line::Framer;
-use super::settings::Settings;
+use super::settings::{Settings, StartTls};
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
-    Action, Address, Ask, Attributed, BodyFault, Claims, DisconnectReason, Draft, Edit, EditFault,
-    Envelope, Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored, Verdict,
+    Action, Address, Ask, Attribute, Attributed, BodyFault, Claims, DisconnectReason, Draft, Edit,
+    EditFault, Envelope, Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored,
+    Verdict,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -56,6 +57,8 @@ pub struct Session {
     pub(super) line_in_hand: Option<Box<[u8]>>,
     /// Counts commands, and in a message whatever the client waits for.
     pub(super) exchange: u64,
+    /// The attributes that plug-ins set before the client has said anything: those that outlive STARTTLS.
+    pub(super) welcome_attributes: Vec<Attribute>,
     /// The last line taken was HELO or EHLO.
     pub(super) hello: bool,
     pub(super) tally: Tally,
@@ -70,6 +73,7 @@ pub(super) enum Outgoing {
     Route(Address),
     Body { part: Part, octets: usize },
     Store(Box<(Envelope, Vec<Attributed>)>),
+    StartTls,
     Close,
 }
 
@@ -111,6 +115,7 @@ impl Session {
             blamed: None,
             line_in_hand: None,
             exchange: 0,
+            welcome_attributes: Vec::new(),
             hello: false,
             tally: Tally::default(),
             hungup: false,
@@ -158,6 +163,7 @@ impl Session {
                 Some(block.min(message.started + timeouts.message))
             }
             Step::Swallowing { .. } => Some(self.since + timeouts.data_block),
+            Step::Handshaking => Some(self.since + timeouts.handshake),
             _ => None,
         }
     }
@@ -185,6 +191,7 @@ impl Session {
                 let (envelope, edits) = *message;
                 Action::Store { envelope, edits }
             }
+            Outgoing::StartTls => Action::StartTls,
             Outgoing::Close => Action::Close,
         })
     }
@@ -224,6 +231,7 @@ impl Session {
             Then::Leave(reason) => self.leave_after(reason),
             Then::Close => self.close(),
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
+            Then::Secured => self.read_protected(),
             Then::Expire => self.decided_expire(decision),
             Then::Welcome => self.decided_welcome(decision),
             Then::Run { line, framing } => self.decided_run(line, framing, decision, edits),
@@ -280,6 +288,10 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            // The connection ends a handshake, and says so.
+            if matches!(self.step, Step::Handshaking) {
+                return;
+            }
             self.expire();
         }
     }
@@ -296,6 +308,7 @@ impl Session {
                 self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
                 self.leave(DisconnectReason::Hangup);
             }
+            Step::Securing => self.leave(DisconnectReason::Hangup),
             // What is open ends first; then the session does.
             _ => {}
         }
@@ -316,6 +329,7 @@ impl Session {
                 Step::Ready => self.read_command(),
                 Step::Receiving(_) => self.read_message(),
                 Step::Swallowing { .. } => self.swallow(),
+                Step::Securing if self.output.is_empty() => self.begin_handshake(),
                 Step::Leaving(reason) if self.output.is_empty() => self.leave_before(*reason),
                 _ => false,
             };
@@ -327,7 +341,7 @@ impl Session {
 
     /// The replies so far, unless more of the same group are to come.
     fn flush(&mut self) -> Option<Action<'_>> {
-        let waits = self.wants_input() || matches!(self.step, Step::Leaving(_));
+        let waits = self.wants_input() || matches!(self.step, Step::Leaving(_) | Step::Securing);
         let due = waits || self.is_output_due();
         (due && !self.output.is_empty()).then(|| Action::Send(std::mem::take(&mut self.output)))
     }
@@ -429,6 +443,7 @@ impl Session {
                 self.step = Step::Ready;
             }
             Next::Message => self.receive(),
+            Next::Handshake => self.step = Step::Securing,
         }
     }
 
@@ -451,6 +466,10 @@ impl Session {
         for edit in edits {
             match edit.edit {
                 Edit::Attribute(attribute) => {
+                    // No command was taken yet, so it is nothing that a client has said.
+                    if self.exchange == 0 && self.settings.starttls != StartTls::None {
+                        self.welcome_attributes.push(attribute.clone());
+                    }
                     Arc::make_mut(&mut self.facts).set_attribute(attribute);
                 }
                 Edit::ReplyText(text) => {
@@ -479,7 +498,7 @@ impl Session {
         lasting
     }
 
-    fn ignore(&mut self, step: Step, what: &str) {
+    pub(super) fn ignore(&mut self, step: Step, what: &str) {
         self.step = step;
         debug_assert!(false, "{what} that was not asked for, in {:?}", self.step);
     }

@@ -10,10 +10,25 @@ pub struct Settings {
     pub hostname: Box<str>,
     /// The words that follow the name in the 220.
     pub banner: Box<str>,
+    /// Whether STARTTLS can be had, and whether it must.
+    pub starttls: StartTls,
     /// How much of everything.
     pub limits: Limits,
     /// How long for everything.
     pub timeouts: Timeouts,
+}
+
+/// What STARTTLS is on a connection that begins in clear text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartTls {
+    /// There is none: no certificate.
+    #[default]
+    None,
+    /// Offered to whoever wants it.
+    Offered,
+    /// Without it nothing but EHLO, NOOP and QUIT is carried out: 530. A server that takes mail for its domains from everybody
+    /// must not ask for this (RFC 3207 section 4).
+    Required,
 }
 
 /// Bounds of one session; each names the reply given when it is passed.
@@ -53,6 +68,8 @@ pub struct Timeouts {
     pub command: Duration,
     /// For the next octets of a message (RFC 5321 section 4.5.3.2.5: senders take up to 3 minutes).
     pub data_block: Duration,
+    /// For a TLS handshake. Longer: the connection is closed.
+    pub handshake: Duration,
     /// For a whole message, from the 354 to the dot: keeps out senders that drip.
     pub message: Duration,
 }
@@ -62,6 +79,7 @@ impl Default for Settings {
         Self {
             hostname: "localhost".into(),
             banner: "ESMTP Stagepost".into(),
+            starttls: StartTls::None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -89,6 +107,7 @@ impl Default for Timeouts {
         Self {
             command: Duration::from_secs(5 * 60),
             data_block: Duration::from_secs(3 * 60),
+            handshake: Duration::from_secs(60),
             message: Duration::from_secs(60 * 60),
         }
     }

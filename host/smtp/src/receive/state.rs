@@ -42,6 +42,10 @@ pub(crate) enum Step {
     Storing { octets: u64 },
     /// Drops the octets of a chunk that nobody asked for; answers then.
     Swallowing { octets: u64, answer: Answer },
+    /// Writes what is left to say in clear text; the handshake begins then.
+    Securing,
+    /// The TLS handshake is under way.
+    Handshaking,
     /// Writes what is left to say; the end begins then.
     Leaving(DisconnectReason),
     /// Over.
@@ -65,6 +69,8 @@ pub(crate) enum Then {
     Conclude(Answer),
     /// after(CONNECT, COMMAND, MESSAGEACCEPT): say it.
     Say(Answer),
+    /// after(STARTTLS): read on.
+    Secured,
     /// before(TIMEOUT): say that it is over.
     Expire,
     /// before(DISCONNECT): ask after(DISCONNECT).
@@ -89,6 +95,8 @@ pub(crate) enum Next {
     Message,
     /// The next command; the transaction is over.
     Fresh,
+    /// A TLS handshake.
+    Handshake,
     /// The end.
     Leave(DisconnectReason),
 }

@@ -19,6 +19,8 @@ pub fn received(
     recipient: Option<&str>,
 ) -> Vec<u8> {
     let (name, protocol) = match &facts.helo {
+        // RFC 3848: with TLS, however it came about.
+        Some(helo) if helo.extended && facts.tls.is_some() => (&*helo.name, "ESMTPS"),
         Some(helo) if helo.extended => (&*helo.name, "ESMTP"),
         Some(helo) => (&*helo.name, "SMTP"),
         None => ("unknown", "SMTP"),
@@ -29,6 +31,10 @@ pub fn received(
     ];
     if let Some(recipient) = recipient {
         words.push(format!("for <{recipient}>"));
+    }
+    if let Some(tls) = &facts.tls {
+        // RFC 8314 section 4.3.
+        words.push(format!("tls {}", tls.cipher));
     }
     if let Some(last) = words.last_mut() {
         last.push(';');
@@ -131,6 +137,26 @@ mod tests {
         for (facts, recipient, wanted) in cases {
             assert_eq!(field(&facts, recipient), wanted);
         }
+    }
+
+    #[test]
+    fn tls_shows_in_the_protocol_and_in_its_own_clause() {
+        let tls = crate::Tls {
+            version: "TLSv1.3".into(),
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            server_name: None,
+            client: None,
+        };
+        let protected = |extended| {
+            let mut facts = facts("192.0.2.1:9", Some(("a.test", extended)));
+            facts.tls = Some(Arc::new(tls.clone()));
+            field(&facts, Some("u@b.test"))
+        };
+        let wanted = "Received: from a.test ([192.0.2.1]) by mx.example.test with ESMTPS id 01J\r\n\
+             \tfor <u@b.test> tls TLS_AES_256_GCM_SHA384;\r\n\tSun, 22 Nov 2026 20:40:07 +0000\r\n";
+        assert_eq!(protected(true), wanted);
+        // There is no word for HELO over TLS.
+        assert!(protected(false).contains(" with SMTP id "));
     }
 
     #[test]

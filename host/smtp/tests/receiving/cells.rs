@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_smtp::{Ask, Claim, Claims, Decision, Event, Interest, Reply, Stage, Verdict};
+use stagepost_smtp::{
+    Ask, Claim, Claims, Decision, Event, Interest, Reply, Settings, Stage, StartTls, Verdict,
+};
 
 use crate::rig::{Rig, settings};
 
@@ -35,6 +37,7 @@ fn way(event: Event) -> (&'static str, &'static str) {
         Event::Connect | Event::Timeout => ("", ""),
         Event::Command => ("", "NOOP\r\n"),
         Event::Ehlo => ("", "EHLO a.test\r\n"),
+        Event::StartTls => ("", "STARTTLS\r\n"),
         Event::Mail => ("", MAIL),
         Event::Rcpt => (MAIL, "RCPT TO:<u@here.test>\r\n"),
         Event::Data => (RCPT, "DATA\r\n"),
@@ -55,6 +58,7 @@ fn wanted(event: Event) -> &'static str {
         Event::Ehlo | Event::Mail | Event::Rcpt | Event::Rset => {
             "250 451 451 550 450 421! 421! 554! 451 451 421!"
         }
+        Event::StartTls => "220 454 454 550 450 421! 421! 554! 454 454 421!",
         Event::Data => "354 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::Headers | Event::Body => "250 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::MessageAccept => "250 250 251 550 450 421! 421! 554! 451 451 421!",
@@ -73,7 +77,8 @@ fn every_decision_at_every_stage_has_its_reply() {
         for decision in decisions() {
             let interest = Interest::NONE.with(event, Stage::Before);
             // Nothing else is asked, so this answers the event alone.
-            let mut rig = Rig::new(settings(), interest, |_: &Ask| Verdict {
+            let settings = Settings { starttls: StartTls::Offered, ..settings() };
+            let mut rig = Rig::new(settings, interest, |_: &Ask| Verdict {
                 decision: decision.clone(),
                 ..Verdict::default()
             });

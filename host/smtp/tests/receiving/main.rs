@@ -9,5 +9,6 @@ mod lending;
 mod property;
 mod rewriting;
 mod rig;
+mod starttls;
 mod verdict;
 mod watching;

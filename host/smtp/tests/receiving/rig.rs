@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
     Action, Ask, Attributed, BodyFault, DisconnectReason, Envelope, Event, Interest, Part, Peer,
-    Question, Route, Session, Settings, Stage, Stored, Verdict,
+    Question, Route, Session, Settings, Stage, Stored, Tls, TlsFault, Verdict,
 };
 
 /// Answers in the place of plug-ins, router and store. By default everything goes well.
@@ -22,6 +22,19 @@ pub(crate) trait Answers {
     }
     fn stored(&mut self) -> Stored {
         Stored::Committed("ID".to_owned())
+    }
+    fn tls(&mut self) -> Result<Tls, TlsFault> {
+        Ok(tls())
+    }
+}
+
+/// What a handshake comes to when all goes well.
+pub(crate) fn tls() -> Tls {
+    Tls {
+        version: "TLSv1.3".into(),
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        server_name: Some("mx.here.test".into()),
+        client: None,
     }
 }
 
@@ -56,6 +69,7 @@ pub(crate) struct Rig<A> {
     /// Plug-ins whose edits could not be carried out, and why.
     pub(crate) blamed: Vec<String>,
     pub(crate) abandoned: usize,
+    pub(crate) handshakes: usize,
     pub(crate) closed: bool,
     header: Vec<u8>,
     body: Vec<u8>,
@@ -86,6 +100,7 @@ impl<A: Answers> Rig<A> {
             mails: Vec::new(),
             blamed: Vec::new(),
             abandoned: 0,
+            handshakes: 0,
             closed: false,
             header: Vec::new(),
             body: Vec::new(),
@@ -181,6 +196,13 @@ impl<A: Answers> Rig<A> {
                 self.header.clear();
                 self.body.clear();
                 self.abandoned += 1;
+            }
+            Action::StartTls => {
+                assert!(self.output.ends_with(b"Ready to start TLS\r\n"), "{:?}", self.output);
+                assert!(!self.session.wants_input());
+                self.handshakes += 1;
+                let tls = self.answers.tls();
+                self.session.handle_tls(self.now, tls);
             }
             Action::Blame { plugin, fault } => self.blamed.push(format!("{plugin}: {fault}")),
             Action::Close => {

@@ -5,6 +5,13 @@ use crate::{EmHost, EmText, HEMREGISTRATION, STATUS};
 /// Id of EmFilterService.
 pub const EM_FILTER_ID: &core::ffi::CStr = c"em.filter/1";
 
+/// EmFilter.tls: it does not matter.
+pub const EM_FILTER_TLS_ANY: u32 = 0;
+/// EmFilter.tls: when the connection is protected by TLS.
+pub const EM_FILTER_TLS_ON: u32 = 1;
+/// EmFilter.tls: when it is in clear text.
+pub const EM_FILTER_TLS_OFF: u32 = 2;
+
 /// What a registration is asked about: all lists that are not empty must fit. Items are separated by white space.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +31,10 @@ pub struct EmFilter {
     /// At EM_SMTPRCPT the domain of the recipient in hand, at the later events of the transaction but EM_SMTPCOMMAND
     /// that of any recipient accepted, is one of these, written as in sender_domains. Not looked at elsewhere.
     pub recipient_domains: EmText,
+    /// EM_FILTER_TLS_...: whether the connection is protected when the question is put.
+    pub tls: u32,
+    /// Zero.
+    pub reserved_2: u32,
 }
 
 /// Narrows registrations, so that a handler is not called for what cannot matter to it: the host looks, which costs less

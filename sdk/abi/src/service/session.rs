@@ -29,6 +29,20 @@ pub const EM_FACT_SENDER: u32 = 9;
 pub const EM_FACT_RECIPIENTS: u32 = 10;
 /// Fact, number: how many tags the open transaction has.
 pub const EM_FACT_TAGS: u32 = 11;
+/// Fact, number: 1 when the connection is protected by TLS, 0 when it is in clear text.
+pub const EM_FACT_TLS: u32 = 12;
+/// Fact, text: the version of TLS, such as `TLSv1.3`; not known in clear text, as the ones below.
+pub const EM_FACT_TLS_VERSION: u32 = 13;
+/// Fact, text: the cipher suite by its IANA name.
+pub const EM_FACT_TLS_CIPHER: u32 = 14;
+/// Fact, text: the server name that the client asked for (SNI), in lower case; not known when it asked for none.
+pub const EM_FACT_TLS_SERVER_NAME: u32 = 15;
+/// Fact, text: the subject of the certificate that the client has shown, as RFC 4514 writes it; not known when it has shown
+/// none. The client writes what it likes there, and nobody was asked to vouch for it.
+pub const EM_FACT_TLS_CLIENT_SUBJECT: u32 = 16;
+/// Fact, text: the SHA-256 digest of that certificate, 64 small hexadecimal digits. The client has proved that it has the key
+/// of it, so a digest that is known names the client.
+pub const EM_FACT_TLS_CLIENT_SHA256: u32 = 17;
 
 /// Attribute: "1" lets this session relay to any destination. The core never sets it.
 pub const EM_ATTRIBUTE_RELAY_GRANTED: &core::ffi::CStr = c"relay_granted";

@@ -29,8 +29,9 @@ pub(crate) struct Events {
     start: EmStartRef,
     config: EmConfigRef,
     stop: EmStopRef,
-    #[sabi(last_prefix_field)]
     verb: EmVerbRef,
+    #[sabi(last_prefix_field)]
+    starttls: EmStartTlsRef,
 }
 
 #[repr(C)]
@@ -241,6 +242,15 @@ pub(crate) struct EmStop {
     reserved: u32,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmStartTlsRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmStartTls {
+    #[sabi(last_prefix_field)]
+    event: EmEvent,
+}
+
 super::twins! {
     EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
     EmCommand { event, line }
@@ -255,6 +265,7 @@ super::twins! {
     EmDisconnect { event, reason, reserved }
     EmVrfy { event, argument, verb, reserved }
     EmRset { event }
+    EmStartTls { event }
     EmQuit { event }
     EmTimeout { event, awaited, reserved }
     EmStart { event }

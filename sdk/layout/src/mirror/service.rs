@@ -217,8 +217,10 @@ pub(crate) struct EmFilter {
     networks: EmText,
     listeners: EmText,
     sender_domains: EmText,
-    #[sabi(last_prefix_field)]
     recipient_domains: EmText,
+    tls: u32,
+    #[sabi(last_prefix_field)]
+    reserved_2: u32,
 }
 
 #[repr(C)]
@@ -591,7 +593,7 @@ super::twins! {
     EmLayoutService { size, reserved, check }
     EmMessageService { size, reserved, header, body }
     EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
-    EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains }
+    EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, reserved_2 }
     EmFilterService { size, reserved, narrow }
     EmAsyncService { size, reserved, pending, complete, wake, extend }
     EmTimersService { size, reserved, wake_after, wait }

@@ -55,11 +55,12 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
     let verb = Question::Verb { verb: "XFOO".into(), argument: "".into() };
     let timeout = Question::Timeout { awaited: Awaited::Command };
-    let asks: [(&str, abi::EID, Ask, bool); 17] = [
+    let asks: [(&str, abi::EID, Ask, bool); 18] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
         ("ehlo", abi::EM_SMTPEHLO, ask(helo, Stage::Before, None), false),
+        ("starttls", abi::EM_SMTPSTARTTLS, ask(Question::StartTls, Stage::Before, None), false),
         ("mail", abi::EM_SMTPMAIL, mail(), false),
         ("rcpt", abi::EM_SMTPRCPT, ask(rcpt, Stage::Before, None), false),
         ("data", abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None), false),
@@ -76,7 +77,11 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     ];
     for (name, event, question, takes_handled) in asks {
         let last = ["connect", "quit", "timeout"].contains(&name);
-        let fault = if last { "defer 421" } else { FAULT };
+        let fault = match name {
+            _ if last => "defer 421",
+            "starttls" => "defer 454",
+            _ => FAULT,
+        };
         let handled = |text| if takes_handled { text } else { fault };
         let cells: [(abi::STATUS, u32, u16, &str); 14] = [
             (abi::ERR_EM_CONTINUE, 0, 0, "continue"),

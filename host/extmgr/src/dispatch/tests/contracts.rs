@@ -14,6 +14,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         Question::Connect,
         Question::Command { line: b"NOOP"[..].into() },
         Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() },
+        Question::StartTls,
         Question::Mail { sender: ReversePath::Null, parameters: "".into() },
         Question::Rcpt { recipient, parameters: "".into() },
         Question::Data,
@@ -65,7 +66,11 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         let counts = stage == Stage::Before && event != Event::Disconnect;
         let holds = counts && on_fault == OnFault::Hold && open.contains(&event);
         let defers = counts && on_fault != OnFault::Continue && !holds;
-        let code = if last.contains(&event) { 421 } else { 451 };
+        let code = match event {
+            Event::StartTls => 454,
+            event if last.contains(&event) => 421,
+            _ => 451,
+        };
         match &verdict.decision {
             Decision::Defer(reply) if defers => assert_eq!(reply.code(), code, "{case}"),
             decision => assert_eq!((decision, defers), (&Decision::Continue, false), "{case}"),

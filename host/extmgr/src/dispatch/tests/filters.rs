@@ -11,6 +11,8 @@ fn filter(networks: &str, senders: &str, recipients: &str) -> abi::EmFilter {
         listeners: lend(""),
         sender_domains: lend(senders),
         recipient_domains: lend(recipients),
+        tls: abi::EM_FILTER_TLS_ANY,
+        reserved_2: 0,
     }
 }
 
@@ -85,6 +87,101 @@ async fn a_handler_is_called_for_what_its_filter_admits() {
     }
 }
 
+/// The questions of a session in clear text and of one that is protected.
+#[tokio::test]
+async fn a_filter_tells_protected_connections_from_others() {
+    for (tls, wanted) in [
+        (abi::EM_FILTER_TLS_ANY, [true, true]),
+        (abi::EM_FILTER_TLS_ON, [false, true]),
+        (abi::EM_FILTER_TLS_OFF, [true, false]),
+    ] {
+        let mut rig = Rig::default();
+        let called = Arc::new(Mutex::new(false));
+        let noted = called.clone();
+        let registration =
+            rig.plugin("narrow", Run::Inline).on(abi::EM_SMTPQUIT, abi::EM_REG_BEFORE, move |_| {
+                *noted.lock().unwrap() = true;
+                abi::ERR_EM_CONTINUE
+            });
+        let filter = abi::EmFilter { tls, ..filter("", "", "") };
+        assert_eq!(narrow(&rig, registration, &raw const filter), abi::NOERROR);
+        let dispatch = rig.dispatch();
+        let found =
+            [ask(Question::Quit, Stage::Before, None), protected(Question::Quit)].map(|asked| {
+                now(dispatch.ask(asked));
+                std::mem::take(&mut *called.lock().unwrap())
+            });
+        assert_eq!(found, wanted, "{tls}");
+    }
+}
+
+/// A question in a session with TLS.
+fn protected(question: Question) -> Ask {
+    let mut asked = ask(question, Stage::Before, None);
+    Arc::make_mut(&mut asked.facts).tls = Some(Arc::new(stagepost_smtp::Tls {
+        version: "TLSv1.3".into(),
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        server_name: None,
+        client: Some(stagepost_smtp::ClientCertificate {
+            subject: "CN=client".into(),
+            sha256: "00ff".into(),
+        }),
+    }));
+    asked
+}
+
+#[test]
+fn what_is_known_of_tls_can_be_read() {
+    let facts = |asked: Ask| {
+        let mut rig = Rig::default();
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let noted = read.clone();
+        rig.plugin("reader", Run::Inline).on(abi::EM_SMTPQUIT, abi::EM_REG_BEFORE, move |record| {
+            let sessions: &abi::EmSessionService = service(abi::EM_SESSION_ID);
+            let mut on = 9;
+            // SAFETY: the session came with the record; the values have room for what is written.
+            let status =
+                unsafe { (sessions.number)(session(record), abi::EM_FACT_TLS, &raw mut on) };
+            noted.lock().unwrap().push(format!("{status} {on}"));
+            for fact in abi::EM_FACT_TLS_VERSION..=abi::EM_FACT_TLS_CLIENT_SHA256 {
+                let mut value = abi::EmText { data: std::ptr::null(), len: 0 };
+                // SAFETY: as above.
+                let status = unsafe { (sessions.text)(session(record), fact, &raw mut value) };
+                let text = if status == abi::NOERROR {
+                    // SAFETY: written on success.
+                    unsafe {
+                        std::slice::from_raw_parts(value.data.cast::<u8>(), value.len as usize)
+                    }
+                } else {
+                    assert_eq!(status, abi::ERR_NOT_FOUND);
+                    &b"-"[..]
+                };
+                noted.lock().unwrap().push(String::from_utf8_lossy(text).into_owned());
+            }
+            abi::ERR_EM_CONTINUE
+        });
+        now(rig.dispatch().ask(asked));
+        let read = read.lock().unwrap();
+        read.join(" ")
+    };
+    assert_eq!(facts(ask(Question::Quit, Stage::Before, None)), "0 0 - - - - -");
+    let wanted = "0 1 TLSv1.3 TLS_AES_256_GCM_SHA384 - CN=client 00ff";
+    assert_eq!(facts(protected(Question::Quit)), wanted);
+}
+
+/// A plug-in that was built before there was `tls`.
+#[test]
+fn a_filter_of_the_first_version_is_whole() {
+    let mut rig = Rig::default();
+    let registration =
+        rig.plugin("narrow", Run::Inline)
+            .on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, |_| abi::ERR_EM_CONTINUE);
+    let first = std::mem::offset_of!(abi::EmFilter, tls) as u32;
+    // What stands behind it is not the plug-in's.
+    let old = abi::EmFilter { size: first, tls: 77, reserved_2: 77, ..filter("", "a.test", "") };
+    assert_eq!(narrow(&rig, registration, &raw const old), abi::NOERROR);
+}
+
 #[test]
 fn what_narrows_nothing_is_told() {
     let mut rig = Rig::default();
@@ -100,6 +197,8 @@ fn what_narrows_nothing_is_told() {
         (abi::EmFilter { size: whole - 1, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { size: u32::MAX, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { reserved: 1, ..sound }, abi::ERR_MISC_INVALID_ARGS),
+        (abi::EmFilter { reserved_2: 1, ..sound }, abi::ERR_MISC_INVALID_ARGS),
+        (abi::EmFilter { tls: 3, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { networks: huge, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { networks: null, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (filter("not-an-address", "", ""), abi::ERR_MISC_INVALID_ARGS),

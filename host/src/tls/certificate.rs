@@ -1,0 +1,207 @@
+//! One certificate: its two files, who may have written and read them, and what it says of itself.
+//! Knows no client and no other certificate.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
+use stagepost_extmgr::{FileError, PluginFile};
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use crate::config::{Certificate, ConfigError};
+
+/// A certificate that can be shown to clients.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(super) key: Arc<CertifiedKey>,
+    /// The domain names that it is for, in lower case; one may begin with `*.`.
+    pub(crate) names: Vec<String>,
+    /// When it ends.
+    pub(crate) not_after: Timestamp,
+    /// Of both files.
+    digest: [u8; 32],
+}
+
+/// Why a certificate can't be used. Always the operator's to put right.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateError {
+    /// A file can't be read, or somebody else may have written it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Everybody can read the key.
+    #[error("{}: mode: wanted no reading by others, found {mode:04o}", path.display())]
+    Readable {
+        /// The key.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file has not in it what it should.
+    #[error("{}: {problem}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// What should be in it.
+        wanted: &'static str,
+    },
+    /// The two files do not belong together.
+    #[error("{} is not the key of the first certificate in {}", key.display(), chain.display())]
+    Mismatch {
+        /// The certificates.
+        chain: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+}
+
+const CHAIN: &str =
+    "it should hold the server's certificate and those that lead to a root, one PEM block each";
+const KEY: &str = "it should hold one unencrypted private key in PEM (ECDSA, Ed25519 or RSA)";
+
+impl Loaded {
+    /// Reads the files of a certificate.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn read(
+        config: &Certificate,
+        provider: &CryptoProvider,
+    ) -> Result<Self, CertificateError> {
+        let (chain, key) = (&config.chain, &config.key);
+        let (chain_file, key_file) = (PluginFile::read(chain)?, read_key(key)?);
+        let content = |path: &Path, wanted| {
+            let path = path.to_owned();
+            move |problem: String| CertificateError::Content { path, problem, wanted }
+        };
+        let certificates: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(chain_file.octets())
+                .collect::<Result<_, _>>()
+                .map_err(|error| content(chain, CHAIN)(format!("no PEM: {error:?}")))?;
+        let Some(first) = certificates.first() else {
+            return Err(content(chain, CHAIN)("no certificate is in it".to_owned()));
+        };
+        let parsed = x509_cert::Certificate::from_der(first)
+            .map_err(|error| content(chain, CHAIN)(format!("no certificate: {error}")))?;
+        let private = PrivateKeyDer::from_pem_slice(key_file.octets())
+            .map_err(|_| content(key, KEY)("no private key is in it".to_owned()))?;
+        let signer = provider
+            .key_provider
+            .load_private_key(private)
+            .map_err(|_| content(key, KEY)("its private key can't be used".to_owned()))?;
+        let key_pair = CertifiedKey::new(certificates, signer);
+        key_pair
+            .keys_match()
+            .map_err(|_| CertificateError::Mismatch { chain: chain.clone(), key: key.clone() })?;
+        let until = parsed.tbs_certificate.validity.not_after.to_unix_duration();
+        let mut digest = Sha256::new();
+        digest.update(chain_file.sha256());
+        digest.update(key_file.sha256());
+        Ok(Self {
+            key: Arc::new(key_pair),
+            names: names(&parsed),
+            not_after: Timestamp::from_second(until.as_secs().cast_signed())
+                .unwrap_or(Timestamp::MAX),
+            digest: digest.finalize().into(),
+        })
+    }
+
+    /// Whether it is for a host name, which is in lower case (RFC 6125 section 6.4: a star is one whole label).
+    pub(super) fn is_for(&self, host: &str) -> bool {
+        self.names.iter().any(|name| match name.strip_prefix("*.") {
+            Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
+            None => name == host,
+        })
+    }
+
+    /// Whether the files were the same.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+/// Reads a private key that only trusted users can read or write.
+fn read_key(path: &Path) -> Result<PluginFile, CertificateError> {
+    let file = PluginFile::read(path)?;
+    let metadata =
+        fs::metadata(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    // A group for those that may use keys is usual.
+    if mode & 0o007 != 0 {
+        return Err(CertificateError::Readable { path: path.to_owned(), mode });
+    }
+    Ok(file)
+}
+
+/// The names of a certificate (RFC 6125 section 6.4.4: the common name counts for nothing).
+fn names(certificate: &x509_cert::Certificate) -> Vec<String> {
+    let found = certificate.tbs_certificate.get::<SubjectAltName>().ok().flatten();
+    let names = found.map_or_else(Vec::new, |(_, SubjectAltName(names))| names);
+    let dns = |name: GeneralName| match name {
+        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
+        _ => None,
+    };
+    names.into_iter().filter_map(dns).collect()
+}
+
+impl CertificateError {
+    /// Shows it where the configuration names the file.
+    pub(super) fn at(&self, config: &Certificate) -> ConfigError {
+        let of_key = match self {
+            Self::File(error) => file_of(error) != config.chain && !is_above(error, &config.chain),
+            Self::Readable { path, .. } | Self::Content { path, .. } => *path == config.key,
+            Self::Mismatch { .. } => true,
+        };
+        let place = if of_key { &config.key_place } else { &config.chain_place };
+        let said = self.to_string();
+        let problem = said.split_once("; remedy: ").map_or(said.as_str(), |(problem, _)| problem);
+        place.fault(problem, self.remedy())
+    }
+
+    fn remedy(&self) -> String {
+        match self {
+            Self::File(FileError::Owner { path, wanted, .. }) => format!(
+                "look at who made it; if it is what you want, chown {wanted} {}",
+                path.display()
+            ),
+            Self::File(FileError::Mode { path, .. }) => format!("chmod go-w {}", path.display()),
+            Self::File(_) => {
+                "name a file that is there and that the server's user can read; `stagepost tls self-signed` makes both for a start"
+                    .to_owned()
+            }
+            Self::Readable { path, .. } => format!("chmod o-rwx {}", path.display()),
+            Self::Content { wanted, .. } => (*wanted).to_owned(),
+            Self::Mismatch { .. } => {
+                "name the key that the certificate was made for; the server's own certificate comes first in the chain"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// What a file's error is about.
+fn file_of(error: &FileError) -> &Path {
+    match error {
+        FileError::Read { path, .. }
+        | FileError::Kind { path, .. }
+        | FileError::Folder { path, .. }
+        | FileError::Owner { path, .. }
+        | FileError::Mode { path, .. }
+        | FileError::Hash { path, .. } => path,
+    }
+}
+
+/// Whether it is about the true path of a file, or a folder on the way to it.
+fn is_above(error: &FileError, file: &Path) -> bool {
+    fs::canonicalize(file).is_ok_and(|real| real.starts_with(file_of(error)))
+}
