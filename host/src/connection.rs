@@ -74,7 +74,8 @@ impl Connection {
                 }
             }
         }
-        self.close().await;
+        let Self { transport, .. } = self;
+        close(transport).await;
     }
 
     /// Does everything that the session wants done now. False when it is over.
@@ -113,7 +114,8 @@ impl Connection {
                     self.session.handle_stored(Instant::now(), stored);
                 }
                 Action::StartTls => {
-                    let tls = self.secure().await;
+                    // Rare, and large: not to be part of every connection.
+                    let tls = Box::pin(self.secure()).await;
                     self.session.handle_tls(Instant::now(), tls);
                 }
                 Action::Blame { plugin, fault } => {
@@ -190,23 +192,23 @@ impl Connection {
             Err(_) => self.session.handle_hangup(now),
         });
     }
+}
 
-    /// Closes so that the last reply arrives: octets that nobody read would make the system reset the connection.
-    async fn close(self) {
-        // A connection that is gone already needs no closing.
-        let Some(stream) = self.transport.end().await else { return };
-        let drained = async {
-            let mut octets = 0;
-            while octets < LINGER_OCTETS_MAX && stream.readable().await.is_ok() {
-                match BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer)) {
-                    Ok(0) => return,
-                    Ok(more) => octets += more,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
+/// Closes so that the last reply arrives: octets that nobody read would make the system reset the connection.
+async fn close(transport: Transport) {
+    // A connection that is gone already needs no closing.
+    let Some(stream) = transport.end().await else { return };
+    let drained = async {
+        let mut octets = 0;
+        while octets < LINGER_OCTETS_MAX && stream.readable().await.is_ok() {
+            match BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer)) {
+                Ok(0) => return,
+                Ok(more) => octets += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
             }
-        };
-        // A client that goes on sending has had its chance.
-        let _ = timeout(LINGER, drained).await;
-    }
+        }
+    };
+    // A client that goes on sending has had its chance.
+    let _ = timeout(LINGER, drained).await;
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use stagepost_extmgr::ExtMgr;
 use stagepost_queue::Store;
-use stagepost_smtp::{Peer, Reply, Session, Settings, StartTls};
+use stagepost_smtp::{Peer, Reply, Session, Settings, StartTls, Tls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::config;
 use crate::connection::Connection;
@@ -43,11 +44,7 @@ pub(crate) struct Shared {
 pub(crate) struct Listener {
     name: Arc<str>,
     socket: TcpListener,
-    /// Of its sessions.
-    settings: Arc<Settings>,
-    tls: Option<Arc<ServerTls>>,
-    /// TLS comes before anything else.
-    implicit: bool,
+    door: Arc<Door>,
     /// Where it listens, as bound.
     pub(crate) address: SocketAddr,
 }
@@ -82,9 +79,11 @@ impl Listener {
         Ok(Self {
             name: config.name.as_str().into(),
             socket,
-            settings: Arc::new(Settings { starttls, ..receive.clone() }),
-            tls: tls.map(Arc::new),
-            implicit: config.purpose.is_implicit(),
+            door: Arc::new(Door {
+                settings: Arc::new(Settings { starttls, ..receive.clone() }),
+                tls: tls.map(Arc::new),
+                implicit: config.purpose.is_implicit(),
+            }),
             address,
         })
     }
@@ -129,14 +128,7 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().unwrap_or(self.address);
                 let peer = Arc::new(Peer::new(remote, local, &self.name));
-                let client = Client {
-                    settings: self.settings.clone(),
-                    tls: self.tls.clone(),
-                    implicit: self.implicit,
-                    peer,
-                    place,
-                };
-                Some(serve(shared.clone(), stream, client))
+                Some(serve(shared.clone(), stream, peer, self.door.clone(), place))
             }
             Err(full) => {
                 self.refuse(shared, &stream, remote, full);
@@ -155,10 +147,10 @@ impl Listener {
             tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");
         }
         // In clear text it would be no words there.
-        if self.implicit {
+        if self.door.implicit {
             return;
         }
-        let hostname = &self.settings.hostname;
+        let hostname = &self.door.settings.hostname;
         let text =
             format!("{hostname} Service not available, {reason}, closing transmission channel");
         let mut octets = Vec::new();
@@ -168,33 +160,62 @@ impl Listener {
     }
 }
 
-/// One who has connected, and what the listener says of them.
-struct Client {
+/// What a listener says of every client.
+struct Door {
     settings: Arc<Settings>,
     tls: Option<Arc<ServerTls>>,
+    /// TLS comes before anything else.
     implicit: bool,
-    peer: Arc<Peer>,
-    place: Place,
+}
+
+impl Door {
+    /// The connection as its session begins with it; none when it came to nothing.
+    async fn open(&self, stream: TcpStream, id: u64) -> Option<(Transport, Option<Tls>)> {
+        let Some(tls) = self.tls.as_ref().filter(|_| self.implicit) else {
+            return Some((Transport::Plain(stream), None));
+        };
+        // Large, and over before the session begins: not to be part of it.
+        let handshake = Box::pin(timeout(self.settings.timeouts.handshake, tls.accept(stream)));
+        match handshake.await {
+            Ok(Ok((stream, tls))) => Some((Transport::Tls(stream), Some(tls))),
+            Ok(Err(error)) => {
+                tracing::debug!(session = id, "the TLS handshake failed: {error}");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(session = id, "the TLS handshake took too long");
+                None
+            }
+        }
+    }
 }
 
 /// Serves one client.
-async fn serve(shared: Arc<Shared>, stream: TcpStream, client: Client) {
-    let Client { settings, tls, implicit, peer, place } = client;
+async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    door: Arc<Door>,
+    place: Place,
+) {
     let id = place.id;
     tracing::debug!(session = id, client = &*peer.remote_text, "session begins");
-    let (transport, protected) = match &tls {
-        Some(tls) if implicit => {
-            let deadline = settings.timeouts.handshake;
-            match tokio::time::timeout(deadline, tls.accept(stream)).await {
-                Ok(Ok((stream, tls))) => (Transport::Tls(stream), Some(tls)),
-                Ok(Err(error)) => {
-                    return tracing::debug!(session = id, "the TLS handshake failed: {error}");
-                }
-                Err(_) => return tracing::debug!(session = id, "the TLS handshake took too long"),
-            }
-        }
-        _ => (Transport::Plain(stream), None),
-    };
+    if let Some((transport, protected)) = door.open(stream, id).await {
+        connection(&shared, transport, protected, peer, &door, id).serve().await;
+    }
+    tracing::debug!(session = id, "session ends");
+}
+
+/// A connection with the session that goes with it.
+fn connection(
+    shared: &Shared,
+    transport: Transport,
+    protected: Option<Tls>,
+    peer: Arc<Peer>,
+    door: &Door,
+    id: u64,
+) -> Connection {
+    let settings = door.settings.clone();
     let dispatch = shared.plugins.session();
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
     let (store, faults) = (shared.store.clone(), shared.faults.clone());
@@ -204,7 +225,5 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, client: Client) {
     if let Some(protected) = protected {
         session = session.secured(protected);
     }
-    Connection::new(transport, tls, session, dispatch, router, intake, stopping).serve().await;
-    tracing::debug!(session = id, "session ends");
-    drop(place);
+    Connection::new(transport, door.tls.clone(), session, dispatch, router, intake, stopping)
 }

@@ -57,6 +57,34 @@ mod curl {
         server.stop();
     }
 
+    /// By STARTTLS, and with TLS from the first octet; curl checks certificate and name.
+    #[test]
+    fn sends_mails_with_tls() {
+        let site = with_tls();
+        let server = site.start();
+        std::fs::write(site.path().join("message"), MESSAGE).expect("a file of our own");
+        for (scheme, address, recipient) in [
+            ("smtp", server.address(), "b@example.test"),
+            ("smtps", server.listener("submissions"), "c@example.test"),
+        ] {
+            let port = address.port();
+            run(program("curl")
+                .args(["-sS", "--max-time", "30", "--mail-from", "a@client.test", "--ssl-reqd"])
+                .args(["--cacert", "tls/mx.example.test.crt", "--mail-rcpt", recipient])
+                .args(["--resolve", &format!("mx.example.test:{port}:127.0.0.1")])
+                .args(["--url", &format!("{scheme}://mx.example.test:{port}/client.example.test")])
+                .args(["--upload-file", "message"])
+                .current_dir(site.path()));
+        }
+        server.log().wait_for_count("the deliveries", 2, delivered);
+        for user in ["b", "c"] {
+            let mail = site.mail(user).concat();
+            let mail = String::from_utf8_lossy(&mail);
+            assert!(mail.contains("with ESMTPS id ") && mail.contains("tls TLS_"), "{mail}");
+        }
+        server.stop();
+    }
+
     /// The server without a configuration file, on its own port.
     mod development {
         use std::fs;
@@ -112,6 +140,15 @@ mod curl {
             assert!(child.0.wait().expect("it ends").success(), "{log}");
         }
     }
+}
+
+/// A site with a certificate for mx.example.test, for STARTTLS and on a listener with TLS from the first octet.
+fn with_tls() -> Site {
+    let site = Site::new("");
+    site.certify("mx.example.test");
+    let submissions = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\ncertificates = [\"mx\"]\n";
+    site.configure_tls("", submissions);
+    site
 }
 
 mod swaks {
@@ -187,6 +224,39 @@ with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), local_hostname="client.example.
         smtp.sendmail("a@client.test", ["c@example.test"], b"Subject: %d\r\n\r\n" % number)
     assert smtp.verify("b@example.test")[0] == 252
 "#;
+
+    const TLS_SCRIPT: &str = r#"
+import smtplib, ssl, sys
+context = ssl.create_default_context(cafile="tls/mx.example.test.crt")
+# The certificate is for the name, not for the address.
+context.check_hostname = False
+with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example.test", timeout=30) as smtp:
+    smtp.ehlo()
+    assert smtp.has_extn("starttls")
+    assert smtp.starttls(context=context)[0] == 220
+    smtp.ehlo()
+    assert not smtp.has_extn("starttls")
+    assert smtp.sock.version() == "TLSv1.3", smtp.sock.version()
+    for number in range(5):
+        smtp.sendmail("a@client.test", ["b@example.test"], b"Subject: %d\r\n\r\n%s\r\n" % (number, b"x" * 900))
+    assert smtp.quit()[0] == 221
+with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[2]), local_hostname="client.example.test", timeout=30, context=context) as smtp:
+    smtp.sendmail("a@client.test", ["b@example.test"], b"Subject: implicit\r\n\r\n")
+"#;
+
+    #[test]
+    fn sends_mails_with_tls() {
+        let site = with_tls();
+        let server = site.start();
+        let port = |address: std::net::SocketAddr| address.port().to_string();
+        run(program("python3")
+            .args(["-c", TLS_SCRIPT, &port(server.address())])
+            .arg(port(server.listener("submissions")))
+            .current_dir(site.path()));
+        server.log().wait_for_count("the deliveries", 6, delivered);
+        assert_eq!(site.mail("b").len(), 6);
+        server.stop();
+    }
 
     #[test]
     fn sends_mails_in_one_session() {
