@@ -48,13 +48,16 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
     const EmFilterService *filters = (const EmFilterService *)base->service(host, em_text(EM_FILTER_ID));
     const EmLogService *logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
-    EmFilter filter = {sizeof filter, 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
+    EmFilter filter;
     HEMREGISTRATION registration;
     STATUS status;
 
     edits = (const EmEditsService *)base->service(host, em_text(EM_EDITS_ID));
     if (config == NULL || filters == NULL || logging == NULL || edits == NULL)
         return ERR_NOT_FOUND;
+    /* Zeros stand for anything, in members too that a later header adds. */
+    memset(&filter, 0, sizeof filter);
+    filter.size = sizeof filter;
     if (config->text(host, em_text("domains"), &filter.recipient_domains) != NOERROR ||
         filter.recipient_domains.len == 0) {
         logging->write(host, NULL, EM_LOG_ERROR, em_text("`domains` must be a string of domains"));
