@@ -24,15 +24,10 @@ pub(crate) struct Outcome {
     pub(crate) spent: Option<Duration>,
 }
 
-impl Outcome {
-    /// Whether it is continue and nothing more, which is an answer at every event and stage.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.status == abi::ERR_EM_CONTINUE && self.verdict.is_none() && self.edits.is_empty()
-    }
-}
-
 /// What became of a call.
 pub(crate) enum Called {
+    /// It answers continue and left nothing behind, as most do: there is nothing to judge and nothing to keep.
+    GoesOn,
     /// It has an answer.
     Answered(Outcome),
     /// It answers later.
@@ -43,6 +38,26 @@ pub(crate) enum Called {
     Faulty(Fault),
 }
 
+impl Called {
+    /// A call that has an answer, with what was written to its sheet, if anything was.
+    fn answered(
+        status: abi::STATUS,
+        written: Option<(Option<Decision>, Vec<Edit>)>,
+        spent: Option<Duration>,
+    ) -> Self {
+        if status == abi::ERR_EM_CONTINUE && written.is_none() {
+            return Self::GoesOn;
+        }
+        let (verdict, edits) = written.unwrap_or_default();
+        Self::Answered(Outcome { status, verdict, edits, spent })
+    }
+
+    /// Whether the handler failed inside.
+    pub(crate) fn failed(&self) -> bool {
+        matches!(self, Self::Answered(outcome) if outcome.status == abi::EM_FAULT)
+    }
+}
+
 /// Calls a handler. Everything it is lent lives on this stack or in `ask` and `context`, which the caller keeps. Where its
 /// thread may block, that ends sometime.
 pub(crate) fn invoke(
@@ -50,7 +65,7 @@ pub(crate) fn invoke(
     ask: &Ask,
     context: &Context,
     blocks_until: Option<tokio::time::Instant>,
-) -> Outcome {
+) -> Called {
     let frame = pin!(Frame::new(registration, ask, context, blocks_until));
     let record = frame.as_ref().record(registration, ask);
     let clock = frame.may_change_message().then(Instant::now);
@@ -58,8 +73,7 @@ pub(crate) fn invoke(
     // all it points to outlive the call.
     let status = unsafe { (registration.handler)(record) };
     let spent = clock.map(|clock| clock.elapsed());
-    let (verdict, edits) = frame.take();
-    Outcome { status, verdict, edits, spent }
+    Called::answered(status, frame.take(), spent)
 }
 
 /// Calls a handler in its plug-in's turn. If the plug-in knows how, the call may go pending, and the turn with it.
@@ -71,7 +85,7 @@ pub(crate) fn invoke_in(
 ) -> Called {
     if !may_pend(registration, ask.stage) {
         let context = turn.context();
-        return Called::Answered(invoke(registration, ask, context, begun.blocks_until));
+        return invoke(registration, ask, context, begun.blocks_until);
     }
     let held = Held::new(Site::new(registration, ask, turn.context(), begun));
     let clock = held.may_change_message().then(Instant::now);
@@ -80,9 +94,8 @@ pub(crate) fn invoke_in(
     match held.site().pending() {
         Some(pending) => pending.returned(held, turn, status),
         None => {
-            let (verdict, edits) = held.take();
             let spent = clock.map(|clock| clock.elapsed());
-            Called::Answered(Outcome { status, verdict, edits, spent })
+            Called::answered(status, held.take(), spent)
         }
     }
 }

@@ -38,10 +38,7 @@ impl Chain {
         called: Called,
     ) -> bool {
         match called {
-            // Most calls: there is nothing to judge and nothing to keep.
-            Called::Answered(outcome) if outcome.goes_on() => {
-                self.note(plugin, took, Ok((&Decision::Continue, &[])));
-            }
+            Called::GoesOn => self.note(plugin, took, Ok((&Decision::Continue, &[]))),
             Called::Answered(mut outcome) => match self.decide(plugin, &mut outcome) {
                 Ok(decision) => {
                     self.note(plugin, took, Ok((&decision, &outcome.edits)));

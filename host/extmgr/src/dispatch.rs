@@ -111,7 +111,7 @@ fn call_inline(
     let (stage, session) = (ask.stage, ask.facts.id);
     if !plugin.knows_pending() {
         let make = || invoke(registration, ask, context, None);
-        return Called::Answered(watched(plugin, registration.event, stage, session, make));
+        return watched(plugin, registration.event, stage, session, make);
     }
     match Turn::begin(registration, ask, context) {
         Ok(turn) => {

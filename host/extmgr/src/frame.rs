@@ -163,6 +163,7 @@ struct Lent {
 
 impl<'a> Frame<'a> {
     /// What a handler is lent for a question.
+    #[inline]
     pub(crate) fn new(
         registration: &Registration,
         ask: &'a Ask,
@@ -211,6 +212,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Fills the record in. It and all it points to are valid as long as the frame, and what the frame borrows.
+    #[inline]
     pub(crate) fn record(
         self: Pin<&Self>,
         registration: &Registration,
@@ -251,13 +253,12 @@ impl<'a> Frame<'a> {
         Sheet::may_change_message(self.sheet.plugin, self.sheet.ask)
     }
 
-    /// Takes what was written to the sheet.
-    pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
-        if self.sheet.sheet.get().is_none() {
-            return (None, Vec::new());
-        }
+    /// Takes what was written to the sheet; none: nobody has written to it.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<(Option<Decision>, Vec<Edit>)> {
+        self.sheet.sheet.get()?;
         let mut sheet = self.sheet.write();
-        (sheet.verdict.take(), sheet.take_edits())
+        Some((sheet.verdict.take(), sheet.take_edits()))
     }
 }
 

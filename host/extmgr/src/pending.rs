@@ -189,7 +189,7 @@ impl Held {
     }
 
     /// Takes what was written to the sheet.
-    pub(crate) fn take(&self) -> (Option<Decision>, Vec<Edit>) {
+    pub(crate) fn take(&self) -> Option<(Option<Decision>, Vec<Edit>)> {
         self.frame.take()
     }
 }
@@ -460,7 +460,7 @@ impl Pending {
             // While poll runs what it is lent stays.
             let Some(held) = state.release() else { return Next::Wait(state.deadline) };
             drop(state);
-            let (verdict, edits) = held.take();
+            let (verdict, edits) = held.take().unwrap_or_default();
             let spent = held.may_change_message().then(|| self.time.begun.elapsed());
             self.end(held);
             return Next::Take(Outcome { status, verdict, edits, spent });

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use stagepost_abi as abi;
 use stagepost_smtp::{Ask, Decision, Event};
 use tokio::time::Instant;
 
-use crate::call::{Called, Outcome, invoke};
+use crate::call::{Called, invoke};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::figures::{AnswerKind, FaultKind};
@@ -58,28 +57,28 @@ impl Drop for Turn {
             let deadline = clock + plugin.contracts.at(registration.event).deadline;
             let blocks_until = (plugin.run == Run::Pool).then_some(deadline);
             let make = || invoke(&registration, &ask, &self.context, blocks_until);
-            let outcome = match plugin.run {
+            let called = match plugin.run {
                 Run::Inline => watched(plugin, registration.event, ask.stage, ask.facts.id, make),
                 Run::Pool => make(),
             };
-            count_owed(&registration, &ask, &outcome, clock);
+            count_owed(&registration, &ask, &called, clock);
         }
     }
 }
 
 /// Counts a call that nobody waited for: the chain has gone on without its answer.
-fn count_owed(registration: &Registration, ask: &Ask, outcome: &Outcome, clock: Instant) {
+fn count_owed(registration: &Registration, ask: &Ask, called: &Called, clock: Instant) {
     let Some(counters) = registration.plugin.counters.at(registration.event, ask.stage) else {
         return;
     };
     let took = Some(clock.elapsed());
     counters.took(took);
     if trace::is_on() {
-        let failed = outcome.status == abi::EM_FAULT;
-        let shown = if failed { Err(&Fault::Failed) } else { Ok((&Decision::Continue, &[][..])) };
+        let shown =
+            if called.failed() { Err(&Fault::Failed) } else { Ok((&Decision::Continue, &[][..])) };
         trace::show(ask, &registration.plugin.name, took, shown);
     }
-    if outcome.status == abi::EM_FAULT {
+    if called.failed() {
         counters.failed(FaultKind::Failure);
     } else {
         counters.answered(AnswerKind::Continue);
