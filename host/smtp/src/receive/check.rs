@@ -1,10 +1,10 @@
 //! What the core itself refuses, command by command: pure functions from what is known to a reply or nothing.
 //! Changes nothing, and knows no plug-in.
 
-use super::command::{self, Command, Legal, Mail, Rcpt, Rule};
+use super::command::{Command, Legal, Mail, Rcpt, Rule};
 use super::settings::{Limits, StartTls};
 use super::state::Place;
-use super::{extension, path};
+use super::{extension, parameter, path};
 use crate::{Reply, Route};
 
 /// Whether a client that was refused at the door says anything but QUIT (RFC 5321 section 3.1).
@@ -78,7 +78,7 @@ pub(crate) fn check_offered(
     };
     let mut refused =
         parameters.iter().filter(|known| withholds(&extension::announces(known.keyword)));
-    refused.next().map(|parameter| command::unknown_parameter(parameter.keyword))
+    refused.next().map(|parameter| parameter::unknown_parameter(parameter.keyword))
 }
 
 fn not_offered() -> Reply {
@@ -129,7 +129,7 @@ mod tests {
     use crate::ReversePath;
 
     fn parsed(line: &str) -> (&'static Rule, Command) {
-        command::parse(line, crate::Claims::none()).unwrap()
+        super::super::command::parse(line, crate::Claims::none()).unwrap()
     }
 
     #[test]

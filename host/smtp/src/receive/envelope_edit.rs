@@ -1,7 +1,7 @@
 //! Envelope edits as plug-ins write them: held to the form that MAIL and RCPT are held to.
 //! Knows no session: where an edit may be made, and whether its recipient has a route, is for others to say.
 
-use super::{command, path};
+use super::{parameter, path};
 use crate::{Claims, Edit, MailParameters, Recipient, Reply, ReversePath};
 
 /// A path or parameters that MAIL or RCPT would not take.
@@ -24,7 +24,7 @@ impl Edit {
     pub fn sender(path: &str, parameters: &str, claims: &Claims) -> Result<Self, EnvelopeError> {
         let sender = path::reverse_path(path).map_err(|_| EnvelopeError::Path)?;
         let parse = || -> Result<MailParameters, Reply> {
-            let (_, body) = command::mail_parameters(parameters, claims)?;
+            let (_, body) = parameter::mail_parameters(parameters, claims)?;
             Ok(MailParameters { text: parameters.into(), body })
         };
         let parameters = match parameters {
@@ -44,7 +44,7 @@ impl Edit {
         claims: &Claims,
     ) -> Result<Self, EnvelopeError> {
         let address = path::forward_path(path).map_err(|_| EnvelopeError::Path)?;
-        command::rcpt_parameters(parameters, claims).map_err(|_| EnvelopeError::Parameters)?;
+        parameter::rcpt_parameters(parameters, claims).map_err(|_| EnvelopeError::Parameters)?;
         Ok(Self::AddRecipient(Recipient { address, parameters: parameters.into() }))
     }
 

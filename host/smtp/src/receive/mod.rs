@@ -3,16 +3,22 @@
 
 mod accept;
 mod admit;
+mod asking;
 mod check;
+mod chunk;
 mod command;
+mod command_line;
 mod data;
 mod envelope_edit;
 mod extension;
 mod header;
+mod hello;
 mod input;
 mod leave;
 mod line;
 mod message;
+mod opening;
+mod parameter;
 mod path;
 mod proceed;
 mod rewrite;

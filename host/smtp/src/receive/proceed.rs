@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use super::admit::Work;
 use super::check;
-use super::command::{self, Command, Doer, Mail, Rcpt};
-use super::extension;
-use super::line::{Framing, LineFault};
-use super::rewrite::{RewriteError, check_rewrite};
+use super::command::{Command, Mail, Rcpt};
+use super::command_line::Parsed;
+use super::line::Framing;
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
-use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
 use crate::{
-    Attributed, Change, Claims, Class, Decision, DisconnectReason, Edit, EditFault, EtrnNode,
-    Event, Helo, Question, Reply, Route, Stage, VrfyVerb,
+    Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Question, Reply, Route, Stage,
+    VrfyVerb,
 };
 
 /// The replies that need no thought.
@@ -25,156 +23,8 @@ const HELP: &str = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN 
                     RFC 5321 says what they do";
 
 impl Session {
-    /// The session begins: before(CONNECT).
-    pub(super) fn open(&mut self) -> bool {
-        let question = |_: &Self, _: &Then| Some(Question::Connect);
-        if let Some(Then::Welcome) =
-            self.ask(Event::Connect, Stage::Before, Then::Welcome, question)
-        {
-            self.decided_welcome(Decision::Continue);
-        }
-        true
-    }
-
-    /// Greets or refuses (RFC 5321 sections 3.1 and 4.2.3); after(CONNECT).
-    pub(super) fn decided_welcome(&mut self, decision: Decision) {
-        let refused = DisconnectReason::Refused;
-        let answer = match ruling::rule(Event::Connect, true, decision) {
-            _ if self.shutting_down => {
-                let Answer { reply, next } = self.closing_down();
-                Answer { reply: ruling::greeting(&reply), next }
-            }
-            Ruling::Refuse(reply) if reply.class() == Class::Permanent => {
-                self.place = Place::Unwelcome;
-                Answer::plain(ruling::greeting(&reply))
-            }
-            // "Not now" is 421, which closes.
-            Ruling::Refuse(reply) | Ruling::Disconnect(reply) => {
-                Answer::last(ruling::greeting(&reply), refused)
-            }
-            Ruling::Proceed | Ruling::Handled(_) => {
-                let Settings { hostname, banner, .. } = &*self.settings;
-                Answer::plain(Reply::introduction(220, hostname, banner, &[]))
-            }
-        };
-        let question = |_: &Self, _: &Then| Some(Question::Connect);
-        let then = Then::Say(answer);
-        if let Some(Then::Say(answer)) = self.ask(Event::Connect, Stage::After, then, question) {
-            self.say(answer);
-        }
-    }
-
-    /// Takes the next line: before(COMMAND).
-    pub(super) fn read_command(&mut self) -> bool {
-        if self.shutting_down {
-            let answer = self.closing_down();
-            self.say(answer);
-            return true;
-        }
-        let octets_max = self.settings.limits.line_octets_max;
-        let Some(frame) = self.framer.next(&mut self.input, octets_max) else {
-            self.input.release();
-            return false;
-        };
-        let octets = match frame {
-            Ok(octets) => octets,
-            Err(fault) => {
-                self.refuse_line(fault);
-                return true;
-            }
-        };
-        self.exchange += 1;
-        let line = &self.input.unread()[..octets];
-        let framing = Framing::of(line);
-        self.hello = command::is_hello(line);
-        let foreign = std::str::from_utf8(line).is_ok_and(command::is_foreign);
-        if foreign || self.is_tiresome() || self.is_endless(framing) {
-            let words = format!("{} closing the connection", self.settings.hostname);
-            let reply = Reply::new(421, Some((4, 7, 0)), words);
-            let answer = Answer::last(reply, DisconnectReason::Refused);
-            self.say(self.marked(answer));
-            return true;
-        }
-        if self.is_unwelcome() || !self.asks_about_lines() {
-            let parsed = parse(line, self.claims());
-            self.input.consume(octets + 2);
-            self.run(parsed, framing, Vec::new());
-            return true;
-        }
-        let line = shown(line);
-        self.input.consume(octets + 2);
-        if self.interest.contains(Event::Command, Stage::After) {
-            self.line_in_hand = Some(line.clone());
-        }
-        let then = Then::Run { line, framing };
-        let question = |_: &Self, then: &Then| match then {
-            Then::Run { line, .. } => Some(Question::Command { line: line.clone() }),
-            _ => None,
-        };
-        if let Some(Then::Run { line, framing }) =
-            self.ask(Event::Command, Stage::Before, then, question)
-        {
-            let parsed = parse(&line, self.claims());
-            self.run(parsed, framing, Vec::new());
-        }
-        true
-    }
-
-    /// Goes on with a line that plug-ins have seen.
-    pub(super) fn decided_run(
-        &mut self,
-        line: Box<[u8]>,
-        framing: Framing,
-        decision: Decision,
-        mut edits: Vec<Attributed>,
-    ) {
-        let answerable = command::doer(&line) == Doer::Anybody;
-        let answer = match ruling::rule(Event::Command, answerable, decision) {
-            Ruling::Proceed => {
-                edits.retain(|edit| matches!(edit.edit, Edit::ReplaceCommand(_)));
-                return self.run_rewritten(line, framing, edits);
-            }
-            Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(ok)),
-            Ruling::Refuse(reply) => {
-                self.tally.refusals += 1;
-                Answer::plain(reply)
-            }
-            Ruling::Disconnect(reply) => Answer::last(reply, DisconnectReason::Refused),
-        };
-        self.answer_framed(framing, answer);
-    }
-
-    /// Goes on with a line as plug-ins rewrote it. Its framing stays that of the line received.
-    fn run_rewritten(
-        &mut self,
-        mut line: Box<[u8]>,
-        framing: Framing,
-        mut rewrites: Vec<Attributed>,
-    ) {
-        for Attributed { plugin, edit, changes, .. } in &mut rewrites {
-            let Edit::ReplaceCommand(new) = edit else { continue };
-            let (octets, octets_max) = (new.len() + 2, self.settings.limits.line_octets_max);
-            let checked = match octets > octets_max {
-                true => Err(RewriteError::TooLong { octets, octets_max }),
-                false => check_rewrite(&line, new),
-            };
-            if let Err(error) = checked {
-                let reply = self.blame(plugin.clone(), error.into());
-                return self.answer_framed(framing, Answer::plain(reply));
-            }
-            let from = String::from_utf8_lossy(&line).into();
-            changes.push(Change::Command { from, to: new.clone() });
-            line = new.as_bytes().into();
-        }
-        if !rewrites.is_empty() && self.line_in_hand.is_some() {
-            self.line_in_hand = Some(line.clone());
-        }
-        let parsed = parse(&line, self.claims());
-        self.run(parsed, framing, rewrites);
-    }
-
     /// Checks a parsed line: before of its own stage.
-    fn run(&mut self, parsed: Parsed, framing: Framing, rewrites: Vec<Attributed>) {
+    pub(super) fn run(&mut self, parsed: Parsed, framing: Framing, rewrites: Vec<Attributed>) {
         let command = match self.check(parsed) {
             Ok(command) => command,
             Err(reply) => {
@@ -316,44 +166,6 @@ impl Session {
         self.conclude(question, answer);
     }
 
-    /// What is announced before plug-ins edit it.
-    fn keywords(&self) -> String {
-        let secured = self.facts.tls.is_some();
-        extension::keywords(&self.settings, self.interest, self.claims(), secured)
-    }
-
-    fn question_ehlo(&self, name: Box<str>, extended: bool, keywords: &str) -> Question {
-        Question::Ehlo { name, extended, keywords: keywords.into() }
-    }
-
-    fn proceed_hello(&mut self, name: Box<str>, extended: bool, edits: &[Attributed]) {
-        let offered = if extended { self.keywords() } else { String::new() };
-        let mut keywords = offered.clone();
-        for Attributed { plugin, edit, .. } in edits.iter().filter(|_| extended) {
-            extension::edit(&mut keywords, edit);
-            if let Edit::AddKeyword { keyword, .. } = edit
-                && !extension::fit(&keywords)
-            {
-                let fault = EditFault::Keywords { keyword: keyword.clone() };
-                let reply = self.blame(plugin.clone(), fault);
-                let question = self.question_after(&Command::Hello { name, extended });
-                return self.conclude(question, Answer::plain(reply));
-            }
-        }
-        self.withheld = extension::missing(&offered, &keywords);
-        // RFC 5321 section 4.1.4: like RSET, and the new name counts.
-        self.forget_transaction();
-        if self.facts.helo.is_some() {
-            self.tally.idle_commands += 1;
-        }
-        self.place = Place::Greeted;
-        let asked = self.interest.contains(Event::Ehlo, Stage::After);
-        let question = asked.then(|| self.question_ehlo(name.clone(), extended, &keywords));
-        Arc::make_mut(&mut self.facts).helo = Some(Helo { name, extended });
-        // To HELO no keywords.
-        self.conclude(question, Answer::plain(extension::reply(&self.settings, &keywords)));
-    }
-
     fn proceed_mail(&mut self, mail: Mail, edits: Vec<Attributed>) -> Answer {
         let mut transaction = Transaction::new(mail);
         if transaction.edit(edits).is_err() {
@@ -440,105 +252,9 @@ impl Session {
         Answer::last(Reply::new(221, Some((2, 0, 0)), words), DisconnectReason::Quit)
     }
 
-    /// Answers a line, once the octets that belong to it are gone (RFC 3030 section 2).
-    fn answer_framed(&mut self, framing: Framing, answer: Answer) {
-        match (framing, &answer.next) {
-            (Framing::Chunk(octets), Next::Command) => {
-                self.since = self.now;
-                self.step = Step::Swallowing { octets, answer };
-            }
-            _ => self.conclude_command(answer),
-        }
-    }
-
-    /// Drops the octets of a chunk.
-    pub(super) fn swallow(&mut self) -> bool {
-        let Step::Swallowing { octets, .. } = &mut self.step else {
-            return false;
-        };
-        let here = self.input.unread().len();
-        let taken = usize::try_from(*octets).map_or(here, |octets| octets.min(here));
-        self.input.consume(taken);
-        *octets -= taken as u64;
-        if *octets > 0 {
-            return false;
-        }
-        if let Step::Swallowing { answer, .. } = std::mem::replace(&mut self.step, Step::Ready) {
-            self.conclude_command(answer);
-        }
-        true
-    }
-
-    /// The session ends because the server does (RFC 5321 section 3.8).
-    fn closing_down(&self) -> Answer {
-        let words = format!("{} shutting down", self.settings.hostname);
-        let reply = Reply::new(421, Some((4, 3, 2)), words);
-        Answer::last(reply, DisconnectReason::Shutdown)
-    }
-
-    /// A line that is none: shown to no plug-in, which get command lines. When it began like BDAT, its octets would come next: better no next.
-    fn refuse_line(&mut self, fault: LineFault) {
-        self.tally.errors += 1;
-        let answer = match fault {
-            LineFault::TooLong { chunk: true } => {
-                Answer::last(ruling::unavailable(fault.reply()), DisconnectReason::Refused)
-            }
-            _ => Answer::plain(fault.reply()),
-        };
-        self.say(answer);
-    }
-
-    /// Whether a client has used up the patience of the limits.
-    fn is_tiresome(&self) -> bool {
-        let (tally, limits) = (&self.tally, &self.settings.limits);
-        tally.errors >= limits.errors_max
-            || tally.refusals >= limits.refusals_max
-            || tally.idle_commands >= limits.idle_commands_max
-    }
-
-    /// Whether octets follow of which nobody knows the end, or more than any message may have.
-    fn is_endless(&self, framing: Framing) -> bool {
-        match framing {
-            Framing::Unknown => true,
-            Framing::Chunk(octets) => octets > self.settings.limits.message_octets_max,
-            Framing::Line => false,
-        }
-    }
-
-    /// Whether the client was refused at the door: its QUIT is no event, and nothing else is carried out.
-    fn is_unwelcome(&self) -> bool {
-        matches!(self.place, Place::Unwelcome)
-    }
-
-    fn asks_about_lines(&self) -> bool {
-        let asked = |stage| self.interest.contains(Event::Command, stage);
-        asked(Stage::Before) || asked(Stage::After)
-    }
-
-    fn question_after(&self, command: &Command) -> Option<Question> {
+    pub(super) fn question_after(&self, command: &Command) -> Option<Question> {
         let wanted = |event| self.interest.contains(event, Stage::After) && !self.is_unwelcome();
         command.question().filter(|_| command.event().is_some_and(wanted))
-    }
-}
-
-type Parsed = Result<(&'static command::Rule, Command), Reply>;
-
-/// Framing has let pass printable ASCII only.
-fn parse(line: &[u8], claims: &Claims) -> Parsed {
-    match std::str::from_utf8(line) {
-        Ok(line) => command::parse(line, claims),
-        Err(_) => Err(LineFault::EightBit.reply()),
-    }
-}
-
-/// The line as plug-ins may see it: without what AUTH says of secrets.
-fn shown(line: &[u8]) -> Box<[u8]> {
-    let mut words = line.splitn(3, |&octet| octet == b' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(verb), Some(mechanism), Some(_)) if verb.eq_ignore_ascii_case(b"AUTH") => {
-            [verb, mechanism, b"*"].join(&b' ').into()
-        }
-        _ => line.into(),
     }
 }
 

@@ -1,17 +1,16 @@
-//! The receiving session: its public methods, and the one way in which questions are put and replies said.
-//! What each command does is in `proceed`, how a message is read in `accept`, how it ends in `leave`.
+//! The receiving session: its public methods, what is polled of it, and the one way in which replies are said.
+//! What a command does is in `proceed`, how plug-ins are asked in `asking`, how a message is read in `accept`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::input::Input;
 use super::line::Framer;
-use super::settings::{Settings, StartTls};
+use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
-    Action, Address, Ask, Attribute, Attributed, BodyFault, Claims, DisconnectReason, Draft, Edit,
-    EditFault, Envelope, Event, Facts, Interest, Part, Peer, Question, Reply, Route, Stage, Stored,
-    Verdict,
+    Action, Address, Ask, Attribute, Attributed, BodyFault, Claims, DisconnectReason, EditFault,
+    Envelope, Facts, Interest, Part, Peer, Route, Stored, Verdict,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -351,78 +350,6 @@ impl Session {
         self.output.len() > OUTPUT_OCTETS_MAX || (!self.output.is_empty() && late())
     }
 
-    /// Puts a question if somebody wants it; gives `then` back when nobody does.
-    pub(super) fn ask(
-        &mut self,
-        event: Event,
-        stage: Stage,
-        then: Then,
-        question: impl FnOnce(&Self, &Then) -> Option<Question>,
-    ) -> Option<Then> {
-        if !self.interest.contains(event, stage) {
-            return Some(then);
-        }
-        let Some(question) = question(self, &then) else {
-            return Some(then);
-        };
-        let reply = match (&then, stage) {
-            (Then::Conclude(answer) | Then::Say(answer), Stage::After) => {
-                Some(answer.reply.clone())
-            }
-            _ => None,
-        };
-        let message = match &then {
-            Then::Receive(message) | Then::Accept(message) if event != Event::Body => {
-                let edits = message.transaction.edits.iter().map(|known| &known.edit);
-                Some(Draft::new(edits, self.settings.limits.message_octets_max))
-            }
-            _ => None,
-        };
-        self.outgoing = Some(Outgoing::Ask(Arc::new(Ask {
-            question,
-            stage,
-            exchange: self.exchange,
-            reply,
-            message,
-            facts: Arc::clone(&self.facts),
-        })));
-        self.step = Step::Deciding(then);
-        None
-    }
-
-    /// Asks after a stage, if `question` was made because somebody wants it; goes on with after(COMMAND).
-    pub(super) fn conclude(&mut self, question: Option<Question>, answer: Answer) {
-        let answer = self.marked(answer);
-        let Some(question) = question else {
-            return self.conclude_command(answer);
-        };
-        let event = question.event();
-        let then = Then::Conclude(answer);
-        if let Some(Then::Conclude(answer)) =
-            self.ask(event, Stage::After, then, |_, _| Some(question))
-        {
-            self.conclude_command(answer);
-        }
-    }
-
-    /// Asks after the command line; says the reply.
-    pub(super) fn conclude_command(&mut self, answer: Answer) {
-        let answer = self.marked(answer);
-        let line = self.line_in_hand.take();
-        let question = |_: &Self, _: &Then| line.map(|line| Question::Command { line });
-        let then = Then::Say(answer);
-        if let Some(Then::Say(answer)) = self.ask(Event::Command, Stage::After, then, question) {
-            self.say(answer);
-        }
-    }
-
-    /// No reply to HELO or EHLO has an enhanced code (RFC 2034 section 4), whoever made it.
-    pub(super) fn marked(&self, answer: Answer) -> Answer {
-        let Answer { reply, next } = answer;
-        let reply = if self.hello { reply.unmarked() } else { reply };
-        Answer { reply, next }
-    }
-
     /// Writes a reply and does what follows it.
     pub(super) fn say(&mut self, answer: Answer) {
         if !self.hungup {
@@ -458,44 +385,6 @@ impl Session {
             facts.recipients.clear();
             facts.tags.clear();
         }
-    }
-
-    /// Sets attributes and words at once, in their order; returns what belongs to the transaction.
-    fn absorb(&mut self, edits: Vec<Attributed>, mut reply: Option<&mut Reply>) -> Vec<Attributed> {
-        let mut lasting = Vec::new();
-        for edit in edits {
-            match edit.edit {
-                Edit::Attribute(attribute) => {
-                    // No command was taken yet, so it is nothing that a client has said.
-                    if self.exchange == 0 && self.settings.starttls != StartTls::None {
-                        self.welcome_attributes.push(attribute.clone());
-                    }
-                    Arc::make_mut(&mut self.facts).set_attribute(attribute);
-                }
-                Edit::ReplyText(text) => {
-                    // Text that can't be sent is no reason to lose the reply.
-                    _ = reply.as_mut().map(|reply| reply.reword(&text));
-                }
-                Edit::AddHeader { .. }
-                | Edit::InsertHeader { .. }
-                | Edit::ChangeHeader { .. }
-                | Edit::DeleteHeader { .. }
-                | Edit::PrependBody(_)
-                | Edit::AppendBody(_)
-                | Edit::ReplaceBody(_)
-                | Edit::Sender { .. }
-                | Edit::AddRecipient(_)
-                | Edit::RemoveRecipient(_)
-                | Edit::ReplaceRecipient(_)
-                | Edit::ReplaceCommand(_)
-                | Edit::AddKeyword { .. }
-                | Edit::RemoveKeyword(_)
-                | Edit::Hold { .. }
-                | Edit::Tag { .. }
-                | Edit::Discard => lasting.push(edit),
-            }
-        }
-        lasting
     }
 
     pub(super) fn ignore(&mut self, step: Step, what: &str) {

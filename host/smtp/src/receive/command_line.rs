@@ -1,0 +1,185 @@
+//! A command line from its CRLF to its parsing: framed, shown to plug-ins, perhaps rewritten by them.
+//! Knows no command's meaning.
+
+use super::command::{self, Command, Doer};
+use super::line::{Framing, LineFault};
+use super::proceed::ok;
+use super::rewrite::{RewriteError, check_rewrite};
+use super::ruling::{self, Ruling};
+use super::session::Session;
+use super::state::{Answer, Place, Then};
+use crate::{
+    Attributed, Change, Claims, Decision, DisconnectReason, Edit, Event, Question, Reply, Stage,
+};
+
+/// A line that was read as a command, or the reply to one that is none.
+pub(super) type Parsed = Result<(&'static command::Rule, Command), Reply>;
+
+impl Session {
+    /// Takes the next line: before(COMMAND).
+    pub(super) fn read_command(&mut self) -> bool {
+        if self.shutting_down {
+            let answer = self.closing_down();
+            self.say(answer);
+            return true;
+        }
+        let octets_max = self.settings.limits.line_octets_max;
+        let Some(frame) = self.framer.next(&mut self.input, octets_max) else {
+            self.input.release();
+            return false;
+        };
+        let octets = match frame {
+            Ok(octets) => octets,
+            Err(fault) => {
+                self.refuse_line(fault);
+                return true;
+            }
+        };
+        self.exchange += 1;
+        let line = &self.input.unread()[..octets];
+        let framing = Framing::of(line);
+        self.hello = command::is_hello(line);
+        let foreign = std::str::from_utf8(line).is_ok_and(command::is_foreign);
+        if foreign || self.is_tiresome() || self.is_endless(framing) {
+            let words = format!("{} closing the connection", self.settings.hostname);
+            let reply = Reply::new(421, Some((4, 7, 0)), words);
+            let answer = Answer::last(reply, DisconnectReason::Refused);
+            self.say(self.marked(answer));
+            return true;
+        }
+        if self.is_unwelcome() || !self.asks_about_lines() {
+            let parsed = parse(line, self.claims());
+            self.input.consume(octets + 2);
+            self.run(parsed, framing, Vec::new());
+            return true;
+        }
+        let line = shown(line);
+        self.input.consume(octets + 2);
+        if self.interest.contains(Event::Command, Stage::After) {
+            self.line_in_hand = Some(line.clone());
+        }
+        let then = Then::Run { line, framing };
+        let question = |_: &Self, then: &Then| match then {
+            Then::Run { line, .. } => Some(Question::Command { line: line.clone() }),
+            _ => None,
+        };
+        if let Some(Then::Run { line, framing }) =
+            self.ask(Event::Command, Stage::Before, then, question)
+        {
+            let parsed = parse(&line, self.claims());
+            self.run(parsed, framing, Vec::new());
+        }
+        true
+    }
+
+    /// Goes on with a line that plug-ins have seen.
+    pub(super) fn decided_run(
+        &mut self,
+        line: Box<[u8]>,
+        framing: Framing,
+        decision: Decision,
+        mut edits: Vec<Attributed>,
+    ) {
+        let answerable = command::doer(&line) == Doer::Anybody;
+        let answer = match ruling::rule(Event::Command, answerable, decision) {
+            Ruling::Proceed => {
+                edits.retain(|edit| matches!(edit.edit, Edit::ReplaceCommand(_)));
+                return self.run_rewritten(line, framing, edits);
+            }
+            Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(ok)),
+            Ruling::Refuse(reply) => {
+                self.tally.refusals += 1;
+                Answer::plain(reply)
+            }
+            Ruling::Disconnect(reply) => Answer::last(reply, DisconnectReason::Refused),
+        };
+        self.answer_framed(framing, answer);
+    }
+
+    /// Goes on with a line as plug-ins rewrote it. Its framing stays that of the line received.
+    fn run_rewritten(
+        &mut self,
+        mut line: Box<[u8]>,
+        framing: Framing,
+        mut rewrites: Vec<Attributed>,
+    ) {
+        for Attributed { plugin, edit, changes, .. } in &mut rewrites {
+            let Edit::ReplaceCommand(new) = edit else { continue };
+            let (octets, octets_max) = (new.len() + 2, self.settings.limits.line_octets_max);
+            let checked = match octets > octets_max {
+                true => Err(RewriteError::TooLong { octets, octets_max }),
+                false => check_rewrite(&line, new),
+            };
+            if let Err(error) = checked {
+                let reply = self.blame(plugin.clone(), error.into());
+                return self.answer_framed(framing, Answer::plain(reply));
+            }
+            let from = String::from_utf8_lossy(&line).into();
+            changes.push(Change::Command { from, to: new.clone() });
+            line = new.as_bytes().into();
+        }
+        if !rewrites.is_empty() && self.line_in_hand.is_some() {
+            self.line_in_hand = Some(line.clone());
+        }
+        let parsed = parse(&line, self.claims());
+        self.run(parsed, framing, rewrites);
+    }
+
+    /// A line that is none: shown to no plug-in, which get command lines. When it began like BDAT, its octets would come next: better no next.
+    fn refuse_line(&mut self, fault: LineFault) {
+        self.tally.errors += 1;
+        let answer = match fault {
+            LineFault::TooLong { chunk: true } => {
+                Answer::last(ruling::unavailable(fault.reply()), DisconnectReason::Refused)
+            }
+            _ => Answer::plain(fault.reply()),
+        };
+        self.say(answer);
+    }
+
+    /// Whether a client has used up the patience of the limits.
+    fn is_tiresome(&self) -> bool {
+        let (tally, limits) = (&self.tally, &self.settings.limits);
+        tally.errors >= limits.errors_max
+            || tally.refusals >= limits.refusals_max
+            || tally.idle_commands >= limits.idle_commands_max
+    }
+
+    /// Whether octets follow of which nobody knows the end, or more than any message may have.
+    fn is_endless(&self, framing: Framing) -> bool {
+        match framing {
+            Framing::Unknown => true,
+            Framing::Chunk(octets) => octets > self.settings.limits.message_octets_max,
+            Framing::Line => false,
+        }
+    }
+
+    /// Whether the client was refused at the door: its QUIT is no event, and nothing else is carried out.
+    pub(super) fn is_unwelcome(&self) -> bool {
+        matches!(self.place, Place::Unwelcome)
+    }
+
+    fn asks_about_lines(&self) -> bool {
+        let asked = |stage| self.interest.contains(Event::Command, stage);
+        asked(Stage::Before) || asked(Stage::After)
+    }
+}
+
+/// Framing has let pass printable ASCII only.
+fn parse(line: &[u8], claims: &Claims) -> Parsed {
+    match std::str::from_utf8(line) {
+        Ok(line) => command::parse(line, claims),
+        Err(_) => Err(LineFault::EightBit.reply()),
+    }
+}
+
+/// The line as plug-ins may see it: without what AUTH says of secrets.
+fn shown(line: &[u8]) -> Box<[u8]> {
+    let mut words = line.splitn(3, |&octet| octet == b' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(verb), Some(mechanism), Some(_)) if verb.eq_ignore_ascii_case(b"AUTH") => {
+            [verb, mechanism, b"*"].join(&b' ').into()
+        }
+        _ => line.into(),
+    }
+}

@@ -1,0 +1,50 @@
+//! HELO and EHLO: a fresh start, and what is announced (RFC 5321 section 4.1.1.1).
+//! Knows the edits of the keywords, not what a keyword means.
+
+use std::sync::Arc;
+
+use super::command::Command;
+use super::extension;
+use super::session::Session;
+use super::state::{Answer, Place};
+use crate::{Attributed, Edit, EditFault, Event, Helo, Question, Stage};
+
+impl Session {
+    /// What is announced before plug-ins edit it.
+    pub(super) fn keywords(&self) -> String {
+        let secured = self.facts.tls.is_some();
+        extension::keywords(&self.settings, self.interest, self.claims(), secured)
+    }
+
+    pub(super) fn question_ehlo(&self, name: Box<str>, extended: bool, keywords: &str) -> Question {
+        Question::Ehlo { name, extended, keywords: keywords.into() }
+    }
+
+    pub(super) fn proceed_hello(&mut self, name: Box<str>, extended: bool, edits: &[Attributed]) {
+        let offered = if extended { self.keywords() } else { String::new() };
+        let mut keywords = offered.clone();
+        for Attributed { plugin, edit, .. } in edits.iter().filter(|_| extended) {
+            extension::edit(&mut keywords, edit);
+            if let Edit::AddKeyword { keyword, .. } = edit
+                && !extension::fit(&keywords)
+            {
+                let fault = EditFault::Keywords { keyword: keyword.clone() };
+                let reply = self.blame(plugin.clone(), fault);
+                let question = self.question_after(&Command::Hello { name, extended });
+                return self.conclude(question, Answer::plain(reply));
+            }
+        }
+        self.withheld = extension::missing(&offered, &keywords);
+        // RFC 5321 section 4.1.4: like RSET, and the new name counts.
+        self.forget_transaction();
+        if self.facts.helo.is_some() {
+            self.tally.idle_commands += 1;
+        }
+        self.place = Place::Greeted;
+        let asked = self.interest.contains(Event::Ehlo, Stage::After);
+        let question = asked.then(|| self.question_ehlo(name.clone(), extended, &keywords));
+        Arc::make_mut(&mut self.facts).helo = Some(Helo { name, extended });
+        // To HELO no keywords.
+        self.conclude(question, Answer::plain(extension::reply(&self.settings, &keywords)));
+    }
+}

@@ -1,0 +1,55 @@
+//! The parameters of MAIL and RCPT: which are known, and what they say (RFC 5321 section 4.1.1.11).
+//! Knows their meaning, no session.
+
+use super::command::syntax;
+use super::path;
+use crate::{BodyKind, Claims, Reply};
+
+/// What the parameters of MAIL say: SIZE and BODY.
+///
+/// # Errors
+/// The reply to parameters that are malformed or not known.
+pub(crate) fn mail_parameters(
+    text: &str,
+    claims: &Claims,
+) -> Result<(Option<u64>, BodyKind), Reply> {
+    let (mut size, mut body) = (None, BodyKind::SevenBit);
+    for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
+        match (parameter.keyword.to_ascii_uppercase().as_str(), parameter.value) {
+            ("SIZE", value) => {
+                let octets = value.and_then(size_octets);
+                size = Some(octets.ok_or_else(|| syntax("Syntax: SIZE=octets"))?);
+            }
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {}
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
+                body = BodyKind::EightBitMime;
+            }
+            ("BODY", _) => return Err(syntax("Syntax: BODY=7BIT or BODY=8BITMIME")),
+            (keyword, _) if claims.has_mail_parameter(keyword) => {}
+            _ => return Err(unknown_parameter(parameter.keyword)),
+        }
+    }
+    Ok((size, body))
+}
+
+/// Checks the parameters of RCPT, of which the core knows none yet.
+///
+/// # Errors
+/// The reply to them.
+pub(crate) fn rcpt_parameters(text: &str, claims: &Claims) -> Result<(), Reply> {
+    let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
+    let mut unknown = parameters.iter().filter(|known| !claims.has_rcpt_parameter(known.keyword));
+    unknown.next().map_or(Ok(()), |parameter| Err(unknown_parameter(parameter.keyword)))
+}
+
+/// RFC 5321 section 4.1.1.11.
+pub(crate) fn unknown_parameter(keyword: &str) -> Reply {
+    let words = format!("Parameter not recognized: {keyword}");
+    Reply::new(555, Some((5, 5, 4)), words)
+}
+
+/// RFC 1870 section 5: 1 to 20 digits. A number that fits no counter is as large as can be, never a small one.
+fn size_octets(value: &str) -> Option<u64> {
+    let digits = matches!(value.len(), 1..=20) && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(u64::MAX))
+}
