@@ -1,6 +1,9 @@
 //! Pending calls: what a call holds on to until it has ended, and who has told it what.
 //! Knows no session loop; waiting for an answer is next door, in `waiting`.
 
+mod alarm;
+mod ending;
+
 use std::ffi::c_void;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -15,7 +18,6 @@ use tokio::time::Instant;
 
 use crate::call::{Called, Outcome};
 use crate::context::Context;
-use crate::dns::DnsQuestion;
 use crate::fault::{Allowance, Fault};
 use crate::frame::Frame;
 use crate::host::Host;
@@ -26,9 +28,7 @@ use crate::release::{Giver, Release};
 use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
-
-/// The most timers of one call.
-const ALARMS_MAX: usize = 64;
+use alarm::Alarms;
 
 /// A poll function as the contract has it, known not to be NULL.
 type Poll = unsafe extern "C" fn(
@@ -235,8 +235,7 @@ struct State {
     /// Poll was told so, or is being told.
     told_over: bool,
     deadline: Instant,
-    /// When poll is to be called, whatever happens.
-    alarms: Vec<Instant>,
+    alarms: Alarms,
     /// None while the handler runs, and once the call has ended.
     held: Option<Held>,
 }
@@ -251,7 +250,7 @@ impl State {
             over: false,
             told_over: false,
             deadline,
-            alarms: Vec::new(),
+            alarms: Alarms::default(),
             held: None,
         }
     }
@@ -362,59 +361,9 @@ impl Pending {
         Ok(())
     }
 
-    /// Has poll called when time has passed.
-    ///
-    /// # Errors
-    /// The status for the plug-in: the call is over, has no poll, or has too many alarms.
-    pub(crate) fn wake_after(&self, time: Duration) -> Result<(), abi::STATUS> {
-        if self.poll.is_none() {
-            return Err(abi::EM_ERR_STAGE);
-        }
-        let alarm = Instant::now() + time;
-        let mut state = self.state();
-        state.is_open()?;
-        if state.alarms.len() >= ALARMS_MAX {
-            return Err(abi::EM_ERR_LIMIT);
-        }
-        if alarm < self.time.latest {
-            state.alarms.push(alarm);
-            drop(state);
-            self.changed.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Looks a name up, and has poll called when the answer is there. What names the look-up.
-    ///
-    /// # Errors
-    /// The status for the plug-in: the call is over, has no poll, or has asked too often.
-    pub(crate) fn look_up(self: &Arc<Self>, question: DnsQuestion) -> Result<u32, abi::STATUS> {
-        if self.poll.is_none() {
-            return Err(abi::EM_ERR_STAGE);
-        }
-        self.state().is_open()?;
-        let query = self.lookups.begin()?;
-        let looking_up = self.plugin.look_up(question);
-        let call = Arc::downgrade(self);
-        // It ends by itself, and finds no call if that has ended before.
-        drop(self.runtime.spawn(async move {
-            let answer = looking_up.await;
-            if let Some(call) = call.upgrade() {
-                call.lookups.keep(query, answer);
-                // A call that is over needs no waking.
-                let _ = call.wake();
-            }
-        }));
-        Ok(query)
-    }
-
     /// Where what it waits for is done.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
-    }
-
-    pub(crate) fn lookups(&self) -> &Lookups {
-        &self.lookups
     }
 
     /// Puts the deadline off.
@@ -469,14 +418,11 @@ impl Pending {
             state.over = true;
             return Next::Leave;
         }
-        let (now, alarms) = (Instant::now(), state.alarms.len());
-        state.alarms.retain(|&alarm| alarm > now);
-        let rung = state.alarms.len() < alarms;
+        let rung = state.alarms.ring(Instant::now());
         if std::mem::take(&mut state.woken) || rung {
             return Next::Poll;
         }
-        let alarm = state.alarms.iter().min().copied().unwrap_or(state.deadline);
-        Next::Wait(alarm.min(state.deadline))
+        Next::Wait(state.alarms.first().unwrap_or(state.deadline).min(state.deadline))
     }
 
     /// Ends the wait at the deadline, unless an answer came at the last moment or the deadline was put off. A poll that
@@ -526,49 +472,6 @@ impl Pending {
         begins
     }
 
-    /// Gives the call up: it goes on by itself until the plug-in ends it.
-    pub(crate) fn give_up(self: &Arc<Self>) {
-        let mut state = self.state();
-        state.over = true;
-        let idle = !state.polling && state.held.is_some();
-        drop(state);
-        if !idle {
-            // It has ended, or goes on when poll returns.
-            return;
-        }
-        match self.plugin.run {
-            Run::Inline => self.go_on_alone(),
-            Run::Pool => {
-                let pending = self.clone();
-                let gone_on = self.plugin.pool.when_free(move || pending.go_on_alone());
-                // Nobody waits for it.
-                drop(self.runtime.spawn(gone_on));
-            }
-        }
-    }
-
-    /// Goes on with a call that is over: ends it if it was answered, else tells the plug-in.
-    fn go_on_alone(self: &Arc<Self>) {
-        let mut state = self.state();
-        let polls = state.answer.is_none() && self.poll.is_some() && !state.told_over;
-        if polls && !state.polling && state.held.is_some() {
-            state.polling = true;
-            state.told_over = true;
-            drop(state);
-            let status = self.enter_poll(abi::EM_POLL_OVER);
-            state = self.state();
-            state.polling = false;
-            if status != abi::EM_PENDING {
-                state.answer.get_or_insert(status);
-            }
-        }
-        let held = if state.answer.is_some() { state.release() } else { None };
-        drop(state);
-        if let Some(held) = held {
-            self.end(held);
-        }
-    }
-
     /// Calls poll. Only with `polling` set, which keeps what it is lent.
     fn enter_poll(&self, reason: u32) -> abi::STATUS {
         let record = self.state().held.as_ref().map(Held::record);
@@ -581,29 +484,6 @@ impl Pending {
             Run::Inline => watched(self.plugin, self.event, Stage::Before, self.session, make),
             Run::Pool => make(),
         }
-    }
-
-    /// Ends the call: from here on nobody may use what it was lent, and the plug-in's turn is over.
-    fn end(&self, held: Held) {
-        token::end(self.token);
-        self.plugin.end_pending();
-        let release = self.release.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(release) = release {
-            // The registration is released after what its calls kept.
-            release.give_back(held.site.clone());
-        }
-        drop(held);
-    }
-
-    /// Ends the call, but not on the thread of a plug-in that completes it: owed calls are made now.
-    fn end_elsewhere(self: &Arc<Self>, held: Held) {
-        let pending = self.clone();
-        let end = move || pending.end(held);
-        // Nobody waits for it.
-        drop(match self.plugin.run {
-            Run::Inline => self.runtime.spawn(async move { end() }),
-            Run::Pool => self.runtime.spawn(self.plugin.pool.when_free(end)),
-        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
