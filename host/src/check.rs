@@ -31,7 +31,7 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
         push(&mut lines, format_args!("OK  groups_file {}", path.display()));
     }
     for listener in &settings.listeners {
-        push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.address));
+        push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.socket));
     }
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
     for (name, found) in tls.certificates() {

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
 use stagepost_extmgr::ExtMgr;
 use stagepost_queue::Store;
 use stagepost_smtp::{Peer, Reply, Session, Settings, StartTls, Tls};
@@ -40,9 +39,10 @@ pub(crate) struct Shared {
     pub(crate) faults: Arc<Throttle>,
 }
 
-/// One bound socket.
+/// One socket that clients connect to. A listener of the configuration may have several.
 pub(crate) struct Listener {
-    name: Arc<str>,
+    /// Its name in the configuration.
+    pub(crate) name: Arc<str>,
     socket: TcpListener,
     door: Arc<Door>,
     /// Where it listens, as bound.
@@ -50,26 +50,18 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds as configured. Inside a tokio runtime. `receive`: what all listeners have in common.
+    /// Makes ready what accepts from `socket`, which listens. Inside a tokio runtime. `receive`: what all listeners have
+    /// in common.
     ///
     /// # Errors
     /// What the system said.
-    pub(crate) fn bind(
+    pub(crate) fn new(
         config: &config::Listener,
+        socket: std::net::TcpListener,
         receive: &Settings,
         tls: Option<ServerTls>,
     ) -> io::Result<Self> {
-        let socket =
-            Socket::new(Domain::for_address(config.address), Type::STREAM, Some(Protocol::TCP))?;
-        if config.address.is_ipv6() {
-            // IPv4 clients are to be seen with their own addresses.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&config.address.into())?;
-        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-        let socket = TcpListener::from_std(socket.into())?;
+        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
         let starttls = match &tls {
             Some(_) if config.tls.required => StartTls::Required,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
 use crate::config::{self, Certificate, ConfigError, Place, Settings};
+use crate::service_manager;
 use crate::tls::TlsStore;
 
 /// Who reloads.
@@ -57,7 +58,9 @@ impl Reloader {
 
     /// Reads the file, and puts in force what can be.
     pub(crate) async fn reload(&self) -> Result<Report, Problem> {
+        service_manager::reloading();
         let reloaded = self.try_reload().await;
+        service_manager::ready();
         match &reloaded {
             Ok(Report { changed, certificates, restart }) => {
                 tracing::info!(?changed, ?certificates, ?restart, "configuration read again");

@@ -23,13 +23,14 @@ use crate::plugin_state::PluginState;
 use crate::reload::Reloader;
 use crate::router::Router;
 use crate::sessions::Sessions;
+use crate::socket::{Passed, SocketError};
 use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
 use crate::throttle::Throttle;
 use crate::tls::{TlsError, TlsStore};
 use crate::users::Users;
-use crate::{refusal, state_dir, stopping, welcome};
+use crate::{refusal, service_manager, socket, state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -50,18 +51,9 @@ pub(crate) enum ServeError {
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// A listener.
-    #[error("error: listener {name}: {address}: {source}\n  = help: {remedy}")]
-    Listen {
-        /// Its name.
-        name: String,
-        /// Where it was to listen.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-        /// What to do about it.
-        remedy: &'static str,
-    },
+    /// A socket of a listener.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// TLS, beside its certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -102,22 +94,13 @@ fn queue_remedy(error: &OpenError) -> &'static str {
     }
 }
 
-fn listen_remedy(error: &io::Error, development: bool) -> &'static str {
-    match error.kind() {
-        _ if development => "stop what uses it, or run with --config FILE",
-        io::ErrorKind::PermissionDenied => {
-            "choose a port from 1024, or let the server have ports below (CAP_NET_BIND_SERVICE)"
-        }
-        io::ErrorKind::AddrNotAvailable => "choose an address that this machine has",
-        _ => "choose another address or port, or stop what uses it",
-    }
-}
-
 /// Serves until Ctrl-C or SIGTERM; a second one ends the wait for what is under way.
 ///
 /// # Errors
 /// What kept the server from starting.
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
+    // Before there is any other thread.
+    let passed = Passed::take()?;
     state_dir::make(&settings)?;
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
     tls.warn_of_expired();
@@ -147,7 +130,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let limits = settings.plugin_limits.clone();
         let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)
             .map_err(|error| refusal::shown(&settings, &error))?;
-        runtime.block_on(live(settings, Arc::new(tls), admin, router, Arc::new(plugins)))
+        runtime.block_on(live(settings, passed, Arc::new(tls), admin, router, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -157,6 +140,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
 /// Opens the queue, serves, and closes it. Plug-ins are told when the server starts and stops.
 async fn live(
     settings: Settings,
+    passed: Passed,
     tls: Arc<TlsStore>,
     admin: AdminServer,
     router: Arc<Router>,
@@ -171,7 +155,7 @@ async fn live(
     let desk = Desk::new(&settings.receive, router.clone(), store.clone());
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), desk)));
     let served = match plugins.start().await {
-        Ok(()) => serve(settings, tls, admin, router, plugins.clone(), store.clone()).await,
+        Ok(()) => serve(settings, passed, tls, admin, router, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),
     };
     plugins.stop().await;
@@ -181,6 +165,7 @@ async fn live(
 
 async fn serve(
     settings: Settings,
+    passed: Passed,
     tls: Arc<TlsStore>,
     admin: AdminServer,
     router: Arc<Router>,
@@ -191,8 +176,9 @@ async fn serve(
     let hostname = &settings.receive.hostname;
     let own_name = OwnName::parse(hostname)
         .map_err(|reason| ServeError::Hostname { name: hostname.clone(), reason })?;
-    let listeners = bind(&settings, &tls)?;
-    let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+    let listeners = listeners(&settings, passed, &tls)?;
+    let places: Vec<_> =
+        listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
     let sessions = Sessions::new(settings.sessions.clone());
     let (stop, stopping) = stopping::channel();
     let mut signals = Signals::new().map_err(system("signals"))?;
@@ -208,8 +194,7 @@ async fn serve(
         refusals: Throttle::default(),
         faults: Arc::default(),
     });
-    let figures =
-        Figures::new(begun, &settings, addresses.clone(), plugins.clone(), sessions, store.clone());
+    let figures = Figures::new(begun, &places, plugins.clone(), sessions, store.clone());
     let reloader = Arc::new(Reloader::new(settings.clone(), tls, plugins.clone()));
     let mut parts = JoinSet::new();
     let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
@@ -228,11 +213,12 @@ async fn serve(
     drop(shared);
     tokio::select! {
         () = plugins.started() => {
-            announce(&settings, &addresses);
+            announce(&settings, &places);
             signals.stop_or_reload(&reloader).await;
         }
         () = signals.stop() => {}
     }
+    service_manager::stopping();
     tracing::info!("stopping: no new connections; sessions and deliveries under way may end");
     stop.now();
     drain(parts, &mut signals).await;
@@ -283,27 +269,35 @@ fn scheduler(settings: &Settings, store: Arc<dyn Store>, carrier: Arc<Carrier>) 
     Scheduler::new(store, carrier, limits, retry)
 }
 
-fn bind(settings: &Settings, tls: &TlsStore) -> Result<Vec<Listener>, ServeError> {
-    let bind = |config: &crate::config::Listener| {
-        let tls = tls.listener(&config.tls)?;
-        Listener::bind(config, &settings.receive, tls).map_err(|source| ServeError::Listen {
-            name: config.name.clone(),
-            address: config.address,
-            remedy: listen_remedy(&source, settings.is_development()),
-            source,
-        })
-    };
-    settings.listeners.iter().map(bind).collect()
+/// What accepts clients: for each socket of each listener one.
+fn listeners(
+    settings: &Settings,
+    mut passed: Passed,
+    tls: &TlsStore,
+) -> Result<Vec<Listener>, ServeError> {
+    let mut listeners = Vec::new();
+    for config in &settings.listeners {
+        for socket in socket::of(config, &mut passed, settings.is_development())? {
+            let tls = tls.listener(&config.tls)?;
+            let listener = Listener::new(config, socket, &settings.receive, tls)
+                .map_err(system(format!("listener {}", config.name)))?;
+            listeners.push(listener);
+        }
+    }
+    passed.used_up()?;
+    Ok(listeners)
 }
 
 /// Says that the server is ready: to the log, and with the development configuration to a person.
-fn announce(settings: &Settings, addresses: &[SocketAddr]) {
-    for (listener, address) in settings.listeners.iter().zip(addresses) {
-        tracing::info!(listener = listener.name, %address, "listening");
+fn announce(settings: &Settings, places: &[(Arc<str>, SocketAddr)]) {
+    for (listener, address) in places {
+        tracing::info!(listener = &**listener, %address, "listening");
     }
+    service_manager::ready();
     if settings.is_development() {
         // A terminal that is gone needs no welcome.
-        let _ = io::stdout().write_all(welcome::text(settings, addresses).as_bytes());
+        let addresses: Vec<_> = places.iter().map(|(_, address)| *address).collect();
+        let _ = io::stdout().write_all(welcome::text(settings, &addresses).as_bytes());
     }
 }
 
@@ -366,29 +360,6 @@ fn raise_descriptor_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_that_cannot_be_had_is_told_with_a_remedy_that_fits() {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap();
-        let configured = format!(
-            "hostname = \"a.test\"\nlisten = [{{ name = \"mx\", address = \"{address}\" }}]"
-        );
-        let configured = crate::config::from_text(&configured).unwrap();
-        let mut development = crate::config::development().unwrap();
-        development.listeners[0].address = address;
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let _inside = runtime.enter();
-        for (settings, remedy) in [
-            (configured, "choose another address or port, or stop what uses it"),
-            (development, "stop what uses it, or run with --config FILE"),
-        ] {
-            let tls = TlsStore::load(&[], settings.tls_minimum).unwrap();
-            let said = bind(&settings, &tls).map(|_| ()).unwrap_err().to_string();
-            assert_eq!(said.matches(&address.to_string()).count(), 1, "{said}");
-            assert!(said.ends_with(&format!("\n  = help: {remedy}")), "{said}");
-        }
-    }
 
     #[test]
     fn a_queue_that_is_open_elsewhere_is_told_with_a_remedy() {

@@ -9,7 +9,6 @@ use stagepost_extmgr::{ExtMgr, PluginState};
 use stagepost_queue::{Health, Store};
 
 use crate::admin::{Coming, ListenerStatus, PluginStatus, QueueStatus, Status, StatusSource};
-use crate::config::Settings;
 use crate::metrics;
 use crate::sessions::Sessions;
 
@@ -25,16 +24,15 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) fn new(
         begun: Instant,
-        settings: &Settings,
-        addresses: Vec<SocketAddr>,
+        listeners: &[(Arc<str>, SocketAddr)],
         plugins: Arc<ExtMgr>,
         sessions: Arc<Sessions>,
         store: Arc<dyn Store>,
     ) -> Self {
-        let names = settings.listeners.iter().map(|listener| listener.name.clone());
-        let listeners = names
-            .zip(addresses)
-            .map(|(name, address)| ListenerStatus { name, address: address.to_string() });
+        let listeners = listeners.iter().map(|(name, address)| ListenerStatus {
+            name: name.to_string(),
+            address: address.to_string(),
+        });
         Self { begun, listeners: listeners.collect(), plugins, sessions, store }
     }
 

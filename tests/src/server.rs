@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -200,19 +201,44 @@ impl Server {
     /// # Panics
     ///
     /// When it does not start, with its log.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+    pub fn start(command: Command) -> Self {
+        Self::begin(command, Stdio::piped())
+    }
+
+    /// Starts a server as a service manager does that opens its sockets: the first as descriptor 3, the second, if there
+    /// is one, as 4. `names`: theirs, with a colon between. What else the environment has is the command's own.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, with its log, or when there are other than one or two.
+    pub fn start_passing(site: &Site, sockets: Vec<TcpListener>, names: &str) -> Self {
+        let count = sockets.len();
+        let mut sockets = sockets.into_iter().map(|socket| Stdio::from(OwnedFd::from(socket)));
+        let first = sockets.next().expect("a socket");
+        let second = sockets.next().unwrap_or_else(Stdio::null);
+        assert!(sockets.next().is_none(), "no more than two");
+        // The standard descriptors are the ones that a child can be given; a shell moves them, and stays the same process.
+        const MOVE: &str =
+            "exec 3<&0 4>&1 0</dev/null 1>/dev/null; export LISTEN_PID=$$; exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", MOVE, "sh"]).arg(program());
+        command.args(["run", "--config", "stagepost.toml"]).current_dir(site.path());
+        command.env_remove("STAGEPOST_LOG").env("LISTEN_FDS", count.to_string());
+        command.env("LISTEN_FDNAMES", names).stdin(first);
+        Self::begin(command, second)
+    }
+
+    fn begin(mut command: Command, stdout: Stdio) -> Self {
+        let mut child =
+            command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program starts");
         let (log, following) = Log::follow(child.stderr.take().expect("stderr is piped"));
         let mut reading = vec![following];
-        let mut stdout = child.stdout.take().expect("stdout is piped");
-        reading.push(thread::spawn(move || {
-            let mut said = String::new();
-            // What it says there is for a person at a terminal.
-            let _ = stdout.read_to_string(&mut said);
+        // What it says there is for a person at a terminal.
+        reading.extend(child.stdout.take().map(|mut stdout| {
+            thread::spawn(move || {
+                let mut said = String::new();
+                let _ = stdout.read_to_string(&mut said);
+            })
         }));
         let child = Ended(child);
         let line = log.wait_for("listening", |line| line.message() == "listening");

@@ -1,7 +1,7 @@
 //! What is known of a session at one moment, shared unchanged with whoever is asked about it.
 //! Knows neither how the facts were learnt nor who reads them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::{Address, ReversePath};
@@ -43,16 +43,36 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Describes a connection from `remote` to `local`, accepted by `listener`.
+    /// Describes a connection from `remote` to `local`, accepted by `listener`. An IPv4 address in the form of IPv6 is
+    /// taken for what it is.
     pub fn new(remote: SocketAddr, local: SocketAddr, listener: &str) -> Self {
+        let [remote, local] = [remote, local]
+            .map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
         Self {
             remote,
             local,
-            remote_text: remote.ip().to_string().into(),
-            local_text: local.ip().to_string().into(),
+            remote_text: address_text(remote.ip()).into(),
+            local_text: address_text(local.ip()).into(),
             listener: listener.into(),
         }
     }
+}
+
+/// An address exactly as inet_ntop prints it. Rust differs in one thing: it has no form for IPv4-compatible addresses.
+fn address_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V6(address) if is_ipv4_compatible(address) => {
+            let [.., a, b, c, d] = address.octets();
+            format!("::{a}.{b}.{c}.{d}")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// RFC 4291 section 2.5.5.1, as far as inet_ntop goes by it.
+fn is_ipv4_compatible(address: Ipv6Addr) -> bool {
+    let [zeros @ .., high, _] = address.segments();
+    zeros == [0; 6] && high != 0
 }
 
 /// What a TLS handshake came to.
@@ -150,5 +170,39 @@ impl Facts {
     /// Whether a plug-in allowed this session to relay.
     pub fn relay_granted(&self) -> bool {
         self.attribute(Self::RELAY_GRANTED).is_some_and(|attribute| &*attribute.value == "1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_inet_ntop_does() {
+        // The second column is what glibc prints.
+        let cases = [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("::", "::"),
+            ("::1", "::1"),
+            ("::ffff", "::ffff"),
+            ("::1:0", "::0.1.0.0"),
+            ("::192.0.2.1", "::192.0.2.1"),
+            ("::ffff:0:192.0.2.1", "::ffff:0:c000:201"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+            ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+            ("64:ff9b::192.0.2.33", "64:ff9b::c000:221"),
+            ("fe80::1:0:0:0", "fe80::1:0:0:0"),
+        ];
+        for (written, wanted) in cases {
+            let remote = SocketAddr::new(written.parse().unwrap(), 1);
+            let peer = Peer::new(remote, remote, "mx");
+            assert_eq!((&*peer.remote_text, &*peer.local_text), (wanted, wanted), "{written}");
+            assert_eq!(
+                peer.remote.is_ipv4(),
+                wanted.split('.').count() == 4 && !wanted.contains(':')
+            );
+        }
     }
 }

@@ -30,6 +30,21 @@ fn parse_listen_address(text: &str) -> Result<ListenAddress, String> {
     })
 }
 
+/// The name under which a service manager passes sockets (FileDescriptorName= in systemd.socket(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SocketName(pub(super) String);
+
+fn parse_socket_name(text: &str) -> Result<SocketName, String> {
+    let sound = |octet: u8| matches!(octet, b' '..=b'~') && octet != b':';
+    if (1..=255).contains(&text.len()) && text.bytes().all(sound) {
+        Ok(SocketName(text.to_owned()))
+    } else {
+        Err(format!(
+            "{text:?} is not the name of a socket\nwrite what FileDescriptorName= has in the socket unit, such as \"mx\""
+        ))
+    }
+}
+
 /// The address of a DNS server, on port 53 unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DnsServer(pub(super) SocketAddr);
@@ -70,6 +85,13 @@ impl<'de> Deserialize<'de> for ListenAddress {
     }
 }
 
+impl<'de> Deserialize<'de> for SocketName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "the name of a socket in double quotes, such as \"mx\"";
+        deserialize_text(from, expecting, parse_socket_name)
+    }
+}
+
 impl<'de> Deserialize<'de> for DnsServer {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let expecting = "an IP address in double quotes, such as \"192.0.2.53\"";
@@ -90,6 +112,23 @@ impl<'de> Deserialize<'de> for NextHop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_have_names_that_a_socket_unit_can_give_them() {
+        let long = "x".repeat(256);
+        for (text, wanted) in [
+            ("mx", true),
+            ("stagepost-mx.socket", true),
+            ("", false),
+            ("a:b", false),
+            ("a\tb", false),
+            ("\u{e9}", false),
+            (&long[1..], true),
+            (&long, false),
+        ] {
+            assert_eq!(parse_socket_name(text).is_ok(), wanted, "{text:?}");
+        }
+    }
 
     #[test]
     fn dns_servers_are_addresses() {

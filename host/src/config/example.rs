@@ -120,6 +120,9 @@ fn every_setting_is_explained() {
         let example = [
             "domain = \"*\"",
             "next_hop = \"smarthost",
+            "name = \"submission\"",
+            "purpose = \"submission\"",
+            "certificates = [\"mx\"]",
             "name = \"example-rust\"",
             "path = \"/opt",
             "stamp = ",

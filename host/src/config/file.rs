@@ -10,7 +10,7 @@ use stagepost_smtp::Event;
 use toml::Spanned;
 
 use super::duration::Period;
-use super::endpoint::{DnsServer, ListenAddress};
+use super::endpoint::{DnsServer, ListenAddress, SocketName};
 use super::name::{DomainName, Label, Sha256};
 use super::number::{Count, Priority};
 use super::settings::{
@@ -84,19 +84,22 @@ pub(super) struct Log {
 #[serde(deny_unknown_fields)]
 pub(super) struct Listen {
     pub(super) name: Spanned<Label>,
-    pub(super) address: Spanned<ListenAddress>,
+    pub(super) address: Option<Spanned<ListenAddress>>,
+    pub(super) socket: Option<Spanned<SocketName>>,
+    #[serde(default = "off")]
+    pub(super) reuse_port: Spanned<bool>,
     #[serde(default)]
     pub(super) purpose: Purpose,
     #[serde(default)]
     pub(super) certificates: Vec<Spanned<Label>>,
     pub(super) require_tls: Option<Spanned<bool>>,
-    #[serde(default = "no_client_certificates")]
+    #[serde(default = "off")]
     pub(super) client_certificates: Spanned<bool>,
     #[serde(default = "backlog")]
     pub(super) backlog: Number,
 }
 
-fn no_client_certificates() -> Spanned<bool> {
+fn off() -> Spanned<bool> {
     nowhere(false)
 }
 

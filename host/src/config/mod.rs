@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use settings::{
-    Certificate, Dns, DomainPattern, Listener, ListenerTls, LocalDomain, Log, LogFormat, LogLevel,
-    Mailboxes, NextHop, Plugin, Sessions, Settings, TlsVersion,
+    Certificate, Dns, DomainPattern, Listener, ListenerSocket, ListenerTls, LocalDomain, Log,
+    LogFormat, LogLevel, Mailboxes, NextHop, Plugin, Sessions, Settings, TlsVersion,
 };
 
 use document::Document;

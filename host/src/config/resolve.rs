@@ -6,7 +6,7 @@ mod plugin;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -19,8 +19,8 @@ use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::settings::{
-    Delivery, Dns, DomainPattern, Listener, LocalDomain, Log, Mailboxes, Queue, RouteRule,
-    Sessions, Settings, admin_socket,
+    Delivery, Dns, DomainPattern, Listener, ListenerSocket, LocalDomain, Log, Mailboxes, Queue,
+    RouteRule, Sessions, Settings, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
@@ -180,7 +180,8 @@ impl Resolver<'_> {
             let next_hop = route.next_hop.get_ref();
             let host: Option<IpAddr> = next_hop.host.parse().ok();
             let own = |listener: &&Listener| {
-                host.is_some_and(|host| SocketAddr::new(host, next_hop.port) == listener.address)
+                let at = host.map(|host| ListenerSocket::Own((host, next_hop.port).into()));
+                at.as_ref() == Some(&listener.socket)
             };
             if let Some(listener) = listeners.iter().find(own) {
                 let problem = format!(

@@ -134,14 +134,34 @@ pub(crate) enum LogLevel {
 pub(crate) struct Listener {
     /// Its name in logs and for plug-ins.
     pub(crate) name: String,
-    /// Address and port; port 0 lets the system choose one.
-    pub(crate) address: SocketAddr,
+    /// Where its connections come from.
+    pub(crate) socket: ListenerSocket,
+    /// Whether other sockets may have the same address and port, each getting a share of the connections.
+    pub(crate) reuse_port: bool,
     /// Whom it is for.
     pub(crate) purpose: Purpose,
     /// What it has of TLS.
     pub(crate) tls: ListenerTls,
     /// How many connections may wait to be accepted.
     pub(crate) backlog: u32,
+}
+
+/// Where the connections of a listener come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenerSocket {
+    /// From a socket of its own with this address; port 0 lets the system choose one.
+    Own(SocketAddr),
+    /// From the sockets that whoever starts the server has opened under this name.
+    Passed(String),
+}
+
+impl fmt::Display for ListenerSocket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(address) => address.fmt(out),
+            Self::Passed(name) => write!(out, "sockets passed as {name}"),
+        }
+    }
 }
 
 /// Whom a listener is for.

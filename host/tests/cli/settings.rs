@@ -3,12 +3,12 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 48] = [
+pub(crate) const FAULTS: [Fault; 52] = [
     fault(
         "backlg = 5",
         (5, 1),
         "listen[0].backlg: unknown field `backlg`",
-        "write one of `name`, `address`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `backlog`",
+        "write one of `name`, `address`, `socket`, `reuse_port`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `backlog`",
     ),
     fault(
         "backlog = 0",
@@ -51,9 +51,33 @@ pub(crate) const FAULTS: [Fault; 48] = [
     ),
     fault(
         "[[listen]]\nname = \"b\"",
-        (5, 1),
-        "listen[1].address: missing field `address`",
+        (6, 8),
+        "listen[1].name: it has no address",
         "add address = ...",
+    ),
+    fault(
+        "socket = \"mx\"",
+        (5, 10),
+        "listen[0].socket: it has an address of its own already",
+        "remove one of the two",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"\nsocket = \"a:b\"",
+        (7, 10),
+        "listen[1].socket: \"a:b\" is not the name of a socket",
+        "FileDescriptorName=",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"\nsocket = \"s\"\nreuse_port = true",
+        (8, 14),
+        "listen[1].reuse_port: the socket \"s\" is opened by somebody else",
+        "ReusePort=yes",
+    ),
+    fault(
+        "[[listen]]\nname = \"b\"\nsocket = \"s\"\n[[listen]]\nname = \"c\"\nsocket = \"s\"",
+        (10, 10),
+        "listen[2].socket: \"s\" is already used in line 7",
+        "choose another name",
     ),
     fault(
         "[limits]\nmessage_octets_max = \"35XB\"",

@@ -3,10 +3,13 @@
 
 use std::net::SocketAddr;
 
+use toml::Spanned;
+
 use super::Resolver;
+use crate::config::endpoint::ListenAddress;
 use crate::config::error::ConfigError;
 use crate::config::file;
-use crate::config::settings::{Certificate, Listener, ListenerTls};
+use crate::config::settings::{Certificate, Listener, ListenerSocket, ListenerTls};
 
 impl Resolver<'_> {
     pub(super) fn certificates(
@@ -35,31 +38,57 @@ impl Resolver<'_> {
             return Err(self.document.missing("listen", remedy));
         }
         self.unique(written.iter().map(|listen| (&listen.name, listen.name.get_ref().0.clone())))?;
-        for (index, listen) in written.iter().enumerate() {
-            let overlap = |earlier: &&file::Listen| {
-                overlap(earlier.address.get_ref().0, listen.address.get_ref().0)
+        self.unique(written.iter().filter_map(|listen| {
+            listen.socket.as_ref().map(|socket| (socket, socket.get_ref().0.clone()))
+        }))?;
+        let addresses: Vec<_> =
+            written.iter().filter_map(|listen| listen.address.as_ref()).collect();
+        for (index, address) in addresses.iter().enumerate() {
+            let overlap = |earlier: &&&Spanned<ListenAddress>| {
+                overlap(earlier.get_ref().0, address.get_ref().0)
             };
-            if let Some(earlier) = written[..index].iter().find(overlap) {
-                let (line, _) = self.document.place(earlier.address.span().start);
-                let problem = format!(
-                    "{} is already taken by {} in line {line}",
-                    listen.address.get_ref().0,
-                    earlier.address.get_ref().0,
-                );
+            if let Some(earlier) = addresses[..index].iter().find(overlap) {
+                let (line, _) = self.document.place(earlier.span().start);
+                let (wanted, taken) = (address.get_ref().0, earlier.get_ref().0);
+                let problem = format!("{wanted} is already taken by {taken} in line {line}");
                 let remedy = "give every listener an address and port of its own";
-                return Err(self.document.fault(listen.address.span(), problem, remedy));
+                return Err(self.document.fault(address.span(), problem, remedy));
             }
         }
         let listener = |listen: &file::Listen| {
             Ok(Listener {
                 name: listen.name.get_ref().0.clone(),
-                address: listen.address.get_ref().0,
+                socket: self.socket(listen)?,
+                reuse_port: *listen.reuse_port.get_ref(),
                 purpose: listen.purpose,
                 tls: self.tls(listen, certificates)?,
                 backlog: listen.backlog.get(),
             })
         };
         written.iter().map(listener).collect()
+    }
+
+    /// Where its connections come from: one of the two ways.
+    fn socket(&self, listen: &file::Listen) -> Result<ListenerSocket, ConfigError> {
+        match (&listen.address, &listen.socket) {
+            (Some(address), None) => Ok(ListenerSocket::Own(address.get_ref().0)),
+            (None, Some(socket)) if *listen.reuse_port.get_ref() => {
+                let problem =
+                    format!("the socket {:?} is opened by somebody else", socket.get_ref().0);
+                let remedy = "remove the line, and write ReusePort=yes in the socket unit";
+                Err(self.document.fault(listen.reuse_port.span(), problem, remedy))
+            }
+            (None, Some(socket)) => Ok(ListenerSocket::Passed(socket.get_ref().0.clone())),
+            (Some(_), Some(socket)) => {
+                let remedy = "remove one of the two";
+                let problem = "it has an address of its own already";
+                Err(self.document.fault(socket.span(), problem, remedy))
+            }
+            (None, None) => {
+                let remedy = "add address = ..., such as \"127.0.0.1:2525\", or socket = ... with the name of a passed one";
+                Err(self.document.fault(listen.name.span(), "it has no address", remedy))
+            }
+        }
     }
 
     /// What is written of TLS, and what the purpose says where nothing is.
