@@ -163,7 +163,8 @@ pub(crate) fn verb(line: &[u8]) -> &[u8] {
 /// Whether a line is of another protocol.
 pub(crate) fn is_foreign(line: &str) -> bool {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-    !rest.is_empty() && FOREIGN.iter().any(|word| word.eq_ignore_ascii_case(verb))
+    !rest.trim_end_matches(' ').is_empty()
+        && FOREIGN.iter().any(|word| word.eq_ignore_ascii_case(verb))
 }
 
 /// Reads a line, without its CRLF, that holds printable ASCII only.
@@ -509,6 +510,11 @@ mod tests {
     #[test]
     fn other_protocols_are_told_apart() {
         assert!(is_foreign("GET / HTTP/1.1") && is_foreign("post /x HTTP/1.0"));
-        assert!(!is_foreign("GET") && !is_foreign("NOOP GET /") && !is_foreign("GETX /"));
+        assert!(
+            !is_foreign("GET")
+                && !is_foreign("GET  ")
+                && !is_foreign("NOOP GET /")
+                && !is_foreign("GETX /")
+        );
     }
 }

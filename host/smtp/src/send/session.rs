@@ -41,6 +41,8 @@ pub struct SendingSession {
     state: State,
     /// The server may still hold the envelope of the last transaction.
     dirty: bool,
+    /// A reply had begun when the final dot was sent, so it is no answer to it.
+    early: bool,
     /// QUIT is to follow when no transaction is open.
     leaving: bool,
     actions: VecDeque<SendingAction>,
@@ -77,6 +79,7 @@ impl SendingSession {
             awaited: VecDeque::from([Step::Greeting]),
             state: State::Opening { hello: Step::Ehlo, waiting: None },
             dirty: false,
+            early: false,
             leaving: false,
             actions: VecDeque::new(),
             deadline: None,
@@ -179,6 +182,7 @@ impl SendingSession {
             self.actions.push_back(SendingAction::Send(out));
         }
         if last {
+            self.early = self.reader.is_partial();
             self.awaited.push_back(Step::Dot);
             self.state = match std::mem::replace(&mut self.state, State::Over) {
                 State::Content(open, _) => State::Ending(open),
@@ -261,6 +265,10 @@ impl SendingSession {
         // RFC 5321 section 3.8: a server may say 421 to anything, and hangs up then.
         if reply.code() == 421 && step != Step::Quit {
             return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
+        }
+        if step == Step::Dot && self.early && reply.class() == Class::Positive {
+            // What was said of a message before its end is no promise to keep it.
+            return self.end(&Outcome::Deferred(Cause::Unasked(reply)));
         }
         match step {
             Step::Greeting | Step::Ehlo | Step::Helo => self.take_opening(step, reply),

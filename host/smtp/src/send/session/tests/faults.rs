@@ -56,6 +56,26 @@ fn replies_that_nothing_asked_for_are_not_believed() {
     }
 }
 
+/// A promise is believed when all of it comes behind the dot; a refusal always.
+#[test]
+fn a_reply_that_begins_before_the_dot_is_no_acceptance() {
+    let cases = [
+        ("250 que", "ued\r\n", "deferred 4.5.0: a reply that nothing asked for: 250 queued", true),
+        ("552 too", " big\r\n", "failed 5.0.0: 552 too big to the end of the message", false),
+    ];
+    for (head, tail, result, closed) in cases {
+        let mut conversation = in_content();
+        let (now, session) = (conversation.now, &mut conversation.session);
+        session.handle_input(now, head.as_bytes());
+        assert_eq!(session.poll_action(), Some(SendingAction::Body));
+        session.handle_body(now, b"a\r\n", true);
+        session.handle_input(now, tail.as_bytes());
+        conversation.drain();
+        assert_eq!(conversation.seen.results, [[result]]);
+        assert_eq!(conversation.seen.closed, closed);
+    }
+}
+
 /// A session that waits for more of a message of which it has the first octets.
 fn in_content() -> Conversation {
     let mut conversation =
