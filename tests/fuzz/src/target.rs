@@ -1,0 +1,9 @@
+//! The targets, one a file.
+
+pub(crate) mod address;
+pub(crate) mod command;
+pub(crate) mod data;
+pub(crate) mod line;
+pub(crate) mod receiving;
+pub(crate) mod reply;
+pub(crate) mod sending;
