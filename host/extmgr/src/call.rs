@@ -40,7 +40,7 @@ pub(crate) enum Called {
 
 impl Called {
     /// A call that has an answer, with what was written to its sheet, if anything was.
-    fn answered(
+    pub(crate) fn answered(
         status: abi::STATUS,
         written: Option<(Option<Decision>, Vec<Edit>)>,
         spent: Option<Duration>,
@@ -66,8 +66,9 @@ pub(crate) fn invoke(
     context: &Context,
     blocks_until: Option<tokio::time::Instant>,
 ) -> Called {
-    let frame = pin!(Frame::new(registration, ask, context, blocks_until));
-    let record = frame.as_ref().record(registration, ask);
+    let (plugin, user_data) = (registration.plugin, registration.user_data);
+    let frame = pin!(Frame::new(plugin, ask, context, blocks_until));
+    let record = frame.as_ref().lend(plugin, user_data);
     let clock = frame.may_change_message().then(Instant::now);
     // SAFETY: the handler came from EMRegister, so it has this signature; its file stays mapped for ever. The record and
     // all it points to outlive the call.

@@ -17,6 +17,7 @@ use crate::figures::FaultKind;
 use crate::pending::Begun;
 use crate::plugin::Run;
 use crate::registry::{Registration, Registry};
+use crate::stretch;
 use crate::trace;
 use crate::turn::Turn;
 use crate::waiting::Wait;
@@ -62,24 +63,35 @@ impl Dispatch {
         let context = &self.context;
         let (event, stage) = (ask.question.event(), ask.stage);
         self.asked.set(Some((event, stage)));
+        let steps = context.registry.chain(event, stage);
         let mut chain = Chain::new(ask);
-        for (place, registration) in context.registry.chain(event, stage).iter().enumerate() {
-            if !registration.admits(&chain.ask) {
-                continue;
-            }
-            if registration.plugin.run == Run::Pool {
-                return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place, None)));
-            }
-            let clock = trace::clock();
-            let called = call_inline(&chain, registration, context, Begun::default());
+        let mut place = 0;
+        loop {
+            let (came_to, ended) = stretch::call(steps, place, &chain.ask, context);
+            place = came_to;
+            let Some(step) = steps.get(place) else { break };
+            let registration = &step.registration;
+            let (took, called) = match ended {
+                Some(ended) => ended,
+                // One that is not called with others, for one reason or another.
+                None if !step.admits(&chain.ask) => (None, Called::Unheard),
+                None if !step.inline => {
+                    return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place, None)));
+                }
+                None => {
+                    let clock = trace::clock();
+                    let called = call_inline(&chain, registration, context, Begun::default());
+                    (clock.map(|begun| begun.elapsed()), called)
+                }
+            };
             if let Called::Pending(pending) = called {
                 let wait = Some(Wait::new(pending, context));
                 return Asked::Waiting(Box::pin(ask_from(context.clone(), chain, place, wait)));
             }
-            let took = clock.map(|begun| begun.elapsed());
-            if !chain.take(registration.plugin, took, called) {
+            if !chain.take(step.plugin, took, called) {
                 break;
             }
+            place += 1;
         }
         Asked::Answered(chain.into_verdict())
     }
@@ -132,10 +144,11 @@ async fn ask_from(
     let (event, stage) = (chain.ask.question.event(), chain.ask.stage);
     let begun = wait.as_ref().map_or_else(Instant::now, Wait::begun);
     let begun = context.chain_begun(begun, &chain.ask);
-    for registration in &context.registry.chain(event, stage)[place..] {
-        if !registration.admits(&chain.ask) {
+    for step in &context.registry.chain(event, stage)[place..] {
+        if !step.admits(&chain.ask) {
             continue;
         }
+        let registration = &step.registration;
         let plugin = registration.plugin;
         let clock = wait.as_ref().map_or_else(Instant::now, Wait::begun);
         let called = match (wait.take(), plugin.run) {

@@ -4,12 +4,13 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stagepost_smtp::{Decision, Edit, Event, Stage};
 
 use crate::latency::{Latency, LatencyFigures};
 use crate::metric::MetricFigures;
+use crate::tally::{At, PLACES, Tally};
 
 /// What a call came to, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,23 +140,33 @@ impl StageCounters {
 }
 
 /// One plug-in at every event and stage that it registered for.
-pub(crate) struct Counters([OnceLock<Box<StageCounters>>; Event::ALL.len() * 2]);
+pub(crate) struct Counters {
+    stages: [OnceLock<Box<StageCounters>>; PLACES],
+    /// Calls in line that went on and left nothing behind. They are counted nowhere else.
+    tally: Tally,
+}
 
 impl Default for Counters {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| OnceLock::new()))
+        Self { stages: std::array::from_fn(|_| OnceLock::new()), tally: Tally::default() }
     }
 }
 
 impl Counters {
     /// Makes room for an event and stage, as somebody registers for it.
     pub(crate) fn prepare(&self, event: Event, stage: Stage) {
-        self.0[place(event, stage)].get_or_init(Box::default);
+        self.stages[place(event, stage)].get_or_init(Box::default);
     }
 
     /// The counters of an event and stage; none where nothing is registered.
     pub(crate) fn at(&self, event: Event, stage: Stage) -> Option<&StageCounters> {
-        self.0[place(event, stage)].get().map(|counters| &**counters)
+        self.stages[place(event, stage)].get().map(|counters| &**counters)
+    }
+
+    /// Counts a call in line that went on and left nothing behind, at a [`place`].
+    #[inline]
+    pub(crate) fn went_on(&self, at: At, place: usize) {
+        self.tally.add(at, place);
     }
 
     /// All figures of this moment.
@@ -163,12 +174,17 @@ impl Counters {
         let stages = Event::ALL.into_iter().flat_map(|event| {
             [Stage::Before, Stage::After].into_iter().map(move |stage| (event, stage))
         });
-        let read = |(event, stage)| Some(StageFigures::read(event, stage, self.at(event, stage)?));
+        let read = |(event, stage)| {
+            let mut figures = StageFigures::read(event, stage, self.at(event, stage)?);
+            figures.answers[AnswerKind::Continue as usize] += self.tally.read(place(event, stage));
+            Some(figures)
+        };
         stages.filter_map(read).collect()
     }
 }
 
-fn place(event: Event, stage: Stage) -> usize {
+/// Where an event and stage is counted.
+pub(crate) fn place(event: Event, stage: Stage) -> usize {
     event as usize * 2 + stage as usize
 }
 
@@ -230,9 +246,9 @@ impl PluginFigures {
     }
 }
 
-/// The clock of a call in line: it runs for one call in 64, chosen at random, so that no pattern of calls is always or
-/// never timed.
-pub(crate) fn sampled_clock() -> Option<Instant> {
+/// Whether a call in line is timed: one in 64 is, chosen at random, so that no pattern of calls is always or never timed.
+#[inline]
+pub(crate) fn is_timed() -> bool {
     thread_local! {
         static DICE: Cell<u32> = const { Cell::new(0x9e37_79b9) };
     }
@@ -242,16 +258,17 @@ pub(crate) fn sampled_clock() -> Option<Instant> {
         dice.set(next);
         next
     });
-    (thrown >> 26 == 0).then(Instant::now)
+    thrown >> 26 == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally;
 
     #[test]
     fn one_call_in_64_is_timed() {
-        let timed = (0..640_000).filter(|_| sampled_clock().is_some()).count();
+        let timed = (0..640_000).filter(|_| is_timed()).count();
         assert!((9_500..10_500).contains(&timed), "{timed}");
     }
 
@@ -267,11 +284,12 @@ mod tests {
         at.failed(FaultKind::BadEdit);
         at.took(Some(Duration::from_micros(3)));
         at.took(None);
+        counters.went_on(tally::at(), place(Event::Mail, Stage::After));
         let read = counters.read();
         let [figures] = &read[..] else { panic!("{read:?}") };
         assert_eq!((figures.event, figures.stage), (Event::Mail, Stage::After));
-        assert_eq!(figures.answers, [0, 0, 0, 0, 0, 2, 0]);
-        assert_eq!((figures.calls(), figures.faults()), (3, 2));
+        assert_eq!(figures.answers, [1, 0, 0, 0, 0, 2, 0]);
+        assert_eq!((figures.calls(), figures.faults()), (4, 2));
         assert_eq!(figures.latency.count(), 1);
     }
 }

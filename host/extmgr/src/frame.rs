@@ -1,8 +1,10 @@
 //! What one call is lent: the record and everything it points to, at one place that does not move while anybody may look.
 //! Behind the contract's `EMRECORD`, `EmSession`, `EmEdits` and `EmMessage`; calls nobody.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::ffi::c_void;
 use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,7 +19,6 @@ use crate::event;
 use crate::host::Host;
 use crate::lookup::Lookups;
 use crate::pending::Site;
-use crate::registry::Registration;
 use crate::release::Giver;
 use crate::sheet::Sheet;
 
@@ -48,16 +49,17 @@ pub(crate) struct CallSession<'a> {
     mark: Mark,
     pub(crate) facts: &'a Facts,
     pub(crate) context: &'a Context,
-    /// The message that the call is about, if it is about one.
-    draft: Option<&'a Draft>,
-    /// Who is called, and at what.
-    pub(crate) called: Giver,
+    ask: &'a Ask,
+    plugin: Callee,
 }
+
+/// Who is called. Changed only between two calls, when nobody may look.
+type Callee = Cell<&'static Host>;
 
 /// The sheet of one call. `EmEdits *` points to one of these.
 pub(crate) struct CallSheet<'a> {
     mark: Mark,
-    plugin: &'static Host,
+    plugin: Callee,
     ask: &'a Ask,
     context: &'a Context,
     /// Made by the first edit, since most calls have none. Locked for every edit: a pending call's sheet takes them from
@@ -114,18 +116,24 @@ handles! {
 impl CallSession<'_> {
     /// How many servers the message of this call came through: its Received fields.
     pub(crate) fn hops(&self) -> usize {
-        let header = self.draft.map_or(&[][..], Draft::header);
+        let header = self.ask.message.as_ref().map_or(&[][..], Draft::header);
         let is_trace = |line: &&[u8]| {
             line.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"received:"))
         };
         header.split(|octet| *octet == b'\n').filter(is_trace).count()
+    }
+
+    /// Who is called, and at what.
+    pub(crate) fn called(&self) -> Giver {
+        let (event, stage) = (self.ask.question.event(), self.ask.stage);
+        Giver { plugin: self.plugin.get(), event, stage, session: self.facts.id }
     }
 }
 
 impl<'a> CallSheet<'a> {
     /// The sheet, for one edit.
     pub(crate) fn write(&self) -> MutexGuard<'_, Sheet<'a>> {
-        let fresh = || Sheet::new(self.plugin, self.ask, self.context.registry.claims());
+        let fresh = || Sheet::new(self.plugin.get(), self.ask, self.context.registry.claims());
         let sheet = self.sheet.get_or_init(|| Mutex::new(fresh()));
         sheet.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,52 +149,43 @@ impl<'a> CallSheet<'a> {
     }
 
     pub(crate) fn plugin(&self) -> &'static Host {
-        self.plugin
+        self.plugin.get()
     }
 }
 
-/// Everything that one call is lent. Its members point to each other, so it is filled in where it stays.
+/// Everything that one call is lent. Its members point to each other, so it is filled in where it stays. The calls that a
+/// question makes one after another may share one, as long as none of them writes to the sheet.
 pub(crate) struct Frame<'a> {
     session: CallSession<'a>,
     sheet: CallSheet<'a>,
     message: Option<CallMessage<'a>>,
     reply: Option<abi::EmReply>,
     /// Made of the members above: what a plug-in reads.
-    lent: UnsafeCell<Option<Lent>>,
+    arguments: OnceCell<Arguments>,
+    record: UnsafeCell<MaybeUninit<abi::EMRECORD>>,
     _pinned: PhantomPinned,
-}
-
-struct Lent {
-    arguments: Arguments,
-    record: abi::EMRECORD,
 }
 
 impl<'a> Frame<'a> {
     /// What a handler is lent for a question.
     #[inline]
     pub(crate) fn new(
-        registration: &Registration,
+        plugin: &'static Host,
         ask: &'a Ask,
         context: &'a Context,
         blocks_until: Option<Instant>,
     ) -> Self {
-        let plugin = registration.plugin;
         Self {
             session: CallSession {
                 mark: Mark(AtomicU64::new(SESSION)),
                 facts: &ask.facts,
                 context,
-                draft: ask.message.as_ref(),
-                called: Giver {
-                    plugin,
-                    event: registration.event,
-                    stage: ask.stage,
-                    session: ask.facts.id,
-                },
+                ask,
+                plugin: Cell::new(plugin),
             },
             sheet: CallSheet {
                 mark: Mark(AtomicU64::new(SHEET)),
-                plugin,
+                plugin: Cell::new(plugin),
                 ask,
                 context,
                 sheet: OnceLock::new(),
@@ -201,7 +200,8 @@ impl<'a> Frame<'a> {
                 buffer: Mutex::default(),
             }),
             reply: ask.reply.as_ref().map(lend_reply),
-            lent: UnsafeCell::new(None),
+            arguments: OnceCell::new(),
+            record: UnsafeCell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
     }
@@ -211,46 +211,60 @@ impl<'a> Frame<'a> {
         self.sheet.site = Some(site);
     }
 
-    /// Fills the record in. It and all it points to are valid as long as the frame, and what the frame borrows.
+    /// Fills the record in for a handler. It and all it points to are valid as long as the frame, and what the frame borrows;
+    /// for that handler until this is asked for the next one's.
     #[inline]
-    pub(crate) fn record(
+    pub(crate) fn lend(
         self: Pin<&Self>,
-        registration: &Registration,
-        ask: &'a Ask,
+        plugin: &'static Host,
+        user_data: *mut c_void,
     ) -> *const abi::EMRECORD {
         let frame = self.get_ref();
-        let message = frame.message.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        let head = abi::EmEvent {
-            size: 0,
-            reserved: 0,
-            session: (&raw const frame.session).cast(),
-            // The contract's setters take it without const; the host changes it only behind its lock.
-            edits: (&raw const frame.sheet).cast_mut().cast(),
-            reply: frame.reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
-        };
-        let arguments = Arguments::new(ask, head, message.cast());
-        // SAFETY: called once for a frame, before anybody has a pointer into `lent`.
-        let lent = unsafe { &mut *frame.lent.get() };
-        debug_assert!(lent.is_none(), "a frame is filled in once");
+        frame.session.plugin.set(plugin);
+        frame.sheet.plugin.set(plugin);
+        let ask = frame.sheet.ask;
+        let arguments = frame.arguments.get_or_init(|| frame.arguments());
         let record = abi::EMRECORD {
-            EId: event::number(registration.event),
+            EId: event::number(ask.question.event()),
             NotificationType: match ask.stage {
                 Stage::Before => abi::EM_BEFORE,
                 Stage::After => abi::EM_AFTER,
             },
             Status: status_of(ask),
             Size: const { size_of_u32::<abi::EMRECORD>() as u16 },
-            Event: std::ptr::null(),
-            UserData: registration.user_data,
+            Event: arguments.as_ptr(),
+            UserData: user_data,
         };
-        let lent = lent.insert(Lent { arguments, record });
-        lent.record.Event = lent.arguments.as_ptr();
-        &raw const lent.record
+        let place = frame.record.get().cast::<abi::EMRECORD>();
+        // SAFETY: a place of our own, to which there are pointers and no references; whoever was called before is done
+        // with it.
+        unsafe { place.write(record) };
+        place
+    }
+
+    fn arguments(&self) -> Arguments {
+        let message = self.message.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let head = abi::EmEvent {
+            size: 0,
+            reserved: 0,
+            session: (&raw const self.session).cast(),
+            // The contract's setters take it without const; the host changes it only behind its lock.
+            edits: (&raw const self.sheet).cast_mut().cast(),
+            reply: self.reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+        };
+        Arguments::new(self.sheet.ask, head, message.cast())
+    }
+
+    /// Whether nobody has written to the sheet.
+    #[inline]
+    pub(crate) fn is_blank(&self) -> bool {
+        self.sheet.sheet.get().is_none()
     }
 
     /// Whether an edit of the message can be asked for in this call.
     pub(crate) fn may_change_message(&self) -> bool {
-        Sheet::may_change_message(self.sheet.plugin, self.sheet.ask)
+        let ask = self.sheet.ask;
+        Sheet::may_change_message(self.sheet.plugin.get(), ask.question.event(), ask.stage)
     }
 
     /// Takes what was written to the sheet; none: nobody has written to it.

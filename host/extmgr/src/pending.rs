@@ -168,10 +168,11 @@ impl Held {
         // is kept as long as the frame (the field below it is dropped later) and never changed.
         let kept: &'static Site = unsafe { &*Arc::as_ptr(&site) };
         let deadline = kept.begun.blocks_until;
-        let mut frame = Frame::new(&kept.registration, &kept.ask, &kept.context, deadline);
+        let (plugin, user_data) = (kept.registration.plugin, kept.registration.user_data);
+        let mut frame = Frame::new(plugin, &kept.ask, &kept.context, deadline);
         frame.may_pend(kept);
         let frame = Box::pin(frame);
-        let record = frame.as_ref().record(&kept.registration, &kept.ask);
+        let record = frame.as_ref().lend(plugin, user_data);
         Self { frame, record, site, turn: None }
     }
 

@@ -13,7 +13,10 @@ use crate::claim;
 use crate::filter::Filter;
 use crate::host::Host;
 use crate::mail::Door;
+use crate::plugin::Run;
 use crate::release::Release;
+use crate::sheet::Sheet;
+use crate::watchdog::Call;
 
 /// A handler as the contract has it, known not to be NULL.
 pub(crate) type Handler = unsafe extern "C" fn(record: *const abi::EMRECORD) -> abi::STATUS;
@@ -32,8 +35,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Whether a question may matter to the handler.
-    pub(crate) fn admits(&self, ask: &Ask) -> bool {
+    fn admits(&self, ask: &Ask) -> bool {
         self.filter.get().is_none_or(|filter| filter.admits(ask))
     }
 }
@@ -52,6 +54,49 @@ impl Drop for Registration {
     }
 }
 
+/// One place in a chain. What a call in line needs is beside each other, so that a whole chain is in few cache lines.
+pub(crate) struct Step {
+    pub(crate) handler: Handler,
+    pub(crate) user_data: *mut c_void,
+    pub(crate) plugin: &'static Host,
+    /// The call as the watchdog is told of it.
+    pub(crate) call: Call,
+    /// Whether handlers are called in line.
+    pub(crate) inline: bool,
+    /// Whether some questions may not matter to the handler.
+    filtered: bool,
+    /// Whether the handler can ask for an edit of the message.
+    pub(crate) changes_message: bool,
+    pub(crate) registration: Arc<Registration>,
+}
+
+// SAFETY: as for `Registration`, whose members some of these are.
+unsafe impl Send for Step {}
+// SAFETY: as above.
+unsafe impl Sync for Step {}
+
+impl Step {
+    fn new(registration: Arc<Registration>, stage: Stage) -> Self {
+        let (plugin, event) = (registration.plugin, registration.event);
+        Self {
+            handler: registration.handler,
+            user_data: registration.user_data,
+            plugin,
+            call: Call::of(plugin, event, stage),
+            inline: plugin.run == Run::Inline,
+            filtered: registration.filter.get().is_some(),
+            changes_message: Sheet::may_change_message(plugin, event, stage),
+            registration,
+        }
+    }
+
+    /// Whether a question may matter to the handler.
+    #[inline]
+    pub(crate) fn admits(&self, ask: &Ask) -> bool {
+        !self.filtered || self.registration.admits(ask)
+    }
+}
+
 /// The next registration handle; 0 names none.
 pub(crate) fn next_handle() -> abi::HEMREGISTRATION {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -61,7 +106,7 @@ pub(crate) fn next_handle() -> abi::HEMREGISTRATION {
 /// Who is asked, in order, for every event and stage. A session keeps the one it began with.
 #[derive(Default)]
 pub(crate) struct Registry {
-    chains: [[Vec<Arc<Registration>>; 2]; Event::ALL.len()],
+    chains: [[Vec<Step>; 2]; Event::ALL.len()],
     interest: Interest,
     claims: Arc<Claims>,
     /// How long the pool's calls of one chain may take together.
@@ -85,19 +130,20 @@ impl Registry {
     fn add(&mut self, registration: &Arc<Registration>, stage: Stage, flag: u32) {
         if registration.flags & flag != 0 {
             let event = registration.event;
-            self.chains[event as usize][stage as usize].push(registration.clone());
+            self.chains[event as usize][stage as usize]
+                .push(Step::new(registration.clone(), stage));
             self.interest = self.interest.with(event, stage);
         }
     }
 
     /// A plug-in by its name, if it has registered for anything.
     pub(crate) fn plugin(&self, name: &str) -> Option<&'static Host> {
-        let mut registrations = self.chains.iter().flatten().flatten();
-        registrations.find(|known| &*known.plugin.name == name).map(|known| known.plugin)
+        let mut steps = self.chains.iter().flatten().flatten();
+        steps.find(|step| &*step.plugin.name == name).map(|step| step.plugin)
     }
 
     /// The handlers to ask, in order.
-    pub(crate) fn chain(&self, event: Event, stage: Stage) -> &[Arc<Registration>] {
+    pub(crate) fn chain(&self, event: Event, stage: Stage) -> &[Step] {
         &self.chains[event as usize][stage as usize]
     }
 

@@ -74,9 +74,8 @@ impl<'a> Sheet<'a> {
     }
 
     /// Whether an edit of the message can be asked for: declared by the plug-in, and allowed here.
-    pub(crate) fn may_change_message(plugin: &Host, ask: &Ask) -> bool {
-        plugin.descriptor.edits & OF_MESSAGE != 0
-            && takes_message_edits(ask.question.event(), ask.stage)
+    pub(crate) fn may_change_message(plugin: &Host, event: Event, stage: Stage) -> bool {
+        plugin.descriptor.edits & OF_MESSAGE != 0 && takes_message_edits(event, stage)
     }
 
     pub(crate) fn set_verdict(

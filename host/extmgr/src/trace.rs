@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::fault::Fault;
-use crate::figures::{AnswerKind, sampled_clock};
+use crate::figures::{AnswerKind, is_timed};
 
 /// The most that watch at once.
 const WATCHERS_MAX: usize = 16;
@@ -157,7 +157,7 @@ pub(crate) fn is_on() -> bool {
 
 /// The clock of a call in line: it runs for every call while anybody watches, else for a sample.
 pub(crate) fn clock() -> Option<Instant> {
-    if is_on() { Some(Instant::now()) } else { sampled_clock() }
+    (is_on() || is_timed()).then(Instant::now)
 }
 
 /// Shows a call to those who watch it. `ask` is the question as the plug-in saw it.

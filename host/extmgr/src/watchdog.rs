@@ -60,15 +60,26 @@ impl Cell {
 /// A call in one word: looks at its beginning (from bit 16), whether it is a release, the plug-in's place (7 bits), the
 /// event (6 bits), the stage, and a bit that is always set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Call(u64);
+pub(crate) struct Call(u64);
 
 impl Call {
     const RELEASE: u64 = 1 << 15;
+
+    /// A call of a handler of a plug-in, which has not begun.
+    pub(crate) fn of(plugin: &Host, event: Event, stage: Stage) -> Self {
+        Self::new(0, plugin.index, event, stage)
+    }
 
     fn new(looks: u64, plugin: usize, event: Event, stage: Stage) -> Self {
         const { assert!(PLUGINS_MAX <= 0x80) };
         let (plugin, event, stage) = (plugin as u64 & 0x7f, event as u64, stage as u64);
         Self(looks << 16 | plugin << 8 | event << 2 | stage << 1 | 1)
+    }
+
+    /// The same call, which begins now.
+    #[inline]
+    fn begun(self) -> Self {
+        Self(LOOKS.load(Ordering::Relaxed) << 16 | self.0)
     }
 
     /// The same, of a release rather than a handler.
@@ -113,7 +124,10 @@ pub(crate) fn watched<T>(
     session: u64,
     make: impl FnOnce() -> T,
 ) -> T {
-    watch(Call::new(LOOKS.load(Ordering::Relaxed), plugin.index, event, stage), session, make)
+    watching(session, |watch| {
+        watch.begins(Call::of(plugin, event, stage));
+        make()
+    })
 }
 
 /// Calls a release in line under the watchdog's eyes: of something that was given in a call at this event and stage.
@@ -128,38 +142,55 @@ pub(crate) fn watched_release(
         // The thread is ending, so it serves no session.
         return make();
     }
-    let call = Call::new(LOOKS.load(Ordering::Relaxed), plugin.index, event, stage);
-    watch(call.of_release(), session, make);
+    watching(session, |watch| {
+        watch.begins(Call::of(plugin, event, stage).of_release());
+        make();
+    });
 }
 
+/// Makes calls in line for a session, one after another, each under the watchdog's eyes once it is told that it begins.
 #[inline]
-fn watch<T>(call: Call, session: u64, make: impl FnOnce() -> T) -> T {
-    /// Ends the call, also when it unwinds, and goes on with the one that it was made in, if any.
-    struct Ends<'c> {
-        cell: &'c Cell,
-        around: u64,
-        session: u64,
-    }
-    impl Drop for Ends<'_> {
-        fn drop(&mut self) {
-            self.cell.call.store(0, Ordering::Release);
-            if self.around != 0 {
-                self.cell.session.store(self.session, Ordering::Release);
-                self.cell.call.store(self.around, Ordering::Release);
-            }
-        }
-    }
-    CELL.with(|cell| {
+pub(crate) fn watching<T>(session: u64, make: impl FnOnce(&Watch<'_>) -> T) -> T {
+    CELL.with(|cell| make(&Watch::begin(cell, session)))
+}
+
+/// The calls of one session on one thread, under the watchdog's eyes. Ends the last of them when it is dropped, and goes on
+/// with the one that they were made in, if any.
+pub(crate) struct Watch<'c> {
+    cell: &'c Cell,
+    around: u64,
+    session: u64,
+}
+
+impl<'c> Watch<'c> {
+    #[inline]
+    fn begin(cell: &'c Cell, session: u64) -> Self {
         let around = cell.call.load(Ordering::Relaxed);
-        let _ends = Ends { cell, around, session: cell.session.load(Ordering::Relaxed) };
+        let watch = Self { cell, around, session: cell.session.load(Ordering::Relaxed) };
         if around != 0 {
             // Between two calls the session is nobody's.
             cell.call.store(0, Ordering::Release);
         }
         cell.session.store(session, Ordering::Release);
-        cell.call.store(call.0, Ordering::Release);
-        make()
-    })
+        watch
+    }
+
+    /// A call begins; the one before it has ended.
+    #[inline]
+    pub(crate) fn begins(&self, call: Call) {
+        self.cell.call.store(call.begun().0, Ordering::Release);
+    }
+}
+
+impl Drop for Watch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.cell.call.store(0, Ordering::Release);
+        if self.around != 0 {
+            self.cell.session.store(self.session, Ordering::Release);
+            self.cell.call.store(self.around, Ordering::Release);
+        }
+    }
 }
 
 /// Whether a call in line is being made on this thread, a handler's or a release's; it must not block then.

@@ -132,7 +132,7 @@ unsafe extern "C" fn slot(session: *const abi::EmSession, value: *mut *mut c_voi
     let find = || {
         // SAFETY: the contract gives what `asked` wants.
         let session = unsafe { asked(session) }?;
-        Ok(session.context.slot(session.called.plugin.index))
+        Ok(session.context.slot(session.called().plugin.index))
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(value, find) }
@@ -146,7 +146,7 @@ unsafe extern "C" fn slot_set(
     answer(|| {
         // SAFETY: the contract gives what `asked` wants.
         let session = unsafe { asked(session) }?;
-        session.context.set_slot(session.called, value, release);
+        session.context.set_slot(session.called(), value, release);
         Ok(())
     })
 }
