@@ -10,6 +10,9 @@ pub mod rig;
 pub mod seeded;
 mod target;
 
+/// Makes an input from words.
+pub type Shape = fn(&mut seeded::Seed, &[Vec<u8>]) -> Vec<u8>;
+
 /// One thing that octets are tried on.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -18,7 +21,7 @@ pub struct Target {
     /// Tries one input; panics when something does not hold.
     pub run: fn(&[u8]),
     /// Makes an input of the form that is most telling, from words; none: words in any order are.
-    pub shape: Option<fn(&mut seeded::Seed, &[Vec<u8>]) -> Vec<u8>>,
+    pub shape: Option<Shape>,
 }
 
 /// Every target.
