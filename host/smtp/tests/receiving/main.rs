@@ -6,6 +6,7 @@ mod envelope;
 mod exchange;
 mod extending;
 mod lending;
+mod model;
 mod property;
 mod rewriting;
 mod rig;
