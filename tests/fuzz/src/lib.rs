@@ -2,6 +2,7 @@
 //! The same functions run under libFuzzer, and in the tests with inputs from the corpus and from a seed.
 
 pub mod corpus;
+pub mod meaning;
 mod next_hop;
 pub mod octets;
 pub mod plugins;

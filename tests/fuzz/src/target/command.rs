@@ -1,21 +1,11 @@
 //! Commands: what a line is understood as, seen from the questions that it raises.
 
-use stagepost_smtp::{EtrnNode, Event, Interest, Question, Stage, VrfyVerb, check_rewrite};
+use stagepost_smtp::{EtrnNode, Question, VrfyVerb, check_rewrite};
 
 use crate::Target;
-use crate::plugins::Answers;
-use crate::replies::codes;
-use crate::rig::{Rig, settings};
+use crate::meaning::meaning;
 
 pub(crate) const TARGET: Target = Target { name: "command", run, shape: None };
-
-/// What a line came to in one place of the dialogue.
-#[derive(Debug, PartialEq, Eq)]
-struct Meaning {
-    questions: Vec<Question>,
-    codes: Vec<u16>,
-    closed: bool,
-}
 
 const BEFORE: [&str; 3] = ["", "EHLO a.test\r\n", "EHLO a.test\r\nMAIL FROM:<>\r\n"];
 
@@ -55,24 +45,6 @@ fn run(input: &[u8]) {
         // Whatever it says, it is an answer.
         _ = (check_rewrite(input, other), check_rewrite(other.as_bytes(), line));
     }
-}
-
-fn meaning(before: &str, line: &str) -> Meaning {
-    let mut interest = Interest::NONE;
-    for event in Event::ALL {
-        if !matches!(event, Event::Connect | Event::Command | Event::Disconnect) {
-            interest = interest.with(event, Stage::Before);
-        }
-    }
-    let mut rig = Rig::new(settings(true), interest, Answers::fine());
-    rig.say(before.as_bytes());
-    rig.output();
-    rig.asked.clear();
-    rig.say(line.as_bytes());
-    rig.say(b"\r\n");
-    let codes = codes(&rig.output());
-    let questions = rig.asked.iter().map(|ask| ask.question.clone()).collect();
-    Meaning { questions, codes, closed: rig.closed }
 }
 
 /// A line that means the question, written from what was understood.
