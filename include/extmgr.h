@@ -950,6 +950,13 @@ typedef struct EmConfigService {
 /** Fact, text: the SHA-256 digest of that certificate, 64 small hexadecimal digits. The client has proved that it has the key
  * of it, so a digest that is known names the client. */
 #define EM_FACT_TLS_CLIENT_SHA256 17
+/** Fact, text: the client's host name as a trusted proxy has told it (XCLIENT); the server looks none up itself. */
+#define EM_FACT_REMOTE_NAME 18
+/** Fact, text: the address that the connection came from, when a trusted proxy has told who its client is (PROXY protocol or
+ * XCLIENT); not known when the client has connected itself, as the next. */
+#define EM_FACT_PROXY_IP 19
+/** Fact, number: the port that the connection came from then. */
+#define EM_FACT_PROXY_PORT 20
 
 /** Attribute: "1" lets this session relay to any destination. The core never sets it. */
 #define EM_ATTRIBUTE_RELAY_GRANTED "relay_granted"

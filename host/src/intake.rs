@@ -135,10 +135,21 @@ impl Intake {
         };
         let (sender, recipients) =
             (message.envelope.sender.to_string(), message.envelope.recipients.len());
-        let edits = message.ledger.len();
+        let (edits, client) = (message.ledger.len(), message.origin.client.clone());
         incoming.commit(message).await?;
-        let session = facts.id;
-        tracing::info!(session, id, sender, recipients, octets, edits, "message queued");
+        let (session, client) = (facts.id, &*client);
+        let proxy = facts.peer.proxy.as_ref().map(|proxy| &*proxy.text);
+        tracing::info!(
+            session,
+            id,
+            client,
+            proxy,
+            sender,
+            recipients,
+            octets,
+            edits,
+            "message queued"
+        );
         Ok(id)
     }
 

@@ -1,4 +1,4 @@
-//! Listening sockets: bound as configured, and a session for every client that there is room for.
+//! Listening sockets: a session for every client that there is room for.
 //! Knows neither what a session says nor what becomes of its mail.
 
 use std::io;
@@ -8,20 +8,19 @@ use std::time::{Duration, Instant};
 
 use stagepost_extmgr::ExtMgr;
 use stagepost_queue::Store;
-use stagepost_smtp::{Peer, Reply, Session, Settings, StartTls, Tls};
+use stagepost_smtp::{Session, Settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::config;
 use crate::connection::Connection;
+use crate::door::{Door, DoorLines, Entered};
 use crate::intake::Intake;
 use crate::router::Router;
-use crate::sessions::{Full, Place, Sessions};
+use crate::sessions::{Place, Sessions};
 use crate::stopping::Stopping;
-use crate::throttle::{Line, Throttle};
+use crate::throttle::Throttle;
 use crate::tls::ServerTls;
-use crate::transport::Transport;
 
 /// How long accepting rests after the system refused a socket: descriptors come back when sessions end.
 const REST: Duration = Duration::from_millis(50);
@@ -33,8 +32,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) stopping: Stopping,
-    /// For the lines about clients without a place.
-    pub(crate) refusals: Throttle,
+    /// For the lines about clients that get no session.
+    pub(crate) lines: DoorLines,
     /// For the lines about messages that the queue did not take.
     pub(crate) faults: Arc<Throttle>,
 }
@@ -63,19 +62,10 @@ impl Listener {
     ) -> io::Result<Self> {
         let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
-        let starttls = match &tls {
-            Some(_) if config.tls.required => StartTls::Required,
-            Some(_) => StartTls::Offered,
-            None => StartTls::None,
-        };
         Ok(Self {
             name: config.name.as_str().into(),
             socket,
-            door: Arc::new(Door {
-                settings: Arc::new(Settings { starttls, ..receive.clone() }),
-                tls: tls.map(Arc::new),
-                implicit: config.purpose.is_implicit(),
-            }),
+            door: Arc::new(Door::new(config, receive, tls)),
             address,
         })
     }
@@ -114,99 +104,37 @@ impl Listener {
         stream: TcpStream,
         remote: SocketAddr,
     ) -> Option<impl Future<Output = ()> + use<>> {
-        match shared.sessions.enter(remote.ip()) {
-            Ok(place) => {
-                // Replies are small and each is waited for. A failure costs time, nothing else.
-                let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().unwrap_or(self.address);
-                let peer = Arc::new(Peer::new(remote, local, &self.name));
-                Some(serve(shared.clone(), stream, peer, self.door.clone(), place))
-            }
-            Err(full) => {
-                self.refuse(shared, &stream, remote, full);
-                None
-            }
-        }
-    }
-
-    /// Answers a client for whom there is no place (RFC 5321 section 3.1: 421 instead of a greeting), before any other work.
-    fn refuse(&self, shared: &Shared, stream: &TcpStream, remote: SocketAddr, full: Full) {
-        let (reason, enhanced) = match full {
-            Full::InAll => ("too many sessions", (4, 3, 2)),
-            Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
-        };
-        if let Some(Line { left_out }) = shared.refusals.line(Instant::now()) {
-            tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");
-        }
-        // In clear text it would be no words there.
-        if self.door.implicit {
-            return;
-        }
-        let hostname = &self.door.settings.hostname;
-        let text =
-            format!("{hostname} Service not available, {reason}, closing transmission channel");
-        let mut octets = Vec::new();
-        Reply::new(421, Some(enhanced), text).write(true, &mut octets);
-        // The socket is fresh, so its buffer takes the line; a client that left needs none.
-        let _ = stream.try_write(&octets);
-    }
-}
-
-/// What a listener says of every client.
-struct Door {
-    settings: Arc<Settings>,
-    tls: Option<Arc<ServerTls>>,
-    /// TLS comes before anything else.
-    implicit: bool,
-}
-
-impl Door {
-    /// The connection as its session begins with it; none when it came to nothing.
-    async fn open(&self, stream: TcpStream, id: u64) -> Option<(Transport, Option<Tls>)> {
-        let Some(tls) = self.tls.as_ref().filter(|_| self.implicit) else {
-            return Some((Transport::Plain(stream), None));
-        };
-        // Large, and over before the session begins: not to be part of it.
-        let handshake = Box::pin(timeout(self.settings.timeouts.handshake, tls.accept(stream)));
-        match handshake.await {
-            Ok(Ok((stream, tls))) => Some((Transport::Tls(stream), Some(tls))),
-            Ok(Err(error)) => {
-                tracing::debug!(session = id, "the TLS handshake failed: {error}");
-                None
-            }
-            Err(_) => {
-                tracing::debug!(session = id, "the TLS handshake took too long");
-                None
-            }
-        }
+        let place = self.door.enter(&shared.sessions, &shared.lines, &stream, remote)?;
+        // Replies are small and each is waited for. A failure costs time, nothing else.
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().unwrap_or(self.address);
+        let (shared, door) = (shared.clone(), self.door.clone());
+        Some(async move {
+            let id = place.id;
+            tracing::debug!(session = id, client = %remote, "session begins");
+            serve(&shared, &door, stream, place, remote, local).await;
+            tracing::debug!(session = id, "session ends");
+        })
     }
 }
 
 /// Serves one client.
 async fn serve(
-    shared: Arc<Shared>,
+    shared: &Shared,
+    door: &Door,
     stream: TcpStream,
-    peer: Arc<Peer>,
-    door: Arc<Door>,
-    place: Place,
+    mut place: Place,
+    remote: SocketAddr,
+    local: SocketAddr,
 ) {
-    let id = place.id;
-    tracing::debug!(session = id, client = &*peer.remote_text, "session begins");
-    if let Some((transport, protected)) = door.open(stream, id).await {
-        connection(&shared, transport, protected, peer, &door, id).serve().await;
+    if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await {
+        connection(shared, door, entered, place.id).serve().await;
     }
-    tracing::debug!(session = id, "session ends");
 }
 
 /// A connection with the session that goes with it.
-fn connection(
-    shared: &Shared,
-    transport: Transport,
-    protected: Option<Tls>,
-    peer: Arc<Peer>,
-    door: &Door,
-    id: u64,
-) -> Connection {
+fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connection {
+    let Entered { transport, protected, peer, xclient } = entered;
     let settings = door.settings.clone();
     let dispatch = shared.plugins.session();
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
@@ -216,6 +144,9 @@ fn connection(
         .with_claims(dispatch.claims());
     if let Some(protected) = protected {
         session = session.secured(protected);
+    }
+    if xclient {
+        session = session.with_xclient();
     }
     Connection::new(transport, door.tls.clone(), session, dispatch, router, intake, stopping)
 }

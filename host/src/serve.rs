@@ -17,6 +17,7 @@ use crate::admin::{self, AdminError, AdminServer};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Retry, Scheduler};
 use crate::dns::Dns;
+use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
 use crate::mail::QueuedMail;
 use crate::plugin_state::PluginState;
@@ -27,7 +28,6 @@ use crate::socket::{Passed, SocketError};
 use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
-use crate::throttle::Throttle;
 use crate::tls::{TlsError, TlsStore};
 use crate::users::Users;
 use crate::{refusal, service_manager, socket, state_dir, stopping, welcome};
@@ -191,7 +191,7 @@ async fn serve(
         store: store.clone(),
         sessions: sessions.clone(),
         stopping: stopping.clone(),
-        refusals: Throttle::default(),
+        lines: DoorLines::default(),
         faults: Arc::default(),
     });
     let figures = Figures::new(begun, &places, plugins.clone(), sessions, store.clone());

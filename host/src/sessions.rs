@@ -28,7 +28,8 @@ struct Open {
 /// One session's place; dropping it gives the place back.
 pub(crate) struct Place {
     sessions: Arc<Sessions>,
-    address: IpAddr,
+    /// Whom it counts for; none before that is known.
+    address: Option<IpAddr>,
     /// The session's id.
     pub(crate) id: u64,
 }
@@ -51,20 +52,18 @@ impl Sessions {
         Arc::new(Self { limits, next_id, open: Mutex::default() })
     }
 
-    /// Takes a place for a client.
+    /// Takes a place for a client; without its address it counts in all and for nobody.
     ///
     /// # Errors
     /// Which limit is reached.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
         let mut open = self.open();
         if open.in_all >= self.limits.max {
             return Err(Full::InAll);
         }
-        let here = open.by_address.entry(address).or_insert(0);
-        if *here >= self.limits.per_address_max {
-            return Err(Full::FromAddress);
+        if let Some(address) = address {
+            open.count(address, &self.limits)?;
         }
-        *here += 1;
         open.in_all += 1;
         open.total += 1;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -81,14 +80,39 @@ impl Sessions {
     }
 }
 
+impl Open {
+    /// Counts one more of an address.
+    fn count(&mut self, address: IpAddr, limits: &Limits) -> Result<(), Full> {
+        let here = self.by_address.entry(address).or_insert(0);
+        if *here >= limits.per_address_max {
+            return Err(Full::FromAddress);
+        }
+        *here += 1;
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Has the place count for an address that was not known before.
+    ///
+    /// # Errors
+    /// Which limit is reached; the place counts for nobody then.
+    pub(crate) fn count(&mut self, address: IpAddr) -> Result<(), Full> {
+        self.sessions.open().count(address, &self.sessions.limits)?;
+        self.address = Some(address);
+        Ok(())
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.sessions.open();
         open.in_all -= 1;
-        if let Some(here) = open.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(here) = open.by_address.get_mut(&address) {
             *here -= 1;
             if *here == 0 {
-                open.by_address.remove(&self.address);
+                open.by_address.remove(&address);
             }
         }
     }
@@ -102,14 +126,14 @@ mod tests {
     fn places_are_limited_and_given_back() {
         let sessions = Sessions::new(Limits { max: 3, per_address_max: 2 });
         let (one, two): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
-        let first = sessions.enter(one).ok();
-        let _second = sessions.enter(one).ok();
-        assert_eq!(sessions.enter(one).err(), Some(Full::FromAddress));
-        let _third = sessions.enter(two).ok();
-        assert_eq!(sessions.enter(two).err(), Some(Full::InAll));
+        let first = sessions.enter(Some(one)).ok();
+        let _second = sessions.enter(Some(one)).ok();
+        assert_eq!(sessions.enter(Some(one)).err(), Some(Full::FromAddress));
+        let _third = sessions.enter(Some(two)).ok();
+        assert_eq!(sessions.enter(Some(two)).err(), Some(Full::InAll));
         assert_eq!(sessions.status(), SessionsStatus { open: 3, total: 3 });
         drop(first);
-        let fourth = sessions.enter(one).ok();
+        let fourth = sessions.enter(Some(one)).ok();
         assert_eq!(sessions.status(), SessionsStatus { open: 3, total: 4 });
         drop(fourth);
         assert_eq!(sessions.open().by_address.get(&one), Some(&1));

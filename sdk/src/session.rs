@@ -9,10 +9,11 @@ use std::mem::MaybeUninit;
 use stagepost_abi::{
     EM_ATTRIBUTE_POSSIBLE_RELAY, EM_ATTRIBUTE_RELAY_GRANTED, EM_ATTRIBUTE_SKIP_LISTS,
     EM_FACT_EXTENDED, EM_FACT_HELO, EM_FACT_ID, EM_FACT_LISTENER, EM_FACT_LOCAL_IP,
-    EM_FACT_LOCAL_PORT, EM_FACT_RECIPIENTS, EM_FACT_REMOTE_IP, EM_FACT_REMOTE_PORT, EM_FACT_SENDER,
-    EM_FACT_TAGS, EM_FACT_TLS, EM_FACT_TLS_CIPHER, EM_FACT_TLS_CLIENT_SHA256,
-    EM_FACT_TLS_CLIENT_SUBJECT, EM_FACT_TLS_SERVER_NAME, EM_FACT_TLS_VERSION, EmMessageService,
-    EmSession, EmSessionService, EmText, NOERROR,
+    EM_FACT_LOCAL_PORT, EM_FACT_PROXY_IP, EM_FACT_PROXY_PORT, EM_FACT_RECIPIENTS,
+    EM_FACT_REMOTE_IP, EM_FACT_REMOTE_NAME, EM_FACT_REMOTE_PORT, EM_FACT_SENDER, EM_FACT_TAGS,
+    EM_FACT_TLS, EM_FACT_TLS_CIPHER, EM_FACT_TLS_CLIENT_SHA256, EM_FACT_TLS_CLIENT_SUBJECT,
+    EM_FACT_TLS_SERVER_NAME, EM_FACT_TLS_VERSION, EmMessageService, EmSession, EmSessionService,
+    EmText, NOERROR,
 };
 
 use crate::host::{Host, Level};
@@ -76,6 +77,21 @@ impl<'a> Session<'a> {
     /// The client's port.
     pub fn remote_port(&self) -> Option<u16> {
         self.number(EM_FACT_REMOTE_PORT)?.try_into().ok()
+    }
+
+    /// The client's host name as a trusted proxy has told it; the server looks none up itself.
+    pub fn remote_name(&self) -> Option<&'a str> {
+        self.text(EM_FACT_REMOTE_NAME)
+    }
+
+    /// The address that the connection came from, when a trusted proxy has told who its client is.
+    pub fn proxy_ip(&self) -> Option<&'a str> {
+        self.text(EM_FACT_PROXY_IP)
+    }
+
+    /// The port that the connection came from then.
+    pub fn proxy_port(&self) -> Option<u16> {
+        self.number(EM_FACT_PROXY_PORT)?.try_into().ok()
     }
 
     /// The address the client connected to.

@@ -103,10 +103,16 @@ impl Site {
     /// Writes a configuration whose listener `mx` has the certificate `mx` of [`Site::certify`] for its name, further fields
     /// of that listener, and further sections.
     pub fn configure_tls(&self, fields: &str, further: &str) {
-        let listener = format!("address = \"127.0.0.1:0\"\ncertificates = [\"mx\"]\n{fields}");
-        let base = BASE.replace("address = \"127.0.0.1:0\"\n", &listener);
+        let fields = format!("certificates = [\"mx\"]\n{fields}");
         let certificate = "[[certificate]]\nname = \"mx\"\nchain = \"tls/mx.example.test.crt\"\nkey = \"tls/mx.example.test.key\"\n\n";
-        self.write_config(&format!("{base}{certificate}{further}"));
+        self.configure_listener(&fields, &format!("{certificate}{further}"));
+    }
+
+    /// Writes a configuration with further fields of the listener `mx`, and further sections.
+    pub fn configure_listener(&self, fields: &str, further: &str) {
+        const ADDRESS: &str = "address = \"127.0.0.1:0\"\n";
+        let base = BASE.replace(ADDRESS, &format!("{ADDRESS}{fields}"));
+        self.write_config(&format!("{base}{further}"));
     }
 
     /// The folder.

@@ -30,6 +30,24 @@ fn the_server_keeps_to_every_script_over_tcp() {
 }
 
 #[test]
+fn the_server_keeps_to_every_script_with_xclient_over_tcp() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
+    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let site = Site::new("");
+    site.configure_listener("xclient_from = [\"127.0.0.1\"]\n", "");
+    let server = site.start();
+    let mut passed = 0;
+    for script in scripts.iter().filter(|script| script.needs() == [Need::Xclient]) {
+        let player = TcpServer::connect(server.address()).map(TcpServer::with_xclient);
+        let mut player = player.unwrap_or_else(|mismatch| panic!("{}: {mismatch}", script.name));
+        play(script, &mut player).unwrap_or_else(|error| panic!("{error}"));
+        passed += 1;
+    }
+    assert!(passed >= 2, "only {passed}");
+    server.stop();
+}
+
+#[test]
 fn the_server_keeps_to_every_script_with_tls_over_tcp() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
     let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));

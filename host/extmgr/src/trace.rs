@@ -222,7 +222,10 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
     let mut arguments = match &ask.question {
         Question::Connect => {
             let peer = &ask.facts.peer;
-            vec![("remote", peer.remote.to_string()), ("listener", peer.listener.to_string())]
+            let mut facts =
+                vec![("remote", peer.remote.to_string()), ("listener", peer.listener.to_string())];
+            facts.extend(peer.proxy.as_ref().map(|proxy| ("proxy", proxy.address.to_string())));
+            facts
         }
         Question::Command { line } => vec![("line", shown_line(line))],
         Question::Ehlo { name, extended, keywords } => vec![

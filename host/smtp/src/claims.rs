@@ -34,7 +34,7 @@ pub enum ClaimError {
 
 /// Keywords that the core announces where it does what they say, or that only it could: they change how the dialogue is
 /// framed or who is trusted.
-const CORE_KEYWORDS: [&str; 15] = [
+const CORE_KEYWORDS: [&str; 16] = [
     "PIPELINING",
     "8BITMIME",
     "ENHANCEDSTATUSCODES",
@@ -50,6 +50,7 @@ const CORE_KEYWORDS: [&str; 15] = [
     "PRDR",
     "REQUIRETLS",
     "ATRN",
+    "XCLIENT",
 ];
 
 /// Parameters of MAIL that belong to those keywords.

@@ -40,6 +40,27 @@ pub struct Peer {
     pub local_text: Box<str>,
     /// The name of the listener that accepted the connection.
     pub listener: Box<str>,
+    /// The client's host name, where a proxy that is trusted has told it.
+    pub name: Option<Box<str>>,
+    /// Where the connection itself came from, when a proxy that is trusted has told who its client is.
+    pub proxy: Option<Proxy>,
+}
+
+/// A proxy that has told who its client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its IP address as text, exactly as inet_ntop prints it.
+    pub text: Box<str>,
+}
+
+impl Proxy {
+    /// Describes one that has connected from `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self { address, text: address_text(address.ip()).into() }
+    }
 }
 
 impl Peer {
@@ -54,7 +75,16 @@ impl Peer {
             remote_text: address_text(remote.ip()).into(),
             local_text: address_text(local.ip()).into(),
             listener: listener.into(),
+            name: None,
+            proxy: None,
         }
+    }
+
+    /// The same client, of whom a proxy at this address has told.
+    #[must_use]
+    pub fn through(mut self, proxy: SocketAddr) -> Self {
+        self.proxy = Some(Proxy::new(proxy));
+        self
     }
 }
 

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::duration::Period;
 use super::endpoint::{DnsServer, ListenAddress, SocketName};
 use super::name::{DomainName, Label, Sha256};
+use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
     self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop, Purpose, TlsVersion,
@@ -97,6 +98,12 @@ pub(super) struct Listen {
     pub(super) client_certificates: Spanned<bool>,
     #[serde(default = "backlog")]
     pub(super) backlog: Number,
+    #[serde(default)]
+    pub(super) proxy_from: Vec<Network>,
+    #[serde(default = "proxy_timeout")]
+    pub(super) proxy_timeout: StepTime,
+    #[serde(default)]
+    pub(super) xclient_from: Vec<Network>,
 }
 
 fn off() -> Spanned<bool> {
@@ -105,6 +112,10 @@ fn off() -> Spanned<bool> {
 
 fn backlog() -> Number {
     Count::new(settings::Listener::BACKLOG)
+}
+
+fn proxy_timeout() -> StepTime {
+    Period::new(settings::Listener::PROXY_TIMEOUT)
 }
 
 /// `[tls]`

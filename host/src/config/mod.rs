@@ -11,6 +11,7 @@ mod example;
 mod file;
 mod folder;
 mod name;
+mod network;
 mod number;
 mod resolve;
 mod section;
@@ -23,6 +24,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub(crate) use error::{ConfigError, Place};
+pub(crate) use network::Networks;
 pub(crate) use settings::{
     Certificate, Dns, DomainPattern, Listener, ListenerSocket, ListenerTls, LocalDomain, Log,
     LogFormat, LogLevel, Mailboxes, NextHop, Plugin, Sessions, Settings, TlsVersion,

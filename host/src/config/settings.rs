@@ -10,6 +10,7 @@ use std::time::Duration;
 use stagepost_extmgr::PluginConfig;
 
 use super::error::Place;
+use super::network::Networks;
 
 /// A whole checked configuration.
 #[derive(Clone, Debug)]
@@ -144,6 +145,12 @@ pub(crate) struct Listener {
     pub(crate) tls: ListenerTls,
     /// How many connections may wait to be accepted.
     pub(crate) backlog: u32,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub(crate) proxies: Networks,
+    /// How long that header may take.
+    pub(crate) proxy_timeout: Duration,
+    /// Who may tell of its clients by XCLIENT.
+    pub(crate) xclients: Networks,
 }
 
 /// Where the connections of a listener come from.
@@ -242,6 +249,8 @@ pub(crate) struct Certificate {
 impl Listener {
     /// The default of `backlog`: a burst of a thousand connections is answered late rather than not.
     pub(crate) const BACKLOG: u32 = 1024;
+    /// The default of `proxy_timeout`: the header comes with the connection, and a packet of it may be lost.
+    pub(crate) const PROXY_TIMEOUT: Duration = Duration::from_secs(10);
 }
 
 /// How many sessions there may be at once. What one session may use up is in [`stagepost_smtp::Limits`].

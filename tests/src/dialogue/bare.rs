@@ -30,6 +30,8 @@ pub struct BareSession {
     handshaking: bool,
     verdicts: HashMap<(Stage, Event), VecDeque<Verdict>>,
     asked: Vec<(Stage, Event)>,
+    /// Verdicts of the script that were set up before its first step.
+    early: usize,
     routes: HashMap<String, Route>,
     stored: VecDeque<Stored>,
     taken: VecDeque<BodyFault>,
@@ -66,8 +68,11 @@ impl BareSession {
         let peer = Arc::new(Peer::new(remote, local, "mx"));
         let now = Instant::now();
         let claims = Arc::new(Claims::new(script.claims.iter().cloned()));
-        let session =
+        let mut session =
             Session::new(Arc::new(settings), interest(script), 7, peer, now).with_claims(claims);
+        if script.xclient {
+            session = session.with_xclient();
+        }
         let mut player = Self {
             session,
             now,
@@ -81,6 +86,7 @@ impl BareSession {
             handshaking: false,
             verdicts: HashMap::new(),
             asked: Vec::new(),
+            early: 0,
             routes: HashMap::new(),
             stored: VecDeque::new(),
             taken: VecDeque::new(),
@@ -91,15 +97,18 @@ impl BareSession {
             ids: 0,
         };
         // Answers to the first questions come before the first step that waits for something.
+        let mut early = 0;
         for numbered in &script.steps {
             match &numbered.step {
                 Step::Verdict(stage, event @ Event::Connect, verdict) => {
                     player.verdict(*stage, *event, verdict.clone());
+                    early += 1;
                 }
                 Step::Verdict(..) | Step::Route(..) => {}
                 _ => break,
             }
         }
+        player.early = early;
         player.turn()?;
         Ok(player)
     }
@@ -314,7 +323,8 @@ impl Player for BareSession {
 
     fn verdict(&mut self, stage: Stage, event: Event, verdict: Verdict) {
         // The first questions were answered when the session began.
-        if event == Event::Connect && !self.asked.is_empty() {
+        if event == Event::Connect && self.early > 0 {
+            self.early -= 1;
             return;
         }
         self.verdicts.entry((stage, event)).or_default().push_back(verdict);

@@ -29,6 +29,7 @@ impl Parser {
             name: name.to_owned(),
             limits: None,
             starttls: StartTls::None,
+            xclient: false,
             all_questions: false,
             claims: Vec::new(),
             steps: Vec::new(),
@@ -103,6 +104,10 @@ impl Parser {
                     "required" => StartTls::Required,
                     _ => return Err(format!("STARTTLS is offered or required, not {rest:?}")),
                 };
+                return Ok(());
+            }
+            "xclient" if rest.is_empty() => {
+                self.script.xclient = true;
                 return Ok(());
             }
             "settings" => return self.settings(rest),

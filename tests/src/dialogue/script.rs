@@ -18,6 +18,8 @@ pub struct Script {
     pub limits: Option<Limits>,
     /// Whether there is STARTTLS.
     pub starttls: StartTls,
+    /// The client may use XCLIENT.
+    pub xclient: bool,
     /// Every question is asked, not only those that the script answers.
     pub all_questions: bool,
     /// What plug-ins claim of the protocol.
@@ -92,6 +94,8 @@ pub enum Need {
     OfferedTls,
     /// A server that requires it.
     RequiredTls,
+    /// A server that takes XCLIENT from its clients.
+    Xclient,
     /// Limits of the script's own.
     Settings,
     /// Answering as plug-ins would.
@@ -187,6 +191,9 @@ impl Script {
             StartTls::None => {}
             StartTls::Offered => needs.push(Need::OfferedTls),
             StartTls::Required => needs.push(Need::RequiredTls),
+        }
+        if self.xclient {
+            needs.push(Need::Xclient);
         }
         if self.all_questions || !self.claims.is_empty() {
             needs.push(Need::Verdicts);

@@ -20,6 +20,8 @@ pub struct TcpServer {
     stream: BufReader<Wire>,
     /// The server offers STARTTLS, or requires it; the certificate that it is to show.
     tls: Option<(Need, Trust)>,
+    /// The server takes XCLIENT from us.
+    xclient: bool,
 }
 
 impl TcpServer {
@@ -34,7 +36,14 @@ impl TcpServer {
         stream.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
         stream.set_nodelay(true).map_err(broken)?;
         let stream = BufReader::new(Wire::Plain(stream));
-        Ok(Self { stream, tls: None })
+        Ok(Self { stream, tls: None, xclient: false })
+    }
+
+    /// The same with a server that takes XCLIENT from us.
+    #[must_use]
+    pub fn with_xclient(mut self) -> Self {
+        self.xclient = true;
+        self
     }
 
     /// The same with a server that has STARTTLS.
@@ -51,7 +60,10 @@ fn broken(error: std::io::Error) -> Mismatch {
 
 impl Player for TcpServer {
     fn can(&self, need: Need) -> bool {
-        self.tls.as_ref().is_some_and(|(known, _)| *known == need)
+        match need {
+            Need::Xclient => self.xclient,
+            need => self.tls.as_ref().is_some_and(|(known, _)| *known == need),
+        }
     }
 
     fn send(&mut self, octets: &[u8]) -> Result<(), Mismatch> {

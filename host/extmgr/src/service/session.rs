@@ -51,6 +51,9 @@ fn fact(facts: &Facts, fact: u32) -> Option<Fact<'_>> {
             Fact::Text(&facts.tls.as_ref()?.client.as_ref()?.subject)
         }
         abi::EM_FACT_TLS_CLIENT_SHA256 => Fact::Text(&facts.tls.as_ref()?.client.as_ref()?.sha256),
+        abi::EM_FACT_REMOTE_NAME => Fact::Text(peer.name.as_ref()?),
+        abi::EM_FACT_PROXY_IP => Fact::Text(&peer.proxy.as_ref()?.text),
+        abi::EM_FACT_PROXY_PORT => Fact::Number(peer.proxy.as_ref()?.address.port().into()),
         abi::EM_FACT_TAGS => Fact::Number(facts.tags.len() as u64),
         _ => return None,
     })

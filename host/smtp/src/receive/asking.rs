@@ -92,7 +92,8 @@ impl Session {
             match edit.edit {
                 Edit::Attribute(attribute) => {
                     // No command was taken yet, so it is nothing that a client has said.
-                    if self.exchange == 0 && self.settings.starttls != StartTls::None {
+                    if self.exchange == self.welcomed_at && self.settings.starttls != StartTls::None
+                    {
                         self.welcome_attributes.push(attribute.clone());
                     }
                     Arc::make_mut(&mut self.facts).set_attribute(attribute);

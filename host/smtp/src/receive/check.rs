@@ -81,7 +81,8 @@ pub(crate) fn check_offered(
     refused.next().map(|parameter| parameter::unknown_parameter(parameter.keyword))
 }
 
-fn not_offered() -> Reply {
+/// The reply to a command that this client was not offered.
+pub(crate) fn not_offered() -> Reply {
     Reply::new(502, Some((5, 5, 1)), "Command not implemented")
 }
 

@@ -32,6 +32,10 @@ pub(crate) enum Command {
         argument: Box<str>,
     },
     StartTls,
+    /// What it tells is read once it is known whether that counts.
+    Xclient {
+        argument: Box<str>,
+    },
     Quit,
 }
 
@@ -106,6 +110,9 @@ const RULES: [Rule; 22] = [
     rule("ETRN", Legal::Idle, Doer::Anybody, |rest, _| etrn(rest)),
     rule("EXPN", Legal::Always, Doer::Anybody, |rest, _| vrfy(rest, VrfyVerb::Expn)),
     rule("STARTTLS", Legal::Idle, Doer::Nobody, |rest, _| bare(rest, Command::StartTls)),
+    rule("XCLIENT", Legal::Idle, Doer::Nobody, |rest, _| {
+        Ok(Command::Xclient { argument: rest.into() })
+    }),
     rule("AUTH", Legal::Always, Doer::Nobody, not_implemented),
     rule("BDAT", Legal::Always, Doer::Nobody, not_implemented),
     rule("ATRN", Legal::Always, Doer::Nobody, not_implemented),
@@ -114,7 +121,6 @@ const RULES: [Rule; 22] = [
     rule("SEND", Legal::Always, Doer::Anybody, not_implemented),
     rule("SOML", Legal::Always, Doer::Anybody, not_implemented),
     rule("SAML", Legal::Always, Doer::Anybody, not_implemented),
-    rule("XCLIENT", Legal::Always, Doer::Anybody, not_implemented),
     rule("XFORWARD", Legal::Always, Doer::Anybody, not_implemented),
 ];
 
@@ -211,7 +217,7 @@ impl Command {
             Self::StartTls => Question::StartTls,
             Self::Rset => Question::Rset,
             Self::Quit => Question::Quit,
-            Self::Noop | Self::Help => return None,
+            Self::Noop | Self::Help | Self::Xclient { .. } => return None,
         })
     }
 
@@ -250,7 +256,7 @@ impl Command {
             Self::StartTls => Some(Event::StartTls),
             Self::Rset => Some(Event::Rset),
             Self::Quit => Some(Event::Quit),
-            Self::Noop | Self::Help => None,
+            Self::Noop | Self::Help | Self::Xclient { .. } => None,
         }
     }
 }
@@ -278,7 +284,7 @@ fn hello(rest: &str, extended: bool) -> Result<Command, Reply> {
 /// A domain or address literal, with one leniency: an underscore passes for a letter, and a hyphen may
 /// stand anywhere, because many a desktop's name has them and RFC 5321 section 4.1.4 would not have mail refused
 /// for a name that proves nothing.
-fn is_client_name(name: &str) -> bool {
+pub(crate) fn is_client_name(name: &str) -> bool {
     if name.starts_with('[') {
         return check_domain(name).is_ok();
     }

@@ -31,12 +31,13 @@ impl Edit {
 }
 
 /// What a session announces before plug-ins edit it: lines separated by LF. A keyword stands in it only where it works.
-/// `secured`: TLS is on.
+/// `secured`: TLS is on. `xclient`: XCLIENT is carried out.
 pub(crate) fn keywords(
     settings: &Settings,
     interest: Interest,
     claims: &Claims,
     secured: bool,
+    xclient: bool,
 ) -> String {
     // RFC 1870 section 4.
     let size = settings.limits.message_octets_max;
@@ -48,6 +49,10 @@ pub(crate) fn keywords(
     // The core holds no mail for anybody: only where a plug-in answers does ETRN work.
     if interest.contains(Event::Etrn, Stage::Before) {
         lines.push_str("\nETRN");
+    }
+    if xclient {
+        lines.push_str("\nXCLIENT ");
+        lines.push_str(super::xclient::ATTRIBUTES);
     }
     for line in claims.keywords() {
         lines.push('\n');
@@ -106,13 +111,13 @@ mod tests {
     fn a_keyword_is_announced_only_where_it_works() {
         let settings = Settings::default();
         let made = |interest, claims: &Claims| {
-            reply(&settings, &keywords(&settings, interest, claims, false)).text().to_owned()
+            reply(&settings, &keywords(&settings, interest, claims, false, false)).text().to_owned()
         };
         let plain = made(Interest::NONE, Claims::none());
         let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800";
         assert_eq!(plain, wanted);
         let offered = Settings { starttls: StartTls::Offered, ..settings.clone() };
-        let lines = |secured| keywords(&offered, Interest::NONE, Claims::none(), secured);
+        let lines = |secured| keywords(&offered, Interest::NONE, Claims::none(), secured, false);
         assert!(lines(false).ends_with("\nSTARTTLS") && !lines(true).contains("STARTTLS"));
         let after = Interest::NONE.with(Event::Etrn, Stage::After);
         assert_eq!(made(after, Claims::none()), wanted);

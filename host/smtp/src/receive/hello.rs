@@ -13,7 +13,7 @@ impl Session {
     /// What is announced before plug-ins edit it.
     pub(super) fn keywords(&self) -> String {
         let secured = self.facts.tls.is_some();
-        extension::keywords(&self.settings, self.interest, self.claims(), secured)
+        extension::keywords(&self.settings, self.interest, self.claims(), secured, self.xclient)
     }
 
     pub(super) fn question_ehlo(&self, name: Box<str>, extended: bool, keywords: &str) -> Question {

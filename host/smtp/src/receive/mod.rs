@@ -29,6 +29,7 @@ mod starttls;
 mod state;
 mod trace;
 mod transaction;
+mod xclient;
 
 pub(crate) use command::is_core_verb;
 pub use envelope_edit::EnvelopeError;

@@ -1,5 +1,5 @@
-//! How a session begins: CONNECT is asked before and after, then the client is greeted or refused.
-//! Knows no command.
+//! How a session begins, or begins anew: CONNECT is asked before and after, then the client is greeted or refused.
+//! Knows no command, but that one may be in hand.
 
 use super::ruling::{self, Ruling};
 use super::session::Session;
@@ -41,9 +41,10 @@ impl Session {
             }
         };
         let question = |_: &Self, _: &Then| Some(Question::Connect);
-        let then = Then::Say(answer);
-        if let Some(Then::Say(answer)) = self.ask(Event::Connect, Stage::After, then, question) {
-            self.say(answer);
+        let then = Then::Conclude(answer);
+        if let Some(Then::Conclude(answer)) = self.ask(Event::Connect, Stage::After, then, question)
+        {
+            self.conclude_command(answer);
         }
     }
 

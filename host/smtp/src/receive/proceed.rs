@@ -12,6 +12,7 @@ use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
+use super::xclient::Xclient;
 use crate::{
     Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Question, Reply, Route, Stage,
     VrfyVerb,
@@ -73,6 +74,7 @@ impl Session {
         let (starttls, secured) = (self.settings.starttls, self.facts.tls.is_some());
         let unprotected = match command {
             Command::StartTls => check::check_starttls(starttls, secured),
+            Command::Xclient { .. } if !self.xclient => Some(check::not_offered()),
             _ => check::check_secured(&command, starttls, secured),
         };
         let in_order = || check::check_order(rule, &self.place);
@@ -80,6 +82,7 @@ impl Session {
             Command::Mail(mail) => check::check_mail(mail, extended, limits),
             Command::Rcpt(_) => check::check_rcpt(recipients, limits),
             Command::Data => check::check_data(recipients),
+            Command::Xclient { argument } => Xclient::parse(argument).err(),
             _ => None,
         });
         refused.map_or(Ok(command), Err)
@@ -161,6 +164,10 @@ impl Session {
             }
             // Nobody has carried it out.
             Command::Claimed { .. } => plain(502, (5, 5, 1), "Command not implemented"),
+            Command::Xclient { argument } => match Xclient::parse(&argument) {
+                Ok(told) => return self.proceed_xclient(&told),
+                Err(reply) => Answer::plain(reply),
+            },
             Command::Quit => self.proceed_quit(),
         };
         self.conclude(question, answer);

@@ -58,6 +58,10 @@ pub struct Session {
     pub(super) exchange: u64,
     /// The attributes that plug-ins set before the client has said anything: those that outlive STARTTLS.
     pub(super) welcome_attributes: Vec<Attribute>,
+    /// The exchange that the client was greeted in: the first, or that of the last XCLIENT.
+    pub(super) welcomed_at: u64,
+    /// XCLIENT is carried out.
+    pub(super) xclient: bool,
     /// The last line taken was HELO or EHLO.
     pub(super) hello: bool,
     pub(super) tally: Tally,
@@ -115,6 +119,8 @@ impl Session {
             line_in_hand: None,
             exchange: 0,
             welcome_attributes: Vec::new(),
+            welcomed_at: 0,
+            xclient: false,
             hello: false,
             tally: Tally::default(),
             hungup: false,

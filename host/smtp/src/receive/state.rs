@@ -65,7 +65,7 @@ pub(crate) enum Then {
     Receive(Box<Message>),
     /// before(MESSAGEACCEPT): store it.
     Accept(Box<Message>),
-    /// After the stage of a command: ask after(COMMAND).
+    /// After the stage of a command, or after(CONNECT): ask after(COMMAND).
     Conclude(Answer),
     /// after(CONNECT, COMMAND, MESSAGEACCEPT): say it.
     Say(Answer),

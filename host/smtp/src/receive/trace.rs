@@ -26,7 +26,7 @@ pub fn received(
         None => ("unknown", "SMTP"),
     };
     let mut words = vec![
-        format!("from {name} ({})", literal(&facts.peer)),
+        format!("from {name} ({})", tcp_info(&facts.peer)),
         format!("by {hostname} with {protocol} id {id}"),
     ];
     if let Some(recipient) = recipient {
@@ -61,12 +61,11 @@ pub fn received_from_plugin(
     fold(&words)
 }
 
-/// RFC 5321 section 4.1.3.
-fn literal(peer: &Peer) -> String {
-    match peer.remote.ip() {
-        std::net::IpAddr::V4(_) => format!("[{}]", peer.remote_text),
-        std::net::IpAddr::V6(_) => format!("[IPv6:{}]", peer.remote_text),
-    }
+/// RFC 5321 sections 4.4 and 4.1.3: the name, where it is known, and the address.
+fn tcp_info(peer: &Peer) -> String {
+    let tag = if peer.remote.is_ipv6() { "IPv6:" } else { "" };
+    let (name, space) = peer.name.as_deref().map_or(("", ""), |name| (name, " "));
+    format!("{name}{space}[{tag}{}]", peer.remote_text)
 }
 
 /// Joins words by a space where the line has room, by CRLF and a tab where not.
@@ -137,6 +136,10 @@ mod tests {
         for (facts, recipient, wanted) in cases {
             assert_eq!(field(&facts, recipient), wanted);
         }
+        let mut named = facts("192.0.2.1:9", Some(("a.test", true)));
+        Arc::make_mut(&mut named.peer).name = Some("host.b.test".into());
+        let text = field(&named, None);
+        assert!(text.contains(" from a.test (host.b.test [192.0.2.1])\r\n"), "{text}");
     }
 
     #[test]

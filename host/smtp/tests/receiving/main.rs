@@ -13,3 +13,4 @@ mod rig;
 mod starttls;
 mod verdict;
 mod watching;
+mod xclient;

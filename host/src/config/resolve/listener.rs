@@ -9,6 +9,7 @@ use super::Resolver;
 use crate::config::endpoint::ListenAddress;
 use crate::config::error::ConfigError;
 use crate::config::file;
+use crate::config::network::Networks;
 use crate::config::settings::{Certificate, Listener, ListenerSocket, ListenerTls};
 
 impl Resolver<'_> {
@@ -63,6 +64,9 @@ impl Resolver<'_> {
                 purpose: listen.purpose,
                 tls: self.tls(listen, certificates)?,
                 backlog: listen.backlog.get(),
+                proxies: Networks::new(&listen.proxy_from),
+                proxy_timeout: listen.proxy_timeout.duration(),
+                xclients: Networks::new(&listen.xclient_from),
             })
         };
         written.iter().map(listener).collect()

@@ -43,6 +43,13 @@ pub const EM_FACT_TLS_CLIENT_SUBJECT: u32 = 16;
 /// Fact, text: the SHA-256 digest of that certificate, 64 small hexadecimal digits. The client has proved that it has the key
 /// of it, so a digest that is known names the client.
 pub const EM_FACT_TLS_CLIENT_SHA256: u32 = 17;
+/// Fact, text: the client's host name as a trusted proxy has told it (XCLIENT); the server looks none up itself.
+pub const EM_FACT_REMOTE_NAME: u32 = 18;
+/// Fact, text: the address that the connection came from, when a trusted proxy has told who its client is (PROXY protocol or
+/// XCLIENT); not known when the client has connected itself, as the next.
+pub const EM_FACT_PROXY_IP: u32 = 19;
+/// Fact, number: the port that the connection came from then.
+pub const EM_FACT_PROXY_PORT: u32 = 20;
 
 /// Attribute: "1" lets this session relay to any destination. The core never sets it.
 pub const EM_ATTRIBUTE_RELAY_GRANTED: &core::ffi::CStr = c"relay_granted";
