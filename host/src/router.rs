@@ -6,16 +6,16 @@ use std::fmt;
 
 use stagepost_smtp::{Address, Route};
 
-use crate::config::{DomainPattern, LocalDomain, Mailboxes, NextHop, Settings};
+use crate::config::{DomainPattern, LocalDomain, Mailboxes, RouteRule, Settings};
 
 /// Answers where mail for an address goes.
 #[derive(Debug)]
 pub(crate) struct Router {
     /// By name; the one with `postmaster_domain` as its name is always there.
     local: HashMap<String, LocalDomain>,
-    exact: HashMap<String, NextHop>,
-    subtrees: HashMap<String, NextHop>,
-    default: Option<NextHop>,
+    exact: HashMap<String, RouteRule>,
+    subtrees: HashMap<String, RouteRule>,
+    default: Option<RouteRule>,
     /// Where mail for a bare Postmaster goes.
     postmaster_domain: String,
 }
@@ -23,17 +23,17 @@ pub(crate) struct Router {
 /// Where mail of a domain goes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination<'r> {
-    /// Into the Maildirs of a domain of ours.
+    /// To the mailboxes of a domain of ours.
     Local(&'r LocalDomain),
-    /// To another server.
-    NextHop(&'r NextHop),
+    /// Elsewhere, as a route says.
+    Route(&'r RouteRule),
 }
 
 impl fmt::Display for Destination<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(domain) => write!(out, "local:{}", domain.name),
-            Self::NextHop(next_hop) => write!(out, "smtp:{next_hop}"),
+            Self::Route(rule) => write!(out, "smtp:{}", rule.way),
         }
     }
 }
@@ -55,13 +55,11 @@ impl Router {
             router.local.insert(domain.name.clone(), domain.clone());
         }
         for rule in &settings.routes {
-            let next_hop = rule.next_hop.clone();
-            match &rule.domain {
-                DomainPattern::Exact(name) => drop(router.exact.insert(name.clone(), next_hop)),
-                DomainPattern::Subtree(name) => {
-                    drop(router.subtrees.insert(name.clone(), next_hop))
-                }
-                DomainPattern::Default => router.default = Some(next_hop),
+            let (name, rule) = (&rule.domain, rule.clone());
+            match name {
+                DomainPattern::Exact(name) => drop(router.exact.insert(name.clone(), rule)),
+                DomainPattern::Subtree(name) => drop(router.subtrees.insert(name.clone(), rule)),
+                DomainPattern::Default => router.default = Some(rule),
             }
         }
         router
@@ -110,11 +108,11 @@ impl Router {
         if let Some(local) = self.local.get(domain) {
             return Some(Destination::Local(local));
         }
-        self.relay(domain).or(self.default.as_ref()).map(Destination::NextHop)
+        self.relay(domain).or(self.default.as_ref()).map(Destination::Route)
     }
 
-    /// The next hop of a domain that a route names: the domain itself, else the nearest subtree around it.
-    fn relay(&self, domain: &str) -> Option<&NextHop> {
+    /// The route of a domain that one names: the domain itself, else the nearest subtree around it.
+    fn relay(&self, domain: &str) -> Option<&RouteRule> {
         let around = std::iter::successors(Some(domain), |inner| {
             inner.split_once('.').map(|(_, outer)| outer)
         });

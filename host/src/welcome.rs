@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::Settings;
+use crate::config::{MailStore, Settings};
 
 /// The lines for stdout: where it listens, how to send a first mail, where that lands.
 pub(crate) fn text(settings: &Settings, listening: &[SocketAddr]) -> String {
@@ -15,8 +15,10 @@ pub(crate) fn text(settings: &Settings, listening: &[SocketAddr]) -> String {
     }
     text.push_str(&format!("  admin socket  {}\n", shown(&settings.admin_socket())));
     if let (Some(address), Some(domain)) = (listening.first(), settings.local_domains.first()) {
-        let maildir = domain.maildir.join("you").join("new");
-        text.push_str(&format!("  mail          {}\n", shown(&maildir)));
+        if let MailStore::Maildir(folder) = &domain.store {
+            let maildir = folder.join("you").join("new");
+            text.push_str(&format!("  mail          {}\n", shown(&maildir)));
+        }
         text.push_str("\nSend a first mail:\n\n");
         text.push_str(&format!("  {}\n", first_mail(*address, &domain.name)));
     }

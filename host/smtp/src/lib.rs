@@ -37,7 +37,7 @@ pub use receive::{
 pub use reply::{Class, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use send::{
-    Cause, ContentFault, Outcome, OwnName, ReplyFault, SendingAction, SendingSession,
-    SendingTimeouts, Step, Transaction,
+    Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction, SendingSession,
+    SendingSettings, SendingTimeouts, Step, Transaction,
 };
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};

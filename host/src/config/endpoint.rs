@@ -1,12 +1,13 @@
 //! Where to listen and where to connect, as configuration files write it.
 //! Knows no DNS: a name stays a name.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use serde::de::{Deserialize, Deserializer};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use super::name::parse_domain;
-use super::settings::NextHop;
+use super::settings::{LmtpServer, NextHop, Way};
 use super::text::deserialize_text;
 
 /// An IP address and port to listen on.
@@ -78,6 +79,32 @@ fn parse_next_hop(text: &str) -> Result<NextHop, String> {
     Ok(NextHop { host, port })
 }
 
+/// So many servers of one route at most: more would not be tried within one attempt.
+const HOSTS_MAX: usize = 8;
+
+fn parse_way(text: &str) -> Result<Way, String> {
+    match text {
+        "mx" => return Ok(Way::Mx(None)),
+        "discard" => return Ok(Way::Discard),
+        _ => {}
+    }
+    match text.strip_prefix("mx:") {
+        Some(domain) => parse_domain(domain).map(|domain| Way::Mx(Some(domain))),
+        None => parse_next_hop(text).map(|host| Way::Hosts(vec![host])),
+    }
+}
+
+fn parse_lmtp_server(text: &str) -> Result<LmtpServer, String> {
+    if text.starts_with('/') {
+        return Ok(LmtpServer::Socket(text.into()));
+    }
+    parse_next_hop(text).map(LmtpServer::Host).map_err(|_| {
+        format!(
+            "{text:?} is neither host:port nor a path\nwrite a server such as \"127.0.0.1:24\", or the whole path of a socket such as \"/run/dovecot/lmtp\""
+        )
+    })
+}
+
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let expecting = "an IP address and port in double quotes, such as \"127.0.0.1:2525\"";
@@ -99,13 +126,46 @@ impl<'de> Deserialize<'de> for DnsServer {
     }
 }
 
-impl<'de> Deserialize<'de> for NextHop {
+impl<'de> Deserialize<'de> for LmtpServer {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        deserialize_text(
-            from,
-            "host:port in double quotes, such as \"mail.example.org:25\"",
-            parse_next_hop,
-        )
+        let expecting = "host:port or the path of a socket in double quotes";
+        deserialize_text(from, expecting, parse_lmtp_server)
+    }
+}
+
+impl<'de> Deserialize<'de> for Way {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OneOrList;
+
+        impl<'de> Visitor<'de> for OneOrList {
+            type Value = Way;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(
+                    "host:port in double quotes, such as \"mail.example.org:25\", a list of them, \"mx\" or \"discard\"",
+                )
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Way, E> {
+                parse_way(text).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Way, A::Error> {
+                let mut hosts = Vec::new();
+                while let Some(text) = list.next_element::<String>()? {
+                    hosts.push(parse_next_hop(&text).map_err(A::Error::custom)?);
+                }
+                if (1..=HOSTS_MAX).contains(&hosts.len()) {
+                    return Ok(Way::Hosts(hosts));
+                }
+                Err(A::Error::custom(format!(
+                    "{} servers are named\nwrite 1 to {HOSTS_MAX} of them",
+                    hosts.len()
+                )))
+            }
+        }
+
+        from.deserialize_any(OneOrList)
     }
 }
 
@@ -172,6 +232,50 @@ mod tests {
         }
         assert_eq!(parse_next_hop("[::1]:25").unwrap().to_string(), "[::1]:25");
         assert_eq!(parse_next_hop("a.example:25").unwrap().to_string(), "a.example:25");
+    }
+
+    #[test]
+    fn ways_are_servers_or_what_the_dns_names() {
+        #[derive(serde::Deserialize)]
+        struct Sample {
+            way: Way,
+        }
+        let read = |value: &str| {
+            let sample = toml::from_str::<Sample>(&format!("way = {value}"));
+            sample.ok().map(|sample| sample.way.to_string())
+        };
+        let nine = format!("[{}]", "\"a.test:25\",".repeat(9));
+        let cases = [
+            ("\"a.test:25\"", Some("a.test:25")),
+            ("[\"A.test:25\", \"[::1]:26\"]", Some("a.test:25, [::1]:26")),
+            ("\"mx\"", Some("mx")),
+            ("\"mx:Example.org\"", Some("mx:example.org")),
+            ("\"discard\"", Some("discard")),
+            ("[]", None),
+            (nine.as_str(), None),
+            ("[\"mx\"]", None),
+            ("[\"a.test:25\", 25]", None),
+            ("\"mx:\"", None),
+            ("\"hold\"", None),
+            ("25", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(read(text).as_deref(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn lmtp_is_spoken_on_a_port_or_a_socket() {
+        let host = |host: &str, port| LmtpServer::Host(NextHop { host: host.to_owned(), port });
+        let cases = [
+            ("127.0.0.1:24", Some(host("127.0.0.1", 24))),
+            ("/run/lmtp", Some(LmtpServer::Socket("/run/lmtp".into()))),
+            ("run/lmtp", None),
+            ("127.0.0.1", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse_lmtp_server(text).ok(), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::name::{DomainName, Label, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
-    self, DomainPattern, LogFormat, LogLevel, Mailboxes, NextHop, Purpose, TlsVersion,
+    self, DomainPattern, LmtpServer, LogFormat, LogLevel, Mailboxes, Purpose, TlsVersion, Way,
 };
 use super::size::Size;
 
@@ -184,6 +184,7 @@ pub(super) struct Queue {
 pub(super) struct Delivery {
     pub(super) concurrency: Concurrency,
     pub(super) per_destination: Spanned<Concurrency>,
+    pub(super) mx_port: Count<1, 65_535>,
 }
 
 /// `[dns]`
@@ -201,6 +202,7 @@ pub(super) struct LocalDomain {
     pub(super) name: Spanned<DomainName>,
     pub(super) mailboxes: Mailboxes,
     pub(super) maildir: Option<Spanned<PathBuf>>,
+    pub(super) lmtp: Option<Spanned<LmtpServer>>,
 }
 
 /// `[[route]]`
@@ -208,7 +210,7 @@ pub(super) struct LocalDomain {
 #[serde(deny_unknown_fields)]
 pub(super) struct Route {
     pub(super) domain: Spanned<DomainPattern>,
-    pub(super) next_hop: Spanned<NextHop>,
+    pub(super) next_hop: Spanned<Way>,
 }
 
 /// `[plugins]`
@@ -460,6 +462,7 @@ impl Default for Delivery {
         Self {
             concurrency: Count::new(delivery.concurrency),
             per_destination: nowhere(Count::new(delivery.per_destination)),
+            mx_port: Count::new(delivery.mx_port.into()),
         }
     }
 }

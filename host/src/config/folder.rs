@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::document::Document;
 use super::error::{ConfigError, Place};
-use super::settings::{LocalDomain, plugin_copies_dir, spool_dir};
+use super::settings::{plugin_copies_dir, spool_dir};
 
 /// The server's own folders, for a check of the others.
 pub(super) struct Folders<'f> {
@@ -32,11 +32,12 @@ impl<'f> Folders<'f> {
     /// Takes a domain's maildir; `place` is where it is written, or the domain where it is the default.
     pub(super) fn maildir(
         &mut self,
-        domain: &LocalDomain,
+        domain: &str,
+        maildir: &Path,
         written: &Path,
         place: &Place,
     ) -> Result<(), ConfigError> {
-        let folder = normal(&domain.maildir);
+        let folder = normal(maildir);
         if folder == normal(self.state_dir) {
             let problem = format!("{written:?} is state_dir itself{}", self.line_of_state());
             let remedy = "choose a folder of its own, such as \"mail\" in it";
@@ -49,7 +50,7 @@ impl<'f> Folders<'f> {
             let problem = format!("{written:?} is already the maildir of {name} in line {line}");
             return Err(place.fault(problem, "give every domain a folder of its own"));
         }
-        self.maildirs.push((folder, domain.name.clone(), place.line));
+        self.maildirs.push((folder, domain.to_owned(), place.line));
         Ok(())
     }
 

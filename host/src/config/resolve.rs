@@ -19,8 +19,8 @@ use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::settings::{
-    Delivery, Dns, DomainPattern, Listener, ListenerSocket, LocalDomain, Log, Mailboxes, Queue,
-    RouteRule, Sessions, Settings, admin_socket,
+    Delivery, Dns, DomainPattern, Listener, ListenerSocket, LocalDomain, Log, MailStore, Mailboxes, Queue, RouteRule,
+    Sessions, Settings, Way, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
@@ -128,7 +128,8 @@ impl Resolver<'_> {
         let concurrency = written.concurrency.get();
         let per_destination =
             self.ordered(&written.per_destination, Count::get, concurrency, "concurrency")?;
-        Ok(Delivery { concurrency, per_destination })
+        let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
+        Ok(Delivery { concurrency, per_destination, mx_port })
     }
 
     fn local_domains(
@@ -142,19 +143,30 @@ impl Resolver<'_> {
         let maildir = |name: &str| state_dir.join("mail").join(name);
         let mut domains: Vec<LocalDomain> = Vec::new();
         for domain in written {
-            let default = Spanned::new(domain.name.span(), maildir(&domain.name.get_ref().0));
-            let folder = domain.maildir.unwrap_or(default);
-            let (place, written) = (self.document.at(folder.span()), folder.into_inner());
-            let (name, mailboxes) = (domain.name.into_inner().0, domain.mailboxes);
-            let domain = LocalDomain { name, mailboxes, maildir: self.base.join(&written) };
-            folders.maildir(&domain, &written, &place)?;
-            domains.push(domain);
+            let name = domain.name.get_ref().0.clone();
+            let store = match (domain.lmtp, domain.maildir) {
+                (Some(lmtp), Some(_)) => {
+                    let problem = "the domain has a maildir, too";
+                    let remedy = "remove one of the two: mail is kept in one place";
+                    return Err(self.document.fault(lmtp.span(), problem, remedy));
+                }
+                (Some(lmtp), None) => MailStore::Lmtp(lmtp.into_inner()),
+                (None, folder) => {
+                    let default = || Spanned::new(domain.name.span(), maildir(&name));
+                    let folder = folder.unwrap_or_else(default);
+                    let (place, written) = (self.document.at(folder.span()), folder.into_inner());
+                    let folder = self.base.join(&written);
+                    folders.maildir(&name, &folder, &written, &place)?;
+                    MailStore::Maildir(folder)
+                }
+            };
+            domains.push(LocalDomain { name, mailboxes: domain.mailboxes, store });
         }
         if domains.is_empty() {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
             let mailboxes = Mailboxes::Listed(["postmaster".to_owned()].into());
             let name = hostname.0.clone();
-            domains.push(LocalDomain { maildir: maildir(&name), mailboxes, name });
+            domains.push(LocalDomain { store: MailStore::Maildir(maildir(&name)), mailboxes, name });
         }
         Ok(domains)
     }
@@ -177,7 +189,23 @@ impl Resolver<'_> {
                 let remedy = "remove the route, or the [[local_domain]]";
                 return Err(self.document.fault(route.domain.span(), problem, remedy));
             }
-            let next_hop = route.next_hop.get_ref();
+            self.other_servers(&route.next_hop, listeners)?;
+        }
+        let rule = |route: file::Route| RouteRule {
+            domain: route.domain.into_inner(),
+            way: route.next_hop.into_inner(),
+        };
+        Ok(written.into_iter().map(rule).collect())
+    }
+
+    /// Refuses a way that leads back here.
+    fn other_servers(
+        &self,
+        way: &Spanned<Way>,
+        listeners: &[Listener],
+    ) -> Result<(), ConfigError> {
+        let Way::Hosts(hosts) = way.get_ref() else { return Ok(()) };
+        for next_hop in hosts {
             let host: Option<IpAddr> = next_hop.host.parse().ok();
             let own = |listener: &&Listener| {
                 let at = host.map(|host| ListenerSocket::Own((host, next_hop.port).into()));
@@ -189,14 +217,10 @@ impl Resolver<'_> {
                     listener.name
                 );
                 let remedy = "name the server that is to get the mail";
-                return Err(self.document.fault(route.next_hop.span(), problem, remedy));
+                return Err(self.document.fault(way.span(), problem, remedy));
             }
         }
-        let rule = |route: file::Route| RouteRule {
-            domain: route.domain.into_inner(),
-            next_hop: route.next_hop.into_inner(),
-        };
-        Ok(written.into_iter().map(rule).collect())
+        Ok(())
     }
 
     /// A value that is at most another one; a default gives way.
@@ -295,8 +319,12 @@ plugin = [
         let settings = settings(text);
         assert_eq!(settings.admin_socket(), Path::new("/test/state/admin.sock"));
         assert_eq!(settings.spool_dir(), Path::new("/test/state/spool"));
-        let maildirs: Vec<_> = settings.local_domains.iter().map(|d| d.maildir.to_str()).collect();
-        assert_eq!(maildirs, [Some("/test/state/mail/a.test"), Some("/test/b"), Some("/c")]);
+        let maildir = |domain: &LocalDomain| match &domain.store {
+            MailStore::Maildir(folder) => folder.to_str().map(str::to_owned),
+            MailStore::Lmtp(_) => None,
+        };
+        let maildirs: Vec<_> = settings.local_domains.iter().map(maildir).collect();
+        assert_eq!(maildirs, ["/test/state/mail/a.test", "/test/b", "/c"].map(|f| Some(f.to_owned())));
         let plugins: Vec<_> = settings.plugins.iter().map(|p| p.config.path.to_str()).collect();
         let wanted = [
             "/test/plugins/libbare.so",

@@ -37,7 +37,7 @@ pub(crate) struct Settings {
     pub(crate) sessions: Sessions,
     /// How messages are kept and retried.
     pub(crate) queue: Queue,
-    /// How many deliveries run at once.
+    /// How deliveries are made.
     pub(crate) delivery: Delivery,
     /// Who looks names up.
     pub(crate) dns: Dns,
@@ -296,16 +296,18 @@ impl Default for Queue {
     }
 }
 
-/// How many deliveries run at once.
+/// How deliveries are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     /// In all.
     pub(crate) concurrency: u32,
     /// To one destination.
     pub(crate) per_destination: u32,
+    /// The port of servers that the DNS names.
+    pub(crate) mx_port: u16,
 }
 
-/// Who looks names up for plug-ins.
+/// Who looks names up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dns {
     /// The servers to ask; none: the system's.
@@ -322,7 +324,7 @@ impl Default for Dns {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { concurrency: 100, per_destination: 20 }
+        Self { concurrency: 100, per_destination: 20, mx_port: 25 }
     }
 }
 
@@ -333,8 +335,26 @@ pub(crate) struct LocalDomain {
     pub(crate) name: String,
     /// Who has a mailbox.
     pub(crate) mailboxes: Mailboxes,
-    /// The folder that has one Maildir for each mailbox.
-    pub(crate) maildir: PathBuf,
+    /// Who keeps the mail.
+    pub(crate) store: MailStore,
+}
+
+/// Who keeps the mail of a local domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MailStore {
+    /// This server: a folder that has one Maildir for each mailbox.
+    Maildir(PathBuf),
+    /// A server of mailboxes that is given the mail over LMTP (RFC 2033).
+    Lmtp(LmtpServer),
+}
+
+/// Where a server speaks LMTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LmtpServer {
+    /// On a port.
+    Host(NextHop),
+    /// On a socket of this machine.
+    Socket(PathBuf),
 }
 
 /// Who has a mailbox in a local domain. The postmaster always has one (RFC 5321 section 4.5.1).
@@ -352,7 +372,32 @@ pub(crate) struct RouteRule {
     /// Which domains.
     pub(crate) domain: DomainPattern,
     /// To whom it is given.
-    pub(crate) next_hop: NextHop,
+    pub(crate) way: Way,
+}
+
+/// How mail leaves by a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the first of these servers that can be talked to; at least one.
+    Hosts(Vec<NextHop>),
+    /// To the servers that the DNS names for the recipient's domain, or for this one (RFC 5321 section 5.1).
+    Mx(Option<String>),
+    /// Nowhere: it is taken and thrown away.
+    Discard,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hosts(hosts) => {
+                let hosts: Vec<String> = hosts.iter().map(NextHop::to_string).collect();
+                out.write_str(&hosts.join(", "))
+            }
+            Self::Mx(None) => out.write_str("mx"),
+            Self::Mx(Some(domain)) => write!(out, "mx:{domain}"),
+            Self::Discard => out.write_str("discard"),
+        }
+    }
 }
 
 /// Which domains a route is for; names in lower case.

@@ -12,6 +12,8 @@ pub enum Step {
     Greeting,
     /// The EHLO command.
     Ehlo,
+    /// The LHLO command of LMTP.
+    Lhlo,
     /// The HELO command, for a server that knows no EHLO.
     Helo,
     /// The RSET command, which clears what an earlier transaction left.
@@ -145,6 +147,7 @@ impl std::fmt::Display for Step {
         out.write_str(match self {
             Self::Greeting => "the connection",
             Self::Ehlo => "EHLO",
+            Self::Lhlo => "LHLO",
             Self::Helo => "HELO",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",

@@ -4,12 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::name::OwnName;
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
 use super::reply::ReplyReader;
+use super::settings::{Protocol, SendingSettings};
 use super::stuff::Stuffer;
-use super::timeouts::SendingTimeouts;
 use super::transaction::{Open, Transaction};
 use crate::{Class, Reply};
 
@@ -32,8 +31,7 @@ pub enum SendingAction {
 /// `poll_action` and `poll_timeout` for what to do next. After each `handle_*` or command, poll until there is no action.
 #[derive(Debug)]
 pub struct SendingSession {
-    name: OwnName,
-    timeouts: SendingTimeouts,
+    settings: SendingSettings,
     reader: ReplyReader,
     offers: Offers,
     /// What the replies to come will answer, in their order.
@@ -53,7 +51,7 @@ pub struct SendingSession {
 enum State {
     /// Greeting and EHLO; the transaction to follow waits here.
     Opening {
-        /// EHLO, or HELO where EHLO was refused.
+        /// EHLO, or HELO where EHLO was refused; LHLO.
         hello: Step,
         waiting: Option<Transaction>,
     },
@@ -69,15 +67,18 @@ enum State {
 }
 
 impl SendingSession {
-    /// Begins with a connection just made. `name` is how we introduce ourselves.
-    pub fn new(now: Instant, name: OwnName, timeouts: SendingTimeouts) -> Self {
+    /// Begins with a connection just made.
+    pub fn new(now: Instant, settings: SendingSettings) -> Self {
+        let hello = match settings.protocol {
+            Protocol::Smtp => Step::Ehlo,
+            Protocol::Lmtp => Step::Lhlo,
+        };
         let mut session = Self {
-            name,
-            timeouts,
+            settings,
             reader: ReplyReader::default(),
             offers: Offers::default(),
             awaited: VecDeque::from([Step::Greeting]),
-            state: State::Opening { hello: Step::Ehlo, waiting: None },
+            state: State::Opening { hello, waiting: None },
             dirty: false,
             early: false,
             leaving: false,
@@ -183,7 +184,8 @@ impl SendingSession {
         }
         if last {
             self.early = self.reader.is_partial();
-            self.awaited.push_back(Step::Dot);
+            let replies = self.replies_to_dot();
+            self.awaited.extend(std::iter::repeat_n(Step::Dot, replies));
             self.state = match std::mem::replace(&mut self.state, State::Over) {
                 State::Content(open, _) => State::Ending(open),
                 other => other,
@@ -241,11 +243,8 @@ impl SendingSession {
         }
         match &self.state {
             State::Opening { hello, .. } => {
-                let (hello, verb) = match hello {
-                    Step::Helo => (Step::Helo, "HELO"),
-                    _ => (Step::Ehlo, "EHLO"),
-                };
-                self.send(hello, format!("{verb} {}\r\n", self.name.as_str()));
+                let hello = *hello;
+                self.send(hello, format!("{hello} {}\r\n", self.settings.name.as_str()));
             }
             State::Idle if self.leaving => {
                 self.state = State::Quitting;
@@ -254,6 +253,14 @@ impl SendingSession {
             _ => {}
         }
         self.arm(now);
+    }
+
+    /// How many replies the final dot has: in LMTP one for each recipient taken (RFC 2033 section 4.2).
+    fn replies_to_dot(&self) -> usize {
+        match (&self.state, self.settings.protocol) {
+            (State::Content(open, _), Protocol::Lmtp) => open.accepted(),
+            _ => 1,
+        }
     }
 
     fn send(&mut self, step: Step, line: String) {
@@ -271,7 +278,7 @@ impl SendingSession {
             return self.end(&Outcome::Deferred(Cause::Unasked(reply)));
         }
         match step {
-            Step::Greeting | Step::Ehlo | Step::Helo => self.take_opening(step, reply),
+            Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo => self.take_opening(step, reply),
             Step::Reset if reply.class() == Class::Positive => {}
             Step::Reset | Step::Content => {
                 self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
@@ -281,8 +288,13 @@ impl SendingSession {
                 if let State::Ending(open) = &mut self.state {
                     // Refused or not, the server's buffers are empty now (RFC 5321 section 4.1.1.4).
                     self.dirty = false;
-                    open.answer_all(step, reply);
-                    self.finish();
+                    match self.settings.protocol {
+                        Protocol::Smtp => open.answer_all(step, reply),
+                        Protocol::Lmtp => open.answer_accepted(reply),
+                    }
+                    if open.is_settled() {
+                        self.finish();
+                    }
                 }
             }
             Step::Quit => self.close(),
@@ -297,9 +309,9 @@ impl SendingSession {
             (Step::Greeting, Class::Positive) => {}
             // RFC 5321 section 3.2: a server that knows no EHLO may know HELO.
             (Step::Ehlo, Class::Permanent) => *hello = Step::Helo,
-            (Step::Ehlo | Step::Helo, Class::Positive) => {
+            (Step::Ehlo | Step::Lhlo | Step::Helo, Class::Positive) => {
                 let waiting = waiting.take();
-                if step == Step::Ehlo {
+                if step != Step::Helo {
                     self.offers = Offers::of(&reply);
                 }
                 self.state = State::Idle;
@@ -347,6 +359,11 @@ impl SendingSession {
     fn open_content(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Envelope(open) if open.is_settled() => {
+                if self.settings.protocol == Protocol::Lmtp {
+                    // RFC 2033 section 4.2: this server may not go on, and nobody knows how often it will answer the dot.
+                    self.actions.push_back(SendingAction::Result(open.into_outcomes()));
+                    return self.close();
+                }
                 // RFC 2920 section 3.1: DATA was taken though no recipient was, so an empty message ends it.
                 self.send(Step::Dot, ".\r\n".into());
                 State::Ending(open)
@@ -429,7 +446,7 @@ impl SendingSession {
             State::Idle | State::Over => None,
             _ => Some(self.step()),
         };
-        self.deadline = step.map(|step| now + self.timeouts.of(step));
+        self.deadline = step.map(|step| now + self.settings.timeouts.of(step));
     }
 }
 

@@ -44,7 +44,7 @@ impl SendingTimeouts {
     pub(super) fn of(&self, step: Step) -> Duration {
         match step {
             Step::Greeting => self.greeting,
-            Step::Ehlo | Step::Helo | Step::Reset | Step::Mail => self.command,
+            Step::Ehlo | Step::Lhlo | Step::Helo | Step::Reset | Step::Mail => self.command,
             Step::Recipient => self.recipient,
             Step::Data => self.data,
             Step::Content => self.block,

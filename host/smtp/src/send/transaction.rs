@@ -131,6 +131,22 @@ impl Open {
         }
     }
 
+    /// Notes a reply to the final dot in LMTP: it is for the first recipient taken that has none yet.
+    pub(super) fn answer_accepted(&mut self, reply: Reply) {
+        let accepted = |standing: &&mut Standing| matches!(standing, Standing::Accepted);
+        if let Some(standing) = self.standings.iter_mut().find(accepted)
+            && let Some(outcome) = Outcome::of(Step::Dot, reply)
+        {
+            *standing = Standing::Settled(outcome);
+        }
+    }
+
+    /// How many recipients the server has taken.
+    pub(super) fn accepted(&self) -> usize {
+        let accepted = |standing: &&Standing| matches!(standing, Standing::Accepted);
+        self.standings.iter().filter(accepted).count()
+    }
+
     /// Notes the reply to the next RCPT.
     pub(super) fn answer_recipient(&mut self, reply: Reply) {
         if let Some(standing @ Standing::Unanswered) = self.standings.get_mut(self.answered) {

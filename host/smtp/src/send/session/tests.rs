@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::{Address, ReversePath};
+use crate::{Address, OwnName, ReversePath};
 
 mod faults;
+mod lmtp;
 mod refusals;
 
 /// The next hop hangs up.
@@ -26,6 +27,10 @@ fn start() -> Instant {
         reason = "some first moment is needed; none passes by itself"
     )]
     Instant::now()
+}
+
+fn settings() -> SendingSettings {
+    SendingSettings::new(OwnName::parse("us.test").unwrap())
 }
 
 fn transaction(recipients: usize) -> Transaction {
@@ -70,10 +75,17 @@ struct Conversation {
 
 impl Conversation {
     fn new(transactions: &[Transaction], body: &[&'static [u8]]) -> Self {
+        Self::with(settings(), transactions, body)
+    }
+
+    fn with(
+        settings: SendingSettings,
+        transactions: &[Transaction],
+        body: &[&'static [u8]],
+    ) -> Self {
         let now = start();
-        let name = OwnName::parse("us.test").unwrap();
         let mut conversation = Self {
-            session: SendingSession::new(now, name, SendingTimeouts::default()),
+            session: SendingSession::new(now, settings),
             now,
             transactions: transactions.to_vec(),
             body: body.to_vec(),
@@ -149,6 +161,7 @@ impl Conversation {
 }
 
 struct Case {
+    settings: SendingSettings,
     transactions: Vec<Transaction>,
     body: &'static [&'static [u8]],
     turns: Vec<&'static str>,
@@ -166,6 +179,7 @@ impl Case {
         closed: bool,
     ) -> Self {
         Self {
+            settings: settings(),
             transactions: vec![transaction(recipients)],
             body: &[b"a\r\n.\r\n"],
             turns: turns.iter().map(|turn| turn.0).collect(),
@@ -178,7 +192,8 @@ impl Case {
     /// Plays it whole, octet by octet, and cut at each place of each turn.
     fn check(&self) {
         let play = |cut: &dyn Fn(usize, &str) -> Vec<String>| {
-            Conversation::new(&self.transactions, self.body).play(&self.turns, cut)
+            Conversation::with(self.settings.clone(), &self.transactions, self.body)
+                .play(&self.turns, cut)
         };
         let wanted = Seen {
             written: self.written.iter().map(ToString::to_string).collect(),
@@ -280,6 +295,7 @@ fn a_connection_is_used_again() {
         ("221 bye\r\n", ""),
     ];
     Case {
+        settings: settings(),
         transactions: vec![transaction(1), transaction(1), transaction(1)],
         body: &[b"a", b"\r", b"", b"\n"],
         turns: turns.iter().map(|turn| turn.0).collect(),

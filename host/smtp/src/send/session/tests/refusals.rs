@@ -139,6 +139,7 @@ fn what_a_server_cant_take_is_not_sent() {
         ("451 no\r\n", "QUIT\r\n"),
     ];
     Case {
+        settings: settings(),
         transactions: vec![
             large,
             Transaction { recipients: vec![], ..transaction(1) },
@@ -159,6 +160,7 @@ fn what_a_server_cant_take_is_not_sent() {
     let refusal =
         "failed 5.6.3: the message has 8-bit octets and the next hop does not offer 8BITMIME";
     Case {
+        settings: settings(),
         transactions: vec![eight_bit],
         body: &[],
         turns: turns.iter().map(|turn| turn.0).collect(),
