@@ -1,4 +1,4 @@
-//! Looks names up for plug-ins, by the servers that the operator or the system names, with a cache.
+//! Looks names up, for plug-ins and for deliveries, by the servers that the operator or the system names, with a cache.
 //! Knows hickory, here and nowhere else; knows no plug-in.
 
 use std::net::SocketAddr;

@@ -122,19 +122,27 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         // Entry points of plug-ins run here, on the main thread, before there is any session.
         let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
         let router = Arc::new(Router::new(&settings));
+        let dns = Arc::new(Dns::new(&settings.dns));
+        let ways = Ways { router: router.clone(), resolver: dns.clone() };
         let hosted = Hosted {
             state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
             users: Some(Arc::new(Users::load(&settings, router.clone())?)),
-            resolver: Some(Arc::new(Dns::new(&settings.dns))),
+            resolver: Some(dns.clone()),
         };
         let limits = settings.plugin_limits.clone();
         let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)
             .map_err(|error| refusal::shown(&settings, &error))?;
-        runtime.block_on(live(settings, passed, Arc::new(tls), admin, router, Arc::new(plugins)))
+        runtime.block_on(live(settings, passed, Arc::new(tls), admin, ways, Arc::new(plugins)))
     };
     // A plug-in's call that never returns must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
+}
+
+/// Where mail goes, and who finds the servers.
+struct Ways {
+    router: Arc<Router>,
+    resolver: Arc<Dns>,
 }
 
 /// Opens the queue, serves, and closes it. Plug-ins are told when the server starts and stops.
@@ -143,7 +151,7 @@ async fn live(
     passed: Passed,
     tls: Arc<TlsStore>,
     admin: AdminServer,
-    router: Arc<Router>,
+    ways: Ways,
     plugins: Arc<ExtMgr>,
 ) -> Result<(), ServeError> {
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalOptions {
@@ -152,10 +160,10 @@ async fn live(
         faults: None,
     })?);
     // Also a plug-in that starts may ask what waits.
-    let desk = Desk::new(&settings.receive, router.clone(), store.clone());
+    let desk = Desk::new(&settings.receive, ways.router.clone(), store.clone());
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), desk)));
     let served = match plugins.start().await {
-        Ok(()) => serve(settings, passed, tls, admin, router, plugins.clone(), store.clone()).await,
+        Ok(()) => serve(settings, passed, tls, admin, ways, plugins.clone(), store.clone()).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),
     };
     plugins.stop().await;
@@ -168,7 +176,7 @@ async fn serve(
     passed: Passed,
     tls: Arc<TlsStore>,
     admin: AdminServer,
-    router: Arc<Router>,
+    ways: Ways,
     plugins: Arc<ExtMgr>,
     store: Arc<dyn Store>,
 ) -> Result<(), ServeError> {
@@ -183,11 +191,11 @@ async fn serve(
     let (stop, stopping) = stopping::channel();
     let mut signals = Signals::new().map_err(system("signals"))?;
 
-    let carrier = Arc::new(Carrier::new(&settings, router.clone(), own_name));
+    let carrier = Arc::new(Carrier::new(&settings, ways.router.clone(), own_name, ways.resolver));
     let scheduler = scheduler(&settings, store.clone(), carrier.clone());
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
-        router,
+        router: ways.router,
         store: store.clone(),
         sessions: sessions.clone(),
         stopping: stopping.clone(),

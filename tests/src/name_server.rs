@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// TXT, for example: the number of a record's type.
 pub const TXT: u16 = 16;
+/// A server for mail: preference and name.
+pub const MX: u16 = 15;
 /// An IPv4 address.
 pub const A: u16 = 1;
 

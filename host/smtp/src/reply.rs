@@ -135,6 +135,12 @@ impl Reply {
         Ok(reply)
     }
 
+    /// The whole reply on one line, for logs and notifications.
+    pub fn in_line(&self) -> String {
+        let mark = self.enhanced.map_or_else(String::new, |mark| format!(" {mark}"));
+        format!("{}{mark} {}", self.code, self.text.replace('\n', " "))
+    }
+
     /// The reply's three digits.
     pub fn code(&self) -> u16 {
         self.code

@@ -119,10 +119,12 @@ fn every_setting_is_explained() {
         // The lines of a plug-in's own section and of a further section of a kind are examples.
         let example = [
             "domain = \"*\"",
-            "next_hop = \"smarthost",
             "name = \"submission\"",
             "purpose = \"submission\"",
             "certificates = [\"mx\"]",
+            "next_hop = \"mx\"",
+            "name = \"lists",
+            "mailboxes = \"any\"",
             "name = \"example-rust\"",
             "path = \"/opt",
             "stamp = ",

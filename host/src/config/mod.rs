@@ -26,8 +26,9 @@ use std::path::{Path, PathBuf};
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use network::Networks;
 pub(crate) use settings::{
-    Certificate, Dns, DomainPattern, Listener, ListenerSocket, ListenerTls, LmtpServer, LocalDomain, Log, LogFormat,
-    LogLevel, MailStore, Mailboxes, NextHop, Plugin, RouteRule, Sessions, Settings, TlsVersion, Way,
+    Certificate, Dns, DomainPattern, Listener, ListenerSocket, ListenerTls, LmtpServer,
+    LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin, RouteRule,
+    Sessions, Settings, TlsVersion, Way,
 };
 
 use document::Document;

@@ -19,8 +19,8 @@ use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::settings::{
-    Delivery, Dns, DomainPattern, Listener, ListenerSocket, LocalDomain, Log, MailStore, Mailboxes, Queue, RouteRule,
-    Sessions, Settings, Way, admin_socket,
+    Delivery, Dns, DomainPattern, Listener, ListenerSocket, LocalDomain, Log, MailStore, Mailboxes,
+    Queue, RouteRule, Sessions, Settings, Way, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
@@ -166,7 +166,11 @@ impl Resolver<'_> {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
             let mailboxes = Mailboxes::Listed(["postmaster".to_owned()].into());
             let name = hostname.0.clone();
-            domains.push(LocalDomain { store: MailStore::Maildir(maildir(&name)), mailboxes, name });
+            domains.push(LocalDomain {
+                store: MailStore::Maildir(maildir(&name)),
+                mailboxes,
+                name,
+            });
         }
         Ok(domains)
     }
@@ -199,11 +203,7 @@ impl Resolver<'_> {
     }
 
     /// Refuses a way that leads back here.
-    fn other_servers(
-        &self,
-        way: &Spanned<Way>,
-        listeners: &[Listener],
-    ) -> Result<(), ConfigError> {
+    fn other_servers(&self, way: &Spanned<Way>, listeners: &[Listener]) -> Result<(), ConfigError> {
         let Way::Hosts(hosts) = way.get_ref() else { return Ok(()) };
         for next_hop in hosts {
             let host: Option<IpAddr> = next_hop.host.parse().ok();
@@ -324,7 +324,10 @@ plugin = [
             MailStore::Lmtp(_) => None,
         };
         let maildirs: Vec<_> = settings.local_domains.iter().map(maildir).collect();
-        assert_eq!(maildirs, ["/test/state/mail/a.test", "/test/b", "/c"].map(|f| Some(f.to_owned())));
+        assert_eq!(
+            maildirs,
+            ["/test/state/mail/a.test", "/test/b", "/c"].map(|f| Some(f.to_owned()))
+        );
         let plugins: Vec<_> = settings.plugins.iter().map(|p| p.config.path.to_str()).collect();
         let wanted = [
             "/test/plugins/libbare.so",

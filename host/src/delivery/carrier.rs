@@ -1,16 +1,19 @@
-//! Chooses who carries a delivery away: the Maildirs of a domain of ours, or the relay to a next hop.
+//! Chooses who carries a delivery away: Maildirs, a server of mailboxes, the next hops of a route, or nobody.
 //! Knows the router and the transports; asks the router anew at each attempt.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use stagepost_extmgr::Resolver;
 use stagepost_queue::{BoxFuture, Destination, StoredMessage};
-use stagepost_smtp::OwnName;
+use stagepost_smtp::{OwnName, Protocol};
 
+use super::finding::Finding;
 use super::maildir::Maildirs;
-use super::relay::{Relay, RelayTimeouts};
+use super::relay::{Hop, Relay, RelayTimeouts};
+use super::servers::Servers;
 use super::transport::{RecipientOutcome, Transports};
-use crate::config::Settings;
+use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, Way};
 use crate::router::{self, Router};
 
 /// Carries messages away as the router says.
@@ -18,36 +21,72 @@ pub(crate) struct Carrier {
     router: Arc<Router>,
     /// By the name of the local domain.
     maildirs: HashMap<String, Maildirs>,
-    /// By next hop, made when first needed; there are no more than routes in the configuration.
-    relays: Mutex<HashMap<String, Relay>>,
-    name: OwnName,
+    relay: Relay,
 }
 
 impl Carrier {
-    /// Makes the carrier of checked settings; `name` is what we call ourselves to next hops.
-    pub(crate) fn new(settings: &Settings, router: Arc<Router>, name: OwnName) -> Self {
-        let maildirs = router.local_domains().map(|domain| {
-            let maildirs = Maildirs::new(domain.maildir.clone(), &settings.receive.hostname);
-            (domain.name.clone(), maildirs)
+    /// Makes the carrier of checked settings; `name` is what we call ourselves to other servers.
+    pub(crate) fn new(
+        settings: &Settings,
+        router: Arc<Router>,
+        name: OwnName,
+        resolver: Arc<dyn Resolver>,
+    ) -> Self {
+        let maildirs = router.local_domains().filter_map(|domain| match &domain.store {
+            MailStore::Maildir(folder) => {
+                let maildirs = Maildirs::new(folder.clone(), &settings.receive.hostname);
+                Some((domain.name.clone(), maildirs))
+            }
+            MailStore::Lmtp(_) => None,
         });
-        Self { maildirs: maildirs.collect(), router, relays: Mutex::default(), name }
+        let maildirs = maildirs.collect();
+        let relay = Relay::new(resolver, name, settings.delivery.mx_port, RelayTimeouts::default());
+        Self { maildirs, router, relay }
     }
 
-    /// Says goodbye on the idle connections to next hops.
+    /// Says goodbye on the idle connections to other servers.
     pub(crate) async fn close(&self) {
-        let relays =
-            std::mem::take(&mut *self.relays.lock().unwrap_or_else(PoisonError::into_inner));
-        for relay in relays.into_values() {
-            relay.close().await;
-        }
+        self.relay.close().await;
     }
 
-    fn relay(&self, next_hop: &str) -> Relay {
-        let mut relays = self.relays.lock().unwrap_or_else(PoisonError::into_inner);
-        let relay = relays
-            .entry(next_hop.to_owned())
-            .or_insert_with(|| Relay::new(next_hop, self.name.clone(), RelayTimeouts::default()));
-        relay.clone()
+    async fn keep(
+        &self,
+        domain: &LocalDomain,
+        message: &StoredMessage,
+        recipients: &[u32],
+    ) -> Vec<RecipientOutcome> {
+        let servers = match &domain.store {
+            MailStore::Maildir(_) => {
+                return match self.maildirs.get(&domain.name) {
+                    Some(maildirs) => maildirs.deliver(message, recipients).await,
+                    None => everyone(recipients, (4, 3, 5), "the domain has no Maildirs"),
+                };
+            }
+            MailStore::Lmtp(LmtpServer::Host(host)) => Servers::Hosts(std::slice::from_ref(host)),
+            MailStore::Lmtp(LmtpServer::Socket(path)) => Servers::Socket(path),
+        };
+        let hop = Hop { servers, protocol: Protocol::Lmtp };
+        self.relay.deliver(hop, message, recipients).await
+    }
+
+    async fn send(
+        &self,
+        way: &Way,
+        domain: &str,
+        message: &StoredMessage,
+        recipients: &[u32],
+    ) -> Vec<RecipientOutcome> {
+        let servers = match way {
+            Way::Hosts(hosts) => Servers::Hosts(hosts),
+            Way::Mx(None) => Servers::Mx(domain),
+            Way::Mx(Some(domain)) => Servers::Mx(domain),
+            Way::Discard => {
+                let finding = Finding::new((2, 0, 0), "discarded, as the route says");
+                return vec![RecipientOutcome::Delivered(finding); recipients.len()];
+            }
+        };
+        let hop = Hop { servers, protocol: Protocol::Smtp };
+        self.relay.deliver(hop, message, recipients).await
     }
 }
 
@@ -60,20 +99,22 @@ impl Transports for Carrier {
     ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
         Box::pin(async move {
             match self.router.destination(destination.as_str()) {
-                Some(router::Destination::Local(domain)) => match self.maildirs.get(&domain.name) {
-                    Some(maildirs) => maildirs.deliver(message, recipients).await,
-                    None => everyone(recipients, "4.3.5 the domain has no Maildirs"),
-                },
-                Some(router::Destination::NextHop(next_hop)) => {
-                    self.relay(&next_hop.to_string()).deliver(message, recipients).await
+                Some(router::Destination::Local(domain)) => {
+                    self.keep(domain, message, recipients).await
+                }
+                Some(router::Destination::Route(rule)) => {
+                    self.send(&rule.way, destination.as_str(), message, recipients).await
                 }
                 // The configuration has changed since the message was accepted: it may change back.
-                None => everyone(recipients, "4.4.4 the configuration has no route to this domain"),
+                None => {
+                    let text = "the configuration has no route to this domain";
+                    everyone(recipients, (4, 4, 4), text)
+                }
             }
         })
     }
 }
 
-fn everyone(recipients: &[u32], reason: &str) -> Vec<RecipientOutcome> {
-    vec![RecipientOutcome::Deferred(reason.to_owned()); recipients.len()]
+fn everyone(recipients: &[u32], status: (u8, u16, u16), text: &str) -> Vec<RecipientOutcome> {
+    vec![RecipientOutcome::Deferred(Finding::new(status, text)); recipients.len()]
 }

@@ -15,6 +15,7 @@ use stagepost_smtp::{Address, ReversePath};
 
 use self::draft::{Draft, create_mailbox};
 use self::folder_name::folder_name;
+use super::finding::Finding;
 use super::line_end::LocalLines;
 use super::octets::MessageOctets;
 use super::transport::RecipientOutcome;
@@ -66,9 +67,8 @@ impl Maildirs {
         let mut outcomes = Vec::with_capacity(recipients.len());
         for &index in recipients {
             let Some(recipient) = message.envelope.recipients.get(index as usize) else {
-                outcomes.push(RecipientOutcome::Deferred(format!(
-                    "4.3.0 the message has no recipient {index}"
-                )));
+                let text = format!("the message has no recipient {index}");
+                outcomes.push(RecipientOutcome::Deferred(Finding::new((4, 3, 0), text)));
                 continue;
             };
             let delivered = self.deliver_to(message, &recipient.address).await;
@@ -77,7 +77,7 @@ impl Maildirs {
                     let mailbox = self.shared.folder.join(folder_name(&recipient.address));
                     defer(&error, &mailbox.display())
                 },
-                |()| RecipientOutcome::Delivered,
+                |()| RecipientOutcome::Delivered(Finding::new((2, 0, 0), "kept in the mailbox")),
             ));
         }
         outcomes
@@ -160,16 +160,16 @@ fn trace_fields(sender: &ReversePath, recipient: &Address) -> Vec<u8> {
 /// Nothing that goes wrong here is the message's fault, so it is always tried again.
 fn defer(error: &MaildirError, mailbox: &dyn std::fmt::Display) -> RecipientOutcome {
     let status = match error {
-        MaildirError::Message(_) => "4.3.0",
+        MaildirError::Message(_) => (4, 3, 0),
         MaildirError::Mailbox(cause) => match Errno::from_io_error(cause) {
-            Some(Errno::NOSPC) => "4.3.1",
-            Some(Errno::DQUOT) => "4.2.2",
-            _ => "4.2.0",
+            Some(Errno::NOSPC) => (4, 3, 1),
+            Some(Errno::DQUOT) => (4, 2, 2),
+            _ => (4, 2, 0),
         },
     };
     tracing::error!(%mailbox, %error, "a message could not be delivered");
     // The path is for the operator's eyes, the text may go back to the sender.
-    RecipientOutcome::Deferred(format!("{status} {error}"))
+    RecipientOutcome::Deferred(Finding::new(status, error))
 }
 
 /// Runs file work where it may block.

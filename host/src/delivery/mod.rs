@@ -2,11 +2,13 @@
 //! Holds how the parts hang together; the queue knows none of it.
 
 mod carrier;
+mod finding;
 mod line_end;
 mod maildir;
 mod octets;
 mod relay;
 mod schedule;
+mod servers;
 mod transport;
 
 pub(crate) use carrier::Carrier;

@@ -1,19 +1,25 @@
-//! Relays messages to one next hop over SMTP.
-//! Knows no route and no retry: one attempt, on a connection that may have served others before.
+//! Gives messages to other servers over SMTP or LMTP.
+//! Knows no route and no retry: one attempt, on connections that may have served others before.
 
 mod connection;
 mod idle;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use stagepost_extmgr::Resolver;
 use stagepost_queue::{StoreError, StoredMessage};
-use stagepost_smtp::{Cause, Outcome, OwnName, SendingTimeouts, Transaction};
+use stagepost_smtp::{
+    Cause, Outcome, OwnName, Protocol, SendingSettings, SendingTimeouts, Step, Transaction,
+};
 use tokio::task::JoinSet;
 
 use self::connection::{ConnectError, Connection};
-use self::idle::IdleConnections;
+use self::idle::{IdleConnections, Line};
+use super::finding::Finding;
 use super::octets::MessageOctets;
+use super::servers::{Finder, NoServer, Server, Servers};
 use super::transport::RecipientOutcome;
 
 /// How long a relay waits.
@@ -38,53 +44,94 @@ impl Default for RelayTimeouts {
     }
 }
 
-/// A next hop. Cheap to clone; any thread, inside a tokio runtime.
-#[derive(Clone, Debug)]
+/// To whom a message is to be given, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hop<'h> {
+    /// How the servers are found.
+    pub(crate) servers: Servers<'h>,
+    /// What they speak.
+    pub(crate) protocol: Protocol,
+}
+
+/// Gives messages to servers. Cheap to clone; any thread, inside a tokio runtime.
+#[derive(Clone)]
 pub(crate) struct Relay {
-    next_hop: Arc<str>,
+    finder: Finder,
     name: OwnName,
     timeouts: RelayTimeouts,
     idle: Arc<IdleConnections>,
 }
 
-/// Why an attempt came to nothing before the next hop said anything of the message.
+/// Why an attempt came to nothing before a server said anything of the message.
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
-    #[error("4.3.0 the queued message could not be read: {0}")]
+    #[error("the queued message could not be read: {0}")]
     Message(#[from] StoreError),
-    #[error("4.3.0 the message has no recipient {0}")]
+    #[error("the message has no recipient {0}")]
     Recipient(u32),
-    #[error("4.4.1 {}{error}", name_before(next_hop, error))]
-    Connect { next_hop: Arc<str>, error: ConnectError },
+    #[error(transparent)]
+    NoServer(#[from] NoServer),
+    #[error("{error}")]
+    Connect { server: Box<str>, error: ConnectError },
 }
 
-/// The next hop's name ahead of an error, unless it is the address that the error begins with.
-fn name_before(next_hop: &str, error: &ConnectError) -> String {
-    match error.address() {
-        Some(address) if address.to_string() == next_hop => String::new(),
-        _ => format!("{next_hop}: "),
+impl RelayError {
+    /// The same for every recipient.
+    fn outcome(&self) -> RecipientOutcome {
+        let status = match self {
+            Self::Message(_) | Self::Recipient(_) => (4, 3, 0),
+            Self::NoServer(error) => error.status(),
+            Self::Connect { .. } => (4, 4, 1),
+        };
+        let finding = Finding::new(status, self);
+        match self {
+            Self::Connect { server, error } if error.names(server) => {
+                RecipientOutcome::Deferred(finding)
+            }
+            Self::Connect { server, .. } => RecipientOutcome::Deferred(finding.about(server)),
+            _ if status.0 == 5 => RecipientOutcome::Failed(finding),
+            _ => RecipientOutcome::Deferred(finding),
+        }
     }
 }
 
+/// What came of one server.
+enum Tried {
+    /// It was talked to about the message.
+    Done(Vec<Outcome>),
+    /// It did not come to that: another server may be better.
+    Refused(Vec<Outcome>),
+    Unreachable(ConnectError),
+}
+
 impl Relay {
-    /// A relay to `next_hop`, written `host:port` (an IPv6 address in brackets); `name` is what we call ourselves.
-    pub(crate) fn new(next_hop: &str, name: OwnName, timeouts: RelayTimeouts) -> Self {
+    /// A relay that calls itself `name`, looks names up by `resolver` and takes servers from the DNS to listen on `mx_port`.
+    pub(crate) fn new(
+        resolver: Arc<dyn Resolver>,
+        name: OwnName,
+        mx_port: u16,
+        timeouts: RelayTimeouts,
+    ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
-        Self { next_hop: next_hop.into(), name, timeouts, idle }
+        let finder = Finder::new(resolver, name.as_str(), mx_port, timeouts.connect);
+        Self { finder, name, timeouts, idle }
     }
 
     /// Sends a message to some of its recipients, given as indexes into its envelope, in one transaction.
     ///
-    /// Returns one outcome for each, in their order. Dropped in the middle, it closes the connection, and the next
-    /// hop drops what it has unless the final dot was sent already.
+    /// Returns one outcome for each, in their order. Dropped in the middle, it closes the connection, and the server
+    /// drops what it has unless the end of the message was sent already.
     pub(crate) async fn deliver(
         &self,
+        hop: Hop<'_>,
         message: &StoredMessage,
         recipients: &[u32],
     ) -> Vec<RecipientOutcome> {
-        match self.attempt(message, recipients).await {
-            Ok(outcomes) => outcomes.into_iter().map(|outcome| self.told(outcome)).collect(),
-            Err(error) => vec![RecipientOutcome::Deferred(error.to_string()); recipients.len()],
+        match self.attempt(hop, message, recipients).await {
+            Ok((server, outcomes)) => {
+                outcomes.into_iter().map(|outcome| told(&server, outcome)).collect()
+            }
+            Err(error) => vec![error.outcome(); recipients.len()],
         }
     }
 
@@ -94,53 +141,115 @@ impl Relay {
         farewells.join_all().await;
     }
 
+    /// Tries one server after the other until one can be talked to about the message.
     async fn attempt(
         &self,
+        hop: Hop<'_>,
         message: &StoredMessage,
         recipients: &[u32],
-    ) -> Result<Vec<Outcome>, RelayError> {
+    ) -> Result<(Server, Vec<Outcome>), RelayError> {
         let transaction = transaction(message, recipients).await?;
-        if let Some(mut connection) = self.idle.take() {
+        let mut refused = None;
+        let mut unreachable = None;
+        for server in self.finder.find(hop.servers).await? {
+            match self.try_server(&server, hop, &transaction, message).await {
+                Tried::Done(outcomes) => return Ok((server, outcomes)),
+                Tried::Refused(outcomes) => refused = Some((server, outcomes)),
+                Tried::Unreachable(error) => {
+                    unreachable = Some(RelayError::Connect { server: server.shown, error });
+                }
+            }
+        }
+        // What a server said tells more than that another one is down.
+        refused.map(Ok).unwrap_or_else(|| {
+            Err(unreachable.unwrap_or(RelayError::NoServer(NoServer::MxWithoutAddress)))
+        })
+    }
+
+    async fn try_server(
+        &self,
+        server: &Server,
+        hop: Hop<'_>,
+        transaction: &Transaction,
+        message: &StoredMessage,
+    ) -> Tried {
+        let line = Line { endpoint: server.endpoint.clone(), protocol: hop.protocol };
+        if let Some(mut connection) = self.idle.take(&line) {
             let mut octets = MessageOctets::new(message);
             let outcomes = connection.send(transaction.clone(), &mut octets).await;
             let ended = connection.is_over() && octets.is_untouched();
-            self.keep(connection);
-            // A next hop may end an idle connection at any moment: that says nothing about this message.
+            self.keep(line.clone(), connection);
+            // A server may end an idle connection at any moment: that says nothing about this message.
             if !ended {
-                return Ok(outcomes);
+                return Tried::Done(outcomes);
             }
         }
-        let connection = Connection::open(&self.next_hop, self.name.clone(), &self.timeouts).await;
-        let mut connection = connection
-            .map_err(|error| RelayError::Connect { next_hop: self.next_hop.clone(), error })?;
-        let outcomes = connection.send(transaction, &mut MessageOctets::new(message)).await;
-        self.keep(connection);
-        Ok(outcomes)
+        let settings = SendingSettings {
+            name: self.name.clone(),
+            protocol: hop.protocol,
+            timeouts: self.timeouts.session,
+        };
+        let opened = Connection::open(&server.endpoint, settings, self.timeouts.connect).await;
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => return Tried::Unreachable(error),
+        };
+        let mut octets = MessageOctets::new(message);
+        let outcomes = connection.send(transaction.clone(), &mut octets).await;
+        self.keep(line, connection);
+        if outcomes.iter().all(is_about_the_server) {
+            Tried::Refused(outcomes)
+        } else {
+            Tried::Done(outcomes)
+        }
     }
 
     /// Lets a connection wait for the next message, or ends it.
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, line: Line, connection: Connection) {
         if connection.is_over() {
             return;
         }
-        if let Some(connection) = self.idle.put(connection) {
+        if let Some(connection) = self.idle.put(line, connection) {
             // Bounded by the time-out of QUIT; nothing depends on it.
             tokio::spawn(connection.quit());
         }
     }
+}
 
-    /// An outcome as the queue is told it.
-    fn told(&self, outcome: Outcome) -> RecipientOutcome {
-        let status = outcome.status();
-        let text = |cause: Cause| format!("{status} {}: {cause}", self.next_hop);
-        match outcome {
-            Outcome::Delivered(reply) => {
-                tracing::debug!(next_hop = %self.next_hop, code = reply.code(), text = reply.text(), "relayed");
-                RecipientOutcome::Delivered
-            }
-            Outcome::Failed(cause) => RecipientOutcome::Failed(text(cause)),
-            Outcome::Deferred(cause) => RecipientOutcome::Deferred(text(cause)),
+/// Whether a server would not talk at all, so that nothing was said about the message.
+fn is_about_the_server(outcome: &Outcome) -> bool {
+    let Outcome::Deferred(cause) = outcome else { return false };
+    match cause {
+        Cause::Replied { step, .. }
+        | Cause::Timeout(step)
+        | Cause::Closed(step)
+        | Cause::Malformed { step, .. } => {
+            matches!(step, Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo)
         }
+        _ => false,
+    }
+}
+
+/// An outcome as the queue is told it.
+fn told(server: &Server, outcome: Outcome) -> RecipientOutcome {
+    let status = outcome.status();
+    let status = (status.class, status.subject, status.detail);
+    let finding = |cause: Cause| {
+        let finding = Finding::new(status, &cause).about(&server.shown);
+        match &cause {
+            Cause::Replied { reply, .. } => finding.replied(&reply.in_line()),
+            _ => finding,
+        }
+    };
+    match outcome {
+        Outcome::Delivered(reply) => {
+            let text = reply.in_line();
+            tracing::debug!(server = %server.shown, reply = text, "given away");
+            let finding = Finding::new(status, &text).about(&server.shown).replied(&text);
+            RecipientOutcome::Delivered(finding)
+        }
+        Outcome::Failed(cause) => RecipientOutcome::Failed(finding(cause)),
+        Outcome::Deferred(cause) => RecipientOutcome::Deferred(finding(cause)),
     }
 }
 

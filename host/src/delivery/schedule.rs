@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 pub(crate) use self::retry::Retry;
+use super::finding::Finding;
 use super::transport::{RecipientOutcome, Transports};
 
 /// After a failure of the store it is left alone for so long.
@@ -153,8 +154,12 @@ impl Work {
 
     /// Has a message carried away: one outcome for each recipient, whatever happens.
     async fn carry(&self, message: &Arc<StoredMessage>, lease: &Lease) -> Vec<RecipientOutcome> {
-        let defer =
-            |reason: String| vec![RecipientOutcome::Deferred(reason); lease.recipients.len()];
+        let defer = |reason: String| {
+            vec![
+                RecipientOutcome::Deferred(Finding::new((4, 3, 0), reason));
+                lease.recipients.len()
+            ]
+        };
         let (transports, message) = (Arc::clone(&self.transports), Arc::clone(message));
         let (destination, recipients) = (lease.destination.clone(), lease.recipients.clone());
         // A task of its own, so that a panic ends this attempt and nothing else.
@@ -190,19 +195,23 @@ impl Work {
             let recipient = recipient.map_or("", |recipient| recipient.address.as_str());
             let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
             match outcome {
-                RecipientOutcome::Delivered => {
-                    info!(%id, recipient, %destination, attempt, "delivered");
+                RecipientOutcome::Delivered(finding) => {
+                    let said = finding.to_string();
+                    info!(%id, recipient, %destination, attempt, said, "delivered");
                     Step::Done
                 }
-                RecipientOutcome::Failed(reply) => {
+                RecipientOutcome::Failed(finding) => {
+                    let reply = finding.to_string();
                     error!(%id, recipient, %destination, attempt, reply, "undeliverable; it is held");
                     Step::Hold(reply.into())
                 }
-                RecipientOutcome::Deferred(reply) if expired => {
+                RecipientOutcome::Deferred(finding) if expired => {
+                    let reply = finding.to_string();
                     error!(%id, recipient, %destination, attempt, reply, "expired; it is held");
                     Step::Hold(format!("expired: {reply}").into())
                 }
-                RecipientOutcome::Deferred(reply) => {
+                RecipientOutcome::Deferred(finding) => {
+                    let reply = finding.to_string();
                     warn!(%id, recipient, %destination, attempt, reply, "deferred");
                     Step::Retry(reply.into())
                 }

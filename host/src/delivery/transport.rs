@@ -1,7 +1,11 @@
 //! What the scheduler wants of whoever carries messages away: a mailbox writer, a relay.
 //! Knows neither the queue's store nor when something is tried again.
 
+use std::fmt;
+
 use stagepost_queue::{BoxFuture, Destination, StoredMessage};
+
+use super::finding::Finding;
 
 /// Carries messages away. One implementation chooses among the ways there are (mailboxes, next hops).
 pub(crate) trait Transports: Send + Sync {
@@ -23,9 +27,19 @@ pub(crate) trait Transports: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecipientOutcome {
     /// The next hop or the mailbox has it, durably.
-    Delivered,
-    /// It never will: the reply or the reason, for the sender of the message.
-    Failed(String),
-    /// Not now: the reply or the reason.
-    Deferred(String),
+    Delivered(Finding),
+    /// It never will.
+    Failed(Finding),
+    /// Not now.
+    Deferred(Finding),
+}
+
+impl fmt::Display for RecipientOutcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered(finding) => write!(out, "delivered {finding}"),
+            Self::Failed(finding) => write!(out, "failed {finding}"),
+            Self::Deferred(finding) => write!(out, "deferred {finding}"),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 52] = [
+pub(crate) const FAULTS: [Fault; 54] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -285,5 +285,17 @@ pub(crate) const FAULTS: [Fault; 52] = [
         (8, 11),
         "local_domain[0].maildir: \"/var/lib/stagepost\" is state_dir itself",
         "choose a folder of its own",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = []\nmaildir = \"m\"\nlmtp = \"/l\"",
+        (9, 8),
+        "local_domain[0].lmtp: the domain has a maildir, too",
+        "remove one of the two",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = []",
+        (7, 12),
+        "route[0].next_hop: 0 servers are named",
+        "write 1 to 8 of them",
     ),
 ];

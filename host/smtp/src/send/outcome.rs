@@ -47,7 +47,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
     /// The next hop said so.
-    #[error("{} to {step}", one_line(.reply))]
+    #[error("{} to {step}", .reply.in_line())]
     Replied {
         /// What it answered.
         step: Step,
@@ -70,7 +70,7 @@ pub enum Cause {
         fault: ReplyFault,
     },
     /// The next hop sent a reply before there was anything to answer, so none of its replies can be trusted.
-    #[error("a reply that nothing asked for: {}", one_line(.0))]
+    #[error("a reply that nothing asked for: {}", .0.in_line())]
     Unasked(Reply),
     /// The message has 8-bit octets and the next hop takes none (RFC 6152 section 3).
     #[error("the message has 8-bit octets and the next hop does not offer 8BITMIME")]
@@ -158,12 +158,6 @@ impl std::fmt::Display for Step {
             Self::Quit => "QUIT",
         })
     }
-}
-
-/// A reply on one line, for logs and notifications.
-fn one_line(reply: &Reply) -> String {
-    let mark = reply.enhanced().map_or_else(String::new, |mark| format!(" {mark}"));
-    format!("{}{mark} {}", reply.code(), reply.text().replace('\n', " "))
 }
 
 #[cfg(test)]

@@ -1,55 +1,43 @@
-//! One TCP connection to a next hop: carries out what its sending session says.
+//! One connection to a server: carries out what its sending session says.
 //! Knows no SMTP; one `match` over the session's actions.
 
 use std::io;
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use stagepost_smtp::{Cause, Outcome, OwnName, SendingAction, SendingSession, Step, Transaction};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use stagepost_smtp::{
+    Cause, Outcome, SendingAction, SendingSession, SendingSettings, Step, Transaction,
+};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep_until, timeout};
 
-use super::RelayTimeouts;
+use super::stream::{Happened, Stream};
 use crate::delivery::octets::MessageOctets;
+use crate::delivery::servers::Endpoint;
 
-/// So many addresses of a next hop are tried at most.
-const ADDRESSES_MAX: usize = 8;
 const INPUT_OCTETS: usize = 4096;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("its name can't be resolved: {0}")]
-    Resolve(io::Error),
-    #[error("its name could not be resolved in time")]
-    ResolveTimeout,
-    #[error("its name has no address")]
-    NoAddress,
-    #[error("{address}: {error}")]
-    Connect { address: SocketAddr, error: io::Error },
+    #[error("{endpoint}: {error}")]
+    Connect { endpoint: Endpoint, error: io::Error },
     #[error("{0}: no connection in time")]
-    ConnectTimeout(SocketAddr),
+    Timeout(Endpoint),
 }
 
 impl ConnectError {
-    /// The address that it was tried at.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Connect { address, .. } | Self::ConnectTimeout(address) => Some(*address),
-            Self::Resolve(_) | Self::ResolveTimeout | Self::NoAddress => None,
-        }
+    /// Whether the error begins with the server as it is shown.
+    pub(super) fn names(&self, server: &str) -> bool {
+        let (Self::Connect { endpoint, .. } | Self::Timeout(endpoint)) = self;
+        endpoint.to_string() == server
     }
 }
 
 /// A connection and its session.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     session: SendingSession,
-    /// What the session wants to be written, and how much of it is.
-    unsent: Vec<u8>,
-    sent: usize,
     input: Box<[u8]>,
     /// How many transactions were begun.
     transactions: u32,
@@ -65,37 +53,22 @@ enum Turn {
 }
 
 impl Connection {
-    /// Connects to the first address of `next_hop` that answers.
+    /// Connects to a server, within a time.
     pub(super) async fn open(
-        next_hop: &str,
-        name: OwnName,
-        timeouts: &RelayTimeouts,
+        endpoint: &Endpoint,
+        settings: SendingSettings,
+        wait: Duration,
     ) -> Result<Self, ConnectError> {
-        let addresses = timeout(timeouts.connect, lookup_host(next_hop)).await;
-        let addresses =
-            addresses.map_err(|_| ConnectError::ResolveTimeout)?.map_err(ConnectError::Resolve)?;
-        let mut last = ConnectError::NoAddress;
-        for address in addresses.take(ADDRESSES_MAX) {
-            match timeout(timeouts.connect, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // What is written is whole groups: waiting for more of it gains nothing. Without it mail still flows.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%address, %error, "no TCP_NODELAY");
-                    }
-                    return Ok(Self {
-                        stream,
-                        session: SendingSession::new(now(), name, timeouts.session),
-                        unsent: Vec::new(),
-                        sent: 0,
-                        input: vec![0; INPUT_OCTETS].into(),
-                        transactions: 0,
-                    });
-                }
-                Ok(Err(error)) => last = ConnectError::Connect { address, error },
-                Err(_) => last = ConnectError::ConnectTimeout(address),
-            }
-        }
-        Err(last)
+        let connected = timeout(wait, connect(endpoint)).await;
+        let connected = connected.map_err(|_| ConnectError::Timeout(endpoint.clone()))?;
+        let stream = connected
+            .map_err(|error| ConnectError::Connect { endpoint: endpoint.clone(), error })?;
+        Ok(Self {
+            stream,
+            session: SendingSession::new(now(), settings),
+            input: vec![0; INPUT_OCTETS].into(),
+            transactions: 0,
+        })
     }
 
     /// Whether the conversation is over.
@@ -109,9 +82,8 @@ impl Connection {
     }
 
     /// Whether a transaction can be begun: the conversation goes on, and nothing came that nobody asked for.
-    pub(super) fn is_ready(&self) -> bool {
-        let silent = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        self.session.is_ready() && self.stream.try_read(&mut [0; 1]).is_err_and(silent)
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.session.is_ready() && self.stream.read_now(&mut [0; 1]).is_none()
     }
 
     /// Sends one message; one outcome for each of its recipients.
@@ -143,14 +115,13 @@ impl Connection {
 
     /// Does the next thing: carries out an action, or waits for something to happen.
     async fn turn(&mut self) -> Turn {
-        if !self.unsent.is_empty() && !self.session.is_over() {
+        if self.stream.is_sending() && !self.session.is_over() {
             self.wait().await;
             return Turn::More;
         }
         match self.session.poll_action() {
             Some(SendingAction::Send(octets)) => {
-                self.unsent = octets;
-                self.sent = 0;
+                self.stream.send(octets);
                 Turn::More
             }
             Some(SendingAction::Body) => Turn::Body,
@@ -167,23 +138,13 @@ impl Connection {
     /// Waits until some octets are written or read, or until the session's time is up.
     async fn wait(&mut self) {
         let deadline = self.session.poll_timeout();
-        let (mut reader, mut writer) = self.stream.split();
         tokio::select! {
-            // Reading first: a refusal in the middle of the message has to be seen before the reset behind it.
             biased;
-            read = reader.read(&mut self.input) => match read {
-                Ok(0) | Err(_) => self.session.handle_closed(),
-                Ok(count) => self.session.handle_input(now(), &self.input[..count]),
-            },
-            written = writer.write(&self.unsent[self.sent..]), if !self.unsent.is_empty() => match written {
-                Ok(count) => {
-                    self.sent += count;
-                    if self.sent == self.unsent.len() {
-                        self.unsent = Vec::new();
-                        self.sent = 0;
-                    }
-                }
-                Err(_) => self.drain(),
+            happened = self.stream.next(&mut self.input) => match happened {
+                Happened::Read(0) => self.session.handle_closed(),
+                Happened::Read(count) => self.session.handle_input(now(), &self.input[..count]),
+                Happened::Written => {}
+                Happened::Broken => self.drain(),
             },
             () = sleep_until(deadline.unwrap_or_else(now).into()), if deadline.is_some() => {
                 self.session.handle_timeout(now());
@@ -191,11 +152,11 @@ impl Connection {
         }
     }
 
-    /// Nothing can be written any more: reads what the next hop said before it hung up.
+    /// Nothing can be written any more: reads what the server said before it hung up.
     fn drain(&mut self) {
         while !self.session.is_over() {
-            match self.stream.try_read(&mut self.input) {
-                Ok(count) if count > 0 => self.session.handle_input(now(), &self.input[..count]),
+            match self.stream.read_now(&mut self.input) {
+                Some(count) if count > 0 => self.session.handle_input(now(), &self.input[..count]),
                 _ => self.session.handle_closed(),
             }
         }
@@ -210,6 +171,20 @@ impl Connection {
                 self.session.handle_body_unavailable();
             }
         }
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+    match endpoint {
+        Endpoint::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            // What is written is whole groups: waiting for more of it gains nothing. Without it mail still flows.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%address, %error, "no TCP_NODELAY");
+            }
+            Ok(Stream::new(stream))
+        }
+        Endpoint::Socket(path) => Ok(Stream::new(UnixStream::connect(path).await?)),
     }
 }
 

@@ -1,19 +1,33 @@
-//! Connections to one next hop that wait for a further message.
+//! Connections that wait for a further message, by what they lead to.
 //! Knows no message; keeps a connection for some seconds, then says goodbye.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use stagepost_smtp::Protocol;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
+use crate::delivery::servers::Endpoint;
 
-/// So many connections wait at most.
-const IDLE_MAX: usize = 20;
+/// So many connections wait at most, all together.
+const IDLE_MAX: usize = 500;
+/// So many of them lead to the same.
+const PER_LINE_MAX: usize = 20;
 /// After so many messages a connection is ended: servers count, too.
 const TRANSACTIONS_MAX: u32 = 100;
 
-/// The idle connections of one next hop.
+/// What makes two connections as good as each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Line {
+    /// Where they lead to.
+    pub(super) endpoint: Endpoint,
+    /// What is spoken there.
+    pub(super) protocol: Protocol,
+}
+
+/// The idle connections.
 #[derive(Debug)]
 pub(super) struct IdleConnections {
     /// After a time between this and its double a waiting connection is ended.
@@ -23,8 +37,10 @@ pub(super) struct IdleConnections {
 
 #[derive(Debug, Default)]
 struct State {
-    /// With the time since which each waits, the longest first.
-    waiting: Vec<(Instant, Connection)>,
+    /// With the time since which each waits, the longest first. No list is empty.
+    waiting: HashMap<Line, Vec<(Instant, Connection)>>,
+    /// All of them.
+    count: usize,
     /// A task ends what waits too long.
     reaped: bool,
     closed: bool,
@@ -37,24 +53,39 @@ impl IdleConnections {
     }
 
     /// The connection that waited least, of those that are still good.
-    pub(super) fn take(&self) -> Option<Connection> {
+    pub(super) fn take(&self, line: &Line) -> Option<Connection> {
         let mut state = self.lock();
-        while let Some((_, connection)) = state.waiting.pop() {
-            if connection.is_ready() {
-                return Some(connection);
-            }
+        let waiting = state.waiting.get_mut(line)?;
+        let before = waiting.len();
+        let mut found = None;
+        while found.is_none()
+            && let Some((_, mut connection)) = waiting.pop()
+        {
+            found = connection.is_ready().then_some(connection);
         }
-        None
+        let left = waiting.len();
+        if left == 0 {
+            state.waiting.remove(line);
+        }
+        state.count -= before - left;
+        found
     }
 
     /// Lets a connection wait; hands it back when it should be ended instead.
-    pub(super) fn put(self: &Arc<Self>, connection: Connection) -> Option<Connection> {
+    pub(super) fn put(
+        self: &Arc<Self>,
+        line: Line,
+        mut connection: Connection,
+    ) -> Option<Connection> {
         let mut state = self.lock();
-        let room = state.waiting.len() < IDLE_MAX && !state.closed;
+        let room = state.count < IDLE_MAX
+            && state.waiting.get(&line).is_none_or(|waiting| waiting.len() < PER_LINE_MAX)
+            && !state.closed;
         if !room || connection.transactions() >= TRANSACTIONS_MAX || !connection.is_ready() {
             return Some(connection);
         }
-        state.waiting.push((Instant::now(), connection));
+        state.waiting.entry(line).or_default().push((Instant::now(), connection));
+        state.count += 1;
         if !std::mem::replace(&mut state.reaped, true) {
             tokio::spawn(reap(Arc::downgrade(self), self.idle_for));
         }
@@ -65,7 +96,9 @@ impl IdleConnections {
     pub(super) fn close(&self) -> Vec<Connection> {
         let mut state = self.lock();
         state.closed = true;
-        state.waiting.drain(..).map(|(_, connection)| connection).collect()
+        state.count = 0;
+        let waiting = std::mem::take(&mut state.waiting).into_values().flatten();
+        waiting.map(|(_, connection)| connection).collect()
     }
 
     /// The connections that waited too long; `None` when nothing is left to wait for.
@@ -76,8 +109,14 @@ impl IdleConnections {
             return None;
         }
         let fresh = |(since, _): &(Instant, Connection)| since.elapsed() < self.idle_for;
-        let count = state.waiting.iter().position(fresh).unwrap_or(state.waiting.len());
-        Some(state.waiting.drain(..count).map(|(_, connection)| connection).collect())
+        let mut expired = Vec::new();
+        for waiting in state.waiting.values_mut() {
+            let count = waiting.iter().position(fresh).unwrap_or(waiting.len());
+            expired.extend(waiting.drain(..count).map(|(_, connection)| connection));
+        }
+        state.waiting.retain(|_, waiting| !waiting.is_empty());
+        state.count -= expired.len();
+        Some(expired)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

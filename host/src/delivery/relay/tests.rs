@@ -8,7 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::NextHop;
 use crate::delivery::octets::sample::{broken_message, message};
+use crate::delivery::servers::Endpoint;
 
 /// What a next hop does on one connection.
 enum Turn {
@@ -28,7 +30,42 @@ const HELLO: [Turn; 3] = [
     Say("250-hop\r\n250-SIZE 100000000\r\n250 PIPELINING\r\n"),
 ];
 const END: &str = "\r\n.\r\n";
-const DELIVERED: RecipientOutcome = RecipientOutcome::Delivered;
+const DELIVERED: &str = "delivered";
+
+/// A relay and where it is to send.
+struct Sending {
+    relay: Relay,
+    hosts: Vec<NextHop>,
+    protocol: Protocol,
+}
+
+impl Sending {
+    fn new(hosts: &[(&str, u16)], timeouts: RelayTimeouts) -> Self {
+        let dns = crate::config::Dns {
+            servers: vec!["127.0.0.1:9".parse().unwrap()],
+            timeout: Duration::from_millis(1),
+        };
+        let resolver = Arc::new(crate::dns::Dns::new(&dns));
+        let host = |&(host, port): &(&str, u16)| NextHop { host: host.to_owned(), port };
+        let name = OwnName::parse("us.test").unwrap();
+        Self {
+            relay: Relay::new(resolver, name, 25, timeouts),
+            hosts: hosts.iter().map(host).collect(),
+            protocol: Protocol::Smtp,
+        }
+    }
+
+    /// The outcomes in words; of a delivery only that it is one.
+    async fn deliver(&self, message: &StoredMessage, recipients: &[u32]) -> Vec<String> {
+        let hop = Hop { servers: Servers::Hosts(&self.hosts), protocol: self.protocol };
+        let outcomes = self.relay.deliver(hop, message, recipients).await;
+        let words = |outcome: &RecipientOutcome| match outcome {
+            RecipientOutcome::Delivered(_) => DELIVERED.to_owned(),
+            other => other.to_string(),
+        };
+        outcomes.iter().map(words).collect()
+    }
+}
 
 /// Plays one script per connection, in order; then accepts no more. Gives back what was heard on each.
 async fn next_hop(scripts: Vec<Vec<Turn>>) -> (SocketAddr, JoinHandle<Vec<String>>) {
@@ -69,13 +106,16 @@ fn script(parts: impl IntoIterator<Item = Turn>) -> Vec<Turn> {
     HELLO.into_iter().chain(parts).collect()
 }
 
-fn relay_to(address: SocketAddr) -> Relay {
-    let name = OwnName::parse("us.test").unwrap();
-    Relay::new(&address.to_string(), name, RelayTimeouts::default())
+fn relay_to(address: SocketAddr) -> Sending {
+    Sending::new(&[(&address.ip().to_string(), address.port())], RelayTimeouts::default())
 }
 
-fn deferred(address: SocketAddr, status: &str, text: &str) -> RecipientOutcome {
-    RecipientOutcome::Deferred(format!("{status} {address}: {text}"))
+fn relay_in_time(address: SocketAddr, timeouts: RelayTimeouts) -> Sending {
+    Sending { relay: Sending::new(&[], timeouts).relay, ..relay_to(address) }
+}
+
+fn deferred(address: SocketAddr, status: &str, text: &str) -> String {
+    format!("deferred {status} {address}: {text}")
 }
 
 const MAIL: &str = "EHLO us.test\r\nMAIL FROM:<a@b.test> SIZE=15\r\n";
@@ -100,14 +140,15 @@ async fn messages_follow_each_other_on_one_connection() {
     let relay = relay_to(address);
     let first =
         message(&["u0@x.test", "u1@x.test", "u2@x.test"], "A: b\r\n", &[b"\r\n", b".c\r\nd\r\n"]);
-    let refused = RecipientOutcome::Failed(format!("5.1.1 {address}: 550 5.1.1 no to RCPT"));
+    let refused = format!("failed 5.1.1 {address}: 550 5.1.1 no to RCPT");
     // Outcomes are in the order asked for.
-    assert_eq!(relay.deliver(&first, &[2, 0]).await, [DELIVERED, refused]);
+    assert_eq!(relay.deliver(&first, &[2, 0]).await, [DELIVERED, &refused]);
     let second = message(&["v@x.test"], "A: b\r\n", &[b"\r\n.\r\nab\r\n"]);
     let full = deferred(address, "4.3.1", "452 4.3.1 full to the end of the message");
     assert_eq!(relay.deliver(&second, &[0]).await, [full]);
-    relay.close().await;
-    assert!(relay.idle.take().is_none());
+    relay.relay.close().await;
+    let line = Line { endpoint: Endpoint::Tcp(address), protocol: Protocol::Smtp };
+    assert!(relay.relay.idle.take(&line).is_none());
     let wanted = format!(
         "{MAIL}RCPT TO:<u2@x.test>\r\nRCPT TO:<u0@x.test>\r\nDATA\r\nA: b\r\n\r\n..c\r\nd\r\n.\r\n\
          MAIL FROM:<a@b.test> SIZE=15\r\nRCPT TO:<v@x.test>\r\nDATA\r\nA: b\r\n\r\n..\r\nab\r\n.\r\nQUIT\r\n"
@@ -124,7 +165,7 @@ async fn an_idle_connection_is_ended() {
     let session = SendingTimeouts { quit: Duration::from_millis(5), ..SendingTimeouts::default() };
     let timeouts =
         RelayTimeouts { idle: Duration::from_millis(5), session, ..RelayTimeouts::default() };
-    let relay = Relay::new(&address.to_string(), OwnName::parse("us.test").unwrap(), timeouts);
+    let relay = relay_in_time(address, timeouts);
     let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
     assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
     assert_eq!(heard.await.unwrap().len(), 1);
@@ -183,7 +224,7 @@ async fn a_message_that_breaks_off_is_not_ended() {
     // Not even looked at.
     let text =
         "4.3.0 the queued message could not be read: the queue is not available: the disk is gone";
-    assert_eq!(unread(address, 0).await, [RecipientOutcome::Deferred(text.into())]);
+    assert_eq!(unread(address, 0).await, [format!("deferred {text}")]);
     // It was sound when looked at, and then no more.
     let broken = deferred(address, "4.3.0", "the stored message could not be read");
     assert_eq!(unread(address, 1).await, [broken]);
@@ -199,7 +240,7 @@ async fn a_refusal_in_the_middle_of_a_message_is_heard() {
     let piece = vec![b'x'; 1_000_000];
     let message = message(&["u@x.test"], "A: b\r\n", &[piece.as_slice(); 30]);
     let text = format!("5.3.4 {address}: 552 5.3.4 too big to the message");
-    assert_eq!(relay_to(address).deliver(&message, &[0]).await, [RecipientOutcome::Failed(text)]);
+    assert_eq!(relay_to(address).deliver(&message, &[0]).await, [format!("failed {text}")]);
     heard.abort();
 }
 
@@ -211,10 +252,10 @@ async fn what_the_next_hop_cant_take_is_returned() {
     let text = format!(
         "5.6.3 {address}: the message has 8-bit octets and the next hop does not offer 8BITMIME"
     );
-    assert_eq!(relay.deliver(&message, &[0]).await, [RecipientOutcome::Failed(text)]);
+    assert_eq!(relay.deliver(&message, &[0]).await, [format!("failed {text}")]);
     assert_eq!(
         relay.deliver(&message, &[1]).await,
-        [RecipientOutcome::Deferred("4.3.0 the message has no recipient 1".into())]
+        ["deferred 4.3.0 the message has no recipient 1"]
     );
     drop(relay);
     assert_eq!(heard.await.unwrap(), ["EHLO us.test\r\n"]);
@@ -228,24 +269,74 @@ async fn a_next_hop_that_is_not_there_defers() {
     let refused = deferred(gone, "4.4.1", "Connection refused (os error 111)");
     assert_eq!(relay_to(gone).deliver(&message, &[1, 0]).await, [refused.clone(), refused]);
 
-    let name = || OwnName::parse("us.test").unwrap();
     let named = format!("localhost:{}", gone.port());
-    let relay = Relay::new(&named, name(), RelayTimeouts::default());
+    let relay = Sending::new(&[("localhost", gone.port())], RelayTimeouts::default());
     let outcomes = relay.deliver(&message, &[0]).await;
-    let RecipientOutcome::Deferred(text) = &outcomes[0] else { panic!("{outcomes:?}") };
     // Which of its addresses it was.
-    assert!(text.starts_with(&format!("4.4.1 {named}: ")), "{text}");
-    assert!(
-        text.ends_with(&format!(":{}: Connection refused (os error 111)", gone.port())),
-        "{text}"
-    );
+    assert!(outcomes[0].starts_with(&format!("deferred 4.4.1 {named}: ")), "{outcomes:?}");
+    let why = format!(":{}: Connection refused (os error 111)", gone.port());
+    assert!(outcomes[0].ends_with(&why), "{outcomes:?}");
 
-    let relay = Relay::new("no port", name(), RelayTimeouts::default());
+    // No resolver asks anybody for a label of more than 63 octets.
+    let nobody = "x".repeat(64);
+    let relay = Sending::new(&[(&nobody, 25)], RelayTimeouts::default());
     let outcomes = relay.deliver(&message, &[0]).await;
-    let RecipientOutcome::Deferred(text) = &outcomes[0] else {
-        panic!("{outcomes:?}");
+    let why = format!("deferred 4.4.1 {nobody}:25: its name can't be resolved: ");
+    assert!(outcomes[0].starts_with(&why), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_wont_talk_gives_way_to_the_next() {
+    let (busy, heard_by_busy) = next_hop(vec![vec![Say("421 4.3.2 too busy\r\n"), Wait]]).await;
+    let (gone, mute) = {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        (gone, next_hop(vec![vec![]]).await)
     };
-    assert!(text.starts_with("4.4.1 no port: its name can't be resolved: "), "{text}");
+    let turns = [Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait];
+    let (good, heard) = next_hop(vec![script(turns)]).await;
+    let hosts = |addresses: &[SocketAddr]| {
+        let hosts: Vec<_> = addresses.iter().map(|address| ("127.0.0.1", address.port())).collect();
+        Sending::new(&hosts, RelayTimeouts::default())
+    };
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let relay = hosts(&[busy, gone, mute.0, good]);
+    assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+    drop(relay);
+    assert_eq!(heard.await.unwrap().len(), 1);
+    assert_eq!(heard_by_busy.await.unwrap(), [""]);
+
+    // Once the message was spoken of, its answer stands.
+    let no = [Hear("DATA\r\n"), Say("250 a\r\n550 5.1.1 no\r\n503 c\r\n"), Wait];
+    let (no, _) = next_hop(vec![script(no)]).await;
+    let (untouched, _heard) = next_hop(vec![]).await;
+    let text = format!("failed 5.1.1 {no}: 550 5.1.1 no to RCPT");
+    assert_eq!(hosts(&[no, untouched]).deliver(&message, &[0]).await, [text]);
+
+    // When none talks, what one said counts more than that another is down.
+    let (busy, _) = next_hop(vec![vec![Say("421 4.3.2 too busy\r\n"), Wait]]).await;
+    let text = deferred(busy, "4.3.2", "421 4.3.2 too busy to the connection");
+    assert_eq!(hosts(&[busy, gone]).deliver(&message, &[0]).await, [text]);
+}
+
+#[tokio::test]
+async fn a_server_of_mailboxes_answers_for_each() {
+    let (address, heard) = next_hop(vec![vec![
+        Say("220 store\r\n"),
+        Hear("LHLO us.test\r\n"),
+        Say("250-store\r\n250 PIPELINING\r\n"),
+        Hear("DATA\r\n"),
+        Say("250 a\r\n250 b\r\n250 c\r\n354 go\r\n"),
+        Hear(END),
+        Say("250 kept\r\n452 4.2.2 full\r\n"),
+        Wait,
+    ]])
+    .await;
+    let relay = Sending { protocol: Protocol::Lmtp, ..relay_to(address) };
+    let message = message(&["u@x.test", "v@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let full = deferred(address, "4.2.2", "452 4.2.2 full to the end of the message");
+    assert_eq!(relay.deliver(&message, &[0, 1]).await, [DELIVERED, &full]);
+    drop(relay);
+    assert_eq!(heard.await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -254,7 +345,7 @@ async fn a_silent_next_hop_defers() {
     let session =
         SendingTimeouts { greeting: Duration::from_millis(20), ..SendingTimeouts::default() };
     let timeouts = RelayTimeouts { session, ..RelayTimeouts::default() };
-    let relay = Relay::new(&address.to_string(), OwnName::parse("us.test").unwrap(), timeouts);
+    let relay = relay_in_time(address, timeouts);
     let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
     let silent = deferred(address, "4.4.2", "timed out waiting for the connection");
     assert_eq!(relay.deliver(&message, &[0]).await, [silent]);

@@ -13,15 +13,15 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn delivered() -> RecipientOutcome {
-    RecipientOutcome::Delivered
+    RecipientOutcome::Delivered(Finding::new((2, 0, 0), "kept"))
 }
 
 fn deferred() -> RecipientOutcome {
-    RecipientOutcome::Deferred("451 later".to_owned())
+    RecipientOutcome::Deferred(Finding::new((4, 0, 0), "451 later"))
 }
 
 fn failed() -> RecipientOutcome {
-    RecipientOutcome::Failed("550 no".to_owned())
+    RecipientOutcome::Failed(Finding::new((5, 0, 0), "550 no"))
 }
 
 fn scheduler(scene: &Scene) -> Scheduler {
@@ -88,7 +88,7 @@ async fn a_deferred_delivery_is_tried_again_later_each_time() {
     let id = scene.store.add("a.example", 1, Duration::ZERO);
     let (_running, _stop) = start(&scene);
     pass(1).await;
-    assert_eq!(scene.store.steps(id), Some(vec![Step::Retry("451 later".into())]));
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Retry("4.0.0 451 later".into())]));
     pass(1000).await;
     assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
     let begun = scene.script.begun.lock().unwrap().clone();
@@ -107,7 +107,8 @@ async fn each_recipient_has_an_outcome_of_its_own() {
     let id = scene.store.add("a.example", 3, Duration::ZERO);
     let (_running, _stop) = start(&scene);
     pass(1).await;
-    let wanted = [Step::Hold("550 no".into()), Step::Done, Step::Retry("451 later".into())];
+    let wanted =
+        [Step::Hold("5.0.0 550 no".into()), Step::Done, Step::Retry("4.0.0 451 later".into())];
     assert_eq!(scene.store.steps(id), Some(wanted.to_vec()));
     pass(100).await;
     assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
@@ -119,7 +120,7 @@ async fn an_expired_message_is_held_not_lost() {
     let id = scene.store.add("a.example", 1, 120 * HOUR);
     let (_running, _stop) = start(&scene);
     pass(1).await;
-    assert_eq!(scene.store.steps(id), Some(vec![Step::Hold("expired: 451 later".into())]));
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Hold("expired: 4.0.0 451 later".into())]));
 }
 
 #[tokio::test(start_paused = true)]

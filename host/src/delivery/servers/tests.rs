@@ -1,0 +1,161 @@
+//! Which servers a domain's records lead to.
+//! Knows the finder by its public method; the DNS is a table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stagepost_extmgr::LookingUp;
+
+use super::*;
+
+/// What the DNS says of a name and type; it does not have others.
+struct Table(BTreeMap<(u8, &'static str), Vec<&'static str>>);
+
+fn kind(of: RecordType) -> u8 {
+    match of {
+        RecordType::A => 0,
+        RecordType::Aaaa => 1,
+        RecordType::Mx => 2,
+        RecordType::Txt => 3,
+        RecordType::Ptr => 4,
+    }
+}
+
+impl Resolver for Table {
+    fn look_up(&self, question: DnsQuestion) -> LookingUp {
+        let answer = match self.0.get(&(kind(question.record_type()), question.name())) {
+            Some(records) if records == &["trouble"] => DnsAnswer::Trouble,
+            Some(records) => {
+                let record = |text: &&str| {
+                    let (preference, value) = text.split_once(' ').unwrap_or(("0", text));
+                    DnsRecord {
+                        value: value.as_bytes().into(),
+                        preference: preference.parse().unwrap(),
+                    }
+                };
+                let records = records.iter().map(record).collect();
+                DnsAnswer::Found { records, ttl: Duration::from_secs(60) }
+            }
+            None if self.0.keys().any(|(_, name)| *name == question.name()) => DnsAnswer::NoData,
+            None => DnsAnswer::NoName,
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn finder(records: &[(RecordType, &'static str, &[&'static str])]) -> Finder {
+    let table = records.iter().map(|(of, name, values)| ((kind(*of), *name), values.to_vec()));
+    let table = Arc::new(Table(table.collect()));
+    Finder::new(table, "Us.test", 25, Duration::from_secs(5))
+}
+
+async fn found(finder: &Finder, domain: &str) -> Result<Vec<String>, NoServer> {
+    let servers = finder.find(Servers::Mx(domain)).await?;
+    Ok(servers.into_iter().map(|server| server.shown.into()).collect())
+}
+
+use RecordType::{A, Aaaa, Mx};
+
+#[tokio::test]
+async fn servers_come_by_preference_with_both_kinds_of_addresses() {
+    let finder = finder(&[
+        (Mx, "x.test", &["20 c.test", "10 A.test.", "10 gone.test"]),
+        (A, "a.test", &["192.0.2.1", "192.0.2.2"]),
+        (Aaaa, "a.test", &["2001:db8::1", "2001:db8::2", "2001:db8::3"]),
+        (A, "c.test", &["192.0.2.3"]),
+        (Aaaa, "c.test", &["trouble"]),
+    ]);
+    let wanted = [
+        "a.test[2001:db8::1]:25",
+        "a.test[2001:db8::2]:25",
+        "a.test[192.0.2.1]:25",
+        "a.test[192.0.2.2]:25",
+        "c.test[192.0.2.3]:25",
+    ];
+    assert_eq!(found(&finder, "x.test").await.unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn equal_preferences_share_the_load() {
+    let finder = finder(&[
+        (Mx, "x.test", &["10 a.test", "10 b.test", "10 c.test"]),
+        (A, "a.test", &["192.0.2.1"]),
+        (A, "b.test", &["192.0.2.2"]),
+        (A, "c.test", &["192.0.2.3"]),
+    ]);
+    let mut first = BTreeSet::new();
+    for _ in 0..200 {
+        let servers = found(&finder, "x.test").await.unwrap();
+        assert_eq!(servers.len(), 3);
+        first.insert(servers[0].clone());
+    }
+    // By chance alone one would be missing once in 10^35.
+    assert_eq!(first.len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_dns_does_not_say_has_a_status() {
+    use NoServer::{Loop, MxWithoutAddress, NoAddress, NoDomain, NullMx, Trouble};
+    let finder = finder(&[
+        (Mx, "null.test", &["0 ."]),
+        (Aaaa, "bare.test", &["2001:db8::1"]),
+        (RecordType::Txt, "empty.test", &["v=spf1"]),
+        (Mx, "dangling.test", &["10 gone.test"]),
+        (Mx, "mixed.test", &["0 .", "10 bare.test"]),
+        (Mx, "broken.test", &["trouble"]),
+        (Mx, "later.test", &["10 broken-host.test", "20 gone.test"]),
+        (A, "broken-host.test", &["trouble"]),
+        (Mx, "numbers.test", &["10 192.0.2.1"]),
+        (Mx, "own.test", &["10 us.test", "20 bare.test"]),
+        (Mx, "backup.test", &["5 bare.test", "10 US.test", "10 late.test", "20 late.test"]),
+    ]);
+    let bare = || Ok(vec!["bare.test[2001:db8::1]:25".to_owned()]);
+    let cases = [
+        ("null.test", Err(NullMx), "5.1.10"),
+        ("bare.test", bare(), ""),
+        ("empty.test", Err(NoAddress), "5.4.4"),
+        ("nobody.test", Err(NoDomain), "5.1.2"),
+        ("dangling.test", Err(MxWithoutAddress), "5.4.4"),
+        ("mixed.test", bare(), ""),
+        ("broken.test", Err(Trouble), "4.4.3"),
+        ("later.test", Err(Trouble), "4.4.3"),
+        ("numbers.test", Err(MxWithoutAddress), "5.4.4"),
+        ("own.test", Err(Loop), "5.4.6"),
+        ("backup.test", bare(), ""),
+        ("[192.0.2.7]", Ok(vec!["192.0.2.7:25".to_owned()]), ""),
+        ("[ipv6:2001:db8::7]", Ok(vec!["[2001:db8::7]:25".to_owned()]), ""),
+    ];
+    for (domain, wanted, status) in cases {
+        let found = found(&finder, domain).await;
+        assert_eq!(found, wanted, "{domain}");
+        if let Err(error) = found {
+            let (class, subject, detail) = error.status();
+            assert_eq!(format!("{class}.{subject}.{detail}"), status, "{domain}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn servers_are_bounded() {
+    let many: Vec<&'static str> = (0..100).map(|n| &*format!("{n} h{n}.test").leak()).collect();
+    let hosts: Vec<&'static str> = (0..100).map(|n| &*format!("h{n}.test").leak()).collect();
+    let addresses: Vec<&'static str> = (1..10).map(|n| &*format!("192.0.2.{n}").leak()).collect();
+    let mut records = vec![(Mx, "x.test", many.as_slice())];
+    records.extend(hosts.iter().map(|host| (A, *host, addresses.as_slice())));
+    let servers = found(&finder(&records), "x.test").await.unwrap();
+    assert_eq!(servers.len(), SERVERS_MAX);
+    assert!(servers[4].starts_with("h1.test["), "{servers:?}");
+}
+
+#[tokio::test]
+async fn named_servers_come_in_their_order_and_one_that_is_unknown_is_passed_over() {
+    let finder = finder(&[]);
+    let host = |host: &str| NextHop { host: host.to_owned(), port: 2525 };
+    // No resolver asks anybody for a label of more than 63 octets.
+    let nobody = "x".repeat(64);
+    let hosts = [host("127.0.0.2"), host(&nobody), host("127.0.0.1")];
+    let servers = finder.find(Servers::Hosts(&hosts)).await.unwrap();
+    let shown: Vec<&str> = servers.iter().map(|server| &*server.shown).collect();
+    assert_eq!(shown, ["127.0.0.2:2525", "127.0.0.1:2525"]);
+    let error = finder.find(Servers::Hosts(&hosts[1..2])).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("{nobody}:2525: its name can't be")), "{error}");
+}
