@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Address, Outcome, OwnName, ReversePath, SendingAction, SendingSession, SendingTimeouts,
+    Address, Outcome, OwnName, ReversePath, SendingAction, SendingSession, SendingSettings,
     Transaction,
 };
 
@@ -41,7 +41,7 @@ impl Hop {
         let now = start();
         let name = OwnName::parse("mx.here.test").expect("a name");
         let mut hop = Self {
-            session: SendingSession::new(now, name, SendingTimeouts::default()),
+            session: SendingSession::new(now, SendingSettings::new(name)),
             now,
             message: message.to_vec(),
             piece: piece.max(1),
