@@ -28,7 +28,7 @@ macro_rules! twins {
     ($($name:ident { $($member:ident),* $(,)? })*) => {
         /// The originals that have a mirror here.
         #[cfg(test)]
-        pub(super) const TWINS: &[&str] = &[$(stringify!($name)),*];
+        pub(crate) const TWINS: &[&str] = &[$(stringify!($name)),*];
         $(
         const _: () = {
             use std::mem::{align_of, offset_of, size_of};
@@ -58,7 +58,8 @@ mod tests {
         let originals: BTreeSet<&str> =
             header.lines().filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';')).collect();
         let mirrors: BTreeSet<&str> =
-            [super::base::TWINS, super::event::TWINS, super::service::TWINS]
+            [&[super::base::TWINS, super::event::TWINS], super::service::TWINS]
+                .concat()
                 .concat()
                 .into_iter()
                 .collect();

@@ -1,0 +1,29 @@
+//! Mirrors of the directory service.
+//! Knows no id and calls nothing.
+
+use abi_stable::StableAbi;
+use stagepost_abi::STATUS;
+
+use crate::mirror::base::{EmHost, EmText};
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDirectoryServiceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmDirectoryService {
+    size: u32,
+    reserved: u32,
+    user: unsafe extern "C" fn(host: *mut EmHost, address: EmText) -> STATUS,
+    member: unsafe extern "C" fn(host: *mut EmHost, address: EmText, group: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    group: unsafe extern "C" fn(
+        host: *mut EmHost,
+        address: EmText,
+        index: u32,
+        group: *mut EmText,
+    ) -> STATUS,
+}
+
+crate::mirror::twins! {
+    EmDirectoryService { size, reserved, user, member, group }
+}
