@@ -100,6 +100,10 @@ typedef uint16_t STATUS;
 /** The message can't be: its form, its size or its hops; the log says which. */
 #define EM_ERR_REFUSED 0x3317
 
+/** The reply in hand can't have this code: one of another class, or one by which programs know what becomes of the
+ * connection (220, 221, 3yz, 421), or another in the place of such a one. */
+#define EM_ERR_CLASS 0x3319
+
 /** The Rust layouts of the contract differ; the host has logged where. */
 #define EM_ERR_LAYOUT 0x3313
 
@@ -183,7 +187,7 @@ typedef struct EMRECORD {
  * A verdict to defer with code 421 closes the connection behind the reply, at every event (RFC 5321 section 3.8).
  *
  * In EM_AFTER everybody is asked, also when a handler in EM_BEFORE, or the core in its own work, refused (see Status).
- * The return value changes nothing; only EmEditsService.reply_text and attribute have an effect.
+ * The return value changes nothing; only EmEditsService.reply_text, reply_change and attribute have an effect.
  * One handler may be called for several sessions at the same time, on several threads; for one session never twice at
  * once, nor while a call of this plug-in is pending in it.
  * A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
@@ -661,6 +665,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_QUEUE 0x1000ULL
 /** Make new messages (EmSubmitService). */
 #define EM_EDIT_SUBMIT 0x2000ULL
+/** EmDescriptor.edits: EmEditsService.reply_change. */
+#define EM_EDIT_REPLY_CODE 0x4000ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -998,7 +1004,7 @@ typedef struct EmSessionService {
 /* ---- The edits service: how a handler changes things and gives a verdict. ---- */
 
 /** Id of EmEditsService. */
-#define EM_EDITS_ID "em.edits/1"
+#define EM_EDITS_ID "em.edits/2"
 
 /** Verdict: handled. Code 2yz, or 0 for the core's own words. */
 #define EM_VERDICT_HANDLED 1
@@ -1141,14 +1147,23 @@ typedef struct EmEditsService {
      * [session-thread & in-handler] */
     STATUS (*recipient_remove)(struct EmEdits *edits, struct EmText path);
 
-    /** Puts another recipient in the place of the one in hand, with the parameters received. EM_BEFORE of EM_SMTPRCPT.
-     * Later handlers see it as EmRcpt.recipient; the route or grant that counts is that of the new one, and without one
-     * the client is refused as for any recipient.
+    /** Puts another recipient in the place of one. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA, EM_SMTPHEADERS and
+     * EM_SMTPMESSAGEACCEPT.
      *
-     * - path: as in recipient_add.
+     * At EM_SMTPRCPT it is the one in hand. Later handlers see the new one as EmRcpt.recipient; the route or grant that counts
+     * is that of the new one, and without one the client is refused as for any recipient. At the other events it is one of
+     * the transaction's; nothing happens when they are not there, the new one needs a route or a grant as in
+     * recipient_add, and one who is a recipient already is kept once.
+     *
+     * - replaced: at EM_SMTPRCPT empty; elsewhere who goes, as in recipient_remove.
+     * - path: who comes, as in recipient_add.
+     * - parameters: as RCPT takes them, in the place of all those there are; empty: those stay.
      *
      * [session-thread & in-handler] */
-    STATUS (*recipient_replace)(struct EmEdits *edits, struct EmText path);
+    STATUS (*recipient_replace)(struct EmEdits *edits,
+                                struct EmText replaced,
+                                struct EmText path,
+                                struct EmText parameters);
 
     /** Puts another line in the place of the command line in hand. EM_BEFORE of EM_SMTPCOMMAND. Later handlers see it as
      * EmCommand.line, and the core parses it as it would have the one received; it is not shown to earlier ones again.
@@ -1222,6 +1237,18 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*keyword_remove)(struct EmEdits *edits, struct EmText keyword);
+
+    /** Replaces the code of the reply within its class, and its words; what is left empty stays. EM_AFTER only, and where
+     * there is a reply.
+     *
+     * - code: of the class of EmReply.code, else EM_ERR_CLASS; 0: that of the reply stays. 220, 221, 3yz and 421 tell what
+     *   becomes of the connection, and 250 to HELO or EHLO who answers: neither can they become others, nor others they;
+     *   EM_ERR_CLASS too.
+     * - enhanced: "5.1.1" or the like, of the same class, else ERR_MISC_INVALID_ARGS; a reply that has none gets none.
+     * - text: as in reply_text.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*reply_change)(struct EmEdits *edits, uint16_t code, struct EmText enhanced, struct EmText text);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -2108,7 +2135,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 168 && offsetof(EmEditsService, keyword_remove) == 160, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 176 && offsetof(EmEditsService, reply_change) == 168, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");

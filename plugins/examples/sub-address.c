@@ -37,7 +37,7 @@ static STATUS on_rcpt(const EMRECORD *record)
     recipient.len = plus + octets - at;
     tag.data = path + plus + 1;
     tag.len = at - plus - 1;
-    if (edits->recipient_replace(rcpt->event.edits, recipient) != NOERROR ||
+    if (edits->recipient_replace(rcpt->event.edits, em_text(""), recipient, em_text("")) != NOERROR ||
         edits->header_add(rcpt->event.edits, em_text("X-Sub-Address"), tag) != NOERROR)
         return EM_FAULT;
     return ERR_EM_CONTINUE;

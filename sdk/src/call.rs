@@ -2,8 +2,8 @@
 //! Knows no particular call.
 
 use stagepost_abi::{
-    EM_ERR_CLAIMED, EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_REFUSED, EM_ERR_ROUTE,
-    EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
+    EM_ERR_CLAIMED, EM_ERR_CLASS, EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_REFUSED,
+    EM_ERR_ROUTE, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
 };
 
 /// The host refused a call. The plug-in is to blame, except at `Other`.
@@ -44,6 +44,9 @@ pub enum Reason {
     /// The message can't be; the host's log says why.
     #[error("the message can't be")]
     Refused,
+    /// The reply can't have this code: one of another class, or one that tells what becomes of the connection.
+    #[error("the reply can't have this code")]
+    Class,
     /// An argument can't be there.
     #[error("an argument is not acceptable")]
     Invalid,
@@ -59,6 +62,7 @@ impl Reason {
             EM_ERR_STAGE => Self::NotHere,
             EM_ERR_LIMIT => Self::Limit,
             EM_ERR_CLAIMED => Self::Claimed,
+            EM_ERR_CLASS => Self::Class,
             EM_ERR_IO => Self::Unreadable,
             EM_ERR_OVER => Self::Over,
             EM_ERR_ROUTE => Self::NoRoute,

@@ -29,6 +29,8 @@ pub mod edit {
     pub const verdict: u64 = stagepost_abi::EM_EDIT_VERDICT;
     /// `AfterEdits::reply_text`.
     pub const reply_text: u64 = stagepost_abi::EM_EDIT_REPLY_TEXT;
+    /// `AfterEdits::reply_change`.
+    pub const reply_code: u64 = stagepost_abi::EM_EDIT_REPLY_CODE;
     /// `attribute` and `grant_relay`.
     pub const attribute: u64 = stagepost_abi::EM_EDIT_ATTRIBUTE;
     /// `Edits::header_add`, `header_insert`, `header_change` and `header_delete`.

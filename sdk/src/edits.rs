@@ -199,12 +199,23 @@ impl<'a> Edits<'a> {
         })
     }
 
-    /// Puts another recipient in the place of the one in hand, who needs a route or a grant as any other does. Needs the
-    /// edit `recipient`; at RCPT.
-    pub fn recipient_replace(&mut self, path: &str) -> Result<(), Refusal> {
-        // SAFETY: the handle is valid during the lifetime; the path is lent for the call.
+    /// Puts another recipient in the place of one, who needs a route or a grant as any other does. Needs the edit
+    /// `recipient`; at RCPT, DATA, headers and message accept.
+    ///
+    /// - replaced: `None` at RCPT, for the one in hand; elsewhere who goes, and nothing happens when they are not there.
+    /// - path: who comes, without angle brackets.
+    /// - parameters: those of RCPT, in the place of all that there are; empty: those stay.
+    pub fn recipient_replace(
+        &mut self,
+        replaced: Option<&str>,
+        path: &str,
+        parameters: &str,
+    ) -> Result<(), Refusal> {
+        let replaced = lend(replaced.unwrap_or_default().as_bytes());
+        let (path, parameters) = (lend(path.as_bytes()), lend(parameters.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; all texts are lent for the call.
         check("recipient_replace", unsafe {
-            (self.table.recipient_replace)(self.handle, lend(path.as_bytes()))
+            (self.table.recipient_replace)(self.handle, replaced, path, parameters)
         })
     }
 
@@ -326,6 +337,19 @@ impl<'a> AfterEdits<'a> {
         let Edits { handle, table, .. } = self.edits;
         // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
         check("reply_text", unsafe { (table.reply_text)(handle, lend(text.as_bytes())) })
+    }
+
+    /// Replaces the code of the reply within its class, and its words. Needs the edit `reply_code`.
+    ///
+    /// - code: of the reply's class, and not one by which programs know what comes next (220, 221, 3yz, 421); 0: that of the
+    ///   reply stays.
+    /// - enhanced: "5.1.1" or the like; empty: that of the reply stays. A reply that has none gets none.
+    /// - text: as in `reply_text`; empty: that of the reply stays.
+    pub fn reply_change(&mut self, code: u16, enhanced: &str, text: &str) -> Result<(), Refusal> {
+        let Edits { handle, table, .. } = self.edits;
+        let (enhanced, text) = (lend(enhanced.as_bytes()), lend(text.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.
+        check("reply_change", unsafe { (table.reply_change)(handle, code, enhanced, text) })
     }
 
     /// Sets an attribute of the session, as [`Edits::attribute`] does.

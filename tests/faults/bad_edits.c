@@ -39,7 +39,11 @@ static void ask(struct EmEdits *sheet, EmText bad)
     refused(edits->recipient_add(sheet, bad, em_text("")));
     refused(edits->recipient_add(sheet, em_text("b@example.test"), bad));
     refused(edits->recipient_remove(sheet, bad));
-    refused(edits->recipient_replace(sheet, bad));
+    refused(edits->recipient_replace(sheet, em_text(""), bad, em_text("")));
+    refused(edits->recipient_replace(sheet, bad, em_text("b@example.test"), em_text("")));
+    refused(edits->recipient_replace(sheet, em_text(""), em_text("b@example.test"), bad));
+    refused(edits->reply_change(sheet, 550, bad, em_text("")));
+    refused(edits->reply_change(sheet, 0, em_text(""), bad));
     refused(edits->hold(sheet, bad));
     refused(edits->tag(sheet, bad));
     refused(edits->attribute(sheet, bad, good));

@@ -1,5 +1,6 @@
 /* Edits every message by chance, wherever it may: header fields, body, sender, recipients, tags, hold. What it does depends on the
- * setting `seed` and on how often it was called. keep@example.test is never removed nor replaced. */
+ * setting `seed` and on how often it was called. keep@example.test is never removed nor replaced. With CLAIM it claims the
+ * RCPT parameter that all of them give. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,12 @@ static EmText known(uint64_t *state)
     return pick(state, known, 5);
 }
 
+static EmText parameters(uint64_t *state)
+{
+    static const char *const parameters[] = {"", "XCHANCE=1", "xchance=2"};
+    return pick(state, parameters, 3);
+}
+
 static STATUS edit_header(uint64_t *state, struct EmEdits *sheet)
 {
     EmText field = name(state);
@@ -89,10 +96,10 @@ static STATUS edit_body(uint64_t *state, struct EmEdits *sheet)
 static STATUS edit_sender(uint64_t *state, struct EmEdits *sheet)
 {
     static const char *const paths[] = {"", "n0@client.test", "n1@client.test"};
-    static const char *const parameters[] = {"", "SIZE=77", "BODY=8BITMIME SIZE=5"};
+    static const char *const given[] = {"", "SIZE=77", "BODY=8BITMIME SIZE=5"};
     EmText path = pick(state, paths, 3);
 
-    return edits->sender(sheet, path, pick(state, parameters, 3));
+    return edits->sender(sheet, path, pick(state, given, 3));
 }
 
 static STATUS edit_recipients(uint64_t *state, struct EmEdits *sheet, EID event)
@@ -100,19 +107,24 @@ static STATUS edit_recipients(uint64_t *state, struct EmEdits *sheet, EID event)
     /* Nobody whom a client names later: its RCPT would change nothing then. */
     if (event == EM_SMTPRCPT || next(state) % 2 == 0)
         return edits->recipient_add(sheet, em_text(next(state) % 2 ? "p0@example.test" : "p1@EXAMPLE.test"),
-                                    em_text(""));
+                                    parameters(state));
     return edits->recipient_remove(sheet, known(state));
 }
 
-/* Another one each time, so that no two RCPTs end at the same. */
-static STATUS replace(const EmRcpt *rcpt, uint64_t call)
+/* Another one each time, so that no two RCPTs end at the same; behind them also one who is there already. */
+static STATUS replace(uint64_t *state, const EMRECORD *record, uint64_t call)
 {
+    const EmRcpt *rcpt = (const EmRcpt *)record->Event;
     char path[64];
 
+    snprintf(path, sizeof path, "q%llu-" NAME "@example.test", (unsigned long long)call);
+    if (record->EId != EM_SMTPRCPT) {
+        EmText replaced = known(state), by = next(state) % 2 ? em_text(path) : known(state);
+        return edits->recipient_replace(rcpt->event.edits, replaced, by, parameters(state));
+    }
     if (rcpt->recipient.len >= 5 && memcmp(rcpt->recipient.data, "keep@", 5) == 0)
         return NOERROR;
-    snprintf(path, sizeof path, "q%llu-" NAME "@example.test", (unsigned long long)call);
-    return edits->recipient_replace(rcpt->event.edits, em_text(path));
+    return edits->recipient_replace(rcpt->event.edits, em_text(""), em_text(path), parameters(state));
 }
 
 static STATUS on_event(const EMRECORD *record)
@@ -134,8 +146,8 @@ static STATUS on_event(const EMRECORD *record)
                 status = edit_recipients(&state, sheet, record->EId);
             break;
         case 2:
-            if (record->EId == EM_SMTPRCPT)
-                status = replace((const EmRcpt *)record->Event, call * 8 + left);
+            if (record->EId != EM_SMTPMAIL)
+                status = replace(&state, record, call * 8 + left);
             break;
         case 3:
             if (next(&state) % 2 == 0)
@@ -166,6 +178,13 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     if (edits == NULL || config == NULL || config->integer(host, em_text("seed"), &given) != NOERROR)
         return ERR_NOT_FOUND;
     seed = (uint64_t)given;
+#ifdef CLAIM
+    {
+        const EmExtensionService *claims = (const EmExtensionService *)base->service(host, em_text(EM_EXTENSION_ID));
+        if (claims == NULL || claims->claim_rcpt_parameter(host, em_text("XCHANCE")) != NOERROR)
+            return ERR_NOT_FOUND;
+    }
+#endif
     for (size_t at = 0; at < sizeof events / sizeof events[0]; at++) {
         STATUS status = base->EMRegister(host, events[at], EM_REG_BEFORE, on_event, NULL, NULL, 0, NULL);
         if (status != NOERROR)

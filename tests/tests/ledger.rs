@@ -169,7 +169,7 @@ fn apply(mail: &mut Mail, line: &Value) -> Option<()> {
     let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let place = || line["position"].as_u64().map(|place| place as usize);
     match line["what"].as_str()? {
-        "header-add" | "header-change" | "header-delete" => {
+        "header_add" | "header_change" | "header_delete" => {
             let mut fields = fields(&mail.header);
             let end = place()? + usize::from(!line["from"].is_null());
             let went: Vec<Vec<u8>> = fields.get(place()?..end)?.to_vec();
@@ -185,19 +185,19 @@ fn apply(mail: &mut Mail, line: &Value) -> Option<()> {
                 mail.parameters = text("to_parameters");
             }
         }
-        "recipient-add" => {
+        "recipient_add" => {
             mail.recipients.get(..place()?)?;
             mail.recipients.insert(place()?, (text("to"), text("to_parameters")));
         }
-        "recipient-remove" => {
+        "recipient_remove" => {
             let wanted = (text("from"), text("from_parameters"));
             (*mail.recipients.get(place()?)? == wanted).then_some(())?;
             mail.recipients.remove(place()?);
         }
-        "recipient-replace" => {
+        "recipient_replace" => {
             let recipient = mail.recipients.get_mut(place()?)?;
-            (recipient.0 == text("from")).then_some(())?;
-            recipient.0 = text("to");
+            (*recipient == (text("from"), text("from_parameters"))).then_some(())?;
+            *recipient = (text("to"), text("to_parameters"));
         }
         "body" => {
             let octets = |key: &str| line[key].as_u64().map(|octets| octets as usize);
@@ -229,7 +229,9 @@ fn the_ledger_explains_every_stored_octet() {
     let mut plugins = String::new();
     for (number, run) in ["", "run = \"pool\"", ""].into_iter().enumerate() {
         let name = format!("chance-{number}");
-        let file = compile_c(&source, site.path(), &[&format!("NAME=\"{name}\"")]);
+        let defines = [&format!("NAME=\"{name}\"")[..], "CLAIM"];
+        let defines = if number == 0 { &defines[..] } else { &defines[..1] };
+        let file = compile_c(&source, site.path(), defines);
         plugins +=
             &plugin_section(&name, &file, &format!("{run}\n[plugin.config]\nseed = {number}"));
     }

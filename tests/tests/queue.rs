@@ -75,12 +75,12 @@ fn a_message_is_explained_with_every_edit() {
         format!("{} {} {} -> {}", text("plugin"), text("what"), text("from"), text("to"))
     };
     let wanted = [
-        "editor header-add - -> X-Top: folded\r\n here\r\n",
-        "editor header-change Subject: plain\r\n -> Subject: changed\r\n",
-        "editor header-delete X-Secret: 1\r\n 2\r\n -> -",
+        "editor header_add - -> X-Top: folded\r\n here\r\n",
+        "editor header_change Subject: plain\r\n -> Subject: changed\r\n",
+        "editor header_delete X-Secret: 1\r\n 2\r\n -> -",
         "editor sender a@client.test -> new@client.test",
-        "editor recipient-add - -> archive@example.test",
-        "editor recipient-remove gone@example.test -> -",
+        "editor recipient_add - -> archive@example.test",
+        "editor recipient_remove gone@example.test -> -",
         "hold hold - -> measured",
     ];
     assert_eq!(lines.iter().map(short).collect::<Vec<_>>(), wanted);
@@ -91,7 +91,7 @@ fn a_message_is_explained_with_every_edit() {
         "  came as  <a@client.test> SIZE=99\n",
         "<b@example.test>        held   example.test",
         "hold: measured\n",
-        "editor   before message-accept  header-delete     X-Secret: 1 2",
+        "editor   before message-accept  header_delete     X-Secret: 1 2",
     ] {
         assert!(table.contains(part), "{part:?} is not in:\n{table}");
     }

@@ -154,6 +154,14 @@ impl Chain {
                     let reworded = ask.reply.as_mut().map(|reply| reply.reword(text));
                     debug_assert!(!matches!(reworded, Some(Err(_))), "{text:?}");
                 }
+                Edit::ReplyDetail { detail, text } => {
+                    if let Some(reply) = &mut Arc::make_mut(&mut self.ask).reply {
+                        // The sheet has checked both against the reply that the handler was shown; of two changes of the
+                        // code in one call the second may not fit any more.
+                        _ = reply.refine(*detail);
+                        _ = text.as_ref().map(|text| reply.reword(text));
+                    }
+                }
                 Edit::AddHeader { .. }
                 | Edit::InsertHeader { .. }
                 | Edit::ChangeHeader { .. }
@@ -167,7 +175,7 @@ impl Chain {
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)
-                | Edit::ReplaceRecipient(_) => Arc::make_mut(&mut self.ask).edit(&edit),
+                | Edit::ReplaceRecipient { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Tag { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Hold { .. } | Edit::Discard => {}
             }

@@ -221,6 +221,7 @@ const EDITS: &[(u64, &str)] = &[
     (abi::EM_EDIT_KEYWORD, "keyword"),
     (abi::EM_EDIT_QUEUE, "queue"),
     (abi::EM_EDIT_SUBMIT, "submit"),
+    (abi::EM_EDIT_REPLY_CODE, "reply code"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Ask, Attribute, ClaimError, Claims, Decision, Draft, Edit, Enhanced, EnvelopeError, Event,
-    Facts, Reply, Stage,
+    Ask, Attribute, ClaimError, Claims, Decision, Detail, Draft, Edit, Enhanced, EnvelopeError,
+    Event, Facts, Reply, ReplyError, Stage,
 };
 
 use crate::event::takes_message_edits;
@@ -37,6 +37,8 @@ pub(crate) struct Sheet<'a> {
     event: Event,
     stage: Stage,
     facts: &'a Facts,
+    /// After: the reply that the handler was shown.
+    reply: Option<&'a Reply>,
     /// Where there is one to be written to.
     message: Option<&'a Draft>,
     claims: &'a Claims,
@@ -58,6 +60,7 @@ impl<'a> Sheet<'a> {
             stage: ask.stage,
             facts: &ask.facts,
             claims,
+            reply: ask.reply.as_ref(),
             message: ask.message.as_ref(),
             octets: 0,
             verdict: None,
@@ -119,6 +122,27 @@ impl<'a> Sheet<'a> {
         // Any code does to check the words: the reply's own code stays.
         Reply::checked(250, None, text).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
         self.push(text.len(), Edit::ReplyText(text.into()))
+    }
+
+    pub(crate) fn reply_change(&mut self, code: u16, enhanced: &str, text: &str) -> Answer {
+        self.declared(abi::EM_EDIT_REPLY_CODE)?;
+        self.allowed(self.stage == Stage::After)?;
+        let mut reply = self.reply.ok_or(abi::EM_ERR_STAGE)?.clone();
+        let enhanced = match enhanced {
+            "" => None,
+            given => Some(Enhanced::parse(given).ok_or(abi::ERR_MISC_INVALID_ARGS)?),
+        };
+        let code = if code == 0 { reply.code() } else { code };
+        let refuse = |error: ReplyError| match error {
+            ReplyError::Class { .. } | ReplyError::Fixed { .. } => abi::EM_ERR_CLASS,
+            _ => abi::ERR_MISC_INVALID_ARGS,
+        };
+        let detail = Detail::of(reply.class(), code, enhanced).map_err(refuse)?;
+        reply.refine(detail).map_err(refuse)?;
+        let text = (!text.is_empty()).then_some(text);
+        text.map_or(Ok(()), |text| reply.reword(text)).map_err(refuse)?;
+        let edit = Edit::ReplyDetail { detail, text: text.map(Into::into) };
+        self.push(text.map_or(0, str::len), edit)
     }
 
     pub(crate) fn attribute(&mut self, name: &str, value: &str) -> Answer {
@@ -225,9 +249,22 @@ impl<'a> Sheet<'a> {
         self.push_envelope(path.len(), Edit::remove_recipient(path))
     }
 
-    pub(crate) fn recipient_replace(&mut self, path: &str) -> Answer {
-        self.check_envelope(abi::EM_EDIT_RECIPIENT, &[Event::Rcpt])?;
-        self.push_envelope(path.len(), Edit::replace_recipient(path))
+    pub(crate) fn recipient_replace(
+        &mut self,
+        replaced: &str,
+        path: &str,
+        parameters: &str,
+    ) -> Answer {
+        let events = [Event::Rcpt, Event::Data, Event::Headers, Event::MessageAccept];
+        self.check_envelope(abi::EM_EDIT_RECIPIENT, &events)?;
+        // At RCPT there is one in hand, elsewhere there is none.
+        if replaced.is_empty() != (self.event == Event::Rcpt) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        let octets = replaced.len() + path.len() + parameters.len();
+        let replaced = (!replaced.is_empty()).then_some(replaced);
+        let edit = Edit::replace_recipient(replaced, path, parameters, self.claims);
+        self.push_envelope(octets, edit)
     }
 
     /// Whether an edit of the envelope may be made here: before one of `events`.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_smtp::{
-    Ask, Awaited, Decision, Edit, EtrnNode, Event, Question, Reply, Stage, VrfyVerb,
+    Address, Ask, Awaited, Decision, Edit, EtrnNode, Event, Question, Reply, Stage, VrfyVerb,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -322,8 +322,11 @@ fn edit_in_words(edit: &Edit) -> String {
         Edit::RemoveRecipient(recipient) => {
             format!("recipient_remove <{}>", shown(recipient.as_str()))
         }
-        Edit::ReplaceRecipient(recipient) => {
-            format!("recipient_replace <{}>", shown(recipient.as_str()))
+        Edit::ReplaceRecipient { replaced, recipient, parameters } => {
+            let path = |path: &Address| format!(" <{}>", shown(path.as_str()));
+            let replaced = replaced.as_ref().map(path).unwrap_or_default();
+            let given = parameters.as_ref().map(|given| format!(" {}", shown(given)));
+            format!("recipient_replace{replaced}{}{}", path(recipient), given.unwrap_or_default())
         }
         Edit::Hold { reason } => format!("hold {:?}", shown(reason)),
         Edit::Tag { name } => format!("tag {name}"),
@@ -334,6 +337,16 @@ fn edit_in_words(edit: &Edit) -> String {
         }
         Edit::RemoveKeyword(keyword) => format!("keyword_remove {keyword}"),
         Edit::ReplyText(text) => format!("reply_text {:?}", shown(text)),
+        Edit::ReplyDetail { detail, text } => {
+            let (number, enhanced) = detail.parts();
+            let enhanced = enhanced.map(|(subject, detail)| format!(" x.{subject}.{detail}"));
+            let text = text.as_ref().map(|text| format!(" {:?}", shown(text)));
+            format!(
+                "reply_change x{number:02}{}{}",
+                enhanced.unwrap_or_default(),
+                text.unwrap_or_default()
+            )
+        }
     }
 }
 

@@ -190,6 +190,17 @@ impl Facts {
         self.recipients.retain(|known| !known.is_same_as(recipient));
     }
 
+    /// Puts a recipient in the place of another, if they are there; one who is there elsewhere is kept once.
+    pub fn replace_recipient(&mut self, replaced: &Address, by: &Address) {
+        let place = |of: &Address| self.recipients.iter().position(|known| known.is_same_as(of));
+        let Some(at) = place(replaced) else { return };
+        if place(by).is_some_and(|elsewhere| elsewhere != at) {
+            self.recipients.remove(at);
+        } else {
+            self.recipients[at] = by.clone();
+        }
+    }
+
     /// Marks the open transaction, unless it is marked so.
     pub fn add_tag(&mut self, name: &str) {
         if !self.tags.iter().any(|known| **known == *name) {

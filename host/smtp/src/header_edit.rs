@@ -56,14 +56,15 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::Sender { .. }
         | Edit::AddRecipient(_)
         | Edit::RemoveRecipient(_)
-        | Edit::ReplaceRecipient(_)
+        | Edit::ReplaceRecipient { .. }
         | Edit::ReplaceCommand(_)
         | Edit::AddKeyword { .. }
         | Edit::RemoveKeyword(_)
         | Edit::Hold { .. }
         | Edit::Tag { .. }
         | Edit::Discard
-        | Edit::ReplyText(_) => None,
+        | Edit::ReplyText(_)
+        | Edit::ReplyDetail { .. } => None,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::{Address, Envelope, Event, MailParameters, Recipient, ReversePath, Stage};
+use crate::{Envelope, Event, MailParameters, Recipient, ReversePath, Stage};
 
 /// One change that was carried out, and who made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,14 +66,14 @@ pub enum Change {
         /// Who.
         recipient: Recipient,
     },
-    /// A recipient became another, with the same parameters.
+    /// A recipient became another, or their parameters did.
     RecipientReplaced {
         /// Their place in the envelope.
         index: u32,
         /// Who it was.
-        from: Address,
+        from: Recipient,
         /// Who it is now.
-        to: Address,
+        to: Recipient,
     },
     /// Octets of the body became others.
     Body {
@@ -157,7 +157,7 @@ impl Change {
             }
             Self::RecipientReplaced { index, from, .. } => {
                 if let Some(known) = recipients.get_mut(*index as usize) {
-                    known.address = from.clone();
+                    *known = from.clone();
                 }
             }
             Self::Header { .. }

@@ -34,7 +34,7 @@ pub use receive::{
     EnvelopeError, Limits, RewriteError, Session, Settings, StartTls, Timeouts, check_rewrite,
     parameter, received, received_from_plugin,
 };
-pub use reply::{Class, Enhanced, Reply, ReplyError};
+pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use send::{
     Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction, SendingSession,

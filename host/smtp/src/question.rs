@@ -39,8 +39,14 @@ impl Ask {
                     *parameters = given.text.clone();
                 }
             }
-            (Question::Rcpt { recipient, .. }, Edit::ReplaceRecipient(new)) => {
+            (
+                Question::Rcpt { recipient, parameters },
+                Edit::ReplaceRecipient { recipient: new, parameters: given, .. },
+            ) => {
                 *recipient = new.clone();
+                if let Some(given) = given {
+                    *parameters = given.clone();
+                }
             }
             (Question::Command { line }, Edit::ReplaceCommand(new)) => {
                 *line = new.as_bytes().into();
@@ -61,6 +67,9 @@ impl Ask {
             }
             (_, Edit::RemoveRecipient(recipient)) => {
                 Arc::make_mut(&mut self.facts).remove_recipient(recipient);
+            }
+            (_, Edit::ReplaceRecipient { replaced: Some(replaced), recipient, .. }) => {
+                Arc::make_mut(&mut self.facts).replace_recipient(replaced, recipient);
             }
             (_, Edit::Tag { name }) => Arc::make_mut(&mut self.facts).add_tag(name),
             _ => {}

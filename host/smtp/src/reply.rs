@@ -1,5 +1,5 @@
 //! A reply: code, enhanced code and words (RFC 5321 section 4.2, RFC 2034), and how it is written.
-//! Knows no command and no state. An existing reply can be reworded; no method changes its class.
+//! Knows no command and no state. An existing reply can be reworded and its code refined; no method changes its class.
 
 use std::borrow::Cow;
 
@@ -16,6 +16,18 @@ pub enum Class {
     Permanent,
 }
 
+impl Class {
+    /// The first digit.
+    pub fn digit(self) -> u16 {
+        match self {
+            Self::Positive => 2,
+            Self::Intermediate => 3,
+            Self::Transient => 4,
+            Self::Permanent => 5,
+        }
+    }
+}
+
 /// An enhanced status code (RFC 3463).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enhanced {
@@ -25,6 +37,40 @@ pub struct Enhanced {
     pub subject: u16,
     /// The detail, 0 to 999.
     pub detail: u16,
+}
+
+/// What a code says within its class: all of it but its first digit, which nobody can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// The last two digits, 0 to 99.
+    number: u8,
+    /// Subject and detail of the enhanced code; none: that of the reply stays.
+    enhanced: Option<(u16, u16)>,
+}
+
+impl Detail {
+    /// The detail of a code for a reply of a class, and of an enhanced code, if one is given.
+    ///
+    /// # Errors
+    /// A code or an enhanced code of another class.
+    pub fn of(class: Class, code: u16, enhanced: Option<Enhanced>) -> Result<Self, ReplyError> {
+        let digit = class.digit();
+        if code / 100 != digit {
+            return Err(ReplyError::Class { code, digit });
+        }
+        if let Some(given) = enhanced
+            && u16::from(given.class) != digit
+        {
+            return Err(ReplyError::Enhanced { code, enhanced: given.to_string() });
+        }
+        let enhanced = enhanced.map(|given| (given.subject, given.detail));
+        Ok(Self { number: (code % 100) as u8, enhanced })
+    }
+
+    /// The last two digits of the code, and of the enhanced code what stands behind its class.
+    pub fn parts(self) -> (u8, Option<(u16, u16)>) {
+        (self.number, self.enhanced)
+    }
 }
 
 /// Why a reply can't be.
@@ -40,6 +86,22 @@ pub enum ReplyError {
         code: u16,
         /// The enhanced code as given.
         enhanced: String,
+    },
+    /// The code is of another class than the reply.
+    #[error("code {code} is not of the reply's class, {digit}yz")]
+    Class {
+        /// The code.
+        code: u16,
+        /// The reply's first digit.
+        digit: u16,
+    },
+    /// One of the two codes tells what becomes of the connection.
+    #[error("code {from} can't become {to}: programs know by it what comes next")]
+    Fixed {
+        /// The code of the reply.
+        from: u16,
+        /// The code wanted.
+        to: u16,
     },
     /// The text holds an octet that no reply may have (RFC 5321 section 4.2: HT, SP, printable ASCII).
     #[error("reply text has the octet 0x{0:02x}")]
@@ -202,6 +264,28 @@ impl Reply {
         Ok(())
     }
 
+    /// Replaces the code within its class, and the enhanced code if one is given; a reply without an enhanced code gets none,
+    /// since there are replies that must not have one (RFC 2034 section 4).
+    ///
+    /// Who is shown the reply and who sends it both do this, so they have the same.
+    ///
+    /// # Errors
+    /// A code by which programs know what becomes of the connection, or that would take the place of one; the reply is
+    /// unchanged then.
+    pub fn refine(&mut self, detail: Detail) -> Result<(), ReplyError> {
+        let digit = self.class().digit();
+        let code = digit * 100 + u16::from(detail.number);
+        let fixed = self.introduces || tells_what_follows(self.code) || tells_what_follows(code);
+        if fixed && code != self.code {
+            return Err(ReplyError::Fixed { from: self.code, to: code });
+        }
+        self.code = code;
+        if let (Some(known), Some((subject, detail))) = (&mut self.enhanced, detail.enhanced) {
+            *known = Enhanced { subject, detail, ..*known };
+        }
+        Ok(())
+    }
+
     /// Writes the reply as it goes over the wire. `enhanced` says whether the client was offered
     /// ENHANCEDSTATUSCODES; over-long lines are continued on a further line.
     pub fn write(&self, enhanced: bool, out: &mut Vec<u8>) {
@@ -215,6 +299,12 @@ impl Reply {
             out.extend_from_slice(format!("{}{joint}{mark}{line}\r\n", self.code).as_bytes());
         }
     }
+}
+
+/// Whether programs know by a code what becomes of the connection: it is ready for another layer, closes, or waits for what
+/// is no command (RFC 5321 section 4.2.3).
+fn tells_what_follows(code: u16) -> bool {
+    matches!(code, 220 | 221 | 300..=399 | 421)
 }
 
 /// Our name and words in one line, each keyword in one of its own.
@@ -253,6 +343,52 @@ fn wrapped(line: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_is_refined_within_its_class() {
+        let mark = Enhanced::parse;
+        let cases = [
+            (550, Some("5.1.1"), 551, Some("5.1.6"), "551 5.1.6 x"),
+            (550, Some("5.1.1"), 551, None, "551 5.1.1 x"),
+            (550, None, 551, Some("5.1.6"), "551 x"),
+            (250, Some("2.1.5"), 251, Some("2.1.5"), "251 2.1.5 x"),
+            (450, Some("4.2.0"), 452, Some("4.2.2"), "452 4.2.2 x"),
+            // By these programs know what comes next.
+            (220, None, 220, None, "220 x"),
+            (220, None, 250, None, ""),
+            (250, None, 221, None, ""),
+            (421, Some("4.3.2"), 450, None, ""),
+            (450, Some("4.3.2"), 421, None, ""),
+            (354, None, 350, None, ""),
+        ];
+        for (code, marked, to, given, wanted) in cases {
+            let mut reply = Reply::checked(code, marked.and_then(mark), "x").unwrap();
+            let before = reply.clone();
+            let detail = Detail::of(reply.class(), to, given.and_then(mark)).unwrap();
+            let refined = reply.refine(detail);
+            if wanted.is_empty() {
+                assert_eq!(refined, Err(ReplyError::Fixed { from: code, to }));
+                assert_eq!(reply, before);
+            } else {
+                let mut out = Vec::new();
+                reply.write(true, &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), format!("{wanted}\r\n"), "{code}");
+            }
+        }
+        let mut ehlo = Reply::introduction(250, "a.test", "", &["HELP"]);
+        let detail = Detail::of(Class::Positive, 251, None).unwrap();
+        assert_eq!(ehlo.refine(detail), Err(ReplyError::Fixed { from: 250, to: 251 }));
+        for (class, code, given) in [
+            (Class::Positive, 550, None),
+            (Class::Permanent, 250, None),
+            (Class::Transient, 550, None),
+            (Class::Permanent, 6550, None),
+            (Class::Permanent, 0, None),
+            (Class::Permanent, 550, mark("4.1.1")),
+        ] {
+            assert!(Detail::of(class, code, given).is_err(), "{class:?} {code}");
+        }
+    }
 
     #[test]
     fn replies_are_written_line_by_line() {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, Attribute, BodyText, Change, LedgerEntry, Made, MailParameters, Recipient, Reply,
-    ReversePath, RewriteError,
+    Address, Attribute, BodyText, Change, Detail, LedgerEntry, Made, MailParameters, Recipient,
+    Reply, ReversePath, RewriteError,
 };
 
 /// The combined answer to one [`crate::Ask`].
@@ -124,8 +124,16 @@ pub enum Edit {
     AddRecipient(Recipient),
     /// Take a recipient out; nothing when they are not there.
     RemoveRecipient(Address),
-    /// At RCPT: put another recipient in the place of the one in hand.
-    ReplaceRecipient(Address),
+    /// Put another recipient in the place of one, which at RCPT is the one in hand and needs no naming; nothing when they
+    /// are not there.
+    ReplaceRecipient {
+        /// In whose place; none: the one in hand.
+        replaced: Option<Address>,
+        /// Who comes there, and needs a route or a grant like any other.
+        recipient: Address,
+        /// Their parameters of RCPT; none: those of the one replaced stay.
+        parameters: Option<Box<str>>,
+    },
     /// Accept the message and keep it undelivered until it is released.
     Hold {
         /// Why, for the operator.
@@ -140,6 +148,13 @@ pub enum Edit {
     Discard,
     /// After: replace the words of the reply, as [`Reply::reword`] does. Its code, and so its class, stays.
     ReplyText(Box<str>),
+    /// After: replace the code of the reply within its class, as [`Reply::refine`] does, and the words, if any are given.
+    ReplyDetail {
+        /// The code, but for its class.
+        detail: Detail,
+        /// None: those of the reply stay.
+        text: Option<Box<str>>,
+    },
 }
 
 /// Edits of a plug-in that can't be carried out; the plug-in is to blame.

@@ -86,6 +86,8 @@ pub const EM_EDIT_KEYWORD: u64 = 0x0800;
 pub const EM_EDIT_QUEUE: u64 = 0x1000;
 /// Make new messages (EmSubmitService).
 pub const EM_EDIT_SUBMIT: u64 = 0x2000;
+/// EmDescriptor.edits: EmEditsService.reply_change.
+pub const EM_EDIT_REPLY_CODE: u64 = 0x4000;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

@@ -52,7 +52,7 @@ pub struct EMRECORD {
 /// A verdict to defer with code 421 closes the connection behind the reply, at every event (RFC 5321 section 3.8).
 ///
 /// In EM_AFTER everybody is asked, also when a handler in EM_BEFORE, or the core in its own work, refused (see Status).
-/// The return value changes nothing; only EmEditsService.reply_text and attribute have an effect.
+/// The return value changes nothing; only EmEditsService.reply_text, reply_change and attribute have an effect.
 /// One handler may be called for several sessions at the same time, on several threads; for one session never twice at
 /// once, nor while a call of this plug-in is pending in it.
 /// A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.

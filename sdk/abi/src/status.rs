@@ -61,5 +61,9 @@ pub const EM_ERR_ROUTE: STATUS = 0x3316;
 /// The message can't be: its form, its size or its hops; the log says which.
 pub const EM_ERR_REFUSED: STATUS = 0x3317;
 
+/// The reply in hand can't have this code: one of another class, or one by which programs know what becomes of the
+/// connection (220, 221, 3yz, 421), or another in the place of such a one.
+pub const EM_ERR_CLASS: STATUS = 0x3319;
+
 /// The Rust layouts of the contract differ; the host has logged where.
 pub const EM_ERR_LAYOUT: STATUS = 0x3313;

@@ -211,7 +211,7 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.log/1" => (&raw const log::LOG).cast(),
         "em.config/1" => (&raw const config::CONFIG).cast(),
         "em.session/1" => (&raw const session::SESSION).cast(),
-        "em.edits/1" => (&raw const sheet::EDITS).cast(),
+        "em.edits/2" => (&raw const sheet::EDITS).cast(),
         "em.layout/1" => (&raw const layout::LAYOUT).cast(),
         "em.filter/1" => (&raw const filter::FILTER).cast(),
         "em.message/1" => (&raw const message::MESSAGE).cast(),

@@ -51,6 +51,7 @@ pub(super) static EDITS: EmEditsService = EmEditsService {
     body_replace: edits_body_replace,
     keyword_add: edits_keyword_add,
     keyword_remove: edits_keyword_remove,
+    reply_change: edits_reply_change,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -127,8 +128,24 @@ unsafe extern "C" fn edits_recipient_remove(edits: *mut EmEdits, path: EmText) -
     note(edits, format!("recipient_remove <{}>", read(path)))
 }
 
-unsafe extern "C" fn edits_recipient_replace(edits: *mut EmEdits, path: EmText) -> STATUS {
-    note(edits, format!("recipient_replace <{}>", read(path)))
+unsafe extern "C" fn edits_recipient_replace(
+    edits: *mut EmEdits,
+    replaced: EmText,
+    path: EmText,
+    parameters: EmText,
+) -> STATUS {
+    let (replaced, path) = (read(replaced), read(path));
+    note(edits, format!("recipient_replace <{replaced}> <{path}> {}", read(parameters)))
+}
+
+unsafe extern "C" fn edits_reply_change(
+    edits: *mut EmEdits,
+    code: u16,
+    enhanced: EmText,
+    text: EmText,
+) -> STATUS {
+    note(edits, format!("reply_change {code} {} {}", read(enhanced), read(text)));
+    if code / 100 == 2 { NOERROR } else { EM_ERR_CLASS }
 }
 
 unsafe extern "C" fn edits_tag(edits: *mut EmEdits, name: EmText) -> STATUS {

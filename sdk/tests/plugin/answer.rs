@@ -86,10 +86,26 @@ fn after_handlers_see_the_reply_and_change_its_words() {
         parameters: text(b""),
     };
     assert_eq!(fake.call(EM_SMTPMAIL, EM_AFTER, &mail), ERR_EM_CONTINUE);
-    assert_eq!(sheet.take(), ["reply_text no reply", "attribute after 1"]);
+    assert_eq!(
+        sheet.take(),
+        [
+            "reply_text no reply",
+            "reply_change 251 2.1.5 ",
+            "reply_change 551  no",
+            "attribute after 1"
+        ]
+    );
     mail.event.reply = &raw const reply;
     assert_eq!(fake.call(EM_SMTPMAIL, EM_AFTER, &mail), ERR_EM_CONTINUE);
-    assert_eq!(sheet.take(), ["reply_text 250 Some((2, 1, 0)) fine", "attribute after 1"]);
+    assert_eq!(
+        sheet.take(),
+        [
+            "reply_text 250 Some((2, 1, 0)) fine",
+            "reply_change 251 2.1.5 ",
+            "reply_change 551  no",
+            "attribute after 1"
+        ]
+    );
 }
 
 #[test]
@@ -123,7 +139,8 @@ fn edits_and_facts_arrive() {
             "sender <> SIZE=1",
             "recipient_add <a@b> NOTIFY=NEVER",
             "recipient_remove <c@d>",
-            "recipient_replace <e@f>",
+            "recipient_replace <> <e@f> ",
+            "recipient_replace <e@f> <g@h> NOTIFY=NEVER",
             "command_replace NOOP",
             "tag odd",
         ]

@@ -199,7 +199,8 @@ impl Plugin for Probe {
                 edits.sender("", "SIZE=1")?;
                 edits.recipient_add("a@b", "NOTIFY=NEVER")?;
                 edits.recipient_remove("c@d")?;
-                edits.recipient_replace("e@f")?;
+                edits.recipient_replace(None, "e@f", "")?;
+                edits.recipient_replace(Some("e@f"), "g@h", "NOTIFY=NEVER")?;
                 edits.command_replace("NOOP")?;
                 edits.tag("odd")?;
                 Ok(Answer::Continue)
@@ -233,6 +234,9 @@ impl Plugin for Probe {
             None => "no reply".to_owned(),
         };
         edits.reply_text(&words)?;
+        edits.reply_change(251, "2.1.5", "")?;
+        let refused = edits.reply_change(551, "", "no").map_err(|refusal| refusal.reason);
+        assert_eq!(refused, Err(Reason::Class));
         edits.attribute("after", "1")?;
         Ok(())
     }

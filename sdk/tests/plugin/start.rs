@@ -63,7 +63,7 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
     for (id, name) in [
         (EM_CONFIG_ID, "em.config/1"),
         (EM_SESSION_ID, "em.session/1"),
-        (EM_EDITS_ID, "em.edits/1"),
+        (EM_EDITS_ID, "em.edits/2"),
         (EM_MESSAGE_ID, "em.message/1"),
         (EM_METRICS_ID, "em.metrics/1"),
         (EM_ADMIN_ID, "em.admin/1"),
@@ -78,7 +78,7 @@ fn a_host_without_what_the_sdk_needs_is_told_so() {
     assert_eq!(status, ERR_NOT_FOUND);
     let wanted = size_of::<EmEditsService>();
     let line = format!(
-        "1 - probe: cannot start: this host's service em.edits/1 has 8 octets, this plug-in needs {wanted}: \
+        "1 - probe: cannot start: this host's service em.edits/2 has 8 octets, this plug-in needs {wanted}: \
          the host is older"
     );
     assert_eq!(fake.logged(), [line]);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stagepost_smtp::{
-    Attribute, Attributed, BodyFault, Claim, Claims, Decision, Edit, Enhanced, Event, Limits,
-    Reply, Route, Stage, StartTls, Stored, Verdict,
+    Attribute, Attributed, BodyFault, Claim, Claims, Class, Decision, Detail, Edit, Enhanced,
+    Event, Limits, Reply, Route, Stage, StartTls, Stored, Verdict,
 };
 
 use super::pattern::Pattern;
@@ -293,7 +293,12 @@ fn verdict(text: &str) -> Result<Step, String> {
                 "sender" => Edit::sender(path, parameters, Claims::none()),
                 "add" => Edit::add_recipient(path, parameters, Claims::none()),
                 "remove" => Edit::remove_recipient(path),
-                _ => Edit::replace_recipient(path),
+                _ => match path.split_once('=') {
+                    Some((old, new)) => {
+                        Edit::replace_recipient(Some(old), new, parameters, Claims::none())
+                    }
+                    None => Edit::replace_recipient(None, path, parameters, Claims::none()),
+                },
             };
             edit(made.map_err(|error| error.to_string())?);
         }
@@ -314,6 +319,7 @@ fn verdict(text: &str) -> Result<Step, String> {
         "tag" => edit(Edit::Tag { name: rest.into() }),
         "discard" => edit(Edit::Discard),
         "words" => edit(Edit::ReplyText(rest.into())),
+        "code" => edit(detail(rest)?),
         _ => return Err(format!("{what:?} is no verdict")),
     }
     Ok(Step::Verdict(stage, event, verdict))
@@ -326,6 +332,18 @@ fn reply(text: &str) -> Result<Reply, String> {
     let enhanced = Enhanced::parse(words.next().unwrap_or("")).ok_or("no enhanced code")?;
     let reply = Reply::checked(code, Some(enhanced), words.next().unwrap_or(""));
     reply.map_err(|error| error.to_string())
+}
+
+/// `551 5.1.6 words`, or `551 5.1.6` to keep the words
+fn detail(text: &str) -> Result<Edit, String> {
+    let mut words = text.splitn(3, ' ');
+    let code = number(words.next().unwrap_or(""))?;
+    let enhanced = Enhanced::parse(words.next().unwrap_or("")).ok_or("no enhanced code")?;
+    let classes = [Class::Positive, Class::Transient, Class::Permanent];
+    let class = classes.into_iter().find(|class| class.digit() == u16::from(enhanced.class));
+    let detail = Detail::of(class.ok_or("no class")?, code, Some(enhanced));
+    let detail = detail.map_err(|error| error.to_string())?;
+    Ok(Edit::ReplyDetail { detail, text: words.next().map(Into::into) })
 }
 
 /// `verb XFOO`, `keyword X-FOO parameters`, `mail XBAR`, `rcpt XBAZ`

@@ -33,6 +33,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     body_replace,
     keyword_add,
     keyword_remove,
+    reply_change,
 };
 
 /// The sheet that a handler writes to.
@@ -61,6 +62,18 @@ unsafe extern "C" fn verdict(
 unsafe extern "C" fn reply_text(edits: *mut abi::EmEdits, text: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.reply_text(super::text(text)?) })
+}
+
+unsafe extern "C" fn reply_change(
+    edits: *mut abi::EmEdits,
+    code: u16,
+    enhanced: abi::EmText,
+    text: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe {
+        sheet(edits)?.reply_change(code, super::text(enhanced)?, super::text(text)?)
+    })
 }
 
 unsafe extern "C" fn attribute(
@@ -147,9 +160,17 @@ unsafe extern "C" fn recipient_remove(edits: *mut abi::EmEdits, path: abi::EmTex
     answer(|| unsafe { sheet(edits)?.recipient_remove(super::text(path)?) })
 }
 
-unsafe extern "C" fn recipient_replace(edits: *mut abi::EmEdits, path: abi::EmText) -> abi::STATUS {
+unsafe extern "C" fn recipient_replace(
+    edits: *mut abi::EmEdits,
+    replaced: abi::EmText,
+    path: abi::EmText,
+    parameters: abi::EmText,
+) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
-    answer(|| unsafe { sheet(edits)?.recipient_replace(super::text(path)?) })
+    answer(|| unsafe {
+        let (replaced, path) = (super::text(replaced)?, super::text(path)?);
+        sheet(edits)?.recipient_replace(replaced, path, super::text(parameters)?)
+    })
 }
 
 unsafe extern "C" fn command_replace(edits: *mut abi::EmEdits, line: abi::EmText) -> abi::STATUS {

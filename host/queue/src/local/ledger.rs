@@ -16,12 +16,12 @@ const VERSION: u8 = 1;
 /// A time that was not measured.
 const NOT_MEASURED: u64 = u64::MAX;
 
-// The kinds of changes.
+// The kinds of changes. 5 was a replacement without parameters.
 const HEADER: u8 = 1;
 const SENDER: u8 = 2;
 const RECIPIENT_ADDED: u8 = 3;
 const RECIPIENT_REMOVED: u8 = 4;
-const RECIPIENT_REPLACED: u8 = 5;
+const RECIPIENT_REPLACED: u8 = 10;
 const BODY: u8 = 6;
 const HOLD: u8 = 7;
 const COMMAND: u8 = 8;
@@ -109,10 +109,9 @@ fn write_change(row: &mut Writer, change: &Change) {
             write_recipient(row, RECIPIENT_REMOVED, *index, recipient);
         }
         Change::RecipientReplaced { index, from, to } => {
-            row.u8(RECIPIENT_REPLACED);
-            row.u32(*index);
-            row.text(from.as_str());
-            row.text(to.as_str());
+            write_recipient(row, RECIPIENT_REPLACED, *index, from);
+            row.text(to.address.as_str());
+            row.text(&to.parameters);
         }
         Change::Body { offset, from, to } => {
             row.u8(BODY);
@@ -168,8 +167,8 @@ fn read_change(row: &mut Reader<'_>) -> Result<Change, RecordError> {
         }
         RECIPIENT_REPLACED => Change::RecipientReplaced {
             index: row.u32()?,
-            from: row.address()?,
-            to: row.address()?,
+            from: read_recipient(row)?,
+            to: read_recipient(row)?,
         },
         BODY => Change::Body { offset: row.u64()?, from: read_span(row)?, to: read_span(row)? },
         COMMAND => Change::Command { from: row.text()?, to: row.text()? },
@@ -257,7 +256,7 @@ mod tests {
                 .prop_map(|(index, recipient)| Change::RecipientAdded { index, recipient }),
             (index(), recipient())
                 .prop_map(|(index, recipient)| Change::RecipientRemoved { index, recipient }),
-            (index(), address(), address())
+            (index(), recipient(), recipient())
                 .prop_map(|(index, from, to)| Change::RecipientReplaced { index, from, to }),
             (any::<u64>(), span(), span()).prop_map(|(offset, from, to)| Change::Body {
                 offset,

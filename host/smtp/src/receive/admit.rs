@@ -11,7 +11,7 @@ use super::ruling;
 use super::session::{Outgoing, Session};
 use super::state::Step;
 use super::transaction::{Crowded, Transaction};
-use crate::{Attributed, Class, Edit, EditFault, Facts, Reply, Route};
+use crate::{Address, Attributed, Class, Edit, EditFault, Facts, Reply, Route};
 
 /// Edits on their way into the transaction, and the command that they were made at.
 #[derive(Debug)]
@@ -59,8 +59,8 @@ impl Session {
     /// Asks for the route of the next recipient that was added.
     fn admit_rest(&mut self, mut admission: Box<Admission>) {
         while let Some(Attributed { edit, .. }) = admission.edits.get(admission.at) {
-            if let Edit::AddRecipient(recipient) = edit {
-                self.outgoing = Some(Outgoing::Route(recipient.address.clone()));
+            if let Some(recipient) = put_there(edit) {
+                self.outgoing = Some(Outgoing::Route(recipient.clone()));
                 self.step = Step::Admitting(admission);
                 return;
             }
@@ -82,13 +82,11 @@ impl Session {
             return self.admit_rest(admission);
         };
         let Admission { mut edits, at, work } = *admission;
-        let reply = match edits.swap_remove(at) {
-            Attributed { plugin, edit: Edit::AddRecipient(recipient), .. }
-                if refusal.class() == Class::Permanent =>
-            {
-                let reason = refusal.text().into();
-                let fault = EditFault::Recipient { recipient: recipient.address, reason };
-                self.blame(plugin, fault)
+        let Attributed { plugin, edit, .. } = edits.swap_remove(at);
+        let reply = match put_there(&edit) {
+            Some(recipient) if refusal.class() == Class::Permanent => {
+                let (recipient, reason) = (recipient.clone(), refusal.text().into());
+                self.blame(plugin, EditFault::Recipient { recipient, reason })
             }
             _ => refusal,
         };
@@ -121,6 +119,15 @@ impl Session {
             transaction.show(Arc::make_mut(&mut self.facts));
         }
         Ok(())
+    }
+}
+
+/// Whom an edit puts into the envelope without a route. The one that replaces the recipient in hand has one already.
+fn put_there(edit: &Edit) -> Option<&Address> {
+    match edit {
+        Edit::AddRecipient(recipient) => Some(&recipient.address),
+        Edit::ReplaceRecipient { replaced: Some(_), recipient, .. } => Some(recipient),
+        _ => None,
     }
 }
 

@@ -102,6 +102,13 @@ impl Session {
                     // Text that can't be sent is no reason to lose the reply.
                     _ = reply.as_mut().map(|reply| reply.reword(&text));
                 }
+                Edit::ReplyDetail { detail, text } => {
+                    if let Some(reply) = reply.as_mut() {
+                        // As above, also of a code that can't stand there.
+                        _ = reply.refine(detail);
+                        _ = text.map(|text| reply.reword(&text));
+                    }
+                }
                 Edit::AddHeader { .. }
                 | Edit::InsertHeader { .. }
                 | Edit::ChangeHeader { .. }
@@ -112,7 +119,7 @@ impl Session {
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)
-                | Edit::ReplaceRecipient(_)
+                | Edit::ReplaceRecipient { .. }
                 | Edit::ReplaceCommand(_)
                 | Edit::AddKeyword { .. }
                 | Edit::RemoveKeyword(_)

@@ -4,8 +4,8 @@
 use super::parameter::{mail_parameters, rcpt_parameters};
 use super::path::{self, PathFault};
 use crate::{
-    Address, Attributed, BodyKind, Claims, Edit, EtrnNode, Event, Question, Reply, ReversePath,
-    VrfyVerb, check_domain,
+    Address, Attributed, BodyKind, Claims, Edit, EtrnNode, Event, Question, Recipient, Reply,
+    ReversePath, VrfyVerb, check_domain,
 };
 
 /// A command of the right form.
@@ -58,8 +58,8 @@ pub(crate) struct Rcpt {
     pub(crate) recipient: Address,
     /// As received.
     pub(crate) parameters: Box<str>,
-    /// The recipient as received, once a plug-in has put another in its place.
-    pub(crate) received: Option<Box<Address>>,
+    /// As received, once a plug-in has put another in its place.
+    pub(crate) received: Option<Box<Recipient>>,
 }
 
 /// Where in a session a command is legal (RFC 5321 section 4.1.4).
@@ -234,9 +234,15 @@ impl Command {
                         (mail.parameters, mail.body) = (given.text.clone(), given.body);
                     }
                 }
-                (Self::Rcpt(rcpt), Edit::ReplaceRecipient(recipient)) => {
-                    let received = std::mem::replace(&mut rcpt.recipient, recipient.clone());
+                (Self::Rcpt(rcpt), Edit::ReplaceRecipient { recipient, parameters, .. }) => {
+                    let received = Recipient {
+                        address: std::mem::replace(&mut rcpt.recipient, recipient.clone()),
+                        parameters: rcpt.parameters.clone(),
+                    };
                     rcpt.received.get_or_insert_with(|| Box::new(received));
+                    if let Some(given) = parameters {
+                        rcpt.parameters = given.clone();
+                    }
                 }
                 _ => {}
             }

@@ -56,12 +56,22 @@ impl Edit {
         path::forward_path(path).map(Self::RemoveRecipient).map_err(|_| EnvelopeError::Path)
     }
 
-    /// Puts another recipient in the place of the one in hand.
+    /// Puts a recipient in the place of another, or, where `replaced` is none, of the one in hand, with the parameters of
+    /// RCPT; empty ones leave those that there are. `claims` as in `sender`.
     ///
     /// # Errors
-    /// What is no path.
-    pub fn replace_recipient(path: &str) -> Result<Self, EnvelopeError> {
-        path::forward_path(path).map(Self::ReplaceRecipient).map_err(|_| EnvelopeError::Path)
+    /// What the RCPT command would not take.
+    pub fn replace_recipient(
+        replaced: Option<&str>,
+        path: &str,
+        parameters: &str,
+        claims: &Claims,
+    ) -> Result<Self, EnvelopeError> {
+        let parse = |path| path::forward_path(path).map_err(|_| EnvelopeError::Path);
+        let (replaced, recipient) = (replaced.map(parse).transpose()?, parse(path)?);
+        parameter::rcpt_parameters(parameters, claims).map_err(|_| EnvelopeError::Parameters)?;
+        let parameters = (!parameters.is_empty()).then(|| parameters.into());
+        Ok(Self::ReplaceRecipient { replaced, recipient, parameters })
     }
 
     /// Whether it changes what the facts tell of a transaction.
@@ -71,7 +81,7 @@ impl Edit {
             Self::Sender { .. }
                 | Self::AddRecipient(_)
                 | Self::RemoveRecipient(_)
-                | Self::ReplaceRecipient(_)
+                | Self::ReplaceRecipient { .. }
                 | Self::Tag { .. }
         )
     }
@@ -112,6 +122,12 @@ mod tests {
         assert_eq!(Edit::add_recipient("", "", Claims::none()), Err(Path));
         assert_eq!(Edit::add_recipient("a@b", "NOTIFY=NEVER", Claims::none()), Err(Parameters));
         assert_eq!(Edit::remove_recipient("a@b>"), Err(Path));
-        assert_eq!(Edit::replace_recipient("a@b@c"), Err(Path));
+        let replace = |replaced, path, given| {
+            Edit::replace_recipient(replaced, path, given, Claims::none()).map(drop)
+        };
+        assert_eq!(replace(None, "a@b@c", ""), Err(Path));
+        assert_eq!(replace(Some("a@b@c"), "a@b", ""), Err(Path));
+        assert_eq!(replace(Some("a@b"), "c@d", "NOTIFY=NEVER"), Err(Parameters));
+        assert_eq!(replace(Some("a@b"), "c@d", ""), Ok(()));
     }
 }

@@ -113,19 +113,25 @@ impl Transaction {
 
 /// Notes what the edits of a RCPT have put in the place of its recipient, who comes next into the envelope. They come
 /// first: the envelope never had the one received.
-fn note_replacements(edits: &mut [Attributed], received: Option<Box<Address>>, index: usize) {
+fn note_replacements(edits: &mut [Attributed], received: Option<Box<Recipient>>, index: usize) {
     let Some(received) = received else { return };
-    edits.sort_by_key(|known| !matches!(known.edit, Edit::ReplaceRecipient(_)));
+    edits.sort_by_key(|known| !matches!(known.edit, Edit::ReplaceRecipient { .. }));
     let mut from = *received;
     for Attributed { edit, changes, .. } in edits {
-        if let Edit::ReplaceRecipient(to) = edit
-            && from != *to
-        {
+        if let Some(to) = from.replaced_by(edit) {
             let from = std::mem::replace(&mut from, to.clone());
-            let change =
-                Change::RecipientReplaced { index: index_u32(index), from, to: to.clone() };
-            changes.push(change);
+            changes.push(Change::RecipientReplaced { index: index_u32(index), from, to });
         }
+    }
+}
+
+impl Recipient {
+    /// Who comes in the place of this one, unless they are the same in every letter.
+    fn replaced_by(&self, edit: &Edit) -> Option<Self> {
+        let Edit::ReplaceRecipient { recipient, parameters, .. } = edit else { return None };
+        let parameters = parameters.as_ref().unwrap_or(&self.parameters).clone();
+        let by = Self { address: recipient.clone(), parameters };
+        (by != *self).then_some(by)
     }
 }
 
@@ -155,9 +161,12 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
                 note(Change::RecipientRemoved { index: index_u32(index), recipient });
             }
         }
+        Edit::ReplaceRecipient { replaced: Some(replaced), recipient, .. } => {
+            replace_recipient(envelope, edit, [replaced, recipient], note);
+        }
         Edit::Hold { reason } => note(Change::Hold { reason: reason.clone() }),
         // Done to the command in hand.
-        Edit::ReplaceRecipient(_) | Edit::ReplaceCommand(_) => {}
+        Edit::ReplaceRecipient { replaced: None, .. } | Edit::ReplaceCommand(_) => {}
         Edit::AddKeyword { .. } | Edit::RemoveKeyword(_) => {}
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
@@ -169,7 +178,28 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         | Edit::Attribute(_)
         | Edit::Tag { .. }
         | Edit::Discard
-        | Edit::ReplyText(_) => {}
+        | Edit::ReplyText(_)
+        | Edit::ReplyDetail { .. } => {}
+    }
+}
+
+/// Puts a recipient in the place of another. One who is there elsewhere is kept once: the message would come twice else.
+fn replace_recipient(
+    envelope: &mut Envelope,
+    edit: &Edit,
+    [replaced, by]: [&Address; 2],
+    mut note: impl FnMut(Change),
+) {
+    let recipients = &mut envelope.recipients;
+    let place = |of: &Address| recipients.iter().position(|known| known.address.is_same_as(of));
+    let Some(at) = place(replaced) else { return };
+    let index = index_u32(at);
+    if place(by).is_some_and(|elsewhere| elsewhere != at) {
+        let recipient = recipients.remove(at);
+        note(Change::RecipientRemoved { index, recipient });
+    } else if let Some(to) = recipients[at].replaced_by(edit) {
+        let from = std::mem::replace(&mut recipients[at], to.clone());
+        note(Change::RecipientReplaced { index, from, to });
     }
 }
 
@@ -202,8 +232,10 @@ fn octets(edit: &Attributed) -> usize {
         Edit::AddRecipient(recipient) => {
             recipient.address.as_str().len() + recipient.parameters.len()
         }
-        Edit::RemoveRecipient(recipient) | Edit::ReplaceRecipient(recipient) => {
-            recipient.as_str().len()
+        Edit::RemoveRecipient(recipient) => recipient.as_str().len(),
+        Edit::ReplaceRecipient { replaced, recipient, parameters } => {
+            let named = replaced.as_ref().map_or(0, |replaced| replaced.as_str().len());
+            named + recipient.as_str().len() + parameters.as_ref().map_or(0, |given| given.len())
         }
         Edit::Hold { reason } => reason.len(),
         Edit::Tag { name } => name.len(),
@@ -212,7 +244,8 @@ fn octets(edit: &Attributed) -> usize {
         Edit::PrependBody(_) | Edit::AppendBody(_) | Edit::ReplaceBody(_) => 0,
         Edit::AddKeyword { keyword, parameters } => keyword.len() + parameters.len(),
         Edit::RemoveKeyword(keyword) => keyword.len(),
-        Edit::Attribute(_) | Edit::Discard | Edit::ReplyText(_) => 0,
+        Edit::Attribute(_) | Edit::Discard => 0,
+        Edit::ReplyText(_) | Edit::ReplyDetail { .. } => 0,
     }
 }
 
@@ -223,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::receive::command::{Command, parse};
-    use crate::{Claims, LedgerEntry, ReversePath, as_it_came};
+    use crate::{Claim, Claims, LedgerEntry, ReversePath, as_it_came};
 
     fn command(line: &str) -> Command {
         parse(line, Claims::none()).map(|(_, command)| command).unwrap()
@@ -245,7 +278,15 @@ mod tests {
             .unwrap()),
             path().prop_map(|path| Edit::add_recipient(&path, "", Claims::none()).unwrap()),
             path().prop_map(|path| Edit::remove_recipient(&path).unwrap()),
-            path().prop_map(|path| Edit::replace_recipient(&path).unwrap()),
+            (
+                proptest::option::of(path()),
+                path(),
+                proptest::sample::select(vec!["", "X=1", "X=2"])
+            )
+                .prop_map(|(replaced, path, given)| {
+                    let claims = Claims::new([Claim::rcpt_parameter("X").unwrap()]);
+                    Edit::replace_recipient(replaced.as_deref(), &path, given, &claims).unwrap()
+                }),
             Just(Edit::Hold { reason: "r".into() }),
         ]
     }
@@ -280,7 +321,8 @@ mod tests {
             prop_assert_eq!((sender, parameters, body), now);
             for (path, edits) in rcpts {
                 let edits = allowed(edits, |edit| {
-                    matches!(edit, Edit::AddRecipient(_) | Edit::ReplaceRecipient(_) | Edit::Hold { .. })
+                    let in_hand = matches!(edit, Edit::ReplaceRecipient { replaced: None, .. });
+                    in_hand || matches!(edit, Edit::AddRecipient(_) | Edit::Hold { .. })
                 });
                 let mut rcpt = command(&format!("RCPT TO:<{path}>"));
                 let Command::Rcpt(first) = rcpt.clone() else { unreachable!() };
@@ -291,7 +333,9 @@ mod tests {
                     said.recipients.push(Recipient { address, parameters });
                 }
             }
-            let at_data = allowed(at_data, |edit| !matches!(edit, Edit::ReplaceRecipient(_)));
+            let at_data = allowed(at_data, |edit| {
+                !matches!(edit, Edit::ReplaceRecipient { replaced: None, .. })
+            });
             transaction.edit(at_data).unwrap();
             let Transaction { envelope, edits, .. } = transaction;
             let held = edits.iter().filter(|known| matches!(known.edit, Edit::Hold { .. })).count();

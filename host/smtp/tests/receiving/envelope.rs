@@ -1,8 +1,10 @@
 //! Envelope edits: what plug-ins make of sender and recipients, and that nobody is added who may not be mailed to.
 
+use std::sync::Arc;
+
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyKind, Change, Claims, Edit, Event, Facts, Interest, Question,
-    Reply, Stage, Verdict,
+    Ask, Attribute, Attributed, BodyKind, Change, Claim, Claims, Edit, Envelope, Event, Facts,
+    Interest, LedgerEntry, Question, Recipient, Reply, Stage, Verdict, as_it_came,
 };
 
 use crate::rig::{Mail, Rig, settings};
@@ -207,7 +209,7 @@ fn a_replaced_recipient_needs_a_route_of_its_own() {
                 "in" => "x@here.test",
                 _ => return Verdict::default(),
             };
-            edits([Edit::replace_recipient(to).unwrap()])
+            edits([Edit::replace_recipient(None, to, "", Claims::none()).unwrap()])
         }
         (Stage::After, Question::Rcpt { recipient, .. }) => {
             edits([Edit::ReplyText(recipient.to_string().into())])
@@ -229,6 +231,88 @@ fn a_replaced_recipient_needs_a_route_of_its_own() {
     );
     assert_eq!(recipients(&rig.mails[0]), ["x@here.test", "z@here.test"]);
     assert!(rig.blamed.is_empty());
+}
+
+fn replace(replaced: &str, by: &str) -> Edit {
+    Edit::replace_recipient(Some(replaced), by, "", Claims::none()).expect("paths")
+}
+
+#[test]
+fn a_recipient_is_replaced_wherever_there_are_recipients() {
+    for event in [Event::Data, Event::Headers, Event::MessageAccept] {
+        let edits = vec![
+            replace("nobody@here.test", "x@here.test"),
+            replace("u@HERE.test", "n@here.test"),
+            // One who is there already is kept once.
+            replace("w@here.test", "v@here.test"),
+        ];
+        let mut rig = Rig::greeted(at(event, edits));
+        rig.say("MAIL FROM:<>\r\n");
+        for user in ["u", "v", "w"] {
+            rig.say(format!("RCPT TO:<{user}@here.test>\r\n"));
+        }
+        rig.say("DATA\r\n");
+        rig.say("A: b\r\n.\r\n");
+        assert_eq!(recipients(&rig.mails[0]), ["n@here.test", "v@here.test"], "{event:?}");
+        assert!(rig.blamed.is_empty());
+    }
+}
+
+#[test]
+fn who_comes_in_the_place_of_a_recipient_needs_a_route() {
+    for event in [Event::Data, Event::Headers, Event::MessageAccept] {
+        let mut rig = Rig::greeted(at(event, vec![replace("u@here.test", "x@there.test")]));
+        rig.say("MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\nDATA\r\n");
+        rig.say("A: b\r\n.\r\n");
+        assert!(rig.replies().contains("\r\n451 4.3.0 "), "{event:?}");
+        assert!(rig.mails.is_empty() && rig.blamed.len() == 1, "{:?}", rig.blamed);
+    }
+}
+
+#[test]
+fn parameters_of_a_replaced_recipient_are_kept_or_replaced() {
+    let claims = || Claims::new([Claim::rcpt_parameter("X").unwrap()]);
+    let given = |replaced: Option<&str>, path: &str, given: &str| {
+        Edit::replace_recipient(replaced, path, given, &claims()).unwrap()
+    };
+    let mut seen = Vec::new();
+    let mut rig =
+        Rig::new(settings(), Interest::ALL, |ask: &Ask| match (ask.stage, &ask.question) {
+            (Stage::Before, Question::Rcpt { recipient, .. }) => match recipient.local() {
+                "kept" => edits([given(None, "k@here.test", "")]),
+                "new" => edits([given(None, "n@here.test", "X=2")]),
+                _ => Verdict::default(),
+            },
+            (Stage::After, Question::Rcpt { recipient, parameters }) => {
+                seen.push(format!("{recipient} {parameters}"));
+                Verdict::default()
+            }
+            (Stage::Before, Question::Data) => edits([
+                given(Some("u@here.test"), "u@here.test", "X=3"),
+                given(Some("k@here.test"), "l@here.test", ""),
+            ]),
+            _ => Verdict::default(),
+        });
+    rig.session = rig.session.with_claims(Arc::new(claims()));
+    rig.say("EHLO a.test\r\nMAIL FROM:<>\r\n");
+    for user in ["kept", "new", "u"] {
+        rig.say(format!("RCPT TO:<{user}@here.test> X=1\r\n"));
+    }
+    rig.say("DATA\r\nA: b\r\n.\r\n");
+    let envelope = rig.mails[0].envelope.clone();
+    let ledger: Vec<_> = rig.mails[0].edits.clone();
+    drop(rig);
+    assert_eq!(seen, ["k@here.test X=1", "n@here.test X=2", "u@here.test X=1"]);
+    let recipients = |envelope: &Envelope| -> Vec<String> {
+        let shown = |known: &Recipient| format!("{} {}", known.address, known.parameters);
+        envelope.recipients.iter().map(shown).collect()
+    };
+    assert_eq!(recipients(&envelope), ["l@here.test X=1", "n@here.test X=2", "u@here.test X=3"]);
+    let ledger: Vec<LedgerEntry> = ledger.into_iter().flat_map(Attributed::into_ledger).collect();
+    assert_eq!(
+        recipients(&as_it_came(&envelope, &ledger)),
+        ["kept@here.test X=1", "new@here.test X=1", "u@here.test X=1"]
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyKind, Decision, Edit, EtrnNode, Event, Facts, Interest,
-    Question, Reply, ReversePath, Stage, Verdict,
+    Ask, Attribute, Attributed, BodyKind, Class, Decision, Detail, Edit, Enhanced, EtrnNode, Event,
+    Facts, Interest, Question, Reply, ReversePath, Stage, Verdict,
 };
 
 use crate::rig::{Rig, settings};
@@ -229,6 +229,30 @@ fn after_questions_carry_the_reply_and_only_its_words_can_change() {
     assert_eq!(rig.replies(), wanted, "an unlawful text is dropped, the next one counts");
     drop(rig);
     assert!(codes.contains(&(Event::Rcpt, Some(550))), "{codes:?}");
+}
+
+#[test]
+fn after_a_stage_a_code_changes_within_its_class() {
+    let change = |class, code, mark: &str, text: Option<&str>| {
+        let detail = Detail::of(class, code, Enhanced::parse(mark)).unwrap();
+        edit(Edit::ReplyDetail { detail, text: text.map(Into::into) })
+    };
+    let mut rig = Rig::greeted(|ask: &Ask| match (ask.stage, &ask.question) {
+        (Stage::After, Question::Mail { .. }) => change(Class::Positive, 251, "", None),
+        (Stage::After, Question::Rcpt { .. }) => {
+            change(Class::Permanent, 551, "5.1.6", Some("Moved"))
+        }
+        // What is of another class here keeps that of the reply: the type has nothing else.
+        (Stage::After, Question::Data) => change(Class::Positive, 250, "", Some("Now go")),
+        (Stage::After, Question::Quit) => change(Class::Positive, 250, "2.0.0", None),
+        _ => Verdict::default(),
+    });
+    rig.say("MAIL FROM:<>\r\nRCPT TO:<u@there.test>\r\n");
+    assert_eq!(rig.replies(), "251 2.1.0 Ok\r\n551 5.1.6 Moved\r\n");
+    rig.say("RCPT TO:<u@here.test>\r\nDATA\r\n");
+    assert_eq!(rig.replies(), "251 2.1.6 Moved\r\n354 Now go\r\n");
+    rig.say("x\r\n.\r\nQUIT\r\n");
+    assert!(rig.replies().contains("\r\n221 2.0.0 "), "221 is not another");
 }
 
 #[test]

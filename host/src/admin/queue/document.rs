@@ -122,8 +122,8 @@ pub(crate) struct LedgerLine {
     pub(crate) at: String,
     /// How long the handler took, in microseconds, if it was measured.
     pub(crate) spent_us: Option<u64>,
-    /// What: `header-add`, `header-change`, `header-delete`, `sender`, `recipient-add`, `recipient-remove`,
-    /// `recipient-replace`, `command`, `body`, `tag`, `hold`.
+    /// What: `header_add`, `header_change`, `header_delete`, `sender`, `recipient_add`, `recipient_remove`,
+    /// `recipient_replace`, `command`, `body`, `tag`, `hold`.
     pub(crate) what: String,
     /// The place: fields before a header field, recipients before a recipient, octets before a part of the body.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -317,9 +317,9 @@ impl From<&LedgerEntry> for LedgerLine {
         match change {
             Change::Header { position, from, to } => Self {
                 what: what(match (from, to) {
-                    (None, _) => "header-add",
-                    (_, None) => "header-delete",
-                    _ => "header-change",
+                    (None, _) => "header_add",
+                    (_, None) => "header_delete",
+                    _ => "header_change",
                 }),
                 position: Some((*position).into()),
                 from: from.as_deref().map(Octets::from),
@@ -335,24 +335,26 @@ impl From<&LedgerEntry> for LedgerLine {
                 ..base
             },
             Change::RecipientAdded { index, recipient } => Self {
-                what: what("recipient-add"),
+                what: what("recipient_add"),
                 position: Some((*index).into()),
                 to: text(recipient.address.as_str()),
                 to_parameters: Some(recipient.parameters.to_string()),
                 ..base
             },
             Change::RecipientRemoved { index, recipient } => Self {
-                what: what("recipient-remove"),
+                what: what("recipient_remove"),
                 position: Some((*index).into()),
                 from: text(recipient.address.as_str()),
                 from_parameters: Some(recipient.parameters.to_string()),
                 ..base
             },
             Change::RecipientReplaced { index, from, to } => Self {
-                what: what("recipient-replace"),
+                what: what("recipient_replace"),
                 position: Some((*index).into()),
-                from: text(from.as_str()),
-                to: text(to.as_str()),
+                from: text(from.address.as_str()),
+                to: text(to.address.as_str()),
+                from_parameters: Some(from.parameters.to_string()),
+                to_parameters: Some(to.parameters.to_string()),
                 ..base
             },
             Change::Body { offset, from, to } => Self {

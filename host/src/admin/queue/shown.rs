@@ -216,7 +216,7 @@ mod tests {
         };
         let sender = line("sender", Some(Octets::Text("a@b".into())), "");
         let header = line(
-            "header-change",
+            "header_change",
             Some(Octets::Hex { hex: "583a20ff0d0a".into() }),
             "X: a\r\n\tb\r\n",
         );
@@ -259,7 +259,7 @@ RECIPIENT  STATE  DESTINATION  DUE  TRIED  LAST REASON
 
 PLUG-IN  STAGE        WHAT           FROM           TO             TOOK
 stamp    before mail  sender         <a@b>          <>             17 us
-stamp    before mail  header-change  X: \u{fffd}           X: a b         -
+stamp    before mail  header_change  X: \u{fffd}           X: a b         -
 stamp    before mail  body           3 octets at 2  0 octets at 2  -
 ";
         assert_eq!(report().to_string(), wanted);

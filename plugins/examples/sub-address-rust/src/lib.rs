@@ -24,7 +24,7 @@ impl Plugin for SubAddress {
 
     fn before_rcpt(&self, event: &Rcpt<'_>, edits: &mut Edits<'_>) -> Outcome {
         if let Some((plain, tag)) = split(event.recipient) {
-            edits.recipient_replace(&plain)?;
+            edits.recipient_replace(None, &plain, "")?;
             // All recipients of the message see it, as they see any other field.
             edits.header_add("X-Sub-Address", tag)?;
         }

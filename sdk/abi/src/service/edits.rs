@@ -3,7 +3,7 @@
 use crate::{EmEdits, EmText, STATUS};
 
 /// Id of EmEditsService.
-pub const EM_EDITS_ID: &core::ffi::CStr = c"em.edits/1";
+pub const EM_EDITS_ID: &core::ffi::CStr = c"em.edits/2";
 
 /// Verdict: handled. Code 2yz, or 0 for the core's own words.
 pub const EM_VERDICT_HANDLED: u32 = 1;
@@ -164,14 +164,25 @@ pub struct EmEditsService {
     /// [session-thread & in-handler]
     pub recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
 
-    /// Puts another recipient in the place of the one in hand, with the parameters received. EM_BEFORE of EM_SMTPRCPT.
-    /// Later handlers see it as EmRcpt.recipient; the route or grant that counts is that of the new one, and without one
-    /// the client is refused as for any recipient.
+    /// Puts another recipient in the place of one. EM_BEFORE of EM_SMTPRCPT, EM_SMTPDATA, EM_SMTPHEADERS and
+    /// EM_SMTPMESSAGEACCEPT.
     ///
-    /// - path: as in recipient_add.
+    /// At EM_SMTPRCPT it is the one in hand. Later handlers see the new one as EmRcpt.recipient; the route or grant that counts
+    /// is that of the new one, and without one the client is refused as for any recipient. At the other events it is one of
+    /// the transaction's; nothing happens when they are not there, the new one needs a route or a grant as in
+    /// recipient_add, and one who is a recipient already is kept once.
+    ///
+    /// - replaced: at EM_SMTPRCPT empty; elsewhere who goes, as in recipient_remove.
+    /// - path: who comes, as in recipient_add.
+    /// - parameters: as RCPT takes them, in the place of all those there are; empty: those stay.
     ///
     /// [session-thread & in-handler]
-    pub recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
+    pub recipient_replace: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        replaced: EmText,
+        path: EmText,
+        parameters: EmText,
+    ) -> STATUS,
 
     /// Puts another line in the place of the command line in hand. EM_BEFORE of EM_SMTPCOMMAND. Later handlers see it as
     /// EmCommand.line, and the core parses it as it would have the one received; it is not shown to earlier ones again.
@@ -246,4 +257,21 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub keyword_remove: unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText) -> STATUS,
+
+    /// Replaces the code of the reply within its class, and its words; what is left empty stays. EM_AFTER only, and where
+    /// there is a reply.
+    ///
+    /// - code: of the class of EmReply.code, else EM_ERR_CLASS; 0: that of the reply stays. 220, 221, 3yz and 421 tell what
+    ///   becomes of the connection, and 250 to HELO or EHLO who answers: neither can they become others, nor others they;
+    ///   EM_ERR_CLASS too.
+    /// - enhanced: "5.1.1" or the like, of the same class, else ERR_MISC_INVALID_ARGS; a reply that has none gets none.
+    /// - text: as in reply_text.
+    ///
+    /// [session-thread & in-handler]
+    pub reply_change: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        code: u16,
+        enhanced: EmText,
+        text: EmText,
+    ) -> STATUS,
 }

@@ -25,7 +25,17 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
             "tag" => ((to.tag)(sheet, x), (to.tag)(sheet, lend("seen"))),
             "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
             "body" => ((to.body_append)(sheet, lend("\n")), (to.body_append)(sheet, y)),
-            _ => ((to.recipient_replace)(sheet, x), (to.recipient_replace)(sheet, path)),
+            _ => {
+                let in_hand = (to.recipient_replace)(sheet, none, path, none);
+                let named = (to.recipient_replace)(sheet, path, path, none);
+                // At RCPT there is one in hand, elsewhere one is named: one of the two does, wherever the edit is taken.
+                let one = match (in_hand, named) {
+                    (abi::NOERROR, other) | (other, abi::NOERROR) => other,
+                    (status, other) if status == other => return (status, other),
+                    _ => abi::EM_FAULT,
+                };
+                (one, abi::NOERROR)
+            }
         }
     }
 }
@@ -42,7 +52,7 @@ fn edits_are_taken_where_the_header_says() {
         ("sender", &[Mail, Headers, MessageAccept], abi::EM_EDIT_SENDER),
         ("add", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("remove", &[Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
-        ("replace", &[Rcpt], abi::EM_EDIT_RECIPIENT),
+        ("replace", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("body", &[MessageAccept], abi::EM_EDIT_BODY),
         ("command", &[Command], abi::EM_EDIT_COMMAND),
     ];
@@ -180,7 +190,7 @@ fn later_handlers_see_the_envelope_as_edited() {
             unsafe {
                 let event = &*record.Event.cast::<abi::EmRcpt>();
                 log.lock().unwrap().push(read(event.recipient));
-                (edits.recipient_replace)(sheet(record), lend("new@c"));
+                (edits.recipient_replace)(sheet(record), lend(""), lend("new@c"), lend(""));
             }
             abi::ERR_EM_CONTINUE
         });

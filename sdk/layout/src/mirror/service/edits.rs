@@ -42,7 +42,12 @@ pub(crate) struct EmEditsService {
     recipient_add:
         unsafe extern "C" fn(edits: *mut EmEdits, path: EmText, parameters: EmText) -> STATUS,
     recipient_remove: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
-    recipient_replace: unsafe extern "C" fn(edits: *mut EmEdits, path: EmText) -> STATUS,
+    recipient_replace: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        replaced: EmText,
+        path: EmText,
+        parameters: EmText,
+    ) -> STATUS,
     command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
     tag: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText) -> STATUS,
     body_prepend: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
@@ -50,8 +55,14 @@ pub(crate) struct EmEditsService {
     body_replace: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
     keyword_add:
         unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText, parameters: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     keyword_remove: unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    reply_change: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        code: u16,
+        enhanced: EmText,
+        text: EmText,
+    ) -> STATUS,
 }
 
 crate::mirror::twins! {
@@ -59,5 +70,6 @@ crate::mirror::twins! {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
         command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
+        reply_change,
     }
 }
