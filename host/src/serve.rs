@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stagepost_extmgr::{ADMIN_CALLS_MAX, ExtMgr, Hosted, STATE_CALLS_MAX};
+use stagepost_extmgr::{ADMIN_CALLS_MAX, ExtMgr, Hosted, STATE_CALLS_MAX, calls_return_within};
 use stagepost_queue::Store;
 use stagepost_queue::local::{LocalOptions, LocalStore, OpenError};
 use stagepost_smtp::{AddressError, OwnName};
@@ -36,6 +36,10 @@ use crate::{refusal, service_manager, socket, state_dir, stopping, welcome};
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long one attempt to deliver may take: beyond the sum of a next hop's time-outs for a large message.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3600);
+/// How long plug-ins' calls that are out may take to return in the end, and after them other work on threads that block.
+const CALLS_MAX: Duration = Duration::from_secs(1);
+/// Calls of a plug-in's own life at once, each on a thread: start, reload, stop.
+const LIFE_CALLS_MAX: usize = 3;
 /// Threads for file work beside those that plug-ins may have.
 const FILE_THREADS_MAX: usize = 128;
 
@@ -105,11 +109,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
     tls.warn_of_expired();
     raise_descriptor_limit();
-    let plugin_threads: usize = settings
-        .plugins
-        .iter()
-        .map(|plugin| plugin.config.threads_max + ADMIN_CALLS_MAX + STATE_CALLS_MAX)
-        .sum();
+    let plugin_threads =
+        settings.plugins.len() * (LIFE_CALLS_MAX + ADMIN_CALLS_MAX + STATE_CALLS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS_MAX + plugin_threads)
@@ -134,8 +135,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
             .map_err(|error| refusal::shown(&settings, &error))?;
         runtime.block_on(live(settings, passed, Arc::new(tls), admin, ways, Arc::new(plugins)))
     };
-    // A plug-in's call that never returns must not keep the process.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    // A plug-in's call that never returns must not keep the process; one that does may need the runtime until then.
+    calls_return_within(CALLS_MAX);
+    runtime.shutdown_timeout(CALLS_MAX);
     served
 }
 

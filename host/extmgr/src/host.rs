@@ -104,6 +104,7 @@ impl Host {
         Box::leak(Box::new(Self {
             magic: MAGIC,
             index,
+            pool: Pool::new(config.threads_max, &config.name),
             name: config.name.into(),
             descriptor,
             configured: RwLock::new(Configured::leak(config.section)),
@@ -111,7 +112,6 @@ impl Host {
             run,
             priority: config.priority,
             contracts: config.contracts,
-            pool: Pool::new(config.threads_max),
             pending_max: config.pending_max,
             pending: AtomicUsize::new(0),
             knows_pending: AtomicBool::new(false),

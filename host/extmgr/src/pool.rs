@@ -1,12 +1,10 @@
 //! Threads for calls that may block: never more of one plug-in at once than it may have.
 //! Knows no verdict; gives back what the handler left, or that it is late.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use stagepost_smtp::{Ask, Event};
@@ -16,20 +14,27 @@ use crate::context::Context;
 use crate::fault::{Allowance, Fault};
 use crate::pending::Begun;
 use crate::registry::Registration;
+use crate::threads::Threads;
 use crate::turn::Turn;
 
 /// How many calls are out on threads of their own, of all plug-ins.
-static CALLS_OUT: AtomicUsize = AtomicUsize::new(0);
+static CALLS_OUT: Mutex<usize> = Mutex::new(0);
+/// Told when none is out any more.
+static ALL_BACK: Condvar = Condvar::new();
 
-/// Whether a plug-in's call has not returned: its thread can't be ended.
-pub fn calls_are_out() -> bool {
-    CALLS_OUT.load(Ordering::Acquire) > 0
+/// Waits until every plug-in's call has returned, but no longer than this. False: one has not, and its thread can't be
+/// ended.
+pub fn calls_return_within(time: Duration) -> bool {
+    let out = CALLS_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = ALL_BACK.wait_timeout_while(out, time, |out| *out > 0);
+    *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
 }
 
 /// One plug-in's share of the threads.
 pub(crate) struct Pool {
     threads_max: usize,
     free: Arc<Semaphore>,
+    threads: Arc<Threads>,
 }
 
 /// Counts a call as long as it is out.
@@ -37,21 +42,27 @@ pub(crate) struct Out;
 
 impl Out {
     pub(crate) fn begin() -> Self {
-        CALLS_OUT.fetch_add(1, Ordering::AcqRel);
+        *CALLS_OUT.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         Self
     }
 }
 
 impl Drop for Out {
     fn drop(&mut self) {
-        CALLS_OUT.fetch_sub(1, Ordering::AcqRel);
+        let mut out = CALLS_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+        *out -= 1;
+        if *out == 0 {
+            ALL_BACK.notify_all();
+        }
     }
 }
 
 impl Pool {
-    pub(crate) fn new(threads_max: usize) -> Self {
+    /// Room for so many calls of the plug-in of this name.
+    pub(crate) fn new(threads_max: usize, name: &str) -> Self {
         let threads_max = threads_max.clamp(1, Semaphore::MAX_PERMITS);
-        Self { threads_max, free: Arc::new(Semaphore::new(threads_max)) }
+        let free = Arc::new(Semaphore::new(threads_max));
+        Self { threads_max, free, threads: Arc::new(Threads::new(name)) }
     }
 
     /// Calls a handler on a thread that may block, and waits until its deadline. A late call goes on by itself: it has its
@@ -83,23 +94,11 @@ impl Pool {
             }
             Err(_) => return Called::Faulty(self.exhausted(allowed.time)),
         };
-        let task = spawn(permit, move || invoke_in(turn, &registration, &ask, begun));
-        Self::returned(task, deadline, allowed).await
-    }
-
-    async fn returned(
-        mut task: JoinHandle<Called>,
-        deadline: Instant,
-        allowed: Allowance,
-    ) -> Called {
-        match timeout_at(deadline, &mut task).await {
+        let call = move || invoke_in(turn, &registration, &ask, begun);
+        match timeout_at(deadline, run(&self.threads, permit, call)).await {
             Ok(Ok(called)) => called,
-            Ok(Err(failed)) => Called::Faulty(Fault::Host(failed.to_string())),
-            Err(_) => {
-                // One that has not begun yet never will; one that has goes on.
-                task.abort();
-                Called::Faulty(Fault::Late(allowed))
-            }
+            Ok(Err(failed)) => Called::Faulty(Fault::Host(failed)),
+            Err(_) => Called::Faulty(Fault::Late(allowed)),
         }
     }
 
@@ -108,11 +107,11 @@ impl Pool {
         &self,
         run: impl FnOnce() + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let free = self.free.clone();
+        let (free, threads) = (self.free.clone(), self.threads.clone());
         async move {
             if let Ok(permit) = free.acquire_owned().await {
-                // A panic of it was reported when it happened.
-                let _ = spawn(permit, run).await;
+                // Nobody is there to be told.
+                let _ = self::run(&threads, permit, run).await;
             }
         }
     }
@@ -122,16 +121,42 @@ impl Pool {
     }
 }
 
-/// Runs something on a thread that may block.
-fn spawn<T: Send + 'static>(
+/// Runs something on a thread that may block, from the first poll on; it goes on also when nobody waits for it any more.
+///
+/// # Errors
+/// In words: there is no thread, or it panicked.
+async fn run<T: Send + 'static>(
+    threads: &Threads,
     permit: OwnedSemaphorePermit,
     run: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
-    tokio::task::spawn_blocking(move || {
-        let out = Out::begin();
+) -> Result<T, String> {
+    #[cfg(test)]
+    let _still = tests::StillClock::default();
+    let out = Out::begin();
+    let job = move || {
         let result = run();
         drop(out);
-        drop(permit);
         result
-    })
+    };
+    let answer = threads.run(permit, job).map_err(|error| format!("starting a thread: {error}"))?;
+    match answer.await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_)) | Err(_) => Err("its thread panicked".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Keeps a paused clock where it is: nothing becomes due of itself while a call is waited for.
+    pub(super) struct StillClock(
+        #[expect(dead_code, reason = "dropped")] std::sync::mpsc::Sender<()>,
+    );
+
+    impl Default for StillClock {
+        fn default() -> Self {
+            let (still, over) = std::sync::mpsc::channel();
+            drop(tokio::task::spawn_blocking(move || over.recv()));
+            Self(still)
+        }
+    }
 }

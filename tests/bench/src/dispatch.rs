@@ -2,6 +2,7 @@
 //! No server: the questions are those of a session, made here.
 
 mod chain;
+mod hand_off;
 mod questions;
 
 use std::hint::black_box;
@@ -34,7 +35,8 @@ pub(crate) struct Arguments {
     /// Ask nothing but this: command, mail, after-mail, rcpt, data, headers, body, message
     #[arg(long, value_name = "QUESTION")]
     only: Option<String>,
-    /// Time each question until its answer: for handlers that may block, or that answer later
+    /// Time each question until its answer: for handlers that may block, or that answer later. Beside them in the table:
+    /// two threads that do nothing but wake each other
     #[arg(long)]
     wait: bool,
     /// Questions of each round and row
@@ -67,7 +69,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             rows.push((chain, ask, Report::new(title)));
         }
     }
+    let mut bare = Report::new("two threads that wake each other".to_owned());
     for _ in 0..arguments.rounds {
+        if arguments.wait {
+            bare.add(percentiles(hand_off::measure(arguments.asks), arguments.asks));
+        }
         for (chain, ask, report) in &mut rows {
             report.add(if arguments.wait {
                 waited(&runtime, chain, ask, arguments.asks)?
@@ -76,7 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             });
         }
     }
-    let reports: Vec<Report> = rows.into_iter().map(|(_, _, report)| report).collect();
+    let bare = arguments.wait.then_some(bare);
+    let measured = rows.into_iter().map(|(_, _, report)| report);
+    let reports: Vec<Report> = measured.chain(bare).collect();
     let settings = json!({ "asks": arguments.asks, "rounds": arguments.rounds });
     Report::print("dispatch", &settings, &reports, arguments.json)
 }
@@ -106,12 +114,16 @@ fn answered(chain: &Chain, ask: &Ask, asks: u32) -> Result<Round, Fault> {
 fn waited(runtime: &Runtime, chain: &Chain, ask: &Ask, asks: u32) -> Result<Round, Fault> {
     let task = runtime.spawn(waiting(chain.extmgr.session(), ask.clone(), asks));
     let latencies = runtime.block_on(task).map_err(Fault::system("measure"))??;
+    Ok(percentiles(latencies, asks))
+}
+
+fn percentiles(latencies: Latencies, asks: u32) -> Round {
     let [p50, p99] = latencies.percentiles_us([50, 99]);
     let figures = vec![
         (Column { key: "p50_us", title: "p50 µs" }, p50),
         (Column { key: "p99_us", title: "p99 µs" }, p99),
     ];
-    Ok(Round { done: u64::from(asks), figures, errors: Errors::default() })
+    Round { done: u64::from(asks), figures, errors: Errors::default() }
 }
 
 /// How long so many questions take that are answered in line. The questions are there when the clock starts, as the
