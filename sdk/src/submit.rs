@@ -3,17 +3,15 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::future::poll_fn;
 use std::ptr;
-use std::task::Poll;
 
 use stagepost_abi::{
-    EM_PENDING, EM_SUBMIT_GRANT, EmHost, EmQueueId, EmRequest, EmSubmission, EmSubmitService,
-    STATUS,
+    EM_SUBMIT_GRANT, EmHost, EmQueueId, EmRequest, EmSubmission, EmSubmitService, NOERROR, STATUS,
 };
 
 use crate::call::{Refusal, check};
 use crate::pending::Pending;
+use crate::request::Asking;
 use crate::session::Session;
 use crate::text::lend;
 
@@ -113,13 +111,13 @@ impl Submission {
     /// # Errors
     /// Those.
     pub async fn write(&mut self, call: &Pending, octets: impl AsRef<[u8]>) -> Result<(), Refusal> {
-        let (token, mut request) = (call.call.token, 0);
+        let (host, table, number) = (self.host, self.table, self.number);
         let octets = lend(octets.as_ref());
-        // SAFETY: host and table belong together; the octets are lent for the call; a token may be any number.
-        let status =
-            unsafe { (self.table.write)(self.host, token, self.number, octets, &raw mut request) };
-        check("writing", status)?;
-        check("writing", self.done(request).await.0)
+        let ask = |token, request| {
+            // SAFETY: host and table belong together; the octets are lent for the call; a token may be any number.
+            unsafe { (table.write)(host, token, number, octets, request) }
+        };
+        Asking::begin("writing", call, ask, Results { host, table }, Results::read).await.map(drop)
     }
 
     /// As [`commit_wait`](Self::commit_wait), without a thread that waits.
@@ -127,28 +125,40 @@ impl Submission {
     /// # Errors
     /// Those.
     pub async fn commit(mut self, call: &Pending) -> Result<String, Refusal> {
-        let (token, mut request) = (call.call.token, 0);
-        // SAFETY: host and table belong together; a token may be any number.
-        let status =
-            unsafe { (self.table.commit)(self.host, token, self.number, &raw mut request) };
-        check("the commit", status)?;
-        self.number = 0;
-        let (status, id) = self.done(request).await;
-        check("the commit", status)?;
-        Ok(read(&id))
+        let (host, table, number) = (self.host, self.table, self.number);
+        let mut begun = false;
+        let ask = |token, request| {
+            // SAFETY: host and table belong together; a token may be any number.
+            let status = unsafe { (table.commit)(host, token, number, request) };
+            begun = status == NOERROR;
+            status
+        };
+        let asking = Asking::begin("the commit", call, ask, Results { host, table }, Results::read);
+        if begun {
+            self.number = 0;
+        }
+        asking.await
     }
+}
 
-    /// Waits for a request; the host wakes the call when it is done.
-    async fn done(&self, request: EmRequest) -> (STATUS, EmQueueId) {
-        poll_fn(|_| {
-            let mut id = empty();
-            // SAFETY: host and table belong together; a request may be any number, and there is room for the id.
-            match unsafe { (self.table.result)(self.host, request, &raw mut id) } {
-                EM_PENDING => Poll::Pending,
-                status => Poll::Ready((status, id)),
-            }
-        })
-        .await
+/// Where the results of a plug-in's requests are.
+struct Results {
+    host: *mut EmHost,
+    table: &'static EmSubmitService,
+}
+
+// SAFETY: the handle is opaque and valid until the process ends; all functions of the table are [any-thread].
+unsafe impl Send for Results {}
+
+impl Results {
+    /// The id that a request came to; empty behind a write.
+    fn read(&self, request: EmRequest) -> Result<String, STATUS> {
+        let mut id = empty();
+        // SAFETY: host and table belong together; a request may be any number, and there is room for the id.
+        match unsafe { (self.table.result)(self.host, request, &raw mut id) } {
+            NOERROR => Ok(read(&id)),
+            status => Err(status),
+        }
     }
 }
 
