@@ -41,10 +41,7 @@ impl Session {
         self.hello = command::is_hello(line);
         let foreign = std::str::from_utf8(line).is_ok_and(command::is_foreign);
         if foreign || self.is_tiresome() || self.is_endless(framing) {
-            let words = format!("{} closing the connection", self.settings.hostname);
-            let reply = Reply::new(421, Some((4, 7, 0)), words);
-            let answer = Answer::last(reply, DisconnectReason::Refused);
-            self.say(self.marked(answer));
+            self.say(self.marked(self.enough()));
             return true;
         }
         if self.is_unwelcome() || !self.asks_about_lines() {
@@ -127,14 +124,21 @@ impl Session {
 
     /// A line that is none: shown to no plug-in, which get command lines. When it began like BDAT, its octets would come next: better no next.
     fn refuse_line(&mut self, fault: LineFault) {
-        self.tally.errors += 1;
         let answer = match fault {
+            _ if self.is_tiresome() => self.enough(),
             LineFault::TooLong { chunk: true } => {
                 Answer::last(ruling::unavailable(fault.reply()), DisconnectReason::Refused)
             }
             _ => Answer::plain(fault.reply()),
         };
+        self.tally.errors += 1;
         self.say(answer);
+    }
+
+    /// The end for who has passed a limit, or speaks another protocol.
+    fn enough(&self) -> Answer {
+        let words = format!("{} closing the connection", self.settings.hostname);
+        Answer::last(Reply::new(421, Some((4, 7, 0)), words), DisconnectReason::Refused)
     }
 
     /// Whether a client has used up the patience of the limits.
