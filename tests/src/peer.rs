@@ -4,7 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use crate::cargo::target_dir;
 
@@ -30,6 +30,29 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn need(program: &str) -> PathBuf {
     find(program)
         .unwrap_or_else(|| panic!("{program} is missing: `cargo verify` says how to get it"))
+}
+
+/// A program that a test can't do without, ended by timeout(1) when it hangs.
+///
+/// # Panics
+///
+/// When it is nowhere.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(need("timeout"));
+    command.args(["--kill-after=5", "60"]).arg(need(program)).stdin(Stdio::null());
+    command
+}
+
+/// Runs a program to its good end; what it said.
+///
+/// # Panics
+///
+/// When it ends in another way.
+pub fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the program runs");
+    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{command:?}: {status}\n{said}");
+    said
 }
 
 /// Finds the library of AddressSanitizer that belongs to the C compiler, where it works: with more random bits in

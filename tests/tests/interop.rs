@@ -1,29 +1,14 @@
 //! Other people's mail programs and the real server, both ways. A module holds the tests of the program of its name.
 //! `cargo verify` gets the programs, and skips the modules of those that can't be had.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use stagepost_tests::log::Line;
-use stagepost_tests::peer;
+use stagepost_tests::peer::{self, command as program, run};
 use stagepost_tests::server::{Server, Site, example_plugins};
 
 const MESSAGE: &str =
     "From: a@client.test\r\nTo: b@example.test\r\nSubject: interop\r\n\r\nHello.\r\n.dot\r\n";
-
-/// A peer, ended by timeout(1) when it hangs.
-fn program(name: &str) -> Command {
-    let mut command = Command::new(peer::need("timeout"));
-    command.args(["--kill-after=5", "60"]).arg(peer::need(name)).stdin(Stdio::null());
-    command
-}
-
-/// Runs a peer to its good end.
-fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("the program runs");
-    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "{command:?}: {status}\n{said}");
-    said
-}
 
 fn delivered(line: &Line) -> bool {
     line.message() == "delivered"

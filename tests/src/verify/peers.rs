@@ -31,6 +31,10 @@ enum Source {
     Package(&'static str),
     /// A Debian package that would put a mail server of its own in place: it is only unpacked.
     Unpacked(&'static str),
+    /// The same, of use to root alone.
+    Rooted(&'static str),
+    /// A module of Perl's, which a peer needs for some of what it does.
+    Perl { module: &'static str, package: &'static str },
     /// A file system of one's own, in a namespace of one's own.
     Mount,
     /// The C compiler's AddressSanitizer, on a system that it works on.
@@ -41,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 14] = [
+const REQUIREMENTS: [Requirement; 17] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -51,6 +55,12 @@ const REQUIREMENTS: [Requirement; 14] = [
     Requirement { name: "strace", source: Source::Package("strace") },
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
+    Requirement { name: "postfix", source: Source::Rooted("postfix") },
+    Requirement { name: "nmap", source: Source::Package("nmap") },
+    Requirement {
+        name: "net-ssleay",
+        source: Source::Perl { module: "Net::SSLeay", package: "libnet-ssleay-perl" },
+    },
     Requirement { name: "clang", source: Source::Package("clang") },
     Requirement {
         name: "x86_64-w64-mingw32-g++",
@@ -77,6 +87,10 @@ impl Requirement {
             // Not everywhere may one process trace another.
             Source::Package("strace") => succeeds(Command::new("strace").arg("true")),
             Source::Package(_) | Source::Unpacked(_) => peer::find(self.name).is_some(),
+            Source::Rooted(_) => is_root() && peer::find(self.name).is_some(),
+            Source::Perl { module, .. } => {
+                succeeds(Command::new("perl").args([&format!("-M{module}"), "-e1"]))
+            }
             Source::Sanitizer => peer::libasan().is_some(),
             Source::Component(command) => succeeds(cargo().args([command, "--version"])),
             Source::Port(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
@@ -95,6 +109,12 @@ impl Requirement {
     fn remedy(self) -> String {
         match self.source {
             Source::Package(package) | Source::Unpacked(package) => {
+                format!("install the Debian package {package}, or run as root")
+            }
+            Source::Rooted(package) => {
+                format!("run as root, with the Debian package {package} at hand")
+            }
+            Source::Perl { package, .. } => {
                 format!("install the Debian package {package}, or run as root")
             }
             Source::Sanitizer => {
@@ -143,12 +163,14 @@ fn get(missing: &[Requirement], folder: &Path, runner: &Runner) {
     let mut unpacked: Vec<&str> = Vec::new();
     for one in missing {
         match one.source {
-            Source::Package(package) => packages.push(package),
-            Source::Unpacked(package) if !unpacked.contains(&package) => unpacked.push(package),
+            Source::Package(package) | Source::Perl { package, .. } => packages.push(package),
+            Source::Unpacked(package) | Source::Rooted(package) if !unpacked.contains(&package) => {
+                unpacked.push(package)
+            }
             _ => {}
         }
     }
-    let is_root = rustix::process::geteuid().is_root();
+    let is_root = is_root();
     if is_root && !(packages.is_empty() && unpacked.is_empty()) {
         runner.run(&apt("apt-get update", &["update"]));
     }
@@ -192,7 +214,7 @@ fn unpack(package: &str, folder: &Path, runner: &Runner) -> io::Result<()> {
         runner.run_silently(&Step::new("unpacking", "dpkg-deb", LIMIT).args(&args));
     }
     for one in REQUIREMENTS {
-        if matches!(one.source, Source::Unpacked(from) if from == package) {
+        if matches!(one.source, Source::Unpacked(from) | Source::Rooted(from) if from == package) {
             write_starter(one.name, folder)?;
         }
     }
@@ -232,6 +254,10 @@ fn library_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     folders.sort();
     Ok(folders)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn cargo() -> Command {
