@@ -235,7 +235,7 @@ pub trait Plugin: Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// The operator has changed the plug-in's section. An error refuses it: the old one stays in force, for every
+    /// The operator reloads: the plug-in's section may be another or the same. An error refuses it: the old one stays in force, for every
     /// plug-in. May block.
     ///
     /// - section: the new section; keep nothing of it yet.

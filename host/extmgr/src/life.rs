@@ -332,13 +332,12 @@ pub(crate) async fn reload(
         let Some(host) = plugins.iter().copied().find(|host| *host.name == *plugin) else {
             continue;
         };
-        if host.configured().section.json() == section.json() {
-            continue;
-        }
+        let changed = host.configured().section.json() != section.json();
         if listens(host, LifeEvent::Config, abi::EM_BEFORE) {
-            reloaded.changed.push(plugin);
-            pairs.push((host, section));
-        } else {
+            // It looks again though nothing has changed here: it may have files of its own.
+            pairs.push((host, changed.then_some(section)));
+            reloaded.changed.extend(changed.then_some(plugin));
+        } else if changed {
             reloaded.restart.push(plugin);
         }
     }
@@ -353,20 +352,28 @@ pub(crate) async fn reload(
 /// A plug-in that has looked at a section, and its turn.
 type Looked = (&'static Host, &'static Configured, ConfigTurn);
 
-/// Has plug-ins look at their sections, one after the other. Once one is late, the rest is not asked.
-async fn look(pairs: Vec<(&'static Host, Section)>) -> Result<Vec<Looked>, ReloadError> {
+/// Has plug-ins look at their sections, new ones or those they have, one after the other. Once one is late, the rest is not
+/// asked.
+async fn look(pairs: Vec<(&'static Host, Option<Section>)>) -> Result<Vec<Looked>, ReloadError> {
     let deadline = Instant::now() + CONFIG_MAX;
     let mut turns = Vec::new();
     for (host, section) in pairs {
         let plugin = || host.name.to_string();
-        let turn = ConfigTurn::begin(host).ok_or_else(|| ReloadError::Out { plugin: plugin() })?;
-        turns.push((host, section, turn));
+        match (ConfigTurn::begin(host), &section) {
+            (Some(turn), _) => turns.push((host, section, turn)),
+            // Nothing new for it, so nothing that it would have to take: the others need not wait for it.
+            (None, None) => tracing::warn!(
+                plugin = &*host.name,
+                "not asked to read its files again: it has not come back from an earlier reload"
+            ),
+            (None, Some(_)) => return Err(ReloadError::Out { plugin: plugin() }),
+        }
     }
     let mut looked = Vec::new();
     for (host, section, turn) in turns {
         let plugin = || host.name.to_string();
         let mut call = on_thread(move || {
-            let configured = Configured::leak(section);
+            let configured = section.map_or_else(|| host.configured(), Configured::leak);
             (ask(host, LifeEvent::Config, Arguments::Section(configured)), configured, turn)
         });
         let (answer, configured, turn) = match timeout_at(deadline, &mut call).await {
@@ -412,7 +419,8 @@ struct ConfigTurn(&'static Host);
 impl ConfigTurn {
     fn begin(host: &'static Host) -> Option<Self> {
         let begun = host.config_out.swap(true, Ordering::AcqRel);
-        (!begun).then_some(Self(host))
+        // Made only when it has begun: dropping one ends the turn of whoever has it.
+        (!begun).then(|| Self(host))
     }
 }
 

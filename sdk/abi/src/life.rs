@@ -13,8 +13,8 @@ use crate::{EID, EmEvent, EmHost};
 /// 300 seconds refuses, and the call goes on. [any-thread]
 pub const EM_START: EID = 0x4040;
 
-/// The operator has changed the plug-in's section and reloads it. Struct: EmConfig. Between before and after the new
-/// section takes the place of the old one.
+/// The operator reloads the configuration. Struct: EmConfig. Between before and after the new section of the plug-in takes
+/// the place of the old one. Called when the section is the same too: a plug-in that has files of its own reads them again.
 ///
 /// before: look at the new section by EmConfig.section; the old one is in force, and may stay so: keep nothing of the new
 /// one. ERR_EM_CONTINUE -> it will do; anything else -> it will not: nothing changes, for no plug-in. Log why.

@@ -79,14 +79,22 @@ async fn a_plug_in_whose_config_call_is_out_is_asked_no_more_until_it_is_back() 
     assert_eq!(reload(&plugins, both()).await, out);
     let others = reload(&plugins, vec![section("quick", 2)]).await.unwrap();
     assert_eq!(others.changed, ["quick"]);
+    let own = section_in_force(first);
+    let same = reload(&plugins, vec![own, section("quick", 2)]).await.unwrap();
+    assert_eq!(same.changed, Vec::<String>::new());
     assert_eq!((slow.inside(), slow.calls.load(Ordering::SeqCst)), (1, 1));
-    // Asked and told once: not by the reload that failed before its turn.
-    assert_eq!(quick.calls.load(Ordering::SeqCst), 2);
+    // Asked and told twice: with another section and with the same, not by the reload that failed before its turn.
+    assert_eq!(quick.calls.load(Ordering::SeqCst), 4);
 
     slow.open();
     until(|| !first.config_out.load(Ordering::Acquire)).await;
     assert_eq!(reload(&plugins, both()).await.unwrap().changed, ["slow", "quick"]);
     assert_eq!(slow.calls.load(Ordering::SeqCst), 3);
+}
+
+/// The section that a plug-in has: nothing new for it.
+fn section_in_force(host: &'static Host) -> NewSection {
+    NewSection { plugin: host.name.to_string(), section: host.configured().section.clone() }
 }
 
 #[tokio::test(start_paused = true)]
