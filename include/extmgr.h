@@ -795,8 +795,8 @@ typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
  * 300 seconds refuses, and the call goes on. [any-thread] */
 #define EM_START 0x4040
 
-/** The operator has changed the plug-in's section and reloads it. Struct: EmConfig. Between before and after the new
- * section takes the place of the old one.
+/** The operator reloads the configuration. Struct: EmConfig. Between before and after the new section of the plug-in takes
+ * the place of the old one. Called when the section is the same too: a plug-in that has files of its own reads them again.
  *
  * before: look at the new section by EmConfig.section; the old one is in force, and may stay so: keep nothing of the new
  * one. ERR_EM_CONTINUE -> it will do; anything else -> it will not: nothing changes, for no plug-in. Log why.
@@ -1366,6 +1366,19 @@ typedef struct EmMetricsService {
 /** Id of EmDirectoryService. A host may be without it. */
 #define EM_DIRECTORY_ID "em.directory/1"
 
+/** EmDirectoryService.route: a mailbox of ours. */
+#define EM_ROUTE_LOCAL 1
+/** EmDirectoryService.route: a domain of ours, without such a mailbox; refused. */
+#define EM_ROUTE_UNKNOWN_USER 2
+/** EmDirectoryService.route: a domain that the operator relays for, whoever asks. */
+#define EM_ROUTE_RELAY 3
+/** EmDirectoryService.route: any other domain; accepted with a grant alone (EM_ATTRIBUTE_RELAY_GRANTED). */
+#define EM_ROUTE_FOREIGN 4
+/** EmDirectoryService.route: any other domain, that mail could not reach now even with a grant. */
+#define EM_ROUTE_UNREACHABLE 5
+/** EmDirectoryService.route: nobody knows now; deferred. */
+#define EM_ROUTE_UNAVAILABLE 6
+
 /** Looks users up, in what the operator has configured: local domains with their mailboxes, and the groups file. An address
  * is written as in MAIL and RCPT, without angle brackets; the case of its letters makes no difference. Everything is
  * answered from memory, so that handlers called in line may ask.
@@ -1391,6 +1404,13 @@ typedef struct EmDirectoryService {
      *
      * [any-thread] */
     STATUS (*group)(struct EmHost *host, struct EmText address, uint32_t index, struct EmText *group);
+
+    /** Tells what becomes of mail for an address, as far as RCPT depends on it.
+     *
+     * - route: receives one of EM_ROUTE_LOCAL and its kin; take an unknown one for EM_ROUTE_FOREIGN.
+     *
+     * [any-thread] */
+    STATUS (*route)(struct EmHost *host, struct EmText address, uint32_t *route);
 } EmDirectoryService;
 
 /* ---- The admin service: verbs of a plug-in that an operator calls. ---- */
@@ -2140,7 +2160,7 @@ _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, 
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmStateService) == 80 && offsetof(EmStateService, result) == 72, "EmStateService");
-_Static_assert(sizeof(EmDirectoryService) == 32 && offsetof(EmDirectoryService, group) == 24, "EmDirectoryService");
+_Static_assert(sizeof(EmDirectoryService) == 40 && offsetof(EmDirectoryService, route) == 32, "EmDirectoryService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
 _Static_assert(sizeof(EmQueueId) == 32 && offsetof(EmQueueId, text) == 0, "EmQueueId");

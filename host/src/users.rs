@@ -96,9 +96,8 @@ fn parse(text: &str) -> Result<Groups, (usize, String)> {
 }
 
 impl UserDirectory for Users {
-    fn is_user(&self, address: &str) -> Option<bool> {
-        let address = Address::parse(address).ok()?;
-        Some(self.router.route(&address) == Route::Local)
+    fn route(&self, address: &str) -> Option<Route> {
+        Some(self.router.route(&Address::parse(address).ok()?))
     }
 
     fn groups(&self, address: &str) -> Option<&[Box<str>]> {
@@ -137,14 +136,14 @@ mod tests {
         let settings = settings.unwrap();
         let users = Users::load(&settings, Arc::new(Router::new(&settings))).unwrap();
         for (address, wanted) in [
-            ("alice@listed.test", Some(true)),
-            ("ALICE@Listed.Test", Some(true)),
-            ("bob@listed.test", Some(false)),
-            ("postmaster@listed.test", Some(true)),
-            ("alice@other.test", Some(false)),
+            ("alice@listed.test", Some(Route::Local)),
+            ("ALICE@Listed.Test", Some(Route::Local)),
+            ("bob@listed.test", Some(Route::UnknownUser)),
+            ("postmaster@listed.test", Some(Route::Local)),
+            ("alice@other.test", Some(Route::Unreachable)),
             ("no address", None),
         ] {
-            assert_eq!(users.is_user(address), wanted, "{address}");
+            assert_eq!(users.route(address), wanted, "{address}");
         }
         assert_eq!(users.groups("alice@listed.test"), Some(&[][..]));
     }

@@ -4,7 +4,10 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 
-use stagepost_abi::{ERR_NOT_FOUND, EmDirectoryService, EmText, STATUS};
+use stagepost_abi::{
+    EM_ROUTE_LOCAL, EM_ROUTE_RELAY, EM_ROUTE_UNAVAILABLE, EM_ROUTE_UNKNOWN_USER,
+    EM_ROUTE_UNREACHABLE, ERR_NOT_FOUND, EmDirectoryService, EmText, STATUS,
+};
 
 use crate::call::{Refusal, check};
 use crate::host::Host;
@@ -24,6 +27,38 @@ impl fmt::Debug for Directory {
     }
 }
 
+/// What becomes of mail for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Route {
+    /// A mailbox of ours.
+    Local,
+    /// A domain of ours, without such a mailbox: refused.
+    UnknownUser,
+    /// A domain that the operator relays for, whoever asks.
+    Relay,
+    /// Any other domain: accepted with a grant alone ([`Edits::grant_relay`](crate::Edits::grant_relay)).
+    Foreign,
+    /// Any other domain, that mail could not reach now even with a grant.
+    Unreachable,
+    /// Nobody knows now: deferred.
+    Unavailable,
+}
+
+impl Route {
+    const fn of(route: u32) -> Self {
+        match route {
+            EM_ROUTE_LOCAL => Self::Local,
+            EM_ROUTE_UNKNOWN_USER => Self::UnknownUser,
+            EM_ROUTE_RELAY => Self::Relay,
+            EM_ROUTE_UNREACHABLE => Self::Unreachable,
+            EM_ROUTE_UNAVAILABLE => Self::Unavailable,
+            // The contract wants an unknown one taken for EM_ROUTE_FOREIGN.
+            _ => Self::Foreign,
+        }
+    }
+}
+
 impl Host {
     /// Users and groups; a host may be without them.
     pub fn directory(&self) -> Option<Directory> {
@@ -38,6 +73,18 @@ impl Directory {
         // SAFETY: host and table belong together; the text is lent for the call.
         let status = unsafe { (self.table.user)(self.host.handle(), lend(address.as_bytes())) };
         yes_or_no("user", status)
+    }
+
+    /// Tells what becomes of mail for an address, as far as RCPT depends on it.
+    pub fn route(&self, address: &str) -> Result<Route, Refusal> {
+        let mut route = MaybeUninit::<u32>::uninit();
+        // SAFETY: host and table belong together; the text is lent for the call; route has room for what is written.
+        let status = unsafe {
+            (self.table.route)(self.host.handle(), lend(address.as_bytes()), route.as_mut_ptr())
+        };
+        check("route", status)?;
+        // SAFETY: NOERROR says that it was written.
+        Ok(Route::of(unsafe { route.assume_init() }))
     }
 
     /// Tells whether an address is in a group.

@@ -234,12 +234,12 @@ static STATUS last(EmAdminCall *call, EmText arguments, void *user_data)
     return admin->answer(call, em_text(json));
 }
 
-/* An address in quotes: whether it is a user's, and its groups. */
+/* An address in quotes: whether it is a user's, its route and its groups. */
 static STATUS who(EmAdminCall *call, EmText arguments, void *user_data)
 {
     char json[256];
     EmText address = arguments, group;
-    uint32_t index = 0;
+    uint32_t index = 0, route = 0;
     int used;
 
     (void)user_data;
@@ -248,6 +248,9 @@ static STATUS who(EmAdminCall *call, EmText arguments, void *user_data)
     address.data++;
     address.len -= 2;
     used = snprintf(json, sizeof json, "\"%s", directory->user(our_host, address) == NOERROR ? "user" : "nobody");
+    if (directory->route(our_host, address, &route) != NOERROR)
+        return EM_FAULT;
+    used += snprintf(json + used, sizeof json - (size_t)used, " route %u", (unsigned)route);
     for (; directory->group(our_host, address, index, &group) == NOERROR; index++) {
         if (directory->member(our_host, address, group) != NOERROR)
             return EM_FAULT;

@@ -65,11 +65,11 @@ fn users_and_groups_are_those_of_the_configuration() {
     .unwrap();
     let server = site.start();
     for (address, wanted) in [
-        ("alice@example.test", "\"user staff all\""),
-        ("ALICE@EXAMPLE.TEST", "\"user staff all\""),
-        ("anybody@example.test", "\"user\""),
-        ("x@other.test", "\"nobody staff\""),
-        ("y@other.test", "\"nobody\""),
+        ("alice@example.test", "\"user route 1 staff all\""),
+        ("ALICE@EXAMPLE.TEST", "\"user route 1 staff all\""),
+        ("anybody@example.test", "\"user route 1\""),
+        ("x@other.test", "\"nobody route 5 staff\""),
+        ("y@other.test", "\"nobody route 5\""),
     ] {
         assert_eq!(call(&site, &["who", &format!("\"{address}\"")]), wanted, "{address}");
     }

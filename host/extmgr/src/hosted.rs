@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use stagepost_smtp::Route;
+
 use crate::dns::Resolver;
 
 /// Why a state store could not do something.
@@ -64,8 +66,8 @@ pub trait StateStore: Send + Sync {
 
 /// Knows users and groups, from memory. Any thread.
 pub trait UserDirectory: Send + Sync {
-    /// Whether an address has a mailbox here; none for what is no address.
-    fn is_user(&self, address: &str) -> Option<bool>;
+    /// What accepting an address as a recipient depends on; none for what is no address.
+    fn route(&self, address: &str) -> Option<Route>;
 
     /// The groups of an address; none for what is no address.
     fn groups(&self, address: &str) -> Option<&[Box<str>]>;

@@ -10,6 +10,7 @@ pub(super) static DIRECTORY: EmDirectoryService = EmDirectoryService {
     user: directory_user,
     member: directory_member,
     group: directory_group,
+    route: directory_route,
 };
 
 unsafe extern "C" fn directory_user(_: *mut EmHost, address: EmText) -> STATUS {
@@ -31,4 +32,16 @@ unsafe extern "C" fn directory_group(
     group: *mut EmText,
 ) -> STATUS {
     write(group, ["staff", "all"].get(index as usize).map(|name| text(name.as_bytes())))
+}
+
+unsafe extern "C" fn directory_route(_: *mut EmHost, address: EmText, route: *mut u32) -> STATUS {
+    let known = match read(address).as_str() {
+        "alice@here" => EM_ROUTE_LOCAL,
+        address if address.ends_with("@here") => EM_ROUTE_UNKNOWN_USER,
+        // Newer than the SDK.
+        "x@new" => 99,
+        address if address.contains('@') => EM_ROUTE_FOREIGN,
+        _ => return ERR_MISC_INVALID_ARGS,
+    };
+    write(route, Some(known))
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stagepost_sdk::{
     AfterEdits, Answer, BodyChunk, Config, Connect, Disconnect, Edits, Fault, Filter, Headers,
-    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, Reason, Refusal, StartError, Timeout,
-    Vrfy, export_plugin,
+    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, Reason, Refusal, Route, StartError,
+    Timeout, Vrfy, export_plugin,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -62,6 +62,14 @@ fn look_up(host: &Host) -> Result<(), StartError> {
     let directory = host.directory().ok_or_else(|| StartError::failed("no directory"))?;
     assert!(directory.is_user("alice@here")?);
     assert!(!directory.is_user("bob@here")?);
+    for (address, wanted) in [
+        ("alice@here", Route::Local),
+        ("bob@here", Route::UnknownUser),
+        ("bob@there", Route::Foreign),
+        ("x@new", Route::Foreign),
+    ] {
+        assert_eq!(directory.route(address)?, wanted, "{address}");
+    }
     assert_eq!(directory.is_user("bob").expect_err("refused").reason, Reason::Invalid);
     assert!(directory.is_member("alice@here", "staff")?);
     assert!(!directory.is_member("alice@here", "none")?);

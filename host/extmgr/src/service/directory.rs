@@ -1,6 +1,7 @@
 //! The directory service: users and groups, as the program knows them.
 
 use stagepost_abi as abi;
+use stagepost_smtp::Route;
 
 use crate::arguments::{lend, size_of_u32};
 use crate::base::answer;
@@ -13,6 +14,7 @@ pub(super) static TABLE: abi::EmDirectoryService = abi::EmDirectoryService {
     user,
     member,
     group,
+    route,
 };
 
 /// Who knows, and the address that is asked about.
@@ -35,9 +37,9 @@ unsafe extern "C" fn user(host: *mut abi::EmHost, address: abi::EmText) -> abi::
     answer(|| {
         // SAFETY: the contract gives what `asked` wants.
         let (users, address) = unsafe { asked(host, address) }?;
-        match users.is_user(address) {
-            Some(true) => Ok(()),
-            Some(false) => Err(abi::ERR_NOT_FOUND),
+        match users.route(address) {
+            Some(Route::Local) => Ok(()),
+            Some(_) => Err(abi::ERR_NOT_FOUND),
             None => Err(abi::ERR_MISC_INVALID_ARGS),
         }
     })
@@ -72,4 +74,25 @@ unsafe extern "C" fn group(
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(group, find) }
+}
+
+unsafe extern "C" fn route(
+    host: *mut abi::EmHost,
+    address: abi::EmText,
+    route: *mut u32,
+) -> abi::STATUS {
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let (users, address) = unsafe { asked(host, address) }?;
+        Ok(match users.route(address).ok_or(abi::ERR_MISC_INVALID_ARGS)? {
+            Route::Local => abi::EM_ROUTE_LOCAL,
+            Route::UnknownUser => abi::EM_ROUTE_UNKNOWN_USER,
+            Route::Relay => abi::EM_ROUTE_RELAY,
+            Route::Foreign => abi::EM_ROUTE_FOREIGN,
+            Route::Unreachable => abi::EM_ROUTE_UNREACHABLE,
+            Route::Unavailable => abi::EM_ROUTE_UNAVAILABLE,
+        })
+    };
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(route, find) }
 }

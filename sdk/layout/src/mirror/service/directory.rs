@@ -15,15 +15,16 @@ pub(crate) struct EmDirectoryService {
     reserved: u32,
     user: unsafe extern "C" fn(host: *mut EmHost, address: EmText) -> STATUS,
     member: unsafe extern "C" fn(host: *mut EmHost, address: EmText, group: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     group: unsafe extern "C" fn(
         host: *mut EmHost,
         address: EmText,
         index: u32,
         group: *mut EmText,
     ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    route: unsafe extern "C" fn(host: *mut EmHost, address: EmText, route: *mut u32) -> STATUS,
 }
 
 crate::mirror::twins! {
-    EmDirectoryService { size, reserved, user, member, group }
+    EmDirectoryService { size, reserved, user, member, group, route }
 }
