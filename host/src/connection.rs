@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
-use stagepost_smtp::{Action, Session, Tls, TlsFault, Verdict};
+use stagepost_smtp::{Action, Expired, Session, Tls, TlsFault, Verdict};
 use tokio::time::timeout;
 
 use crate::intake::Intake;
@@ -58,8 +58,8 @@ impl Connection {
         Self { transport, tls, session, dispatch, router, intake, stopping }
     }
 
-    /// Serves the client until the session is over.
-    pub(crate) async fn serve(mut self) {
+    /// Serves the client until the session is over; how the client took too long, if that was why.
+    pub(crate) async fn serve(mut self) -> Option<Expired> {
         let mut told_to_stop = false;
         while self.carry_out().await {
             let waited = self.wait(told_to_stop).await;
@@ -74,8 +74,11 @@ impl Connection {
                 }
             }
         }
-        let Self { transport, .. } = self;
+        let Self { transport, session, .. } = self;
+        let expired = session.expired();
+        drop(session);
         close(transport).await;
+        expired
     }
 
     /// Does everything that the session wants done now. False when it is over.
@@ -83,7 +86,8 @@ impl Connection {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(octets) => {
-                    if !self.transport.send(&octets).await {
+                    let limit = self.session.settings().timeouts.write;
+                    if !self.transport.send(&octets, limit).await {
                         self.session.handle_hangup(Instant::now());
                     }
                 }

@@ -185,6 +185,7 @@ impl Door {
         let (reason, enhanced) = match full {
             Full::InAll => ("too many sessions", (4, 3, 2)),
             Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
+            Full::FromNetwork => ("too many sessions from your network", (4, 7, 0)),
         };
         if let Some(Line { left_out }) = lines.refusals.line(Instant::now()) {
             tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");

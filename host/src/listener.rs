@@ -127,8 +127,10 @@ async fn serve(
     remote: SocketAddr,
     local: SocketAddr,
 ) {
-    if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await {
-        connection(shared, door, entered, place.id).serve().await;
+    if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await
+        && let Some(expired) = connection(shared, door, entered, place.id).serve().await
+    {
+        shared.sessions.expired(expired);
     }
 }
 

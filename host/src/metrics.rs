@@ -31,6 +31,32 @@ fn server(text: &mut Text, status: &Status) {
     single("stagepost_uptime_seconds", "gauge", "Seconds since the start.", status.uptime_s);
     single("stagepost_sessions_open", "gauge", "Sessions that are open.", sessions.open);
     single("stagepost_sessions_total", "counter", "Sessions begun.", sessions.total);
+    let mut by = |name: &str, help: &str, label: &str, values: &[(&str, u64)]| {
+        text.family(name, "counter", help);
+        for (value, count) in values {
+            text.sample(name, &[(label, value)], &count.to_string());
+        }
+    };
+    by(
+        "stagepost_sessions_refused_total",
+        "Clients answered 421 when they connected, by the limit of sessions that was reached.",
+        "limit",
+        &[
+            ("all", sessions.refused_in_all),
+            ("address", sessions.refused_by_address),
+            ("network", sessions.refused_by_network),
+        ],
+    );
+    by(
+        "stagepost_sessions_expired_total",
+        "Sessions ended since the client was silent or sent too slowly.",
+        "why",
+        &[("silent", sessions.silent), ("slow", sessions.slow)],
+    );
+    let mut single = |name: &str, kind: &str, help: &str, value: u64| {
+        text.family(name, kind, help);
+        text.sample(name, &[], &value.to_string());
+    };
     // A queue that can't be read has no figures, rather than wrong ones.
     let Some(queue) = status.queue else { return };
     single("stagepost_queue_messages", "gauge", "Messages in the queue.", queue.messages);

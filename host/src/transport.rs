@@ -11,8 +11,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-/// How long a client may take to take what we write. RFC 5321 section 4.5.3.2 gives it minutes for everything else.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a client may take to take the end of TLS.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -62,8 +60,8 @@ impl Transport {
         }
     }
 
-    /// Writes everything. False when the client is gone or does not read.
-    pub(crate) async fn send(&mut self, octets: &[u8]) -> bool {
+    /// Writes everything. False when the client is gone, or does not take it within `limit`.
+    pub(crate) async fn send(&mut self, octets: &[u8], limit: Duration) -> bool {
         match self {
             Self::Plain(stream) => {
                 let rest = match stream.try_write(octets) {
@@ -72,14 +70,14 @@ impl Transport {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => octets,
                     Err(_) => return false,
                 };
-                matches!(timeout(WRITE_TIMEOUT, stream.write_all(rest)).await, Ok(Ok(())))
+                matches!(timeout(limit, stream.write_all(rest)).await, Ok(Ok(())))
             }
             Self::Tls(stream) => {
                 let written = async {
                     stream.write_all(octets).await?;
                     stream.flush().await
                 };
-                matches!(timeout(WRITE_TIMEOUT, written).await, Ok(Ok(())))
+                matches!(timeout(limit, written).await, Ok(Ok(())))
             }
             Self::Gone => false,
         }

@@ -116,18 +116,27 @@ fn clients_behind_a_proxy_are_counted_each_for_themselves() {
     let site = Site::new("");
     site.configure_listener(
         "proxy_from = [\"127.0.0.1\"]\n",
-        "[limits]\nsessions_per_address_max = 2\n",
+        "[limits]\nsessions_per_address_max = 2\nsessions_per_network_max = 6\n",
     );
     let server = site.start();
     let header = |last: u8| format!("PROXY TCP4 192.0.2.{last} 192.0.2.25 4000 25\r\n");
     let _held: Vec<_> =
         [1, 1, 2, 2, 3].map(|last| through(&server, header(last).as_bytes())).into();
-    let mut late = Client::connect(server.address());
-    late.send(header(1).as_bytes());
-    let reply = late.expect(421);
-    assert!(reply.lines[0].contains("from your address"), "{reply}");
-    late.expect_close();
-    through(&server, header(3).as_bytes());
+    let refused = |header: &[u8], words: &str, limit: &str| {
+        let mut late = Client::connect(server.address());
+        late.send(header);
+        let reply = late.expect(421);
+        assert!(reply.lines[0].contains(words), "{reply}");
+        late.expect_close();
+        let counted = site.run(&["metrics", "--config", "stagepost.toml"]);
+        let line = format!("stagepost_sessions_refused_total{{limit=\"{limit}\"}} 1\n");
+        assert!(String::from_utf8_lossy(&counted.stdout).contains(&line), "{counted:?}");
+    };
+    refused(header(1).as_bytes(), "from your address", "address");
+    let _sixth = through(&server, header(3).as_bytes());
+    refused(header(4).as_bytes(), "from your network", "network");
+    // Another network has places of its own.
+    through(&server, b"PROXY TCP4 198.51.100.1 192.0.2.25 4000 25\r\n");
     server.stop();
 }
 

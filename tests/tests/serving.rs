@@ -142,14 +142,17 @@ fn sessions_are_limited_in_all_and_for_each_address() {
         assert!(reply.lines[0].contains(words), "{reply}");
         late.expect_close();
     };
-    for (limits, words) in [
-        ("sessions_per_address_max = 2", "from your address"),
-        ("sessions_max = 2\nsessions_per_address_max = 2", "too many sessions"),
+    for (limits, words, metric) in [
+        ("sessions_per_address_max = 2", "from your address", "address"),
+        ("sessions_max = 2\nsessions_per_address_max = 2", "too many sessions", "all"),
     ] {
         let site = Site::new(&format!("[limits]\n{limits}\n"));
         let server = site.start();
         let mut clients = [server.greeted(), server.greeted()];
         refusal(&server, words);
+        let counted = site.run(&["metrics", "--config", "stagepost.toml"]);
+        let line = format!("stagepost_sessions_refused_total{{limit=\"{metric}\"}} 1\n");
+        assert!(text(&counted.stdout).contains(&line), "{counted:?}");
         clients[0].say("QUIT", 221);
         clients[0].expect_close();
         // The place is given back a moment after the client sees the end.
@@ -163,6 +166,28 @@ fn sessions_are_limited_in_all_and_for_each_address() {
         }
         server.stop();
     }
+}
+
+#[test]
+fn a_client_that_drips_is_told_and_counted() {
+    let site = Site::new("[limits]\ndata_rate_min = \"1MB\"\n[timeouts]\ndata_window = \"1s\"\n");
+    let server = site.start();
+    let mut client = server.greeted();
+    client.begin("a@client.test", "b@example.test");
+    client.send(b"Subject: drip\r\n");
+    let reply = client.expect(421);
+    assert_eq!(reply.lines, ["4.4.2 Too slow"]);
+    client.expect_close();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // Counted once the session is gone, a moment after its client sees that.
+    loop {
+        let counted = site.run(&["metrics", "--config", "stagepost.toml"]);
+        if text(&counted.stdout).contains("stagepost_sessions_expired_total{why=\"slow\"} 1\n") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{counted:?}");
+    }
+    server.stop();
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub use question::{
     Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
 };
 pub use receive::{
-    EnvelopeError, Limits, RewriteError, Session, Settings, StartTls, Timeouts, check_rewrite,
-    parameter, received, received_from_plugin,
+    EnvelopeError, Expired, Limits, RewriteError, Session, Settings, StartTls, Timeouts,
+    check_rewrite, parameter, received, received_from_plugin,
 };
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;

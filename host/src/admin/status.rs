@@ -55,12 +55,22 @@ pub(crate) struct PluginStatus {
 }
 
 /// Sessions in figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionsStatus {
     /// Open now.
     pub(crate) open: u64,
     /// Begun since the start.
     pub(crate) total: u64,
+    /// Clients refused since there were too many sessions in all.
+    pub(crate) refused_in_all: u64,
+    /// Clients refused since there were too many from their address.
+    pub(crate) refused_by_address: u64,
+    /// Clients refused since there were too many from their network.
+    pub(crate) refused_by_network: u64,
+    /// Sessions ended since the client was silent for too long.
+    pub(crate) silent: u64,
+    /// Sessions ended since the client sent too slowly.
+    pub(crate) slow: u64,
 }
 
 /// The queue in figures.
@@ -83,10 +93,7 @@ impl fmt::Display for Status {
         let mut rows = vec![
             vec!["server".to_owned(), format!("stagepost {}", self.version)],
             vec!["process".to_owned(), format!("{}, up {}", self.pid, uptime(self.uptime_s))],
-            vec![
-                "sessions".to_owned(),
-                format!("{} open, {} in all", self.sessions.open, self.sessions.total),
-            ],
+            vec!["sessions".to_owned(), sessions(self.sessions)],
             vec!["queue".to_owned(), self.queue.map_or_else(|| "can't be read".to_owned(), queue)],
         ];
         for listener in &self.listeners {
@@ -118,6 +125,14 @@ impl fmt::Display for Status {
         writeln!(out)?;
         write_table(out, &rows)
     }
+}
+
+fn sessions(sessions: SessionsStatus) -> String {
+    let SessionsStatus { open, total, .. } = sessions;
+    let refused =
+        sessions.refused_in_all + sessions.refused_by_address + sessions.refused_by_network;
+    let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+    format!("{open} open, {total} in all{refused}")
 }
 
 fn queue(queue: QueueStatus) -> String {
@@ -157,7 +172,7 @@ pub(super) mod tests {
                 calls: 70,
                 faults: 0,
             }],
-            sessions: SessionsStatus { open: 1, total: 20 },
+            sessions: SessionsStatus { open: 1, total: 20, ..SessionsStatus::default() },
             queue: Some(QueueStatus {
                 messages: 2,
                 queued: 3,
@@ -181,6 +196,9 @@ PLUG-IN    VERSION  CLASS     RUN   REGISTRATIONS  CALLS  FAULTS
 example-c  1.0?     blocking  pool  3              70     0
 ";
         assert_eq!(sample().to_string(), wanted);
+        let busy = SessionsStatus { refused_in_all: 1, refused_by_network: 2, ..sample().sessions };
+        let busy = Status { sessions: busy, ..sample() }.to_string();
+        assert!(busy.contains("sessions  1 open, 20 in all, 3 refused\n"), "{busy}");
         let bare = Status { plugins: Vec::new(), queue: None, ..sample() };
         assert!(bare.to_string().contains("queue     can't be read\n"), "{bare}");
         assert!(bare.to_string().ends_with("plug-ins  none\n"), "{bare}");

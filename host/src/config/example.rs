@@ -20,7 +20,8 @@ fn read(text: &str) -> Settings {
 fn commented(line: &str) -> Option<&str> {
     let setting = line.strip_prefix('#')?;
     let name = setting.split(" = ").next()?;
-    let named = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && !name.is_empty();
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let named = name.starts_with(|b: char| b.is_ascii_lowercase()) && name.bytes().all(inside);
     (named && setting.len() > name.len()).then_some(setting)
 }
 

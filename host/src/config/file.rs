@@ -140,6 +140,9 @@ pub(super) struct Certificate {
 pub(super) struct Limits {
     pub(super) sessions_max: Number,
     pub(super) sessions_per_address_max: Spanned<Number>,
+    pub(super) sessions_per_network_max: Spanned<Number>,
+    pub(super) network_bits_ipv4: Count<8, 32>,
+    pub(super) network_bits_ipv6: Count<16, 128>,
     /// RFC 5321 section 4.5.3.1.4: at least 512 octets.
     pub(super) line_octets_max: Size<512, { 64 << 10 }>,
     /// RFC 5321 section 4.5.3.1.6: at least 1000 octets. 0 is no limit.
@@ -147,6 +150,7 @@ pub(super) struct Limits {
     pub(super) header_octets_max: Size<{ 16 << 10 }, { 16 << 20 }>,
     /// RFC 5321 section 4.5.3.1.7: at least 64K octets.
     pub(super) message_octets_max: Size<{ 64 << 10 }, { 4 << 30 }>,
+    pub(super) data_rate_min: Size<1, { 1 << 20 }, true>,
     /// RFC 5321 section 6.3: at least 100.
     pub(super) hops_max: Count<100, 10_000>,
     /// RFC 5321 section 4.5.3.1.8: at least 100.
@@ -162,7 +166,9 @@ pub(super) struct Limits {
 pub(super) struct Timeouts {
     pub(super) command: StepTime,
     pub(super) data_block: StepTime,
+    pub(super) data_window: StepTime,
     pub(super) handshake: StepTime,
+    pub(super) write: StepTime,
     pub(super) message: Period<1, DAY_S>,
 }
 
@@ -418,10 +424,14 @@ impl Default for Limits {
         Self {
             sessions_max: Number::new(sessions.max),
             sessions_per_address_max: nowhere(Number::new(sessions.per_address_max)),
+            sessions_per_network_max: nowhere(Number::new(sessions.per_network_max)),
+            network_bits_ipv4: Count::new(sessions.network_bits_ipv4.into()),
+            network_bits_ipv6: Count::new(sessions.network_bits_ipv6.into()),
             line_octets_max: Size::from_octets(limits.line_octets_max as u64),
             text_line_octets_max: Size::from_octets(limits.text_line_octets_max as u64),
             header_octets_max: Size::from_octets(limits.header_octets_max as u64),
             message_octets_max: Size::from_octets(limits.message_octets_max),
+            data_rate_min: Size::from_octets(limits.data_rate_min.into()),
             hops_max: Count::new(u32::try_from(limits.hops_max).unwrap_or(u32::MAX)),
             recipients_max: Count::new(u32::try_from(limits.recipients_max).unwrap_or(u32::MAX)),
             errors_max: Count::new(limits.errors_max),
@@ -437,7 +447,9 @@ impl Default for Timeouts {
         Self {
             command: Period::new(timeouts.command),
             data_block: Period::new(timeouts.data_block),
+            data_window: Period::new(timeouts.data_window),
             handshake: Period::new(timeouts.handshake),
+            write: Period::new(timeouts.write),
             message: Period::new(timeouts.message),
         }
     }

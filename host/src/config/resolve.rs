@@ -105,9 +105,25 @@ impl Resolver<'_> {
 
     fn sessions(&self, written: &file::Limits) -> Result<Sessions, ConfigError> {
         let max = written.sessions_max;
-        let per_address = &written.sessions_per_address_max;
-        let per_address = self.ordered(per_address, Count::get, max.get(), "sessions_max")?;
-        Ok(Sessions { max: max.get(), per_address_max: per_address })
+        let (address, network) =
+            (&written.sessions_per_address_max, &written.sessions_per_network_max);
+        // Whoever wants more from one address wants no less from its network.
+        let per_network = match network.span() == NOWHERE {
+            true => address.get_ref().get().max(network.get_ref().get()).min(max.get()),
+            false => self.ordered(network, Count::get, max.get(), "sessions_max")?,
+        };
+        let (most, name) = match per_network < max.get() {
+            true => (per_network, "sessions_per_network_max"),
+            false => (max.get(), "sessions_max"),
+        };
+        let bits = |bits: u32| u8::try_from(bits).unwrap_or(u8::MAX);
+        Ok(Sessions {
+            max: max.get(),
+            per_address_max: self.ordered(address, Count::get, most, name)?,
+            per_network_max: per_network,
+            network_bits_ipv4: bits(written.network_bits_ipv4.get()),
+            network_bits_ipv6: bits(written.network_bits_ipv6.get()),
+        })
     }
 
     fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
@@ -267,6 +283,7 @@ fn limits(written: &file::Limits) -> stagepost_smtp::Limits {
         text_line_octets_max: narrow(written.text_line_octets_max.octets()),
         header_octets_max: narrow(written.header_octets_max.octets()),
         message_octets_max: written.message_octets_max.octets(),
+        data_rate_min: u32::try_from(written.data_rate_min.octets()).unwrap_or(u32::MAX),
         hops_max: written.hops_max.get() as usize,
         recipients_max: written.recipients_max.get() as usize,
         errors_max: written.errors_max.get(),
@@ -279,7 +296,9 @@ fn timeouts(written: &file::Timeouts) -> stagepost_smtp::Timeouts {
     stagepost_smtp::Timeouts {
         command: written.command.duration(),
         data_block: written.data_block.duration(),
+        data_window: written.data_window.duration(),
         handshake: written.handshake.duration(),
+        write: written.write.duration(),
         message: written.message.duration(),
     }
 }
@@ -344,9 +363,25 @@ plugin = [
             "[limits]\nsessions_max = 7\n[delivery]\nconcurrency = 3\n[queue]\nretry_max = \"30s\"",
         );
         assert_eq!((settings.sessions.max, settings.sessions.per_address_max), (7, 7));
+        assert_eq!(settings.sessions.per_network_max, 7);
         assert_eq!((settings.delivery.concurrency, settings.delivery.per_destination), (3, 3));
         let half = Duration::from_secs(30);
         assert_eq!((settings.queue.retry_first, settings.queue.retry_max), (half, half));
+    }
+
+    #[test]
+    fn a_network_may_have_as_many_sessions_as_an_address_at_least() {
+        for (written, address, network) in [
+            ("", 100, 1000),
+            ("sessions_per_address_max = 5000", 5000, 5000),
+            ("sessions_per_network_max = 50", 50, 50),
+            ("sessions_max = 500", 100, 500),
+            ("sessions_per_address_max = 7\nsessions_per_network_max = 8", 7, 8),
+        ] {
+            let sessions = settings(&format!("[limits]\n{written}\n")).sessions;
+            let found = (sessions.per_address_max, sessions.per_network_max);
+            assert_eq!(found, (address, network), "{written}");
+        }
     }
 
     #[test]

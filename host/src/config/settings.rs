@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use stagepost_extmgr::PluginConfig;
 
 use super::error::Place;
@@ -260,11 +261,32 @@ pub(crate) struct Sessions {
     pub(crate) max: u32,
     /// From one address; one more is answered 421.
     pub(crate) per_address_max: u32,
+    /// From one network; one more is answered 421.
+    pub(crate) per_network_max: u32,
+    /// How many bits of an IPv4 address name its network.
+    pub(crate) network_bits_ipv4: u8,
+    /// The same of an IPv6 address.
+    pub(crate) network_bits_ipv6: u8,
+}
+
+impl Sessions {
+    /// The network that an address counts for.
+    pub(crate) fn network(&self, address: IpAddr) -> IpNet {
+        let bits = if address.is_ipv4() { self.network_bits_ipv4 } else { self.network_bits_ipv6 };
+        // More bits than an address has are all that it has.
+        IpNet::new(address, bits).unwrap_or_else(|_| IpNet::from(address)).trunc()
+    }
 }
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { max: 10_000, per_address_max: 100 }
+        Self {
+            max: 10_000,
+            per_address_max: 100,
+            per_network_max: 1000,
+            network_bits_ipv4: 24,
+            network_bits_ipv6: 64,
+        }
     }
 }
 

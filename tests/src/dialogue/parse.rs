@@ -179,6 +179,7 @@ impl Parser {
                 "text_line_octets_max" => limits.text_line_octets_max = number(value)?,
                 "header_octets_max" => limits.header_octets_max = number(value)?,
                 "message_octets_max" => limits.message_octets_max = number(value)?,
+                "data_rate_min" => limits.data_rate_min = small()?,
                 "hops_max" => limits.hops_max = number(value)?,
                 "recipients_max" => limits.recipients_max = number(value)?,
                 "errors_max" => limits.errors_max = small()?,

@@ -3,6 +3,7 @@
 
 use super::admit::Work;
 use super::message::{Message, Reading};
+use super::pace::Pace;
 use super::proceed::ok;
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session, Tally};
@@ -18,6 +19,7 @@ impl Session {
         match std::mem::replace(&mut self.place, Place::Greeted) {
             Place::Transaction(transaction) => {
                 let message = Message::new(transaction, &self.settings.limits, self.now);
+                self.pace = Pace::new(self.now);
                 self.step = Step::Receiving(Box::new(message));
             }
             // DATA is checked to come inside a transaction.
@@ -103,7 +105,7 @@ impl Session {
 
     fn read_on(&mut self, mut message: Box<Message>) {
         message.resume(self.now);
-        self.since = self.now;
+        self.resume();
         self.step = Step::Receiving(message);
     }
 
@@ -115,7 +117,7 @@ impl Session {
         taken: Result<(), BodyFault>,
     ) {
         message.taken(&mut self.input, octets, taken);
-        self.since = self.now;
+        self.resume();
         if self.hungup && !message.ended {
             self.abandon |= message.lent;
             self.leave(DisconnectReason::Hangup);

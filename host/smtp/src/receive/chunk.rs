@@ -2,6 +2,7 @@
 //! Knows how many they are, not what they are.
 
 use super::line::Framing;
+use super::pace::Pace;
 use super::session::Session;
 use super::state::{Answer, Next, Step};
 
@@ -11,6 +12,7 @@ impl Session {
         match (framing, &answer.next) {
             (Framing::Chunk(octets), Next::Command) => {
                 self.since = self.now;
+                self.pace = Pace::new(self.now);
                 self.step = Step::Swallowing { octets, answer };
             }
             _ => self.conclude_command(answer),

@@ -2,13 +2,26 @@
 //! Knows one reply, to silence: any other last one was said before.
 
 use super::ruling::{self, Ruling};
-use super::session::{Outgoing, Session};
+use super::session::{Expired, Outgoing, Session};
 use super::state::{Answer, Step, Then};
 use crate::{Awaited, Decision, DisconnectReason, Event, Question, Reply, Stage};
 
 impl Session {
-    /// The client was silent for too long: before(TIMEOUT).
+    /// A deadline has passed: before(TIMEOUT), unless it was time to look at the pace and that is good.
     pub(super) fn expire(&mut self) {
+        let (limits, timeouts) = (&self.settings.limits, &self.settings.timeouts);
+        let silent = match &self.step {
+            Step::Receiving(message) => {
+                self.since + timeouts.data_block <= self.now
+                    || message.started + timeouts.message <= self.now
+            }
+            Step::Swallowing { .. } => self.since + timeouts.data_block <= self.now,
+            _ => true,
+        };
+        if !silent && !self.pace.is_slow(limits, timeouts, self.now) {
+            return;
+        }
+        let expired = if silent { Expired::Silent } else { Expired::Slow };
         self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
         let awaited = match self.step {
             Step::Ready => Awaited::Command,
@@ -18,15 +31,20 @@ impl Session {
         self.input.clear();
         self.exchange += 1;
         let question = |_: &Self, _: &Then| Some(Question::Timeout { awaited });
-        if self.ask(Event::Timeout, Stage::Before, Then::Expire, question).is_some() {
-            self.decided_expire(Decision::Continue);
+        if self.ask(Event::Timeout, Stage::Before, Then::Expire(expired), question).is_some() {
+            self.decided_expire(expired, Decision::Continue);
         }
     }
 
     /// Says that it is over, in a plug-in's words if there are any (RFC 5321 section 4.5.3.2).
-    pub(super) fn decided_expire(&mut self, decision: Decision) {
+    pub(super) fn decided_expire(&mut self, expired: Expired, decision: Decision) {
+        self.expired = Some(expired);
+        let words = match expired {
+            Expired::Silent => "Timeout",
+            Expired::Slow => "Too slow",
+        };
         let reply = match ruling::rule(Event::Timeout, false, decision) {
-            Ruling::Proceed | Ruling::Handled(_) => Reply::new(421, Some((4, 4, 2)), "Timeout"),
+            Ruling::Proceed | Ruling::Handled(_) => Reply::new(421, Some((4, 4, 2)), words),
             Ruling::Refuse(reply) | Ruling::Disconnect(reply) => reply,
         };
         self.say(Answer::last(reply, DisconnectReason::Timeout));

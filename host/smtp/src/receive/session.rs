@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::input::Input;
 use super::line::Framer;
+use super::pace::Pace;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
@@ -40,6 +41,10 @@ pub struct Session {
     pub(super) now: Instant,
     /// Since when the session waits for input.
     pub(super) since: Instant,
+    /// How fast the message comes that is being read.
+    pub(super) pace: Pace,
+    /// How the client took too long, if it did.
+    pub(super) expired: Option<Expired>,
     pub(super) place: Place,
     pub(super) step: Step,
     pub(super) input: Input,
@@ -80,6 +85,15 @@ pub(super) enum Outgoing {
     Close,
 }
 
+/// How a client took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// It was silent, or did not come to an end.
+    Silent,
+    /// It sent too little of a message in too much time.
+    Slow,
+}
+
 /// What a client did since its last accepted message.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -107,6 +121,8 @@ impl Session {
             facts: Arc::new(Facts::new(id, peer)),
             now,
             since: now,
+            pace: Pace::new(now),
+            expired: None,
             place: Place::Stranger,
             step: Step::Opening,
             input: Input::default(),
@@ -148,6 +164,11 @@ impl Session {
         self.withheld.iter().any(|withheld| **withheld == *keyword)
     }
 
+    /// The settings that it goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// What is known of the session.
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
@@ -165,12 +186,23 @@ impl Session {
             Step::Ready => Some(self.since + timeouts.command),
             Step::Receiving(message) => {
                 let block = self.since + timeouts.data_block;
-                Some(block.min(message.started + timeouts.message))
+                Some(self.paced(block.min(message.started + timeouts.message)))
             }
-            Step::Swallowing { .. } => Some(self.since + timeouts.data_block),
+            Step::Swallowing { .. } => Some(self.paced(self.since + timeouts.data_block)),
             Step::Handshaking => Some(self.since + timeouts.handshake),
             _ => None,
         }
+    }
+
+    /// A deadline, or before that the next look at the pace.
+    fn paced(&self, deadline: Instant) -> Instant {
+        let due = self.pace.due(&self.settings.limits, &self.settings.timeouts);
+        due.map_or(deadline, |due| due.min(deadline))
+    }
+
+    /// How the client took too long, if that is why the session ends.
+    pub fn expired(&self) -> Option<Expired> {
+        self.expired
     }
 
     /// The next thing to do; `None` when there is nothing before something happens.
@@ -213,6 +245,7 @@ impl Session {
         }
         if let Step::Receiving(_) | Step::Swallowing { .. } = self.step {
             self.since = now;
+            self.pace.count(octets.len());
         }
         self.input.append(octets);
     }
@@ -237,7 +270,7 @@ impl Session {
             Then::Close => self.close(),
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
             Then::Secured => self.read_protected(),
-            Then::Expire => self.decided_expire(decision),
+            Then::Expire(expired) => self.decided_expire(expired, decision),
             Then::Welcome => self.decided_welcome(decision),
             Then::Run { line, framing } => self.decided_run(line, framing, decision, edits),
             Then::Proceed { command, mut rewrites } => {
@@ -299,6 +332,12 @@ impl Session {
             }
             self.expire();
         }
+    }
+
+    /// Waits for input again, after the client has waited for us.
+    pub(super) fn resume(&mut self) {
+        self.pace.pause(self.now.saturating_duration_since(self.since));
+        self.since = self.now;
     }
 
     /// The peer has closed the connection, or it broke. Nothing is sent any more. A message whose dot was seen

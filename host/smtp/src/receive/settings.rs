@@ -45,6 +45,8 @@ pub struct Limits {
     pub header_octets_max: usize,
     /// Octets of a message, as announced by SIZE (RFC 1870). More: 552, at MAIL or after the dot.
     pub message_octets_max: u64,
+    /// Octets a second that a client sends of a message, over [`Timeouts::data_window`]; 0 = at any pace. Less: 421.
+    pub data_rate_min: u32,
     /// Received fields of a message. RFC 5321 section 6.3 wants at least 100. More: 554 after the dot, since the
     /// message goes round in a loop.
     pub hops_max: usize,
@@ -70,8 +72,12 @@ pub struct Timeouts {
     pub data_block: Duration,
     /// For a TLS handshake. Longer: the connection is closed.
     pub handshake: Duration,
-    /// For a whole message, from the 354 to the dot: keeps out senders that drip.
+    /// Over which [`Limits::data_rate_min`] is taken: longer than a stall of the network, which is no slowness.
+    pub data_window: Duration,
+    /// For a whole message, from the 354 to the dot.
     pub message: Duration,
+    /// For the client to take what we write. Longer: the connection is closed, since nothing can be said.
+    pub write: Duration,
 }
 
 impl Default for Settings {
@@ -93,6 +99,7 @@ impl Default for Limits {
             text_line_octets_max: 65_536,
             header_octets_max: 262_144,
             message_octets_max: 52_428_800,
+            data_rate_min: 100,
             hops_max: 100,
             recipients_max: 100,
             errors_max: 20,
@@ -108,7 +115,9 @@ impl Default for Timeouts {
             command: Duration::from_secs(5 * 60),
             data_block: Duration::from_secs(3 * 60),
             handshake: Duration::from_secs(60),
-            message: Duration::from_secs(60 * 60),
+            data_window: Duration::from_secs(5 * 60),
+            message: Duration::from_secs(6 * 60 * 60),
+            write: Duration::from_secs(5 * 60),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::admit::Admission;
 use super::command::{Command, Rcpt};
 use super::line::Framing;
 use super::message::Message;
+use super::session::Expired;
 use super::transaction::Transaction;
 use crate::{Attributed, DisconnectReason, Reply};
 
@@ -72,7 +73,7 @@ pub(crate) enum Then {
     /// after(STARTTLS): read on.
     Secured,
     /// before(TIMEOUT): say that it is over.
-    Expire,
+    Expire(Expired),
     /// before(DISCONNECT): ask after(DISCONNECT).
     Leave(DisconnectReason),
     /// after(DISCONNECT): close.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Ask, Attributed, BodyFault, DisconnectReason, Envelope, Event, Interest, Part, Peer,
-    Question, Route, Session, Settings, Stage, Stored, Tls, TlsFault, Verdict,
+    Action, Ask, Attributed, BodyFault, DisconnectReason, Envelope, Event, Interest, Limits, Part,
+    Peer, Question, Route, Session, Settings, Stage, Stored, Timeouts, Tls, TlsFault, Verdict,
 };
 
 /// Answers in the place of plug-ins, router and store. By default everything goes well.
@@ -82,8 +82,14 @@ pub(crate) fn peer() -> Arc<Peer> {
     Arc::new(Peer::new(remote, local, "mx"))
 }
 
+/// Any pace will do: whoever looks at it says so.
 pub(crate) fn settings() -> Settings {
-    Settings { hostname: "mx.here.test".into(), ..Settings::default() }
+    Settings {
+        hostname: "mx.here.test".into(),
+        limits: Limits { data_rate_min: 0, ..Limits::default() },
+        timeouts: Timeouts { message: Duration::from_secs(3600), ..Timeouts::default() },
+        ..Settings::default()
+    }
 }
 
 impl<A: Answers> Rig<A> {
