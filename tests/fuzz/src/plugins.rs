@@ -2,8 +2,8 @@
 //! Knows what may be answered, also what no sound plug-in would; knows no session.
 
 use stagepost_smtp::{
-    Ask, Attribute, Attributed, BodyFault, BodyKind, Claim, Claims, Decision, Edit, Event, Facts,
-    MailParameters, Question, Reply, Route, Stage, Stored, Tls, TlsFault, Verdict,
+    Ask, Attribute, Attributed, BodyFault, BodyKind, Claim, Claims, Decision, Detail, Edit, Event,
+    Facts, MailParameters, Question, Reply, Route, Stage, Stored, Tls, TlsFault, Verdict,
 };
 
 use crate::octets::Octets;
@@ -76,8 +76,11 @@ impl<'d> Answers<'d> {
     fn edit(&mut self, ask: &Ask) -> Option<Edit> {
         const MARK: &[&str] = &["one", "two", "three"];
         if ask.stage == Stage::After {
-            let words = ["", "two\nlines", "\n", "tab\there", "ends\n\n"];
-            return Some(Edit::ReplyText(self.octets.one_of(&words).into()));
+            let words = self.octets.one_of(&["", "two\nlines", "\n", "tab\there", "ends\n\n"]);
+            return match ask.reply.as_ref().filter(|_| self.octets.draw() & 1 == 1) {
+                Some(reply) => self.edit_code(reply, words),
+                None => Some(Edit::ReplyText(words.into())),
+            };
         }
         let at_message = matches!(
             ask.question.event(),
@@ -96,6 +99,10 @@ impl<'d> Answers<'d> {
             4 => Edit::Hold { reason: "why".into() },
             5 => Edit::AddRecipient(recipient(&mut self.octets)),
             6 => Edit::RemoveRecipient(recipient(&mut self.octets).address),
+            11 => {
+                let replaced = recipient(&mut self.octets).address;
+                self.edit_recipient(Some(replaced.as_str()))
+            }
             7 => self.edit_sender(),
             8 => Edit::AddHeader { name: "X-A".into(), value: b"a".as_slice().into() },
             9 => Edit::DeleteHeader { name: "Subject".into(), index: 1 },
@@ -107,6 +114,22 @@ impl<'d> Answers<'d> {
             _ => return None,
         };
         Some(edit)
+    }
+
+    /// Any code of the reply's class, of which some can't be.
+    fn edit_code(&mut self, reply: &Reply, words: &str) -> Option<Edit> {
+        let class = reply.code() / 100 * 100;
+        let code = class + u16::from(self.octets.draw() % 100);
+        let detail = Detail::of(reply.class(), code, None).ok()?;
+        let text = (!words.is_empty()).then(|| words.into());
+        Some(Edit::ReplyDetail { detail, text })
+    }
+
+    fn edit_recipient(&mut self, replaced: Option<&str>) -> Edit {
+        let path = recipient(&mut self.octets).address;
+        let parameters = self.octets.one_of(&["", "XTO=1"]);
+        Edit::replace_recipient(replaced, path.as_str(), parameters, &claims())
+            .unwrap_or(Edit::Discard)
     }
 
     fn edit_sender(&mut self) -> Edit {
@@ -143,7 +166,7 @@ impl<'d> Answers<'d> {
             Question::Rcpt { .. } => Some(match self.octets.below(4) {
                 0 => Edit::AddRecipient(recipient(&mut self.octets)),
                 1 => Edit::RemoveRecipient(recipient(&mut self.octets).address),
-                _ => Edit::ReplaceRecipient(recipient(&mut self.octets).address),
+                _ => self.edit_recipient(None),
             }),
             _ => None,
         }

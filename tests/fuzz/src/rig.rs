@@ -216,7 +216,9 @@ impl<'d> Rig<'d> {
         if ask.stage == Stage::After {
             // Whoever is asked after has no decision: there is no way to make one.
             verdict.decision = Decision::Continue;
-            verdict.edits.retain(|edit| matches!(edit.edit, Edit::ReplyText(_)));
+            verdict
+                .edits
+                .retain(|edit| matches!(edit.edit, Edit::ReplyText(_) | Edit::ReplyDetail { .. }));
         }
         let about_message = matches!(
             ask.question.event(),
@@ -232,7 +234,7 @@ impl<'d> Rig<'d> {
                 Edit::Sender { .. }
                     | Edit::AddRecipient(_)
                     | Edit::RemoveRecipient(_)
-                    | Edit::ReplaceRecipient(_)
+                    | Edit::ReplaceRecipient { .. }
                     | Edit::ReplaceCommand(_)
             )
         });

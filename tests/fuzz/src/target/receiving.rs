@@ -249,18 +249,18 @@ impl<'d> Model<'d> {
         };
         let verb = text.split([' ', '\r']).next().unwrap_or_default();
         match verb {
-            "MAIL" if code == 250 => {
+            "MAIL" if code / 100 == 2 => {
                 self.sender = Some(path().unwrap_or_default().to_owned());
                 self.recipients.clear();
                 self.rig.permitted.clear();
             }
-            "RCPT" if code == 250 => {
+            "RCPT" if code / 100 == 2 => {
                 let path = path().unwrap_or_default().to_owned();
                 if !self.recipients.contains(&path) {
                     self.recipients.push(path);
                 }
             }
-            "EHLO" | "HELO" | "RSET" if code == 250 => self.sender = None,
+            "EHLO" | "HELO" | "RSET" if code / 100 == 2 => self.sender = None,
             _ => {}
         }
     }
@@ -284,7 +284,7 @@ impl<'d> Model<'d> {
                 assert_eq!(stuffed(&mail.octets), sent, "not as it was sent");
                 assert!(!mail.octets.contains(&0), "NUL");
                 let kept = matches!(mail.stored, Stored::Committed(_) | Stored::Discarded);
-                assert_eq!(code == 250, kept, "{code}: {:?}", mail.stored);
+                assert_eq!(code / 100 == 2, kept, "{code}: {:?}", mail.stored);
                 let envelope = &mail.envelope;
                 let to: Vec<_> =
                     envelope.recipients.iter().map(|known| known.address.to_string()).collect();
