@@ -111,13 +111,7 @@ impl Submission {
     /// # Errors
     /// Those.
     pub async fn write(&mut self, call: &Pending, octets: impl AsRef<[u8]>) -> Result<(), Refusal> {
-        let (host, table, number) = (self.host, self.table, self.number);
-        let octets = lend(octets.as_ref());
-        let ask = |token, request| {
-            // SAFETY: host and table belong together; the octets are lent for the call; a token may be any number.
-            unsafe { (table.write)(host, token, number, octets, request) }
-        };
-        Asking::begin("writing", call, ask, Results { host, table }, Results::read).await.map(drop)
+        self.begin_write(call, octets.as_ref()).await.map(drop)
     }
 
     /// As [`commit_wait`](Self::commit_wait), without a thread that waits.
@@ -125,19 +119,34 @@ impl Submission {
     /// # Errors
     /// Those.
     pub async fn commit(mut self, call: &Pending) -> Result<String, Refusal> {
-        let (host, table, number) = (self.host, self.table, self.number);
+        self.begin_commit(call).await
+    }
+
+    fn begin_write(&self, call: &Pending, octets: &[u8]) -> Asking<Results, String> {
+        let ask = |token, request| {
+            // SAFETY: host and table belong together; the octets are lent for the call; a token may be any number.
+            unsafe { (self.table.write)(self.host, token, self.number, lend(octets), request) }
+        };
+        Asking::begin("writing", call, ask, self.results(), Results::read)
+    }
+
+    fn begin_commit(&mut self, call: &Pending) -> Asking<Results, String> {
         let mut begun = false;
         let ask = |token, request| {
             // SAFETY: host and table belong together; a token may be any number.
-            let status = unsafe { (table.commit)(host, token, number, request) };
+            let status = unsafe { (self.table.commit)(self.host, token, self.number, request) };
             begun = status == NOERROR;
             status
         };
-        let asking = Asking::begin("the commit", call, ask, Results { host, table }, Results::read);
+        let asking = Asking::begin("the commit", call, ask, self.results(), Results::read);
         if begun {
             self.number = 0;
         }
-        asking.await
+        asking
+    }
+
+    fn results(&self) -> Results {
+        Results { host: self.host, table: self.table }
     }
 }
 
@@ -178,4 +187,17 @@ const fn empty() -> EmQueueId {
 fn read(id: &EmQueueId) -> String {
     // SAFETY: made by `empty` with NULs, and the host leaves the last one.
     unsafe { CStr::from_ptr(id.text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Handlers are polled on any thread, so what they wait for must be fit for that. That it compiles is the test.
+    #[allow(dead_code, reason = "compiled, not run")]
+    fn handlers_can_wait_for_it(mut message: Submission, call: &Pending) {
+        fn is_send(_: impl Send) {}
+        is_send(message.write(call, "octets"));
+        is_send(message.commit(call));
+    }
 }
