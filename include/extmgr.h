@@ -711,6 +711,10 @@ typedef struct EmDescriptor {
 /** EMRegister flag: call the handler after the core has acted. */
 #define EM_REG_AFTER 0x0002
 
+/** EMRegister flag, beside the others: call the handler for messages that plug-ins make (EmSubmitService), too. At
+ * EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT. */
+#define EM_REG_SUBMITTED 0x0004
+
 /** Names a registration for EMDeregister; 0 names none. */
 typedef uint32_t HEMREGISTRATION;
 
@@ -730,16 +734,17 @@ typedef struct EmBase {
      *
      * - host: as given to em_entry.
      * - event: EM_SMTPCONNECT and so on; the descriptor must declare its stage.
-     * - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice).
+     * - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice); and EM_REG_SUBMITTED.
      * - handler: never NULL.
      * - user_data: comes back as EMRECORD.UserData; may be NULL. The plug-in keeps it alive until release.
      * - release: called with user_data when no session can reach the registration any more; may be NULL.
      *   It is not called when EMRegister fails.
-     * - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
-     *   Nothing that a handler can do in this version causes an event, so it makes no difference yet.
+     * - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what a handler with the same id
+     *   caused, however long the chain between them is, and on whatever thread. See EmSubmitService, whose messages are
+     *   what a handler can cause. Ids are the server's: plug-ins that share one skip what the others caused.
      * - registration: receives the handle on success; may be NULL.
      *
-     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after where there is none), ERR_EM_NOTAUTHORIZED (not declared),
+     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after or submitted where there is none), ERR_EM_NOTAUTHORIZED (not declared),
      * ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
      *
      * [main-thread & loading] */
@@ -2004,10 +2009,17 @@ typedef struct EmQueueId {
  *
  * It is held to what clients are held to: paths and parameters as MAIL and RCPT take them, the server's limits, lines
  * ended by CRLF, no NUL and no bare CR or LF. Its octets are the header block, an empty line and the body, without dots
- * doubled. The server puts its own Received field on top. No handler is called for it, so that a plug-in can't come to
- * itself by it inside this server. For the way through others it counts hops: made because of a message that it is
- * allowed to see, it begins with as many Received fields as that one has, and beyond the server's limit it is refused.
- * An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
+ * doubled. The server puts its own Received field on top.
+ *
+ * No handler is called for it but those registered with EM_REG_SUBMITTED, and of these none with a recursion id that led to
+ * it: the ids that the calling plug-in gave at the event of its handler, and those that led to that event if it is about
+ * a message that a plug-in makes. Without a cause (`session` is NULL) they are all ids of the plug-in. To such handlers the
+ * listener is "plug-in" and the client 127.0.0.1; nothing was said before, so slots and attributes are empty. A verdict
+ * that refuses the message is EM_ERR_REFUSED, one that defers it EM_ERR_IO.
+ *
+ * What no recursion id keeps apart, and the way through other servers, is bounded by hops: made because of a message that
+ * it is allowed to see, it begins with as many Received fields as that one has, and one more if that one is a plug-in's;
+ * beyond the server's limit it is refused. An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
  *
  * Needs EM_EDIT_SUBMIT in the descriptor. A plug-in makes at most 64 messages at once, and one message is made by one
  * thread at a time, any one. The functions with `_wait` and those with a token are as in EmQueueService; while one of
@@ -2055,7 +2067,7 @@ typedef struct EmSubmitService {
 
     /** Makes the message durable, and ends it. Without CRLF at its end it gets one.
      *
-     * - id: receives the message's id; may be NULL.
+     * - id: receives the message's id, empty when a handler has had it dropped or took it over; may be NULL.
      *
      * Returns EM_ERR_REFUSED too: the message can't be, for the log says why. [any-thread] */
     STATUS (*commit_wait)(struct EmHost *host, EmSubmission submission, struct EmQueueId *id);

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use stagepost_extmgr::{Coming, Mail, MailError, MailFor, Submission, Submitter, Waiting};
+use stagepost_extmgr::{
+    Coming, Dispatch, Mail, MailError, MailFor, Submission, Submitter, Waiting,
+};
 use stagepost_queue::{Destination, Destinations, Store, StoreError};
 
 use crate::submission::Desk;
@@ -67,10 +69,11 @@ impl Mail for QueuedMail {
     fn submit(
         &self,
         submitter: Submitter,
+        dispatch: Dispatch,
         sender: &str,
         parameters: &str,
     ) -> Result<Box<dyn Submission>, MailError> {
-        self.desk.begin(submitter, sender, parameters)
+        self.desk.begin(submitter, dispatch, sender, parameters)
     }
 }
 

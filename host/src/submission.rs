@@ -1,13 +1,13 @@
 //! A message that a plug-in makes: spoken to a session of its own, so that it is held to what clients are held to.
-//! Knows the few commands that this needs; no socket and no handler has a part in it.
+//! Knows the few commands that this needs, and no socket; of handlers only those that want to see such messages are asked.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use stagepost_extmgr::{Coming, MailError, Submission, Submitter, Work};
+use stagepost_extmgr::{Asked, Coming, Dispatch, MailError, Submission, Submitter, Work};
 use stagepost_queue::Store;
-use stagepost_smtp::{Action, Interest, Limits, Peer, Route, Session, Settings, Stored, Verdict};
+use stagepost_smtp::{Action, Limits, Peer, Route, Session, Settings, Stored, Verdict};
 
 use crate::intake::{Intake, date};
 use crate::router::Router;
@@ -27,6 +27,7 @@ struct Draft {
     intake: Intake,
     router: Arc<Router>,
     submitter: Submitter,
+    dispatch: Dispatch,
     hostname: Box<str>,
     /// The recipient in hand may be of a foreign domain.
     grant: bool,
@@ -63,6 +64,7 @@ impl Desk {
     pub(crate) fn begin(
         &self,
         submitter: Submitter,
+        dispatch: Dispatch,
         sender: &str,
         parameters: &str,
     ) -> Result<Box<dyn Submission>, MailError> {
@@ -74,16 +76,18 @@ impl Desk {
         let peer = Arc::new(Peer::new(here, here, "plug-in"));
         let session = Session::new(
             self.settings.clone(),
-            Interest::NONE,
+            dispatch.interest(),
             submitter.session,
             peer,
             Instant::now(),
-        );
+        )
+        .with_claims(dispatch.claims());
         let mut draft = Draft {
             session,
             intake,
             router: self.router.clone(),
             submitter,
+            dispatch,
             hostname,
             grant: false,
             reply: String::new(),
@@ -136,7 +140,7 @@ impl Draft {
                     };
                     self.session.handle_route(Instant::now(), route);
                 }
-                // Nobody is interested, so nothing is asked.
+                // Nobody can be interested in what comes before the octets.
                 Action::Ask(_) => {
                     self.session.handle_verdict(Instant::now(), Verdict::default());
                 }
@@ -168,10 +172,28 @@ impl Draft {
                 }
                 Action::Send(octets) => self.reply = String::from_utf8_lossy(&octets).into_owned(),
                 Action::Abandon => self.intake.abandon(),
-                Action::Ask(_) => {
-                    self.session.handle_verdict(Instant::now(), Verdict::default());
+                Action::Ask(mut ask) => {
+                    if ask.message.is_some()
+                        && let Some(content) = self.intake.content()
+                        && let Some(message) = &mut Arc::make_mut(&mut ask).message
+                    {
+                        message.fill(content);
+                    }
+                    let asked = self.dispatch.ask(ask);
+                    let verdict = match asked {
+                        Asked::Answered(verdict) => verdict,
+                        Asked::Waiting(answer) => answer.await,
+                    };
+                    self.session.handle_verdict(Instant::now(), verdict);
                 }
-                Action::Route(_) | Action::StartTls | Action::Blame { .. } | Action::Close => {}
+                // Of a recipient that a handler has added, whom the maker of the message does not vouch for.
+                Action::Route(recipient) => {
+                    self.session.handle_route(Instant::now(), self.router.route(&recipient));
+                }
+                Action::Blame { plugin, fault } => {
+                    self.dispatch.blame(self.submitter.session, &plugin, &fault);
+                }
+                Action::StartTls | Action::Close => {}
             }
         }
     }
@@ -221,6 +243,10 @@ impl Draft {
         }
         let plugin = &*self.submitter.plugin;
         let reply = self.reply.trim_end();
+        // A handler has had it dropped, or took it over.
+        if reply.starts_with('2') {
+            return Ok(String::new());
+        }
         if reply.starts_with('5') {
             tracing::error!(plugin, reply, "a plug-in's message is refused");
             return Err(MailError::Refused);

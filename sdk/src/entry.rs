@@ -6,8 +6,8 @@ use std::ptr;
 use std::sync::Arc;
 
 use stagepost_abi::{
-    EM_FAULT, EM_LOG_ERROR, EMRECORD, EmBase, EmHost, EmLogService, HEMREGISTRATION, NOERROR,
-    STATUS,
+    EID, EM_FAULT, EM_LOG_ERROR, EM_REG_SUBMITTED, EM_SMTPBODY, EM_SMTPHEADERS,
+    EM_SMTPMESSAGEACCEPT, EMRECORD, EmBase, EmHost, EmLogService, HEMREGISTRATION, NOERROR, STATUS,
 };
 
 use crate::boundary;
@@ -111,6 +111,8 @@ unsafe fn start<P: Plugin>(
     let host_side = unsafe { Host::new(host, services) };
     let plugin = P::start(host_side)?;
     let filter = plugin.filter();
+    // SAFETY: base and host are those of em_entry.
+    let submitted = if plugin.sees_submitted() { unsafe { recursion(base, host) }? } else { 0 };
     let started = Arc::new(Started { plugin, host: host_side, name: exported.name });
     let plain = exported.stages.registrations().map(|stage| (stage, handle::<P> as Handler));
     let asynchronous = exported.handle_async.into_iter().flat_map(|handler| {
@@ -118,7 +120,8 @@ unsafe fn start<P: Plugin>(
     });
     for ((event, flags), handler) in plain.chain(asynchronous) {
         // SAFETY: base and host are those of em_entry, and both handlers take what is registered with them.
-        let registration = unsafe { register(base, host, event, flags, handler, &started) }?;
+        let registration =
+            unsafe { register(base, host, (event, flags, submitted), handler, &started) }?;
         if !filter.is_all() {
             // SAFETY: as above.
             unsafe { narrow(base, host, registration, &filter) }?;
@@ -127,29 +130,46 @@ unsafe fn start<P: Plugin>(
     Ok(())
 }
 
+/// Makes the id by which nothing that the plug-in has caused comes to it.
+///
+/// # Safety
+///
+/// `base` and `host` are those of em_entry.
+unsafe fn recursion(base: &EmBase, host: *mut EmHost) -> Result<u16, StartError> {
+    let mut id = 0;
+    // SAFETY: base and host are those of em_entry, and there is room for the id.
+    match unsafe { (base.EMCreateRecursionID)(host, &raw mut id) } {
+        NOERROR => Ok(id),
+        status => Err(StartError::Recursion(status)),
+    }
+}
+
+/// - submitted: a recursion id, when the plug-in sees messages that plug-ins make; else 0.
+///
 /// # Safety
 ///
 /// `base` and `host` are those of em_entry; the handler takes an `Arc<Started<P>>` for user data.
 unsafe fn register<P: Plugin>(
     base: &EmBase,
     host: *mut EmHost,
-    event: u16,
-    flags: u32,
+    (event, flags, submitted): (EID, u32, u16),
     handler: Handler,
     started: &Arc<Started<P>>,
 ) -> Result<HEMREGISTRATION, StartError> {
     let user_data = Arc::into_raw(Arc::clone(started));
+    let of_message = matches!(event, EM_SMTPHEADERS | EM_SMTPBODY | EM_SMTPMESSAGEACCEPT);
+    let seen = if submitted != 0 && of_message { EM_REG_SUBMITTED } else { 0 };
     let mut registration = 0;
     // SAFETY: handler and `release` take what `into_raw` gives, of the same P.
     let status = unsafe {
         (base.EMRegister)(
             host,
             event,
-            flags,
+            flags | seen,
             Some(handler),
             user_data.cast_mut().cast(),
             Some(release::<P>),
-            0,
+            submitted,
             &raw mut registration,
         )
     };

@@ -31,6 +31,12 @@ pub trait Plugin: Send + Sync + Sized + 'static {
         Filter::new()
     }
 
+    /// Tells whether the handlers of headers, body and message accept are called for messages that plug-ins make, too
+    /// ([`Host::submit`](crate::Host::submit)). They never are for what this plug-in has caused.
+    fn sees_submitted(&self) -> bool {
+        false
+    }
+
     /// A client has connected.
     fn before_connect(&self, event: &Connect<'_>, edits: &mut Edits<'_>) -> Outcome {
         let _ = (event, edits);

@@ -54,6 +54,9 @@ pub enum StartError {
     /// The filter was refused; the host has logged which item.
     #[error("the host refuses this plug-in's filter: status {0:#06x}")]
     Filter(STATUS),
+    /// There is no recursion id left.
+    #[error("the host has no recursion id for this plug-in: status {0:#06x}")]
+    Recursion(STATUS),
     /// The operator's configuration is not acceptable.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -72,7 +75,7 @@ impl StartError {
         match self {
             Self::NoService(_) | Self::OldService { .. } => ERR_NOT_FOUND,
             Self::OldBase { .. } => EM_ERR_LAYOUT,
-            Self::Layout(status) => *status,
+            Self::Layout(status) | Self::Recursion(status) => *status,
             Self::Filter(status) if *status != 0 => *status,
             Self::Filter(_) => ERR_MISC_INVALID_ARGS,
             Self::Registration { status, .. } if *status != 0 => *status,

@@ -1,10 +1,14 @@
-/* Before each message is stored, sends one more to the same recipient: with MODE 1 the header comes along, with MODE 2 a
- * message whose octets can't be. */
+/* Before each message is stored, sends one more to the same recipient; with mode 2 one whose octets can't be. With mode 3 it
+ * sees messages of plug-ins too, but for those that it led to, and with mode 4 these as well. */
 #include <string.h>
 
 #include "extmgr.h"
 
-EM_DESCRIPTOR("looper", "1.0", EM_CLASS_BLOCKING, EM_STAGE_MESSAGEACCEPT, EM_EDIT_SUBMIT);
+#ifndef NAME
+#define NAME "looper"
+#endif
+
+EM_DESCRIPTOR(NAME, "1.0", EM_CLASS_BLOCKING, EM_STAGE_MESSAGEACCEPT, EM_EDIT_SUBMIT);
 
 /* Set once by em_entry, before any handler runs. */
 static EmHost *our_host;
@@ -49,6 +53,7 @@ static STATUS on_message(const EMRECORD *record)
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
     const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
+    uint16_t recursion = 0;
 
     our_host = host;
     logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
@@ -57,5 +62,11 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     if (config == NULL || logging == NULL || sessions == NULL || submit == NULL ||
         config->integer(host, em_text("mode"), &mode) != NOERROR)
         return ERR_NOT_FOUND;
-    return base->EMRegister(host, EM_SMTPMESSAGEACCEPT, EM_REG_BEFORE, on_message, NULL, NULL, 0, NULL);
+    if (base->EMRegister(host, EM_SMTPMAIL, EM_REG_BEFORE | EM_REG_SUBMITTED, on_message, NULL, NULL, 0, NULL) !=
+        ERR_EM_ILLEGALFLAGS)
+        return EM_FAULT;
+    if (mode == 3 && base->EMCreateRecursionID(host, &recursion) != NOERROR)
+        return EM_FAULT;
+    return base->EMRegister(host, EM_SMTPMESSAGEACCEPT, EM_REG_BEFORE | (mode >= 3 ? EM_REG_SUBMITTED : 0), on_message, NULL,
+                            NULL, recursion, NULL);
 }

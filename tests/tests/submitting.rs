@@ -1,7 +1,7 @@
 //! Messages that plug-ins make, on the real server: from C and from Rust, refused ones, and ones that go round in a loop.
 
 use stagepost_tests::plugin::build_rust;
-use stagepost_tests::server::{Site, plugin_section};
+use stagepost_tests::server::{Server, Site, plugin_section};
 use stagepost_tests::sink::Closed;
 
 const MESSAGE: &str = "Subject: the first\r\n\r\nHello.\r\n";
@@ -42,6 +42,73 @@ fn what_a_client_could_not_send_a_plug_in_can_not_either() {
     let refused = server.log().wait_for("why", |line| line.message().contains("is refused"));
     assert!(refused.text("reply").contains("Bare <LF>"), "{}", refused.as_str());
     server.log().wait_for("the status", |line| line.message() == "was refused");
+    server.stop();
+}
+
+/// What the plug-ins have said of a submission, each time.
+fn said(server: &Server, start: &str) -> usize {
+    server.log().matching(|line| line.message().starts_with(start)).len()
+}
+
+fn delivered(server: &Server, messages: usize) {
+    server.log().wait_for_count("each", messages, |line| line.message() == "delivered");
+}
+
+/// A message with so many hops behind it, to a user here.
+fn deliver(server: &Server, hops: usize) {
+    let message = "Received: x\r\n".repeat(hops) + MESSAGE;
+    let reply = server.greeted().deliver("a@client.test", "b@example.test", &message);
+    assert_eq!(reply.code, 250, "{reply}");
+}
+
+#[test]
+fn who_sees_messages_of_plug_ins_does_not_see_what_it_led_to() {
+    let site = Site::new("");
+    let looper = |name: &str, mode: u32| {
+        let file = site.compile_with("plugins/looper.c", &[&format!("NAME=\"{name}\"")]);
+        plugin_section(name, &file, &format!("[plugin.config]\nmode = {mode}"))
+    };
+    // Alone it sends one for the client's message, and none for its own.
+    site.configure(&looper("one", 3));
+    let server = site.start();
+    deliver(&server, 0);
+    delivered(&server, 2);
+    assert_eq!(said(&server, "went round"), 1);
+    server.stop();
+    // Of two each answers the other, and neither what it has led to by way of the other.
+    site.configure(&(looper("one", 3) + &looper("two", 3)));
+    let server = site.start();
+    deliver(&server, 0);
+    delivered(&server, 5);
+    assert_eq!(said(&server, "went round"), 4);
+    server.stop();
+    // In Rust likewise, and beside C.
+    site.configure(
+        &(plugin_section("notifier-rust", &build_rust("notifier-rust"), "") + &looper("one", 3)),
+    );
+    let server = site.start();
+    deliver(&server, 0);
+    delivered(&server, 5);
+    assert_eq!((said(&server, "went round"), said(&server, "sent ")), (2, 2));
+    let mails = [site.mail("b"), site.mail("told")].concat();
+    let marked =
+        mails.iter().filter(|mail| String::from_utf8_lossy(mail).contains("X-Seen: in Rust"));
+    assert_eq!(marked.count(), 1, "the one that looper made for the client's message");
+    let faults = server.log().matching(|line| line.message().contains("fault"));
+    assert!(faults.is_empty(), "{}", server.log());
+    server.stop();
+}
+
+#[test]
+fn what_no_recursion_id_ends_is_ended_by_hops() {
+    let site = Site::new("");
+    let looper = site.compile("plugins/looper.c");
+    site.configure(&plugin_section("looper", &looper, "[plugin.config]\nmode = 4"));
+    let server = site.start();
+    deliver(&server, 97);
+    // With 97, 98, 99 and 100 hops each leads to a further one, and the last one to one that is refused.
+    delivered(&server, 5);
+    assert_eq!((said(&server, "went round"), said(&server, "was refused")), (4, 1));
     server.stop();
 }
 

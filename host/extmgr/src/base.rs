@@ -61,6 +61,10 @@ unsafe extern "C" fn em_register(
         // SAFETY: the contract: `host` is what em_entry was given.
         let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
         let handler = handler.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        // Before anything is kept: what is refused must not have begun.
+        if !registration.is_aligned() {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
         let number = event;
         let event = check(plugin, number, flags, recursion_id)?;
         let handle = next_handle();
@@ -84,6 +88,7 @@ unsafe extern "C" fn em_register(
             plugin,
             event,
             flags,
+            recursion_id,
             handler,
             user_data,
             release: Release::new(giver, user_data, release),
@@ -106,7 +111,7 @@ fn hand_out_handle(
     handle: abi::HEMREGISTRATION,
 ) -> Result<(), abi::STATUS> {
     if !place.is_null() {
-        // SAFETY: the contract: NULL or a place to write the handle to.
+        // SAFETY: not NULL, aligned as `em_register` has seen, and by the contract a place to write the handle to.
         unsafe { place.write(handle) };
     }
     Ok(())
@@ -125,12 +130,11 @@ fn check(
     flags: u32,
     recursion_id: u16,
 ) -> Result<Registrable, abi::STATUS> {
-    // Nothing that a handler can do today makes another event, so an id has only to be a true one.
     if recursion_id > RECURSION_IDS.load(Ordering::Relaxed) {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     }
-    let known = abi::EM_REG_BEFORE | abi::EM_REG_AFTER;
-    if flags == 0 || flags & !known != 0 {
+    let stages = abi::EM_REG_BEFORE | abi::EM_REG_AFTER;
+    if flags & stages == 0 || flags & !(stages | abi::EM_REG_SUBMITTED) != 0 {
         return Err(abi::ERR_EM_ILLEGALFLAGS);
     }
     let of_session = event::by_number(event);
@@ -139,7 +143,11 @@ fn check(
     let of_life = LifeEvent::by_number(event);
     let of_life = of_life.map(|(event, bit)| (Registrable::Life(event), bit, event.has_after()));
     let (event, stage_bit, has_after) = of_session.or(of_life).ok_or(abi::ERR_EM_ILLEGAL)?;
-    if flags & abi::EM_REG_AFTER != 0 && !has_after {
+    let of_message =
+        matches!(event, Registrable::Session(Event::Headers | Event::Body | Event::MessageAccept));
+    if flags & abi::EM_REG_AFTER != 0 && !has_after
+        || flags & abi::EM_REG_SUBMITTED != 0 && !of_message
+    {
         return Err(abi::ERR_EM_ILLEGALFLAGS);
     }
     if plugin.descriptor.stages & stage_bit == 0 {
@@ -168,13 +176,14 @@ unsafe extern "C" fn em_create_recursion_id(
 ) -> abi::STATUS {
     answer(|| {
         // SAFETY: the contract: `host` is what em_entry was given.
-        if unsafe { Host::from_handle(host) }.is_none() || recursion_id.is_null() {
+        let host = unsafe { Host::from_handle(host) };
+        if host.is_none() || recursion_id.is_null() || !recursion_id.is_aligned() {
             return Err(abi::ERR_MISC_INVALID_ARGS);
         }
         let next = |last: u16| last.checked_add(1);
         let last = RECURSION_IDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let last = last.map_err(|_| abi::EM_ERR_LIMIT)?;
-        // SAFETY: the contract: a place to write the id to; NULL was refused above.
+        // SAFETY: the contract: a place to write the id to; NULL and what is not aligned were refused above.
         unsafe { recursion_id.write(last + 1) };
         Ok(())
     })

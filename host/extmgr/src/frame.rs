@@ -114,13 +114,15 @@ handles! {
 }
 
 impl CallSession<'_> {
-    /// How many servers the message of this call came through: its Received fields.
+    /// How many servers the message of this call came through: its Received fields, and this one if a plug-in made it.
     pub(crate) fn hops(&self) -> usize {
         let header = self.ask.message.as_ref().map_or(&[][..], Draft::header);
         let is_trace = |line: &&[u8]| {
             line.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"received:"))
         };
-        header.split(|octet| *octet == b'\n').filter(is_trace).count()
+        let traces = header.split(|octet| *octet == b'\n').filter(is_trace).count();
+        // A client's message has this server's field only when it goes on.
+        traces + usize::from(self.context.registry.is_for_submitted())
     }
 
     /// Who is called, and at what.

@@ -8,6 +8,8 @@ use std::sync::mpsc::sync_channel;
 use stagepost_abi as abi;
 use tokio::runtime::Handle;
 
+use crate::dispatch::Dispatch;
+
 /// The result of work that may have to wait for the disk.
 pub type Coming<T> = Pin<Box<dyn Future<Output = Result<T, MailError>> + Send>>;
 
@@ -27,11 +29,14 @@ pub trait Mail: Send + Sync {
 
     /// Begins a new message, of a sender as MAIL takes it. Does not wait.
     ///
+    /// `dispatch`: the way to the plug-ins that want to see such messages.
+    ///
     /// # Errors
     /// What MAIL would not take, or that the queue takes nothing now.
     fn submit(
         &self,
         submitter: Submitter,
+        dispatch: Dispatch,
         sender: &str,
         parameters: &str,
     ) -> Result<Box<dyn Submission>, MailError>;

@@ -27,6 +27,8 @@ pub(crate) struct Registration {
     pub(crate) plugin: &'static Host,
     pub(crate) event: Event,
     pub(crate) flags: u32,
+    /// 0: none.
+    pub(crate) recursion_id: u16,
     pub(crate) handler: Handler,
     pub(crate) user_data: *mut c_void,
     pub(crate) release: Option<Release>,
@@ -37,6 +39,11 @@ pub(crate) struct Registration {
 impl Registration {
     fn admits(&self, ask: &Ask) -> bool {
         self.filter.get().is_none_or(|filter| filter.admits(ask))
+    }
+
+    /// Whether it is called for messages of plug-ins that these recursion ids led to.
+    fn sees_submitted(&self, led_to_it: &[u16]) -> bool {
+        self.flags & abi::EM_REG_SUBMITTED != 0 && !led_to_it.contains(&self.recursion_id)
     }
 }
 
@@ -113,6 +120,8 @@ pub(crate) struct Registry {
     pub(crate) chain_budget: Duration,
     /// How many plug-ins there are: the number of slots in a session.
     pub(crate) plugins: usize,
+    /// The recursion ids that led to the message of a plug-in that this is for; none: it is for sessions.
+    led_to_it: Option<Box<[u16]>>,
 }
 
 impl Registry {
@@ -136,6 +145,43 @@ impl Registry {
         }
     }
 
+    /// Who is asked about a message of a plug-in that these recursion ids led to.
+    pub(crate) fn for_submitted(&self, led_to_it: Box<[u16]>) -> Self {
+        let mut registry = Self {
+            plugins: self.plugins,
+            chain_budget: self.chain_budget,
+            claims: self.claims.clone(),
+            ..Self::default()
+        };
+        for (stage, flag) in
+            [(Stage::Before, abi::EM_REG_BEFORE), (Stage::After, abi::EM_REG_AFTER)]
+        {
+            for step in self.chains.iter().flat_map(|stages| &stages[stage as usize]) {
+                if step.registration.sees_submitted(&led_to_it) {
+                    registry.add(&step.registration, stage, flag);
+                }
+            }
+        }
+        registry.led_to_it = Some(led_to_it);
+        registry
+    }
+
+    /// The recursion ids that lead to what a plug-in causes in a handler of an event.
+    pub(crate) fn lead_on(&self, plugin: usize, event: Event, stage: Stage) -> Box<[u16]> {
+        let before = self.led_to_it.iter().flatten().copied();
+        before.chain(own_ids(plugin, self.chain(event, stage))).collect()
+    }
+
+    /// The recursion ids of all of a plug-in's handlers.
+    pub(crate) fn ids_of(&self, plugin: usize) -> Box<[u16]> {
+        own_ids(plugin, self.chains.iter().flatten().flatten()).collect()
+    }
+
+    /// Whether it is for a message of a plug-in.
+    pub(crate) fn is_for_submitted(&self) -> bool {
+        self.led_to_it.is_some()
+    }
+
     /// A plug-in by its name, if it has registered for anything.
     pub(crate) fn plugin(&self, name: &str) -> Option<&'static Host> {
         let mut steps = self.chains.iter().flatten().flatten();
@@ -156,6 +202,15 @@ impl Registry {
     pub(crate) fn interest(&self) -> Interest {
         self.interest
     }
+}
+
+/// The recursion ids of a plug-in's handlers among some.
+fn own_ids<'a>(
+    plugin: usize,
+    steps: impl IntoIterator<Item = &'a Step>,
+) -> impl Iterator<Item = u16> {
+    let ids = steps.into_iter().filter(move |step| step.plugin.index == plugin);
+    ids.map(|step| step.registration.recursion_id).filter(|id| *id != 0)
 }
 
 /// Plug-ins in the order in which they are asked.

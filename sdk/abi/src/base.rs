@@ -17,6 +17,10 @@ pub const EM_REG_BEFORE: u32 = 0x0001;
 /// EMRegister flag: call the handler after the core has acted.
 pub const EM_REG_AFTER: u32 = 0x0002;
 
+/// EMRegister flag, beside the others: call the handler for messages that plug-ins make (EmSubmitService), too. At
+/// EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT.
+pub const EM_REG_SUBMITTED: u32 = 0x0004;
+
 /// Names a registration for EMDeregister; 0 names none.
 pub type HEMREGISTRATION = u32;
 
@@ -40,16 +44,17 @@ pub struct EmBase {
     ///
     /// - host: as given to em_entry.
     /// - event: EM_SMTPCONNECT and so on; the descriptor must declare its stage.
-    /// - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice).
+    /// - flags: EM_REG_BEFORE, EM_REG_AFTER or both (the handler is then called twice); and EM_REG_SUBMITTED.
     /// - handler: never NULL.
     /// - user_data: comes back as EMRECORD.UserData; may be NULL. The plug-in keeps it alive until release.
     /// - release: called with user_data when no session can reach the registration any more; may be NULL.
     ///   It is not called when EMRegister fails.
-    /// - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what it caused itself.
-    ///   Nothing that a handler can do in this version causes an event, so it makes no difference yet.
+    /// - recursion_id: 0, or one from EMCreateRecursionID: the handler is then not called for what a handler with the same id
+    ///   caused, however long the chain between them is, and on whatever thread. See EmSubmitService, whose messages are
+    ///   what a handler can cause. Ids are the server's: plug-ins that share one skip what the others caused.
     /// - registration: receives the handle on success; may be NULL.
     ///
-    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after where there is none), ERR_EM_NOTAUTHORIZED (not declared),
+    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after or submitted where there is none), ERR_EM_NOTAUTHORIZED (not declared),
     /// ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
     ///
     /// [main-thread & loading]

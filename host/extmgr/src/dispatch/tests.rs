@@ -129,6 +129,17 @@ impl Rig {
         flags: u32,
         act: impl Fn(&abi::EMRECORD) -> abi::STATUS + Send + Sync + 'static,
     ) -> abi::HEMREGISTRATION {
+        self.on_with(event, flags, 0, act)
+    }
+
+    /// As `on`, with a recursion id.
+    pub(crate) fn on_with(
+        &mut self,
+        event: abi::EID,
+        flags: u32,
+        recursion_id: u16,
+        act: impl Fn(&abi::EMRECORD) -> abi::STATUS + Send + Sync + 'static,
+    ) -> abi::HEMREGISTRATION {
         let script = Box::new(Script { act: Box::new(act), released: self.released.clone() });
         let mut registration = 0;
         let host = self.hosts.last().unwrap().handle();
@@ -142,7 +153,7 @@ impl Rig {
                 Some(play),
                 data,
                 Some(release),
-                0,
+                recursion_id,
                 &raw mut registration,
             )
         };

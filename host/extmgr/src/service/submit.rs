@@ -1,14 +1,17 @@
 //! The submit service: messages that plug-ins make.
 
 use std::ffi::c_char;
+use std::sync::Arc;
 
 use stagepost_abi as abi;
 
 use crate::arguments::size_of_u32;
 use crate::base::answer;
+use crate::dispatch::Dispatch;
 use crate::frame::CallSession;
 use crate::host::Host;
 use crate::mail::{MailError, Submission, Submitter};
+use crate::release::Giver;
 use crate::request::check_may_wait;
 
 /// The most requests of one plug-in that are under way or not read.
@@ -78,9 +81,18 @@ unsafe extern "C" fn begin(
             session: cause.map_or(0, |cause| cause.facts.id),
             hops: cause.map_or(0, CallSession::hops),
         };
+        let directory = plugin.loaded()?;
+        let led_to_it = match cause {
+            Some(cause) => {
+                let Giver { plugin, event, stage, .. } = cause.called();
+                cause.context.registry.lead_on(plugin.index, event, stage)
+            }
+            None => directory.current().ids_of(plugin.index),
+        };
+        let dispatch = Dispatch::new(Arc::new(directory.current().for_submitted(led_to_it)));
         plugin.mail(|door| {
             plugin.submissions.add(|| {
-                let begun = door.mail.submit(submitter, sender, parameters);
+                let begun = door.mail.submit(submitter, dispatch, sender, parameters);
                 begun.map_err(MailError::status)
             })
         })

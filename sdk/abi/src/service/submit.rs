@@ -27,10 +27,17 @@ pub struct EmQueueId {
 ///
 /// It is held to what clients are held to: paths and parameters as MAIL and RCPT take them, the server's limits, lines
 /// ended by CRLF, no NUL and no bare CR or LF. Its octets are the header block, an empty line and the body, without dots
-/// doubled. The server puts its own Received field on top. No handler is called for it, so that a plug-in can't come to
-/// itself by it inside this server. For the way through others it counts hops: made because of a message that it is
-/// allowed to see, it begins with as many Received fields as that one has, and beyond the server's limit it is refused.
-/// An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
+/// doubled. The server puts its own Received field on top.
+///
+/// No handler is called for it but those registered with EM_REG_SUBMITTED, and of these none with a recursion id that led to
+/// it: the ids that the calling plug-in gave at the event of its handler, and those that led to that event if it is about
+/// a message that a plug-in makes. Without a cause (`session` is NULL) they are all ids of the plug-in. To such handlers the
+/// listener is "plug-in" and the client 127.0.0.1; nothing was said before, so slots and attributes are empty. A verdict
+/// that refuses the message is EM_ERR_REFUSED, one that defers it EM_ERR_IO.
+///
+/// What no recursion id keeps apart, and the way through other servers, is bounded by hops: made because of a message that
+/// it is allowed to see, it begins with as many Received fields as that one has, and one more if that one is a plug-in's;
+/// beyond the server's limit it is refused. An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
 ///
 /// Needs EM_EDIT_SUBMIT in the descriptor. A plug-in makes at most 64 messages at once, and one message is made by one
 /// thread at a time, any one. The functions with `_wait` and those with a token are as in EmQueueService; while one of
@@ -85,7 +92,7 @@ pub struct EmSubmitService {
 
     /// Makes the message durable, and ends it. Without CRLF at its end it gets one.
     ///
-    /// - id: receives the message's id; may be NULL.
+    /// - id: receives the message's id, empty when a handler has had it dropped or took it over; may be NULL.
     ///
     /// Returns EM_ERR_REFUSED too: the message can't be, for the log says why. [any-thread]
     pub commit_wait: unsafe extern "C" fn(

@@ -1,4 +1,5 @@
-//! Before each message is stored, sends one of its own about it, without a thread that waits.
+//! Before each message is stored, sends one of its own about it, without a thread that waits. Messages of other plug-ins are
+//! messages like others to it, and are marked.
 //! Knows no host.
 
 use stagepost_sdk::{
@@ -14,15 +15,22 @@ impl Plugin for Notifier {
     fn start(host: Host) -> Result<Self, StartError> {
         Ok(Self { host })
     }
+
+    fn sees_submitted(&self) -> bool {
+        true
+    }
 }
 
 impl AsyncPlugin for Notifier {
     async fn before_message_accept(
         &self,
         event: &MessageAccept<'_>,
-        _: &mut Edits<'_>,
+        edits: &mut Edits<'_>,
         call: &Pending,
     ) -> Outcome {
+        if event.session.listener() == Some("plug-in") {
+            edits.header_add("X-Seen", "in Rust")?;
+        }
         let mut message = self.host.submit(Some(&event.session), "", "")?;
         message.recipient("told@example.test", "")?;
         let nowhere = message.recipient("x@foreign.test", "").err().map(|refusal| refusal.reason);
@@ -49,5 +57,5 @@ export_plugin! {
     class = inline,
     stages = [],
     async_stages = [before_message_accept],
-    edits = [submit],
+    edits = [submit, header],
 }

@@ -41,11 +41,16 @@ impl Mail for Said {
     fn submit(
         &self,
         submitter: Submitter,
+        dispatch: Dispatch,
         sender: &str,
         _: &str,
     ) -> Result<Box<dyn Submission>, MailError> {
         let line =
             format!("{} {} {} <{sender}>", submitter.plugin, submitter.session, submitter.hops);
+        // As the program does: what is made is shown to whoever wants to see it.
+        if dispatch.interest().contains(Event::MessageAccept, Stage::Before) {
+            now(dispatch.ask(accept()));
+        }
         Ok(Box::new(Made(vec![line])))
     }
 }

@@ -125,3 +125,91 @@ async fn a_message_is_in_one_hand_at_a_time() {
     assert_eq!(*seen.lock().unwrap(), [(abi::NOERROR, String::new(), abi::NOERROR)]);
     drop(directory);
 }
+
+/// Registers for messages of plug-ins, too.
+fn see(rig: &mut Rig, recursion_id: u16, act: impl Fn(&abi::EMRECORD) + Send + Sync + 'static) {
+    let flags = abi::EM_REG_BEFORE | abi::EM_REG_SUBMITTED;
+    rig.on_with(abi::EM_SMTPMESSAGEACCEPT, flags, recursion_id, move |record| {
+        act(record);
+        abi::ERR_EM_CONTINUE
+    });
+}
+
+/// An id of the plug-in that was made last.
+fn recursion(rig: &Rig) -> u16 {
+    let mut id = 0;
+    // SAFETY: the handle is a live host's; there is room for the id.
+    let status = unsafe { (BASE.0.EMCreateRecursionID)(rig.host().handle(), &raw mut id) };
+    assert_eq!(status, abi::NOERROR);
+    id
+}
+
+/// What a message of a client leads to, when plug-ins that see it and each other's make one each time: the plug-ins that are
+/// called, in order. Each has the id of its place in `ids`; those in `silent` give no cause.
+fn led_to(names: &'static [&'static str], ids: &[usize], silent: &'static str) -> String {
+    let mut rig = Rig::default();
+    let calls = Arc::new(Mutex::new(String::new()));
+    let mut made = Vec::new();
+    for (&name, &place) in names.iter().zip(ids) {
+        rig.plugin(name, Run::Inline);
+        while made.len() <= place {
+            made.push(recursion(&rig));
+        }
+        let (host, seen) = (rig.host(), calls.clone());
+        see(&mut rig, made[place], move |record| {
+            seen.lock().unwrap().push_str(name);
+            let cause = (name != silent).then_some(record);
+            assert_eq!(abandon(host, begin(host, cause).unwrap()), abi::NOERROR);
+        });
+    }
+    // This one sees sessions alone.
+    let seen = calls.clone();
+    rig.plugin("z", Run::Inline).on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, move |_| {
+        seen.lock().unwrap().push('z');
+        abi::ERR_EM_CONTINUE
+    });
+    let directory = opened(&rig);
+    now(Dispatch::new(directory.current()).ask(accept()));
+    assert!(rig.hosts.iter().all(|host| host.state().faults == 0));
+    calls.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn recursion_ids_follow_what_handlers_cause() {
+    assert_eq!(led_to(&["a"], &[0], ""), "az");
+    assert_eq!(led_to(&["a", "b"], &[0, 1], ""), "abbaz");
+    // c has the id of a: what either led to, neither sees.
+    assert_eq!(led_to(&["a", "b", "c"], &[0, 1, 0], ""), "abbaccbz");
+    // Who gives no cause begins a chain, which does not come back to it all the same.
+    assert_eq!(led_to(&["a", "n"], &[0, 1], "n"), "anana".to_owned() + "z");
+    assert_eq!(led_to(&["n"], &[0], "n"), "nz");
+}
+
+#[test]
+fn messages_of_plug_ins_are_seen_at_their_own_events_alone() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let host = rig.host();
+    let register = |event, flags| {
+        let null = std::ptr::null_mut();
+        // SAFETY: the handle is a live host's; the handler is never called.
+        unsafe {
+            (BASE.0.EMRegister)(host.handle(), event, flags, Some(none), null, None, 0, null.cast())
+        }
+    };
+    unsafe extern "C" fn none(_: *const abi::EMRECORD) -> abi::STATUS {
+        abi::ERR_EM_CONTINUE
+    }
+    let (before, after, seen) = (abi::EM_REG_BEFORE, abi::EM_REG_AFTER, abi::EM_REG_SUBMITTED);
+    for (event, flags, wanted) in [
+        (abi::EM_SMTPHEADERS, before | seen, abi::NOERROR),
+        (abi::EM_SMTPBODY, before | seen, abi::NOERROR),
+        (abi::EM_SMTPMESSAGEACCEPT, before | after | seen, abi::NOERROR),
+        (abi::EM_SMTPMESSAGEACCEPT, seen, abi::ERR_EM_ILLEGALFLAGS),
+        (abi::EM_SMTPMAIL, before | seen, abi::ERR_EM_ILLEGALFLAGS),
+        (abi::EM_START, before | seen, abi::ERR_EM_ILLEGALFLAGS),
+        (abi::EM_SMTPBODY, before | 8, abi::ERR_EM_ILLEGALFLAGS),
+    ] {
+        assert_eq!(register(event, flags), wanted, "{event:#x} {flags}");
+    }
+}
