@@ -226,12 +226,13 @@ impl<'d> Model<'d> {
     fn command(&mut self, line: &[u8], octets: &mut Octets<'_>) {
         self.rig.stopped = false;
         let handshakes = self.rig.handshakes;
+        // What would follow it in one group is never looked at, whatever its reply.
+        self.uncut &= !line.to_ascii_uppercase().starts_with(b"STARTTLS");
         let codes = self.say(line);
         let &[code] = &codes[..] else {
             panic!("{:?}: {codes:?}", line.escape_ascii().to_string());
         };
         if self.rig.handshakes > handshakes {
-            self.uncut = false;
             (self.sender, self.recipients) = (None, Vec::new());
             assert_eq!(code, 220);
         }
