@@ -136,7 +136,7 @@ impl Session {
     }
 
     /// The end for who has passed a limit, or speaks another protocol.
-    fn enough(&self) -> Answer {
+    pub(super) fn enough(&self) -> Answer {
         let words = format!("{} closing the connection", self.settings.hostname);
         Answer::last(Reply::new(421, Some((4, 7, 0)), words), DisconnectReason::Refused)
     }

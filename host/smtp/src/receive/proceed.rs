@@ -18,6 +18,10 @@ use crate::{
     VrfyVerb,
 };
 
+/// Recipients beyond those of one message that are each told to come later; the next one ends the session. It leaves room
+/// for a client that has sent off a long list before it read the first reply.
+const OVERRUN_MAX: u32 = 1000;
+
 /// The replies that need no thought.
 const OK: &str = "Ok";
 const HELP: &str = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN HELP\n\
@@ -30,7 +34,14 @@ impl Session {
             Ok(command) => command,
             Err(reply) => {
                 self.tally.errors += u32::from(reply.class() == Class::Permanent);
-                return self.answer_framed(framing, Answer::plain(reply));
+                // Nothing but one more recipient is refused for now: who goes on does not listen.
+                self.tally.overrun += u32::from(reply.class() == Class::Transient);
+                let answer = if self.tally.overrun > OVERRUN_MAX {
+                    self.enough()
+                } else {
+                    Answer::plain(reply)
+                };
+                return self.answer_framed(framing, answer);
             }
         };
         if command == Command::StartTls

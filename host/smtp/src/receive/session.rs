@@ -100,6 +100,8 @@ pub(super) struct Tally {
     pub(super) errors: u32,
     pub(super) refusals: u32,
     pub(super) idle_commands: u32,
+    /// Recipients beyond what one message can have.
+    pub(super) overrun: u32,
 }
 
 impl Session {

@@ -50,7 +50,8 @@ pub struct Limits {
     /// Received fields of a message. RFC 5321 section 6.3 wants at least 100. More: 554 after the dot, since the
     /// message goes round in a loop.
     pub hops_max: usize,
-    /// Recipients of one message. RFC 5321 section 4.5.3.1.8 wants at least 100. More: 452 for each.
+    /// Recipients of one message. RFC 5321 section 4.5.3.1.8 wants at least 100. More: 452 for each,
+    /// and 421 once it is a thousand more.
     pub recipients_max: usize,
     /// Commands that could not be understood or came out of order since the last accepted message;
     /// the next command after so many gets 421.
