@@ -6,7 +6,7 @@ use std::fmt;
 
 use stagepost_smtp::{Address, Route};
 
-use crate::config::{DomainPattern, LocalDomain, Mailboxes, RouteRule, Settings};
+use crate::config::{DomainPattern, LocalDomain, Mailboxes, Retry, RouteRule, Settings};
 
 /// Answers where mail for an address goes.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Router {
     default: Option<RouteRule>,
     /// Where mail for a bare Postmaster goes.
     postmaster_domain: String,
+    /// How deliveries are tried where no route says otherwise.
+    retry: Retry,
 }
 
 /// Where mail of a domain goes now.
@@ -46,6 +48,7 @@ impl Router {
             exact: HashMap::new(),
             subtrees: HashMap::new(),
             default: None,
+            retry: settings.queue.retry.clone(),
             postmaster_domain: settings.local_domains.first().map_or_else(
                 || settings.receive.hostname.to_ascii_lowercase(),
                 |domain| domain.name.clone(),
@@ -109,6 +112,14 @@ impl Router {
             return Some(Destination::Local(local));
         }
         self.relay(domain).or(self.default.as_ref()).map(Destination::Route)
+    }
+
+    /// How often and for how long mail queued under a domain is tried now.
+    pub(crate) fn retry(&self, domain: &str) -> &Retry {
+        match self.destination(domain) {
+            Some(Destination::Route(rule)) => &rule.retry,
+            Some(Destination::Local(_)) | None => &self.retry,
+        }
     }
 
     /// The route of a domain that one names: the domain itself, else the nearest subtree around it.

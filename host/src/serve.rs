@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, AdminError, AdminServer};
 use crate::config::{ConfigError, Settings};
-use crate::delivery::{self, Carrier, Retry, Scheduler};
+use crate::delivery::{self, Carrier, Notifier, Scheduler};
 use crate::dns::Dns;
 use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
@@ -194,7 +194,7 @@ async fn serve(
     let mut signals = Signals::new().map_err(system("signals"))?;
 
     let carrier = Arc::new(Carrier::new(&settings, ways.router.clone(), own_name, ways.resolver));
-    let scheduler = scheduler(&settings, store.clone(), carrier.clone());
+    let scheduler = scheduler(&settings, store.clone(), carrier.clone(), ways.router.clone());
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         router: ways.router,
@@ -263,20 +263,25 @@ async fn drain(mut parts: JoinSet<()>, signals: &mut Signals) {
     parts.shutdown().await;
 }
 
-fn scheduler(settings: &Settings, store: Arc<dyn Store>, carrier: Arc<Carrier>) -> Scheduler {
+fn scheduler(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    carrier: Arc<Carrier>,
+    router: Arc<Router>,
+) -> Scheduler {
     let limits = delivery::Limits {
         concurrency_max: settings.delivery.concurrency as usize,
         per_destination_max: settings.delivery.per_destination as usize,
         attempt_max: ATTEMPT_MAX,
         drain_max: DRAIN,
     };
-    let retry = Retry {
-        first: settings.queue.retry_first,
-        max: settings.queue.retry_max,
-        factor: settings.queue.retry_factor,
-        expire: settings.queue.expire,
-    };
-    Scheduler::new(store, carrier, limits, retry)
+    let notifier = Notifier::new(
+        store.clone(),
+        router.clone(),
+        &settings.receive.hostname,
+        settings.delivery.postmaster.clone(),
+    );
+    Scheduler::new(store, carrier, router, Arc::new(notifier), limits)
 }
 
 /// What accepts clients: for each socket of each listener one.

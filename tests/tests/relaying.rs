@@ -131,25 +131,6 @@ fn a_message_that_the_next_hop_defers_is_tried_again() {
 }
 
 #[test]
-fn a_message_that_the_next_hop_refuses_is_held_and_not_lost() {
-    let sink = Sink::open();
-    sink.answer("554 5.6.0 never");
-    let site = Site::new(&(route("relayed.test", sink.address()) + fast_retry()));
-    let server = site.start();
-    let reply = server.greeted().deliver("a@client.test", "b@relayed.test", MESSAGE);
-    assert_eq!(reply.code, 250, "{reply}");
-    let held = server.log().wait_for("the refusal", |line| line.message().contains("held"));
-    assert!(held.text("reply").contains("554 5.6.0 never"), "{}", held.as_str());
-    server.stop();
-    let server = site.start();
-    let shown = site.run(&["status", "--config", "stagepost.toml"]);
-    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    assert!(shown.contains(" 0 deliveries to do, 1 held"), "{shown}");
-    server.stop();
-    assert!(sink.messages().is_empty());
-}
-
-#[test]
 fn a_plug_in_holds_or_discards_what_was_accepted() {
     for (does, status) in
         [("hold", " 0 deliveries to do, 1 held"), ("discard", "queue     0 messages")]

@@ -167,6 +167,8 @@ pub struct Lease {
     pub recipients: Vec<u32>,
     /// How often it was tried before.
     pub attempts: u32,
+    /// When it was due.
+    pub due: SystemTime,
     /// When the message was taken over.
     pub received_at: SystemTime,
     /// Tells this lease from an earlier one of the same delivery; chosen by the store.

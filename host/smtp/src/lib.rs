@@ -11,6 +11,7 @@ mod envelope;
 mod facts;
 mod header_edit;
 mod ledger;
+mod notify;
 mod question;
 mod receive;
 mod reply;
@@ -27,6 +28,7 @@ pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
 pub use header_edit::{change_header, edit_header};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
+pub use notify::{Notify, RecipientWish, Return, SenderWish, from_xtext};
 pub use question::{
     Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
 };
@@ -37,7 +39,7 @@ pub use receive::{
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use send::{
-    Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction, SendingSession,
-    SendingSettings, SendingTimeouts, Step, Transaction,
+    Addressee, Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction,
+    SendingSession, SendingSettings, SendingTimeouts, Step, Transaction,
 };
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};

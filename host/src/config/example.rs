@@ -120,6 +120,7 @@ fn every_setting_is_explained() {
         // The lines of a plug-in's own section and of a further section of a kind are examples.
         let example = [
             "domain = \"*\"",
+            "domain = \"branch",
             "name = \"submission\"",
             "purpose = \"submission\"",
             "certificates = [\"mx\"]",

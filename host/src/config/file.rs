@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::duration::Period;
 use super::endpoint::{DnsServer, ListenAddress, SocketName};
-use super::name::{DomainName, Label, Sha256};
+use super::name::{DomainName, Label, MailAddress, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
@@ -34,6 +34,13 @@ pub(super) type Concurrency = Count<1, 10_000>;
 type StepTime = Period<1, 3600>;
 /// How long it may be until the next attempt.
 pub(super) type RetryTime = Period<1, { 30 * DAY_S }>;
+
+/// What a wait is multiplied with for the next one.
+pub(super) type RetryFactor = Count<1, 10>;
+/// How long a message is tried, or kept for whoever fetches it.
+pub(super) type Expiry = Period<1, { 360 * DAY_S }>;
+/// When a sender is told of something that goes on; 0 is never.
+pub(super) type Notice = Period<0, { 360 * DAY_S }>;
 
 const DAY_S: u64 = 86_400;
 
@@ -180,8 +187,9 @@ pub(super) struct Queue {
     pub(super) free_space_min: Size<0, { 1 << 50 }>,
     pub(super) retry_first: Spanned<RetryTime>,
     pub(super) retry_max: Spanned<RetryTime>,
-    pub(super) retry_factor: Count<1, 10>,
-    pub(super) expire: Period<1, { 360 * DAY_S }>,
+    pub(super) retry_factor: RetryFactor,
+    pub(super) expire: Expiry,
+    pub(super) delay_notice: Notice,
 }
 
 /// `[delivery]`
@@ -191,6 +199,7 @@ pub(super) struct Delivery {
     pub(super) concurrency: Concurrency,
     pub(super) per_destination: Spanned<Concurrency>,
     pub(super) mx_port: Count<1, 65_535>,
+    pub(super) postmaster: Option<MailAddress>,
 }
 
 /// `[dns]`
@@ -216,7 +225,14 @@ pub(super) struct LocalDomain {
 #[serde(deny_unknown_fields)]
 pub(super) struct Route {
     pub(super) domain: Spanned<DomainPattern>,
-    pub(super) next_hop: Spanned<Way>,
+    pub(super) next_hop: Option<Spanned<Way>>,
+    pub(super) retry_first: Option<Spanned<RetryTime>>,
+    pub(super) retry_max: Option<Spanned<RetryTime>>,
+    pub(super) retry_factor: Option<Spanned<RetryFactor>>,
+    pub(super) expire: Option<Spanned<Expiry>>,
+    pub(super) delay_notice: Option<Spanned<Notice>>,
+    pub(super) hold: Option<Spanned<Expiry>>,
+    pub(super) hold_notice: Option<Spanned<Notice>>,
 }
 
 /// `[plugins]`
@@ -460,10 +476,11 @@ impl Default for Queue {
         let queue = settings::Queue::default();
         Self {
             free_space_min: Size::from_octets(queue.free_space_min),
-            retry_first: nowhere(Period::new(queue.retry_first)),
-            retry_max: nowhere(Period::new(queue.retry_max)),
-            retry_factor: Count::new(queue.retry_factor),
-            expire: Period::new(queue.expire),
+            retry_first: nowhere(Period::new(queue.retry.first)),
+            retry_max: nowhere(Period::new(queue.retry.max)),
+            retry_factor: Count::new(queue.retry.factor),
+            expire: Period::new(queue.retry.expire),
+            delay_notice: Period::new(queue.retry.notice.unwrap_or_default()),
         }
     }
 }
@@ -475,6 +492,7 @@ impl Default for Delivery {
             concurrency: Count::new(delivery.concurrency),
             per_destination: nowhere(Count::new(delivery.per_destination)),
             mx_port: Count::new(delivery.mx_port.into()),
+            postmaster: delivery.postmaster.map(MailAddress),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use error::{ConfigError, Place};
 pub(crate) use network::Networks;
 pub(crate) use settings::{
     Certificate, Dns, DomainPattern, Listener, ListenerSocket, ListenerTls, LmtpServer,
-    LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin, RouteRule,
+    LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin, Retry, RouteRule,
     Sessions, Settings, TlsVersion, Way,
 };
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use stagepost_smtp::check_domain;
+use stagepost_smtp::{Address, check_domain};
 
 use super::settings::{DomainPattern, Mailboxes};
 use super::text::deserialize_text;
@@ -16,6 +16,10 @@ pub(super) struct DomainName(pub(super) String);
 /// A plug-in's or a listener's name: small letters, digits, `-` and `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Label(pub(super) String);
+
+/// A mail address with a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MailAddress(pub(super) Address);
 
 /// A SHA-256 digest in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +95,18 @@ impl<'de> Deserialize<'de> for DomainPattern {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let expecting = "a domain in double quotes: \"example.org\", \"@example.org\" for it and everything below it, or \"*\"";
         deserialize_text(from, expecting, parse_pattern)
+    }
+}
+
+impl<'de> Deserialize<'de> for MailAddress {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "an address in double quotes, such as \"postmaster@example.org\"";
+        deserialize_text(from, expecting, |text| match Address::parse(text) {
+            Ok(address) if !address.domain().is_empty() => Ok(Self(address)),
+            _ => Err(format!(
+                "{text:?} is not an address\nwrite one such as \"postmaster@example.org\""
+            )),
+        })
     }
 }
 

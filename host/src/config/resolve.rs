@@ -3,24 +3,22 @@
 
 mod listener;
 mod plugin;
+mod route;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
 use super::document::Document;
-use super::duration::Written;
 use super::error::ConfigError;
 use super::file::{self, File, NOWHERE};
 use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::settings::{
-    Delivery, Dns, DomainPattern, Listener, ListenerSocket, LocalDomain, Log, MailStore, Mailboxes,
-    Queue, RouteRule, Sessions, Settings, Way, admin_socket,
+    Delivery, Dns, LocalDomain, Log, MailStore, Mailboxes, Sessions, Settings, admin_socket,
 };
 
 /// Where state is kept when the configuration does not say.
@@ -45,7 +43,8 @@ pub(super) fn settings(
     let mut folders = Folders::new(document, &state_dir, file.state_dir.as_ref());
     let local_domains =
         resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
-    let routes = resolver.routes(file.route, &local_domains, &listeners)?;
+    let queue = resolver.queue(&file.queue)?;
+    let routes = resolver.routes(file.route, &queue.retry, &local_domains, &listeners)?;
     let plugins = resolver.plugins(&file.plugins, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
@@ -66,7 +65,7 @@ pub(super) fn settings(
         log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,
-        queue: resolver.queue(&file.queue)?,
+        queue,
         delivery: resolver.delivery(&file.delivery)?,
         dns: dns(&file.dns),
         local_domains,
@@ -126,26 +125,13 @@ impl Resolver<'_> {
         })
     }
 
-    fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
-        let duration = |written: file::RetryTime| Written(written.duration());
-        let expire = Written(written.expire.duration());
-        let max = self.ordered(&written.retry_max, duration, expire, "expire")?;
-        let first = self.ordered(&written.retry_first, duration, max, "retry_max")?;
-        Ok(Queue {
-            free_space_min: written.free_space_min.octets(),
-            retry_first: first.0,
-            retry_max: max.0,
-            retry_factor: written.retry_factor.get(),
-            expire: expire.0,
-        })
-    }
-
     fn delivery(&self, written: &file::Delivery) -> Result<Delivery, ConfigError> {
         let concurrency = written.concurrency.get();
         let per_destination =
             self.ordered(&written.per_destination, Count::get, concurrency, "concurrency")?;
         let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
-        Ok(Delivery { concurrency, per_destination, mx_port })
+        let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
+        Ok(Delivery { concurrency, per_destination, mx_port, postmaster })
     }
 
     fn local_domains(
@@ -189,54 +175,6 @@ impl Resolver<'_> {
             });
         }
         Ok(domains)
-    }
-
-    fn routes(
-        &self,
-        written: Vec<file::Route>,
-        local_domains: &[LocalDomain],
-        listeners: &[Listener],
-    ) -> Result<Vec<RouteRule>, ConfigError> {
-        self.unique(
-            written.iter().map(|route| (&route.domain, route.domain.get_ref().to_string())),
-        )?;
-        for route in &written {
-            let local = |domain: &&LocalDomain| {
-                *route.domain.get_ref() == DomainPattern::Exact(domain.name.clone())
-            };
-            if let Some(domain) = local_domains.iter().find(local) {
-                let problem = format!("{} is a local domain and a route at once", domain.name);
-                let remedy = "remove the route, or the [[local_domain]]";
-                return Err(self.document.fault(route.domain.span(), problem, remedy));
-            }
-            self.other_servers(&route.next_hop, listeners)?;
-        }
-        let rule = |route: file::Route| RouteRule {
-            domain: route.domain.into_inner(),
-            way: route.next_hop.into_inner(),
-        };
-        Ok(written.into_iter().map(rule).collect())
-    }
-
-    /// Refuses a way that leads back here.
-    fn other_servers(&self, way: &Spanned<Way>, listeners: &[Listener]) -> Result<(), ConfigError> {
-        let Way::Hosts(hosts) = way.get_ref() else { return Ok(()) };
-        for next_hop in hosts {
-            let host: Option<IpAddr> = next_hop.host.parse().ok();
-            let own = |listener: &&Listener| {
-                let at = host.map(|host| ListenerSocket::Own((host, next_hop.port).into()));
-                at.as_ref() == Some(&listener.socket)
-            };
-            if let Some(listener) = listeners.iter().find(own) {
-                let problem = format!(
-                    "{next_hop} is this server's own listener {:?}: mail would go round in a circle",
-                    listener.name
-                );
-                let remedy = "name the server that is to get the mail";
-                return Err(self.document.fault(way.span(), problem, remedy));
-            }
-        }
-        Ok(())
     }
 
     /// A value that is at most another one; a default gives way.
@@ -366,7 +304,7 @@ plugin = [
         assert_eq!(settings.sessions.per_network_max, 7);
         assert_eq!((settings.delivery.concurrency, settings.delivery.per_destination), (3, 3));
         let half = Duration::from_secs(30);
-        assert_eq!((settings.queue.retry_first, settings.queue.retry_max), (half, half));
+        assert_eq!((settings.queue.retry.first, settings.queue.retry.max), (half, half));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use stagepost_extmgr::PluginConfig;
+use stagepost_smtp::Address;
 
 use super::error::Place;
 use super::network::Networks;
@@ -295,25 +296,40 @@ impl Default for Sessions {
 pub(crate) struct Queue {
     /// Octets that stay free on the disk of the queue; below, messages are answered 452.
     pub(crate) free_space_min: u64,
-    /// How long after the first failed attempt the second one follows.
-    pub(crate) retry_first: Duration,
-    /// The longest wait between two attempts.
-    pub(crate) retry_max: Duration,
-    /// What each wait is multiplied with for the next one.
-    pub(crate) retry_factor: u32,
-    /// How long a message is tried.
+    /// How often and for how long deliveries are tried where no route says otherwise.
+    pub(crate) retry: Retry,
+}
+
+/// How often and for how long a delivery is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// From the first attempt to the second.
+    pub(crate) first: Duration,
+    /// Between two attempts at most.
+    pub(crate) max: Duration,
+    /// Each time is so many times as long as the one before.
+    pub(crate) factor: u32,
+    /// A delivery that fails when the message is older is not tried again.
     pub(crate) expire: Duration,
+    /// When the message is that old and not delivered, its sender is told.
+    pub(crate) notice: Option<Duration>,
+    /// It is not tried by itself at all, but only when somebody flushes it.
+    pub(crate) parked: bool,
 }
 
 impl Default for Queue {
     fn default() -> Self {
         Self {
             free_space_min: 256 << 20,
-            retry_first: Duration::from_secs(60),
-            retry_max: Duration::from_secs(3600),
-            retry_factor: 2,
-            // RFC 5321 section 4.5.4.1: at least 4 to 5 days.
-            expire: Duration::from_secs(5 * 86_400),
+            retry: Retry {
+                first: Duration::from_secs(60),
+                max: Duration::from_secs(3600),
+                factor: 2,
+                // RFC 5321 section 4.5.4.1: at least 4 to 5 days.
+                expire: Duration::from_secs(5 * 86_400),
+                notice: Some(Duration::from_secs(4 * 3600)),
+                parked: false,
+            },
         }
     }
 }
@@ -327,6 +343,8 @@ pub(crate) struct Delivery {
     pub(crate) per_destination: u32,
     /// The port of servers that the DNS names.
     pub(crate) mx_port: u16,
+    /// Who is told of undeliverable messages that have no sender.
+    pub(crate) postmaster: Option<Address>,
 }
 
 /// Who looks names up.
@@ -346,7 +364,7 @@ impl Default for Dns {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { concurrency: 100, per_destination: 20, mx_port: 25 }
+        Self { concurrency: 100, per_destination: 20, mx_port: 25, postmaster: None }
     }
 }
 
@@ -395,6 +413,8 @@ pub(crate) struct RouteRule {
     pub(crate) domain: DomainPattern,
     /// To whom it is given.
     pub(crate) way: Way,
+    /// How often and for how long that is tried.
+    pub(crate) retry: Retry,
 }
 
 /// How mail leaves by a route.
@@ -404,6 +424,8 @@ pub(crate) enum Way {
     Hosts(Vec<NextHop>),
     /// To the servers that the DNS names for the recipient's domain, or for this one (RFC 5321 section 5.1).
     Mx(Option<String>),
+    /// To whoever comes to fetch it.
+    Wait,
     /// Nowhere: it is taken and thrown away.
     Discard,
 }
@@ -417,6 +439,7 @@ impl fmt::Display for Way {
             }
             Self::Mx(None) => out.write_str("mx"),
             Self::Mx(Some(domain)) => write!(out, "mx:{domain}"),
+            Self::Wait => out.write_str("whoever fetches it"),
             Self::Discard => out.write_str("discard"),
         }
     }

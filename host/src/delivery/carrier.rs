@@ -12,7 +12,7 @@ use super::finding::Finding;
 use super::maildir::Maildirs;
 use super::relay::{Hop, Relay, RelayTimeouts};
 use super::servers::Servers;
-use super::transport::{RecipientOutcome, Transports};
+use super::transport::{Onward, RecipientOutcome, Transports};
 use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, Way};
 use crate::router::{self, Router};
 
@@ -80,9 +80,12 @@ impl Carrier {
             Way::Hosts(hosts) => Servers::Hosts(hosts),
             Way::Mx(None) => Servers::Mx(domain),
             Way::Mx(Some(domain)) => Servers::Mx(domain),
+            Way::Wait => {
+                return everyone(recipients, (4, 4, 7), "nobody has come to fetch it");
+            }
             Way::Discard => {
                 let finding = Finding::new((2, 0, 0), "discarded, as the route says");
-                return vec![RecipientOutcome::Delivered(finding); recipients.len()];
+                return vec![RecipientOutcome::Delivered(finding, Onward::End); recipients.len()];
             }
         };
         let hop = Hop { servers, protocol: Protocol::Smtp };

@@ -18,7 +18,7 @@ use self::folder_name::folder_name;
 use super::finding::Finding;
 use super::line_end::LocalLines;
 use super::octets::MessageOctets;
-use super::transport::RecipientOutcome;
+use super::transport::{Onward, RecipientOutcome};
 
 /// So many mailboxes are remembered as made at most; then remembering starts anew.
 const KNOWN_MAX: usize = 65_536;
@@ -77,7 +77,10 @@ impl Maildirs {
                     let mailbox = self.shared.folder.join(folder_name(&recipient.address));
                     defer(&error, &mailbox.display())
                 },
-                |()| RecipientOutcome::Delivered(Finding::new((2, 0, 0), "kept in the mailbox")),
+                |()| {
+                    let finding = Finding::new((2, 0, 0), "kept in the mailbox");
+                    RecipientOutcome::Delivered(finding, Onward::End)
+                },
             ));
         }
         outcomes

@@ -5,6 +5,7 @@ mod carrier;
 mod finding;
 mod line_end;
 mod maildir;
+mod notification;
 mod octets;
 mod relay;
 mod schedule;
@@ -12,4 +13,5 @@ mod servers;
 mod transport;
 
 pub(crate) use carrier::Carrier;
-pub(crate) use schedule::{Limits, Retry, Scheduler};
+pub(crate) use notification::Notifier;
+pub(crate) use schedule::{Limits, Scheduler};

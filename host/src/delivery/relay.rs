@@ -11,7 +11,8 @@ use std::time::Duration;
 use stagepost_extmgr::Resolver;
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
-    Cause, Outcome, OwnName, Protocol, SendingSettings, SendingTimeouts, Step, Transaction,
+    Addressee, Cause, Outcome, OwnName, Protocol, RecipientWish, SenderWish, SendingSettings,
+    SendingTimeouts, Step, Transaction,
 };
 use tokio::task::JoinSet;
 
@@ -20,7 +21,7 @@ use self::idle::{IdleConnections, Line};
 use super::finding::Finding;
 use super::octets::MessageOctets;
 use super::servers::{Finder, NoServer, Server, Servers};
-use super::transport::RecipientOutcome;
+use super::transport::{Onward, RecipientOutcome};
 
 /// How long a relay waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +98,8 @@ impl RelayError {
 
 /// What came of one server.
 enum Tried {
-    /// It was talked to about the message.
-    Done(Vec<Outcome>),
+    /// It was talked to about the message; what it delivered has this before it.
+    Done(Vec<Outcome>, Onward),
     /// It did not come to that: another server may be better.
     Refused(Vec<Outcome>),
     Unreachable(ConnectError),
@@ -128,9 +129,7 @@ impl Relay {
         recipients: &[u32],
     ) -> Vec<RecipientOutcome> {
         match self.attempt(hop, message, recipients).await {
-            Ok((server, outcomes)) => {
-                outcomes.into_iter().map(|outcome| told(&server, outcome)).collect()
-            }
+            Ok(outcomes) => outcomes,
             Err(error) => vec![error.outcome(); recipients.len()],
         }
     }
@@ -147,14 +146,20 @@ impl Relay {
         hop: Hop<'_>,
         message: &StoredMessage,
         recipients: &[u32],
-    ) -> Result<(Server, Vec<Outcome>), RelayError> {
+    ) -> Result<Vec<RecipientOutcome>, RelayError> {
         let transaction = transaction(message, recipients).await?;
         let mut refused = None;
         let mut unreachable = None;
         for server in self.finder.find(hop.servers).await? {
             match self.try_server(&server, hop, &transaction, message).await {
-                Tried::Done(outcomes) => return Ok((server, outcomes)),
-                Tried::Refused(outcomes) => refused = Some((server, outcomes)),
+                Tried::Done(outcomes, onward) => {
+                    let told = |outcome| told(&server, onward, outcome);
+                    return Ok(outcomes.into_iter().map(told).collect());
+                }
+                Tried::Refused(outcomes) => {
+                    let told = |outcome| told(&server, Onward::Silent, outcome);
+                    refused = Some(outcomes.into_iter().map(told).collect());
+                }
                 Tried::Unreachable(error) => {
                     unreachable = Some(RelayError::Connect { server: server.shown, error });
                 }
@@ -178,10 +183,11 @@ impl Relay {
             let mut octets = MessageOctets::new(message);
             let outcomes = connection.send(transaction.clone(), &mut octets).await;
             let ended = connection.is_over() && octets.is_untouched();
+            let onward = onward(hop.protocol, &connection);
             self.keep(line.clone(), connection);
             // A server may end an idle connection at any moment: that says nothing about this message.
             if !ended {
-                return Tried::Done(outcomes);
+                return Tried::Done(outcomes, onward);
             }
         }
         let settings = SendingSettings {
@@ -196,11 +202,12 @@ impl Relay {
         };
         let mut octets = MessageOctets::new(message);
         let outcomes = connection.send(transaction.clone(), &mut octets).await;
+        let onward = onward(hop.protocol, &connection);
         self.keep(line, connection);
         if outcomes.iter().all(is_about_the_server) {
             Tried::Refused(outcomes)
         } else {
-            Tried::Done(outcomes)
+            Tried::Done(outcomes, onward)
         }
     }
 
@@ -230,8 +237,18 @@ fn is_about_the_server(outcome: &Outcome) -> bool {
     }
 }
 
+/// What a message has before it that was given to this server.
+fn onward(protocol: Protocol, connection: &Connection) -> Onward {
+    match protocol {
+        // A server of mailboxes has put it there.
+        Protocol::Lmtp => Onward::End,
+        Protocol::Smtp if connection.knows_dsn() => Onward::Telling,
+        Protocol::Smtp => Onward::Silent,
+    }
+}
+
 /// An outcome as the queue is told it.
-fn told(server: &Server, outcome: Outcome) -> RecipientOutcome {
+fn told(server: &Server, onward: Onward, outcome: Outcome) -> RecipientOutcome {
     let status = outcome.status();
     let status = (status.class, status.subject, status.detail);
     let finding = |cause: Cause| {
@@ -246,7 +263,7 @@ fn told(server: &Server, outcome: Outcome) -> RecipientOutcome {
             let text = reply.in_line();
             tracing::debug!(server = %server.shown, reply = text, "given away");
             let finding = Finding::new(status, &text).about(&server.shown).replied(&text);
-            RecipientOutcome::Delivered(finding)
+            RecipientOutcome::Delivered(finding, onward)
         }
         Outcome::Failed(cause) => RecipientOutcome::Failed(finding(cause)),
         Outcome::Deferred(cause) => RecipientOutcome::Deferred(finding(cause)),
@@ -258,13 +275,16 @@ async fn transaction(
     message: &StoredMessage,
     recipients: &[u32],
 ) -> Result<Transaction, RelayError> {
-    let address = |&index: &u32| {
+    let addressee = |&index: &u32| {
         let recipient = message.envelope.recipients.get(index as usize);
-        recipient.map(|recipient| recipient.address.clone()).ok_or(RelayError::Recipient(index))
+        let recipient = recipient.ok_or(RelayError::Recipient(index))?;
+        let wish = RecipientWish::of(recipient);
+        Ok::<_, RelayError>(Addressee { address: recipient.address.clone(), wish })
     };
     Ok(Transaction {
         sender: message.envelope.sender.clone(),
-        recipients: recipients.iter().map(address).collect::<Result<_, _>>()?,
+        wish: SenderWish::of(&message.envelope.parameters),
+        recipients: recipients.iter().map(addressee).collect::<Result<_, _>>()?,
         size_octets: MessageOctets::count(message),
         // What the octets are, not what the sender declared: many declare 8BITMIME for all they send, and a next hop
         // without it can take what is plain.

@@ -1,24 +1,33 @@
 //! The delivery scheduler: leases what is due, has it carried away, and says what becomes of each recipient.
 //! Knows neither where a destination leads nor how the queue keeps anything.
 
+mod fate;
 mod retry;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use stagepost_queue::{Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage};
+use stagepost_queue::{
+    Destination, Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-pub(crate) use self::retry::Retry;
+use self::fate::Age;
 use super::finding::Finding;
+use super::notification::Notifies;
 use super::transport::{RecipientOutcome, Transports};
+use crate::config::Retry;
+use crate::router::Router;
 
 /// After a failure of the store it is left alone for so long.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Look at the queue so often at least: the clock that says what is due may have been set meanwhile.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(60);
+
+/// Why a parked delivery is not made.
+const WAITS: &str = "waits to be fetched";
 
 /// How much is done at a time, and for how long.
 #[derive(Clone, Debug)]
@@ -33,6 +42,18 @@ pub(crate) struct Limits {
     pub(crate) drain_max: Duration,
 }
 
+/// Says how often and for how long deliveries are tried.
+pub(crate) trait Schedules: Send + Sync {
+    /// How those to a destination are tried, now.
+    fn of(&self, destination: &Destination) -> Retry;
+}
+
+impl Schedules for Router {
+    fn of(&self, destination: &Destination) -> Retry {
+        self.retry(destination.as_str()).clone()
+    }
+}
+
 /// Runs deliveries until it is told to stop.
 pub(crate) struct Scheduler {
     work: Arc<Work>,
@@ -42,8 +63,9 @@ pub(crate) struct Scheduler {
 struct Work {
     store: Arc<dyn Store>,
     transports: Arc<dyn Transports>,
+    schedules: Arc<dyn Schedules>,
+    notifier: Arc<dyn Notifies>,
     limits: Limits,
-    retry: Retry,
     /// The clock on the wall, which the due times go by.
     now: fn() -> SystemTime,
 }
@@ -53,11 +75,12 @@ impl Scheduler {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         transports: Arc<dyn Transports>,
+        schedules: Arc<dyn Schedules>,
+        notifier: Arc<dyn Notifies>,
         limits: Limits,
-        retry: Retry,
     ) -> Self {
         let now = SystemTime::now;
-        Self { work: Arc::new(Work { store, transports, limits, retry, now }) }
+        Self { work: Arc::new(Work { store, transports, schedules, notifier, limits, now }) }
     }
 
     /// Delivers until `shutdown` resolves, then lets running attempts end, for `drain_max` at most. What could not end
@@ -131,12 +154,9 @@ fn pause(error: &StoreError) -> Instant {
 impl Work {
     /// Makes one attempt and settles it.
     async fn attempt(self: Arc<Self>, lease: Lease) {
-        let steps = match self.store.read(lease.id).await {
-            Ok(message) => {
-                let message = Arc::new(message);
-                let outcomes = self.carry(&message, &lease).await;
-                self.steps(&message, &lease, outcomes)
-            }
+        let retry = self.schedules.of(&lease.destination);
+        let recipients = match self.store.read(lease.id).await {
+            Ok(message) => self.try_message(Arc::new(message), &lease, &retry).await,
             // Nobody can deliver it, and nobody may lose it.
             Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
                 error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
@@ -147,9 +167,32 @@ impl Work {
                 same(&lease, &Step::Retry(error.to_string().into()))
             }
         };
-        let now = (self.now)();
-        let next_due = self.retry.next_due(&lease, now);
-        self.settle(&lease, &Settlement { recipients: steps, next_due }).await;
+        let next_due = retry.next_due(&lease, (self.now)());
+        self.settle(&lease, &Settlement { recipients, next_due }).await;
+    }
+
+    /// Has a message carried away, if it is time, and tells whom it concerns.
+    async fn try_message(
+        &self,
+        message: Arc<StoredMessage>,
+        lease: &Lease,
+        retry: &Retry,
+    ) -> Vec<Step> {
+        let outcomes = if retry.is_to_be_tried(lease, (self.now)()) {
+            self.carry(&message, lease).await
+        } else if lease.attempts == 0 && retry.age(lease, (self.now)()) != Age::Expired {
+            return same(lease, &Step::Retry(WAITS.into()));
+        } else {
+            let finding = Finding::new((4, 4, 7), WAITS);
+            vec![RecipientOutcome::Deferred(finding); lease.recipients.len()]
+        };
+        let age = retry.age(lease, (self.now)());
+        let (fates, told) = fate::judge(&message, lease, outcomes, age);
+        let noticed = match told.is_empty() {
+            true => None,
+            false => Some(self.notifier.notify(&message, &told).await),
+        };
+        fate::steps(lease, fates, noticed.as_ref())
     }
 
     /// Has a message carried away: one outcome for each recipient, whatever happens.
@@ -179,45 +222,6 @@ impl Work {
                 defer(format!("the attempt took longer than {:?}", self.limits.attempt_max))
             }
         }
-    }
-
-    /// What becomes of each recipient. Until its sender can be told that one is undeliverable, it is held: mail is
-    /// never lost in silence.
-    fn steps(
-        &self,
-        message: &StoredMessage,
-        lease: &Lease,
-        outcomes: Vec<RecipientOutcome>,
-    ) -> Vec<Step> {
-        let expired = self.retry.has_expired(lease, (self.now)());
-        let step = |(index, outcome): (&u32, RecipientOutcome)| {
-            let recipient = message.envelope.recipients.get(*index as usize);
-            let recipient = recipient.map_or("", |recipient| recipient.address.as_str());
-            let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
-            match outcome {
-                RecipientOutcome::Delivered(finding) => {
-                    let said = finding.to_string();
-                    info!(%id, recipient, %destination, attempt, said, "delivered");
-                    Step::Done
-                }
-                RecipientOutcome::Failed(finding) => {
-                    let reply = finding.to_string();
-                    error!(%id, recipient, %destination, attempt, reply, "undeliverable; it is held");
-                    Step::Hold(reply.into())
-                }
-                RecipientOutcome::Deferred(finding) if expired => {
-                    let reply = finding.to_string();
-                    error!(%id, recipient, %destination, attempt, reply, "expired; it is held");
-                    Step::Hold(format!("expired: {reply}").into())
-                }
-                RecipientOutcome::Deferred(finding) => {
-                    let reply = finding.to_string();
-                    warn!(%id, recipient, %destination, attempt, reply, "deferred");
-                    Step::Retry(reply.into())
-                }
-            }
-        };
-        lease.recipients.iter().zip(outcomes).map(step).collect()
     }
 
     /// Has a settlement made durable, however long the store fails: what was delivered must not be delivered again.

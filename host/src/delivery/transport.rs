@@ -27,17 +27,28 @@ pub(crate) trait Transports: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecipientOutcome {
     /// The next hop or the mailbox has it, durably.
-    Delivered(Finding),
+    Delivered(Finding, Onward),
     /// It never will.
     Failed(Finding),
     /// Not now.
     Deferred(Finding),
 }
 
+/// What a delivered message has before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Onward {
+    /// Nothing: it is in the mailbox.
+    End,
+    /// A server that tells the sender what the sender asked to be told (RFC 3461).
+    Telling,
+    /// A server that does not.
+    Silent,
+}
+
 impl fmt::Display for RecipientOutcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delivered(finding) => write!(out, "delivered {finding}"),
+            Self::Delivered(finding, _) => write!(out, "delivered {finding}"),
             Self::Failed(finding) => write!(out, "failed {finding}"),
             Self::Deferred(finding) => write!(out, "deferred {finding}"),
         }

@@ -3,7 +3,7 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 54] = [
+pub(crate) const FAULTS: [Fault; 59] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -297,5 +297,35 @@ pub(crate) const FAULTS: [Fault; 54] = [
         (7, 12),
         "route[0].next_hop: 0 servers are named",
         "write 1 to 8 of them",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"",
+        (6, 10),
+        "route[0].domain: nobody gets the mail of this route",
+        "add next_hop = ..., or hold = ...",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nhold = \"2d\"\nhold_notice = \"3d\"",
+        (8, 15),
+        "route[0].hold_notice: 3d is more than hold, 2d",
+        "write at most 2d, or raise hold",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nhold = \"2d\"\nexpire = \"3d\"",
+        (8, 10),
+        "route[0].expire: what is held is tried when somebody comes for it",
+        "remove the line, or hold",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"mx\"\nhold_notice = \"3d\"",
+        (8, 15),
+        "route[0].hold_notice: nothing is held on this route",
+        "add hold = ...",
+    ),
+    fault(
+        "[delivery]\npostmaster = \"postmaster\"",
+        (6, 14),
+        "delivery.postmaster: \"postmaster\" is not an address",
+        "postmaster@example.org",
     ),
 ];

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Address, Outcome, OwnName, ReversePath, SendingAction, SendingSession, SendingSettings,
-    Transaction,
+    Address, Addressee, Outcome, OwnName, RecipientWish, ReversePath, SenderWish, SendingAction,
+    SendingSession, SendingSettings, Transaction,
 };
 
 /// A sending session and what came of it.
@@ -73,10 +73,14 @@ impl Hop {
     /// Starts a transaction, if one can be started.
     pub(crate) fn start(&mut self, recipients: usize, eight_bit: bool) {
         let address = |number: usize| format!("u{number}@there.test");
-        let parse = |text: String| Address::parse(&text).expect("an address");
+        let addressee = |number: usize| Addressee {
+            address: Address::parse(&address(number)).expect("an address"),
+            wish: RecipientWish::default(),
+        };
         let transaction = Transaction {
             sender: ReversePath::Null,
-            recipients: (0..recipients).map(|number| parse(address(number))).collect(),
+            wish: SenderWish::default(),
+            recipients: (0..recipients).map(addressee).collect(),
             size_octets: self.message.len() as u64,
             eight_bit,
         };

@@ -231,6 +231,7 @@ impl Search<'_> {
             destination: key.destination.clone(),
             recipients: queued.map(|recipient| recipient.index).collect(),
             attempts: record.attempts,
+            due: from_ms(record.due_ms),
             received_at: from_ms(record.received_ms),
             token,
         });

@@ -180,6 +180,7 @@ mod tests {
             destination: Destination::new(name).unwrap(),
             recipients: vec![0],
             attempts: 0,
+            due: UNIX_EPOCH,
             received_at: UNIX_EPOCH,
             token: 0,
         };

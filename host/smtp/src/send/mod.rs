@@ -18,4 +18,4 @@ pub use session::{SendingAction, SendingSession};
 pub use settings::{Protocol, SendingSettings};
 pub use stuff::ContentFault;
 pub use timeouts::SendingTimeouts;
-pub use transaction::Transaction;
+pub use transaction::{Addressee, Transaction};

@@ -12,6 +12,8 @@ pub(super) struct Offers {
     pub(super) eight_bit: bool,
     /// The MAIL command may have SIZE (RFC 1870).
     pub(super) size: bool,
+    /// MAIL and RCPT may say what the sender wants to be told (RFC 3461).
+    pub(super) dsn: bool,
     /// The largest message taken, in octets, when a limit was named.
     pub(super) size_octets_max: Option<u64>,
 }
@@ -26,6 +28,7 @@ impl Offers {
             match keyword.as_str() {
                 "PIPELINING" => offers.pipelining = true,
                 "8BITMIME" => offers.eight_bit = true,
+                "DSN" => offers.dsn = true,
                 "SIZE" => {
                     offers.size = true;
                     // RFC 1870 section 4: 0 means that no limit is fixed.
@@ -53,6 +56,7 @@ mod tests {
             ("PIPELINING", none),
             ("h\nPIPELINING", Offers { pipelining: true, ..none }),
             ("h\npipelining\n8bitMIME", Offers { pipelining: true, eight_bit: true, ..none }),
+            ("h\ndsn", Offers { dsn: true, ..none }),
             ("h\nSIZE", size),
             ("h\nSIZE 0", size),
             ("h\nSIZE 1000", Offers { size_octets_max: Some(1000), ..size }),

@@ -105,6 +105,11 @@ impl SendingSession {
         matches!(self.state, State::Over)
     }
 
+    /// Whether the server tells senders what they asked to be told (RFC 3461); known once a transaction is over.
+    pub fn knows_dsn(&self) -> bool {
+        self.offers.dsn
+    }
+
     /// Starts a transaction, at once or as soon as the server is ready.
     ///
     /// # Errors
@@ -313,6 +318,8 @@ impl SendingSession {
                 let waiting = waiting.take();
                 if step != Step::Helo {
                     self.offers = Offers::of(&reply);
+                    // Final delivery is told of from here: a server of mailboxes would do so a second time.
+                    self.offers.dsn &= self.settings.protocol == Protocol::Smtp;
                 }
                 self.state = State::Idle;
                 if let Some(transaction) = waiting {

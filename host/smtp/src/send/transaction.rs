@@ -5,19 +5,30 @@ use std::collections::VecDeque;
 
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
-use crate::{Address, Reply, ReversePath};
+use crate::{Address, RecipientWish, Reply, ReversePath, SenderWish};
 
 /// One message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// Who it is from.
     pub sender: ReversePath,
+    /// What the sender wants to be told; passed on to a server that knows DSN.
+    pub wish: SenderWish,
     /// Who it is for.
-    pub recipients: Vec<Address>,
+    pub recipients: Vec<Addressee>,
     /// Its size in octets, lines ended by CRLF.
     pub size_octets: u64,
     /// Whether it has octets above 127, in its header or body.
     pub eight_bit: bool,
+}
+
+/// One recipient of a message to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    /// The address.
+    pub address: Address,
+    /// What the sender wants to be told of it; passed on to a server that knows DSN.
+    pub wish: RecipientWish,
 }
 
 /// A group of commands is closed when it reaches this many octets (RFC 2920 section 3.1): group and replies fit
@@ -103,6 +114,9 @@ impl Open {
                 if self.transaction.eight_bit {
                     line.push_str(" BODY=8BITMIME");
                 }
+                if offers.dsn {
+                    line.push_str(&sender_words(&self.transaction.wish));
+                }
                 line.push_str("\r\n");
                 out.extend_from_slice(line.as_bytes());
                 self.next = Next::Recipient(0);
@@ -110,7 +124,12 @@ impl Open {
             }
             Next::Recipient(index) => {
                 let recipient = self.transaction.recipients.get(index)?;
-                out.extend_from_slice(format!("RCPT TO:<{recipient}>\r\n").as_bytes());
+                let mut line = format!("RCPT TO:<{}>", recipient.address);
+                if offers.dsn {
+                    line.push_str(&recipient_words(&recipient.wish));
+                }
+                line.push_str("\r\n");
+                out.extend_from_slice(line.as_bytes());
                 let more = index + 1 < self.transaction.recipients.len();
                 self.next = if more { Next::Recipient(index + 1) } else { Next::Data };
                 Some(Step::Recipient)
@@ -180,4 +199,18 @@ impl Open {
         };
         self.standings.into_iter().filter_map(outcome).collect()
     }
+}
+
+/// The parameters of MAIL (RFC 3461 section 5.2.1: as they were received).
+fn sender_words(wish: &SenderWish) -> String {
+    let ret = wish.ret.map(|ret| format!(" RET={ret}"));
+    let envid = wish.envid.as_deref().map(|envid| format!(" ENVID={envid}"));
+    ret.into_iter().chain(envid).collect()
+}
+
+/// The parameters of RCPT, likewise.
+fn recipient_words(wish: &RecipientWish) -> String {
+    let notify = wish.notify.map(|notify| format!(" NOTIFY={notify}"));
+    let orcpt = wish.orcpt.as_deref().map(|orcpt| format!(" ORCPT={orcpt}"));
+    notify.into_iter().chain(orcpt).collect()
 }

@@ -76,6 +76,11 @@ impl Connection {
         self.session.is_over()
     }
 
+    /// Whether the server tells senders what they asked to be told.
+    pub(super) fn knows_dsn(&self) -> bool {
+        self.session.knows_dsn()
+    }
+
     /// How many transactions were begun on it.
     pub(super) fn transactions(&self) -> u32 {
         self.transactions

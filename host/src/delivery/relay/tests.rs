@@ -60,7 +60,7 @@ impl Sending {
         let hop = Hop { servers: Servers::Hosts(&self.hosts), protocol: self.protocol };
         let outcomes = self.relay.deliver(hop, message, recipients).await;
         let words = |outcome: &RecipientOutcome| match outcome {
-            RecipientOutcome::Delivered(_) => DELIVERED.to_owned(),
+            RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
             other => other.to_string(),
         };
         outcomes.iter().map(words).collect()

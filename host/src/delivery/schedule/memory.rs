@@ -13,6 +13,9 @@ use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::config::Retry;
+use crate::delivery::notification::{Noticed, Notifies, NotifyError, Told};
+use crate::delivery::schedule::Schedules;
 use crate::delivery::transport::{RecipientOutcome, Transports};
 
 thread_local! {
@@ -43,6 +46,7 @@ impl MemoryStore {
             destination: Destination::new(name).unwrap(),
             recipients: (0..recipients).collect(),
             attempts: 0,
+            due: now(),
             received_at: now() - age,
             token: 0,
         };
@@ -85,7 +89,12 @@ impl MemoryStore {
             .map(|(index, _)| *index)
             .collect();
         if !left.is_empty() {
-            let again = Lease { recipients: left, attempts: lease.attempts + 1, ..lease.clone() };
+            let again = Lease {
+                recipients: left,
+                attempts: lease.attempts + 1,
+                due: settlement.next_due,
+                ..lease.clone()
+            };
             self.waiting.lock().unwrap().push((settlement.next_due, again));
         }
         self.settled.lock().unwrap().push((lease.clone(), settlement));
@@ -103,7 +112,7 @@ impl MemoryStore {
         Ok(StoredMessage {
             id,
             envelope: Envelope {
-                sender: ReversePath::Null,
+                sender: ReversePath::Address(Address::parse("s@s.example").unwrap()),
                 parameters: "".into(),
                 body: BodyKind::SevenBit,
                 recipients: (0..9).map(recipient).collect(),
@@ -289,14 +298,59 @@ impl Transports for Script {
     }
 }
 
+/// Notes who was to be told what.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) told: Mutex<Vec<(QueueId, Vec<Told>)>>,
+    /// There is nobody to tell.
+    pub(super) nobody: Mutex<bool>,
+    /// Nobody can be told now.
+    pub(super) broken: Mutex<bool>,
+}
+
+impl Notifies for Notes {
+    fn notify<'a>(
+        &'a self,
+        message: &'a StoredMessage,
+        told: &'a [Told],
+    ) -> BoxFuture<'a, Result<Noticed, NotifyError>> {
+        if *self.broken.lock().unwrap() {
+            return ready(Err(StoreError::unavailable("broken").into()));
+        }
+        self.told.lock().unwrap().push((message.id, told.to_vec()));
+        let nobody = *self.nobody.lock().unwrap();
+        ready(Ok(if nobody { Noticed::Nobody } else { Noticed::Sender(message.id) }))
+    }
+}
+
+/// The same for every destination.
+pub(super) struct Always(pub(super) Retry);
+
+impl Schedules for Always {
+    fn of(&self, _: &Destination) -> Retry {
+        self.0.clone()
+    }
+}
+
 /// Shared by a test and its scheduler.
 pub(super) struct Scene {
     pub(super) store: Arc<MemoryStore>,
     pub(super) script: Arc<Script>,
+    pub(super) notes: Arc<Notes>,
+    pub(super) retry: Retry,
 }
 
 impl Scene {
     pub(super) fn new(script: Script) -> Self {
-        Self { store: Arc::default(), script: Arc::new(script) }
+        let hour = Duration::from_secs(3600);
+        let retry = Retry {
+            first: Duration::from_secs(60),
+            max: hour,
+            factor: 2,
+            expire: 120 * hour,
+            notice: None,
+            parked: false,
+        };
+        Self { store: Arc::default(), script: Arc::new(script), notes: Arc::default(), retry }
     }
 }

@@ -6,31 +6,53 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::Lease;
 
-/// How often and for how long a delivery is tried.
-#[derive(Clone, Debug)]
-pub(crate) struct Retry {
-    /// From the first attempt to the second.
-    pub(crate) first: Duration,
-    /// Between two attempts at most.
-    pub(crate) max: Duration,
-    /// Each time is so many times as long as the one before.
-    pub(crate) factor: u32,
-    /// A delivery that fails when the message is older is not tried again.
-    pub(crate) expire: Duration,
-}
+use super::fate::Age;
+use crate::config::Retry;
 
 impl Retry {
     /// When to try again, after an attempt that ended now: later each time, spread by a fifth to both sides so that
-    /// what failed together does not come back together; and once more when the message expires, not behind that.
+    /// what failed together does not come back together; and once more when the sender is to be told and when the
+    /// message expires, not behind that.
     pub(super) fn next_due(&self, lease: &Lease, now: SystemTime) -> SystemTime {
-        let due = now + self.wait(lease);
-        let end = lease.received_at + self.expire;
-        if end > now { due.min(end) } else { due }
+        let end = self.end(lease);
+        let stops = self.notice_at(lease).into_iter().chain([end]).filter(|stop| *stop > now);
+        let stop = stops.min();
+        match stop {
+            // What nobody comes for is looked at again when there is something to tell.
+            Some(stop) if self.parked => stop,
+            Some(stop) => stop.min(now + self.wait(lease)),
+            None => now + self.wait(lease),
+        }
     }
 
-    /// Whether a message is too old to be tried again.
-    pub(super) fn has_expired(&self, lease: &Lease, now: SystemTime) -> bool {
-        now.duration_since(lease.received_at).unwrap_or_default() >= self.expire
+    /// How old the message of a lease is, as far as that decides anything.
+    pub(super) fn age(&self, lease: &Lease, now: SystemTime) -> Age {
+        let until = self.end(lease);
+        if now >= until {
+            return Age::Expired;
+        }
+        // One attempt was due at that time or before and ended at it or later: each later one is due later.
+        match self.notice_at(lease) {
+            Some(notice) if lease.due <= notice && now >= notice => Age::Late { until },
+            _ => Age::Young { until },
+        }
+    }
+
+    /// Whether an attempt is to be made: not with what waits for somebody to flush it.
+    pub(super) fn is_to_be_tried(&self, lease: &Lease, now: SystemTime) -> bool {
+        let woken = || {
+            let stops = [Some(self.end(lease)), self.notice_at(lease)];
+            now >= self.end(lease) || stops.contains(&Some(lease.due))
+        };
+        !self.parked || lease.attempts > 0 && !woken()
+    }
+
+    fn end(&self, lease: &Lease) -> SystemTime {
+        lease.received_at + self.expire
+    }
+
+    fn notice_at(&self, lease: &Lease) -> Option<SystemTime> {
+        self.notice.filter(|notice| *notice < self.expire).map(|notice| lease.received_at + notice)
     }
 
     fn wait(&self, lease: &Lease) -> Duration {
@@ -58,13 +80,21 @@ mod tests {
             destination: Destination::new("a.example").unwrap(),
             recipients: vec![0],
             attempts,
+            due: received_at,
             received_at,
             token: 1,
         }
     }
 
     fn retry() -> Retry {
-        Retry { first: Duration::from_secs(60), max: HOUR, factor: 2, expire: 120 * HOUR }
+        Retry {
+            first: Duration::from_secs(60),
+            max: HOUR,
+            factor: 2,
+            expire: 120 * HOUR,
+            notice: None,
+            parked: false,
+        }
     }
 
     #[test]
@@ -97,9 +127,51 @@ mod tests {
         let end = received + 120 * HOUR;
         let late = lease(50, received);
         assert_eq!(retry().next_due(&late, end - Duration::from_secs(1)), end);
-        assert!(!retry().has_expired(&late, end - Duration::from_secs(1)));
-        assert!(retry().has_expired(&late, end));
+        let second = Duration::from_secs(1);
+        assert_eq!(retry().age(&late, end - second), Age::Young { until: end });
+        assert_eq!(retry().age(&late, end), Age::Expired);
         // A clock set back behind the reception is no reason to give up.
-        assert!(!retry().has_expired(&late, received - HOUR));
+        assert_eq!(retry().age(&late, received - HOUR), Age::Young { until: end });
+    }
+
+    #[test]
+    fn a_sender_is_told_once_that_it_takes_long() {
+        let received = SystemTime::now();
+        let (end, notice) = (received + 120 * HOUR, received + 4 * HOUR);
+        let retry = Retry { notice: Some(4 * HOUR), ..retry() };
+        let mut lease = lease(0, received);
+        let mut told = Vec::new();
+        while lease.due < end {
+            let ended = lease.due + Duration::from_secs(10);
+            match retry.age(&lease, ended) {
+                Age::Late { until } => told.push((lease.due, until)),
+                other => assert_eq!(other, Age::Young { until: end }),
+            }
+            lease.due = retry.next_due(&lease, ended);
+            lease.attempts += 1;
+        }
+        assert_eq!(told, [(notice, end)]);
+        assert_eq!((lease.due, retry.age(&lease, end)), (end, Age::Expired));
+        // An attempt that takes long is not followed by another one for the notice.
+        lease.due = received;
+        assert_eq!(retry.age(&lease, notice + HOUR), Age::Late { until: end });
+    }
+
+    #[test]
+    fn what_is_parked_is_tried_when_it_is_flushed() {
+        let received = SystemTime::now();
+        let (end, notice) = (received + 120 * HOUR, received + 96 * HOUR);
+        let retry = Retry { notice: Some(96 * HOUR), parked: true, ..retry() };
+        let new = lease(0, received);
+        assert!(!retry.is_to_be_tried(&new, received));
+        assert_eq!(retry.next_due(&new, received), notice);
+        let woken = Lease { due: notice, ..lease(1, received) };
+        assert!(!retry.is_to_be_tried(&woken, notice));
+        assert_eq!(retry.age(&woken, notice), Age::Late { until: end });
+        assert_eq!(retry.next_due(&woken, notice), end);
+        assert!(!retry.is_to_be_tried(&Lease { due: end, ..woken.clone() }, end));
+        for at in [received + HOUR, notice + HOUR] {
+            assert!(retry.is_to_be_tried(&Lease { due: at, ..woken.clone() }, at));
+        }
     }
 }

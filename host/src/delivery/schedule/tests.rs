@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_queue::Step;
+use stagepost_queue::{QueueId, Step};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::memory::{Play, Scene, Script, now};
+use super::memory::{Always, Play, Scene, Script, now};
 use super::*;
+use crate::delivery::notification::Action;
+use crate::delivery::transport::Onward;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn delivered() -> RecipientOutcome {
-    RecipientOutcome::Delivered(Finding::new((2, 0, 0), "kept"))
+    RecipientOutcome::Delivered(Finding::new((2, 0, 0), "kept"), Onward::End)
 }
 
 fn deferred() -> RecipientOutcome {
@@ -33,8 +35,9 @@ fn scheduler(scene: &Scene) -> Scheduler {
         attempt_max: Duration::from_secs(600),
         drain_max: Duration::from_secs(30),
     };
-    let retry = Retry { first: Duration::from_secs(60), max: HOUR, factor: 2, expire: 120 * HOUR };
-    let mut scheduler = Scheduler::new(store, transports, limits, retry);
+    let schedules = Arc::new(Always(scene.retry.clone()));
+    let notifier = Arc::clone(&scene.notes) as Arc<dyn Notifies>;
+    let mut scheduler = Scheduler::new(store, transports, schedules, notifier, limits);
     Arc::get_mut(&mut scheduler.work).unwrap().now = now;
     scheduler
 }
@@ -107,20 +110,93 @@ async fn each_recipient_has_an_outcome_of_its_own() {
     let id = scene.store.add("a.example", 3, Duration::ZERO);
     let (_running, _stop) = start(&scene);
     pass(1).await;
-    let wanted =
-        [Step::Hold("5.0.0 550 no".into()), Step::Done, Step::Retry("4.0.0 451 later".into())];
+    let wanted = [Step::Done, Step::Done, Step::Retry("4.0.0 451 later".into())];
     assert_eq!(scene.store.steps(id), Some(wanted.to_vec()));
+    assert_eq!(told(&scene), [(id, vec![(0, Action::Failed, "5.0.0 550 no".to_owned())])]);
     pass(100).await;
     assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
 }
 
+/// Recipient, what happened, and the finding.
+type Words = (u32, Action, String);
+
+/// What senders were told.
+fn told(scene: &Scene) -> Vec<(QueueId, Vec<Words>)> {
+    let told = scene.notes.told.lock().unwrap();
+    let words = |told: &crate::delivery::notification::Told| {
+        (told.recipient, told.action, told.finding.to_string())
+    };
+    told.iter().map(|(id, told)| (*id, told.iter().map(words).collect())).collect()
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_expired_message_is_held_not_lost() {
+async fn the_sender_of_an_expired_message_is_told() {
     let scene = Scene::new(Script::default().with("a.example", &[Play::All(deferred(), 0)]));
     let id = scene.store.add("a.example", 1, 120 * HOUR);
     let (_running, _stop) = start(&scene);
     pass(1).await;
-    assert_eq!(scene.store.steps(id), Some(vec![Step::Hold("expired: 4.0.0 451 later".into())]));
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+    let words = "5.4.7 expired: 4.0.0 451 later".to_owned();
+    assert_eq!(told(&scene), [(id, vec![(0, Action::Failed, words)])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_be_told_of_is_held() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(failed(), 0)]));
+    *scene.notes.nobody.lock().unwrap() = true;
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Hold("5.0.0 550 no".into())]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_who_can_not_be_told_yet_is_told_later() {
+    let scene = Scene::new(Script::default().with("a.example", &[Play::All(failed(), 0)]));
+    *scene.notes.broken.lock().unwrap() = true;
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    let steps = scene.store.steps(id).unwrap();
+    assert!(matches!(&steps[..], [Step::Retry(why)] if why.contains("can't be told")), "{steps:?}");
+    *scene.notes.broken.lock().unwrap() = false;
+    pass(100).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+    assert_eq!(told(&scene).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_is_told_once_of_a_delay() {
+    let mut scene = Scene::new(Script::default().with("a.example", &[Play::All(deferred(), 0)]));
+    scene.retry.notice = Some(4 * HOUR);
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(4 * 3600 - 10).await;
+    assert_eq!(told(&scene), []);
+    pass(20).await;
+    let words = "4.0.0 451 later".to_owned();
+    assert_eq!(told(&scene), [(id, vec![(0, Action::Delayed, words)])]);
+    pass(24 * 3600).await;
+    assert_eq!(told(&scene).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_fetched_is_not_tried_and_expires_with_a_notice_before() {
+    let mut scene = Scene::new(Script::default().with("a.example", &[Play::All(delivered(), 0)]));
+    scene.retry.notice = Some(96 * HOUR);
+    scene.retry.parked = true;
+    let id = scene.store.add("a.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Retry("waits to be fetched".into())]));
+    pass(96 * 3600).await;
+    let delayed = (0, Action::Delayed, "4.4.7 waits to be fetched".to_owned());
+    assert_eq!(told(&scene), [(id, vec![delayed])]);
+    pass(24 * 3600).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+    let failed = (0, Action::Failed, "5.4.7 expired: 4.4.7 waits to be fetched".to_owned());
+    assert_eq!(told(&scene)[1].1, [failed]);
+    assert!(scene.script.begun.lock().unwrap().is_empty(), "nothing was ever tried");
 }
 
 #[tokio::test(start_paused = true)]

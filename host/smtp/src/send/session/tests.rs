@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::{Address, OwnName, ReversePath};
+use crate::{Address, Addressee, Notify, OwnName, RecipientWish, Return, ReversePath, SenderWish};
 
 mod faults;
 mod lmtp;
@@ -34,9 +34,13 @@ fn settings() -> SendingSettings {
 }
 
 fn transaction(recipients: usize) -> Transaction {
-    let recipient = |number| Address::parse(&format!("u{number}@x.test")).unwrap();
+    let recipient = |number| Addressee {
+        address: Address::parse(&format!("u{number}@x.test")).unwrap(),
+        wish: RecipientWish::default(),
+    };
     Transaction {
         sender: ReversePath::Address(Address::parse("a@b.test").unwrap()),
+        wish: SenderWish::default(),
         recipients: (1..=recipients).map(recipient).collect(),
         size_octets: 12,
         eight_bit: false,
@@ -331,4 +335,38 @@ fn groups_are_bounded() {
         conversation.session.handle_input(conversation.now, replies.as_bytes());
     }
     assert_eq!(groups, 1000 * "RCPT TO:<u1000@x.test>\r\n".len() / 4096 + 1);
+}
+
+#[test]
+fn what_senders_want_to_be_told_is_passed_on_to_who_knows_of_it() {
+    let mut transaction = transaction(2);
+    transaction.wish = SenderWish { ret: Some(Return::Headers), envid: Some("a+2Bb".into()) };
+    let notify = Notify { success: true, delay: true, failure: false };
+    let orcpt = Some("rfc822;w@y.test".into());
+    transaction.recipients[1].wish = RecipientWish { notify: Some(notify), orcpt };
+    for (offer, mail, rcpt) in [
+        (
+            "250-hop\r\n250 DSN\r\n",
+            " RET=HDRS ENVID=a+2Bb",
+            " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;w@y.test",
+        ),
+        ("250 hop\r\n", "", ""),
+    ] {
+        let mail: &str = format!("MAIL FROM:<a@b.test>{mail}\r\n").leak();
+        let rcpt: &str = format!("RCPT TO:<u2@x.test>{rcpt}\r\n").leak();
+        let case = Case::one(
+            2,
+            &[
+                ("220 hop\r\n", "EHLO us.test\r\n"),
+                (offer, mail),
+                ("250 a\r\n", RCPT),
+                ("250 b\r\n", rcpt),
+                ("250 c\r\n", "DATA\r\n"),
+                ("554 no\r\n", "QUIT\r\n"),
+            ],
+            &["failed 5.0.0: 554 no to DATA", "failed 5.0.0: 554 no to DATA"],
+            false,
+        );
+        Case { transactions: vec![transaction.clone()], ..case }.check();
+    }
 }

@@ -1,0 +1,160 @@
+//! Routes from the file as written: where they lead, and how often that is tried.
+//! Knows no DNS: whether there is such a server is found out by who talks to it.
+
+use std::net::IpAddr;
+
+use toml::Spanned;
+
+use super::Resolver;
+use crate::config::duration::Written;
+use crate::config::error::ConfigError;
+use crate::config::file;
+use crate::config::settings::{
+    DomainPattern, Listener, ListenerSocket, LocalDomain, Queue, Retry, RouteRule, Way,
+};
+
+impl Resolver<'_> {
+    pub(super) fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
+        let duration = |written: file::RetryTime| Written(written.duration());
+        let expire = Written(written.expire.duration());
+        let max = self.ordered(&written.retry_max, duration, expire, "expire")?;
+        let first = self.ordered(&written.retry_first, duration, max, "retry_max")?;
+        let notice = written.delay_notice.duration();
+        Ok(Queue {
+            free_space_min: written.free_space_min.octets(),
+            retry: Retry {
+                first: first.0,
+                max: max.0,
+                factor: written.retry_factor.get(),
+                expire: expire.0,
+                notice: (!notice.is_zero()).then_some(notice),
+                parked: false,
+            },
+        })
+    }
+
+    pub(super) fn routes(
+        &self,
+        written: Vec<file::Route>,
+        default: &Retry,
+        local_domains: &[LocalDomain],
+        listeners: &[Listener],
+    ) -> Result<Vec<RouteRule>, ConfigError> {
+        self.unique(
+            written.iter().map(|route| (&route.domain, route.domain.get_ref().to_string())),
+        )?;
+        let rule = |route: file::Route| {
+            let local = |domain: &&LocalDomain| {
+                *route.domain.get_ref() == DomainPattern::Exact(domain.name.clone())
+            };
+            if let Some(domain) = local_domains.iter().find(local) {
+                let problem = format!("{} is a local domain and a route at once", domain.name);
+                let remedy = "remove the route, or the [[local_domain]]";
+                return Err(self.document.fault(route.domain.span(), problem, remedy));
+            }
+            let retry = self.retry(&route, default)?;
+            let way = self.way(&route, listeners)?;
+            Ok(RouteRule { domain: route.domain.into_inner(), way, retry })
+        };
+        written.into_iter().map(rule).collect()
+    }
+
+    fn way(&self, route: &file::Route, listeners: &[Listener]) -> Result<Way, ConfigError> {
+        let Some(way) = &route.next_hop else {
+            if route.hold.is_some() {
+                return Ok(Way::Wait);
+            }
+            let problem = "nobody gets the mail of this route";
+            let remedy = "add next_hop = ..., or hold = ... when somebody fetches it";
+            return Err(self.document.fault(route.domain.span(), problem, remedy));
+        };
+        self.other_servers(way, listeners)?;
+        Ok(way.get_ref().clone())
+    }
+
+    fn retry(&self, route: &file::Route, default: &Retry) -> Result<Retry, ConfigError> {
+        if let Some(hold) = &route.hold {
+            return self.parking(route, hold, default);
+        }
+        if let Some(written) = &route.hold_notice {
+            let remedy = "add hold = ..., or write delay_notice";
+            return Err(self.document.fault(
+                written.span(),
+                "nothing is held on this route",
+                remedy,
+            ));
+        }
+        let (mut max, mut first) = (Written(default.max), Written(default.first));
+        let expire = route.expire.as_ref().map_or(default.expire, |time| time.get_ref().duration());
+        if let Some(written) = &route.retry_max {
+            let duration = |written: file::RetryTime| Written(written.duration());
+            max = self.ordered(written, duration, Written(expire), "expire")?;
+        }
+        max = Written(max.0.min(expire));
+        if let Some(written) = &route.retry_first {
+            let duration = |written: file::RetryTime| Written(written.duration());
+            first = self.ordered(written, duration, max, "retry_max")?;
+        }
+        let notice = route.delay_notice.as_ref().map(|notice| notice.get_ref().duration());
+        Ok(Retry {
+            first: Written(first.0.min(max.0)).0,
+            max: max.0,
+            factor: (route.retry_factor.as_ref())
+                .map_or(default.factor, |factor| factor.get_ref().get()),
+            expire,
+            notice: notice.map_or(default.notice, |time| (!time.is_zero()).then_some(time)),
+            parked: false,
+        })
+    }
+
+    /// Mail that waits to be fetched: for how long, and when its sender is told before that ends.
+    fn parking(
+        &self,
+        route: &file::Route,
+        hold: &Spanned<file::Expiry>,
+        default: &Retry,
+    ) -> Result<Retry, ConfigError> {
+        let unused = [
+            route.retry_first.as_ref().map(Spanned::span),
+            route.retry_max.as_ref().map(Spanned::span),
+            route.expire.as_ref().map(Spanned::span),
+            route.retry_factor.as_ref().map(Spanned::span),
+            route.delay_notice.as_ref().map(Spanned::span),
+        ];
+        if let Some(span) = unused.into_iter().flatten().next() {
+            let problem = "what is held is tried when somebody comes for it, and kept for as long as hold says";
+            return Err(self.document.fault(span, problem, "remove the line, or hold"));
+        }
+        let expire = hold.get_ref().duration();
+        let ahead = match &route.hold_notice {
+            Some(written) => {
+                let duration = |written: file::Notice| Written(written.duration());
+                Some(self.ordered(written, duration, Written(expire), "hold")?.0)
+            }
+            None => None,
+        };
+        let notice = ahead.filter(|ahead| !ahead.is_zero()).map(|ahead| expire - ahead);
+        Ok(Retry { expire, notice, parked: true, ..default.clone() })
+    }
+
+    /// Refuses a way that leads back here.
+    fn other_servers(&self, way: &Spanned<Way>, listeners: &[Listener]) -> Result<(), ConfigError> {
+        let Way::Hosts(hosts) = way.get_ref() else { return Ok(()) };
+        for next_hop in hosts {
+            let host: Option<IpAddr> = next_hop.host.parse().ok();
+            let own = |listener: &&Listener| {
+                let at = host.map(|host| ListenerSocket::Own((host, next_hop.port).into()));
+                at.as_ref() == Some(&listener.socket)
+            };
+            if let Some(listener) = listeners.iter().find(own) {
+                let problem = format!(
+                    "{next_hop} is this server's own listener {:?}: mail would go round in a circle",
+                    listener.name
+                );
+                let remedy = "name the server that is to get the mail";
+                return Err(self.document.fault(way.span(), problem, remedy));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Tells senders what became of their messages (RFC 3461): decides who is told, and queues a message to them.
+//! Knows the queue and the router; what the message says is the report's.
+
+mod report;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stagepost_queue::{
+    BoxFuture, Destination, DestinationError, Incoming, NewDelivery, NewMessage, Origin, QueueId,
+    Store, StoreError, StoredMessage,
+};
+use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, Return, ReversePath, SenderWish};
+
+use self::report::Report;
+use super::finding::Finding;
+use crate::router::Router;
+
+/// A failed message with more octets than this comes back without its body: who sent it has it.
+const RETURNED_OCTETS_MAX: u64 = 64 * 1024;
+
+/// Something to tell of a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Which recipient: an index into the message's envelope.
+    pub(crate) recipient: u32,
+    /// What happened.
+    pub(crate) action: Action,
+    /// What an attempt found out.
+    pub(crate) finding: Finding,
+    /// Until when it will be tried, if it will.
+    pub(crate) until: Option<SystemTime>,
+}
+
+/// What happened to a recipient (RFC 3464 section 2.3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Action {
+    /// It is in the mailbox.
+    Delivered,
+    /// It was given to a server that tells nothing of such things.
+    Relayed,
+    /// It was not delivered yet.
+    Delayed,
+    /// It never will be.
+    Failed,
+}
+
+/// Who was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noticed {
+    /// The message's sender, by this message.
+    Sender(QueueId),
+    /// The postmaster, since the message has no sender who could be told.
+    Postmaster(QueueId),
+    /// Nobody: there is nobody who could be told.
+    Nobody,
+}
+
+/// Why somebody could not be told: to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotifyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+}
+
+/// Tells senders what became of their messages.
+pub(crate) trait Notifies: Send + Sync {
+    /// Tells whom it concerns, durably.
+    fn notify<'a>(
+        &'a self,
+        message: &'a StoredMessage,
+        told: &'a [Told],
+    ) -> BoxFuture<'a, Result<Noticed, NotifyError>>;
+}
+
+/// Tells by mail.
+pub(crate) struct Notifier {
+    store: Arc<dyn Store>,
+    router: Arc<Router>,
+    hostname: Box<str>,
+    /// Who is told of failures of messages that have no sender.
+    postmaster: Option<Address>,
+}
+
+impl Notifier {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        router: Arc<Router>,
+        hostname: &str,
+        postmaster: Option<Address>,
+    ) -> Self {
+        Self { store, router, hostname: hostname.into(), postmaster }
+    }
+
+    /// The sender, if mail to them has a way to go.
+    fn sender<'m>(&self, message: &'m StoredMessage) -> Option<&'m Address> {
+        match &message.envelope.sender {
+            ReversePath::Address(sender) if self.leads_somewhere(sender) => Some(sender),
+            _ => None,
+        }
+    }
+
+    /// The postmaster, unless it is mail to them that failed: that would go round for ever.
+    fn postmaster(&self, message: &StoredMessage, told: &[Told]) -> Option<&Address> {
+        let postmaster =
+            self.postmaster.as_ref().filter(|address| self.leads_somewhere(address))?;
+        let to_them = |told: &Told| {
+            let recipient = message.envelope.recipients.get(told.recipient as usize);
+            recipient.is_none_or(|recipient| recipient.address.is_same_as(postmaster))
+        };
+        (!told.iter().any(to_them)).then_some(postmaster)
+    }
+
+    fn leads_somewhere(&self, address: &Address) -> bool {
+        self.router.destination(&self.router.queue_domain(address)).is_some()
+    }
+
+    async fn tell(&self, message: &StoredMessage, told: &[Told]) -> Result<Noticed, NotifyError> {
+        if let Some(sender) = self.sender(message) {
+            return Ok(Noticed::Sender(self.queue(message, told, sender).await?));
+        }
+        let failed: Vec<Told> =
+            told.iter().filter(|told| told.action == Action::Failed).cloned().collect();
+        match self.postmaster(message, &failed) {
+            Some(postmaster) if !failed.is_empty() => {
+                Ok(Noticed::Postmaster(self.queue(message, &failed, postmaster).await?))
+            }
+            _ => Ok(Noticed::Nobody),
+        }
+    }
+
+    async fn queue(
+        &self,
+        message: &StoredMessage,
+        told: &[Told],
+        to: &Address,
+    ) -> Result<QueueId, NotifyError> {
+        let destination = Destination::new(&self.router.queue_domain(to))?;
+        let now = SystemTime::now();
+        let mut incoming = self.store.receive()?;
+        let report = Report {
+            id: &incoming.id().to_string(),
+            hostname: &self.hostname,
+            to,
+            now,
+            message,
+            told,
+            whole: is_returned_whole(message, told),
+        };
+        let (head, tail) = (report.head(), report.tail());
+        *incoming.header() = report.header();
+        incoming.body(&head).await?;
+        incoming.body(&message.header).await?;
+        if report.whole {
+            let mut reader = message.body.reader();
+            while let Some(octets) = reader.next().await? {
+                incoming.body(octets).await?;
+            }
+        }
+        incoming.body(&tail).await?;
+        let id = commit(incoming, to, destination, now, report.is_eight_bit()).await?;
+        Ok(id)
+    }
+}
+
+/// Whether the body goes back with the header block: only where something failed, unless the sender does not want it or it
+/// is large (RFC 3461 section 4.3).
+fn is_returned_whole(message: &StoredMessage, told: &[Told]) -> bool {
+    let failed = told.iter().any(|told| told.action == Action::Failed);
+    let wish = SenderWish::of(&message.envelope.parameters).ret;
+    failed && wish != Some(Return::Headers) && message.body.octets() <= RETURNED_OCTETS_MAX
+}
+
+async fn commit(
+    incoming: Box<dyn Incoming>,
+    to: &Address,
+    destination: Destination,
+    now: SystemTime,
+    eight_bit: bool,
+) -> Result<QueueId, StoreError> {
+    let body = if eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
+    let recipient = Recipient { address: to.clone(), parameters: "".into() };
+    let message = NewMessage {
+        // RFC 3461 section 6.1: nothing is ever sent back to a notification.
+        envelope: Envelope {
+            sender: ReversePath::Null,
+            parameters: "".into(),
+            body,
+            recipients: vec![recipient],
+        },
+        deliveries: vec![NewDelivery { destination, recipients: vec![0], due: now }],
+        received_at: now,
+        hold: None,
+        origin: Origin { client: "this server".into(), ..Origin::default() },
+        ledger: Vec::new(),
+    };
+    incoming.commit(message).await
+}
+
+impl Notifies for Notifier {
+    fn notify<'a>(
+        &'a self,
+        message: &'a StoredMessage,
+        told: &'a [Told],
+    ) -> BoxFuture<'a, Result<Noticed, NotifyError>> {
+        Box::pin(self.tell(message, told))
+    }
+}
+
+#[cfg(test)]
+mod tests;

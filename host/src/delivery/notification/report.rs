@@ -1,0 +1,289 @@
+//! The octets of a notification: multipart/report with words for people, fields for programs, and the message
+//! (RFC 3462, 3464, 6533).
+//! Knows no queue; whatever others said is made fit for a header field here.
+
+use std::time::SystemTime;
+
+use stagepost_queue::StoredMessage;
+use stagepost_smtp::{Address, RecipientWish, SenderWish, from_xtext};
+
+use super::{Action, Told};
+use crate::intake::date;
+
+/// Octets of a line before it is folded (RFC 5322 section 2.1.1).
+const LINE_OCTETS: usize = 76;
+/// Octets of a line at most, where there is no place to fold it.
+const LINE_OCTETS_MAX: usize = 900;
+/// Recipients with words of their own for people; the fields for programs name all of them.
+const NAMED_MAX: usize = 50;
+
+/// Everything that a notification says.
+pub(super) struct Report<'r> {
+    /// The queue id of the notification: in its Message-ID, and between its parts.
+    pub(super) id: &'r str,
+    pub(super) hostname: &'r str,
+    pub(super) to: &'r Address,
+    pub(super) now: SystemTime,
+    pub(super) message: &'r StoredMessage,
+    pub(super) told: &'r [Told],
+    /// The message is there with its body.
+    pub(super) whole: bool,
+}
+
+impl Report<'_> {
+    /// The header block.
+    pub(super) fn header(&self) -> Vec<u8> {
+        let Self { id, hostname, to, .. } = self;
+        let subject = match self.worst() {
+            Action::Failed => "Undelivered mail returned to sender",
+            Action::Delayed => "Delayed mail (still being tried)",
+            Action::Relayed => "Mail given to another server",
+            Action::Delivered => "Mail was delivered",
+        };
+        let date = date(self.now);
+        let encoding = self.encoding();
+        let header = format!(
+            "From: Mail Delivery System <MAILER-DAEMON@{hostname}>\r\nTo: {to}\r\nSubject: {subject}\r\nDate: {date}\r\n\
+             Message-ID: <{id}@{hostname}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"{}\"\r\n{encoding}",
+            self.boundary()
+        );
+        header.into_bytes()
+    }
+
+    /// The body up to the message that it is about.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let boundary = self.boundary();
+        let global = self.is_global();
+        let (charset, status) = if global {
+            ("utf-8", "message/global-delivery-status")
+        } else {
+            ("us-ascii", "message/delivery-status")
+        };
+        let encoding = if global { "Content-Transfer-Encoding: 8bit\r\n" } else { "" };
+        let original = match (self.whole, global) {
+            (true, false) => "message/rfc822",
+            (true, true) => "message/global",
+            (false, false) => "text/rfc822-headers",
+            (false, true) => "message/global-headers",
+        };
+        let original_encoding = self.encoding();
+        let text = format!(
+            "\r\nThis is a multi-part message in MIME format.\r\n\r\n\
+             --{boundary}\r\nContent-Type: text/plain; charset={charset}\r\n{encoding}\r\n{}\r\n\
+             --{boundary}\r\nContent-Type: {status}\r\n{encoding}\r\n{}\r\n\
+             --{boundary}\r\nContent-Type: {original}\r\n{original_encoding}\r\n",
+            self.words(),
+            self.fields()
+        );
+        text.into_bytes()
+    }
+
+    /// What follows the message.
+    pub(super) fn tail(&self) -> Vec<u8> {
+        format!("\r\n--{}--\r\n", self.boundary()).into_bytes()
+    }
+
+    /// Whether there are octets above 127 in it, or may be.
+    pub(super) fn is_eight_bit(&self) -> bool {
+        self.is_global()
+            || !self.message.header.is_ascii()
+            || self.whole && self.message.envelope.body != stagepost_smtp::BodyKind::SevenBit
+    }
+
+    fn encoding(&self) -> &'static str {
+        if self.is_eight_bit() { "Content-Transfer-Encoding: 8bit\r\n" } else { "" }
+    }
+
+    /// RFC 6533: an address is in another script.
+    fn is_global(&self) -> bool {
+        let recipients = self.told.iter().filter_map(|told| self.address(told));
+        !self.to.as_str().is_ascii() || recipients.into_iter().any(|address| !address.is_ascii())
+    }
+
+    /// No message has it: it was made after it, and 80 bits of it are chance.
+    fn boundary(&self) -> String {
+        format!("{}/{}", self.id, self.hostname)
+    }
+
+    fn worst(&self) -> Action {
+        self.told.iter().map(|told| told.action).max().unwrap_or(Action::Delivered)
+    }
+
+    fn address(&self, told: &Told) -> Option<&str> {
+        let recipient = self.message.envelope.recipients.get(told.recipient as usize);
+        recipient.map(|recipient| recipient.address.as_str())
+    }
+
+    /// The words for people.
+    fn words(&self) -> String {
+        let mut text = format!("This is the mail system at {}.\r\n", self.hostname);
+        let kinds = [
+            (Action::Failed, "Your message could not be delivered to:"),
+            (
+                Action::Delayed,
+                "Your message could not be delivered yet. It is still being tried, so there is\r\nno need to send it again. It waits for:",
+            ),
+            (
+                Action::Relayed,
+                "Your message was given to a server that does not tell of its delivery, for:",
+            ),
+            (Action::Delivered, "Your message was delivered to:"),
+        ];
+        for (action, words) in kinds {
+            let told: Vec<&Told> = self.told.iter().filter(|told| told.action == action).collect();
+            if told.is_empty() {
+                continue;
+            }
+            text.push_str(&format!("\r\n{words}\r\n\r\n"));
+            for told in told.iter().take(NAMED_MAX) {
+                let address = self.address(told).unwrap_or_default();
+                let why = folded("    ", &told.finding.to_string(), "\r\n    ");
+                text.push_str(&format!("  <{address}>\r\n{why}\r\n"));
+                if let Some(until) = told.until {
+                    text.push_str(&format!("    (tried until {})\r\n", date(until)));
+                }
+            }
+            if let Some(more @ 1..) = told.len().checked_sub(NAMED_MAX) {
+                text.push_str(&format!("  and {more} more, named below\r\n"));
+            }
+        }
+        text
+    }
+
+    /// The fields for programs (RFC 3464 section 2).
+    fn fields(&self) -> String {
+        let mut text = format!("Reporting-MTA: dns; {}\r\n", self.hostname);
+        let envid = SenderWish::of(&self.message.envelope.parameters).envid;
+        if let Some(envid) = envid.as_deref().and_then(from_xtext) {
+            text.push_str(&field("Original-Envelope-Id", &envid));
+        }
+        let arrived = date(self.message.received_at);
+        text.push_str(&format!(
+            "X-Stagepost-Queue-Id: {}\r\nArrival-Date: {arrived}\r\n",
+            self.message.id
+        ));
+        for told in self.told {
+            text.push_str("\r\n");
+            text.push_str(&self.recipient_fields(told));
+        }
+        text
+    }
+
+    fn recipient_fields(&self, told: &Told) -> String {
+        let mut text = String::new();
+        let recipient = self.message.envelope.recipients.get(told.recipient as usize);
+        let wish = recipient.map(RecipientWish::of).unwrap_or_default();
+        if let Some((kind, address)) = wish.original() {
+            text.push_str(&field("Original-Recipient", &format!("{kind}; {address}")));
+        }
+        let address = self.address(told).unwrap_or_default();
+        let kind = if address.is_ascii() { "rfc822" } else { "utf-8" };
+        text.push_str(&field("Final-Recipient", &format!("{kind}; {address}")));
+        let action = match told.action {
+            Action::Failed => "failed",
+            Action::Delayed => "delayed",
+            Action::Relayed => "relayed",
+            Action::Delivered => "delivered",
+        };
+        text.push_str(&format!("Action: {action}\r\nStatus: {}\r\n", told.finding.status));
+        let name = told.finding.remote.as_deref().and_then(server_name);
+        if let Some(name) = name {
+            text.push_str(&field("Remote-MTA", &format!("dns; {name}")));
+        }
+        let diagnostic = match &told.finding.reply {
+            Some(reply) => format!("smtp; {reply}"),
+            None => format!("x-stagepost; {}", told.finding.text),
+        };
+        text.push_str(&field("Diagnostic-Code", &diagnostic));
+        text.push_str(&format!("Last-Attempt-Date: {}\r\n", date(self.now)));
+        if let Some(until) = told.until {
+            text.push_str(&format!("Will-Retry-Until: {}\r\n", date(until)));
+        }
+        text
+    }
+}
+
+/// The name or address of a server in the form that a field of type `dns` has; nothing for a socket of this machine.
+fn server_name(shown: &str) -> Option<String> {
+    if shown.starts_with('/') {
+        return None;
+    }
+    if let Some((name, _)) = shown.split_once('[').filter(|(name, _)| !name.is_empty()) {
+        return Some(name.to_owned());
+    }
+    let host = shown.rsplit_once(':').map_or(shown, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    Some(match host.parse::<std::net::IpAddr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => host.to_owned(),
+    })
+}
+
+/// A field of one value, folded.
+fn field(name: &str, value: &str) -> String {
+    format!("{}\r\n", folded(&format!("{name}: "), value, "\r\n "))
+}
+
+/// Words behind a beginning, in lines of bounded length; what a header field must not have becomes `?`.
+fn folded(start: &str, text: &str, fold: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { '?' } else { c });
+    let clean: String = clean.collect();
+    let mut out = start.to_owned();
+    let mut line = start.len();
+    for word in clean.split(' ').filter(|word| !word.is_empty()) {
+        if line > start.len() && line + word.len() >= LINE_OCTETS {
+            out.push_str(fold);
+            line = 1;
+        } else if line > start.len() {
+            out.push(' ');
+            line += 1;
+        }
+        for character in word.chars() {
+            if line + character.len_utf8() > LINE_OCTETS_MAX {
+                out.push_str(fold);
+                line = 1;
+            }
+            out.push(character);
+            line += character.len_utf8();
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_folded_and_clean() {
+        assert_eq!(field("A", "b"), "A: b\r\n");
+        assert_eq!(field("A", "b\r\nC: d\0"), "A: b??C: d?\r\n");
+        let words = "word ".repeat(40);
+        let long = "x".repeat(3000);
+        for text in [words.as_str(), long.as_str(), &format!("{words}{long}\u{e4}")] {
+            let folded = field("Diagnostic-Code", text);
+            for (number, line) in folded.split_terminator("\r\n").enumerate() {
+                assert!(line.len() <= LINE_OCTETS_MAX + 1, "{} octets", line.len());
+                assert_eq!(line.starts_with(' '), number > 0, "{line}");
+            }
+            let unfolded: String = folded.split_whitespace().skip(1).collect();
+            assert_eq!(unfolded, text.replace(' ', ""), "nothing is lost");
+        }
+    }
+
+    #[test]
+    fn servers_are_named_without_their_ports() {
+        let cases = [
+            ("mx.test[192.0.2.1]:25", Some("mx.test")),
+            ("mx.test[2001:db8::1]:25", Some("mx.test")),
+            ("192.0.2.1:25", Some("[192.0.2.1]")),
+            ("[2001:db8::1]:25", Some("[2001:db8::1]")),
+            ("mail.test:587", Some("mail.test")),
+            ("/run/lmtp", None),
+        ];
+        for (shown, wanted) in cases {
+            assert_eq!(server_name(shown).as_deref(), wanted, "{shown}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Whole notifications, as they come out of a queue.
+//! Knows the notifier by its public method and a durable queue by its trait.
+
+use std::time::Duration;
+
+use stagepost_queue::local::{LocalOptions, LocalStore};
+use stagepost_queue::{LeaseRequest, StoredMessage};
+use tempfile::TempDir;
+
+use super::*;
+use crate::delivery::octets::MessageOctets;
+use crate::delivery::octets::sample::message;
+
+struct Scene {
+    store: Arc<LocalStore>,
+    notifier: Notifier,
+    _folder: TempDir,
+}
+
+impl Scene {
+    fn new(postmaster: Option<&str>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let options =
+            LocalOptions { path: folder.path().join("spool"), free_space_min: 0, faults: None };
+        let store = Arc::new(LocalStore::open(options).unwrap());
+        let text = "hostname = \"mx.us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n\
+            [[local_domain]]\nname = \"us.test\"\nmailboxes = \"any\"\n\
+            [[route]]\ndomain = \"b.test\"\nnext_hop = \"mx\"\n";
+        let router = Arc::new(Router::new(&crate::config::from_text(text).unwrap()));
+        let postmaster = postmaster.map(|address| Address::parse(address).unwrap());
+        let notifier = Notifier::new(store.clone(), router, "mx.us.test", postmaster);
+        Self { store, notifier, _folder: folder }
+    }
+
+    /// Envelope and octets of what was queued.
+    async fn queued(&self) -> Option<(StoredMessage, String)> {
+        let request = LeaseRequest {
+            now: SystemTime::now() + Duration::from_secs(1),
+            max: 1,
+            per_destination_max: 1,
+            duration: Duration::from_secs(60),
+        };
+        let lease = self.store.lease(request).await.unwrap().pop()?;
+        let message = self.store.read(lease.id).await.unwrap();
+        let mut octets = MessageOctets::new(&message);
+        let mut text = Vec::new();
+        loop {
+            let piece = octets.next().await.unwrap();
+            text.extend_from_slice(piece.octets);
+            if piece.last {
+                break;
+            }
+        }
+        drop(octets);
+        Some((message, String::from_utf8(text).unwrap()))
+    }
+}
+
+fn failed(recipient: u32) -> Told {
+    let finding = Finding::new((5, 1, 1), "550 5.1.1 no such user to RCPT");
+    Told {
+        recipient,
+        action: Action::Failed,
+        finding: finding.about("mx.x.test[192.0.2.1]:25").replied("550 5.1.1 no such user"),
+        until: None,
+    }
+}
+
+/// The text with what differs each time replaced: dates, and the notification's own id.
+fn normal(text: &str, id: &str) -> String {
+    let text = text.replace(id, "ID");
+    let line = |line: &str| match line.split_once(": ") {
+        Some((name, _)) if name.ends_with("Date") || name == "Will-Retry-Until" => {
+            format!("{name}: DATE\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    text.replace("\r\n", "\n").lines().map(line).collect()
+}
+
+#[tokio::test]
+async fn a_failure_comes_back_with_the_message_octet_for_octet() {
+    let scene = Scene::new(None);
+    let mut message =
+        message(&["u@x.test", "v@x.test"], "A: b\r\n", &[b"\r\n.dot\r\n", b"end\r\n"]);
+    message.envelope.parameters = "RET=FULL ENVID=QQ+2B1".into();
+    message.envelope.recipients[1].parameters = "ORCPT=rfc822;w+2Bx@y.test".into();
+    let noticed = scene.notifier.notify(&message, &[failed(1)]).await.unwrap();
+    let Noticed::Sender(id) = noticed else { panic!("{noticed:?}") };
+    let (queued, text) = scene.queued().await.unwrap();
+    assert_eq!((queued.id, &queued.envelope.sender), (id, &ReversePath::Null));
+    assert_eq!(queued.envelope.recipients[0].address.as_str(), "a@b.test");
+    assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "CRLF alone ends lines");
+    let original = message.id.to_string();
+    let wanted = format!(
+        "\
+From: Mail Delivery System <MAILER-DAEMON@mx.us.test>
+To: a@b.test
+Subject: Undelivered mail returned to sender
+Date: DATE
+Message-ID: <ID@mx.us.test>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status;
+ boundary=\"ID/mx.us.test\"
+
+This is a multi-part message in MIME format.
+
+--ID/mx.us.test
+Content-Type: text/plain; charset=us-ascii
+
+This is the mail system at mx.us.test.
+
+Your message could not be delivered to:
+
+  <v@x.test>
+    5.1.1 mx.x.test[192.0.2.1]:25: 550 5.1.1 no such user to RCPT
+
+--ID/mx.us.test
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.us.test
+Original-Envelope-Id: QQ+1
+X-Stagepost-Queue-Id: {original}
+Arrival-Date: DATE
+
+Original-Recipient: rfc822; w+x@y.test
+Final-Recipient: rfc822; v@x.test
+Action: failed
+Status: 5.1.1
+Remote-MTA: dns; mx.x.test
+Diagnostic-Code: smtp; 550 5.1.1 no such user
+Last-Attempt-Date: DATE
+
+--ID/mx.us.test
+Content-Type: message/rfc822
+
+A: b
+
+.dot
+end
+
+--ID/mx.us.test--
+"
+    );
+    assert_eq!(normal(&text, &id.to_string()), wanted);
+}
+
+#[tokio::test]
+async fn how_much_comes_back_depends_on_what_happened_and_what_was_asked_for() {
+    let delayed = |_| Told {
+        action: Action::Delayed,
+        finding: Finding::new((4, 4, 1), "nobody there"),
+        until: Some(SystemTime::now()),
+        ..failed(0)
+    };
+    let delivered = |_| Told { action: Action::Delivered, ..failed(0) };
+    let large: Vec<u8> = b"0123456789abcdef0123456789abcd\r\n".repeat(4096);
+    type Tell = dyn Fn(u32) -> Told;
+    type Case<'c> = (&'c str, &'c [u8], &'c Tell, &'c str, &'c [&'c str]);
+    let cases: [Case<'_>; 6] = [
+        ("", b"\r\nx\r\n", &failed, "message/rfc822", &["\r\n\r\nA: b\r\n\r\nx\r\n\r\n--"]),
+        ("RET=HDRS", b"\r\nx\r\n", &failed, "text/rfc822-headers", &["\r\n\r\nA: b\r\n\r\n--"]),
+        ("", &large, &failed, "text/rfc822-headers", &["\r\n\r\nA: b\r\n\r\n--"]),
+        (
+            "RET=FULL",
+            b"\r\nx\r\n",
+            &delayed,
+            "text/rfc822-headers",
+            &[
+                "Subject: Delayed mail",
+                "Action: delayed\r\nStatus: 4.4.1\r\n",
+                "Will-Retry-Until: ",
+            ],
+        ),
+        (
+            "",
+            b"\r\nx\r\n",
+            &delivered,
+            "text/rfc822-headers",
+            &["Subject: Mail was delivered", "Action: delivered"],
+        ),
+        ("", b"\r\nx", &failed, "message/rfc822", &["A: b\r\n\r\nx\r\n--"]),
+    ];
+    for (parameters, body, tell, kind, wanted) in cases {
+        let scene = Scene::new(None);
+        let mut message = message(&["u@x.test"], "A: b\r\n", &[body]);
+        message.envelope.parameters = parameters.into();
+        scene.notifier.notify(&message, &[tell(0)]).await.unwrap();
+        let (_, text) = scene.queued().await.unwrap();
+        for wanted in [&[&*format!("Content-Type: {kind}\r\n")], wanted].concat() {
+            assert!(text.contains(wanted), "{wanted:?} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_without_sender_is_told_of_to_the_postmaster_or_nobody() {
+    let null = |to: &str| {
+        let mut message = message(&[to], "A: b\r\n", &[b"\r\n"]);
+        message.envelope.sender = ReversePath::Null;
+        message
+    };
+    let scene = Scene::new(None);
+    let noticed = scene.notifier.notify(&null("u@x.test"), &[failed(0)]).await.unwrap();
+    assert_eq!(noticed, Noticed::Nobody);
+    assert!(scene.queued().await.is_none());
+
+    let scene = Scene::new(Some("pm@us.test"));
+    // No delay and no success is worth a word to them, and mail to them that fails goes round no more.
+    let delayed = Told { action: Action::Delayed, ..failed(0) };
+    for (message, told) in [(null("u@x.test"), delayed), (null("pm@US.test"), failed(0))] {
+        let noticed = scene.notifier.notify(&message, &[told]).await.unwrap();
+        assert_eq!(noticed, Noticed::Nobody);
+    }
+    let noticed = scene.notifier.notify(&null("u@x.test"), &[failed(0)]).await.unwrap();
+    assert!(matches!(noticed, Noticed::Postmaster(_)), "{noticed:?}");
+    let (queued, _) = scene.queued().await.unwrap();
+    assert_eq!(queued.envelope.recipients[0].address.as_str(), "pm@us.test");
+
+    // A sender whom no route leads to is like none.
+    let mut lost = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    lost.envelope.sender = ReversePath::Address(Address::parse("a@nowhere.test").unwrap());
+    let noticed = scene.notifier.notify(&lost, &[failed(0)]).await.unwrap();
+    assert!(matches!(noticed, Noticed::Postmaster(_)), "{noticed:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_can_not_be_read_is_told_of_later() {
+    use crate::delivery::octets::sample::broken_message;
+    let scene = Scene::new(None);
+    let message = broken_message(&["u@x.test"], "A: b\r\n", &[b"\r\n"], 0);
+    assert!(scene.notifier.notify(&message, &[failed(0)]).await.is_err());
+    assert!(scene.queued().await.is_none());
+}

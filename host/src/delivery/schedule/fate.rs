@@ -1,0 +1,157 @@
+//! What becomes of each recipient after an attempt, and what its sender is to be told of it.
+//! Knows the wishes of RFC 3461; no store, no clock and nobody who tells.
+
+use std::time::SystemTime;
+
+use stagepost_queue::{Lease, Step, StoredMessage};
+use stagepost_smtp::RecipientWish;
+use tracing::{error, info, warn};
+
+use crate::delivery::finding::Finding;
+use crate::delivery::notification::{Action, Noticed, NotifyError, Told};
+use crate::delivery::transport::{Onward, RecipientOutcome};
+
+/// What becomes of one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Delivered.
+    Done,
+    /// To be tried again.
+    Again(Finding),
+    /// Never to be delivered, and somebody has to be told.
+    Lost(Finding),
+    /// Never to be delivered, and its sender does not want to know.
+    Dropped(Finding),
+}
+
+/// How old a message is, as far as that decides anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Until this time it is tried.
+    Young { until: SystemTime },
+    /// The same, and its sender is to be told that it takes so long.
+    Late { until: SystemTime },
+    /// It is not tried again.
+    Expired,
+}
+
+/// Judges the outcomes of an attempt; the second list is for the sender.
+pub(super) fn judge(
+    message: &StoredMessage,
+    lease: &Lease,
+    outcomes: Vec<RecipientOutcome>,
+    age: Age,
+) -> (Vec<Fate>, Vec<Told>) {
+    let mut told = Vec::new();
+    let mut fates = Vec::with_capacity(outcomes.len());
+    for (&index, outcome) in lease.recipients.iter().zip(outcomes) {
+        let recipient = message.envelope.recipients.get(index as usize);
+        let wish = recipient.map(RecipientWish::of).unwrap_or_default().wanted();
+        let address = recipient.map_or("", |recipient| recipient.address.as_str());
+        let fate = fate(outcome, age);
+        log(lease, address, &fate);
+        let mut tell = |action, finding: Finding, until| {
+            told.push(Told { recipient: index, action, finding, until });
+        };
+        fates.push(match fate {
+            Judged::Delivered(finding, onward) => {
+                let action = match onward {
+                    Onward::End => Some(Action::Delivered),
+                    Onward::Silent => Some(Action::Relayed),
+                    // The next server was asked to tell (RFC 3461 section 5.2.1).
+                    Onward::Telling => None,
+                };
+                if let Some(action) = action.filter(|_| wish.success) {
+                    tell(action, finding, None);
+                }
+                Fate::Done
+            }
+            Judged::Again(finding, until) => {
+                if let Some(until) = until.filter(|_| wish.delay) {
+                    tell(Action::Delayed, finding.clone(), Some(until));
+                }
+                Fate::Again(finding)
+            }
+            Judged::Failed(finding) if wish.failure => {
+                tell(Action::Failed, finding.clone(), None);
+                Fate::Lost(finding)
+            }
+            Judged::Failed(finding) => Fate::Dropped(finding),
+        });
+    }
+    (fates, told)
+}
+
+/// An outcome in the light of the message's age.
+enum Judged {
+    Delivered(Finding, Onward),
+    /// Its sender is told of it when a time is given.
+    Again(Finding, Option<SystemTime>),
+    Failed(Finding),
+}
+
+fn fate(outcome: RecipientOutcome, age: Age) -> Judged {
+    match (outcome, age) {
+        (RecipientOutcome::Delivered(finding, onward), _) => Judged::Delivered(finding, onward),
+        (RecipientOutcome::Failed(finding), _) => Judged::Failed(finding),
+        (RecipientOutcome::Deferred(finding), Age::Expired) => {
+            let text = format!("expired: {finding}");
+            // RFC 3463 section 3.5: delivery time expired.
+            let finding = Finding { text: text.into(), ..finding };
+            Judged::Failed(Finding { status: stagepost_smtp::Enhanced::new(5, 4, 7), ..finding })
+        }
+        (RecipientOutcome::Deferred(finding), Age::Young { .. }) => Judged::Again(finding, None),
+        (RecipientOutcome::Deferred(finding), Age::Late { until }) => {
+            Judged::Again(finding, Some(until))
+        }
+    }
+}
+
+fn log(lease: &Lease, recipient: &str, fate: &Judged) {
+    let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
+    match fate {
+        Judged::Delivered(said, _) => {
+            info!(%id, recipient, %destination, attempt, %said, "delivered");
+        }
+        Judged::Again(reply, _) => {
+            warn!(%id, recipient, %destination, attempt, %reply, "deferred");
+        }
+        Judged::Failed(reply) => {
+            warn!(%id, recipient, %destination, attempt, %reply, "undeliverable");
+        }
+    }
+}
+
+/// What the queue is told, once somebody was told, or nobody could be. Nothing is lost in silence: a recipient that nobody
+/// was told of is held.
+pub(super) fn steps(
+    lease: &Lease,
+    fates: Vec<Fate>,
+    noticed: Option<&Result<Noticed, NotifyError>>,
+) -> Vec<Step> {
+    match noticed {
+        Some(Ok(Noticed::Sender(notification))) => {
+            info!(id = %lease.id, %notification, "the sender is told");
+        }
+        Some(Ok(Noticed::Postmaster(notification))) => {
+            warn!(id = %lease.id, %notification, "the postmaster is told: the message has no sender to tell");
+        }
+        Some(Ok(Noticed::Nobody)) | None => {}
+        Some(Err(error)) => {
+            error!(id = %lease.id, %error, "the sender can't be told yet");
+        }
+    }
+    let step = |fate| match (fate, noticed) {
+        (Fate::Done | Fate::Dropped(_), _) => Step::Done,
+        (Fate::Again(finding), _) => Step::Retry(finding.to_string().into()),
+        (Fate::Lost(_), Some(Ok(Noticed::Sender(_) | Noticed::Postmaster(_)))) => Step::Done,
+        (Fate::Lost(finding), Some(Err(error))) => {
+            Step::Retry(format!("{finding}; its sender can't be told yet: {error}").into())
+        }
+        (Fate::Lost(finding), Some(Ok(Noticed::Nobody)) | None) => {
+            error!(id = %lease.id, destination = %lease.destination, reply = %finding, "nobody can be told of an undeliverable message; it is held");
+            Step::Hold(finding.to_string().into())
+        }
+    };
+    fates.into_iter().map(step).collect()
+}

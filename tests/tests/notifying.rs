@@ -1,0 +1,130 @@
+//! What senders are told by the real server: failures, delays, success, and whom it tells when there is no sender.
+
+use stagepost_tests::server::{Server, Site};
+use stagepost_tests::sink::{Closed, Sink};
+
+const MESSAGE: &str = "Subject: to be told of\r\n\r\nHello.\r\n";
+
+fn route(domain: &str, next_hop: impl std::fmt::Display) -> String {
+    format!("[[route]]\ndomain = \"{domain}\"\nnext_hop = \"{next_hop}\"\n")
+}
+
+/// Hands a message in with these two commands.
+fn hand_in(server: &Server, mail: &str, rcpt: &str) {
+    let mut client = server.greeted();
+    client.say(mail, 250);
+    client.say(rcpt, 250);
+    client.say("DATA", 354);
+    client.send(MESSAGE.as_bytes());
+    client.say(".", 250);
+}
+
+/// Waits until a mailbox of `example.test` has this many messages; their texts.
+fn mail(site: &Site, server: &Server, user: &str, count: usize) -> Vec<String> {
+    let recipient = format!("{user}@example.test");
+    server.log().wait_for_count(&recipient, count, |line| {
+        line.message() == "delivered" && line.text("recipient") == recipient
+    });
+    site.mail(user).iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
+fn expect(text: &str, wanted: &[&str]) {
+    for wanted in wanted {
+        assert!(text.contains(wanted), "{wanted:?} in\n{text}");
+    }
+}
+
+fn in_queue(site: &Site) -> String {
+    let shown = site.run(&["status", "--config", "stagepost.toml"]);
+    String::from_utf8_lossy(&shown.stdout).into_owned()
+}
+
+#[test]
+fn the_sender_of_a_refused_message_gets_it_back() {
+    let sink = Sink::open();
+    sink.answer("554 5.6.0 never");
+    let site = Site::new(&route("relayed.test", sink.address()));
+    let server = site.start();
+    hand_in(&server, "MAIL FROM:<sender@example.test>", "RCPT TO:<b@relayed.test>");
+    let [text] = &mail(&site, &server, "sender", 1)[..] else { panic!("one notification") };
+    expect(
+        text,
+        &[
+            "Return-Path: <>\n",
+            "Subject: Undelivered mail returned to sender\n",
+            "Final-Recipient: rfc822; b@relayed.test\nAction: failed\nStatus: 5.6.0\nRemote-MTA: dns; [127.0.0.1]\n",
+            "Diagnostic-Code: smtp; 554 5.6.0 never\n",
+            "Content-Type: message/rfc822\n\nReceived: from client.example.test",
+            "Subject: to be told of\n\nHello.\n\n--",
+        ],
+    );
+    assert!(in_queue(&site).contains("queue     0 messages"), "{}", in_queue(&site));
+    server.stop();
+}
+
+#[test]
+fn the_sender_of_an_expired_message_is_told() {
+    let closed = Closed::reserve();
+    let times =
+        "retry_first = \"1s\"\nretry_max = \"1s\"\nexpire = \"3s\"\ndelay_notice = \"1s\"\n";
+    let site = Site::new(&(route("relayed.test", closed.address()) + times));
+    let server = site.start();
+    hand_in(&server, "MAIL FROM:<sender@example.test>", "RCPT TO:<b@relayed.test>");
+    let texts = mail(&site, &server, "sender", 2);
+    let with = |subject: &str| texts.iter().find(|text| text.contains(subject)).expect("a text");
+    expect(
+        with("Subject: Delayed mail"),
+        &["Action: delayed\nStatus: 4.4.1\n", "Will-Retry-Until: ", "text/rfc822-headers"],
+    );
+    expect(
+        with("Subject: Undelivered mail"),
+        &["Action: failed\nStatus: 5.4.7\n", "Diagnostic-Code: x-stagepost; expired: 4.4.1 "],
+    );
+    server.stop();
+}
+
+#[test]
+fn without_a_sender_the_postmaster_is_told_or_it_is_held() {
+    let sink = Sink::open();
+    let route = route("relayed.test", sink.address());
+    let site = Site::new(&route);
+    sink.answer("554 5.6.0 never");
+    let server = site.start();
+    hand_in(&server, "MAIL FROM:<>", "RCPT TO:<b@relayed.test>");
+    let held = |line: &stagepost_tests::log::Line| line.message().ends_with("it is held");
+    let line = server.log().wait_for("the hold", held);
+    assert!(line.text("reply").contains("554 5.6.0 never"), "{}", line.as_str());
+    server.stop();
+    assert!(sink.messages().is_empty());
+
+    site.configure(&(route + "[delivery]\npostmaster = \"pm@example.test\"\n"));
+    sink.answer("554 5.6.0 never");
+    let server = site.start();
+    assert!(in_queue(&site).contains(" 0 deliveries to do, 1 held"), "{}", in_queue(&site));
+    hand_in(&server, "MAIL FROM:<>", "RCPT TO:<b@relayed.test>");
+    let [text] = &mail(&site, &server, "pm", 1)[..] else { panic!("one notification") };
+    expect(text, &["To: pm@example.test\n", "Action: failed\n", "Hello.\n"]);
+    server.stop();
+}
+
+#[test]
+fn what_waits_to_be_fetched_goes_out_when_it_is_flushed() {
+    let sink = Sink::open();
+    let held =
+        |further: &str| format!("[[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n{further}");
+    let site = Site::new(&held(&format!("next_hop = \"{}\"\n", sink.address())));
+    let server = site.start();
+    hand_in(&server, "MAIL FROM:<sender@example.test>", "RCPT TO:<b@branch.test>");
+    let waits = |site: &Site| {
+        let listed = site.run(&["queue", "list", "--config", "stagepost.toml", "--json"]);
+        String::from_utf8_lossy(&listed.stdout).contains("waits to be fetched")
+    };
+    while !waits(&site) {
+        std::thread::yield_now();
+    }
+    assert!(sink.messages().is_empty());
+    let flushed = site.run(&["queue", "flush", "branch.test", "--config", "stagepost.toml"]);
+    assert!(flushed.status.success(), "{}", String::from_utf8_lossy(&flushed.stderr));
+    assert_eq!(sink.wait_for(1)[0].recipients, ["b@branch.test"]);
+    server.stop();
+}
