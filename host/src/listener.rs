@@ -105,9 +105,11 @@ impl Listener {
         remote: SocketAddr,
     ) -> Option<impl Future<Output = ()> + use<>> {
         let place = self.door.enter(&shared.sessions, &shared.lines, &stream, remote)?;
-        // Replies are small and each is waited for. A failure costs time, nothing else.
-        let _ = stream.set_nodelay(true);
-        let local = stream.local_addr().unwrap_or(self.address);
+        // The system is asked only where it has a choice.
+        let local = match self.address.ip().is_unspecified() {
+            true => stream.local_addr().unwrap_or(self.address),
+            false => self.address,
+        };
         let (shared, door) = (shared.clone(), self.door.clone());
         Some(async move {
             let id = place.id;

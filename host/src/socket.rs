@@ -151,21 +151,19 @@ fn open(config: &Listener, address: SocketAddr) -> io::Result<std::net::TcpListe
     if config.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(backlog(config))?;
-    Ok(socket.into())
+    let socket = socket.into();
+    adopt(config, &socket)?;
+    Ok(socket)
 }
 
-/// Makes a passed socket as one of our own would be.
+/// Has a bound socket listen. One that does already only learns how many may wait.
 fn adopt(config: &Listener, socket: &std::net::TcpListener) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    // On one that listens already it sets how many may wait.
-    SockRef::from(socket).listen(backlog(config))
-}
-
-fn backlog(config: &Listener) -> i32 {
-    i32::try_from(config.backlog).unwrap_or(i32::MAX)
+    let socket = SockRef::from(socket);
+    // Replies are small and each is waited for. Connections have it from their listener: no call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))
 }
 
 fn remedy(error: &io::Error, development: bool) -> &'static str {
