@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bare;
 mod client;
 mod closed_loop;
 mod connect;
@@ -20,8 +21,10 @@ mod rate;
 mod receive;
 mod reply;
 mod report;
+mod scan;
 mod script;
 mod send;
+mod session;
 mod slab;
 mod socket;
 mod stall;
@@ -60,6 +63,10 @@ enum Command {
     Receive(receive::Arguments),
     /// A filter in a process of its own that lets everything pass, to compare plug-ins with
     Milter(milter::Arguments),
+    /// What parsing and session logic cost for each command, without a server
+    Session(session::Arguments),
+    /// How fast a session passes over the octets of a message, without a server
+    Scan(scan::Arguments),
     /// What asking plug-ins costs, without a server
     Dispatch(dispatch::Arguments),
 }
@@ -85,6 +92,8 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Send(arguments) => send::run(&arguments),
         Command::Receive(arguments) => receive::run(&arguments),
         Command::Milter(arguments) => milter::run(&arguments),
+        Command::Session(arguments) => session::run(&arguments),
+        Command::Scan(arguments) => scan::run(&arguments),
         Command::Dispatch(arguments) => dispatch::run(&arguments),
     }
 }
