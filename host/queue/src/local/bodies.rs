@@ -64,6 +64,7 @@ impl Bodies {
     /// Removes the file of a message, if it has one. Blocks. A file that stays behind is collected at the next start.
     pub(super) fn remove(&self, id: QueueId) {
         let path = self.path(id);
+        let _ = self.faults.before(Operation::BodyRemove);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {

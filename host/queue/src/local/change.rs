@@ -4,12 +4,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use lsm_tree::{Guard, Slice};
+
 use super::engine::{Engine, TOTAL_KEY};
 use super::key::{
     DueKey, delivery_destination, delivery_key, held_delivery, held_key, name_key, name_prefix,
 };
 use super::record::{CountRecord, DeliveryRecord, MessageRecord, reply_text};
 use super::row::RecordError;
+use super::rows::{Batch, Rows};
 use crate::{Destination, Destinations, Lease, QueueId, Settlement, Step, StoreError};
 
 /// So many deliveries are looked at by one step of a move.
@@ -18,9 +21,9 @@ const MOVE_STEP_MAX: usize = 1000;
 /// The rows of a new message, encoded by whoever brings it.
 pub(super) struct NewRows {
     pub(super) id: QueueId,
-    pub(super) message: Vec<u8>,
+    pub(super) message: Slice,
     /// The body, unless it has a file.
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Slice>,
     pub(super) octets: u64,
     pub(super) deliveries: Vec<(Destination, DeliveryRecord)>,
 }
@@ -46,7 +49,7 @@ pub(super) struct MoveStep {
 /// A batch in the making.
 pub(super) struct Change<'a> {
     engine: &'a Engine,
-    batch: fjall::OwnedWriteBatch,
+    batch: Batch,
     counts: HashMap<Destination, CountRecord>,
     total: CountRecord,
     queued: Vec<DueKey>,
@@ -57,7 +60,7 @@ pub(super) struct Change<'a> {
 
 /// What a batch has changed, to be acted on once it is durable.
 pub(super) struct Changed {
-    pub(super) batch: fjall::OwnedWriteBatch,
+    pub(super) batch: Batch,
     pub(super) total: CountRecord,
     /// Deliveries that are due at a new time.
     pub(super) queued: Vec<DueKey>,
@@ -68,7 +71,7 @@ pub(super) struct Changed {
 impl<'a> Change<'a> {
     pub(super) fn new(engine: &'a Engine, total: CountRecord) -> Self {
         Self {
-            batch: engine.batch(),
+            batch: Batch::default(),
             engine,
             counts: HashMap::new(),
             total,
@@ -175,21 +178,6 @@ impl<'a> Change<'a> {
         for count in [count, &mut self.total] {
             count.queued = count.queued.saturating_sub(1);
             count.held += 1;
-        }
-        Ok(())
-    }
-
-    /// Removes a message that was never acknowledged, if it is there.
-    pub(super) fn forget(&mut self, id: QueueId) -> Result<(), StoreError> {
-        let deliveries = self.deliveries(id)?;
-        for (destination, _) in &deliveries {
-            self.load_count(destination)?;
-        }
-        for (destination, record) in &deliveries {
-            self.put(id, destination, Some(record), None);
-        }
-        if let Some((_, record)) = deliveries.first() {
-            self.remove_message(id, record.octets, Some(record.body_in_file));
         }
         Ok(())
     }
@@ -485,10 +473,10 @@ fn release_all(record: &mut DeliveryRecord, now_ms: u64) {
 
 /// Reads a row of counters; a missing one is all zeros.
 pub(super) fn read_count(
-    keyspace: &fjall::Keyspace,
+    rows: &Rows,
     key: &[u8],
 ) -> Result<CountRecord, StoreError> {
-    let row = keyspace.get(key).map_err(StoreError::unavailable)?;
+    let row = rows.get(key).map_err(StoreError::unavailable)?;
     let Some(row) = row else {
         return Ok(CountRecord::default());
     };

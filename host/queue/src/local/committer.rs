@@ -2,20 +2,23 @@
 //! Knows no row; it owns the engine's life: a failed one is dropped and opened anew, a sync is never retried.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fjall::PersistMode;
 use tokio::sync::mpsc;
 
 use super::bodies::BodyFile;
 use super::change::{Change, Changed, MoveStep, read_count};
 use super::core::Core;
-use super::engine::{Engine, TOTAL_KEY, begin_new_journal, is_full};
-use super::fault::Operation;
+use super::engine::{Engine, EngineError, TOTAL_KEY};
+use super::fault::{Faults, Operation};
+use super::journal::{Doubt, Journal};
+use super::keeper::Keeper;
 use super::key::DueKey;
 use super::record::CountRecord;
 use super::request::{Answer, Request, Waiting};
+use super::rows::Batch;
 use crate::{Health, Lease, QueueId, StoreError};
 
 /// Between two attempts to reopen a failed engine.
@@ -24,7 +27,7 @@ const REOPEN_MAX: Duration = Duration::from_secs(5);
 
 /// A request that is in the batch, and what is left to do about it.
 enum Joined {
-    Insert { id: QueueId, file: Option<BodyFile>, answer: Answer<()> },
+    Insert { file: Option<BodyFile>, answer: Answer<()> },
     Settle { lease: Lease, answer: Answer<()> },
     Other { answer: Answer<()> },
     Move { step: MoveStep, answer: Answer<MoveStep> },
@@ -36,14 +39,21 @@ pub(super) struct Committer {
     core: Arc<Core>,
     waiting: Waiting,
     total: CountRecord,
+    opened: Option<Opened>,
     failed: Option<Failure>,
-    /// Messages of batches that failed: refused, but perhaps in the journal. They go at the next opening.
-    doubtful: Vec<QueueId>,
-    /// Messages whose end was in such a batch: perhaps they are gone, and their body files are to go.
-    perhaps_gone: Vec<QueueId>,
+    /// The bodies of messages whose group could not be written: refused, but perhaps in the journal until that is opened anew.
+    doubtful: Vec<BodyFile>,
+}
+
+/// What an open store writes with.
+pub(super) struct Opened {
+    pub(super) engine: Arc<Engine>,
+    journal: Journal,
+    keeper: Keeper,
 }
 
 struct Failure {
+    doubt: Doubt,
     at: Instant,
     wait: Duration,
     reason: Arc<str>,
@@ -53,10 +63,11 @@ impl Committer {
     pub(super) fn new(
         core: Arc<Core>,
         requests: mpsc::Receiver<Request>,
+        opened: Opened,
         total: CountRecord,
     ) -> Self {
-        let waiting = Waiting::new(requests);
-        Self { core, waiting, total, failed: None, doubtful: Vec::new(), perhaps_gone: Vec::new() }
+        let (waiting, opened) = (Waiting::new(requests), Some(opened));
+        Self { core, waiting, total, opened, failed: None, doubtful: Vec::new() }
     }
 
     /// Works until the store is closed or nobody can ask any more.
@@ -108,17 +119,14 @@ impl Committer {
             }
         }
         let Changed { batch, total, queued, files_freed } = change.end();
+        drop(engine);
         let committed = if batch.is_empty() { Ok(()) } else { self.commit(batch) };
         match committed {
             Ok(()) => {
                 self.total = total;
                 self.succeed(joined, queued, &files_freed);
             }
-            Err(error) => {
-                drop(engine);
-                self.perhaps_gone.extend(files_freed);
-                self.fail(joined, &error);
-            }
+            Err(error) => self.fail(joined, &error),
         }
     }
 
@@ -126,8 +134,7 @@ impl Committer {
     fn apply(&self, change: &mut Change<'_>, request: Request) -> Option<Joined> {
         let (result, joined) = match request {
             Request::Insert { rows, file, answer } => {
-                let id = rows.id;
-                (change.insert(rows), Joined::Insert { id, file, answer })
+                (change.insert(rows), Joined::Insert { file, answer })
             }
             Request::Settle { lease, settlement, due_ms, answer } => {
                 (change.settle(&lease, &settlement, due_ms), Joined::Settle { lease, answer })
@@ -160,16 +167,19 @@ impl Committer {
         }
     }
 
-    /// Writes and syncs a batch. Nothing of it can be read before it is synced.
-    fn commit(&self, batch: fjall::OwnedWriteBatch) -> fjall::Result<()> {
-        self.core.faults.before(Operation::JournalWrite)?;
-        if let Err(error) = self.core.faults.before(Operation::JournalSync) {
-            // As after a real failure: the octets are in the journal, and nobody knows what is on disk.
-            self.core.set_engine(None);
-            batch.durability(Some(PersistMode::Buffer)).commit()?;
-            return Err(error.into());
+    /// Puts a batch into the journal, on disk, then into the tables: nothing of it can be read before.
+    fn commit(&mut self, batch: Batch) -> io::Result<()> {
+        let Some(Opened { engine, journal, keeper }) = &mut self.opened else {
+            return Err(io::Error::other("it is not open"));
+        };
+        journal.release(keeper.done()?);
+        batch.encode(journal.group());
+        journal.write(|behind| keeper.wait(behind))?;
+        engine.apply(batch).map_err(io::Error::other)?;
+        if journal.wants_checkpoint() {
+            keeper.begin(journal.last());
         }
-        batch.commit()
+        Ok(())
     }
 
     fn succeed(&self, joined: Vec<Joined>, queued: Vec<DueKey>, files_freed: &[QueueId]) {
@@ -212,30 +222,27 @@ impl Committer {
     }
 
     /// The batch failed: the engine is given up, everybody in the batch is told, and nothing was acknowledged.
-    fn fail(&mut self, joined: Vec<Joined>, error: &fjall::Error) {
-        tracing::error!(%error, requests = joined.len(), "a commit failed; the queue is reopened with a new journal");
-        let answer = if is_full(error) {
-            StoreError::NoSpace { free: 0, wanted: self.core.free_space_min }
-        } else {
-            StoreError::unavailable(error)
-        };
-        self.give_up(error.to_string().into(), REOPEN_FIRST);
+    fn fail(&mut self, joined: Vec<Joined>, error: &io::Error) {
+        tracing::error!(%error, requests = joined.len(), "a commit failed; the queue is opened anew");
+        let answer = self.core.io_error(error);
+        if let Some(opened) = &self.opened {
+            let doubt = opened.journal.doubt();
+            self.give_up(doubt, error.to_string().into(), REOPEN_FIRST);
+        }
         for mut request in joined {
-            if let Joined::Insert { id, file, .. } = &mut request {
-                self.doubtful.push(*id);
-                // The row may have reached the journal: its file goes when the row is known to be gone.
-                if let Some(file) = file {
-                    file.keep();
-                }
+            // The row may be in the journal: its file goes when the row is known to count no longer.
+            if let Joined::Insert { file, .. } = &mut request {
+                self.doubtful.extend(file.take());
             }
             self.disappoint(request, &answer);
         }
     }
 
-    fn give_up(&mut self, reason: Arc<str>, wait: Duration) {
+    fn give_up(&mut self, doubt: Doubt, reason: Arc<str>, wait: Duration) {
         self.core.set_engine(None);
         self.core.set_health(Health::Failed { reason: Arc::clone(&reason) });
-        self.failed = Some(Failure { at: Instant::now(), wait, reason });
+        self.opened = None;
+        self.failed = Some(Failure { doubt, at: Instant::now(), wait, reason });
     }
 
     /// The open engine; a failed one is reopened when it is time to try again.
@@ -246,10 +253,14 @@ impl Committer {
         if failure.at.elapsed() < failure.wait {
             return Err(StoreError::Unavailable(Arc::clone(&failure.reason)));
         }
-        let wait = (failure.wait * 2).min(REOPEN_MAX);
-        match self.reopen() {
-            Ok(engine) => {
+        let (doubt, wait) = (failure.doubt, (failure.wait * 2).min(REOPEN_MAX));
+        match self.reopen(doubt) {
+            Ok(opened) => {
+                let engine = Arc::clone(&opened.engine);
+                self.opened = Some(opened);
                 self.failed = None;
+                // Nothing that was refused can come back: the files go.
+                self.doubtful.clear();
                 self.core.ready().rewind();
                 self.core.set_engine(Some(Arc::clone(&engine)));
                 self.core.set_health(Health::Accepting);
@@ -258,41 +269,28 @@ impl Committer {
             }
             Err(error) => {
                 tracing::error!(%error, "the queue could not be reopened");
-                self.give_up(error.to_string().into(), wait);
+                self.give_up(doubt, error.to_string().into(), wait);
                 Err(error)
             }
         }
     }
 
-    fn reopen(&mut self) -> Result<Arc<Engine>, StoreError> {
+    fn reopen(&mut self, doubt: Doubt) -> Result<Opened, StoreError> {
         let io_error = |error: io::Error| self.core.io_error(&error);
         self.core.faults.before(Operation::Reopen).map_err(io_error)?;
-        let path = self.core.path.join(super::ENGINE_FOLDER);
-        begin_new_journal(&path).map_err(io_error)?;
-        let engine = Engine::open(&path).map_err(StoreError::unavailable)?;
-        self.total = read_count(&engine.total, TOTAL_KEY)?;
-        let mut change = Change::new(&engine, self.total);
-        for id in &self.doubtful {
-            change.forget(*id)?;
-        }
-        let Changed { batch, total, .. } = change.end();
-        if !batch.is_empty() {
-            self.commit(batch).map_err(StoreError::unavailable)?;
-        }
-        self.total = total;
-        for id in self.doubtful.drain(..).chain(self.perhaps_gone.drain(..)) {
-            let has_row = engine.message.contains_key(id.to_bytes());
-            if !has_row.map_err(StoreError::unavailable)? && self.core.bodies.path(id).exists() {
-                self.core.bodies.remove(id);
-            }
-        }
-        Ok(Arc::new(engine))
+        let opened = Opened::open(&self.core.path, &self.core.faults, Some(doubt));
+        let opened = opened.map_err(|error| match error {
+            EngineError::Io(error) => self.core.io_error(&error),
+            other => StoreError::unavailable(other),
+        })?;
+        self.total = read_count(&opened.engine.total, TOTAL_KEY)?;
+        Ok(opened)
     }
 
     /// Answers a request that was not tried.
     fn refuse(&self, request: Request, error: &StoreError) {
         let joined = match request {
-            Request::Insert { rows, file, answer } => Joined::Insert { id: rows.id, file, answer },
+            Request::Insert { file, answer, .. } => Joined::Insert { file, answer },
             Request::Settle { lease, answer, .. } => Joined::Settle { lease, answer },
             Request::Hold { answer, .. }
             | Request::Release { answer, .. }
@@ -320,9 +318,27 @@ impl Committer {
     }
 }
 
+impl Opened {
+    /// Opens the spool, after a failed write with what is in doubt. Blocks.
+    pub(super) fn open(
+        spool: &Path,
+        faults: &Arc<dyn Faults>,
+        doubt: Option<Doubt>,
+    ) -> Result<Self, EngineError> {
+        let (engine, journal) = Engine::open(spool, faults, doubt)?;
+        let engine = Arc::new(engine);
+        let keeper = Keeper::start(Arc::clone(&engine), Arc::clone(faults), journal.last())?;
+        Ok(Self { engine, journal, keeper })
+    }
+}
+
 /// Closes the store, also when the committer ends by a panic.
 impl Drop for Committer {
     fn drop(&mut self) {
+        // The next start finds out which of them have a row.
+        for file in &mut self.doubtful {
+            file.keep();
+        }
         self.core.set_health(Health::Closed);
         self.core.set_engine(None);
     }

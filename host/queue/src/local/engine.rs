@@ -1,174 +1,292 @@
-//! The database under the local store: its keyspaces, and how it is opened, also after a failure.
-//! Knows no message: but for the one index that may have to be made up, rows and keys are octets here.
+//! What is under the local store: its tables, opened together with the journal in front of them.
+//! Knows no message: rows and keys are octets here. Who writes the journal, and when, others decide.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use fjall::config::FilterPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use lsm_tree::config::{
+    BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+};
+use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, KvSeparationOptions};
 
-use super::folder::{make_folder, parent_of, sync_folder};
-use super::journal::cut_torn_batch;
-use super::key::{delivery_destination, held_key};
-use super::record::DeliveryRecord;
-use crate::QueueId;
+use super::fault::{Faults, Operation};
+use super::folder::make_folder;
+use super::journal::{Doubt, Journal, JournalError};
+use super::row::{Reader, RecordError, Writer};
+use super::rows::{Batch, Clock, Rows, RowsResult};
 
-const MIB: u64 = 1024 * 1024;
+/// The tables' folder in the spool.
+const INDEX_FOLDER: &str = "index";
+/// The journal's folder in the spool.
+const JOURNAL_FOLDER: &str = "journal";
+/// Is locked by whoever has the spool open.
+const LOCK_FILE: &str = "lock";
 /// So many files of tables are kept open; descriptors are for sessions.
 const FILES_CACHED_MAX: usize = 128;
-
-/// The open database.
-pub(super) struct Engine {
-    database: Database,
-    /// Message id: envelope, origin, header block.
-    pub(super) message: Keyspace,
-    /// Message id: the body, unless it has a file.
-    pub(super) body: Keyspace,
-    /// Message id, destination: the recipients that are left.
-    pub(super) delivery: Keyspace,
-    /// Due time, message id, destination: nothing. Queued deliveries only.
-    pub(super) due: Keyspace,
-    /// Destination, due time, message id: nothing. Queued deliveries only.
-    pub(super) destination: Keyspace,
-    /// Destination, message id: nothing. Deliveries with a recipient on hold.
-    pub(super) held: Keyspace,
-    /// Destination: its counters.
-    pub(super) count: Keyspace,
-    /// The counters of the whole queue, and whether `held` is complete.
-    pub(super) total: Keyspace,
-}
+/// Blocks of tables are kept in memory up to so many octets.
+const CACHE_OCTETS: u64 = 16 * 1024 * 1024;
 
 /// The counters in [`Engine::total`].
 pub(super) const TOTAL_KEY: &[u8] = b"queue";
-/// Is in [`Engine::total`] once [`Engine::held`] has everything: spools of older servers come without that index.
-const HELD_KEY: &[u8] = b"held";
-/// So many rows are read for one batch of an index that is made up for.
-const INDEXED_MAX: usize = 10_000;
+/// The last group of the journal that all tables have on disk, in [`Engine::total`].
+const CHECKPOINT_KEY: &[u8] = b"checkpoint";
+/// The version of that row.
+const CHECKPOINT_VERSION: u8 = 1;
 
-impl Engine {
-    /// Opens the database in this folder, or makes it. Leaves out a last batch that a power cut tore.
-    pub(super) fn open(path: &Path) -> fjall::Result<Self> {
-        if !path.exists() {
-            make(path)?;
-        }
-        match Self::open_whole(path) {
-            Err(fjall::Error::JournalRecovery(_)) if cut_torn_batch(path)? => {
-                Self::open_whole(path)
-            }
-            other => other,
+/// The open tables. Changes are made by one thread, reading by any.
+pub(super) struct Engine {
+    /// Message id: envelope, origin, header block.
+    pub(super) message: Rows,
+    /// Message id: the body, unless it has a file.
+    pub(super) body: Rows,
+    /// Message id, destination: the recipients that are left.
+    pub(super) delivery: Rows,
+    /// Due time, message id, destination: nothing. Queued deliveries only.
+    pub(super) due: Rows,
+    /// Destination, due time, message id: nothing. Queued deliveries only.
+    pub(super) destination: Rows,
+    /// Destination, message id: nothing. Deliveries with a recipient on hold.
+    pub(super) held: Rows,
+    /// Destination: its counters.
+    pub(super) count: Rows,
+    /// The counters of the whole queue, and the checkpoint. The last that is put on disk: what it says all others have.
+    pub(super) total: Rows,
+    clock: Clock,
+    /// Unlocked when the last user has let go.
+    _lock: File,
+}
+
+/// Why the spool can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EngineError {
+    #[error("it is in use by another process")]
+    InUse,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Rows(lsm_tree::Error),
+    #[error(transparent)]
+    Journal(JournalError),
+    #[error("its checkpoint can't be read: {0}")]
+    Checkpoint(#[from] RecordError),
+    #[error("its table {0:?} is missing")]
+    TableMissing(&'static str),
+    #[error("{0} was written by a development version of this server: let that version deliver what it has, then remove the folder")]
+    Format(PathBuf),
+}
+
+impl From<lsm_tree::Error> for EngineError {
+    fn from(error: lsm_tree::Error) -> Self {
+        match error {
+            lsm_tree::Error::Io(error) => Self::Io(error),
+            other => Self::Rows(other),
         }
     }
+}
 
-    /// Opens the database if all of its journals are whole.
-    pub(super) fn open_whole(path: &Path) -> fjall::Result<Self> {
-        let database = Database::builder(path)
-            .journal_compression(fjall::CompressionType::None)
-            .max_journaling_size(256 * MIB)
-            .worker_threads(2)
-            .max_cached_files(Some(FILES_CACHED_MAX))
-            .open()?;
-        let rows =
-            |memtable_octets| KeyspaceCreateOptions::default().max_memtable_size(memtable_octets);
-        // Only ranges are asked of an index: a filter for single keys would be built for nothing.
-        let index = || rows(8 * MIB).filter_policy(FilterPolicy::disabled());
-        // Bodies apart from their keys: the tree is reordered without copying mail around.
-        let apart = || rows(32 * MIB).with_kv_separation(Some(KvSeparationOptions::default()));
+impl From<JournalError> for EngineError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Io(error) => Self::Io(error),
+            other => Self::Journal(other),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the spool, made when missing, and brings the tables up to the end of the journal; after a failed write up to what is known
+    /// to be on disk. Blocks.
+    ///
+    /// # Errors
+    /// Whatever does not fit together is left as it was.
+    pub(super) fn open(
+        spool: &Path,
+        faults: &Arc<dyn Faults>,
+        doubt: Option<Doubt>,
+    ) -> Result<(Self, Journal), EngineError> {
+        make_folder(spool)?;
+        let engine = Self::open_tables(spool)?;
+        let checkpoint = engine.checkpoint()?;
+        let folder = spool.join(JOURNAL_FOLDER);
+        let replay = |group: &[u8]| {
+            let batch = Batch::decode(group).map_err(|error| error.to_string())?;
+            engine.apply(batch).map_err(|error| error.to_string())
+        };
+        let mut journal = Journal::open(&folder, Arc::clone(faults), checkpoint, doubt, replay)?;
+        if journal.last() > checkpoint {
+            tracing::info!(from = checkpoint, to = journal.last(), "the journal was read");
+            engine.seal(journal.last());
+            engine.flush(&**faults)?;
+        }
+        journal.begin(doubt)?;
+        Ok((engine, journal))
+    }
+
+    fn open_tables(spool: &Path) -> Result<Self, EngineError> {
+        let lock = lock(&spool.join(LOCK_FILE))?;
+        let index = spool.join(INDEX_FOLDER);
+        make_folder(&index)?;
+        if index.join("keyspaces").try_exists()? {
+            return Err(EngineError::Format(index));
+        }
+        let opening = Opening::new(index)?;
+        // Their numbers are in the journal: they never change.
         Ok(Self {
-            message: database.keyspace("message", || rows(16 * MIB))?,
-            body: database.keyspace("body", apart)?,
-            delivery: database.keyspace("delivery", || rows(8 * MIB))?,
-            due: database.keyspace("due", index)?,
-            destination: database.keyspace("destination", index)?,
-            held: database.keyspace("held", index)?,
-            count: database.keyspace("count", || rows(8 * MIB))?,
-            total: database.keyspace("total", || rows(MIB))?,
-            database,
+            message: opening.rows(0, "message", Opening::found_by_key)?,
+            body: opening.rows(1, "body", |config| Opening::apart(Opening::found_by_key(config)))?,
+            delivery: opening.rows(2, "delivery", Opening::found_by_key)?,
+            due: opening.rows(3, "due", Opening::read_in_order)?,
+            destination: opening.rows(4, "destination", Opening::read_in_order)?,
+            held: opening.rows(5, "held", Opening::read_in_order)?,
+            count: opening.rows(6, "count", Opening::found_by_key)?,
+            // Made last: where it is, the others are.
+            total: opening.rows(7, LAST_TABLE, Opening::found_by_key)?,
+            clock: opening.clock,
+            _lock: lock,
         })
     }
 
-    /// Makes up the index of held deliveries in a spool that comes without. Reads every delivery once, and never again.
-    pub(super) fn complete_held(&self) -> fjall::Result<()> {
-        if self.total.contains_key(HELD_KEY)? {
-            return Ok(());
+    /// All tables, each in the place of its number.
+    fn tables(&self) -> [&Rows; 8] {
+        let Self { message, body, delivery, due, destination, held, count, total, .. } = self;
+        [message, body, delivery, due, destination, held, count, total]
+    }
+
+    /// Makes the changes of a batch that is in the journal.
+    pub(super) fn apply(&self, batch: Batch) -> Result<(), RecordError> {
+        batch.apply(&self.tables(), &self.clock)
+    }
+
+    /// Changes a row behind the journal's back, as a fault of the disk does.
+    #[cfg(test)]
+    pub(super) fn damage(
+        &self,
+        rows: &Rows,
+        key: impl Into<lsm_tree::Slice>,
+        value: impl Into<lsm_tree::Slice>,
+    ) {
+        let mut batch = Batch::default();
+        batch.insert(rows, key, value);
+        self.apply(batch).unwrap();
+    }
+
+    /// The last group of the journal that all tables have on disk.
+    fn checkpoint(&self) -> Result<u64, EngineError> {
+        let Some(row) = self.total.get(CHECKPOINT_KEY)? else {
+            return Ok(0);
+        };
+        let (_, mut row) = Reader::new(&row, CHECKPOINT_VERSION)?;
+        let sequence = row.u64()?;
+        Ok(row.end(sequence)?)
+    }
+
+    /// Begins a checkpoint: what the tables have now is all groups up to this one. By whoever makes the changes.
+    pub(super) fn seal(&self, sequence: u64) {
+        let mut row = Writer::new(CHECKPOINT_VERSION, 16);
+        row.u64(sequence);
+        let mut batch = Batch::default();
+        batch.insert(&self.total, CHECKPOINT_KEY, row.end());
+        // The only error is a table that there is not.
+        let _ = self.apply(batch);
+        for rows in self.tables() {
+            rows.seal();
         }
-        let mut batch = self.batch();
-        for entry in self.delivery.iter() {
-            let (key, row) = entry.into_inner()?;
-            // What can't be read is not found by its destination either.
-            if let Some(key) = held_key_of(&key, &row) {
-                batch.insert(&self.held, key, []);
+    }
+
+    /// Puts on disk what was sealed. Blocks.
+    pub(super) fn flush(&self, faults: &dyn Faults) -> RowsResult<()> {
+        for rows in self.tables() {
+            faults.before(Operation::Checkpoint)?;
+            rows.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Joins files of the tables, until told to stop. Blocks.
+    pub(super) fn compact(&self, stop: impl Fn() -> bool) {
+        for rows in self.tables() {
+            if stop() {
+                return;
             }
-            if batch.len() >= INDEXED_MAX {
-                std::mem::replace(&mut batch, self.batch()).commit()?;
+            if let Err(error) = rows.compact() {
+                tracing::error!(table = rows.name(), %error, "the files of a table could not be joined");
             }
         }
-        batch.insert(&self.total, HELD_KEY, []);
-        batch.commit()
-    }
-
-    /// Starts a batch that is synced when it is committed.
-    pub(super) fn batch(&self) -> fjall::OwnedWriteBatch {
-        self.database.batch().durability(Some(PersistMode::SyncData))
     }
 }
 
-fn make(path: &Path) -> fjall::Result<()> {
-    make_with(path, |parts| Engine::open_whole(parts).map(drop))
+const LAST_TABLE: &str = "total";
+
+/// What the tables share while they are opened.
+struct Opening {
+    index: PathBuf,
+    clock: Clock,
+    cache: Arc<Cache>,
+    files: Arc<DescriptorTable>,
+    /// The index is there: so are all tables.
+    complete: bool,
 }
 
-/// Makes an empty database under another name first: one that was made in part, before a crash, could not be opened.
-pub(super) fn make_with(
-    path: &Path,
-    open: impl FnOnce(&Path) -> fjall::Result<()>,
-) -> fjall::Result<()> {
-    let parts = path.with_extension("part");
-    if parts.exists() {
-        std::fs::remove_dir_all(&parts)?;
+impl Opening {
+    fn new(index: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            complete: Rows::exists(&index.join(LAST_TABLE))?,
+            index,
+            clock: Clock::default(),
+            cache: Arc::new(Cache::with_capacity_bytes(CACHE_OCTETS)),
+            files: Arc::new(DescriptorTable::new(FILES_CACHED_MAX)),
+        })
     }
-    make_folder(&parts)?;
-    open(&parts)?;
-    std::fs::rename(&parts, path)?;
-    sync_folder(&parent_of(path))?;
-    Ok(())
-}
 
-/// Makes the next opening begin a new journal file.
-///
-/// After a failed sync nobody knows what of the old journal is on disk behind the last successful sync, though
-/// reading it shows everything: octets appended to it could be lost behind a gap. With an empty file of the next number
-/// in place, the engine takes the old one for sealed, carries its rows into tables of their own and removes it.
-pub(super) fn begin_new_journal(path: &Path) -> io::Result<()> {
-    let mut newest = None;
-    for entry in std::fs::read_dir(path)? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".jnl"));
-        newest = newest.max(number.and_then(|number| number.parse::<u64>().ok()));
+    fn rows(
+        &self,
+        number: u8,
+        name: &'static str,
+        shape: impl FnOnce(Config) -> Config,
+    ) -> Result<Rows, EngineError> {
+        let folder = self.index.join(name);
+        if self.complete && !Rows::exists(&folder)? {
+            return Err(EngineError::TableMissing(name));
+        }
+        make_folder(&folder)?;
+        let (next, visible) = (self.clock.next.clone(), self.clock.visible.clone());
+        let config = Config::new(&folder, next, visible)
+            .use_cache(Arc::clone(&self.cache))
+            .use_descriptor_table(Some(Arc::clone(&self.files)))
+            .data_block_compression_policy(CompressionPolicy::all(CompressionType::None));
+        Ok(Rows::open(number, name, shape(config), self.clock.clone())?)
     }
-    let Some(newest) = newest else {
-        return Ok(());
-    };
-    let file = File::create_new(path.join(format!("{}.jnl", newest + 1)))?;
-    file.sync_all()?;
-    sync_folder(path)
+
+    /// Single keys are asked for, also many that are not there.
+    fn found_by_key(config: Config) -> Config {
+        let bloom = |policy| FilterPolicyEntry::Bloom(policy);
+        config.filter_policy(FilterPolicy::new([
+            bloom(BloomConstructionPolicy::FalsePositiveRate(0.0001)),
+            bloom(BloomConstructionPolicy::BitsPerKey(10.0)),
+        ]))
+    }
+
+    /// Only ranges are asked for: a filter for single keys would be built for nothing.
+    fn read_in_order(config: Config) -> Config {
+        config.filter_policy(FilterPolicy::disabled())
+    }
+
+    /// Values apart from their keys: the table is reordered without copying mail around.
+    fn apart(config: Config) -> Config {
+        let apart = KvSeparationOptions::default().compression(CompressionType::None);
+        config.with_kv_separation(Some(apart))
+    }
 }
 
-/// The key of a delivery in [`Engine::held`], if it belongs there.
-fn held_key_of(key: &[u8], row: &[u8]) -> Option<Vec<u8>> {
-    let destination = delivery_destination(key)?;
-    let id = QueueId::from_bytes(key.get(..QueueId::OCTETS)?.try_into().ok()?);
-    let record = DeliveryRecord::decode(row).ok()?;
-    record.has_held().then(|| held_key(id, &destination))
-}
-
-/// Whether an error says that the disk is full.
-pub(super) fn is_full(error: &fjall::Error) -> bool {
-    let io = match error {
-        fjall::Error::Io(error) => Some(error),
-        fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error),
-        _ => None,
-    };
-    io.is_some_and(|error| {
-        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    })
+fn lock(path: &Path) -> Result<File, EngineError> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(EngineError::InUse),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
 }

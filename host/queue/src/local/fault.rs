@@ -1,17 +1,23 @@
 //! The seam by which tests make the disk fail.
-//! Knows no engine: it is asked before each operation that a disk can fail.
+//! Knows no engine: it is asked around each operation that a disk can fail, or a crash interrupt.
 
 use std::io;
 
 /// One operation that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A batch is about to be written to the journal.
+    /// A group is about to be written to the journal.
     JournalWrite,
-    /// A written batch is about to be synced.
+    /// A group was written to the journal: an error now is one of the sync, and leaves nobody knowing what is on disk.
     JournalSync,
-    /// The engine is about to be opened again after a failure.
+    /// A segment of the journal is about to be filled with zeros.
+    SegmentWrite,
+    /// A table is about to be put on disk, so that the journal can be written over.
+    Checkpoint,
+    /// The store is about to be opened again after a failure.
     Reopen,
+    /// The file of a body whose message is gone is about to be removed; it is removed whatever the answer.
+    BodyRemove,
     /// Octets are about to be written to a body file.
     BodyWrite,
     /// A body file is about to be synced.

@@ -4,6 +4,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use lsm_tree::Guard;
+
 use super::core::Core;
 use super::engine::Engine;
 use super::key::delivery_destination;

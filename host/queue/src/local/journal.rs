@@ -1,139 +1,301 @@
-//! The engine's journal after a power cut: a batch of which only some pages reached the disk.
-//! Knows the journal's format (fjall 3) and no row in it.
-//!
-//! The engine cuts off a batch that has no end. One whose end is there though its middle is not makes it refuse to open, for
-//! it can't tell it from damage. Here it can be told: only the last batch can be torn, since each is synced before
-//! the next is written, and nothing of it was acknowledged. A broken batch with others behind it is damage, and stays.
+//! The journal: every group of changes is in it, and on disk, before anybody is told.
+//! Knows no row. What the index has on disk by itself is no longer needed here, and its segments are written over.
 
-use std::fs::{File, OpenOptions};
+mod frame;
+mod recovery;
+mod segment;
+
+use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 
-use xxhash_rust::xxh3::Xxh3Default;
+use self::frame::Mark;
+pub(super) use self::recovery::JournalError;
+use self::segment::{Head, Segment};
+use super::fault::{Faults, Operation};
+use super::folder::make_folder;
 
-use super::folder::sync_folder;
+const MIB: u64 = 1024 * 1024;
+/// The first segment has so many octets, each further one twice as many as the largest, up to the second figure: a small
+/// queue keeps a small journal.
+const SEGMENT_OCTETS_FIRST: u64 = MIB;
+const SEGMENT_OCTETS_MAX: u64 = 16 * MIB;
+/// All segments have so many octets at most; then a group waits for the index.
+const JOURNAL_OCTETS_MAX: u64 = 192 * MIB;
+/// When so many octets are filled it is time for the index to be put on disk.
+const CHECKPOINT_OCTETS: u64 = 64 * MIB;
 
-const START: u8 = 1;
-const ITEM: u8 = 2;
-const END: u8 = 3;
-const MAGIC: [u8; 4] = *b"FJL\x03";
-
-/// What a walk through a journal found.
-#[derive(Debug, PartialEq)]
-enum Walk {
-    /// Whole batches, and perhaps one that has no end.
-    Sound,
-    /// The last batch has an end, but other contents than it was written with.
-    Torn { start: usize, end: usize },
-    /// A batch before the last has other contents than it was written with.
-    Damaged,
+/// Where a failed write left the journal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    /// The last group that is known to be on disk.
+    pub(super) last: u64,
+    /// The segment whose octets nobody knows. It is given up.
+    segment: Option<u32>,
 }
 
-/// Cuts the last batch off the journals in this folder where it is torn, and keeps it beside them, as `N.torn`.
-/// Whether there was one. Blocks.
-pub(super) fn cut_torn_batch(folder: &Path) -> io::Result<bool> {
-    let mut found = false;
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "jnl") {
-            continue;
-        }
-        let octets = std::fs::read(&path)?;
-        let Walk::Torn { start, end } = walk(&octets) else {
-            continue;
+/// The journal, open for writing. One thread.
+pub(super) struct Journal {
+    folder: PathBuf,
+    faults: Arc<dyn Faults>,
+    active: Option<Active>,
+    /// Full ones, oldest first.
+    filled: VecDeque<Filled>,
+    /// Ready to be begun.
+    spare: Vec<Segment>,
+    /// A further one that is being made.
+    making: Option<mpsc::Receiver<io::Result<Segment>>>,
+    /// Of all segments.
+    octets: u64,
+    number: u32,
+    epoch: u64,
+    /// The last group on disk.
+    last: u64,
+    /// The last group that the index has on disk.
+    checkpoint: u64,
+    /// The group being put together, behind room for the heads of segment and frame.
+    group: Vec<u8>,
+}
+
+struct Active {
+    segment: Segment,
+    epoch: u64,
+    at: u64,
+}
+
+struct Filled {
+    segment: Segment,
+    last: u64,
+}
+
+/// Room for both heads in front of a group.
+const HEADS_OCTETS: usize = segment::HEAD_OCTETS + frame::HEAD_OCTETS;
+
+impl Journal {
+    /// Opens the journal in this folder, made when missing, for an index that has the groups up to `checkpoint`: hands it those behind.
+    /// After a failed write none that is in doubt. The index has to have all of them on disk before the first group is written. Blocks.
+    ///
+    /// # Errors
+    /// A journal that can't be read, or not go with this index: nothing was changed.
+    pub(super) fn open(
+        folder: &Path,
+        faults: Arc<dyn Faults>,
+        checkpoint: u64,
+        doubt: Option<Doubt>,
+        replay: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Self, JournalError> {
+        make_folder(folder)?;
+        let found = recovery::recover(folder, checkpoint, doubt.map(|doubt| doubt.last), replay)?;
+        let octets = found.segments.iter().map(Segment::octets).sum();
+        let number = found.segments.iter().map(Segment::number).max().unwrap_or(0);
+        Ok(Self {
+            folder: folder.to_owned(),
+            faults,
+            active: None,
+            filled: VecDeque::new(),
+            spare: found.segments,
+            making: None,
+            octets,
+            number,
+            epoch: found.epoch,
+            last: found.last,
+            checkpoint,
+            group: Vec::new(),
+        })
+    }
+
+    /// Makes ready for the first group: the index has on disk all there is. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn begin(&mut self, doubt: Option<Doubt>) -> io::Result<()> {
+        self.checkpoint = self.last;
+        let Some(doubt) = doubt else {
+            if self.spare.is_empty() {
+                let segment = self.create(SEGMENT_OCTETS_FIRST)?;
+                self.spare.push(segment);
+            }
+            return Ok(());
         };
-        let aside = path.with_extension("torn");
-        std::fs::write(&aside, &octets[start..end])?;
-        File::open(&aside)?.sync_all()?;
-        let journal = OpenOptions::new().write(true).open(&path)?;
-        journal.set_len(start as u64)?;
-        journal.sync_all()?;
-        tracing::error!(
-            journal = %path.display(), at = start, octets = end - start, kept = %aside.display(),
-            "the last batch of a journal was written in part only; it was never acknowledged and is left out"
-        );
-        found = true;
+        // A new file, never one that may be the one that failed: and what is in doubt counts no longer once its head is on disk.
+        let segment = self.create(SEGMENT_OCTETS_FIRST)?;
+        self.epoch += 1;
+        let mut head = [0; segment::HEAD_OCTETS];
+        self.head().encode(&mut head);
+        self.faults.before(Operation::JournalWrite)?;
+        segment.write(&head, 0)?;
+        self.faults.before(Operation::JournalSync)?;
+        let at = segment::HEAD_OCTETS as u64;
+        self.active = Some(Active { segment, epoch: self.epoch, at });
+        if let Some(at) = self.spare.iter().position(|spare| Some(spare.number()) == doubt.segment) {
+            self.drop_spare(at)?;
+        }
+        Ok(())
     }
-    if found {
-        sync_folder(folder)?;
-    }
-    Ok(found)
-}
 
-fn walk(octets: &[u8]) -> Walk {
-    let mut rest = octets;
-    loop {
-        let start = octets.len() - rest.len();
-        let Some(batch) = read_batch(&mut rest) else {
-            return Walk::Sound;
+    /// The number of the last group on disk.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Where a write that has failed just now leaves the journal.
+    pub(super) fn doubt(&self) -> Doubt {
+        let segment = self.active.as_ref().map(|active| active.segment.number());
+        Doubt { last: self.last, segment }
+    }
+
+    /// Whether it is time for the index to be put on disk.
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        self.filled.iter().map(|filled| filled.segment.octets()).sum::<u64>() >= CHECKPOINT_OCTETS
+    }
+
+    /// The index has the groups up to this one on disk: their segments can be written over.
+    pub(super) fn release(&mut self, checkpoint: u64) {
+        self.checkpoint = checkpoint;
+        while let Some(filled) = self.filled.pop_front_if(|filled| filled.last <= checkpoint) {
+            self.spare.push(filled.segment);
+        }
+    }
+
+    /// Begins a group: its octets are to be appended.
+    pub(super) fn group(&mut self) -> &mut Vec<u8> {
+        self.group.clear();
+        self.group.resize(HEADS_OCTETS, 0);
+        &mut self.group
+    }
+
+    /// Writes the group that was begun; it is on disk when this returns. `wait` waits for a checkpoint behind the one it is given.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// The disk's. The journal is to be opened anew then, with [`Journal::doubt`].
+    pub(super) fn write(&mut self, wait: impl FnMut(u64) -> io::Result<u64>) -> io::Result<()> {
+        self.faults.before(Operation::JournalWrite)?;
+        let frame_octets = self.group.len() - segment::HEAD_OCTETS;
+        let fits = |active: &Active| active.at + frame_octets as u64 + 8 <= active.segment.octets();
+        let begins = !self.active.as_ref().is_some_and(fits);
+        if begins {
+            self.begin_segment(frame_octets, wait)?;
+        }
+        let Some(active) = &mut self.active else {
+            return Err(io::Error::other("the journal has no segment"));
         };
-        let end = octets.len() - rest.len();
-        match (batch, rest.first()) {
-            (Batch::Whole, _) => {}
-            (Batch::Broken, Some(&START)) => return Walk::Damaged,
-            (Batch::Broken, _) => return Walk::Torn { start, end },
+        let mark = Mark { epoch: active.epoch, sequence: self.last + 1 };
+        frame::seal(&mut self.group, segment::HEAD_OCTETS, mark);
+        if begins {
+            let head = Head { epoch: active.epoch, first: mark.sequence, checkpoint: self.checkpoint };
+            head.encode(&mut self.group);
+            active.segment.write(&self.group, 0)?;
+            active.at = self.group.len() as u64;
+        } else {
+            let frame = &self.group[segment::HEAD_OCTETS..];
+            active.segment.write(frame, active.at)?;
+            active.at += frame.len() as u64;
+        }
+        self.faults.before(Operation::JournalSync)?;
+        self.last = mark.sequence;
+        if begins && self.spare.is_empty() {
+            self.make_ahead();
+        }
+        Ok(())
+    }
+
+    fn head(&self) -> Head {
+        Head { epoch: self.epoch, first: self.last + 1, checkpoint: self.checkpoint }
+    }
+
+    /// Takes a segment with room for so many octets behind its head. Nothing is written to it.
+    fn begin_segment(
+        &mut self,
+        frame_octets: usize,
+        mut wait: impl FnMut(u64) -> io::Result<u64>,
+    ) -> io::Result<()> {
+        let wanted = (segment::HEAD_OCTETS + frame_octets + 8) as u64;
+        if let Some(Active { segment, .. }) = self.active.take() {
+            self.filled.push_back(Filled { segment, last: self.last });
+        }
+        let segment = loop {
+            if let Some(at) = self.spare.iter().position(|spare| spare.octets() >= wanted) {
+                break self.spare.swap_remove(at);
+            }
+            if let Some(making) = self.making.take() {
+                self.add_made(&making)?;
+            } else if let Some(octets) = self.next_octets(wanted) {
+                let made = self.create(octets)?;
+                self.spare.push(made);
+            } else if self.spare.is_empty() {
+                let checkpoint = wait(self.checkpoint)?;
+                self.release(checkpoint);
+            } else {
+                // Too small for this group, and in the way of one that is not.
+                self.drop_spare(0)?;
+            }
+        };
+        self.epoch += 1;
+        self.active = Some(Active { segment, epoch: self.epoch, at: 0 });
+        Ok(())
+    }
+
+    /// How large a further segment is to be, if there may be one.
+    fn next_octets(&self, wanted: u64) -> Option<u64> {
+        let active = self.active.iter().map(|active| &active.segment);
+        let filled = self.filled.iter().map(|filled| &filled.segment);
+        let largest = active.chain(filled).chain(&self.spare).map(Segment::octets).max();
+        let octets = largest.map_or(SEGMENT_OCTETS_FIRST, |largest| largest * 2);
+        let octets = octets.min(SEGMENT_OCTETS_MAX).max(wanted.next_multiple_of(MIB));
+        (self.octets + octets <= JOURNAL_OCTETS_MAX).then_some(octets)
+    }
+
+    fn create(&mut self, octets: u64) -> io::Result<Segment> {
+        self.faults.before(Operation::SegmentWrite)?;
+        self.number += 1;
+        let segment = Segment::create(&self.folder, self.number, octets)?;
+        self.octets += octets;
+        Ok(segment)
+    }
+
+    /// Has the next segment made on a thread of its own: writing zeros takes time that nobody has when it is needed.
+    fn make_ahead(&mut self) {
+        let (None, Some(octets)) = (&self.making, self.next_octets(0)) else {
+            return;
+        };
+        let (made, making) = mpsc::channel();
+        let (folder, number) = (self.folder.clone(), self.number + 1);
+        let faults = Arc::clone(&self.faults);
+        let begun = std::thread::Builder::new().name("queue-segment".to_owned()).spawn(move || {
+            let segment = faults.before(Operation::SegmentWrite);
+            let _ = made.send(segment.and_then(|()| Segment::create(&folder, number, octets)));
+        });
+        match begun {
+            Ok(_) => {
+                self.number += 1;
+                self.making = Some(making);
+            }
+            // It is made when it is needed, by whoever needs it.
+            Err(error) => tracing::warn!(%error, "no thread to make a segment of the journal"),
         }
     }
-}
 
-enum Batch {
-    Whole,
-    Broken,
-}
-
-/// Reads one batch up to its end; `None` when there is no batch, or one without an end.
-fn read_batch(rest: &mut &[u8]) -> Option<Batch> {
-    if take::<1>(rest)? != [START] {
-        return None;
+    fn add_made(&mut self, making: &mpsc::Receiver<io::Result<Segment>>) -> io::Result<()> {
+        let segment = making.recv().map_err(io::Error::other)??;
+        self.octets += segment.octets();
+        self.spare.push(segment);
+        Ok(())
     }
-    let items = u32::from_le_bytes(take(rest)?);
-    let _sequence: [u8; 8] = take(rest)?;
-    let mut hash = Xxh3Default::new();
-    let mut found = 0;
-    loop {
-        let item = *rest;
-        match take::<1>(rest)? {
-            [ITEM] => skip_item(rest)?,
-            [END] => break,
-            _ => return None,
-        }
-        hash.update(&item[..item.len() - rest.len()]);
-        found += 1;
+
+    fn drop_spare(&mut self, at: usize) -> io::Result<()> {
+        let segment = self.spare.swap_remove(at);
+        self.octets -= segment.octets();
+        segment.remove()
     }
-    let wanted = u64::from_le_bytes(take(rest)?);
-    let ended = take(rest)? == MAGIC;
-    let whole = ended && found == items && hash.digest() == wanted;
-    ended.then_some(if whole { Batch::Whole } else { Batch::Broken })
 }
 
-/// Skips an item behind its tag: kind, compression, keyspace, lengths of key, value and value as written, key, value.
-fn skip_item(rest: &mut &[u8]) -> Option<()> {
-    let _kind_compression_keyspace: [u8; 10] = take(rest)?;
-    let key = u16::from_le_bytes(take(rest)?) as usize;
-    let _value: [u8; 4] = take(rest)?;
-    let value = u32::from_le_bytes(take(rest)?) as usize;
-    *rest = rest.get(key.checked_add(value)?..)?;
-    Some(())
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk()?;
-    *rest = tail;
-    Some(*head)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn random_octets_are_walked_without_panic(octets in any::<Vec<u8>>()) {
-            let mut batch = vec![START, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ITEM];
-            batch.extend(octets);
-            walk(&batch);
+/// Nobody makes a file any more when the journal is opened again.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Some(making) = self.making.take() {
+            let _ = making.recv();
         }
     }
 }

@@ -5,6 +5,8 @@ use std::ops::Bound;
 use std::sync::PoisonError;
 use std::time::{Instant, SystemTime};
 
+use lsm_tree::Guard;
+
 use super::core::Core;
 use super::engine::Engine;
 use super::key::{DueKey, delivery_key, name_key};
@@ -65,7 +67,7 @@ pub(super) fn next_due(core: &Core) -> Result<Option<SystemTime>, StoreError> {
 fn look_ahead(core: &Core, engine: &Engine) -> Result<Option<u64>, StoreError> {
     let (cursor, quiet_until_ms) = core.ready().begin_look();
     let first = engine.due.range((behind(&cursor, quiet_until_ms), Bound::Unbounded)).next();
-    let first = first.map(fjall::Guard::key).transpose();
+    let first = first.map(Guard::key).transpose();
     let found = first.map(|key| key.and_then(|key| DueKey::decode(&key)).map(|key| key.due_ms));
     let mut ready = core.ready();
     // Not read is not quiet.

@@ -11,6 +11,7 @@ mod fault;
 mod folder;
 mod inspecting;
 mod journal;
+mod keeper;
 mod key;
 mod leasing;
 mod ledger;
@@ -20,6 +21,7 @@ mod receiving;
 mod record;
 mod request;
 mod row;
+mod rows;
 mod scratch;
 mod table;
 
@@ -28,13 +30,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use lsm_tree::Guard;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::bodies::Bodies;
 use self::change::{Move, read_count};
-use self::committer::Committer;
+use self::committer::{Committer, Opened};
 use self::core::Core;
-use self::engine::{Engine, TOTAL_KEY};
+use self::engine::{EngineError, TOTAL_KEY};
 use self::fault::NoFaults;
 pub use self::fault::{Faults, Operation};
 use self::receiving::LocalIncoming;
@@ -46,8 +49,6 @@ use crate::{
     Page, QueueId, Settlement, Store, StoreError, StoredMessage, Summary,
 };
 
-/// The engine's folder in the spool.
-const ENGINE_FOLDER: &str = "index";
 /// The folder of large bodies in the spool.
 const BODY_FOLDER: &str = "body";
 
@@ -102,22 +103,22 @@ impl LocalStore {
         let io_error = |error| OpenError::Io { path: path.clone(), error };
         let unreadable = |reason: String| OpenError::Unreadable { path: path.clone(), reason };
         let bodies = Bodies::open(path.join(BODY_FOLDER), Arc::clone(&faults)).map_err(io_error)?;
-        let engine = Engine::open(&path.join(ENGINE_FOLDER)).map_err(|error| match error {
-            fjall::Error::Locked => OpenError::InUse(path.clone()),
-            fjall::Error::Io(error) => io_error(error),
+        let opened = Opened::open(&path, &faults, None).map_err(|error| match error {
+            EngineError::InUse => OpenError::InUse(path.clone()),
+            EngineError::Io(error) => io_error(error),
             other => unreadable(other.to_string()),
         })?;
-        engine.complete_held().map_err(|error| unreadable(error.to_string()))?;
+        let engine = &opened.engine;
         let has_row = |id: QueueId| engine.message.contains_key(id.to_bytes());
         let orphans =
             bodies.collect_orphans(|id| has_row(id).map_err(io::Error::other)).map_err(io_error)?;
         let total =
             read_count(&engine.total, TOTAL_KEY).map_err(|error| unreadable(error.to_string()))?;
         tracing::info!(path = %path.display(), messages = total.messages, orphans, "the queue is open");
-        let core =
-            Arc::new(Core::new(path.clone(), free_space_min, faults, bodies, Arc::new(engine)));
+        let engine = Arc::clone(engine);
+        let core = Arc::new(Core::new(path.clone(), free_space_min, faults, bodies, engine));
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
-        let committer = Committer::new(Arc::clone(&core), waiting, total);
+        let committer = Committer::new(Arc::clone(&core), waiting, opened, total);
         std::thread::Builder::new()
             .name("queue-commit".to_owned())
             .spawn(move || committer.run())

@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use lsm_tree::Slice;
+
 use super::core::Core;
 use super::record::{BodyRecord, MessageRecord, from_ms};
 use crate::{BodyReader, BodySource, BoxFuture, QueueId, StoreError, StoredMessage};
@@ -44,14 +46,11 @@ fn corrupt(id: QueueId, what: impl Into<Arc<str>>) -> StoreError {
     StoreError::Corrupt { id, what: what.into() }
 }
 
-/// An engine that can't read a row for another reason than the disk has found it damaged.
-fn read_error(id: QueueId, error: &fjall::Error) -> StoreError {
+/// A table that can't be read for another reason than the disk has found it damaged.
+fn read_error(id: QueueId, error: &lsm_tree::Error) -> StoreError {
     match error {
-        fjall::Error::Storage(fjall::LsmError::Io(_)) | fjall::Error::Io(_) => {
-            StoreError::unavailable(error)
-        }
-        fjall::Error::Storage(damage) => corrupt(id, damage.to_string()),
-        other => StoreError::unavailable(other),
+        lsm_tree::Error::Io(_) => StoreError::unavailable(error),
+        damage => corrupt(id, damage.to_string()),
     }
 }
 
@@ -93,9 +92,9 @@ fn check_file(id: QueueId, path: &Path, wanted: &BodyRecord) -> Result<(), Store
 }
 
 /// A body that lay in a row: checked, and in memory.
-struct RowBody(fjall::Slice);
+struct RowBody(Slice);
 
-struct RowReader(Option<fjall::Slice>, fjall::Slice);
+struct RowReader(Option<Slice>, Slice);
 
 impl BodySource for RowBody {
     fn octets(&self) -> u64 {
@@ -103,13 +102,13 @@ impl BodySource for RowBody {
     }
 
     fn reader(&self) -> Box<dyn BodyReader> {
-        Box::new(RowReader(Some(self.0.clone()), fjall::Slice::empty()))
+        Box::new(RowReader(Some(self.0.clone()), Slice::empty()))
     }
 }
 
 impl BodyReader for RowReader {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<&[u8]>, StoreError>> {
-        self.1 = self.0.take().unwrap_or_else(fjall::Slice::empty);
+        self.1 = self.0.take().unwrap_or_else(Slice::empty);
         let chunk = (!self.1.is_empty()).then_some(&*self.1);
         Box::pin(std::future::ready(Ok(chunk)))
     }

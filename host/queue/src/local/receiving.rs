@@ -203,8 +203,8 @@ impl LocalIncoming {
         };
         NewRows {
             id: self.id,
-            message: record.encode(),
-            body: (!in_file).then(|| Arc::unwrap_or_clone(self.pending)),
+            message: record.encode().into(),
+            body: (!in_file).then(|| self.pending.as_slice().into()),
             octets,
             deliveries,
         }

@@ -130,7 +130,7 @@ impl Batch {
         }
         match &request {
             Request::Insert { rows, .. } => {
-                self.octets += rows.message.len() + rows.body.as_ref().map_or(0, Vec::len);
+                self.octets += rows.message.len() + rows.body.as_ref().map_or(0, |body| body.len());
             }
             Request::Settle { lease, .. } => self.touch(lease.id, &lease.destination),
             Request::SetAside { key } => self.touch(key.id, &key.destination),

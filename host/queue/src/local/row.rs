@@ -96,6 +96,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads octets whose checksum somebody else has checked.
+    pub(crate) fn unchecked(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
     pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (head, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
         self.0 = rest;

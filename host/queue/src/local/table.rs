@@ -1,13 +1,16 @@
 //! A small durable table of keys and values beside the queue, in a folder of its own.
 //! Knows octets, no meaning of them. Blocks: it is for threads that may.
 
+mod database;
+mod torn;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::engine::{begin_new_journal, make_with};
-use super::journal::cut_torn_batch;
+use self::database::{begin_new_journal, make_with};
+use self::torn::cut_torn_batch;
 
 const MIB: u64 = 1 << 20;
 

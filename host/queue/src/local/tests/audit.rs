@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lsm_tree::Guard;
+
 use super::spool::{Spool, destination, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
 use crate::local::key::{DueKey, delivery_destination, held_key, name_key};
+use crate::local::rows::Rows;
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
 use crate::{Destinations, QueueId, Store, StoreError};
 
@@ -67,13 +70,13 @@ pub(super) async fn audit(spool: &Spool) {
 }
 
 fn messages(engine: &Engine) -> BTreeMap<QueueId, MessageRecord> {
-    let message = |entry: fjall::Guard| {
+    let message = |entry: lsm_tree::IterGuardImpl| {
         let (key, row) = entry.into_inner().unwrap();
         (QueueId::from_bytes((*key).try_into().unwrap()), MessageRecord::decode(&row).unwrap())
     };
     engine.message.iter().map(message).collect()
 }
 
-fn keys(keyspace: &fjall::Keyspace, decode: fn(&[u8]) -> Option<DueKey>) -> BTreeSet<DueKey> {
-    keyspace.iter().map(|entry| decode(&entry.key().unwrap()).unwrap()).collect()
+fn keys(rows: &Rows, decode: fn(&[u8]) -> Option<DueKey>) -> BTreeSet<DueKey> {
+    rows.iter().map(|entry| decode(&entry.key().unwrap()).unwrap()).collect()
 }

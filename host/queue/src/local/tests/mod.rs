@@ -7,6 +7,7 @@ mod damage;
 mod delivery;
 mod destinations;
 mod failure;
+mod journal;
 mod operator;
 mod random;
 mod reading;

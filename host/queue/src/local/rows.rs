@@ -1,0 +1,176 @@
+//! One ordered table of rows under the local store, and the batches that change several of them at once.
+//! Knows no row: keys and values are octets. What is applied here is in memory; the journal has it on disk.
+
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::Arc;
+
+use lsm_tree::compaction::Leveled;
+use lsm_tree::{AbstractTree, AnyTree, Config, SeqNo, SequenceNumberCounter, Slice};
+
+use super::row::{Reader, RecordError};
+
+/// What an operation on rows ends with when it fails.
+pub(super) type RowsResult<T> = lsm_tree::Result<T>;
+
+/// What lies in a range, in order. Holds on to what it needs: it is not for keeping.
+pub(super) type Entries = Box<dyn DoubleEndedIterator<Item = lsm_tree::IterGuardImpl> + Send>;
+
+/// A compaction is run again while it changes something, so many times at most.
+const COMPACTIONS_MAX: usize = 16;
+
+/// What gives changes their order.
+#[derive(Clone, Default)]
+pub(super) struct Clock {
+    pub(super) next: SequenceNumberCounter,
+    pub(super) visible: SequenceNumberCounter,
+}
+
+/// One table.
+pub(super) struct Rows {
+    number: u8,
+    name: &'static str,
+    tree: AnyTree,
+    clock: Clock,
+}
+
+impl Rows {
+    /// Opens a table, made when missing. Its number is what it is called in the journal.
+    pub(super) fn open(
+        number: u8,
+        name: &'static str,
+        config: Config,
+        clock: Clock,
+    ) -> RowsResult<Self> {
+        let tree = config.open()?;
+        if let Some(newest) = tree.get_highest_seqno() {
+            clock.next.fetch_max(newest + 1);
+            clock.visible.fetch_max(newest + 1);
+        }
+        Ok(Self { number, name, tree, clock })
+    }
+
+    /// Whether there is a table in this folder.
+    pub(super) fn exists(folder: &Path) -> std::io::Result<bool> {
+        folder.join(lsm_tree::file::CURRENT_VERSION_FILE).try_exists()
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn get(&self, key: impl AsRef<[u8]>) -> RowsResult<Option<Slice>> {
+        self.tree.get(key, SeqNo::MAX)
+    }
+
+    pub(super) fn contains_key(&self, key: impl AsRef<[u8]>) -> RowsResult<bool> {
+        self.tree.contains_key(key, SeqNo::MAX)
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> Entries {
+        self.tree.iter(SeqNo::MAX, None)
+    }
+
+    pub(super) fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Entries {
+        self.tree.range(range, SeqNo::MAX, None)
+    }
+
+    pub(super) fn prefix(&self, prefix: impl AsRef<[u8]>) -> Entries {
+        self.tree.prefix(prefix, SeqNo::MAX, None)
+    }
+
+    /// Puts aside what was changed up to now, to be put on disk by [`Rows::flush`].
+    pub(super) fn seal(&self) {
+        self.tree.rotate_memtable();
+    }
+
+    /// Puts on disk what was sealed. Blocks.
+    pub(super) fn flush(&self) -> RowsResult<()> {
+        let lock = self.tree.get_flush_lock();
+        self.tree.flush(&lock, self.clock.visible.get())?;
+        Ok(())
+    }
+
+    /// Joins files, and gives back the space of what is gone. Blocks.
+    pub(super) fn compact(&self) -> RowsResult<()> {
+        let shape = || (self.tree.l0_run_count(), self.tree.table_count(), self.tree.blob_file_count());
+        for _ in 0..COMPACTIONS_MAX {
+            let before = shape();
+            self.tree.compact(Arc::new(Leveled::default()), self.clock.visible.get())?;
+            if shape() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Changes that are made together.
+#[derive(Default)]
+pub(super) struct Batch {
+    changes: Vec<Change>,
+}
+
+struct Change {
+    rows: u8,
+    key: Slice,
+    /// None: the row goes.
+    value: Option<Slice>,
+}
+
+impl Batch {
+    pub(super) fn insert(&mut self, rows: &Rows, key: impl Into<Slice>, value: impl Into<Slice>) {
+        self.changes.push(Change { rows: rows.number, key: key.into(), value: Some(value.into()) });
+    }
+
+    pub(super) fn remove(&mut self, rows: &Rows, key: impl Into<Slice>) {
+        self.changes.push(Change { rows: rows.number, key: key.into(), value: None });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Appends the batch as the journal has it: each change is the number of a table, whether there is a value, and key
+    /// and value preceded by their lengths.
+    pub(super) fn encode(&self, group: &mut Vec<u8>) {
+        for Change { rows, key, value } in &self.changes {
+            group.extend_from_slice(&[*rows, value.is_some().into()]);
+            for part in [Some(key), value.as_ref()].into_iter().flatten() {
+                group.extend_from_slice(&(part.len() as u32).to_be_bytes());
+                group.extend_from_slice(part);
+            }
+        }
+    }
+
+    /// Reads a batch from the journal.
+    pub(super) fn decode(group: &[u8]) -> Result<Self, RecordError> {
+        let mut group = Reader::unchecked(group);
+        let mut changes = Vec::new();
+        while !group.is_empty() {
+            let (rows, has_value) = (group.u8()?, group.flag()?);
+            let key = group.block()?.into();
+            let value = if has_value { Some(group.block()?.into()) } else { None };
+            changes.push(Change { rows, key, value });
+        }
+        Ok(Self { changes })
+    }
+
+    /// Makes the changes in memory. None is made when one is of a table that is not among these, whose places are their numbers.
+    pub(super) fn apply(self, tables: &[&Rows], clock: &Clock) -> Result<(), RecordError> {
+        if self.changes.iter().any(|change| usize::from(change.rows) >= tables.len()) {
+            return Err(RecordError::Value);
+        }
+        let time = clock.next.next();
+        for Change { rows, key, value } in self.changes {
+            let tree = &tables[usize::from(rows)].tree;
+            match value {
+                Some(value) => tree.insert(key, value, time),
+                None => tree.remove(key, time),
+            };
+        }
+        clock.visible.fetch_max(time + 1);
+        Ok(())
+    }
+}
