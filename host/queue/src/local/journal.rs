@@ -17,14 +17,24 @@ use super::fault::{Faults, Operation};
 use super::folder::make_folder;
 
 const MIB: u64 = 1024 * 1024;
-/// The first segment has so many octets, each further one twice as many as the largest, up to the second figure: a small
-/// queue keeps a small journal.
-const SEGMENT_OCTETS_FIRST: u64 = MIB;
-const SEGMENT_OCTETS_MAX: u64 = 16 * MIB;
-/// All segments have so many octets at most; then a group waits for the index.
-const JOURNAL_OCTETS_MAX: u64 = 192 * MIB;
-/// When so many octets are filled it is time for the index to be put on disk.
-const CHECKPOINT_OCTETS: u64 = 64 * MIB;
+/// The sizes of the journal: in tests all happens sooner.
+const SIZES: Sizes = if cfg!(test) {
+    Sizes { first: MIB / 8, max: MIB / 4, checkpoint: MIB / 2, journal: 4 * MIB }
+} else {
+    Sizes { first: MIB, max: 16 * MIB, checkpoint: 64 * MIB, journal: 192 * MIB }
+};
+
+/// Octets.
+struct Sizes {
+    /// The first segment; each further one has twice as many as the largest: a small queue keeps a small journal.
+    first: u64,
+    /// A segment, unless one group is larger.
+    max: u64,
+    /// When so many are filled it is time for the index to be put on disk.
+    checkpoint: u64,
+    /// All segments; when they are full, a group waits for the index.
+    journal: u64,
+}
 
 /// Where a failed write left the journal.
 #[derive(Clone, Copy, Debug)]
@@ -113,13 +123,13 @@ impl Journal {
         self.checkpoint = self.last;
         let Some(doubt) = doubt else {
             if self.spare.is_empty() {
-                let segment = self.create(SEGMENT_OCTETS_FIRST)?;
+                let segment = self.create(SIZES.first)?;
                 self.spare.push(segment);
             }
             return Ok(());
         };
         // A new file, never one that may be the one that failed: and what is in doubt counts no longer once its head is on disk.
-        let segment = self.create(SEGMENT_OCTETS_FIRST)?;
+        let segment = self.create(SIZES.first)?;
         self.epoch += 1;
         let mut head = [0; segment::HEAD_OCTETS];
         self.head().encode(&mut head);
@@ -147,7 +157,7 @@ impl Journal {
 
     /// Whether it is time for the index to be put on disk.
     pub(super) fn wants_checkpoint(&self) -> bool {
-        self.filled.iter().map(|filled| filled.segment.octets()).sum::<u64>() >= CHECKPOINT_OCTETS
+        self.filled.iter().map(|filled| filled.segment.octets()).sum::<u64>() >= SIZES.checkpoint
     }
 
     /// The index has the groups up to this one on disk: their segments can be written over.
@@ -242,9 +252,9 @@ impl Journal {
         let active = self.active.iter().map(|active| &active.segment);
         let filled = self.filled.iter().map(|filled| &filled.segment);
         let largest = active.chain(filled).chain(&self.spare).map(Segment::octets).max();
-        let octets = largest.map_or(SEGMENT_OCTETS_FIRST, |largest| largest * 2);
-        let octets = octets.min(SEGMENT_OCTETS_MAX).max(wanted.next_multiple_of(MIB));
-        (self.octets + octets <= JOURNAL_OCTETS_MAX).then_some(octets)
+        let octets = largest.map_or(SIZES.first, |largest| largest * 2);
+        let octets = octets.min(SIZES.max).max(wanted.next_multiple_of(SIZES.first));
+        (self.octets + octets <= SIZES.journal).then_some(octets)
     }
 
     fn create(&mut self, octets: u64) -> io::Result<Segment> {

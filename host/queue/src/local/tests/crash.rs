@@ -1,65 +1,115 @@
-//! Kill -9 at random moments: what was acknowledged is there and intact, what was settled is gone.
+//! Kill -9 at random moments and at every fault point: what was acknowledged is there and intact, what was settled is gone, and
+//! what is delivered twice was never settled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
-use super::spool::{Spool, assert_intact, lease, message, open, queue};
+use super::spool::{Spool, assert_intact, lease, message, queue};
+use crate::local::{Faults, LocalOptions, LocalStore, Operation};
 use crate::{QueueId, Settlement, Step, Store, StoreError};
 
 /// Names the spool to the process that is to be killed.
 const SPOOL: &str = "STAGEPOST_QUEUE_CRASH_SPOOL";
-const ROUNDS: u64 = 8;
+/// The fault point at which it kills itself, and how often it passes that before.
+const POINT: &str = "STAGEPOST_QUEUE_CRASH_POINT";
+/// Each time with a new spool, once for every fault point.
+const SPOOLS: u64 = 6;
+/// So many deliveries are tried at once.
+const LEASES_MAX: usize = 10;
 
-/// What the killed process said before it died.
+/// Where a crash is told to happen. Without one the process is killed from outside, wherever it is.
+const POINTS: [Option<Operation>; 9] = [
+    None,
+    Some(Operation::SegmentWrite),
+    Some(Operation::BodyWrite),
+    Some(Operation::BodySync),
+    Some(Operation::DirectorySync),
+    Some(Operation::JournalWrite),
+    Some(Operation::JournalSync),
+    Some(Operation::Checkpoint),
+    Some(Operation::BodyRemove),
+];
+
+/// What the killed processes said before they died.
 #[derive(Default)]
 struct Said {
     acknowledged: BTreeMap<QueueId, usize>,
-    /// A settlement was begun: gone or there.
-    settling: BTreeSet<QueueId>,
+    /// Delivered, as far as the next hop knows: how often.
+    delivered: BTreeMap<QueueId, usize>,
     settled: BTreeSet<QueueId>,
+    /// Deliveries that a crash made happen again.
+    duplicates: usize,
 }
 
 #[test]
 fn acknowledged_messages_survive_kill_9() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut said = Said::default();
-    for round in 0..ROUNDS {
-        // Where in its work the process is hit differs with the moment, which nobody controls.
-        said.run_and_kill(folder.path(), 20 + round * 60);
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(said.check(folder.path()));
+    let mut died_at = BTreeSet::new();
+    let (mut acknowledged, mut settled, mut duplicates) = (0, 0, 0);
+    for turn in 0..SPOOLS {
+        let folder = tempfile::tempdir().unwrap();
+        let mut said = Said::default();
+        for point in POINTS {
+            if said.run_and_kill(folder.path(), point, turn) {
+                died_at.insert(format!("{point:?}"));
+            }
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(said.check(folder.path()));
+        }
+        acknowledged += said.acknowledged.len();
+        settled += said.settled.len();
+        duplicates += said.duplicates;
     }
-    assert!(
-        said.acknowledged.len() > 300 && said.settled.len() > 20,
-        "too little happened to prove anything"
-    );
+    println!("{acknowledged} acknowledged, {settled} settled, {duplicates} delivered twice");
+    assert_eq!(died_at.len(), POINTS.len() - 1, "it died at {died_at:?} only");
+    // Only what was being delivered when a process died can be delivered again.
+    assert!(duplicates <= LEASES_MAX * POINTS.len() * SPOOLS as usize);
+    assert!(acknowledged > 500 && settled > 100, "too little happened to prove anything");
 }
 
 impl Said {
-    /// Runs a process that says what it does, and kills it after so many lines.
-    fn run_and_kill(&mut self, path: &Path, lines: u64) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+    /// Runs a process that says what it does until it dies: by itself at a fault point, or by our hand after so many lines.
+    /// Whether it did so by itself.
+    fn run_and_kill(&mut self, path: &Path, point: Option<Operation>, turn: u64) -> bool {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "local::tests::crash::process_that_is_killed", "--nocapture"])
             .env(SPOOL, path)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        while seen < lines {
-            let line = output.next().expect("the process ended by itself").unwrap();
-            seen += u64::from(self.hear(&line));
+            .stdout(Stdio::piped());
+        if let Some(point) = point {
+            // Some are passed often, some seldom; where in the process's life it dies differs from turn to turn.
+            let passes = match point {
+                Operation::SegmentWrite => 0,
+                Operation::JournalWrite | Operation::JournalSync => turn * 7,
+                _ => turn,
+            };
+            command.env(POINT, format!("{point:?} {passes}"));
         }
-        kill(&mut child);
+        let mut child = command.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut seen, lines) = (0, if point.is_none() { 20 + turn * 50 } else { 2000 });
+        let mut by_itself = true;
+        while let Some(line) = output.next() {
+            seen += u64::from(self.hear(&line.unwrap()));
+            if seen == lines {
+                kill(&mut child);
+                by_itself = false;
+            }
+        }
         // What was written to the pipe before the end counts as said.
         for line in output {
             self.hear(&line.unwrap());
         }
+        kill(&mut child);
+        // A journal that has all of its segments gets no more.
+        let expected = point.is_some_and(|point| point != Operation::SegmentWrite);
+        assert!(by_itself || !expected, "it did not die at {point:?}");
+        by_itself
     }
 
     fn hear(&mut self, line: &str) -> bool {
@@ -69,7 +119,14 @@ impl Said {
             ["+", of, octets, "."] => {
                 self.acknowledged.insert(id(of), octets.parse().unwrap()).is_none()
             }
-            ["?", of, "."] => self.settling.insert(id(of)),
+            ["?", of, "."] => {
+                let of = id(of);
+                assert!(!self.settled.contains(&of), "{of} is delivered again, though it was settled");
+                let times = self.delivered.entry(of).or_default();
+                *times += 1;
+                self.duplicates += usize::from(*times > 1);
+                true
+            }
             ["-", of, "."] => self.settled.insert(id(of)),
             _ => false,
         }
@@ -81,7 +138,7 @@ impl Said {
             if self.settled.contains(id) {
                 let read = spool.store.read(*id).await;
                 assert!(matches!(read, Err(StoreError::Missing(_))), "{id} was settled: {read:?}");
-            } else if !self.settling.contains(id) || spool.store.read(*id).await.is_ok() {
+            } else if !self.delivered.contains_key(id) || spool.store.read(*id).await.is_ok() {
                 assert_intact(&spool.store, *id, *octets).await;
             }
         }
@@ -91,8 +148,29 @@ impl Said {
 }
 
 fn kill(child: &mut Child) {
-    child.kill().unwrap();
+    // It may be dead already.
+    let _ = child.kill();
     child.wait().unwrap();
+}
+
+/// Kills the process when a fault point was passed so often.
+struct Death {
+    point: String,
+    passes: AtomicU64,
+}
+
+impl Faults for Death {
+    fn before(&self, operation: Operation) -> io::Result<()> {
+        if format!("{operation:?}") == self.point
+            && self.passes.fetch_sub(1, Ordering::Relaxed) == 0
+        {
+            let _ = rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::KILL,
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Does nothing unless it was started to be killed: then it queues and settles until that happens.
@@ -101,10 +179,16 @@ fn process_that_is_killed() {
     let Ok(path) = std::env::var(SPOOL) else {
         return;
     };
+    let faults = std::env::var(POINT).ok().map(|point| {
+        let (point, passes) = point.split_once(' ').unwrap();
+        let passes = AtomicU64::new(passes.parse().unwrap());
+        Arc::new(Death { point: point.to_owned(), passes }) as Arc<dyn Faults>
+    });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let store: Arc<dyn Store> = Arc::new(open(Path::new(&path)));
+        let options = LocalOptions { path: path.into(), free_space_min: 0, faults };
+        let store: Arc<dyn Store> = Arc::new(LocalStore::open(options).unwrap());
         let mut tasks = tokio::task::JoinSet::new();
         for writer in 0..16 {
             tasks.spawn(write(Arc::clone(&store), writer));
@@ -125,8 +209,11 @@ async fn write(store: Arc<dyn Store>, writer: usize) {
 
 async fn deliver(store: Arc<dyn Store>) {
     loop {
-        for lease in lease(&*store, 1, 10).await {
+        let leased = lease(&*store, LEASES_MAX, LEASES_MAX).await;
+        for lease in &leased {
             say(&format!("? {} .\n", lease.id));
+        }
+        for lease in leased {
             let settlement =
                 Settlement { recipients: vec![Step::Done], next_due: SystemTime::now() };
             store.finish(&lease, settlement).await.unwrap();
