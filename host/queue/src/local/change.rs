@@ -472,10 +472,7 @@ fn release_all(record: &mut DeliveryRecord, now_ms: u64) {
 }
 
 /// Reads a row of counters; a missing one is all zeros.
-pub(super) fn read_count(
-    rows: &Rows,
-    key: &[u8],
-) -> Result<CountRecord, StoreError> {
+pub(super) fn read_count(rows: &Rows, key: &[u8]) -> Result<CountRecord, StoreError> {
     let row = rows.get(key).map_err(StoreError::unavailable)?;
     let Some(row) = row else {
         return Ok(CountRecord::default());

@@ -74,7 +74,9 @@ pub(super) enum EngineError {
     Checkpoint(#[from] RecordError),
     #[error("its table {0:?} is missing")]
     TableMissing(&'static str),
-    #[error("{0} was written by a development version of this server: let that version deliver what it has, then remove the folder")]
+    #[error(
+        "{0} was written by a development version of this server: let that version deliver what it has, then remove the folder"
+    )]
     Format(PathBuf),
 }
 
@@ -136,7 +138,8 @@ impl Engine {
         // Their numbers are in the journal: they never change.
         Ok(Self {
             message: opening.rows(0, "message", Opening::found_by_key)?,
-            body: opening.rows(1, "body", |config| Opening::apart(Opening::found_by_key(config)))?,
+            body: opening
+                .rows(1, "body", |config| Opening::apart(Opening::found_by_key(config)))?,
             delivery: opening.rows(2, "delivery", Opening::found_by_key)?,
             due: opening.rows(3, "due", Opening::read_in_order)?,
             destination: opening.rows(4, "destination", Opening::read_in_order)?,

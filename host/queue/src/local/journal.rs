@@ -138,7 +138,8 @@ impl Journal {
         self.faults.before(Operation::JournalSync)?;
         let at = segment::HEAD_OCTETS as u64;
         self.active = Some(Active { segment, epoch: self.epoch, at });
-        if let Some(at) = self.spare.iter().position(|spare| Some(spare.number()) == doubt.segment) {
+        if let Some(at) = self.spare.iter().position(|spare| Some(spare.number()) == doubt.segment)
+        {
             self.drop_spare(at)?;
         }
         Ok(())
@@ -194,7 +195,8 @@ impl Journal {
         let mark = Mark { epoch: active.epoch, sequence: self.last + 1 };
         frame::seal(&mut self.group, segment::HEAD_OCTETS, mark);
         if begins {
-            let head = Head { epoch: active.epoch, first: mark.sequence, checkpoint: self.checkpoint };
+            let head =
+                Head { epoch: active.epoch, first: mark.sequence, checkpoint: self.checkpoint };
             head.encode(&mut self.group);
             active.segment.write(&self.group, 0)?;
             active.at = self.group.len() as u64;

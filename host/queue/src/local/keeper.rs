@@ -33,7 +33,11 @@ struct Progress {
 
 impl Keeper {
     /// Starts the threads, for tables that have the groups up to this one on disk.
-    pub(super) fn start(engine: Arc<Engine>, faults: Arc<dyn Faults>, done: u64) -> io::Result<Self> {
+    pub(super) fn start(
+        engine: Arc<Engine>,
+        faults: Arc<dyn Faults>,
+        done: u64,
+    ) -> io::Result<Self> {
         let progress = Mutex::new(Progress { done, running: false, failed: None });
         let stopping = AtomicBool::new(false);
         let shared = Arc::new(Shared { progress, changed: Condvar::new(), stopping });
@@ -100,7 +104,9 @@ impl Keeper {
                 return Ok(done);
             }
             if !progress.running {
-                return Err(io::Error::other("the journal is full, and nothing is under way to empty it"));
+                return Err(io::Error::other(
+                    "the journal is full, and nothing is under way to empty it",
+                ));
             }
             progress = self.shared.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
         }

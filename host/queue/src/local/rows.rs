@@ -94,7 +94,8 @@ impl Rows {
 
     /// Joins files, and gives back the space of what is gone. Blocks.
     pub(super) fn compact(&self) -> RowsResult<()> {
-        let shape = || (self.tree.l0_run_count(), self.tree.table_count(), self.tree.blob_file_count());
+        let shape =
+            || (self.tree.l0_run_count(), self.tree.table_count(), self.tree.blob_file_count());
         for _ in 0..COMPACTIONS_MAX {
             let before = shape();
             self.tree.compact(Arc::new(Leveled::default()), self.clock.visible.get())?;

@@ -102,7 +102,9 @@ mod tests {
     fn another_epoch_or_number_is_nothing() {
         let segment = frame(b"octets", MARK);
         assert_eq!(segment.len() % ALIGNMENT, 0);
-        for other in [Mark { epoch: 2, ..MARK }, Mark { epoch: 4, ..MARK }, Mark { sequence: 8, ..MARK }] {
+        for other in
+            [Mark { epoch: 2, ..MARK }, Mark { epoch: 4, ..MARK }, Mark { sequence: 8, ..MARK }]
+        {
             assert_eq!(read(&segment, 0, other), Found::Nothing, "{other:?}");
         }
         assert_eq!(read(&[0; 64], 0, Mark { epoch: 0, sequence: 1 }), Found::Nothing);

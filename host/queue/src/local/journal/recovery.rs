@@ -16,13 +16,21 @@ use super::segment::{HEAD_OCTETS, Head, Segment, list};
 pub(crate) enum JournalError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("the journal has no segment, though the index has all of it up to group {0}: a part of the queue is missing")]
+    #[error(
+        "the journal has no segment, though the index has all of it up to group {0}: a part of the queue is missing"
+    )]
     Gone(u64),
-    #[error("the index has the groups up to {index}, the journal says it had those up to {journal}: one of them is older than the other")]
+    #[error(
+        "the index has the groups up to {index}, the journal says it had those up to {journal}: one of them is older than the other"
+    )]
     Older { index: u64, journal: u64 },
-    #[error("the journal begins with group {first}, the index ends with {index}: what lies between is missing")]
+    #[error(
+        "the journal begins with group {first}, the index ends with {index}: what lies between is missing"
+    )]
     Gap { index: u64, first: u64 },
-    #[error("the journal ends with group {last}, the index has those up to {index}: the end of the journal is missing")]
+    #[error(
+        "the journal ends with group {last}, the index has those up to {index}: the end of the journal is missing"
+    )]
     Short { index: u64, last: u64 },
     #[error("group {sequence} in {segment} is damaged, and others follow it")]
     Damaged { sequence: u64, segment: String },

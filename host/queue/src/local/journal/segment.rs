@@ -93,7 +93,8 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Segment>> {
         if ending == Some(ENDING_MAKING) {
             std::fs::remove_file(&path)?;
         }
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         if let (Some(ENDING), Some(number)) = (ending, number) {
             found.push(Segment::open(path, number)?);
         }
@@ -127,7 +128,8 @@ impl Head {
 }
 
 fn fill(path: &Path, octets: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let zeros = vec![0; PIECE_OCTETS];
     let mut left = octets;
     while left > 0 {

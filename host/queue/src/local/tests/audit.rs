@@ -8,8 +8,8 @@ use super::spool::{Spool, destination, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
 use crate::local::key::{DueKey, delivery_destination, held_key, name_key};
-use crate::local::rows::Rows;
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
+use crate::local::rows::Rows;
 use crate::{Destinations, QueueId, Store, StoreError};
 
 /// All that has to agree does.

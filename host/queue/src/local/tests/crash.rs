@@ -121,7 +121,10 @@ impl Said {
             }
             ["?", of, "."] => {
                 let of = id(of);
-                assert!(!self.settled.contains(&of), "{of} is delivered again, though it was settled");
+                assert!(
+                    !self.settled.contains(&of),
+                    "{of} is delivered again, though it was settled"
+                );
                 let times = self.delivered.entry(of).or_default();
                 *times += 1;
                 self.duplicates += usize::from(*times > 1);

@@ -198,3 +198,42 @@ async fn a_closed_store_answers_so() {
     assert!(matches!(spool.store.summary().await, Err(StoreError::Unavailable(_))));
     assert_eq!(spool.store.health(), crate::Health::Closed);
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_hides_nothing_and_repeats_nothing() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let day = Duration::from_secs(86_400);
+    let lease_at = async |now: SystemTime| {
+        let request = LeaseRequest {
+            now,
+            max: 10,
+            per_destination_max: 10,
+            duration: Duration::from_secs(60),
+        };
+        let leases = store.lease(request).await.unwrap();
+        leases.into_iter().map(|lease| lease.id).collect::<Vec<_>>()
+    };
+    let due_at = async |due: SystemTime| {
+        let mut message = message(&["a.example"]);
+        message.deliveries[0].due = due;
+        queue(store, 10, message).await.unwrap()
+    };
+    let now = SystemTime::now();
+    let (present, future) = (due_at(now).await, due_at(now + day).await);
+    // A day ahead: all is due.
+    assert_eq!(lease_at(now + day * 2).await, [present, future]);
+    // Set back: what comes in now is found, what is leased is not leased again.
+    let late = due_at(now - day).await;
+    assert!(late > future, "ids grow whatever the clock says");
+    assert_eq!(lease_at(now).await, [late]);
+    assert!(lease_at(now - day * 3).await.is_empty());
+    assert!(lease_at(now + day * 3).await.is_empty());
+    // A message of a time when the clock was ahead waits for that time, or for somebody who does not want to wait.
+    let ahead = due_at(now + day * 30).await;
+    assert!(lease_at(now).await.is_empty());
+    let all = crate::Destinations::One(super::spool::destination("a.example"));
+    store.flush(all, now).await.unwrap();
+    assert_eq!(lease_at(now).await, [ahead]);
+    audit(&spool).await;
+}

@@ -27,6 +27,7 @@ async fn a_failed_commit_is_refused_and_the_queue_goes_on_with_a_new_journal() {
         (Operation::JournalSync, ErrorKind::Other, 4096),
         (Operation::JournalSync, ErrorKind::StorageFull, 200_000),
         (Operation::JournalWrite, ErrorKind::StorageFull, 200_000),
+        (Operation::JournalWrite, ErrorKind::ReadOnlyFilesystem, 4096),
     ];
     for (operation, kind, octets) in cases {
         let mut spool = Spool::new();
@@ -177,5 +178,72 @@ async fn what_a_failed_batch_would_have_changed_has_not_happened() {
     assert_eq!(ids(lease(store, 10, 10).await), [tried]);
     store.release(held, leased.received_at).await.unwrap();
     assert_eq!(ids(lease(store, 10, 10).await), [held]);
+    audit(&spool).await;
+}
+
+/// Queues until something is refused; what was acknowledged.
+async fn queue_until_refused(spool: &Spool) -> (Vec<QueueId>, StoreError) {
+    let mut ids = Vec::new();
+    loop {
+        match queue(&spool.store, 60_000, message(&["a.example"])).await {
+            Ok(id) => ids.push(id),
+            Err(error) => return (ids, error),
+        }
+        assert!(ids.len() < 1000, "the journal can't hold that much");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_checkpoint_is_made_up_for_and_loses_nothing() {
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem] {
+        let spool = Spool::new();
+        spool.disk.fail(Operation::Checkpoint, kind);
+        let (mut ids, error) = queue_until_refused(&spool).await;
+        assert_eq!(matches!(error, StoreError::NoSpace { .. }), kind == ErrorKind::StorageFull);
+        assert!(matches!(spool.store.health(), Health::Failed { .. }));
+        spool.disk.heal();
+        ids.push(queue_when_healed(&spool, 10).await);
+        let spool = spool.restart().await;
+        let (last, first) = ids.split_last().unwrap();
+        for id in first {
+            assert_intact(&spool.store, *id, 60_000).await;
+        }
+        assert_intact(&spool.store, *last, 10).await;
+        audit(&spool).await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_can_not_grow_refuses_what_does_not_fit() {
+    let spool = Spool::new();
+    spool.disk.fail(Operation::SegmentWrite, ErrorKind::StorageFull);
+    let (ids, error) = queue_until_refused(&spool).await;
+    assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
+    assert!(!ids.is_empty(), "there was a segment");
+    spool.disk.heal();
+    queue_when_healed(&spool, 10).await;
+    for id in ids {
+        assert_intact(&spool.store, id, 60_000).await;
+    }
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn many_failures_after_each_other_lose_nothing_that_was_acknowledged() {
+    let spool = Spool::new();
+    let mut ids = Vec::new();
+    for operation in [Operation::JournalSync, Operation::JournalWrite, Operation::JournalSync] {
+        ids.push(queue_when_healed(&spool, 5000).await);
+        spool.disk.fail(operation, ErrorKind::Other);
+        // One more than is told of is in the journal each time, in a large file too.
+        assert!(queue(&spool.store, 100_000, message(&["a.example"])).await.is_err());
+        spool.disk.heal();
+    }
+    ids.push(queue_when_healed(&spool, 5000).await);
+    let spool = spool.restart().await;
+    for id in &ids {
+        assert_intact(&spool.store, *id, 5000).await;
+    }
+    assert_eq!(spool.store.summary().await.unwrap().messages, ids.len() as u64);
     audit(&spool).await;
 }

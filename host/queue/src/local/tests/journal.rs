@@ -20,7 +20,10 @@ fn segments(spool: &Path) -> Vec<PathBuf> {
 /// The segment that was begun last.
 fn newest(spool: &Path) -> PathBuf {
     // The head has the epoch at octet 8; a segment that was never begun is all zeros.
-    segments(spool).into_iter().max_by_key(|path| std::fs::read(path).unwrap()[8..16].to_vec()).unwrap()
+    segments(spool)
+        .into_iter()
+        .max_by_key(|path| std::fs::read(path).unwrap()[8..16].to_vec())
+        .unwrap()
 }
 
 /// Copies a spool as it is on disk now.
