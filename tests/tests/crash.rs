@@ -186,16 +186,24 @@ mod strace {
     use stagepost_tests::server::{Server, Site, program};
     use stagepost_tests::sink::Closed;
 
-    const CALLS: &str = "trace=read,recvfrom,recvmsg,write,writev,sendto,sendmsg,fsync,fdatasync";
+    const CALLS: &str =
+        "trace=read,recvfrom,recvmsg,write,writev,sendto,sendmsg,openat,pwrite64,fsync,fdatasync";
+
+    /// A write to the journal is its own sync, as the journal was opened.
+    fn is_synchronous_journal(line: &str) -> bool {
+        line.contains(" openat(") && line.contains(".segment\"") && line.contains("O_DSYNC")
+    }
 
     fn is_sync_begun(line: &str) -> bool {
-        line.contains(" fdatasync(") || line.contains(" fsync(")
+        let journal = line.contains(" pwrite64(") && line.contains(".segment>");
+        journal || line.contains(" fdatasync(") || line.contains(" fsync(")
     }
 
     fn is_sync_done(line: &str) -> bool {
-        let whole = is_sync_begun(line);
-        let resumed = line.contains("fdatasync resumed>") || line.contains("fsync resumed>");
-        (whole || resumed) && line.trim_end().ends_with(" = 0")
+        let calls = ["pwrite64 resumed>", "fdatasync resumed>", "fsync resumed>"];
+        let resumed = calls.iter().any(|call| line.contains(call));
+        let result = line.trim_end().rsplit_once(" = ").map(|(_, result)| result.parse::<u64>());
+        (is_sync_begun(line) || resumed) && matches!(result, Some(Ok(_)))
     }
 
     /// Runs a server under strace while one message is sent; the trace, line by line.
@@ -212,7 +220,7 @@ mod strace {
         let reading = thread::spawn(move || fs::read_to_string(pipe));
         let mut command = Command::new(peer::need("strace"));
         command
-            .args(["-D", "-f", "-s", "256", "-e", CALLS, "-o", "trace"])
+            .args(["-D", "-f", "-y", "-s", "256", "-e", CALLS, "-o", "trace"])
             .arg(program())
             .args(["run", "--config", "stagepost.toml"])
             .current_dir(site.path());
@@ -231,6 +239,10 @@ mod strace {
         let dot =
             trace.iter().position(|line| line.contains("recvfrom") && line.contains(".\\r\\n\""));
         let dot = dot.unwrap_or_else(|| panic!("no final dot in\n{}", trace.join("\n")));
+        assert!(
+            trace.iter().any(|line| is_synchronous_journal(line)),
+            "the journal is written without a sync"
+        );
         let rest = &trace[dot..];
         let sent =
             rest.iter().position(|line| line.contains("\"250 2.0.0 ")).expect("250 was sent");

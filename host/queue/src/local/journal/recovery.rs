@@ -72,7 +72,7 @@ pub(super) fn recover(
     for (index, (head, segment)) in chain.iter().enumerate() {
         let octets = std::fs::read(segment.path())?;
         let next = chain.get(index + 1).map(|(head, _)| head.first);
-        let end = next.or(until.map(|until| until.saturating_add(1)));
+        let end = next.or_else(|| until.map(|until| until.saturating_add(1)));
         let walk = Walk { segment: &octets, epoch: head.epoch, end, path: segment.path() };
         last = walk.run(head.first, |sequence, group| {
             if sequence <= checkpoint {

@@ -6,8 +6,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
 use crate::local::folder::sync_folder;
 
 /// The octets of a segment's head.
@@ -57,7 +55,7 @@ impl Segment {
 
     fn open(path: PathBuf, number: u32) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).custom_flags(OFlags::DSYNC.bits() as i32).open(&path)?;
+        let file = options.write(true).custom_flags(libc::O_DSYNC).open(&path)?;
         Ok(Self { number, octets: file.metadata()?.len(), path, file })
     }
 

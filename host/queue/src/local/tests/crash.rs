@@ -91,19 +91,16 @@ impl Said {
             command.env(POINT, format!("{point:?} {passes}"));
         }
         let mut child = command.spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut seen, lines) = (0, if point.is_none() { 20 + turn * 50 } else { 2000 });
         let mut by_itself = true;
-        while let Some(line) = output.next() {
+        // What was written to the pipe before the end counts as said.
+        for line in output {
             seen += u64::from(self.hear(&line.unwrap()));
             if seen == lines {
                 kill(&mut child);
                 by_itself = false;
             }
-        }
-        // What was written to the pipe before the end counts as said.
-        for line in output {
-            self.hear(&line.unwrap());
         }
         kill(&mut child);
         // A journal that has all of its segments gets no more.
