@@ -257,6 +257,18 @@ typedef void (*EmRelease)(void *data);
  * the session: after is not called, EM_SMTPDISCONNECT is. */
 #define EM_SMTPSTARTTLS 0x4001
 
+/** AUTH: the client wants to log in (RFC 4954). Struct: EmAuth. Between lies the check of its credentials: by the users that the
+ * server knows, with SCRAM the client's proof. Called once it is known who wants to log in, so not for an exchange that ends before;
+ * the lines of the client in between are no commands and are shown to nobody. before(COMMAND) and after(COMMAND) enclose all of it.
+ *
+ * before: continue -> the server checks; reject -> that reply, and it counts as a failed login; defer -> that reply;
+ * disconnect -> and closed; handled -> 235, or the reply given, and the client is logged in as EmEditsService.identity says.
+ * Handled is a fault without that, and with SCRAM, where the client wants a proof that only who has its keys can give. Any fault
+ * is answered 454.
+ * after: called with the result when before was asked, or would have been. EM_FACT_IDENTITY tells who is logged in.
+ * A handler that continues leaves the decision to those behind it and to the server: with none that knows, it is 535. */
+#define EM_SMTPAUTH 0x4002
+
 /** MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
  *
  * before: continue -> it starts; reject, defer -> that reply and no transaction; disconnect -> and closed;
@@ -385,7 +397,7 @@ typedef struct EmCommand {
     struct EmEvent event;
 
     /** The octets of the line as received, or as an earlier handler replaced it, without its CRLF; EM_AFTER: as it was
-     * carried out. */
+     * carried out. Of AUTH the words behind the mechanism are `*`, but with EM_EDIT_CREDENTIALS at EM_BEFORE. */
     struct EmText line;
 } EmCommand;
 
@@ -410,6 +422,42 @@ typedef struct EmStartTls {
     /** What every event has. */
     struct EmEvent event;
 } EmStartTls;
+
+/** EmAuth.result: it is not decided (EM_BEFORE). */
+#define EM_AUTH_OPEN 0
+
+/** EmAuth.result: the client is logged in. */
+#define EM_AUTH_ACCEPTED 1
+
+/** EmAuth.result: it is not: wrong credentials, or a plug-in has said no. */
+#define EM_AUTH_REFUSED 2
+
+/** EmAuth.result: nobody could say, or a plug-in has said not now. */
+#define EM_AUTH_UNAVAILABLE 3
+
+/** EmAuth.result: the client gave it up, or did not keep to the mechanism. */
+#define EM_AUTH_BROKEN 4
+
+/** Arguments of EM_SMTPAUTH. */
+typedef struct EmAuth {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The mechanism in capitals: `PLAIN`, `LOGIN`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`. Others may come. */
+    struct EmText mechanism;
+    /** Who the client says that it is, as SASLprep (RFC 4013) has it: no white space, 1 to 255 octets of UTF-8. */
+    struct EmText identity;
+    /** On whose behalf it wants to act, in the same form; empty: its own. The server itself lets nobody act for others. */
+    struct EmText authorization;
+
+    /** The password as octets, of PLAIN and LOGIN at EM_BEFORE, for a plug-in with EM_EDIT_CREDENTIALS; else data is NULL.
+     * Not to be kept, logged or shown. */
+    struct EmText password;
+
+    /** EM_AUTH_...; take an unknown value for EM_AUTH_REFUSED. */
+    uint32_t result;
+    /** Zero. */
+    uint32_t reserved;
+} EmAuth;
 
 /** Arguments of EM_SMTPMAIL. */
 typedef struct EmMail {
@@ -630,6 +678,8 @@ typedef struct EmDisconnect {
 #define EM_STAGE_TIMEOUT 0x4000ULL
 /** EmDescriptor.stages: EM_SMTPSTARTTLS. */
 #define EM_STAGE_STARTTLS 0x00010000ULL
+/** EmDescriptor.stages: EM_SMTPAUTH. */
+#define EM_STAGE_AUTH 0x00020000ULL
 /** EmDescriptor.stages: EM_START. */
 #define EM_STAGE_START 0x10000000ULL
 /** EmDescriptor.stages: EM_CONFIG. */
@@ -667,6 +717,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_SUBMIT 0x2000ULL
 /** EmDescriptor.edits: EmEditsService.reply_change. */
 #define EM_EDIT_REPLY_CODE 0x4000ULL
+/** See the credentials of clients that log in, and log them in (EmAuth.password, EmCommand.line, EmEditsService.identity). */
+#define EM_EDIT_CREDENTIALS 0x8000ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -969,7 +1021,15 @@ typedef struct EmConfigService {
 /** Fact, number: the port that the connection came from then. */
 #define EM_FACT_PROXY_PORT 20
 
-/** Attribute: "1" lets this session relay to any destination. The core never sets it. */
+/** Fact, number: 1 when the client has logged in, 0 when not. */
+#define EM_FACT_AUTHENTICATED 21
+/** Fact, text: the name of the user who has logged in; not known before, as the one below. */
+#define EM_FACT_IDENTITY 22
+/** Fact, text: the mechanism by which they have, as EmAuth.mechanism has it. */
+#define EM_FACT_MECHANISM 23
+
+/** Attribute: "1" lets this session relay to any destination. The core sets it for clients that log in where the listener's
+ * configuration says so, unless it is set already. */
 #define EM_ATTRIBUTE_RELAY_GRANTED "relay_granted"
 /** Attribute: "1" when a plug-in takes the client for a possible relay. */
 #define EM_ATTRIBUTE_POSSIBLE_RELAY "possible_relay"
@@ -1254,6 +1314,15 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*reply_change)(struct EmEdits *edits, uint16_t code, struct EmText enhanced, struct EmText text);
+
+    /** Names the user whom the client is logged in as when this handler's answer is handled. EM_BEFORE of EM_SMTPAUTH, with
+     * EM_EDIT_CREDENTIALS declared, else ERR_EM_NOTAUTHORIZED. The last one of a call counts; with another answer than handled it
+     * changes nothing.
+     *
+     * - identity: 1 to 255 octets of UTF-8 without white space, in the form of SASLprep (RFC 4013).
+     *
+     * [session-thread & in-handler] */
+    STATUS (*identity)(struct EmEdits *edits, struct EmText identity);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -1551,6 +1620,13 @@ typedef struct EmExtensionService {
 /** EmFilter.tls: when it is in clear text. */
 #define EM_FILTER_TLS_OFF 2
 
+/** EmFilter.authenticated: it does not matter. */
+#define EM_FILTER_AUTHENTICATED_ANY 0
+/** EmFilter.authenticated: when the client has logged in. */
+#define EM_FILTER_AUTHENTICATED_YES 1
+/** EmFilter.authenticated: when it has not. */
+#define EM_FILTER_AUTHENTICATED_NO 2
+
 /** What a registration is asked about: all lists that are not empty must fit. Items are separated by white space. */
 typedef struct EmFilter {
     /** sizeof(EmFilter) of the plug-in; members beyond it count as empty. */
@@ -1573,8 +1649,8 @@ typedef struct EmFilter {
 
     /** EM_FILTER_TLS_...: whether the connection is protected when the question is put. */
     uint32_t tls;
-    /** Zero. */
-    uint32_t reserved_2;
+    /** EM_FILTER_AUTHENTICATED_...: whether the client has logged in when the question is put. */
+    uint32_t authenticated;
 } EmFilter;
 
 /** Narrows registrations, so that a handler is not called for what cannot matter to it: the host looks, which costs less
@@ -2155,6 +2231,7 @@ _Static_assert(sizeof(EmVrfy) == 56 && offsetof(EmVrfy, reserved) == 49, "EmVrfy
 _Static_assert(sizeof(EmVerb) == 64 && offsetof(EmVerb, argument) == 48, "EmVerb");
 _Static_assert(sizeof(EmRset) == 32 && offsetof(EmRset, event) == 0, "EmRset");
 _Static_assert(sizeof(EmStartTls) == 32 && offsetof(EmStartTls, event) == 0, "EmStartTls");
+_Static_assert(sizeof(EmAuth) == 104 && offsetof(EmAuth, reserved) == 100, "EmAuth");
 _Static_assert(sizeof(EmQuit) == 32 && offsetof(EmQuit, event) == 0, "EmQuit");
 _Static_assert(sizeof(EmTimeout) == 40 && offsetof(EmTimeout, reserved) == 36, "EmTimeout");
 _Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
@@ -2167,7 +2244,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 176 && offsetof(EmEditsService, reply_change) == 168, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 184 && offsetof(EmEditsService, identity) == 176, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
@@ -2179,7 +2256,7 @@ _Static_assert(sizeof(EmQueueId) == 32 && offsetof(EmQueueId, text) == 0, "EmQue
 _Static_assert(sizeof(EmSubmitService) == 72 && offsetof(EmSubmitService, abandon) == 64, "EmSubmitService");
 _Static_assert(sizeof(EmQueueCount) == 32 && offsetof(EmQueueCount, octets) == 24, "EmQueueCount");
 _Static_assert(sizeof(EmQueueService) == 80 && offsetof(EmQueueService, result) == 72, "EmQueueService");
-_Static_assert(sizeof(EmFilter) == 80 && offsetof(EmFilter, reserved_2) == 76, "EmFilter");
+_Static_assert(sizeof(EmFilter) == 80 && offsetof(EmFilter, authenticated) == 76, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
 _Static_assert(sizeof(EmAsyncService) == 40 && offsetof(EmAsyncService, extend) == 32, "EmAsyncService");
 _Static_assert(sizeof(EmTimersService) == 24 && offsetof(EmTimersService, wait) == 16, "EmTimersService");

@@ -11,6 +11,7 @@ use stagepost_extmgr::{
     Run, inspect,
 };
 
+use crate::auth;
 use crate::config::{self, ConfigError};
 use crate::router::Router;
 use crate::tls::TlsStore;
@@ -29,6 +30,10 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     Users::load(&settings, Arc::new(Router::new(&settings)))?;
     if let Some((path, _)) = &settings.groups_file {
         push(&mut lines, format_args!("OK  groups_file {}", path.display()));
+    }
+    if let Some((path, place)) = &settings.auth.users_file {
+        let users = auth::users(path, place)?;
+        push(&mut lines, format_args!("OK  users_file {} with {users} users", path.display()));
     }
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.socket));

@@ -6,6 +6,7 @@ mod queue;
 mod server;
 mod terminal;
 mod tls;
+mod user;
 mod watch;
 
 use std::fmt::Display;
@@ -83,6 +84,11 @@ enum Command {
     /// Work with certificates
     #[command(subcommand)]
     Tls(tls::TlsCommand),
+    /// Manage the users who may log in
+    ///
+    /// Each change takes effect with the next login, also in a running server. Exit code 2 when it can't be made.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Work with plug-in files, and with the plug-ins of a running server
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -149,6 +155,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Reload(args)) => plugin::reload(&args),
         Some(Command::Tls(command)) => tls::run(&command),
+        Some(Command::User(command)) => user::run(&command),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),
         Some(Command::Plugin(PluginCommand::New(args))) => new_plugin(&args),
         Some(Command::Plugin(PluginCommand::List(args))) => plugin::list(&args),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
-use stagepost_smtp::{Action, Expired, Session, Tls, TlsFault, Verdict};
+use stagepost_smtp::{Action, Expired, Session, Tls, TlsFault};
 use tokio::time::timeout;
 
+use crate::auth::Authenticator;
 use crate::intake::Intake;
 use crate::router::Router;
 use crate::stopping::Stopping;
@@ -27,14 +28,15 @@ thread_local! {
 
 /// A connection and its session.
 pub(crate) struct Connection {
-    transport: Transport,
+    pub(crate) transport: Transport,
     /// For STARTTLS; none where it is not offered.
-    tls: Option<Arc<ServerTls>>,
-    session: Session,
-    dispatch: Dispatch,
-    router: Arc<Router>,
-    intake: Intake,
-    stopping: Stopping,
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    pub(crate) session: Session,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) router: Arc<Router>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) intake: Intake,
+    pub(crate) stopping: Stopping,
 }
 
 /// What ended a wait for the client.
@@ -46,18 +48,6 @@ enum Waited {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        transport: Transport,
-        tls: Option<Arc<ServerTls>>,
-        session: Session,
-        dispatch: Dispatch,
-        router: Arc<Router>,
-        intake: Intake,
-        stopping: Stopping,
-    ) -> Self {
-        Self { transport, tls, session, dispatch, router, intake, stopping }
-    }
-
     /// Serves the client until the session is over; how the client took too long, if that was why.
     pub(crate) async fn serve(mut self) -> Option<Expired> {
         let mut told_to_stop = false;
@@ -100,7 +90,7 @@ impl Connection {
                     }
                     let verdict = match self.dispatch.ask(ask) {
                         Asked::Answered(verdict) => verdict,
-                        Asked::Waiting(answer) => self.await_verdict(answer).await,
+                        Asked::Waiting(answer) => self.await_answer(answer).await,
                     };
                     self.session.handle_verdict(Instant::now(), verdict);
                 }
@@ -122,6 +112,16 @@ impl Connection {
                     let tls = Box::pin(self.secure()).await;
                     self.session.handle_tls(Instant::now(), tls);
                 }
+                Action::Verify(verify) => {
+                    // Rare, as a handshake is.
+                    let authenticator = self.authenticator.clone();
+                    let facts = self.session.facts();
+                    let (id, address) = (facts.id, facts.peer.remote.ip());
+                    let verified =
+                        Box::pin(async move { authenticator.verify(id, address, verify).await });
+                    let verified = self.await_answer(verified).await;
+                    self.session.handle_verified(Instant::now(), verified);
+                }
                 Action::Blame { plugin, fault } => {
                     self.dispatch.blame(self.session.facts().id, &plugin, &fault);
                 }
@@ -132,13 +132,13 @@ impl Connection {
         true
     }
 
-    /// Waits for plug-ins, and notices meanwhile that the connection broke. A client that only closed its sending side
+    /// Waits for plug-ins, or for who checks a login, and notices meanwhile that the connection broke. A client that only closed its sending side
     /// may still want its replies, so that is not a hang-up.
-    async fn await_verdict(&mut self, answer: impl Future<Output = Verdict>) -> Verdict {
+    async fn await_answer<T>(&mut self, answer: impl Future<Output = T>) -> T {
         tokio::pin!(answer);
         tokio::select! {
             biased;
-            verdict = &mut answer => return verdict,
+            answered = &mut answer => return answered,
             () = self.transport.broken() => {
                 self.session.handle_hangup(Instant::now());
                 self.dispatch.hang_up();

@@ -77,7 +77,7 @@ impl Door {
         };
         Self {
             name: config.name.as_str().into(),
-            settings: Arc::new(Settings { starttls, ..receive.clone() }),
+            settings: Arc::new(Settings { starttls, auth: config.auth.clone(), ..receive.clone() }),
             tls: tls.map(Arc::new),
             implicit: config.purpose.is_implicit(),
             proxies: config.proxies.clone(),

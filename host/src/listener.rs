@@ -12,6 +12,7 @@ use stagepost_smtp::{Session, Settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::auth::Authenticator;
 use crate::config;
 use crate::connection::Connection;
 use crate::door::{Door, DoorLines, Entered};
@@ -29,6 +30,7 @@ const REST: Duration = Duration::from_millis(50);
 pub(crate) struct Shared {
     pub(crate) plugins: Arc<ExtMgr>,
     pub(crate) router: Arc<Router>,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) stopping: Stopping,
@@ -152,5 +154,14 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
     if xclient {
         session = session.with_xclient();
     }
-    Connection::new(transport, door.tls.clone(), session, dispatch, router, intake, stopping)
+    Connection {
+        transport,
+        tls: door.tls.clone(),
+        session,
+        dispatch,
+        router,
+        authenticator: shared.authenticator.clone(),
+        intake,
+        stopping,
+    }
 }

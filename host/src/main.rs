@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod auth;
 mod body_change;
 mod check;
 mod cli;

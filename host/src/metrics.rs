@@ -53,6 +53,18 @@ fn server(text: &mut Text, status: &Status) {
         "why",
         &[("silent", sessions.silent), ("slow", sessions.slow)],
     );
+    let logins = status.logins;
+    by(
+        "stagepost_logins_total",
+        "Logins, by how they have ended.",
+        "result",
+        &[
+            ("accepted", logins.accepted),
+            ("refused", logins.refused),
+            ("barred", logins.barred),
+            ("unavailable", logins.unavailable),
+        ],
+    );
     let mut single = |name: &str, kind: &str, help: &str, value: u64| {
         text.family(name, kind, help);
         text.sample(name, &[], &value.to_string());

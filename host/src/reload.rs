@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
-use crate::config::{self, Certificate, ConfigError, Place, Settings};
+use crate::config::{self, Auth, Certificate, ConfigError, Place, Settings};
 use crate::service_manager;
 use crate::tls::TlsStore;
 
@@ -122,10 +122,15 @@ fn names(certificates: &[Certificate]) -> std::collections::BTreeSet<&str> {
 /// What differs, beside the sections of plug-ins and what is in the files of certificates, by its name in the file.
 fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     let path = |settings: &Settings| settings.groups_file.as_ref().map(|(path, _)| path.clone());
+    let auth = |settings: &Settings| {
+        let Auth { users_file, mechanisms, checks_max, failures } = settings.auth.clone();
+        (users_file.map(|(path, _)| path), mechanisms, checks_max, failures)
+    };
     let parts = [
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
         ("groups_file", path(old) == path(new)),
+        ("[auth]", auth(old) == auth(new)),
         ("[log]", old.log == new.log),
         ("[[listen]]", old.listeners == new.listeners),
         ("[tls]", old.tls_minimum == new.tls_minimum),

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::admin::{self, AdminError, AdminServer};
+use crate::auth::{self, Authenticator};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Notifier, Scheduler};
 use crate::dns::Dns;
@@ -108,12 +109,15 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     state_dir::make(&settings)?;
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
     tls.warn_of_expired();
+    if let Some((path, place)) = &settings.auth.users_file {
+        auth::users(path, place)?;
+    }
     raise_descriptor_limit();
     let plugin_threads =
         settings.plugins.len() * (LIFE_CALLS_MAX + ADMIN_CALLS_MAX + STATE_CALLS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(FILE_THREADS_MAX + plugin_threads)
+        .max_blocking_threads(FILE_THREADS_MAX + plugin_threads + settings.auth.checks_max as usize)
         .build()
         .map_err(system("starting threads"))?;
     let served = {
@@ -195,8 +199,10 @@ async fn serve(
 
     let carrier = Arc::new(Carrier::new(&settings, ways.router.clone(), own_name, ways.resolver));
     let scheduler = scheduler(&settings, store.clone(), carrier.clone(), ways.router.clone());
+    let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
+        authenticator: authenticator.clone(),
         router: ways.router,
         store: store.clone(),
         sessions: sessions.clone(),
@@ -204,7 +210,8 @@ async fn serve(
         lines: DoorLines::default(),
         faults: Arc::default(),
     });
-    let figures = Figures::new(begun, &places, plugins.clone(), sessions, store.clone());
+    let figures =
+        Figures::new(begun, &places, plugins.clone(), sessions, store.clone(), authenticator);
     let reloader = Arc::new(Reloader::new(settings.clone(), tls, plugins.clone()));
     let mut parts = JoinSet::new();
     let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
@@ -234,6 +241,16 @@ async fn serve(
     drain(parts, &mut signals).await;
     carrier.close().await;
     Ok(())
+}
+
+/// Who checks logins, as configured.
+fn authenticator(settings: &Settings) -> Result<Authenticator, ConfigError> {
+    let auth = &settings.auth;
+    let accounts = match &auth.users_file {
+        Some((path, place)) => Some(Arc::new(auth::accounts(path, place, &settings.state_dir)?)),
+        None => None,
+    };
+    Ok(Authenticator::new(accounts, auth.failures.clone(), auth.checks_max as usize))
 }
 
 /// All of the admin API.

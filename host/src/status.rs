@@ -9,6 +9,7 @@ use stagepost_extmgr::{ExtMgr, PluginState};
 use stagepost_queue::{Health, Store};
 
 use crate::admin::{Coming, ListenerStatus, PluginStatus, QueueStatus, Status, StatusSource};
+use crate::auth::Authenticator;
 use crate::metrics;
 use crate::sessions::Sessions;
 
@@ -19,6 +20,7 @@ pub(crate) struct Figures {
     plugins: Arc<ExtMgr>,
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
+    authenticator: Arc<Authenticator>,
 }
 
 impl Figures {
@@ -28,12 +30,13 @@ impl Figures {
         plugins: Arc<ExtMgr>,
         sessions: Arc<Sessions>,
         store: Arc<dyn Store>,
+        authenticator: Arc<Authenticator>,
     ) -> Self {
         let listeners = listeners.iter().map(|(name, address)| ListenerStatus {
             name: name.to_string(),
             address: address.to_string(),
         });
-        Self { begun, listeners: listeners.collect(), plugins, sessions, store }
+        Self { begun, listeners: listeners.collect(), plugins, sessions, store, authenticator }
     }
 
     async fn queue(&self) -> Option<QueueStatus> {
@@ -58,6 +61,7 @@ impl StatusSource for Figures {
                 listeners: self.listeners.clone(),
                 plugins: self.plugins.plugins().into_iter().map(plugin).collect(),
                 sessions: self.sessions.status(),
+                logins: self.authenticator.counts(),
                 queue: self.queue().await,
             }
         })

@@ -6,8 +6,8 @@ use std::future::Future;
 use crate::answer::{Answer, Outcome};
 use crate::edits::Edits;
 use crate::event::{
-    BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit, Rcpt, Rset,
-    StartTls, Timeout, Verb, Vrfy,
+    Auth, BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit, Rcpt,
+    Rset, StartTls, Timeout, Verb, Vrfy,
 };
 use crate::pending::Pending;
 use crate::plugin::Plugin;
@@ -112,6 +112,17 @@ pub trait AsyncPlugin: Plugin {
     fn before_starttls(
         &self,
         event: &StartTls<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// AUTH: the client wants to log in.
+    fn before_auth(
+        &self,
+        event: &Auth<'_>,
         edits: &mut Edits<'_>,
         call: &Pending,
     ) -> impl Future<Output = Outcome> + Send {

@@ -55,6 +55,8 @@ pub mod edit {
     pub const queue: u64 = stagepost_abi::EM_EDIT_QUEUE;
     /// `Host::submit`.
     pub const submit: u64 = stagepost_abi::EM_EDIT_SUBMIT;
+    /// See the credentials of clients that log in, and log them in: [`Edits::identity`](crate::Edits::identity).
+    pub const credentials: u64 = stagepost_abi::EM_EDIT_CREDENTIALS;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

@@ -259,6 +259,14 @@ impl<'a> Edits<'a> {
         })
     }
 
+    /// Names the user whom the client is logged in as when the answer is handled. Needs the edit `credentials`; at AUTH.
+    ///
+    /// - identity: 1 to 255 octets without white space, in the form of SASLprep.
+    pub fn identity(&mut self, identity: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
+        check("identity", unsafe { (self.table.identity)(self.handle, lend(identity.as_bytes())) })
+    }
+
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.

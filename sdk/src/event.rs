@@ -2,16 +2,16 @@
 //! Knows neither handler nor stage. All text is valid until the handler returns.
 
 use stagepost_abi::{
-    EM_AWAITED_MESSAGE, EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT,
-    EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE,
-    EM_VRFY_EXPN, EM_VRFY_VRFY, EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn,
-    EmHeaders, EmMail, EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmStartTls, EmTimeout,
-    EmVerb, EmVrfy,
+    EM_AUTH_ACCEPTED, EM_AUTH_BROKEN, EM_AUTH_OPEN, EM_AUTH_UNAVAILABLE, EM_AWAITED_MESSAGE,
+    EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN,
+    EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY,
+    EmAuth, EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail,
+    EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmStartTls, EmTimeout, EmVerb, EmVrfy,
 };
 
 use crate::message::Message;
 use crate::session::Session;
-use crate::text::{Broken, octets, text};
+use crate::text::{Broken, octets, octets_if_any, text};
 
 /// An event that is read from its struct.
 pub(crate) trait Event<'a>: Sized {
@@ -104,6 +104,26 @@ event! {
     /// *After* comes when the handshake has succeeded; there is no reply. The session begins anew: no HELO name, and of the
     /// attributes those alone that were set at connect. What the slot keeps stays.
     StartTls from EmStartTls(raw, session) {}
+}
+
+event! {
+    /// AUTH: the client wants to log in. Between lies the check of its credentials. Not called for an exchange that ends before it is
+    /// known who wants to log in.
+    ///
+    /// Before it, handled logs the client in as [`Edits::identity`](crate::Edits::identity) says; it is a fault without that, and
+    /// with SCRAM. Reject counts as a failed login.
+    Auth from EmAuth(raw, session) {
+        /// The mechanism in capitals: `PLAIN`, `LOGIN`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`.
+        mechanism: &'a str = text(raw.mechanism)?,
+        /// Who the client says that it is, as SASLprep has it.
+        identity: &'a str = text(raw.identity)?,
+        /// On whose behalf it wants to act, in the same form; empty: its own.
+        authorization: &'a str = text(raw.authorization)?,
+        /// The password, of PLAIN and LOGIN *before*, for a plug-in that declares `CREDENTIALS`.
+        password: Option<Password<'a>> = Password::of(octets_if_any(raw.password)?),
+        /// How it has ended; `None` *before*.
+        result: Option<AuthResult> = AuthResult::of(raw.result),
+    }
 }
 
 event! {
@@ -247,6 +267,54 @@ fn parameter<'a>(parameters: &'a str, keyword: &str) -> Option<&'a str> {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         name.eq_ignore_ascii_case(keyword).then_some(value)
     })
+}
+
+/// A password. It is not to be kept, logged or shown, so `Debug` does not show it.
+#[derive(Clone, Copy)]
+pub struct Password<'a>(&'a [u8]);
+
+impl<'a> Password<'a> {
+    fn of(octets: Option<&'a [u8]>) -> Option<Self> {
+        octets.map(Self)
+    }
+
+    /// The octets. Compare them in constant time.
+    pub fn expose(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for Password<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Password")
+    }
+}
+
+/// How an AUTH has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthResult {
+    /// The client is logged in.
+    Accepted,
+    /// It is not: wrong credentials, or a plug-in has said no.
+    Refused,
+    /// Nobody could say, or a plug-in has said not now.
+    Unavailable,
+    /// The client gave it up, or did not keep to the mechanism.
+    Broken,
+}
+
+impl AuthResult {
+    const fn of(result: u32) -> Option<Self> {
+        Some(match result {
+            EM_AUTH_OPEN => return None,
+            EM_AUTH_ACCEPTED => Self::Accepted,
+            EM_AUTH_UNAVAILABLE => Self::Unavailable,
+            EM_AUTH_BROKEN => Self::Broken,
+            // The contract wants an unknown one taken for EM_AUTH_REFUSED.
+            _ => Self::Refused,
+        })
+    }
 }
 
 /// What the node of an ETRN is.

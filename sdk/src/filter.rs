@@ -1,7 +1,10 @@
 //! What a plug-in wants to be asked about, so that the host calls it for nothing else.
 //! Knows how the contract writes it; the host does the looking.
 
-use stagepost_abi::{EM_FILTER_TLS_ANY, EM_FILTER_TLS_OFF, EM_FILTER_TLS_ON, EmFilter, EmText};
+use stagepost_abi::{
+    EM_FILTER_AUTHENTICATED_ANY, EM_FILTER_AUTHENTICATED_NO, EM_FILTER_AUTHENTICATED_YES,
+    EM_FILTER_TLS_ANY, EM_FILTER_TLS_OFF, EM_FILTER_TLS_ON, EmFilter, EmText,
+};
 
 use crate::text::lend;
 
@@ -21,6 +24,7 @@ pub struct Filter {
     sender_domains: String,
     recipient_domains: String,
     tls: Option<bool>,
+    authenticated: Option<bool>,
 }
 
 impl Filter {
@@ -65,6 +69,13 @@ impl Filter {
         self
     }
 
+    /// Whether the client has logged in when the question is put.
+    #[must_use]
+    pub fn authenticated(mut self, yes: bool) -> Self {
+        self.authenticated = Some(yes);
+        self
+    }
+
     /// Whether it asks for everything.
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::default()
@@ -85,7 +96,11 @@ impl Filter {
                 Some(true) => EM_FILTER_TLS_ON,
                 Some(false) => EM_FILTER_TLS_OFF,
             },
-            reserved_2: 0,
+            authenticated: match self.authenticated {
+                None => EM_FILTER_AUTHENTICATED_ANY,
+                Some(true) => EM_FILTER_AUTHENTICATED_YES,
+                Some(false) => EM_FILTER_AUTHENTICATED_NO,
+            },
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::answer::{Answer, Fault, Outcome};
 use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
-    BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
-    Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
+    Auth, BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept,
+    Quit, Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
 };
 use crate::filter::Filter;
 use crate::host::Host;
@@ -85,6 +85,18 @@ pub trait Plugin: Send + Sync + Sized + 'static {
         event: &StartTls<'_>,
         edits: &mut AfterEdits<'_>,
     ) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// AUTH: the client wants to log in.
+    fn before_auth(&self, event: &Auth<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// AUTH has ended.
+    fn after_auth(&self, event: &Auth<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
         let _ = (event, edits);
         Ok(())
     }

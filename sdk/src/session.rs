@@ -8,12 +8,12 @@ use std::mem::MaybeUninit;
 
 use stagepost_abi::{
     EM_ATTRIBUTE_POSSIBLE_RELAY, EM_ATTRIBUTE_RELAY_GRANTED, EM_ATTRIBUTE_SKIP_LISTS,
-    EM_FACT_EXTENDED, EM_FACT_HELO, EM_FACT_ID, EM_FACT_LISTENER, EM_FACT_LOCAL_IP,
-    EM_FACT_LOCAL_PORT, EM_FACT_PROXY_IP, EM_FACT_PROXY_PORT, EM_FACT_RECIPIENTS,
-    EM_FACT_REMOTE_IP, EM_FACT_REMOTE_NAME, EM_FACT_REMOTE_PORT, EM_FACT_SENDER, EM_FACT_TAGS,
-    EM_FACT_TLS, EM_FACT_TLS_CIPHER, EM_FACT_TLS_CLIENT_SHA256, EM_FACT_TLS_CLIENT_SUBJECT,
-    EM_FACT_TLS_SERVER_NAME, EM_FACT_TLS_VERSION, EmMessageService, EmSession, EmSessionService,
-    EmText, NOERROR,
+    EM_FACT_AUTHENTICATED, EM_FACT_EXTENDED, EM_FACT_HELO, EM_FACT_ID, EM_FACT_IDENTITY,
+    EM_FACT_LISTENER, EM_FACT_LOCAL_IP, EM_FACT_LOCAL_PORT, EM_FACT_MECHANISM, EM_FACT_PROXY_IP,
+    EM_FACT_PROXY_PORT, EM_FACT_RECIPIENTS, EM_FACT_REMOTE_IP, EM_FACT_REMOTE_NAME,
+    EM_FACT_REMOTE_PORT, EM_FACT_SENDER, EM_FACT_TAGS, EM_FACT_TLS, EM_FACT_TLS_CIPHER,
+    EM_FACT_TLS_CLIENT_SHA256, EM_FACT_TLS_CLIENT_SUBJECT, EM_FACT_TLS_SERVER_NAME,
+    EM_FACT_TLS_VERSION, EmMessageService, EmSession, EmSessionService, EmText, NOERROR,
 };
 
 use crate::host::{Host, Level};
@@ -180,6 +180,21 @@ impl<'a> Session<'a> {
     /// The SHA-256 digest of that certificate, 64 small hexadecimal digits. The client has proved that it has the key of it.
     pub fn tls_client_sha256(&self) -> Option<&'a str> {
         self.text(EM_FACT_TLS_CLIENT_SHA256)
+    }
+
+    /// Whether the client has logged in.
+    pub fn authenticated(&self) -> bool {
+        self.number(EM_FACT_AUTHENTICATED) == Some(1)
+    }
+
+    /// The name of the user who has logged in.
+    pub fn identity(&self) -> Option<&'a str> {
+        self.text(EM_FACT_IDENTITY)
+    }
+
+    /// The mechanism by which they have, in capitals.
+    pub fn mechanism(&self) -> Option<&'a str> {
+        self.text(EM_FACT_MECHANISM)
     }
 
     /// An attribute, as handlers before this one left it.

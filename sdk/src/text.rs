@@ -41,6 +41,19 @@ pub(crate) unsafe fn octets<'a>(text: EmText) -> Result<&'a [u8], Broken> {
     Ok(unsafe { std::slice::from_raw_parts(text.data.cast(), len.unsigned_abs()) })
 }
 
+/// The same where a NULL says that there are none.
+///
+/// # Safety
+///
+/// As `octets`.
+pub(crate) unsafe fn octets_if_any<'a>(text: EmText) -> Result<Option<&'a [u8]>, Broken> {
+    if text.data.is_null() && text.len == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise, handed on.
+    unsafe { octets(text) }.map(Some)
+}
+
 /// Takes the text that the host lends.
 ///
 /// # Safety

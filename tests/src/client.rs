@@ -66,6 +66,15 @@ impl Client {
         self.stream.get_ref().certificate()
     }
 
+    /// What both ends can derive from this connection alone.
+    ///
+    /// # Panics
+    ///
+    /// When there is no TLS.
+    pub fn exported(&self) -> [u8; 32] {
+        self.stream.get_ref().exported()
+    }
+
     /// Sends octets as they are.
     ///
     /// # Errors

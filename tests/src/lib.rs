@@ -10,6 +10,7 @@ pub mod name_server;
 pub mod peer;
 pub mod plugin;
 pub mod process;
+pub mod scram;
 pub mod server;
 pub mod sink;
 pub mod verify;

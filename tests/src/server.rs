@@ -2,7 +2,7 @@
 //! Knows the program's command line and its log; knows no SMTP.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -98,6 +98,26 @@ impl Site {
         let made = self.run(&["tls", "self-signed", name, "--days", "30"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         self.path().join("tls").join(format!("{name}.crt"))
+    }
+
+    /// Adds a user to the file `users`, as an operator does.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    pub fn add_user(&self, name: &str, password: &str) {
+        let mut child = self
+            .command(&["user", "add", name, "--file", "users"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        writeln!(stdin, "{password}").expect("it reads");
+        drop(stdin);
+        let made = child.wait_with_output().expect("it ends");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// Writes a configuration whose listener `mx` has the certificate `mx` of [`Site::certify`] for its name, further fields

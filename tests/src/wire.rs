@@ -91,6 +91,17 @@ impl Wire {
         }
     }
 
+    /// What both ends can derive from this connection alone, for `tls-exporter` (RFC 9266).
+    ///
+    /// # Panics
+    ///
+    /// When there is no TLS.
+    pub fn exported(&self) -> [u8; 32] {
+        let Self::Tls(stream) = self else { panic!("there is no TLS") };
+        let label = b"EXPORTER-Channel-Binding";
+        stream.conn.export_keying_material([0; 32], label, Some(&[])).expect("a finished handshake")
+    }
+
     /// The certificate that the server has shown, if there is TLS.
     pub fn certificate(&self) -> Option<Vec<u8>> {
         match self {

@@ -58,6 +58,7 @@ fn layouts() -> String {
         EmVerb { event, verb, argument }
         EmRset { event }
         EmStartTls { event }
+        EmAuth { event, mechanism, identity, authorization, password, result, reserved }
         EmQuit { event }
         EmTimeout { event, awaited, reserved }
         EmDisconnect { event, reason, reserved }
@@ -80,6 +81,7 @@ fn layouts() -> String {
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
             command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
             reply_change,
+            identity,
         }
         EmExtensionService {
             size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,
@@ -101,7 +103,7 @@ fn layouts() -> String {
             size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release,
             flush, result,
         }
-        EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, reserved_2 }
+        EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, authenticated }
         EmFilterService { size, reserved, narrow }
         EmAsyncService { size, reserved, pending, complete, wake, extend }
         EmTimersService { size, reserved, wake_after, wait }

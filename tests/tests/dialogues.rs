@@ -86,6 +86,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 }
                 Action::Blame { plugin, fault } => panic!("{plugin} edited nothing: {fault}"),
                 Action::StartTls => panic!("there is no TLS"),
+                Action::Verify(verify) => panic!("nobody logs in, but {verify:?}"),
                 Action::Abandon => {}
                 Action::Close => return Ok(()),
             }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use stagepost_tests::dialogue::{Need, Played, Script, TcpServer, play};
+use stagepost_tests::dialogue::{LogIn, Need, Played, Script, TcpServer, play};
 use stagepost_tests::server::Site;
 use stagepost_tests::wire::Trust;
 
@@ -71,6 +71,51 @@ fn the_server_keeps_to_every_script_with_tls_over_tcp() {
         }
         assert!(failures.is_empty(), "\n{}", failures.join("\n"));
         assert!(passed.len() >= if required { 1 } else { 4 }, "only {passed:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn the_server_keeps_to_every_script_with_logins_over_tcp() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
+    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let site = Site::new("");
+    let trust = Trust::in_file(&site.certify("mx.example.test"));
+    site.add_user("user", "pencil");
+    let users = "[auth]\nusers_file = \"users\"\nfailure_delay = \"0s\"\n";
+    for (auth, fields, needs) in [
+        (
+            LogIn::Clear,
+            "auth = \"offered\"\nauth_allow_plaintext = true\n",
+            vec![Need::Auth(LogIn::Clear)],
+        ),
+        (
+            LogIn::Required,
+            "auth = \"required\"\n",
+            vec![Need::OfferedTls, Need::Auth(LogIn::Required)],
+        ),
+    ] {
+        if needs.contains(&Need::OfferedTls) {
+            site.configure_tls(fields, users);
+        } else {
+            site.configure_listener(fields, users);
+        }
+        let server = site.start();
+        let (mut passed, mut failures) = (Vec::new(), Vec::new());
+        for script in scripts.iter().filter(|script| script.needs() == needs) {
+            let played = TcpServer::connect(server.address())
+                .map(|player| player.with_auth(auth).with_tls(Need::OfferedTls, trust.clone()))
+                .map_err(|mismatch| format!("{}: {mismatch}", script.name))
+                .and_then(|mut player| {
+                    play(script, &mut player).map_err(|error| error.to_string())
+                });
+            match played {
+                Ok(_) => passed.push(&*script.name),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+        assert!(passed.len() >= if auth == LogIn::Clear { 4 } else { 1 }, "only {passed:?}");
         server.stop();
     }
 }

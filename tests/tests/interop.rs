@@ -131,7 +131,7 @@ mod curl {
 fn with_tls() -> Site {
     let site = Site::new("");
     site.certify("mx.example.test");
-    let submissions = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\ncertificates = [\"mx\"]\n";
+    let submissions = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\nauth = \"none\"\ncertificates = [\"mx\"]\n";
     site.configure_tls("", submissions);
     site
 }

@@ -81,7 +81,7 @@ fn much_goes_through_it() {
     server.stop();
 }
 
-const SUBMISSIONS: &str = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\ncertificates = [\"mx\"]\n";
+const SUBMISSIONS: &str = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\nauth = \"none\"\ncertificates = [\"mx\"]\n";
 
 #[test]
 fn tls_comes_first_where_it_is_implicit() {

@@ -2,7 +2,9 @@
 //! Knows the contract's layouts; makes no call.
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Awaited, DisconnectReason, EtrnNode, Question, Reply, VrfyVerb};
+use stagepost_smtp::{
+    Ask, AuthResult, Awaited, DisconnectReason, EtrnNode, Question, Reply, Secret, VrfyVerb,
+};
 
 /// An event's own struct. Lends text of the `Ask` it was made from, by pointer: it must not outlive it.
 pub(crate) enum Arguments {
@@ -10,6 +12,7 @@ pub(crate) enum Arguments {
     Command(abi::EmCommand),
     Ehlo(abi::EmEhlo),
     StartTls(abi::EmStartTls),
+    Auth(abi::EmAuth),
     Mail(abi::EmMail),
     Rcpt(abi::EmRcpt),
     Data(abi::EmData),
@@ -24,6 +27,9 @@ pub(crate) enum Arguments {
     Timeout(abi::EmTimeout),
     Disconnect(abi::EmDisconnect),
 }
+
+/// Text that there is none of.
+const NO_TEXT: abi::EmText = abi::EmText { data: std::ptr::null(), len: 0 };
 
 /// Octets as the contract lends them.
 pub(crate) fn lend(octets: impl AsRef<[u8]>) -> abi::EmText {
@@ -57,8 +63,14 @@ pub(crate) const fn size_of_u32<T>() -> u32 {
 
 impl Arguments {
     /// The struct for `ask`, with the call's own handles in `event` (whose size is set here) and `message` (NULL where there
-    /// is none).
-    pub(crate) fn new(ask: &Ask, event: abi::EmEvent, message: *const abi::EmMessage) -> Self {
+    /// is none). `trusted`: it may hold credentials.
+    pub(crate) fn new(
+        ask: &Ask,
+        event: abi::EmEvent,
+        message: *const abi::EmMessage,
+        trusted: bool,
+    ) -> Self {
+        let secret = ask.secret.as_ref().filter(|_| trusted).map(Secret::expose);
         fn head<T>(event: abi::EmEvent) -> abi::EmEvent {
             abi::EmEvent { size: size_of_u32::<T>(), ..event }
         }
@@ -66,7 +78,7 @@ impl Arguments {
             Question::Connect => Self::Connect(connect(ask, head::<abi::EmConnect>(event))),
             Question::Command { line } => Self::Command(abi::EmCommand {
                 event: head::<abi::EmCommand>(event),
-                line: lend(line),
+                line: lend(secret.unwrap_or(line)),
             }),
             Question::Ehlo { name, extended, keywords } => Self::Ehlo(abi::EmEhlo {
                 event: head::<abi::EmEhlo>(event),
@@ -77,6 +89,17 @@ impl Arguments {
             }),
             Question::StartTls => {
                 Self::StartTls(abi::EmStartTls { event: head::<abi::EmStartTls>(event) })
+            }
+            Question::Auth { mechanism, identity, authorization, result } => {
+                Self::Auth(abi::EmAuth {
+                    event: head::<abi::EmAuth>(event),
+                    mechanism: lend(mechanism.name()),
+                    identity: lend(&**identity),
+                    authorization: lend(&**authorization),
+                    password: secret.map_or(NO_TEXT, lend),
+                    result: result.map_or(abi::EM_AUTH_OPEN, result_number),
+                    reserved: 0,
+                })
             }
             Question::Mail { sender, parameters } => Self::Mail(abi::EmMail {
                 event: head::<abi::EmMail>(event),
@@ -133,6 +156,7 @@ impl Arguments {
             Self::Command(event) => std::ptr::from_ref(event).cast(),
             Self::Ehlo(event) => std::ptr::from_ref(event).cast(),
             Self::StartTls(event) => std::ptr::from_ref(event).cast(),
+            Self::Auth(event) => std::ptr::from_ref(event).cast(),
             Self::Mail(event) => std::ptr::from_ref(event).cast(),
             Self::Rcpt(event) => std::ptr::from_ref(event).cast(),
             Self::Data(event) => std::ptr::from_ref(event).cast(),
@@ -147,6 +171,15 @@ impl Arguments {
             Self::Timeout(event) => std::ptr::from_ref(event).cast(),
             Self::Disconnect(event) => std::ptr::from_ref(event).cast(),
         }
+    }
+}
+
+fn result_number(result: AuthResult) -> u32 {
+    match result {
+        AuthResult::Accepted => abi::EM_AUTH_ACCEPTED,
+        AuthResult::Refused => abi::EM_AUTH_REFUSED,
+        AuthResult::Unavailable => abi::EM_AUTH_UNAVAILABLE,
+        AuthResult::Broken => abi::EM_AUTH_BROKEN,
     }
 }
 

@@ -122,6 +122,13 @@ impl Chain {
         if matches!(decision, Decision::Handled(_)) && !takes_handled(&self.ask.question) {
             return Err(Fault::Handled);
         }
+        // A login that is nobody's: a handler that says handled to everything lets nobody in.
+        if matches!(decision, Decision::Handled(_))
+            && matches!(self.ask.question, Question::Auth { .. })
+            && !outcome.edits.iter().any(|edit| matches!(edit, Edit::Identity(_)))
+        {
+            return Err(Fault::NoIdentity);
+        }
         Ok(decision)
     }
 
@@ -177,7 +184,7 @@ impl Chain {
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Tag { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
-                Edit::Hold { .. } | Edit::Discard => {}
+                Edit::Hold { .. } | Edit::Discard | Edit::Identity(_) => {}
             }
             self.edits.push(Attributed { made, ..Attributed::new(plugin.name.clone(), edit) });
         }

@@ -182,11 +182,12 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 20] = [
+const STAGES: [(u64, &str); 21] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
     (abi::EM_STAGE_STARTTLS, "starttls"),
+    (abi::EM_STAGE_AUTH, "auth"),
     (abi::EM_STAGE_MAIL, "mail"),
     (abi::EM_STAGE_RCPT, "rcpt"),
     (abi::EM_STAGE_DATA, "data"),
@@ -222,6 +223,7 @@ const EDITS: &[(u64, &str)] = &[
     (abi::EM_EDIT_QUEUE, "queue"),
     (abi::EM_EDIT_SUBMIT, "submit"),
     (abi::EM_EDIT_REPLY_CODE, "reply code"),
+    (abi::EM_EDIT_CREDENTIALS, "credentials"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);

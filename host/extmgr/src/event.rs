@@ -17,6 +17,7 @@ const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Command, abi::EM_SMTPCOMMAND, abi::EM_STAGE_COMMAND),
     row(Event::Ehlo, abi::EM_SMTPEHLO, abi::EM_STAGE_EHLO),
     row(Event::StartTls, abi::EM_SMTPSTARTTLS, abi::EM_STAGE_STARTTLS),
+    row(Event::Auth, abi::EM_SMTPAUTH, abi::EM_STAGE_AUTH),
     row(Event::Mail, abi::EM_SMTPMAIL, abi::EM_STAGE_MAIL),
     row(Event::Rcpt, abi::EM_SMTPRCPT, abi::EM_STAGE_RCPT),
     row(Event::Data, abi::EM_SMTPDATA, abi::EM_STAGE_DATA),
@@ -67,8 +68,8 @@ pub(crate) fn goes_on(event: Event) -> bool {
 
 /// The code of the reply to a fault here, when the session goes on.
 pub(crate) fn fault_code(event: Event) -> u16 {
-    // RFC 3207 section 4: STARTTLS has one of its own.
-    if event == Event::StartTls { 454 } else { 451 }
+    // RFC 3207 section 4 and RFC 4954 section 6: they have one of their own.
+    if matches!(event, Event::StartTls | Event::Auth) { 454 } else { 451 }
 }
 
 /// Whether *handled* leaves client and server in step at this question.
@@ -78,6 +79,8 @@ pub(crate) fn takes_handled(question: &Question) -> bool {
         | Question::Etrn { .. }
         | Question::Vrfy { .. }
         | Question::Verb { .. } => true,
+        // By the others the client finds out that the server has no keys of its own.
+        Question::Auth { mechanism, .. } => mechanism.shows_password(),
         Question::Command { line } => !keeps_step(line),
         _ => false,
     }

@@ -34,6 +34,9 @@ pub(crate) enum Fault {
     /// Handled where that would put client and server out of step.
     #[error("bad verdict: handled is not possible at this event")]
     Handled,
+    /// A client is to be logged in, and the handler has not said as whom.
+    #[error("bad verdict: handled at AUTH without the name of a user (EmEditsService.identity)")]
+    NoIdentity,
     /// A command line that can't stand in the place of the one in hand.
     #[error("bad edit: {0}")]
     Rewrite(#[from] RewriteError),
@@ -80,6 +83,7 @@ impl Fault {
             | Self::NoVerdict
             | Self::Contradiction(_)
             | Self::Handled
+            | Self::NoIdentity
             | Self::Rewrite(_)
             | Self::Undeclared
             | Self::Leaked(_)

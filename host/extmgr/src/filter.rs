@@ -18,6 +18,8 @@ pub(crate) struct Filter {
     recipient_domains: Box<[Domain]>,
     /// Whether the connection is to be protected; none: it does not matter.
     tls: Option<bool>,
+    /// Whether somebody is to have logged in; none: it does not matter.
+    authenticated: Option<bool>,
 }
 
 /// One item of a list of domains.
@@ -39,6 +41,7 @@ pub(crate) struct FilterText<'a> {
     pub(crate) sender_domains: &'a str,
     pub(crate) recipient_domains: &'a str,
     pub(crate) tls: Option<bool>,
+    pub(crate) authenticated: Option<bool>,
 }
 
 /// Why a plug-in can't have such a filter.
@@ -79,6 +82,7 @@ impl Filter {
                 domain,
             )?,
             tls: text.tls,
+            authenticated: text.authenticated,
         })
     }
 
@@ -87,6 +91,7 @@ impl Filter {
         let peer = &ask.facts.peer;
         (self.networks.is_empty() || self.has_network(peer.remote.ip()))
             && self.tls.is_none_or(|wanted| wanted == ask.facts.tls.is_some())
+            && self.authenticated.is_none_or(|wanted| wanted == ask.facts.authenticated.is_some())
             && (self.listeners.is_empty() || self.listeners.contains(&peer.listener))
             && self.admits_addresses(ask)
     }
@@ -116,6 +121,7 @@ impl Filter {
             | Question::Command { .. }
             | Question::Ehlo { .. }
             | Question::StartTls
+            | Question::Auth { .. }
             | Question::Etrn { .. }
             | Question::Vrfy { .. }
             | Question::Rset

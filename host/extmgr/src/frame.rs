@@ -164,6 +164,8 @@ pub(crate) struct Frame<'a> {
     reply: Option<abi::EmReply>,
     /// Made of the members above: what a plug-in reads.
     arguments: OnceCell<Arguments>,
+    /// The same with the secret that a question may have, for plug-ins that may see it. Rare, so it is elsewhere.
+    trusted: OnceCell<Box<Arguments>>,
     record: UnsafeCell<MaybeUninit<abi::EMRECORD>>,
     _pinned: PhantomPinned,
 }
@@ -203,6 +205,7 @@ impl<'a> Frame<'a> {
             }),
             reply: ask.reply.as_ref().map(lend_reply),
             arguments: OnceCell::new(),
+            trusted: OnceCell::new(),
             record: UnsafeCell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
@@ -225,7 +228,12 @@ impl<'a> Frame<'a> {
         frame.session.plugin.set(plugin);
         frame.sheet.plugin.set(plugin);
         let ask = frame.sheet.ask;
-        let arguments = frame.arguments.get_or_init(|| frame.arguments());
+        let trusted =
+            ask.secret.is_some() && plugin.descriptor.edits & abi::EM_EDIT_CREDENTIALS != 0;
+        let arguments = match trusted {
+            true => frame.trusted.get_or_init(|| Box::new(frame.arguments(true))),
+            false => frame.arguments.get_or_init(|| frame.arguments(false)),
+        };
         let record = abi::EMRECORD {
             EId: event::number(ask.question.event()),
             NotificationType: match ask.stage {
@@ -244,7 +252,7 @@ impl<'a> Frame<'a> {
         place
     }
 
-    fn arguments(&self) -> Arguments {
+    fn arguments(&self, trusted: bool) -> Arguments {
         let message = self.message.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let head = abi::EmEvent {
             size: 0,
@@ -254,7 +262,7 @@ impl<'a> Frame<'a> {
             edits: (&raw const self.sheet).cast_mut().cast(),
             reply: self.reply.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
         };
-        Arguments::new(self.sheet.ask, head, message.cast())
+        Arguments::new(self.sheet.ask, head, message.cast(), trusted)
     }
 
     /// Whether nobody has written to the sheet.

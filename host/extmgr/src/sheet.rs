@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stagepost_abi as abi;
 use stagepost_smtp::{
     Ask, Attribute, ClaimError, Claims, Decision, Detail, Draft, Edit, Enhanced, EnvelopeError,
-    Event, Facts, Reply, ReplyError, Stage,
+    Event, Facts, Reply, ReplyError, Stage, prepare_name,
 };
 
 use crate::event::takes_message_edits;
@@ -302,6 +302,16 @@ impl<'a> Sheet<'a> {
         self.allowed(self.stage == Stage::Before && self.event == Event::Command)?;
         let edit = Edit::replace_command(line).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
         self.push(line.len(), edit)
+    }
+
+    pub(crate) fn identity(&mut self, identity: &str) -> Answer {
+        self.declared(abi::EM_EDIT_CREDENTIALS)?;
+        self.allowed(self.stage == Stage::Before && self.event == Event::Auth)?;
+        // The name as it is kept, so it must be in its prepared form already.
+        if prepare_name(identity).is_none_or(|prepared| *prepared != *identity) {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        self.push(identity.len(), Edit::Identity(identity.into()))
     }
 
     pub(crate) fn hold(&mut self, reason: &str) -> Answer {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_smtp::{
-    Address, Ask, Awaited, Decision, Edit, EtrnNode, Event, Question, Reply, Stage, VrfyVerb,
+    Address, Ask, AuthResult, Awaited, Decision, Edit, EtrnNode, Event, Question, Reply, Stage,
+    VrfyVerb,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -277,6 +278,13 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
                 vec![("version", tls.version.to_string()), ("cipher", tls.cipher.to_string())]
             })
         }
+        // The password is in none of it.
+        Question::Auth { mechanism, identity, authorization, result } => vec![
+            ("mechanism", mechanism.name().to_owned()),
+            ("identity", shown(identity)),
+            ("authorization", shown(authorization)),
+            ("result", result.map_or("", AuthResult::name).to_owned()),
+        ],
         Question::Data | Question::Headers | Question::Rset | Question::Quit => Vec::new(),
     };
     arguments.retain(|(_, text)| !text.is_empty());
@@ -331,6 +339,7 @@ fn edit_in_words(edit: &Edit) -> String {
         Edit::Hold { reason } => format!("hold {:?}", shown(reason)),
         Edit::Tag { name } => format!("tag {name}"),
         Edit::Discard => "discard".to_owned(),
+        Edit::Identity(identity) => format!("identity {}", shown(identity)),
         Edit::ReplaceCommand(line) => format!("command {:?}", shown_line(line.as_bytes())),
         Edit::AddKeyword { keyword, parameters } => {
             format!("keyword_add {}", shown(format!("{keyword} {parameters}").trim_end()))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Ask, Attributed, EditFault, Envelope};
+use crate::{Address, Ask, Attributed, EditFault, Envelope, Verify};
 
 /// One thing for the connection to do; [`crate::Session::poll_action`] hands them out one at a time.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub enum Action<'a> {
     /// Make the TLS handshake: all that was sent so far was in clear text, and nothing that has arrived behind it counts.
     /// Answered by `handle_tls`.
     StartTls,
+    /// Find out whether a client is who it says; answered by `handle_verified`. No plug-in, log or trace gets to see it.
+    Verify(Verify),
     /// Make the message durable; answered by `handle_stored`. Nothing is acknowledged before that.
     Store {
         /// Sender, recipients and their parameters.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::{Address, ReversePath};
+use crate::{Address, ChannelBindings, Mechanism, ReversePath};
 
 /// A snapshot of one session. A reader keeps the `Arc` it was given; the session changes a copy.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Facts {
     pub peer: Arc<Peer>,
     /// What protects the connection; none: clear text.
     pub tls: Option<Arc<Tls>>,
+    /// Who has logged in; none: nobody.
+    pub authenticated: Option<Arc<Authenticated>>,
     /// The accepted HELO or EHLO.
     pub helo: Option<Helo>,
     /// The sender of the open transaction.
@@ -116,6 +118,8 @@ pub struct Tls {
     pub server_name: Option<Box<str>>,
     /// The certificate that the client has shown, if it has.
     pub client: Option<ClientCertificate>,
+    /// What an authentication can be bound to the connection by.
+    pub bindings: ChannelBindings,
 }
 
 /// A client's certificate. The client has proved that the key is its own; that anybody vouches for the name was not checked.
@@ -125,6 +129,15 @@ pub struct ClientCertificate {
     pub subject: Box<str>,
     /// The SHA-256 digest of the whole certificate, in lower-case hexadecimal.
     pub sha256: Box<str>,
+}
+
+/// Who has logged in, and how (RFC 4954).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The user's name as it is kept, or as a plug-in gave it.
+    pub identity: Box<str>,
+    /// The mechanism.
+    pub mechanism: Mechanism,
 }
 
 /// How the client introduced itself.
@@ -147,8 +160,13 @@ pub struct Attribute {
     pub plugin: Arc<str>,
 }
 
+impl Attribute {
+    /// In the place of a plug-in's name where the core has set it: no plug-in can be called so.
+    pub const CORE: &'static str = "(core)";
+}
+
 impl Facts {
-    /// Permission to relay to any destination: set by a plug-in, never by default.
+    /// Permission to relay to any destination: set by a plug-in, or for who has logged in where the listener says so.
     pub const RELAY_GRANTED: &'static str = "relay_granted";
 
     /// Starts the facts of a session that knows its peer and nothing else.
@@ -157,6 +175,7 @@ impl Facts {
             id,
             peer,
             tls: None,
+            authenticated: None,
             helo: None,
             sender: None,
             recipients: Vec::new(),

@@ -16,6 +16,8 @@ mod question;
 mod receive;
 mod reply;
 mod route;
+mod sasl;
+mod secret;
 mod send;
 mod verdict;
 
@@ -25,19 +27,22 @@ pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use claims::{Claim, ClaimError, Claims};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
-pub use facts::{Attribute, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
+pub use facts::{Attribute, Authenticated, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
 pub use header_edit::{change_header, edit_header};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
 pub use notify::{Notify, RecipientWish, Return, SenderWish, from_xtext};
 pub use question::{
-    Ask, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage, VrfyVerb,
+    Ask, AuthResult, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage,
+    VrfyVerb,
 };
 pub use receive::{
-    EnvelopeError, Expired, Limits, RewriteError, Session, Settings, StartTls, Timeouts,
-    check_rewrite, parameter, received, received_from_plugin,
+    Auth, EnvelopeError, Expired, Limits, RewriteError, Session, Settings, StartTls, Timeouts,
+    Verified, Verify, check_rewrite, parameter, received, received_from_plugin,
 };
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;
+pub use sasl::{ChannelBindings, KeysError, Mechanism, ScramKeys, prepare_name, prepare_password};
+pub use secret::Secret;
 pub use send::{
     Addressee, Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction,
     SendingSession, SendingSettings, SendingTimeouts, Step, Transaction,

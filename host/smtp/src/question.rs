@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Draft, Edit, Facts, Reply, ReversePath};
+use crate::{Address, Draft, Edit, Facts, Mechanism, Reply, ReversePath, Secret};
 
 /// One question to the plug-ins; while it is open the session takes no input.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Ask {
     pub facts: Arc<Facts>,
     /// Before HEADERS and MESSAGEACCEPT: the message, without its octets until the connection gives them.
     pub message: Option<Draft>,
+    /// For those alone who may see credentials: before COMMAND the whole line of AUTH, before AUTH the password.
+    pub secret: Option<Secret>,
 }
 
 impl Ask {
@@ -98,6 +100,8 @@ pub enum Event {
     Ehlo,
     /// STARTTLS: the client wants the rest of the session to be protected.
     StartTls,
+    /// AUTH: the client wants to log in.
+    Auth,
     /// MAIL: a transaction begins.
     Mail,
     /// RCPT: one recipient.
@@ -128,11 +132,12 @@ pub enum Event {
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
         Self::StartTls,
+        Self::Auth,
         Self::Mail,
         Self::Rcpt,
         Self::Data,
@@ -155,6 +160,7 @@ impl Event {
             Self::Command => "command",
             Self::Ehlo => "ehlo",
             Self::StartTls => "starttls",
+            Self::Auth => "auth",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -209,6 +215,17 @@ pub enum Question {
     },
     /// The client is about to begin a TLS handshake (before), or it has succeeded (after).
     StartTls,
+    /// The client wants to log in (before), or that has ended (after). The password is in [`Ask::secret`].
+    Auth {
+        /// By which mechanism.
+        mechanism: Mechanism,
+        /// The user's name as the client gives it, prepared.
+        identity: Box<str>,
+        /// On whose behalf it wants to act; empty: its own.
+        authorization: Box<str>,
+        /// After: how it has ended.
+        result: Option<AuthResult>,
+    },
     /// A transaction begins.
     Mail {
         /// Its sender.
@@ -284,6 +301,7 @@ impl Question {
             Self::Command { .. } => Event::Command,
             Self::Ehlo { .. } => Event::Ehlo,
             Self::StartTls => Event::StartTls,
+            Self::Auth { .. } => Event::Auth,
             Self::Mail { .. } => Event::Mail,
             Self::Rcpt { .. } => Event::Rcpt,
             Self::Data => Event::Data,
@@ -319,6 +337,31 @@ pub enum VrfyVerb {
     Vrfy,
     /// EXPN: about a mailing list.
     Expn,
+}
+
+/// How an authentication has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthResult {
+    /// The client has logged in.
+    Accepted,
+    /// It has not: wrong credentials, or a plug-in said no.
+    Refused,
+    /// Nobody could say, or a plug-in said not now.
+    Unavailable,
+    /// The client gave it up, or did not keep to the mechanism.
+    Broken,
+}
+
+impl AuthResult {
+    /// The result's name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Broken => "broken",
+        }
+    }
 }
 
 /// What a session waits for from its client.

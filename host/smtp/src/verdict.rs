@@ -73,6 +73,8 @@ pub enum Edit {
     },
     /// At EHLO: leave a keyword out, in capitals, and with it what it announces.
     RemoveKeyword(Box<str>),
+    /// At AUTH: whom the client is logged in as, when the answer is *handled*.
+    Identity(Box<str>),
     /// At COMMAND: put another line, without its CRLF, in the place of the one in hand.
     ReplaceCommand(Box<str>),
     /// Add a header field at the end of the header block.

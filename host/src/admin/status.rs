@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::table::write_table;
+use crate::auth::LoginCounts;
 
 /// A running server in figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub(crate) struct Status {
     pub(crate) plugins: Vec<PluginStatus>,
     /// Its sessions.
     pub(crate) sessions: SessionsStatus,
+    /// How logins have ended since the start.
+    #[serde(default)]
+    pub(crate) logins: LoginCounts,
     /// Its queue; nothing while the queue can't be read.
     pub(crate) queue: Option<QueueStatus>,
 }
@@ -94,6 +98,14 @@ impl fmt::Display for Status {
             vec!["server".to_owned(), format!("stagepost {}", self.version)],
             vec!["process".to_owned(), format!("{}, up {}", self.pid, uptime(self.uptime_s))],
             vec!["sessions".to_owned(), sessions(self.sessions)],
+            vec![
+                "logins".to_owned(),
+                format!(
+                    "{} accepted, {} refused",
+                    self.logins.accepted,
+                    self.logins.refused + self.logins.barred
+                ),
+            ],
             vec!["queue".to_owned(), self.queue.map_or_else(|| "can't be read".to_owned(), queue)],
         ];
         for listener in &self.listeners {
@@ -173,6 +185,7 @@ pub(super) mod tests {
                 faults: 0,
             }],
             sessions: SessionsStatus { open: 1, total: 20, ..SessionsStatus::default() },
+            logins: LoginCounts { accepted: 3, refused: 2, barred: 1, unavailable: 0 },
             queue: Some(QueueStatus {
                 messages: 2,
                 queued: 3,
@@ -189,6 +202,7 @@ pub(super) mod tests {
 server    stagepost 0.1.0
 process   42, up 1h 2m
 sessions  1 open, 20 in all
+logins    3 accepted, 3 refused
 queue     2 messages (4096 octets), 3 deliveries to do, 1 held
 listener  mx on 127.0.0.1:2525
 

@@ -46,6 +46,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("listen", fields_of::<file::Listen>()),
         ("tls", fields_of::<file::Tls>()),
         ("certificate", fields_of::<file::Certificate>()),
+        ("auth", fields_of::<file::Auth>()),
         ("limits", fields_of::<file::Limits>()),
         ("timeouts", fields_of::<file::Timeouts>()),
         ("queue", fields_of::<file::Queue>()),

@@ -11,17 +11,18 @@ use toml::Spanned;
 
 use super::duration::Period;
 use super::endpoint::{DnsServer, ListenAddress, SocketName};
-use super::name::{DomainName, Label, MailAddress, Sha256};
+use super::name::{DomainName, Label, MailAddress, MechanismName, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
-    self, DomainPattern, LmtpServer, LogFormat, LogLevel, Mailboxes, Purpose, TlsVersion, Way,
+    self, AuthMode, DomainPattern, LmtpServer, LogFormat, LogLevel, Mailboxes, Purpose, TlsVersion,
+    Way,
 };
 use super::size::Size;
 
 /// The fields of the top level that are one section: `[log]`.
-pub(super) const SECTIONS: [&str; 8] =
-    ["log", "tls", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["log", "tls", "auth", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
 
 /// The fields of the top level that are any number of sections: `[[listen]]`.
 pub(super) const LISTS: [&str; 5] = ["listen", "certificate", "local_domain", "route", "plugin"];
@@ -59,6 +60,8 @@ pub(super) struct File {
     pub(super) tls: Tls,
     #[serde(default)]
     pub(super) certificate: Vec<Certificate>,
+    #[serde(default)]
+    pub(super) auth: Auth,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
@@ -103,6 +106,11 @@ pub(super) struct Listen {
     pub(super) require_tls: Option<Spanned<bool>>,
     #[serde(default = "off")]
     pub(super) client_certificates: Spanned<bool>,
+    pub(super) auth: Option<Spanned<AuthMode>>,
+    #[serde(default)]
+    pub(super) auth_allow_plaintext: bool,
+    #[serde(default = "relays")]
+    pub(super) auth_relay: bool,
     #[serde(default = "backlog")]
     pub(super) backlog: Number,
     #[serde(default)]
@@ -115,6 +123,10 @@ pub(super) struct Listen {
 
 fn off() -> Spanned<bool> {
     nowhere(false)
+}
+
+fn relays() -> bool {
+    true
 }
 
 fn backlog() -> Number {
@@ -141,6 +153,19 @@ pub(super) struct Certificate {
     pub(super) key: Spanned<PathBuf>,
 }
 
+/// `[auth]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) users_file: Option<Spanned<PathBuf>>,
+    pub(super) mechanisms: Option<Vec<Spanned<MechanismName>>>,
+    pub(super) checks_max: Count<1, 256>,
+    pub(super) failure_delay: Period<0, 10>,
+    pub(super) failures_per_address_max: Number,
+    pub(super) failures_per_user_max: Number,
+    pub(super) failure_memory: Period<1, DAY_S>,
+}
+
 /// `[limits]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +190,7 @@ pub(super) struct Limits {
     pub(super) errors_max: Number,
     pub(super) refusals_max: Number,
     pub(super) idle_commands_max: Number,
+    pub(super) logins_refused_max: Number,
 }
 
 /// `[timeouts]`
@@ -295,6 +321,7 @@ pub(super) struct Stages {
     command: StageContract,
     ehlo: StageContract,
     starttls: StageContract,
+    auth: StageContract,
     mail: StageContract,
     rcpt: StageContract,
     data: StageContract,
@@ -318,6 +345,7 @@ impl Stages {
             Event::Command => &self.command,
             Event::Ehlo => &self.ehlo,
             Event::StartTls => &self.starttls,
+            Event::Auth => &self.auth,
             Event::Mail => &self.mail,
             Event::Rcpt => &self.rcpt,
             Event::Data => &self.data,
@@ -453,6 +481,22 @@ impl Default for Limits {
             errors_max: Count::new(limits.errors_max),
             refusals_max: Count::new(limits.refusals_max),
             idle_commands_max: Count::new(limits.idle_commands_max),
+            logins_refused_max: Count::new(limits.logins_refused_max),
+        }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        let failures = settings::FailureLimits::default();
+        Self {
+            users_file: None,
+            mechanisms: None,
+            checks_max: Count::new(settings::Auth::CHECKS_MAX),
+            failure_delay: Period::new(failures.delay),
+            failures_per_address_max: Number::new(failures.per_address_max),
+            failures_per_user_max: Number::new(failures.per_user_max),
+            failure_memory: Period::new(failures.memory),
         }
     }
 }

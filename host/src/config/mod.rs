@@ -26,9 +26,9 @@ use std::path::{Path, PathBuf};
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use network::Networks;
 pub(crate) use settings::{
-    Certificate, Dns, DomainPattern, Listener, ListenerSocket, ListenerTls, LmtpServer,
-    LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin, Retry, RouteRule,
-    Sessions, Settings, TlsVersion, Way,
+    Auth, Certificate, Dns, DomainPattern, FailureLimits, Listener, ListenerSocket, ListenerTls,
+    LmtpServer, LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin,
+    Retry, RouteRule, Sessions, Settings, TlsVersion, Way,
 };
 
 use document::Document;

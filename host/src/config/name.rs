@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use stagepost_smtp::{Address, check_domain};
+use stagepost_smtp::{Address, Mechanism, check_domain};
 
 use super::settings::{DomainPattern, Mailboxes};
 use super::text::deserialize_text;
@@ -20,6 +20,10 @@ pub(super) struct Label(pub(super) String);
 /// A mail address with a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MailAddress(pub(super) Address);
+
+/// A mechanism of AUTH, in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MechanismName(pub(super) Mechanism);
 
 /// A SHA-256 digest in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,13 @@ fn parse_label(text: &str) -> Result<Label, String> {
             "{text:?} is not a name\nwrite 1 to 63 small letters, digits, hyphens or underscores"
         ))
     }
+}
+
+fn parse_mechanism(text: &str) -> Result<MechanismName, String> {
+    Mechanism::parse(text).map(MechanismName).ok_or_else(|| {
+        let known = Mechanism::ALL.map(|known| format!("{:?}", known.name())).join(", ");
+        format!("{text:?} is not a mechanism that there is\nwrite one of {known}")
+    })
 }
 
 fn parse_pattern(text: &str) -> Result<DomainPattern, String> {
@@ -88,6 +99,12 @@ impl<'de> Deserialize<'de> for DomainName {
 impl<'de> Deserialize<'de> for Label {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         deserialize_text(from, "a name in double quotes", parse_label)
+    }
+}
+
+impl<'de> Deserialize<'de> for MechanismName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(from, "a name in double quotes", parse_mechanism)
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the file as written to the settings: rules that span fields, and paths.
 //! Knows no disk: whether a file is there is found out by who uses it.
 
+mod auth;
 mod listener;
 mod plugin;
 mod route;
@@ -39,7 +40,9 @@ pub(super) fn settings(
         None => document.at_missing("state_dir"),
     };
     let certificates = resolver.certificates(file.certificate)?;
-    let listeners = resolver.listeners(&file.listen, &certificates)?;
+    let auth = resolver.auth(file.auth)?;
+    let plugged = !file.plugin.is_empty();
+    let listeners = resolver.listeners(&file.listen, &certificates, &auth, plugged)?;
     let mut folders = Folders::new(document, &state_dir, file.state_dir.as_ref());
     let local_domains =
         resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
@@ -62,6 +65,7 @@ pub(super) fn settings(
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
         tls_minimum: file.tls.minimum_version,
         certificates,
+        auth,
         log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,
@@ -227,6 +231,7 @@ fn limits(written: &file::Limits) -> stagepost_smtp::Limits {
         errors_max: written.errors_max.get(),
         refusals_max: written.refusals_max.get(),
         idle_commands_max: written.idle_commands_max.get(),
+        logins_refused_max: written.logins_refused_max.get(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use stagepost_extmgr::PluginConfig;
-use stagepost_smtp::Address;
+use stagepost_smtp::{Address, Mechanism};
 
 use super::error::Place;
 use super::network::Networks;
@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) state_dir_place: Place,
     /// The file of groups, and where it is named.
     pub(crate) groups_file: Option<(PathBuf, Place)>,
+    /// Who may log in, and how.
+    pub(crate) auth: Auth,
     /// How and what to log.
     pub(crate) log: Log,
     /// The lowest version of TLS.
@@ -145,6 +147,8 @@ pub(crate) struct Listener {
     pub(crate) purpose: Purpose,
     /// What it has of TLS.
     pub(crate) tls: ListenerTls,
+    /// Whether and how clients log in.
+    pub(crate) auth: stagepost_smtp::Auth,
     /// How many connections may wait to be accepted.
     pub(crate) backlog: u32,
     /// Whose connections begin with a header of the PROXY protocol.
@@ -204,9 +208,71 @@ impl Purpose {
         self == Self::Submissions
     }
 
+    /// The default of `auth`: other servers have no user here; everybody else must say who they are (RFC 6409 section 4.3).
+    pub(crate) fn auth(self) -> AuthMode {
+        match self {
+            Self::Mx => AuthMode::None,
+            _ => AuthMode::Required,
+        }
+    }
+
     /// The default of `require_tls`: other servers may have none (RFC 3207 section 4); who logs in must (RFC 8314).
     pub(crate) fn requires_tls(self) -> bool {
         self != Self::Mx
+    }
+}
+
+/// Whether clients of a listener log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AuthMode {
+    /// They can't.
+    None,
+    /// They may.
+    Offered,
+    /// They do nothing of use before.
+    Required,
+}
+
+/// Who may log in, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Auth {
+    /// The file of users, and where it is named.
+    pub(crate) users_file: Option<(PathBuf, Place)>,
+    /// By which mechanisms.
+    pub(crate) mechanisms: Vec<Mechanism>,
+    /// How many passwords are checked at once.
+    pub(crate) checks_max: u32,
+    /// What is done about failed logins.
+    pub(crate) failures: FailureLimits,
+}
+
+impl Auth {
+    /// The default of `checks_max`: what a small machine can do beside its work.
+    pub(crate) const CHECKS_MAX: u32 = 4;
+}
+
+/// What is done about failed logins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FailureLimits {
+    /// How long the answer to the first failed login is held back, and how much longer each further one.
+    pub(crate) delay: Duration,
+    /// From so many failed logins from an address on, no password is looked at.
+    pub(crate) per_address_max: u32,
+    /// The same for a name, but from addresses that its user has logged in from.
+    pub(crate) per_user_max: u32,
+    /// How long it takes until as many failed logins as bar are forgotten.
+    pub(crate) memory: Duration,
+}
+
+impl Default for FailureLimits {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_secs(1),
+            per_address_max: 20,
+            per_user_max: 50,
+            memory: Duration::from_secs(15 * 60),
+        }
     }
 }
 

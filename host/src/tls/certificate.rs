@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use stagepost_extmgr::{FileError, PluginFile};
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
@@ -27,6 +27,8 @@ pub(crate) struct Loaded {
     pub(crate) names: Vec<String>,
     /// When it ends.
     pub(crate) not_after: Timestamp,
+    /// What an authentication can be bound to the certificate by (RFC 5929 section 4).
+    pub(super) end_point: Option<Box<[u8]>>,
     /// Of both files.
     digest: [u8; 32],
 }
@@ -107,8 +109,10 @@ impl Loaded {
         let mut digest = Sha256::new();
         digest.update(chain_file.sha256());
         digest.update(key_file.sha256());
+        let end_point = end_point(&parsed, &key_pair.cert[0]);
         Ok(Self {
             key: Arc::new(key_pair),
+            end_point,
             names: names(&parsed),
             not_after: Timestamp::from_second(until.as_secs().cast_signed())
                 .unwrap_or(Timestamp::MAX),
@@ -128,6 +132,22 @@ impl Loaded {
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
+}
+
+/// The digest of a certificate by the hash of its signature, SHA-256 in the place of older ones; none where the signature has no
+/// hash of its own (RFC 5929 section 4.1).
+fn end_point(parsed: &x509_cert::Certificate, der: &[u8]) -> Option<Box<[u8]>> {
+    Some(match parsed.signature_algorithm.oid.to_string().as_str() {
+        // RSA with MD5, SHA-1 and SHA-256; ECDSA with SHA-1 and SHA-256.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => Sha256::digest(der).as_slice().into(),
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Sha384::digest(der).as_slice().into(),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Sha512::digest(der).as_slice().into(),
+        _ => return None,
+    })
 }
 
 /// Reads a private key that only trusted users can read or write.

@@ -82,12 +82,13 @@ impl TlsStore {
                 true => Arc::new(AnyClient::new(&self.provider)),
                 false => Arc::new(NoClientAuth),
             };
+        let choice = Arc::new(Choice(certificates));
         // Named, never the process default: a dependency may bring another one.
         let config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(self.versions)?
             .with_client_cert_verifier(client)
-            .with_cert_resolver(Arc::new(Choice(certificates)));
-        Ok(Some(ServerTls::new(config)))
+            .with_cert_resolver(choice.clone());
+        Ok(Some(ServerTls::new(config, choice)))
     }
 
     /// Reads the files of certificates that are known by name again. Nothing changes before [`Reread::commit`].
@@ -144,7 +145,8 @@ impl Entry {
 }
 
 /// The certificates of one listener, in their order.
-struct Choice(Vec<Arc<Entry>>);
+#[derive(Clone)]
+pub(super) struct Choice(Vec<Arc<Entry>>);
 
 impl fmt::Debug for Choice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,10 +154,10 @@ impl fmt::Debug for Choice {
     }
 }
 
-impl ResolvesServerCert for Choice {
+impl Choice {
     /// The first one for the name that the client asks for and of a kind that it knows; the first one of such a kind for a client
     /// that asks for another name, or for none: hardly any sender minds the name (RFC 7435).
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<Arc<Loaded>> {
         let host = hello.server_name().map(str::to_ascii_lowercase);
         let usable = |loaded: &Arc<Loaded>| {
             loaded.key.key.choose_scheme(hello.signature_schemes()).is_some()
@@ -164,7 +166,13 @@ impl ResolvesServerCert for Choice {
         let fitting = host
             .and_then(|host| candidates.iter().find(|loaded| loaded.is_for(&host)))
             .or_else(|| candidates.first());
-        fitting.map(|loaded| loaded.key.clone())
+        fitting.cloned()
+    }
+}
+
+impl ResolvesServerCert for Choice {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(&hello).map(|loaded| loaded.key.clone())
     }
 }
 

@@ -51,6 +51,8 @@ pub const EM_STAGE_VERB: u64 = 0x8000;
 pub const EM_STAGE_TIMEOUT: u64 = 0x4000;
 /// EmDescriptor.stages: EM_SMTPSTARTTLS.
 pub const EM_STAGE_STARTTLS: u64 = 0x0001_0000;
+/// EmDescriptor.stages: EM_SMTPAUTH.
+pub const EM_STAGE_AUTH: u64 = 0x0002_0000;
 /// EmDescriptor.stages: EM_START.
 pub const EM_STAGE_START: u64 = 0x1000_0000;
 /// EmDescriptor.stages: EM_CONFIG.
@@ -88,6 +90,8 @@ pub const EM_EDIT_QUEUE: u64 = 0x1000;
 pub const EM_EDIT_SUBMIT: u64 = 0x2000;
 /// EmDescriptor.edits: EmEditsService.reply_change.
 pub const EM_EDIT_REPLY_CODE: u64 = 0x4000;
+/// See the credentials of clients that log in, and log them in (EmAuth.password, EmCommand.line, EmEditsService.identity).
+pub const EM_EDIT_CREDENTIALS: u64 = 0x8000;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

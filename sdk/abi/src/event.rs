@@ -56,6 +56,18 @@ pub const EM_SMTPEHLO: EID = 0x4000;
 /// the session: after is not called, EM_SMTPDISCONNECT is.
 pub const EM_SMTPSTARTTLS: EID = 0x4001;
 
+/// AUTH: the client wants to log in (RFC 4954). Struct: EmAuth. Between lies the check of its credentials: by the users that the
+/// server knows, with SCRAM the client's proof. Called once it is known who wants to log in, so not for an exchange that ends before;
+/// the lines of the client in between are no commands and are shown to nobody. before(COMMAND) and after(COMMAND) enclose all of it.
+///
+/// before: continue -> the server checks; reject -> that reply, and it counts as a failed login; defer -> that reply;
+/// disconnect -> and closed; handled -> 235, or the reply given, and the client is logged in as EmEditsService.identity says.
+/// Handled is a fault without that, and with SCRAM, where the client wants a proof that only who has its keys can give. Any fault
+/// is answered 454.
+/// after: called with the result when before was asked, or would have been. EM_FACT_IDENTITY tells who is logged in.
+/// A handler that continues leaves the decision to those behind it and to the server: with none that knows, it is 535.
+pub const EM_SMTPAUTH: EID = 0x4002;
+
 /// MAIL: a transaction begins. Struct: EmMail. Between lies the start of the transaction.
 ///
 /// before: continue -> it starts; reject, defer -> that reply and no transaction; disconnect -> and closed;
@@ -195,7 +207,7 @@ pub struct EmCommand {
     /// What every event has.
     pub event: EmEvent,
     /// The octets of the line as received, or as an earlier handler replaced it, without its CRLF; EM_AFTER: as it was
-    /// carried out.
+    /// carried out. Of AUTH the words behind the mechanism are `*`, but with EM_EDIT_CREDENTIALS at EM_BEFORE.
     pub line: EmText,
 }
 
@@ -222,6 +234,42 @@ pub struct EmEhlo {
 pub struct EmStartTls {
     /// What every event has.
     pub event: EmEvent,
+}
+
+/// EmAuth.result: it is not decided (EM_BEFORE).
+pub const EM_AUTH_OPEN: u32 = 0;
+
+/// EmAuth.result: the client is logged in.
+pub const EM_AUTH_ACCEPTED: u32 = 1;
+
+/// EmAuth.result: it is not: wrong credentials, or a plug-in has said no.
+pub const EM_AUTH_REFUSED: u32 = 2;
+
+/// EmAuth.result: nobody could say, or a plug-in has said not now.
+pub const EM_AUTH_UNAVAILABLE: u32 = 3;
+
+/// EmAuth.result: the client gave it up, or did not keep to the mechanism.
+pub const EM_AUTH_BROKEN: u32 = 4;
+
+/// Arguments of EM_SMTPAUTH.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmAuth {
+    /// What every event has.
+    pub event: EmEvent,
+    /// The mechanism in capitals: `PLAIN`, `LOGIN`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`. Others may come.
+    pub mechanism: EmText,
+    /// Who the client says that it is, as SASLprep (RFC 4013) has it: no white space, 1 to 255 octets of UTF-8.
+    pub identity: EmText,
+    /// On whose behalf it wants to act, in the same form; empty: its own. The server itself lets nobody act for others.
+    pub authorization: EmText,
+    /// The password as octets, of PLAIN and LOGIN at EM_BEFORE, for a plug-in with EM_EDIT_CREDENTIALS; else data is NULL.
+    /// Not to be kept, logged or shown.
+    pub password: EmText,
+    /// EM_AUTH_...; take an unknown value for EM_AUTH_REFUSED.
+    pub result: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Arguments of EM_SMTPMAIL.

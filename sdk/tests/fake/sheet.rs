@@ -52,6 +52,7 @@ pub(super) static EDITS: EmEditsService = EmEditsService {
     keyword_add: edits_keyword_add,
     keyword_remove: edits_keyword_remove,
     reply_change: edits_reply_change,
+    identity: edits_identity,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -170,6 +171,10 @@ unsafe extern "C" fn edits_keyword_add(
     parameters: EmText,
 ) -> STATUS {
     note(edits, format!("keyword_add {} {}", read(keyword), read(parameters)))
+}
+
+unsafe extern "C" fn edits_identity(edits: *mut EmEdits, identity: EmText) -> STATUS {
+    note(edits, format!("identity {}", read(identity)))
 }
 
 unsafe extern "C" fn edits_keyword_remove(edits: *mut EmEdits, keyword: EmText) -> STATUS {

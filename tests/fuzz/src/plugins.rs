@@ -247,6 +247,7 @@ impl<'d> Answers<'d> {
                 cipher: "TLS_AES_256_GCM_SHA384".into(),
                 server_name: None,
                 client: None,
+                bindings: stagepost_smtp::ChannelBindings::default(),
             }),
         }
     }

@@ -202,6 +202,8 @@ impl<'d> Rig<'d> {
                 let tls = self.answers.tls();
                 self.session.handle_tls(self.now, tls);
             }
+            // No mechanism is offered.
+            Action::Verify(verify) => panic!("nobody logs in, but {verify:?}"),
             Action::Blame { .. } => {}
             Action::Close => {
                 assert!(self.header.is_empty() && self.body.is_empty(), "octets left behind");

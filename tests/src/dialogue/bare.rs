@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Address, BodyFault, Claims, Event, Interest, Part, Peer, Route, Session, Settings,
-    Stage, Stored, Tls, TlsFault, Verdict,
+    Action, Address, Auth, BodyFault, ChannelBindings, Claims, Event, Interest, Mechanism, Part,
+    Peer, Route, ScramKeys, Session, Settings, Stage, Stored, Tls, TlsFault, Verdict, Verified,
+    Verify,
 };
 
 use super::player::{Mismatch, Player};
-use super::script::{Need, Script, Step, StoredMessage};
+use super::script::{LogIn, Need, Script, Step, StoredMessage};
 
 /// A session, and whatever answers it in the place of a server.
 pub struct BareSession {
@@ -35,6 +36,7 @@ pub struct BareSession {
     routes: HashMap<String, Route>,
     stored: VecDeque<Stored>,
     taken: VecDeque<BodyFault>,
+    verified: VecDeque<Verified>,
     lent: Vec<u8>,
     lent_body: bool,
     abandoned: bool,
@@ -61,6 +63,7 @@ impl BareSession {
             hostname: "mx.example.test".into(),
             limits: script.limits.clone().unwrap_or_default(),
             starttls: script.starttls,
+            auth: auth(script.auth),
             ..Settings::default()
         };
         let remote = ([192, 0, 2, 1], 40_000).into();
@@ -90,6 +93,7 @@ impl BareSession {
             routes: HashMap::new(),
             stored: VecDeque::new(),
             taken: VecDeque::new(),
+            verified: VecDeque::new(),
             lent: Vec::new(),
             lent_body: false,
             abandoned: false,
@@ -208,6 +212,11 @@ impl BareSession {
                 }
                 self.handshaking = true;
             }
+            Action::Verify(verify) => {
+                let answer = self.verified.pop_front();
+                let verified = answer.unwrap_or_else(|| verified(&verify));
+                self.session.handle_verified(now, verified);
+            }
             // The reply shows it.
             Action::Blame { .. } => {}
             Action::Close => self.closed = true,
@@ -242,6 +251,43 @@ fn interest(script: &Script) -> Interest {
         }
     }
     interest
+}
+
+/// What a listener has of AUTH.
+fn auth(auth: LogIn) -> Auth {
+    Auth {
+        mechanisms: match auth {
+            LogIn::No => Vec::new(),
+            _ => Mechanism::ALL.into(),
+        },
+        checks_passwords: true,
+        allow_plaintext: auth == LogIn::Clear,
+        required: auth == LogIn::Required,
+        grants_relay: false,
+    }
+}
+
+/// Checks logins as a server does that has the one user; the random words for SCRAM are those of RFC 7677.
+fn verified(verify: &Verify) -> Verified {
+    let known = |identity: &str| identity.eq_ignore_ascii_case("user");
+    match verify {
+        Verify::Password { identity, password }
+            if known(identity) && password.expose() == b"pencil" =>
+        {
+            Verified::Accepted { identity: "user".into() }
+        }
+        Verify::Password { .. } => Verified::Refused,
+        Verify::Keys { identity } => {
+            let password = if known(identity) { "pencil" } else { "nobody has it" };
+            let salt = b"[m\x99h\x9d\x125\x8e\xec\xa0K\x14\x126\xfa\x81";
+            Verified::Keys {
+                identity: identity.clone(),
+                keys: ScramKeys::derive(password, salt, 4096),
+                nonce: "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".into(),
+            }
+        }
+        Verify::Outcome { .. } => Verified::Noted,
+    }
 }
 
 fn fault<T>(what: impl Into<String>) -> Result<T, Mismatch> {
@@ -303,6 +349,7 @@ impl Player for BareSession {
             cipher: "TLS_AES_256_GCM_SHA384".into(),
             server_name: None,
             client: None,
+            bindings: ChannelBindings::default(),
         };
         self.session.handle_tls(self.now, if fails { Err(TlsFault::Failed) } else { Ok(tls) });
         self.turn()
@@ -336,6 +383,10 @@ impl Player for BareSession {
 
     fn stored(&mut self, stored: Stored) {
         self.stored.push_back(stored);
+    }
+
+    fn verified(&mut self, verified: Verified) {
+        self.verified.push_back(verified);
     }
 
     fn taken(&mut self, fault: BodyFault) {
@@ -394,7 +445,7 @@ impl Player for BareSession {
             left.push("lent octets were neither stored nor called back".to_owned());
         }
         let unused: usize = self.verdicts.values().map(VecDeque::len).sum();
-        if unused + self.stored.len() + self.taken.len() > 0 {
+        if unused + self.stored.len() + self.taken.len() + self.verified.len() > 0 {
             left.push("answers that nobody asked for".to_owned());
         }
         if left.is_empty() { Ok(()) } else { fault(left.join("; ")) }

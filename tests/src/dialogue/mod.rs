@@ -11,5 +11,5 @@ mod tcp;
 pub use bare::{BareSession, Pieces};
 pub use pattern::Pattern;
 pub use player::{Mismatch, PlayError, Played, Player, play};
-pub use script::{Need, Numbered, Script, ScriptError, Step, StoredMessage};
+pub use script::{LogIn, Need, Numbered, Script, ScriptError, Step, StoredMessage};
 pub use tcp::TcpServer;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use stagepost_smtp::{
     Attribute, Attributed, BodyFault, Claim, Claims, Class, Decision, Detail, Edit, Enhanced,
-    Event, Limits, Reply, Route, Stage, StartTls, Stored, Verdict,
+    Event, Limits, Reply, Route, Stage, StartTls, Stored, Verdict, Verified,
 };
 
 use super::pattern::Pattern;
-use super::script::{Numbered, Script, Step, StoredMessage};
+use super::script::{LogIn, Numbered, Script, Step, StoredMessage};
 
 /// Reads a script line by line.
 pub(super) struct Parser {
@@ -30,6 +30,7 @@ impl Parser {
             limits: None,
             starttls: StartTls::None,
             xclient: false,
+            auth: LogIn::No,
             all_questions: false,
             claims: Vec::new(),
             steps: Vec::new(),
@@ -110,6 +111,20 @@ impl Parser {
                 self.script.xclient = true;
                 return Ok(());
             }
+            "auth" => {
+                self.script.auth = match rest {
+                    "offered" => LogIn::Offered,
+                    "required" => LogIn::Required,
+                    "clear" => LogIn::Clear,
+                    _ => return Err(format!("AUTH is offered, required or clear, not {rest:?}")),
+                };
+                return Ok(());
+            }
+            "verified" => Step::Verified(match rest {
+                "unavailable" => Verified::Unavailable,
+                "barred" => Verified::Barred,
+                _ => return Err(format!("no login is answered {rest:?}")),
+            }),
             "settings" => return self.settings(rest),
             "claims" => {
                 self.script.claims.push(claim(rest)?);
@@ -185,6 +200,7 @@ impl Parser {
                 "errors_max" => limits.errors_max = small()?,
                 "refusals_max" => limits.refusals_max = small()?,
                 "idle_commands_max" => limits.idle_commands_max = small()?,
+                "logins_refused_max" => limits.logins_refused_max = small()?,
                 _ => return Err(format!("no limit is called {name}")),
             }
         }
@@ -316,6 +332,7 @@ fn verdict(text: &str) -> Result<Step, String> {
             let made = Edit::replace_command(rest.as_bytes());
             edit(made.map_err(|error| error.to_string())?);
         }
+        "identity" => edit(Edit::Identity(rest.into())),
         "hold" => edit(Edit::Hold { reason: rest.into() }),
         "tag" => edit(Edit::Tag { name: rest.into() }),
         "discard" => edit(Edit::Discard),

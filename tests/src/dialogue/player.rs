@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use stagepost_smtp::{BodyFault, Event, Route, Stage, Stored, Verdict};
+use stagepost_smtp::{BodyFault, Event, Route, Stage, Stored, Verdict, Verified};
 
 use super::script::{Need, Script, Step, StoredMessage};
 
@@ -34,6 +34,8 @@ pub trait Player {
     fn route(&mut self, recipient: &str, route: Route);
     /// Answers so when the next message is to be stored.
     fn stored(&mut self, stored: Stored);
+    /// Answers so when somebody is to log in next.
+    fn verified(&mut self, verified: Verified);
     /// Answers so when the next octets are lent.
     fn taken(&mut self, fault: BodyFault);
     /// Expects that exactly these questions were put since the last call.
@@ -115,6 +117,7 @@ fn carry_out(step: &Step, player: &mut dyn Player) -> Result<(), Mismatch> {
         Step::Asked(questions) => player.expect_asked(questions)?,
         Step::Route(recipient, route) => player.route(recipient, *route),
         Step::Stored(stored) => player.stored(stored.clone()),
+        Step::Verified(verified) => player.verified(verified.clone()),
         Step::Taken(fault) => player.taken(*fault),
         Step::Message(message) => player.expect_message(message)?,
         Step::Abandoned => player.expect_abandoned()?,

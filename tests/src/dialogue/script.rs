@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use stagepost_smtp::{BodyFault, Claim, Event, Limits, Route, Stage, StartTls, Stored, Verdict};
+use stagepost_smtp::{
+    BodyFault, Claim, Event, Limits, Route, Stage, StartTls, Stored, Verdict, Verified,
+};
 
 use super::parse::Parser;
 use super::pattern::Pattern;
@@ -20,12 +22,28 @@ pub struct Script {
     pub starttls: StartTls,
     /// The client may use XCLIENT.
     pub xclient: bool,
+    /// Whether clients log in.
+    pub auth: LogIn,
     /// Every question is asked, not only those that the script answers.
     pub all_questions: bool,
     /// What plug-ins claim of the protocol.
     pub claims: Vec<Claim>,
     /// The steps, in order.
     pub steps: Vec<Numbered>,
+}
+
+/// Whether and how clients log in: there is one user, `user`, whose password is `pencil`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogIn {
+    /// They can't.
+    #[default]
+    No,
+    /// With TLS.
+    Offered,
+    /// They must, with TLS.
+    Required,
+    /// Also in clear text.
+    Clear,
 }
 
 /// A step and where it stands.
@@ -66,6 +84,8 @@ pub enum Step {
     Route(String, Route),
     /// Answer so when the next message is to be stored.
     Stored(Stored),
+    /// Answer so when somebody is to log in next.
+    Verified(Verified),
     /// Answer so when the next octets are lent.
     Taken(BodyFault),
     /// Expect that this message was stored, and no other before it.
@@ -96,6 +116,8 @@ pub enum Need {
     RequiredTls,
     /// A server that takes XCLIENT from its clients.
     Xclient,
+    /// A server with the user that scripts know, on such a listener.
+    Auth(LogIn),
     /// Limits of the script's own.
     Settings,
     /// Answering as plug-ins would.
@@ -195,6 +217,9 @@ impl Script {
         if self.xclient {
             needs.push(Need::Xclient);
         }
+        if self.auth != LogIn::No {
+            needs.push(Need::Auth(self.auth));
+        }
         if self.all_questions || !self.claims.is_empty() {
             needs.push(Need::Verdicts);
         }
@@ -209,7 +234,7 @@ impl Step {
         match self {
             Self::Verdict(..) | Self::Asked(_) => Some(Need::Verdicts),
             Self::Route(..) => Some(Need::Routes),
-            Self::Stored(_) | Self::Taken(_) => Some(Need::Store),
+            Self::Stored(_) | Self::Taken(_) | Self::Verified(_) => Some(Need::Store),
             Self::Time(_) => Some(Need::Clock),
             Self::Shutdown => Some(Need::Shutdown),
             Self::Send(_)

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use stagepost_smtp::{BodyFault, Event, Route, Stage, Stored, Verdict};
+use stagepost_smtp::{BodyFault, Event, Route, Stage, Stored, Verdict, Verified};
 
 use super::player::{Mismatch, Player};
-use super::script::{Need, StoredMessage};
+use super::script::{LogIn, Need, StoredMessage};
 use crate::wire::{Trust, Wire};
 
 /// How long a reply may take before the dialogue has failed.
@@ -22,6 +22,8 @@ pub struct TcpServer {
     tls: Option<(Need, Trust)>,
     /// The server takes XCLIENT from us.
     xclient: bool,
+    /// Whether clients log in.
+    auth: LogIn,
 }
 
 impl TcpServer {
@@ -36,13 +38,20 @@ impl TcpServer {
         stream.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
         stream.set_nodelay(true).map_err(broken)?;
         let stream = BufReader::new(Wire::Plain(stream));
-        Ok(Self { stream, tls: None, xclient: false })
+        Ok(Self { stream, tls: None, xclient: false, auth: LogIn::No })
     }
 
     /// The same with a server that takes XCLIENT from us.
     #[must_use]
     pub fn with_xclient(mut self) -> Self {
         self.xclient = true;
+        self
+    }
+
+    /// The same with a server where clients log in.
+    #[must_use]
+    pub fn with_auth(mut self, auth: LogIn) -> Self {
+        self.auth = auth;
         self
     }
 
@@ -62,6 +71,7 @@ impl Player for TcpServer {
     fn can(&self, need: Need) -> bool {
         match need {
             Need::Xclient => self.xclient,
+            Need::Auth(auth) => auth == self.auth,
             need => self.tls.as_ref().is_some_and(|(known, _)| *known == need),
         }
     }
@@ -154,6 +164,8 @@ impl Player for TcpServer {
     fn route(&mut self, _: &str, _: Route) {}
 
     fn stored(&mut self, _: Stored) {}
+
+    fn verified(&mut self, _: Verified) {}
 
     fn taken(&mut self, _: BodyFault) {}
 }

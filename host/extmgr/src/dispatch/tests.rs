@@ -2,6 +2,7 @@
 //! Plays both sides of the contract; loads no file.
 
 mod allocations;
+mod auth;
 mod bodies;
 mod chain;
 mod chance;
@@ -184,7 +185,7 @@ impl Rig {
 fn ask(question: Question, stage: Stage, reply: Option<Reply>) -> Ask {
     let address = SocketAddr::from(([127, 0, 0, 1], 4000));
     let facts = Facts::new(7, Arc::new(Peer::new(address, address, "test")));
-    Ask { question, stage, exchange: 1, reply, facts: Arc::new(facts), message: None }
+    Ask { question, stage, exchange: 1, reply, facts: Arc::new(facts), message: None, secret: None }
 }
 
 fn mail() -> Ask {

@@ -34,6 +34,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     keyword_add,
     keyword_remove,
     reply_change,
+    identity,
 };
 
 /// The sheet that a handler writes to.
@@ -210,4 +211,9 @@ unsafe extern "C" fn keyword_add(
 unsafe extern "C" fn keyword_remove(edits: *mut abi::EmEdits, keyword: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.keyword_remove(super::text(keyword)?) })
+}
+
+unsafe extern "C" fn identity(edits: *mut abi::EmEdits, identity: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.identity(super::text(identity)?) })
 }

@@ -36,6 +36,12 @@ unsafe extern "C" fn narrow(
                     abi::EM_FILTER_TLS_OFF => Some(false),
                     _ => return Err(abi::ERR_MISC_INVALID_ARGS),
                 },
+                authenticated: match filter.authenticated {
+                    abi::EM_FILTER_AUTHENTICATED_ANY => None,
+                    abi::EM_FILTER_AUTHENTICATED_YES => Some(true),
+                    abi::EM_FILTER_AUTHENTICATED_NO => Some(false),
+                    _ => return Err(abi::ERR_MISC_INVALID_ARGS),
+                },
             }
         };
         let filter = Filter::parse(text).map_err(|error| {
@@ -82,9 +88,5 @@ unsafe fn read(filter: *const abi::EmFilter) -> Result<abi::EmFilter, abi::STATU
     unsafe { copy_nonoverlapping(filter.cast::<u8>(), whole.as_mut_ptr().cast(), size.min(known)) };
     // SAFETY: numbers and pointers, all of which may be zero.
     let filter = unsafe { whole.assume_init() };
-    if filter.reserved == 0 && filter.reserved_2 == 0 {
-        Ok(filter)
-    } else {
-        Err(abi::ERR_MISC_INVALID_ARGS)
-    }
+    if filter.reserved == 0 { Ok(filter) } else { Err(abi::ERR_MISC_INVALID_ARGS) }
 }

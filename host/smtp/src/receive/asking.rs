@@ -36,6 +36,13 @@ impl Session {
             }
             _ => None,
         };
+        let secret = match (&then, stage) {
+            (Then::Run { whole, .. }, Stage::Before) => whole.clone(),
+            (Then::Login(exchange), Stage::Before) => {
+                exchange.login.as_ref().and_then(|login| login.password.clone())
+            }
+            _ => None,
+        };
         self.outgoing = Some(Outgoing::Ask(Arc::new(Ask {
             question,
             stage,
@@ -43,6 +50,7 @@ impl Session {
             reply,
             message,
             facts: Arc::clone(&self.facts),
+            secret,
         })));
         self.step = Step::Deciding(then);
         None
@@ -121,6 +129,7 @@ impl Session {
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient { .. }
                 | Edit::ReplaceCommand(_)
+                | Edit::Identity(_)
                 | Edit::AddKeyword { .. }
                 | Edit::RemoveKeyword(_)
                 | Edit::Hold { .. }

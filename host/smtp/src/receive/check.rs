@@ -2,7 +2,7 @@
 //! Changes nothing, and knows no plug-in.
 
 use super::command::{Command, Legal, Mail, Rcpt, Rule};
-use super::settings::{Limits, StartTls};
+use super::settings::{Auth, Limits, StartTls};
 use super::state::Place;
 use super::{extension, parameter, path};
 use crate::{Reply, Route};
@@ -34,6 +34,20 @@ pub(crate) fn check_secured(command: &Command, offer: StartTls, secured: bool) -
     refused.then(|| Reply::new(530, Some((5, 7, 0)), "Must issue a STARTTLS command first"))
 }
 
+/// Whether a command needs a login that there was not (RFC 4954 section 6).
+pub(crate) fn check_authenticated(
+    command: &Command,
+    auth: &Auth,
+    authenticated: bool,
+) -> Option<Reply> {
+    let guarded = match command {
+        Command::Mail(_) | Command::Etrn(_) | Command::Vrfy { .. } => true,
+        _ => false,
+    };
+    let refused = auth.required && !authenticated && guarded;
+    refused.then(|| Reply::new(530, Some((5, 7, 0)), "Authentication required"))
+}
+
 /// Whether a command comes in its order (RFC 5321 section 4.1.4).
 pub(crate) fn check_order(rule: &Rule, place: &Place) -> Option<Reply> {
     let words = match (rule.legal, place) {
@@ -51,11 +65,21 @@ pub(crate) fn check_order(rule: &Rule, place: &Place) -> Option<Reply> {
 }
 
 /// Whether MAIL says what its client may say.
-pub(crate) fn check_mail(mail: &Mail, extended: bool, limits: &Limits) -> Option<Reply> {
+pub(crate) fn check_mail(
+    mail: &Mail,
+    extended: bool,
+    auth: &Auth,
+    limits: &Limits,
+) -> Option<Reply> {
     // Parameters belong to extensions, and HELO asks for none (RFC 5321 sections 2.2.1 and 4.1.1.11).
     if !extended && !mail.parameters.is_empty() {
         let words = "Parameters need EHLO";
         return Some(Reply::new(555, Some((5, 5, 4)), words));
+    }
+    // RFC 4954 section 5: it belongs to AUTH.
+    let submitter = || path::parameter(&mail.parameters, "AUTH").is_some();
+    if auth.mechanisms.is_empty() && submitter() {
+        return Some(parameter::unknown_parameter("AUTH"));
     }
     // RFC 1870 section 6.1.
     let octets = mail.size.filter(|&size| size > limits.message_octets_max);
@@ -81,7 +105,7 @@ pub(crate) fn check_offered(
     refused.next().map(|parameter| parameter::unknown_parameter(parameter.keyword))
 }
 
-/// The reply to a command that this client was not offered.
+/// The reply to a command that there is not, here or now.
 pub(crate) fn not_offered() -> Reply {
     Reply::new(502, Some((5, 5, 1)), "Command not implemented")
 }
@@ -153,6 +177,7 @@ mod tests {
             ("VRFY a", [false, true, true, true]),
             ("ETRN a", [false, false, true, false]),
             ("STARTTLS", [false, false, true, false]),
+            ("AUTH PLAIN", [false, false, true, false]),
             ("QUIT", [true, true, true, true]),
         ];
         for (line, wanted) in cases {
@@ -216,6 +241,7 @@ mod tests {
             ("MAIL FROM:<>", false, None),
             ("MAIL FROM:<> SIZE=1", false, Some(555)),
             ("MAIL FROM:<> BODY=7BIT", false, Some(555)),
+            ("MAIL FROM:<> AUTH=<>", true, Some(555)),
             ("MAIL FROM:<> SIZE=1000", true, None),
             ("MAIL FROM:<> SIZE=1001", true, Some(552)),
             ("MAIL FROM:<> SIZE=99999999999999999999", true, Some(552)),
@@ -223,7 +249,8 @@ mod tests {
         for (line, extended, wanted) in cases {
             let Command::Mail(mail) = parsed(line).1 else { panic!("{line}") };
             assert_eq!(mail.sender, ReversePath::Null);
-            let code = check_mail(&mail, extended, &limits).map(|reply| reply.code());
+            let code =
+                check_mail(&mail, extended, &Auth::default(), &limits).map(|reply| reply.code());
             assert_eq!(code, wanted, "{line}");
         }
         let full = |count| check_rcpt(count, &limits).map(|reply| reply.code());

@@ -5,7 +5,7 @@ use super::parameter::{mail_parameters, rcpt_parameters};
 use super::path::{self, PathFault};
 use crate::{
     Address, Attributed, BodyKind, Claims, Edit, EtrnNode, Event, Question, Recipient, Reply,
-    ReversePath, VrfyVerb, check_domain,
+    ReversePath, Secret, VrfyVerb, check_domain,
 };
 
 /// A command of the right form.
@@ -35,6 +35,11 @@ pub(crate) enum Command {
     /// What it tells is read once it is known whether that counts.
     Xclient {
         argument: Box<str>,
+    },
+    /// With the client's first words in Base64, if they came along.
+    Auth {
+        mechanism: Box<str>,
+        initial: Option<Secret>,
     },
     Quit,
 }
@@ -113,7 +118,7 @@ const RULES: [Rule; 22] = [
     rule("XCLIENT", Legal::Idle, Doer::Nobody, |rest, _| {
         Ok(Command::Xclient { argument: rest.into() })
     }),
-    rule("AUTH", Legal::Always, Doer::Nobody, not_implemented),
+    rule("AUTH", Legal::Idle, Doer::Nobody, |rest, _| auth(rest)),
     rule("BDAT", Legal::Always, Doer::Nobody, not_implemented),
     rule("ATRN", Legal::Always, Doer::Nobody, not_implemented),
     // Reverses the session for whoever asks: never (RFC 5321 appendix F.1).
@@ -217,7 +222,7 @@ impl Command {
             Self::StartTls => Question::StartTls,
             Self::Rset => Question::Rset,
             Self::Quit => Question::Quit,
-            Self::Noop | Self::Help | Self::Xclient { .. } => return None,
+            Self::Noop | Self::Help | Self::Auth { .. } | Self::Xclient { .. } => return None,
         })
     }
 
@@ -262,7 +267,7 @@ impl Command {
             Self::StartTls => Some(Event::StartTls),
             Self::Rset => Some(Event::Rset),
             Self::Quit => Some(Event::Quit),
-            Self::Noop | Self::Help | Self::Xclient { .. } => None,
+            Self::Noop | Self::Help | Self::Auth { .. } | Self::Xclient { .. } => None,
         }
     }
 }
@@ -277,6 +282,20 @@ fn bare(rest: &str, command: Command) -> Result<Command, Reply> {
 
 fn not_implemented(_: &str, _: &Claims) -> Result<Command, Reply> {
     Err(Reply::new(502, Some((5, 5, 1)), "Command not implemented"))
+}
+
+/// RFC 4954 section 4: the mechanism and perhaps words in Base64, which are read by who knows the mechanism.
+fn auth(rest: &str) -> Result<Command, Reply> {
+    let mut words = rest.split(' ');
+    let (mechanism, initial) = (words.next().unwrap_or_default(), words.next());
+    let sound = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
+    // RFC 4422 section 3.1.
+    let named = matches!(mechanism.len(), 1..=20) && mechanism.bytes().all(sound);
+    if !named || initial == Some("") || words.next().is_some() {
+        return Err(syntax("Syntax: AUTH mechanism [initial-response]"));
+    }
+    let initial = initial.map(|words| Secret::new(words.into()));
+    Ok(Command::Auth { mechanism: mechanism.into(), initial })
 }
 
 fn hello(rest: &str, extended: bool) -> Result<Command, Reply> {
@@ -370,6 +389,10 @@ mod tests {
     #[test]
     fn commands_have_their_form() {
         let hello = |name: &str, extended| Command::Hello { name: name.into(), extended };
+        let auth = |mechanism: &str, initial: Option<&str>| Command::Auth {
+            mechanism: mechanism.into(),
+            initial: initial.map(|words| Secret::new(words.into())),
+        };
         let vrfy = |verb, argument: &str| Command::Vrfy { verb, argument: argument.into() };
         let cases = [
             ("EHLO a.test", hello("a.test", true)),
@@ -383,6 +406,9 @@ mod tests {
             ("HELP MAIL", Command::Help),
             ("RSET", Command::Rset),
             ("starttls", Command::StartTls),
+            ("AUTH PLAIN ", auth("PLAIN", None)),
+            ("auth scram-sha-256-plus =", auth("scram-sha-256-plus", Some("="))),
+            ("AUTH X_1 eA==", auth("X_1", Some("eA=="))),
             ("QUIT", Command::Quit),
             ("VRFY anybody at all", vrfy(VrfyVerb::Vrfy, "anybody at all")),
             ("expn  List ", vrfy(VrfyVerb::Expn, "List")),
@@ -420,7 +446,13 @@ mod tests {
             ("EXPN", "501 5.5.4"),
             ("TURN", "502 5.5.1"),
             ("STARTTLS now", "501 5.5.4"),
-            ("AUTH PLAIN x", "502 5.5.1"),
+            ("AUTH", "501 5.5.4"),
+            ("AUTH ", "501 5.5.4"),
+            ("AUTH  PLAIN", "501 5.5.4"),
+            ("AUTH PLAIN  eA==", "501 5.5.4"),
+            ("AUTH PLAIN eA== x", "501 5.5.4"),
+            ("AUTH PL/AIN", "501 5.5.4"),
+            ("AUTH SCRAM-SHA-256-PLUS-X-Y", "501 5.5.4"),
             ("ETRN", "501 5.5.4"),
             ("ETRN @", "501 5.5.4"),
             ("ETRN #", "501 5.5.4"),
@@ -448,6 +480,8 @@ mod tests {
             ("MAIL FROM:<@x,@y:a@b>", "<a@b>", None, SevenBit),
             ("MAIL FROM:<a@b> SIZE=0 BODY=7bit", "<a@b>", Some(0), SevenBit),
             ("MAIL FROM:<a@b> body=8bitMIME size=9", "<a@b>", Some(9), EightBitMime),
+            ("MAIL FROM:<a@b> AUTH=<>", "<a@b>", None, SevenBit),
+            ("MAIL FROM:<a@b> auth=e+3Dmc2@example.com", "<a@b>", None, SevenBit),
             ("MAIL FROM:<a@b> SIZE=99999999999999999999", "<a@b>", Some(u64::MAX), SevenBit),
         ];
         for (line, sender, size, body) in sound {
@@ -474,7 +508,12 @@ mod tests {
             ("MAIL FROM:<a@b> BODY", "501 5.5.4"),
             ("MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4"),
             ("MAIL FROM:<a@b> RET=FULL", "555 5.5.4"),
-            ("MAIL FROM:<a@b> AUTH=<>", "555 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH", "501 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH=", "501 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH=a", "501 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH=a+0Ab@c", "501 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH=a+2bb@c", "501 5.5.4"),
+            ("MAIL FROM:<a@b> AUTH=<a@b>", "501 5.5.4"),
             ("RCPT TO:<>", "501 5.1.3"),
             ("RCPT TO:<a@b@c>", "501 5.1.3"),
             ("RCPT TO:a@b", "501 5.5.4"),

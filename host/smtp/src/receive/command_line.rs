@@ -9,7 +9,8 @@ use super::ruling::{self, Ruling};
 use super::session::Session;
 use super::state::{Answer, Place, Then};
 use crate::{
-    Attributed, Change, Claims, Decision, DisconnectReason, Edit, Event, Question, Reply, Stage,
+    Attributed, Change, Claims, Decision, DisconnectReason, Edit, Event, Question, Reply, Secret,
+    Stage,
 };
 
 /// A line that was read as a command, or the reply to one that is none.
@@ -46,24 +47,25 @@ impl Session {
         }
         if self.is_unwelcome() || !self.asks_about_lines() {
             let parsed = parse(line, self.claims());
-            self.input.consume(octets + 2);
+            self.input.wipe(octets + 2);
             self.run(parsed, framing, Vec::new());
             return true;
         }
+        let whole = has_secret(line).then(|| Secret::new(line.to_vec()));
         let line = shown(line);
-        self.input.consume(octets + 2);
+        self.input.wipe(octets + 2);
         if self.interest.contains(Event::Command, Stage::After) {
             self.line_in_hand = Some(line.clone());
         }
-        let then = Then::Run { line, framing };
+        let then = Then::Run { line, whole, framing };
         let question = |_: &Self, then: &Then| match then {
             Then::Run { line, .. } => Some(Question::Command { line: line.clone() }),
             _ => None,
         };
-        if let Some(Then::Run { line, framing }) =
+        if let Some(Then::Run { line, whole, framing }) =
             self.ask(Event::Command, Stage::Before, then, question)
         {
-            let parsed = parse(&line, self.claims());
+            let parsed = parse(whole.as_ref().map_or(&line, Secret::expose), self.claims());
             self.run(parsed, framing, Vec::new());
         }
         true
@@ -73,6 +75,7 @@ impl Session {
     pub(super) fn decided_run(
         &mut self,
         line: Box<[u8]>,
+        whole: Option<Secret>,
         framing: Framing,
         decision: Decision,
         mut edits: Vec<Attributed>,
@@ -81,7 +84,7 @@ impl Session {
         let answer = match ruling::rule(Event::Command, answerable, decision) {
             Ruling::Proceed => {
                 edits.retain(|edit| matches!(edit.edit, Edit::ReplaceCommand(_)));
-                return self.run_rewritten(line, framing, edits);
+                return self.run_rewritten(line, whole.as_ref(), framing, edits);
             }
             Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(ok)),
             Ruling::Refuse(reply) => {
@@ -97,6 +100,7 @@ impl Session {
     fn run_rewritten(
         &mut self,
         mut line: Box<[u8]>,
+        whole: Option<&Secret>,
         framing: Framing,
         mut rewrites: Vec<Attributed>,
     ) {
@@ -118,7 +122,8 @@ impl Session {
         if !rewrites.is_empty() && self.line_in_hand.is_some() {
             self.line_in_hand = Some(line.clone());
         }
-        let parsed = parse(&line, self.claims());
+        // The line of AUTH stays as it came.
+        let parsed = parse(whole.map_or(&line, Secret::expose), self.claims());
         self.run(parsed, framing, rewrites);
     }
 
@@ -147,6 +152,7 @@ impl Session {
         tally.errors >= limits.errors_max
             || tally.refusals >= limits.refusals_max
             || tally.idle_commands >= limits.idle_commands_max
+            || self.logins_refused >= limits.logins_refused_max
     }
 
     /// Whether octets follow of which nobody knows the end, or more than any message may have.
@@ -177,11 +183,18 @@ fn parse(line: &[u8], claims: &Claims) -> Parsed {
     }
 }
 
+/// Whether a line is AUTH with words behind the mechanism.
+fn has_secret(line: &[u8]) -> bool {
+    let mut words = line.splitn(3, |&octet| octet == b' ');
+    let auth = words.next().is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
+    auth && words.nth(1).is_some()
+}
+
 /// The line as plug-ins may see it: without what AUTH says of secrets.
 fn shown(line: &[u8]) -> Box<[u8]> {
     let mut words = line.splitn(3, |&octet| octet == b' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(verb), Some(mechanism), Some(_)) if verb.eq_ignore_ascii_case(b"AUTH") => {
+    match (words.next(), words.next()) {
+        (Some(verb), Some(mechanism)) if has_secret(line) => {
             [verb, mechanism, b"*"].join(&b' ').into()
         }
         _ => line.into(),

@@ -13,7 +13,18 @@ impl Session {
     /// What is announced before plug-ins edit it.
     pub(super) fn keywords(&self) -> String {
         let secured = self.facts.tls.is_some();
-        extension::keywords(&self.settings, self.interest, self.claims(), secured, self.xclient)
+        let mut lines = extension::keywords(
+            &self.settings,
+            self.interest,
+            self.claims(),
+            secured,
+            self.xclient,
+        );
+        for (place, mechanism) in self.auth_mechanisms().enumerate() {
+            lines.push_str(if place == 0 { "\nAUTH " } else { " " });
+            lines.push_str(mechanism.name());
+        }
+        lines
     }
 
     pub(super) fn question_ehlo(&self, name: Box<str>, extended: bool, keywords: &str) -> Question {

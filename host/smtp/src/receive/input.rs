@@ -1,6 +1,8 @@
 //! Octets that have arrived and are not used up yet.
 //! Knows neither lines nor messages.
 
+use zeroize::Zeroize;
+
 /// A buffer that grows at its end and is used up from its front. Empty, it can give its memory back.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
@@ -35,6 +37,13 @@ impl Input {
         if self.start == self.octets.len() {
             self.clear();
         }
+    }
+
+    /// Uses up the first `octets` of what is left and leaves nothing of them in memory: there may be a secret in them.
+    pub(crate) fn wipe(&mut self, octets: usize) {
+        let end = (self.start + octets).min(self.octets.len());
+        self.octets[self.start..end].zeroize();
+        self.consume(octets);
     }
 
     /// Forgets all but the first `octets` of what is left.

@@ -24,7 +24,7 @@ impl Session {
         let expired = if silent { Expired::Silent } else { Expired::Slow };
         self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
         let awaited = match self.step {
-            Step::Ready => Awaited::Command,
+            Step::Ready | Step::Responding(_) => Awaited::Command,
             _ => Awaited::Message,
         };
         // Half a line is none.

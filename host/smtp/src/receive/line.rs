@@ -37,6 +37,11 @@ pub(crate) enum LineFault {
 }
 
 impl LineFault {
+    /// Whether the line was longer than allowed.
+    pub(crate) fn is_too_long(self) -> bool {
+        matches!(self, Self::TooLong { .. })
+    }
+
     /// The reply to such a line. The line was dropped whole; the session goes on.
     pub(crate) fn reply(self) -> Reply {
         let words = match self {

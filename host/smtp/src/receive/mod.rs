@@ -4,6 +4,7 @@
 mod accept;
 mod admit;
 mod asking;
+mod auth;
 mod check;
 mod chunk;
 mod command;
@@ -31,12 +32,14 @@ mod state;
 mod trace;
 mod transaction;
 mod xclient;
+mod xtext;
 
+pub use auth::{Verified, Verify};
 pub(crate) use command::is_core_verb;
 pub use envelope_edit::EnvelopeError;
 pub(crate) use extension::edit as edit_keywords;
 pub use path::parameter;
 pub use rewrite::{RewriteError, check_rewrite};
 pub use session::{Expired, Session};
-pub use settings::{Limits, Settings, StartTls, Timeouts};
+pub use settings::{Auth, Limits, Settings, StartTls, Timeouts};
 pub use trace::{received, received_from_plugin};

@@ -2,10 +2,10 @@
 //! Knows their meaning, no session.
 
 use super::command::syntax;
-use super::path;
-use crate::{BodyKind, Claims, Reply};
+use super::{path, xtext};
+use crate::{Address, BodyKind, Claims, Reply};
 
-/// What the parameters of MAIL say: SIZE and BODY.
+/// What the parameters of MAIL say: SIZE and BODY. Others are held to their form.
 ///
 /// # Errors
 /// The reply to parameters that are malformed or not known.
@@ -25,6 +25,10 @@ pub(crate) fn mail_parameters(
                 body = BodyKind::EightBitMime;
             }
             ("BODY", _) => return Err(syntax("Syntax: BODY=7BIT or BODY=8BITMIME")),
+            ("AUTH", value) => {
+                let named = value.is_some_and(is_submitter);
+                named.then_some(()).ok_or_else(|| syntax("Syntax: AUTH=mailbox or AUTH=<>"))?;
+            }
             (keyword, _) if claims.has_mail_parameter(keyword) => {}
             _ => return Err(unknown_parameter(parameter.keyword)),
         }
@@ -46,6 +50,12 @@ pub(crate) fn rcpt_parameters(text: &str, claims: &Claims) -> Result<(), Reply> 
 pub(crate) fn unknown_parameter(keyword: &str) -> Reply {
     let words = format!("Parameter not recognized: {keyword}");
     Reply::new(555, Some((5, 5, 4)), words)
+}
+
+/// RFC 4954 section 5: who has submitted the message, as xtext, or nobody that is known.
+fn is_submitter(value: &str) -> bool {
+    let mailbox = |text: String| Address::parse(&text).is_ok();
+    xtext::decode(value).is_some_and(|text| text == "<>" || mailbox(text))
 }
 
 /// RFC 1870 section 5: 1 to 20 digits. A number that fits no counter is as large as can be, never a small one.

@@ -86,11 +86,16 @@ impl Session {
         let unprotected = match command {
             Command::StartTls => check::check_starttls(starttls, secured),
             Command::Xclient { .. } if !self.xclient => Some(check::not_offered()),
+            Command::Auth { .. } if !self.has_auth() => Some(check::not_offered()),
             _ => check::check_secured(&command, starttls, secured),
         };
         let in_order = || check::check_order(rule, &self.place);
-        let refused = unprotected.or_else(in_order).or_else(offered).or_else(|| match &command {
-            Command::Mail(mail) => check::check_mail(mail, extended, limits),
+        let (auth, known) = (&self.settings.auth, self.facts.authenticated.is_some());
+        let logged_in = || check::check_authenticated(&command, auth, known);
+        let refused = unprotected.or_else(in_order).or_else(logged_in).or_else(offered);
+        let refused = refused.or_else(|| match &command {
+            Command::Mail(mail) => check::check_mail(mail, extended, auth, limits),
+            Command::Auth { mechanism, .. } => self.check_auth(mechanism),
             Command::Rcpt(_) => check::check_rcpt(recipients, limits),
             Command::Data => check::check_data(recipients),
             Command::Xclient { argument } => Xclient::parse(argument).err(),
@@ -164,6 +169,7 @@ impl Session {
             Command::Rset => self.proceed_rset(),
             Command::Etrn(node) => self.proceed_etrn(&node),
             Command::StartTls => self.proceed_starttls(),
+            Command::Auth { mechanism, initial } => return self.proceed_auth(&mechanism, initial),
             Command::Noop => plain(250, (2, 0, 0), OK),
             Command::Help => plain(214, (2, 0, 0), HELP),
             // The same for everybody: it is no directory (RFC 5321 section 7.3).

@@ -25,7 +25,12 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
         Decision::Handled(reply) => {
             let stands = matches!(
                 event,
-                Event::Command | Event::MessageAccept | Event::Etrn | Event::Vrfy | Event::Verb
+                Event::Command
+                    | Event::Auth
+                    | Event::MessageAccept
+                    | Event::Etrn
+                    | Event::Vrfy
+                    | Event::Verb
             );
             let positive = reply.as_ref().is_none_or(|reply| reply.class() == Class::Positive);
             if stands && answerable && positive {
@@ -53,8 +58,8 @@ pub(crate) fn trouble() -> Reply {
 
 /// The same at an event.
 fn trouble_at(event: Event) -> Reply {
-    // RFC 3207 section 4: STARTTLS has a code of its own for it.
-    let code = if event == Event::StartTls { 454 } else { 451 };
+    // RFC 3207 section 4 and RFC 4954 section 6: they have a code of their own for it.
+    let code = if matches!(event, Event::StartTls | Event::Auth) { 454 } else { 451 };
     Reply::new(code, Some((4, 3, 0)), "Temporary trouble, try again later")
 }
 
@@ -123,6 +128,8 @@ mod tests {
             (Event::Vrfy, true, Handled(Some(reply(250))), "handled Some(250)"),
             (Event::StartTls, true, Handled(None), "refuse 454"),
             (Event::StartTls, true, Reject(reply(554)), "refuse 554"),
+            (Event::Auth, true, Handled(Some(reply(235))), "handled Some(235)"),
+            (Event::Auth, false, Handled(None), "refuse 454"),
             (Event::Rset, true, Handled(None), "refuse 451"),
             (Event::Quit, true, Handled(None), "refuse 451"),
             (Event::Timeout, true, Handled(None), "refuse 451"),

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
     Action, Address, Ask, Attribute, Attributed, BodyFault, Claims, DisconnectReason, EditFault,
-    Envelope, Facts, Interest, Part, Peer, Route, Stored, Verdict,
+    Envelope, Facts, Interest, Part, Peer, Reply, Route, Stored, Verdict, Verify,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -70,6 +70,8 @@ pub struct Session {
     /// The last line taken was HELO or EHLO.
     pub(super) hello: bool,
     pub(super) tally: Tally,
+    /// Logins that were refused.
+    pub(super) logins_refused: u32,
     pub(super) hungup: bool,
     pub(super) shutting_down: bool,
 }
@@ -81,6 +83,7 @@ pub(super) enum Outgoing {
     Route(Address),
     Body { part: Part, octets: usize },
     Store(Box<(Envelope, Vec<Attributed>)>),
+    Verify(Verify),
     StartTls,
     Close,
 }
@@ -141,6 +144,7 @@ impl Session {
             xclient: false,
             hello: false,
             tally: Tally::default(),
+            logins_refused: 0,
             hungup: false,
             shutting_down: false,
         }
@@ -178,14 +182,17 @@ impl Session {
 
     /// Whether to read from the peer. When not, what it sends waits in the network.
     pub fn wants_input(&self) -> bool {
-        matches!(self.step, Step::Ready | Step::Receiving(_) | Step::Swallowing { .. })
+        matches!(
+            self.step,
+            Step::Ready | Step::Receiving(_) | Step::Swallowing { .. } | Step::Responding(_)
+        )
     }
 
     /// When [`Session::handle_timeout`] is due, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timeouts = &self.settings.timeouts;
         match &self.step {
-            Step::Ready => Some(self.since + timeouts.command),
+            Step::Ready | Step::Responding(_) => Some(self.since + timeouts.command),
             Step::Receiving(message) => {
                 let block = self.since + timeouts.data_block;
                 Some(self.paced(block.min(message.started + timeouts.message)))
@@ -230,6 +237,7 @@ impl Session {
                 let (envelope, edits) = *message;
                 Action::Store { envelope, edits }
             }
+            Outgoing::Verify(verify) => Action::Verify(verify),
             Outgoing::StartTls => Action::StartTls,
             Outgoing::Close => Action::Close,
         })
@@ -274,7 +282,10 @@ impl Session {
             Then::Secured => self.read_protected(),
             Then::Expire(expired) => self.decided_expire(expired, decision),
             Then::Welcome => self.decided_welcome(decision),
-            Then::Run { line, framing } => self.decided_run(line, framing, decision, edits),
+            Then::Run { line, whole, framing } => {
+                self.decided_run(line, whole, framing, decision, edits);
+            }
+            Then::Login(exchange) => self.decided_login(*exchange, decision, &edits),
             Then::Proceed { command, mut rewrites } => {
                 rewrites.extend(edits);
                 self.decided_proceed(command, decision, rewrites);
@@ -350,7 +361,7 @@ impl Session {
         self.output = Vec::new();
         match &self.step {
             Step::Opening => self.close(),
-            Step::Ready | Step::Receiving(_) | Step::Swallowing { .. } => {
+            Step::Ready | Step::Receiving(_) | Step::Swallowing { .. } | Step::Responding(_) => {
                 self.abandon |= matches!(&self.step, Step::Receiving(message) if message.lent);
                 self.leave(DisconnectReason::Hangup);
             }
@@ -375,6 +386,7 @@ impl Session {
                 Step::Ready => self.read_command(),
                 Step::Receiving(_) => self.read_message(),
                 Step::Swallowing { .. } => self.swallow(),
+                Step::Responding(_) => self.read_response(),
                 Step::Securing if self.output.is_empty() => self.begin_handshake(),
                 Step::Leaving(reason) if self.output.is_empty() => self.leave_before(*reason),
                 _ => false,
@@ -397,16 +409,22 @@ impl Session {
         self.output.len() > OUTPUT_OCTETS_MAX || (!self.output.is_empty() && late())
     }
 
+    /// Writes a reply.
+    pub(super) fn write(&mut self, reply: &Reply) {
+        if self.hungup {
+            return;
+        }
+        if self.output.is_empty() {
+            self.output_since = self.now;
+        }
+        // RFC 2034: whom they were not offered gets none.
+        let enhanced = !self.withholds("ENHANCEDSTATUSCODES");
+        reply.write(enhanced, &mut self.output);
+    }
+
     /// Writes a reply and does what follows it.
     pub(super) fn say(&mut self, answer: Answer) {
-        if !self.hungup {
-            if self.output.is_empty() {
-                self.output_since = self.now;
-            }
-            // RFC 2034: whom they were not offered gets none.
-            let enhanced = !self.withholds("ENHANCEDSTATUSCODES");
-            answer.reply.write(enhanced, &mut self.output);
-        }
+        self.write(&answer.reply);
         self.since = self.now;
         match answer.next {
             Next::Leave(reason) => self.leave(reason),

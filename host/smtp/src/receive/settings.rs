@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::Mechanism;
+
 /// Settings shared by all sessions of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -12,6 +14,8 @@ pub struct Settings {
     pub banner: Box<str>,
     /// Whether STARTTLS can be had, and whether it must.
     pub starttls: StartTls,
+    /// Whether and how clients log in.
+    pub auth: Auth,
     /// How much of everything.
     pub limits: Limits,
     /// How long for everything.
@@ -29,6 +33,21 @@ pub enum StartTls {
     /// Without it nothing but EHLO, NOOP and QUIT is carried out: 530. A server that takes mail for its domains from everybody
     /// must not ask for this (RFC 3207 section 4).
     Required,
+}
+
+/// Whether and how clients log in (RFC 4954).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// The mechanisms that clients may use. Without any there is no AUTH.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether the connection knows somebody who can tell passwords. Plug-ins may, too, and are asked before.
+    pub checks_passwords: bool,
+    /// Whether it can be done in clear text, where everybody on the way reads the passwords.
+    pub allow_plaintext: bool,
+    /// Whether nobody sends or asks for anything before: 530.
+    pub required: bool,
+    /// Whether who has logged in may relay, unless a plug-in says otherwise.
+    pub grants_relay: bool,
 }
 
 /// Bounds of one session; each names the reply given when it is passed.
@@ -62,6 +81,8 @@ pub struct Limits {
     /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, ETRN, repeated EHLO, a recipient named again) since
     /// the last accepted message; the next command after so many gets 421.
     pub idle_commands_max: u32,
+    /// Logins that were refused; the next command after so many gets 421.
+    pub logins_refused_max: u32,
 }
 
 /// How long a session waits for its peer. While plug-ins, router or store are asked no time runs.
@@ -87,6 +108,7 @@ impl Default for Settings {
             hostname: "localhost".into(),
             banner: "ESMTP Stagepost".into(),
             starttls: StartTls::None,
+            auth: Auth::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -106,6 +128,7 @@ impl Default for Limits {
             errors_max: 20,
             refusals_max: 100,
             idle_commands_max: 100,
+            logins_refused_max: 3,
         }
     }
 }

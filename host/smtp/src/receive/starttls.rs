@@ -68,6 +68,7 @@ impl Session {
         self.input.release();
         let facts = Arc::make_mut(&mut self.facts);
         facts.helo = None;
+        facts.authenticated = None;
         facts.attributes.clear();
         for attribute in &self.welcome_attributes {
             facts.set_attribute(attribute.clone());

@@ -2,12 +2,14 @@
 //! Each state holds what is valid in it and nothing else; the moves are in `session`.
 
 use super::admit::Admission;
+use super::auth::Verifying;
 use super::command::{Command, Rcpt};
 use super::line::Framing;
 use super::message::Message;
 use super::session::Expired;
 use super::transaction::Transaction;
-use crate::{Attributed, DisconnectReason, Reply};
+use crate::sasl::exchange::Exchange;
+use crate::{Attributed, DisconnectReason, Reply, Secret};
 
 /// Where the session is in the dialogue.
 #[derive(Debug)]
@@ -43,6 +45,10 @@ pub(crate) enum Step {
     Storing { octets: u64 },
     /// Drops the octets of a chunk that nobody asked for; answers then.
     Swallowing { octets: u64, answer: Answer },
+    /// Reads a line that answers words of an authentication.
+    Responding(Box<Exchange>),
+    /// The connection finds out who logs in.
+    Verifying(Box<Verifying>),
     /// Writes what is left to say in clear text; the handshake begins then.
     Securing,
     /// The TLS handshake is under way.
@@ -58,10 +64,12 @@ pub(crate) enum Step {
 pub(crate) enum Then {
     /// before(CONNECT): greet or refuse.
     Welcome,
-    /// before(COMMAND): parse, check and go on.
-    Run { line: Box<[u8]>, framing: Framing },
+    /// before(COMMAND): parse, check and go on. `line` is what plug-ins may see, `whole` the line of AUTH with all its words.
+    Run { line: Box<[u8]>, whole: Option<Secret>, framing: Framing },
     /// Before the stage of a command: do it. What plug-ins made of its line is among the edits of the transaction.
     Proceed { command: Command, rewrites: Vec<Attributed> },
+    /// before(AUTH): find out whether it is who it says.
+    Login(Box<Exchange>),
     /// before(HEADERS, BODY): read on.
     Receive(Box<Message>),
     /// before(MESSAGEACCEPT): store it.

@@ -19,9 +19,16 @@ pub fn received(
     recipient: Option<&str>,
 ) -> Vec<u8> {
     let (name, protocol) = match &facts.helo {
-        // RFC 3848: with TLS, however it came about.
-        Some(helo) if helo.extended && facts.tls.is_some() => (&*helo.name, "ESMTPS"),
-        Some(helo) if helo.extended => (&*helo.name, "ESMTP"),
+        // RFC 3848: with TLS, however it came about, and with a login.
+        Some(helo) if helo.extended => {
+            let word = match (facts.tls.is_some(), facts.authenticated.is_some()) {
+                (true, true) => "ESMTPSA",
+                (true, false) => "ESMTPS",
+                (false, true) => "ESMTPA",
+                (false, false) => "ESMTP",
+            };
+            (&*helo.name, word)
+        }
         Some(helo) => (&*helo.name, "SMTP"),
         None => ("unknown", "SMTP"),
     };
@@ -149,6 +156,7 @@ mod tests {
             cipher: "TLS_AES_256_GCM_SHA384".into(),
             server_name: None,
             client: None,
+            bindings: crate::ChannelBindings::default(),
         };
         let protected = |extended| {
             let mut facts = facts("192.0.2.1:9", Some(("a.test", extended)));
@@ -158,6 +166,17 @@ mod tests {
         let wanted = "Received: from a.test ([192.0.2.1]) by mx.example.test with ESMTPS id 01J\r\n\
              \tfor <u@b.test> tls TLS_AES_256_GCM_SHA384;\r\n\tSun, 22 Nov 2026 20:40:07 +0000\r\n";
         assert_eq!(protected(true), wanted);
+        let logged_in = |tls| {
+            let mut facts = facts("192.0.2.1:9", Some(("a.test", true)));
+            facts.tls = tls;
+            facts.authenticated = Some(Arc::new(crate::Authenticated {
+                identity: "user".into(),
+                mechanism: crate::Mechanism::Plain,
+            }));
+            field(&facts, None)
+        };
+        assert!(logged_in(None).contains(" with ESMTPA id "));
+        assert!(logged_in(Some(Arc::new(tls.clone()))).contains(" with ESMTPSA id "));
         // There is no word for HELO over TLS.
         assert!(protected(false).contains(" with SMTP id "));
     }

@@ -166,7 +166,9 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         }
         Edit::Hold { reason } => note(Change::Hold { reason: reason.clone() }),
         // Done to the command in hand.
-        Edit::ReplaceRecipient { replaced: None, .. } | Edit::ReplaceCommand(_) => {}
+        Edit::ReplaceRecipient { replaced: None, .. }
+        | Edit::ReplaceCommand(_)
+        | Edit::Identity(_) => {}
         Edit::AddKeyword { .. } | Edit::RemoveKeyword(_) => {}
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
@@ -243,7 +245,7 @@ fn octets(edit: &Attributed) -> usize {
         // What is written into a body has a limit of its own.
         Edit::PrependBody(_) | Edit::AppendBody(_) | Edit::ReplaceBody(_) => 0,
         Edit::AddKeyword { keyword, parameters } => keyword.len() + parameters.len(),
-        Edit::RemoveKeyword(keyword) => keyword.len(),
+        Edit::RemoveKeyword(keyword) | Edit::Identity(keyword) => keyword.len(),
         Edit::Attribute(_) | Edit::Discard => 0,
         Edit::ReplyText(_) | Edit::ReplyDetail { .. } => 0,
     }

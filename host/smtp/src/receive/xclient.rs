@@ -52,9 +52,11 @@ impl Session {
         self.place = Place::Stranger;
         self.withheld = Vec::new();
         self.tally = Tally::default();
+        self.logins_refused = 0;
         self.welcome_attributes = Vec::new();
         self.welcomed_at = self.exchange;
         let facts = Arc::make_mut(&mut self.facts);
+        facts.authenticated = None;
         facts.attributes.clear();
         facts.peer = Arc::new(told.peer(&facts.peer));
         facts.helo = told.hello(facts.helo.take());

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stagepost_smtp::{
-    Ask, Claim, Claims, Decision, Event, Interest, Reply, Settings, Stage, StartTls, Verdict,
+    Ask, Auth, Claim, Claims, Decision, Event, Interest, Mechanism, Reply, Settings, Stage,
+    StartTls, Verdict,
 };
 
 use crate::rig::{Rig, settings};
@@ -38,6 +39,7 @@ fn way(event: Event) -> (&'static str, &'static str) {
         Event::Command => ("", "NOOP\r\n"),
         Event::Ehlo => ("", "EHLO a.test\r\n"),
         Event::StartTls => ("", "STARTTLS\r\n"),
+        Event::Auth => ("", "AUTH PLAIN AHVzZXIAcGVuY2ls\r\n"),
         Event::Mail => ("", MAIL),
         Event::Rcpt => (MAIL, "RCPT TO:<u@here.test>\r\n"),
         Event::Data => (RCPT, "DATA\r\n"),
@@ -59,6 +61,8 @@ fn wanted(event: Event) -> &'static str {
             "250 451 451 550 450 421! 421! 554! 451 451 421!"
         }
         Event::StartTls => "220 454 454 550 450 421! 421! 554! 454 454 421!",
+        // Nobody is named whom the client would be.
+        Event::Auth => "235 454 454 550 450 421! 421! 554! 454 454 421!",
         Event::Data => "354 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::Headers | Event::Body => "250 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::MessageAccept => "250 250 251 550 450 421! 421! 554! 451 451 421!",
@@ -77,7 +81,12 @@ fn every_decision_at_every_stage_has_its_reply() {
         for decision in decisions() {
             let interest = Interest::NONE.with(event, Stage::Before);
             // Nothing else is asked, so this answers the event alone.
-            let settings = Settings { starttls: StartTls::Offered, ..settings() };
+            let auth = Auth {
+                mechanisms: Mechanism::ALL.into(),
+                allow_plaintext: true,
+                ..Auth::default()
+            };
+            let settings = Settings { starttls: StartTls::Offered, auth, ..settings() };
             let mut rig = Rig::new(settings, interest, |_: &Ask| Verdict {
                 decision: decision.clone(),
                 ..Verdict::default()

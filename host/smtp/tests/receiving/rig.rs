@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Ask, Attributed, BodyFault, DisconnectReason, Envelope, Event, Interest, Limits, Part,
-    Peer, Question, Route, Session, Settings, Stage, Stored, Timeouts, Tls, TlsFault, Verdict,
+    Action, Ask, Attributed, BodyFault, ChannelBindings, DisconnectReason, Envelope, Event,
+    Interest, Limits, Part, Peer, Question, Route, ScramKeys, Session, Settings, Stage, Stored,
+    Timeouts, Tls, TlsFault, Verdict, Verified, Verify,
 };
 
 /// Answers in the place of plug-ins, router and store. By default everything goes well.
@@ -23,6 +24,9 @@ pub(crate) trait Answers {
     fn stored(&mut self) -> Stored {
         Stored::Committed("ID".to_owned())
     }
+    fn verified(&mut self, verify: &Verify) -> Verified {
+        verified(verify)
+    }
     fn tls(&mut self) -> Result<Tls, TlsFault> {
         Ok(tls())
     }
@@ -35,6 +39,33 @@ pub(crate) fn tls() -> Tls {
         cipher: "TLS_AES_256_GCM_SHA384".into(),
         server_name: Some("mx.here.test".into()),
         client: None,
+        bindings: ChannelBindings {
+            exporter: Some([b'e'; 32].into()),
+            server_end_point: Some([b's'; 32].into()),
+        },
+    }
+}
+
+/// There is one user, "user", whose password is "pencil"; and the random words are those of RFC 7677.
+pub(crate) fn verified(verify: &Verify) -> Verified {
+    let known = |identity: &str| identity.eq_ignore_ascii_case("user");
+    match verify {
+        Verify::Password { identity, password }
+            if known(identity) && password.expose() == b"pencil" =>
+        {
+            Verified::Accepted { identity: "user".into() }
+        }
+        Verify::Password { .. } => Verified::Refused,
+        Verify::Keys { identity } => {
+            let password = if known(identity) { "pencil" } else { "nobody's" };
+            let salt = b"[m\x99h\x9d\x125\x8e\xec\xa0K\x14\x126\xfa\x81";
+            Verified::Keys {
+                identity: identity.clone(),
+                keys: ScramKeys::derive(password, salt, 4096),
+                nonce: "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".into(),
+            }
+        }
+        Verify::Outcome { .. } => Verified::Noted,
     }
 }
 
@@ -70,6 +101,8 @@ pub(crate) struct Rig<A> {
     pub(crate) blamed: Vec<String>,
     pub(crate) abandoned: usize,
     pub(crate) handshakes: usize,
+    /// What the session wanted to know of logins, without the passwords.
+    pub(crate) verified: Vec<String>,
     pub(crate) closed: bool,
     header: Vec<u8>,
     body: Vec<u8>,
@@ -107,6 +140,7 @@ impl<A: Answers> Rig<A> {
             blamed: Vec::new(),
             abandoned: 0,
             handshakes: 0,
+            verified: Vec::new(),
             closed: false,
             header: Vec::new(),
             body: Vec::new(),
@@ -209,6 +243,16 @@ impl<A: Answers> Rig<A> {
                 self.handshakes += 1;
                 let tls = self.answers.tls();
                 self.session.handle_tls(self.now, tls);
+            }
+            Action::Verify(verify) => {
+                assert!(!self.session.wants_input());
+                self.verified.push(match &verify {
+                    Verify::Password { identity, .. } => format!("password {identity}"),
+                    Verify::Keys { identity } => format!("keys {identity}"),
+                    Verify::Outcome { identity, accepted } => format!("{identity} {accepted}"),
+                });
+                let verified = self.answers.verified(&verify);
+                self.session.handle_verified(self.now, verified);
             }
             Action::Blame { plugin, fault } => self.blamed.push(format!("{plugin}: {fault}")),
             Action::Close => {

@@ -10,7 +10,7 @@ use crate::config::endpoint::ListenAddress;
 use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::network::Networks;
-use crate::config::settings::{Certificate, Listener, ListenerSocket, ListenerTls};
+use crate::config::settings::{Auth, Certificate, Listener, ListenerSocket, ListenerTls};
 
 impl Resolver<'_> {
     pub(super) fn certificates(
@@ -33,6 +33,8 @@ impl Resolver<'_> {
         &self,
         written: &[file::Listen],
         certificates: &[Certificate],
+        auth: &Auth,
+        plugged: bool,
     ) -> Result<Vec<Listener>, ConfigError> {
         if written.is_empty() {
             let remedy = "add [[listen]] with a name and an address, such as \"127.0.0.1:2525\"";
@@ -63,6 +65,7 @@ impl Resolver<'_> {
                 reuse_port: *listen.reuse_port.get_ref(),
                 purpose: listen.purpose,
                 tls: self.tls(listen, certificates)?,
+                auth: self.listener_auth(listen, auth, plugged)?,
                 backlog: listen.backlog.get(),
                 proxies: Networks::new(&listen.proxy_from),
                 proxy_timeout: listen.proxy_timeout.duration(),
@@ -183,7 +186,7 @@ mod tests {
             "[[certificate]]\nname = \"c\"\nchain = \"c.crt\"\nkey = \"c.key\"\n";
         let listener = |fields: &str| {
             let text = format!(
-                "hostname = \"a.test\"\n[[listen]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n{fields}\n{CERTIFICATE}"
+                "hostname = \"a.test\"\n[[listen]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n{fields}\nauth = \"none\"\n{CERTIFICATE}"
             );
             let settings = crate::config::from_text(&text).map_err(|error| error.to_string())?;
             let tls = settings.listeners[0].tls.clone();

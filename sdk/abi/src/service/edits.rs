@@ -274,4 +274,12 @@ pub struct EmEditsService {
         enhanced: EmText,
         text: EmText,
     ) -> STATUS,
+    /// Names the user whom the client is logged in as when this handler's answer is handled. EM_BEFORE of EM_SMTPAUTH, with
+    /// EM_EDIT_CREDENTIALS declared, else ERR_EM_NOTAUTHORIZED. The last one of a call counts; with another answer than handled it
+    /// changes nothing.
+    ///
+    /// - identity: 1 to 255 octets of UTF-8 without white space, in the form of SASLprep (RFC 4013).
+    ///
+    /// [session-thread & in-handler]
+    pub identity: unsafe extern "C" fn(edits: *mut EmEdits, identity: EmText) -> STATUS,
 }

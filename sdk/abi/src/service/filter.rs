@@ -12,6 +12,13 @@ pub const EM_FILTER_TLS_ON: u32 = 1;
 /// EmFilter.tls: when it is in clear text.
 pub const EM_FILTER_TLS_OFF: u32 = 2;
 
+/// EmFilter.authenticated: it does not matter.
+pub const EM_FILTER_AUTHENTICATED_ANY: u32 = 0;
+/// EmFilter.authenticated: when the client has logged in.
+pub const EM_FILTER_AUTHENTICATED_YES: u32 = 1;
+/// EmFilter.authenticated: when it has not.
+pub const EM_FILTER_AUTHENTICATED_NO: u32 = 2;
+
 /// What a registration is asked about: all lists that are not empty must fit. Items are separated by white space.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +40,8 @@ pub struct EmFilter {
     pub recipient_domains: EmText,
     /// EM_FILTER_TLS_...: whether the connection is protected when the question is put.
     pub tls: u32,
-    /// Zero.
-    pub reserved_2: u32,
+    /// EM_FILTER_AUTHENTICATED_...: whether the client has logged in when the question is put.
+    pub authenticated: u32,
 }
 
 /// Narrows registrations, so that a handler is not called for what cannot matter to it: the host looks, which costs less

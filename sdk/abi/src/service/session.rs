@@ -51,7 +51,15 @@ pub const EM_FACT_PROXY_IP: u32 = 19;
 /// Fact, number: the port that the connection came from then.
 pub const EM_FACT_PROXY_PORT: u32 = 20;
 
-/// Attribute: "1" lets this session relay to any destination. The core never sets it.
+/// Fact, number: 1 when the client has logged in, 0 when not.
+pub const EM_FACT_AUTHENTICATED: u32 = 21;
+/// Fact, text: the name of the user who has logged in; not known before, as the one below.
+pub const EM_FACT_IDENTITY: u32 = 22;
+/// Fact, text: the mechanism by which they have, as EmAuth.mechanism has it.
+pub const EM_FACT_MECHANISM: u32 = 23;
+
+/// Attribute: "1" lets this session relay to any destination. The core sets it for clients that log in where the listener's
+/// configuration says so, unless it is set already.
 pub const EM_ATTRIBUTE_RELAY_GRANTED: &core::ffi::CStr = c"relay_granted";
 /// Attribute: "1" when a plug-in takes the client for a possible relay.
 pub const EM_ATTRIBUTE_POSSIBLE_RELAY: &core::ffi::CStr = c"possible_relay";

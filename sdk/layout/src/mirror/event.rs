@@ -30,8 +30,9 @@ pub(crate) struct Events {
     config: EmConfigRef,
     stop: EmStopRef,
     verb: EmVerbRef,
-    #[sabi(last_prefix_field)]
     starttls: EmStartTlsRef,
+    #[sabi(last_prefix_field)]
+    auth: EmAuthRef,
 }
 
 #[repr(C)]
@@ -251,6 +252,21 @@ pub(crate) struct EmStartTls {
     event: EmEvent,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmAuthRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmAuth {
+    event: EmEvent,
+    mechanism: EmText,
+    identity: EmText,
+    authorization: EmText,
+    password: EmText,
+    result: u32,
+    #[sabi(last_prefix_field)]
+    reserved: u32,
+}
+
 super::twins! {
     EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
     EmCommand { event, line }
@@ -266,6 +282,7 @@ super::twins! {
     EmVrfy { event, argument, verb, reserved }
     EmRset { event }
     EmStartTls { event }
+    EmAuth { event, mechanism, identity, authorization, password, result, reserved }
     EmQuit { event }
     EmTimeout { event, awaited, reserved }
     EmStart { event }

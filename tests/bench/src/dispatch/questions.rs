@@ -29,6 +29,7 @@ pub(crate) fn all(only: Option<&str>) -> Result<Vec<(&'static str, Ask)>, Fault>
         reply: None,
         facts: facts.clone(),
         message: None,
+        secret: None,
     };
     let of_message = |question| Ask { message: Some(Draft::default()), ..before(question) };
     let octets = Arc::from(vec![b'x'; 4096]);

@@ -55,12 +55,14 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
     let verb = Question::Verb { verb: "XFOO".into(), argument: "".into() };
     let timeout = Question::Timeout { awaited: Awaited::Command };
-    let asks: [(&str, abi::EID, Ask, bool); 18] = [
+    let asks: [(&str, abi::EID, Ask, bool); 19] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
         ("ehlo", abi::EM_SMTPEHLO, ask(helo, Stage::Before, None), false),
         ("starttls", abi::EM_SMTPSTARTTLS, ask(Question::StartTls, Stage::Before, None), false),
+        // Handled needs the name of a user: see `auth`.
+        ("auth", abi::EM_SMTPAUTH, auth::plain(), false),
         ("mail", abi::EM_SMTPMAIL, mail(), false),
         ("rcpt", abi::EM_SMTPRCPT, ask(rcpt, Stage::Before, None), false),
         ("data", abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None), false),
@@ -79,7 +81,7 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         let last = ["connect", "quit", "timeout"].contains(&name);
         let fault = match name {
             _ if last => "defer 421",
-            "starttls" => "defer 454",
+            "starttls" | "auth" => "defer 454",
             _ => FAULT,
         };
         let handled = |text| if takes_handled { text } else { fault };

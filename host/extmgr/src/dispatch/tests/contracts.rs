@@ -15,6 +15,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         Question::Command { line: b"NOOP"[..].into() },
         Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() },
         Question::StartTls,
+        auth::question(stagepost_smtp::Mechanism::Plain, None),
         Question::Mail { sender: ReversePath::Null, parameters: "".into() },
         Question::Rcpt { recipient, parameters: "".into() },
         Question::Data,
@@ -67,7 +68,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         let holds = counts && on_fault == OnFault::Hold && open.contains(&event);
         let defers = counts && on_fault != OnFault::Continue && !holds;
         let code = match event {
-            Event::StartTls => 454,
+            Event::StartTls | Event::Auth => 454,
             event if last.contains(&event) => 421,
             _ => 451,
         };

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn filter(networks: &str, senders: &str, recipients: &str) -> abi::EmFilter {
+pub(super) fn filter(networks: &str, senders: &str, recipients: &str) -> abi::EmFilter {
     // The text of a test lives long enough; the lists are read before `narrow` returns.
     abi::EmFilter {
         size: size_of::<abi::EmFilter>() as u32,
@@ -12,12 +12,12 @@ fn filter(networks: &str, senders: &str, recipients: &str) -> abi::EmFilter {
         sender_domains: lend(senders),
         recipient_domains: lend(recipients),
         tls: abi::EM_FILTER_TLS_ANY,
-        reserved_2: 0,
+        authenticated: abi::EM_FILTER_AUTHENTICATED_ANY,
     }
 }
 
 /// Narrows a registration of the plug-in made last.
-fn narrow(
+pub(super) fn narrow(
     rig: &Rig,
     registration: abi::HEMREGISTRATION,
     filter: *const abi::EmFilter,
@@ -126,6 +126,7 @@ fn protected(question: Question) -> Ask {
             subject: "CN=client".into(),
             sha256: "00ff".into(),
         }),
+        bindings: stagepost_smtp::ChannelBindings::default(),
     }));
     asked
 }
@@ -178,7 +179,7 @@ fn a_filter_of_the_first_version_is_whole() {
             .on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, |_| abi::ERR_EM_CONTINUE);
     let first = std::mem::offset_of!(abi::EmFilter, tls) as u32;
     // What stands behind it is not the plug-in's.
-    let old = abi::EmFilter { size: first, tls: 77, reserved_2: 77, ..filter("", "a.test", "") };
+    let old = abi::EmFilter { size: first, tls: 77, authenticated: 77, ..filter("", "a.test", "") };
     assert_eq!(narrow(&rig, registration, &raw const old), abi::NOERROR);
 }
 
@@ -197,7 +198,7 @@ fn what_narrows_nothing_is_told() {
         (abi::EmFilter { size: whole - 1, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { size: u32::MAX, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { reserved: 1, ..sound }, abi::ERR_MISC_INVALID_ARGS),
-        (abi::EmFilter { reserved_2: 1, ..sound }, abi::ERR_MISC_INVALID_ARGS),
+        (abi::EmFilter { authenticated: 3, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { tls: 3, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { networks: huge, ..sound }, abi::ERR_MISC_INVALID_ARGS),
         (abi::EmFilter { networks: null, ..sound }, abi::ERR_MISC_INVALID_ARGS),

@@ -90,3 +90,23 @@ async fn a_slow_reader_is_told_how_many_it_lost() {
     call(&mut trace).await;
     assert_eq!(trace.next().await, Traced::Lost(2));
 }
+
+#[tokio::test]
+async fn no_password_is_shown() {
+    let session = 304;
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    for event in [abi::EM_SMTPAUTH, abi::EM_SMTPCOMMAND] {
+        rig.on(event, abi::EM_REG_BEFORE, |_| abi::ERR_EM_CONTINUE);
+    }
+    let dispatch = rig.dispatch();
+    let mut trace = watch(session, None);
+    let secret = auth::plain().secret;
+    let line = ask(Question::Command { line: b"AUTH PLAIN *"[..].into() }, Stage::Before, None);
+    now(dispatch.ask(of_session(session, Ask { secret, ..line })));
+    now(dispatch.ask(of_session(session, auth::plain())));
+    let (command, login) = (call(&mut trace).await, call(&mut trace).await);
+    assert_eq!(command.arguments, [("line", "AUTH PLAIN [redacted]".to_owned())]);
+    let wanted = [("mechanism", "PLAIN"), ("identity", "alice"), ("authorization", "boss")];
+    assert_eq!(login.arguments, wanted.map(|(name, text)| (name, text.to_owned())));
+}

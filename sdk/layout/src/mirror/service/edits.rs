@@ -56,13 +56,14 @@ pub(crate) struct EmEditsService {
     keyword_add:
         unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText, parameters: EmText) -> STATUS,
     keyword_remove: unsafe extern "C" fn(edits: *mut EmEdits, keyword: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     reply_change: unsafe extern "C" fn(
         edits: *mut EmEdits,
         code: u16,
         enhanced: EmText,
         text: EmText,
     ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    identity: unsafe extern "C" fn(edits: *mut EmEdits, identity: EmText) -> STATUS,
 }
 
 crate::mirror::twins! {
@@ -70,6 +71,6 @@ crate::mirror::twins! {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
         command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
-        reply_change,
+        reply_change, identity,
     }
 }

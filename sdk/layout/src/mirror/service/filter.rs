@@ -19,7 +19,7 @@ pub(crate) struct EmFilter {
     recipient_domains: EmText,
     tls: u32,
     #[sabi(last_prefix_field)]
-    reserved_2: u32,
+    authenticated: u32,
 }
 
 #[repr(C)]
@@ -38,6 +38,6 @@ pub(crate) struct EmFilterService {
 }
 
 crate::mirror::twins! {
-    EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, reserved_2 }
+    EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, authenticated }
     EmFilterService { size, reserved, narrow }
 }

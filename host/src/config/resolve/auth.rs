@@ -1,0 +1,168 @@
+//! Logins from the file as written: who knows the users, by which mechanisms, and on which listeners.
+//! Knows no disk: whether the users file is one is found out by who reads it.
+
+use stagepost_smtp::Mechanism;
+
+use super::Resolver;
+use crate::config::error::ConfigError;
+use crate::config::file;
+use crate::config::settings::{Auth, AuthMode, FailureLimits};
+
+impl Resolver<'_> {
+    pub(super) fn auth(&self, written: file::Auth) -> Result<Auth, ConfigError> {
+        let users_file = written
+            .users_file
+            .map(|path| (self.base.join(path.get_ref()), self.document.at(path.span())));
+        let names = written.mechanisms.as_deref().unwrap_or_default();
+        self.unique(names.iter().map(|name| (name, name.get_ref().0.name().to_owned())))?;
+        let keyed = |mechanism: &Mechanism| mechanism.shows_password() || users_file.is_some();
+        if let Some(name) = names.iter().find(|name| !keyed(&name.get_ref().0)) {
+            let problem = format!("nobody has keys for {}", name.get_ref().0.name());
+            let remedy = "add users_file = \"...\", which has them, or remove the mechanism";
+            return Err(self.document.fault(name.span(), problem, remedy));
+        }
+        let mut mechanisms: Vec<Mechanism> = match &written.mechanisms {
+            Some(names) => names.iter().map(|name| name.get_ref().0).collect(),
+            None => Mechanism::ALL.into_iter().filter(keyed).collect(),
+        };
+        mechanisms.sort_unstable();
+        Ok(Auth {
+            users_file,
+            mechanisms,
+            checks_max: written.checks_max.get(),
+            failures: FailureLimits {
+                delay: written.failure_delay.duration(),
+                per_address_max: written.failures_per_address_max.get(),
+                per_user_max: written.failures_per_user_max.get(),
+                memory: written.failure_memory.duration(),
+            },
+        })
+    }
+
+    /// What is written of logging in on a listener, and what its purpose says where nothing is. `plugged`: there are plug-ins,
+    /// one of which may know users.
+    pub(super) fn listener_auth(
+        &self,
+        listen: &file::Listen,
+        auth: &Auth,
+        plugged: bool,
+    ) -> Result<stagepost_smtp::Auth, ConfigError> {
+        let mode = listen.auth.as_ref().map_or(listen.purpose.auth(), |mode| *mode.get_ref());
+        let span = listen.auth.as_ref().map_or(listen.name.span(), |mode| mode.span());
+        let checks_passwords = auth.users_file.is_some();
+        if mode == AuthMode::None {
+            return Ok(stagepost_smtp::Auth::default());
+        }
+        if !checks_passwords && !plugged {
+            let problem = "clients are to log in, and nobody knows any user";
+            let remedy = "add [auth] with users_file = \"...\" (`stagepost user add` makes one), or write auth = \"none\"";
+            return Err(self.document.fault(span, problem, remedy));
+        }
+        if listen.certificates.is_empty() && !listen.auth_allow_plaintext {
+            let problem = "clients are to log in, and could not: in clear text nobody may";
+            let remedy = "add certificates = [\"NAME\"], or auth_allow_plaintext = true where nobody can listen";
+            return Err(self.document.fault(span, problem, remedy));
+        }
+        Ok(stagepost_smtp::Auth {
+            mechanisms: auth.mechanisms.clone(),
+            checks_passwords,
+            allow_plaintext: listen.auth_allow_plaintext,
+            required: mode == AuthMode::Required,
+            grants_relay: listen.auth_relay,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stagepost_smtp::Mechanism::{Login, Plain, ScramSha256};
+
+    use crate::config::{Settings, from_text};
+
+    fn settings(fields: &str, further: &str) -> Result<Settings, String> {
+        let text = format!(
+            "hostname = \"a.test\"\n[[listen]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n{fields}\n\
+             [[certificate]]\nname = \"c\"\nchain = \"c.crt\"\nkey = \"c.key\"\n{further}"
+        );
+        from_text(&text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_purpose_says_whether_clients_log_in() {
+        const TLS: &str = "certificates = [\"c\"]\n";
+        const USERS: &str = "[auth]\nusers_file = \"users\"\n";
+        let plugin = "[[plugin]]\nname = \"p\"\npath = \"p\"\n";
+        // The listener, the sections; how many mechanisms, whether required, in clear text, and for relaying.
+        let cases = [
+            (TLS.to_owned(), "", Ok((0, false, false, false))),
+            (TLS.to_owned(), USERS, Ok((0, false, false, false))),
+            (format!("{TLS}auth = \"offered\""), USERS, Ok((4, false, false, true))),
+            (
+                format!("{TLS}auth = \"required\"\nauth_relay = false"),
+                USERS,
+                Ok((4, true, false, false)),
+            ),
+            (format!("{TLS}purpose = \"submission\""), USERS, Ok((4, true, false, true))),
+            (format!("{TLS}purpose = \"submissions\""), USERS, Ok((4, true, false, true))),
+            (format!("{TLS}purpose = \"odmr\""), USERS, Ok((4, true, false, true))),
+            (format!("{TLS}purpose = \"odmr\"\nauth = \"none\""), "", Ok((0, false, false, false))),
+            (format!("{TLS}purpose = \"submission\""), plugin, Ok((2, true, false, true))),
+            (
+                "auth = \"offered\"\nauth_allow_plaintext = true".to_owned(),
+                USERS,
+                Ok((4, false, true, true)),
+            ),
+            (
+                format!("{TLS}purpose = \"submission\""),
+                "",
+                Err("listen[0].name: clients are to log in"),
+            ),
+            (
+                format!("{TLS}auth = \"offered\""),
+                "",
+                Err("listen[0].auth: clients are to log in, and nobody"),
+            ),
+            (
+                "auth = \"offered\"".to_owned(),
+                USERS,
+                Err("listen[0].auth: clients are to log in, and could not"),
+            ),
+        ];
+        for (fields, further, wanted) in cases {
+            match (settings(&fields, further), wanted) {
+                (Ok(found), Ok(wanted)) => {
+                    let auth = &found.listeners[0].auth;
+                    let found = (
+                        auth.mechanisms.len(),
+                        auth.required,
+                        auth.allow_plaintext,
+                        auth.grants_relay,
+                    );
+                    assert_eq!(found, wanted, "{fields} {further}");
+                }
+                (Err(error), Err(wanted)) => assert!(error.contains(wanted), "{fields}: {error}"),
+                (found, wanted) => panic!("{fields} {further}: {found:?}, wanted {wanted:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn mechanisms_are_those_that_somebody_has_keys_for() {
+        let mechanisms = |auth: &str| {
+            settings("", &format!("[auth]\n{auth}\n")).map(|settings| settings.auth.mechanisms)
+        };
+        assert_eq!(mechanisms(""), Ok(vec![Plain, Login]));
+        assert_eq!(mechanisms("mechanisms = [\"login\"]"), Ok(vec![Login]));
+        let written = "users_file = \"u\"\nmechanisms = [\"PLAIN\", \"scram-sha-256\"]";
+        assert_eq!(mechanisms(written), Ok(vec![ScramSha256, Plain]));
+        for (auth, wanted) in [
+            ("mechanisms = [\"SCRAM-SHA-256\"]", "auth.mechanisms[0]: nobody has keys"),
+            ("mechanisms = [\"PLAIN\", \"plain\"]", "\"PLAIN\" is already used"),
+            ("mechanisms = [\"CRAM-MD5\"]", "is not a mechanism that there is"),
+            ("failure_delay = \"11s\"", "auth.failure_delay"),
+        ] {
+            let error = mechanisms(auth).unwrap_err();
+            assert!(error.contains(wanted), "{auth}: {error}");
+        }
+    }
+}
