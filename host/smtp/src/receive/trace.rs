@@ -33,7 +33,7 @@ pub fn received(
         None => ("unknown", "SMTP"),
     };
     let mut words = vec![
-        format!("from {name} ({})", tcp_info(&facts.peer)),
+        format!("from {} ({})", one_word(name), tcp_info(&facts.peer)),
         format!("by {hostname} with {protocol} id {id}"),
     ];
     if let Some(recipient) = recipient {
@@ -66,6 +66,13 @@ pub fn received_from_plugin(
     }
     words.push(date.to_owned());
     fold(&words)
+}
+
+/// A name as a trace field may hold it: what a lenient proxy has let its client say could begin a comment that hides the rest,
+/// or end the field's words.
+fn one_word(name: &str) -> String {
+    let inside = |c: char| c.is_ascii_alphanumeric() || ".-_[]:".contains(c);
+    name.chars().map(|c| if inside(c) { c } else { '?' }).collect()
 }
 
 /// RFC 5321 sections 4.4 and 4.1.3: the name, where it is known, and the address.
@@ -116,6 +123,23 @@ mod tests {
 
     fn field(facts: &Facts, recipient: Option<&str>) -> String {
         String::from_utf8(received(facts, "mx.example.test", "01J", DATE, recipient)).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_one_word_whatever_a_proxy_has_let_pass() {
+        for (name, shown) in [
+            ("a_b-c.test", "a_b-c.test"),
+            ("[IPv6:::1]", "[IPv6:::1]"),
+            ("x(y", "x?y"),
+            ("a;Sun,", "a?Sun?"),
+            ("<\"\\>", "????"),
+        ] {
+            let facts = facts("192.0.2.1:4000", Some((name, true)));
+            assert!(
+                field(&facts, None).starts_with(&format!("Received: from {shown} (")),
+                "{name}"
+            );
+        }
     }
 
     #[test]
