@@ -198,6 +198,11 @@ impl Claims {
         })
     }
 
+    /// The verbs that are claimed, in capitals.
+    pub(crate) fn verbs(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|claim| matches!(claim, Claim::Verb(_))).map(Claim::name)
+    }
+
     /// The verb that somebody claims, in capitals.
     pub(crate) fn verb(&self, verb: &str) -> Option<&str> {
         let same =

@@ -141,7 +141,8 @@ pub const EM_SMTPQUIT: EID = 0x400C;
 pub const EM_SMTPTIMEOUT: EID = 0x400D;
 
 /// A command that a plug-in claims by EmExtensionService.claim_verb. Struct: EmVerb. Nothing lies between: the claimant
-/// carries it out. Every plug-in that registered is asked, so look at EmVerb.verb.
+/// carries it out. Every plug-in that registered is asked, so look at EmVerb.verb. One line and one reply: a reply that has
+/// the client go on, 3yz, is ERR_MISC_INVALID_ARGS to EmEditsService.verdict, since what follows it would be no command.
 ///
 /// before: handled -> 250, or the reply given; reject, defer -> that reply; disconnect -> and closed; continue -> 502 when
 /// nobody has answered.

@@ -1,6 +1,7 @@
 //! What each command does, once framed, checked and let pass (RFC 5321 section 4.1.1).
 //! Everything that changes the session for a command is here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::admit::Work;
@@ -26,6 +27,8 @@ const OVERRUN_MAX: u32 = 1000;
 const OK: &str = "Ok";
 const HELP: &str = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN HELP\n\
                     RFC 5321 says what they do";
+/// The most octets of the verbs of plug-ins in the reply to HELP.
+const CLAIMED_OCTETS_MAX: usize = 2048;
 
 impl Session {
     /// Checks a parsed line: before of its own stage.
@@ -171,7 +174,7 @@ impl Session {
             Command::StartTls => self.proceed_starttls(),
             Command::Auth { mechanism, initial } => return self.proceed_auth(&mechanism, initial),
             Command::Noop => plain(250, (2, 0, 0), OK),
-            Command::Help => plain(214, (2, 0, 0), HELP),
+            Command::Help => Answer::plain(Reply::new(214, Some((2, 0, 0)), self.help())),
             // The same for everybody: it is no directory (RFC 5321 section 7.3).
             Command::Vrfy { verb: VrfyVerb::Vrfy, .. } => {
                 plain(252, (2, 0, 0), "Send some mail, that will tell")
@@ -188,6 +191,23 @@ impl Session {
             Command::Quit => self.proceed_quit(),
         };
         self.conclude(question, answer);
+    }
+
+    /// The commands that there are, with those of plug-ins as far as there is room for them.
+    fn help(&self) -> Cow<'static, str> {
+        let mut claimed = String::new();
+        for verb in self.claims().verbs() {
+            if claimed.len() + verb.len() > CLAIMED_OCTETS_MAX {
+                claimed.push_str(" ...");
+                break;
+            }
+            claimed.push(' ');
+            claimed.push_str(verb);
+        }
+        if claimed.is_empty() {
+            return HELP.into();
+        }
+        HELP.replacen('\n', &format!("\nOf plug-ins:{claimed}\n"), 1).into()
     }
 
     fn proceed_mail(&mut self, mail: Mail, edits: Vec<Attributed>) -> Answer {
