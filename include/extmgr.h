@@ -342,7 +342,8 @@ typedef void (*EmRelease)(void *data);
 #define EM_SMTPTIMEOUT 0x400D
 
 /** A command that a plug-in claims by EmExtensionService.claim_verb. Struct: EmVerb. Nothing lies between: the claimant
- * carries it out. Every plug-in that registered is asked, so look at EmVerb.verb.
+ * carries it out. Every plug-in that registered is asked, so look at EmVerb.verb. One line and one reply: a reply that has
+ * the client go on, 3yz, is ERR_MISC_INVALID_ARGS to EmEditsService.verdict, since what follows it would be no command.
  *
  * before: handled -> 250, or the reply given; reject, defer -> that reply; disconnect -> and closed; continue -> 502 when
  * nobody has answered. */
@@ -835,7 +836,8 @@ typedef struct EmBase {
  * - base: the base table, valid until the process ends.
  * - host: this plug-in's own handle, for every call of the tables.
  *
- * Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back.
+ * Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back. One plug-in is
+ * entered after the other, each on any thread; one that has not returned after 300 s is refused, as by EM_START.
  *
  * [main-thread & loading] */
 typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);

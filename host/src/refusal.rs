@@ -40,6 +40,7 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         | Refusal::Claim(_)
         | Refusal::Entry(_)
         | Refusal::Start(_)
+        | Refusal::EntryLate
         | Refusal::StartLate => &plugin.section,
     }
 }
@@ -90,7 +91,7 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
             return "remove one of the plug-ins: they can't work beside each other".to_owned();
         }
         Refusal::Claim(_) => "ask its author for one that works with this server".to_owned(),
-        Refusal::Entry(_) | Refusal::Start(_) | Refusal::StartLate => {
+        Refusal::Entry(_) | Refusal::EntryLate | Refusal::Start(_) | Refusal::StartLate => {
             "put right what the plug-in's own log line says, or ask its author".to_owned()
         }
     };

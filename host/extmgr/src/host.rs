@@ -18,7 +18,7 @@ use crate::dns::{DnsAnswer, DnsQuestion, LookingUp};
 use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
 use crate::hosted::Hosted;
-use crate::life::LifeRegistration;
+use crate::life::{LifeEvent, LifeRegistration};
 use crate::mail::{Door, Finding};
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
@@ -297,6 +297,13 @@ impl Host {
     /// The registrations for events of the plug-in's own life.
     pub(crate) fn life(&self) -> Vec<Arc<LifeRegistration>> {
         self.lock_registrations().life.clone()
+    }
+
+    /// Whether a handler for an event of its life is registered with a flag. Takes no reference: the last one to go calls
+    /// the plug-in.
+    pub(crate) fn listens_to(&self, event: LifeEvent, flag: u32) -> bool {
+        let life = &self.lock_registrations().life;
+        life.iter().any(|known| known.event == event && known.flags & flag != 0)
     }
 
     fn remove_life(&self, handle: abi::HEMREGISTRATION) -> bool {

@@ -14,6 +14,7 @@ mod contract;
 mod descriptor;
 mod dispatch;
 mod dns;
+mod entry;
 mod event;
 mod fault;
 mod figures;

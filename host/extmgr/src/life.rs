@@ -22,7 +22,7 @@ pub const STOP_MAX: Duration = Duration::from_secs(10);
 /// How long one may take before the start, and after it: it may have much to read.
 pub(crate) const START_MAX: Duration = Duration::from_secs(300);
 /// How often one that the start waits for is named in the log.
-const START_NAMED: Duration = Duration::from_secs(5);
+pub(crate) const START_NAMED: Duration = Duration::from_secs(5);
 /// How long they may take to look at another configuration, and to take it over: each all together.
 const CONFIG_MAX: Duration = Duration::from_secs(30);
 
@@ -134,13 +134,19 @@ enum Arguments {
     Stop,
 }
 
-/// Whether a plug-in listens to an event at a stage (`EM_BEFORE`, `EM_AFTER`).
+/// Whether a plug-in listens to an event at a stage (`EM_BEFORE`, `EM_AFTER`). Any thread: it calls nobody.
 pub(crate) fn listens(host: &Host, event: LifeEvent, notification: u16) -> bool {
-    !handlers(host, event, notification).is_empty()
+    host.listens_to(event, flag(notification))
 }
 
+/// The flag that registers for a stage.
+fn flag(notification: u16) -> u32 {
+    if notification == abi::EM_BEFORE { abi::EM_REG_BEFORE } else { abi::EM_REG_AFTER }
+}
+
+/// Who is called. On a thread that may block: the last reference to a handler may be among them.
 fn handlers(host: &Host, event: LifeEvent, notification: u16) -> Vec<Arc<LifeRegistration>> {
-    let flag = if notification == abi::EM_BEFORE { abi::EM_REG_BEFORE } else { abi::EM_REG_AFTER };
+    let flag = flag(notification);
     let wanted = |known: &Arc<LifeRegistration>| known.event == event && known.flags & flag != 0;
     host.life().into_iter().filter(wanted).collect()
 }

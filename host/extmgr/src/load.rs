@@ -13,12 +13,13 @@ use crate::base::BASE;
 use crate::claim::{self, ClaimFault};
 use crate::descriptor::Class;
 use crate::dispatch::Dispatch;
+use crate::entry::{NoEntry, Patience, entered};
 use crate::figures::PluginFigures;
 use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
 use crate::hosted::Hosted;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
-use crate::life::{self, NewSection, NoStart, ReloadError, Reloaded, START_MAX};
+use crate::life::{self, NewSection, NoStart, ReloadError, Reloaded, START_MAX, START_NAMED};
 use crate::limits::Limits;
 use crate::mail::{Door, Mail};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
@@ -94,6 +95,9 @@ pub enum Refusal {
     /// It does not come back from its start.
     #[error("start: wanted an answer within {} s, found none", START_MAX.as_secs())]
     StartLate,
+    /// Its entry point does not come back.
+    #[error("em_entry: wanted an answer within {} s, found none", START_MAX.as_secs())]
+    EntryLate,
     /// Its entry point failed.
     #[error("em_entry: wanted status 0x0000, found {0:#06x}{hint}", hint = hint(*.0))]
     Entry(abi::STATUS),
@@ -134,7 +138,7 @@ fn hint(status: abi::STATUS) -> &'static str {
 
 impl ExtMgr {
     /// Loads plug-ins in the order of the configuration, from private copies in `private_folder`. Call it before other
-    /// threads are busy: entry points run on this thread.
+    /// threads are busy. Each entry point runs on a thread of its own, one after the other, for a bounded time.
     ///
     /// # Errors
     /// The first plug-in that is refused and not to be skipped; those loaded before it stay mapped, unused.
@@ -331,17 +335,14 @@ fn load_one(
         (None, Class::Inline) => Run::Inline,
     };
     let copy = file.private_copy(private_folder)?;
-    let library = open(&copy)?;
     let host = Host::leak(loaded.len(), config, descriptor, run);
     host.offer(hosted);
-    let entered = enter(&library, host);
+    let entered = open_and_enter(&copy, host);
     // What was claimed says more than the status that came of it.
     let entered = claim::check(host, loaded)
         .map_err(Refusal::from)
         .and(entered)
         .and_then(|()| check_metrics(host, loaded));
-    // Never closed: registrations, threads and thread-local destructors of the plug-in point into it.
-    std::mem::forget(library);
     if let Err(refusal) = entered {
         host.clear();
         return Err(refusal);
@@ -379,6 +380,30 @@ fn check_metrics(host: &Host, loaded: &[&'static Host]) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Opens a plug-in's file and calls its entry point, for a bounded time.
+fn open_and_enter(copy: &Path, host: &'static Host) -> Result<(), Refusal> {
+    let path = copy.to_owned();
+    let patience = Patience { named: START_NAMED, most: START_MAX };
+    let entered = entered(&host.name, patience, move || {
+        let library = open(&path)?;
+        let entered = enter(&library, host);
+        // Never closed: registrations, threads and thread-local destructors of the plug-in point into it.
+        std::mem::forget(library);
+        entered
+    });
+    entered.unwrap_or_else(|error| {
+        // One that comes back after all registers for nothing any more.
+        host.close_registration();
+        match error {
+            NoEntry::Late => Err(Refusal::EntryLate),
+            NoEntry::NoThread(_) | NoEntry::Host => {
+                tracing::error!(plugin = &*host.name, "em_entry could not be called: {error}");
+                Err(Refusal::Entry(abi::EM_FAULT))
+            }
+        }
+    })
 }
 
 /// Opens a shared object with everything bound now: a missing symbol is refused here, not at the first call.

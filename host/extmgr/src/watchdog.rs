@@ -350,6 +350,32 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_slow_release_is_counted_once_where_it_was_given() {
+        let mut rig = crate::dispatch::tests::Rig::default();
+        rig.plugin("p", crate::plugin::Run::Inline);
+        rig.on(stagepost_abi::EM_SMTPMAIL, stagepost_abi::EM_REG_BEFORE, |_| 0);
+        let plugin = rig.host();
+        let limits =
+            Limits { inline_warn: Duration::ZERO, inline_abort: None, ..Limits::default() };
+        watched_release(plugin, Event::Mail, Stage::Before, 7, || {
+            // The watchdog looks while it lasts, more than once.
+            for _ in 0..3 {
+                match CELL.with(|cell| judge(cell, LOOKS.load(Ordering::Relaxed), &limits)) {
+                    Judgement::Late(call, session) => {
+                        assert_eq!((call.what(), session), ("a release in line", 7));
+                        name(call, session, &[plugin], &limits);
+                    }
+                    judgement => assert_eq!(judgement, Judgement::Fine),
+                }
+            }
+        });
+        assert_eq!(plugin.state().faults, 1);
+        let figures = plugin.figures();
+        let at_mail = figures.stages.iter().find(|at| at.event == Event::Mail).unwrap();
+        assert_eq!(at_mail.faults.iter().sum::<u64>(), 1);
+    }
+
+    #[test]
     fn a_call_is_over_also_when_it_unwinds() {
         let mut rig = crate::dispatch::tests::Rig::default();
         rig.plugin("p", crate::plugin::Run::Inline);

@@ -153,7 +153,7 @@ unsafe fn fill(
 }
 
 fn check_buffer(buffer: *mut c_char, capacity: u64, length: *mut u64) -> Result<(), abi::STATUS> {
-    if length.is_null() || (buffer.is_null() && capacity > 0) {
+    if length.is_null() || !length.is_aligned() || (buffer.is_null() && capacity > 0) {
         return Err(abi::ERR_MISC_INVALID_ARGS);
     }
     Ok(())
