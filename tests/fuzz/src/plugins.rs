@@ -3,7 +3,8 @@
 
 use stagepost_smtp::{
     Ask, Attribute, Attributed, BodyFault, BodyKind, Claim, Claims, Decision, Detail, Edit, Event,
-    Facts, MailParameters, Question, Reply, Route, Stage, Stored, Tls, TlsFault, Verdict,
+    Facts, MailParameters, Question, Reply, Route, ScramKeys, Stage, Stored, Tls, TlsFault,
+    Verdict, Verified, Verify,
 };
 
 use crate::octets::Octets;
@@ -156,6 +157,7 @@ impl<'d> Answers<'d> {
                     long => Edit::add_keyword("X-B", &"y".repeat(long.into())).ok(),
                 }
             }
+            Question::Auth { .. } => Some(Edit::Identity("u".into())),
             Question::Mail { .. } => Some(match self.octets.draw() {
                 0..=127 => self.edit_sender(),
                 _ => Edit::Sender {
@@ -249,6 +251,25 @@ impl<'d> Answers<'d> {
                 client: None,
                 bindings: stagepost_smtp::ChannelBindings::default(),
             }),
+        }
+    }
+
+    /// Whether a client is who it says.
+    pub fn verified(&mut self, verify: &Verify) -> Verified {
+        match (self.octets.draw(), verify) {
+            (1..=8, _) => Verified::Barred,
+            (9..=16, _) => Verified::Unavailable,
+            // An answer to another question than was asked.
+            (17, _) => Verified::Noted,
+            (18, Verify::Keys { .. }) => Verified::Accepted { identity: "u".into() },
+            (19..=40, Verify::Password { .. }) => Verified::Accepted { identity: "u".into() },
+            (_, Verify::Keys { .. }) => Verified::Keys {
+                identity: "u".into(),
+                keys: ScramKeys::decoy(b"0123456789abcdef", 4096, [[7; 32]; 2]),
+                nonce: "3rfcNHYJY1ZVvWVs7j".into(),
+            },
+            (_, Verify::Outcome { .. }) => Verified::Noted,
+            (_, Verify::Password { .. }) => Verified::Refused,
         }
     }
 

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
     Action, Ask, Decision, Edit, Envelope, Event, Interest, Part, Peer, Route, Session, Settings,
-    Stage, Stored,
+    Stage, Stored, Verified, Verify,
 };
 
 use crate::plugins::{Answers, claims};
+
+/// A password, and as AUTH PLAIN has it.
+const SECRETS: [&str; 2] = ["Pa55w0rd", "AHUAUGE1NXcwcmQh"];
 
 /// A message that reached the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Rig<'d> {
     pub rewritten: bool,
     /// Recipients who were found to have a route, or a grant where they need one.
     pub permitted: Vec<String>,
+    /// Somebody who knows has said who the client is.
+    known: bool,
     /// The session is over.
     pub closed: bool,
     /// How often TLS was begun.
@@ -65,6 +70,7 @@ impl<'d> Rig<'d> {
             stopped: false,
             rewritten: false,
             permitted: Vec::new(),
+            known: false,
             closed: false,
             handshakes: 0,
             header: Vec::new(),
@@ -127,6 +133,8 @@ impl<'d> Rig<'d> {
         // Each piece of input is a few dozen actions at most, but for a flood of pipelined lines.
         for _ in 0..1_000_000 {
             if !self.act() {
+                let authenticated = self.session.facts().authenticated.is_some();
+                assert!(self.known || !authenticated, "nobody has said who it is");
                 return;
             }
         }
@@ -202,8 +210,13 @@ impl<'d> Rig<'d> {
                 let tls = self.answers.tls();
                 self.session.handle_tls(self.now, tls);
             }
-            // No mechanism is offered.
-            Action::Verify(verify) => panic!("nobody logs in, but {verify:?}"),
+            Action::Verify(verify) => {
+                self.hold_still();
+                let verified = self.answers.verified(&verify);
+                let password = matches!(verify, Verify::Password { .. });
+                self.known |= password && matches!(verified, Verified::Accepted { .. });
+                self.session.handle_verified(self.now, verified);
+            }
             Action::Blame { .. } => {}
             Action::Close => {
                 assert!(self.header.is_empty() && self.body.is_empty(), "octets left behind");
@@ -240,6 +253,12 @@ impl<'d> Rig<'d> {
                     | Edit::ReplaceCommand(_)
             )
         });
+        let event = ask.question.event();
+        self.known |= event == Event::Auth && matches!(verdict.decision, Decision::Handled(_));
+        if matches!(event, Event::Auth | Event::Command) {
+            let shown = format!("{ask:?}");
+            assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{shown}");
+        }
         self.asked.push(ask);
         self.session.handle_verdict(self.now, verdict);
     }

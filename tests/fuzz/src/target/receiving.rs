@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use stagepost_smtp::{Event, Interest, Question, Stage, StartTls, Stored};
+use stagepost_smtp::{Auth, Event, Interest, Mechanism, Question, Stage, StartTls, Stored};
 
 use crate::Target;
 use crate::octets::Octets;
@@ -46,6 +46,27 @@ const LINES: &[&str] = &[
     "GET / HTTP/1.1",
     "UNKNOWN",
     "",
+    "AUTH PLAIN AHUAUGE1NXcwcmQh",
+    "AUTH PLAIN",
+    "AUTH LOGIN",
+    "AUTH SCRAM-SHA-256 biwsbj11LHI9ck9wck5HZndFYmVSV2diTkVrcU8=",
+    "AUTH SCRAM-SHA-256",
+    "AUTH LOGIN dQ==",
+    "AUTH SCRAM-SHA-256-PLUS",
+];
+
+/// What a client says in an authentication, mostly.
+const RESPONSES: &[&str] = &[
+    "*",
+    "AHUAUGE1NXcwcmQh",
+    "dQ==",
+    "UGE1NXcwcmQh",
+    "biwsbj11LHI9ck9wck5HZndFYmVSV2diTkVrcU8=",
+    "Yz1iaXdzLHI9ck9wck5HZndFYmVSV2diTkVrcU8zcmZjTkhZSlkxWlZ2V1ZzN2oscD0AAAA=",
+    "",
+    "=",
+    "NOOP",
+    "AHUA",
 ];
 
 /// One thing that happens to a session.
@@ -99,6 +120,14 @@ fn run(input: &[u8]) {
         0 | 1 => StartTls::None,
         2 => StartTls::Offered,
         _ => StartTls::Required,
+    };
+    let mechanisms = if flags >> 5 & 3 == 0 { &[][..] } else { &Mechanism::ALL };
+    settings.auth = Auth {
+        mechanisms: mechanisms.to_vec(),
+        checks_passwords: true,
+        allow_plaintext: true,
+        required: flags >> 5 & 3 == 3,
+        grants_relay: flags >> 5 & 3 == 2,
     };
     let answers = Answers::new(octets.part());
     let mut model = Model::new(Rig::new(settings.clone(), interest, answers));
@@ -229,9 +258,12 @@ impl<'d> Model<'d> {
         // What would follow it in one group is never looked at, whatever its reply.
         self.uncut &= !line.to_ascii_uppercase().starts_with(b"STARTTLS");
         let codes = self.say(line);
-        let &[code] = &codes[..] else {
+        let &[mut code] = &codes[..] else {
             panic!("{:?}: {codes:?}", line.escape_ascii().to_string());
         };
+        while code == 334 && !self.rig.closed {
+            code = self.respond(octets);
+        }
         if self.rig.handshakes > handshakes {
             (self.sender, self.recipients) = (None, Vec::new());
             assert_eq!(code, 220);
@@ -240,6 +272,20 @@ impl<'d> Model<'d> {
         if code == 354 && !self.rig.closed {
             self.message(octets);
         }
+    }
+
+    /// Says something in an authentication; the code of the reply.
+    fn respond(&mut self, octets: &mut Octets<'_>) -> u16 {
+        let words = match octets.draw() {
+            number @ 0..200 => RESPONSES[usize::from(number) % RESPONSES.len()].as_bytes().to_vec(),
+            number => one_line(octets.take(usize::from(number) - 200)),
+        };
+        let line = [&words[..], b"\r\n"].concat();
+        let codes = self.say(&line);
+        let &[code] = &codes[..] else {
+            panic!("{:?}: {codes:?}", line.escape_ascii().to_string());
+        };
+        code
     }
 
     /// Notes what a command has done to the transaction.
