@@ -284,9 +284,14 @@ typedef void (*EmRelease)(void *data);
  * Attributes, and so grants, stay set all the same, for the whole session. */
 #define EM_SMTPRCPT 0x4004
 
-/** DATA: the message is about to be sent. Struct: EmData. Between lies the 354.
+/** DATA, or the first BDAT of a message (RFC 3030): the message is about to be sent. Struct: EmData, which says which of the
+ * two. Between lies the 354, or the reading of the chunk.
  *
- * before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault. */
+ * before: continue -> 354, or the chunk is read; reject, defer -> that reply instead; disconnect -> and closed;
+ * handled -> fault. The octets of a chunk are taken from the client whatever the verdict. One that is refused ends the
+ * transaction, and chunks that the client has sent behind it get the same reply.
+ * after: of a chunk with which the message ends the reply is the message's: after(MESSAGEACCEPT) comes before it.
+ * Called once for each message: chunks behind the first are seen at EM_SMTPCOMMAND alone. */
 #define EM_SMTPDATA 0x4005
 
 /** The header block of the message is complete; none of the body is shown yet. Struct: EmHeaders. EM_BEFORE only: EMRegister
@@ -480,10 +485,24 @@ typedef struct EmRcpt {
     struct EmText parameters;
 } EmRcpt;
 
+/** EmData.verb: DATA, the message ends with a dot. */
+#define EM_DATA_DATA 0
+
+/** EmData.verb: BDAT, the message comes in chunks of announced length. */
+#define EM_DATA_BDAT 1
+
 /** Arguments of EM_SMTPDATA. */
 typedef struct EmData {
     /** What every event has. */
     struct EmEvent event;
+    /** BDAT: octets of the first chunk. DATA: 0. */
+    uint64_t chunk_octets;
+    /** EM_DATA_DATA or EM_DATA_BDAT; take an unknown value for EM_DATA_DATA. */
+    uint8_t verb;
+    /** BDAT: 1 when the message ends with that chunk. */
+    uint8_t last;
+    /** Zero. */
+    uint8_t reserved[6];
 } EmData;
 
 /** Arguments of EM_SMTPHEADERS. */
@@ -2224,7 +2243,7 @@ _Static_assert(sizeof(EmCommand) == 48 && offsetof(EmCommand, line) == 32, "EmCo
 _Static_assert(sizeof(EmEhlo) == 72 && offsetof(EmEhlo, keywords) == 56, "EmEhlo");
 _Static_assert(sizeof(EmMail) == 64 && offsetof(EmMail, parameters) == 48, "EmMail");
 _Static_assert(sizeof(EmRcpt) == 64 && offsetof(EmRcpt, parameters) == 48, "EmRcpt");
-_Static_assert(sizeof(EmData) == 32 && offsetof(EmData, event) == 0, "EmData");
+_Static_assert(sizeof(EmData) == 48 && offsetof(EmData, reserved) == 42, "EmData");
 _Static_assert(sizeof(EmHeaders) == 40 && offsetof(EmHeaders, message) == 32, "EmHeaders");
 _Static_assert(sizeof(EmBody) == 64 && offsetof(EmBody, reserved) == 57, "EmBody");
 _Static_assert(sizeof(EmMessageAccept) == 48 && offsetof(EmMessageAccept, message) == 40, "EmMessageAccept");

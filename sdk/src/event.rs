@@ -3,10 +3,11 @@
 
 use stagepost_abi::{
     EM_AUTH_ACCEPTED, EM_AUTH_BROKEN, EM_AUTH_OPEN, EM_AUTH_UNAVAILABLE, EM_AWAITED_MESSAGE,
-    EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT, EM_DISCONNECT_SHUTDOWN,
-    EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY,
-    EmAuth, EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail,
-    EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmStartTls, EmTimeout, EmVerb, EmVrfy,
+    EM_DATA_BDAT, EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT,
+    EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE,
+    EM_VRFY_EXPN, EM_VRFY_VRFY, EmAuth, EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo,
+    EmEtrn, EmHeaders, EmMail, EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmStartTls,
+    EmTimeout, EmVerb, EmVrfy,
 };
 
 use crate::message::Message;
@@ -147,8 +148,12 @@ event! {
 }
 
 event! {
-    /// DATA: the message is about to be sent. Between lies the 354. Handled is a fault.
-    Data from EmData(raw, session) {}
+    /// DATA, or the first BDAT of a message: the message is about to be sent. Between lies the 354, or the reading of the
+    /// chunk. Handled is a fault.
+    Data from EmData(raw, session) {
+        /// With BDAT: the first chunk. None: with DATA.
+        chunk: Option<Chunk> = Chunk::of(raw),
+    }
 }
 
 event! {
@@ -314,6 +319,23 @@ impl AuthResult {
             // The contract wants an unknown one taken for EM_AUTH_REFUSED.
             _ => Self::Refused,
         })
+    }
+}
+
+/// The first octets of a message that comes with BDAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Chunk {
+    /// How many.
+    pub octets: u64,
+    /// Whether the message ends with them.
+    pub last: bool,
+}
+
+impl Chunk {
+    fn of(raw: &EmData) -> Option<Self> {
+        let bdat = raw.verb == EM_DATA_BDAT;
+        bdat.then_some(Self { octets: raw.chunk_octets, last: raw.last != 0 })
     }
 }
 

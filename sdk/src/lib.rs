@@ -88,9 +88,9 @@ pub use directory::{Directory, Route};
 pub use dns::{Dns, DnsError, DnsWait, LookUp, Mx};
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
-    Auth, AuthResult, Awaited, BodyChunk, Command, Connect, Data, Disconnect, DisconnectReason,
-    Ehlo, Etrn, EtrnKind, Headers, Mail, MessageAccept, Password, Quit, Rcpt, Reply, Rset,
-    StartTls, Timeout, Verb, Vrfy, VrfyVerb,
+    Auth, AuthResult, Awaited, BodyChunk, Chunk, Command, Connect, Data, Disconnect,
+    DisconnectReason, Ehlo, Etrn, EtrnKind, Headers, Mail, MessageAccept, Password, Quit, Rcpt,
+    Reply, Rset, StartTls, Timeout, Verb, Vrfy, VrfyVerb,
 };
 pub use filter::Filter;
 pub use host::{Host, Level};

@@ -218,7 +218,13 @@ fn the_state_is_asked_with_the_token_and_read_when_it_is_done() {
 fn a_handler_that_may_block_waits() {
     let fake = loaded();
     let (session, sheet) = (Session::new(3), Sheet::default());
-    let data = EmData { event: event::<EmData>(&session, &sheet) };
+    let data = EmData {
+        event: event::<EmData>(&session, &sheet),
+        chunk_octets: 0,
+        verb: EM_DATA_DATA,
+        last: 0,
+        reserved: [0; 6],
+    };
     assert_eq!(fake.call(EM_SMTPDATA, EM_BEFORE, &data), ERR_EM_CONTINUE);
     let wanted = [
         "wait 5",

@@ -49,7 +49,7 @@ fn layouts() -> String {
         EmEhlo { event, name, extended, reserved, keywords }
         EmMail { event, sender, parameters }
         EmRcpt { event, recipient, parameters }
-        EmData { event }
+        EmData { event, chunk_octets, verb, last, reserved }
         EmHeaders { event, message }
         EmBody { event, octets, offset, last, reserved }
         EmMessageAccept { event, octets, message }

@@ -3,7 +3,7 @@
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Ask, AuthResult, Awaited, DisconnectReason, EtrnNode, Question, Reply, Secret, VrfyVerb,
+    Ask, AuthResult, Awaited, Chunk, DisconnectReason, EtrnNode, Question, Reply, Secret, VrfyVerb,
 };
 
 /// An event's own struct. Lends text of the `Ask` it was made from, by pointer: it must not outlive it.
@@ -111,7 +111,7 @@ impl Arguments {
                 recipient: lend(recipient.as_str()),
                 parameters: lend(&**parameters),
             }),
-            Question::Data => Self::Data(abi::EmData { event: head::<abi::EmData>(event) }),
+            Question::Data { chunk } => Self::Data(data(*chunk, head::<abi::EmData>(event))),
             Question::Headers => {
                 Self::Headers(abi::EmHeaders { event: head::<abi::EmHeaders>(event), message })
             }
@@ -194,6 +194,12 @@ fn connect(ask: &Ask, event: abi::EmEvent) -> abi::EmConnect {
         local_port: peer.local.port(),
         reserved: 0,
     }
+}
+
+fn data(chunk: Option<Chunk>, event: abi::EmEvent) -> abi::EmData {
+    let verb = if chunk.is_some() { abi::EM_DATA_BDAT } else { abi::EM_DATA_DATA };
+    let Chunk { octets, last } = chunk.unwrap_or(Chunk { octets: 0, last: false });
+    abi::EmData { event, chunk_octets: octets, verb, last: u8::from(last), reserved: [0; 6] }
 }
 
 fn etrn(node: &EtrnNode, event: abi::EmEvent) -> abi::EmEtrn {

@@ -139,7 +139,7 @@ mod tests {
         ] {
             assert!(!command(line), "{line:?}");
         }
-        assert!(!takes_handled(&Question::Data));
+        assert!(!takes_handled(&Question::Data { chunk: None }));
         assert!(takes_handled(&Question::MessageAccept { octets: 0 }));
     }
 }

@@ -109,7 +109,7 @@ impl Filter {
                 self.admits_accepted_sender(ask)
                     && (self.recipient_domains.is_empty() || self.has_recipient(recipient))
             }
-            Question::Data
+            Question::Data { .. }
             | Question::Headers
             | Question::Body { .. }
             | Question::MessageAccept { .. } => {

@@ -285,7 +285,12 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
             ("authorization", shown(authorization)),
             ("result", result.map_or("", AuthResult::name).to_owned()),
         ],
-        Question::Data | Question::Headers | Question::Rset | Question::Quit => Vec::new(),
+        Question::Data { chunk: Some(chunk) } => {
+            vec![("chunk", chunk.octets.to_string()), ("last", chunk.last.to_string())]
+        }
+        Question::Data { chunk: None } | Question::Headers | Question::Rset | Question::Quit => {
+            Vec::new()
+        }
     };
     arguments.retain(|(_, text)| !text.is_empty());
     arguments.extend(ask.reply.as_ref().map(|reply| ("reply", shown_reply(reply))));

@@ -34,7 +34,7 @@ pub struct Recipient {
     pub parameters: Box<str>,
 }
 
-/// The BODY parameter (RFC 6152).
+/// The BODY parameter (RFC 6152, RFC 3030).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyKind {
     /// `BODY=7BIT`, or none given.
@@ -42,4 +42,6 @@ pub enum BodyKind {
     SevenBit,
     /// `BODY=8BITMIME`.
     EightBitMime,
+    /// `BODY=BINARYMIME` (RFC 3030): any octets, of which no line end may be touched.
+    BinaryMime,
 }

@@ -32,12 +32,12 @@ pub use header_edit::{change_header, edit_header};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
 pub use notify::{Notify, RecipientWish, Return, SenderWish, from_xtext};
 pub use question::{
-    Ask, AuthResult, Awaited, DisconnectReason, EtrnNode, Event, Interest, Question, Stage,
+    Ask, AuthResult, Awaited, Chunk, DisconnectReason, EtrnNode, Event, Interest, Question, Stage,
     VrfyVerb,
 };
 pub use receive::{
-    Auth, EnvelopeError, Expired, Limits, RewriteError, Session, Settings, StartTls, Timeouts,
-    Verified, Verify, check_rewrite, parameter, received, received_from_plugin,
+    Auth, EnvelopeError, Expired, Extension, Extensions, Limits, RewriteError, Session, Settings,
+    StartTls, Timeouts, Verified, Verify, check_rewrite, parameter, received, received_from_plugin,
 };
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;

@@ -106,7 +106,7 @@ pub enum Event {
     Mail,
     /// RCPT: one recipient.
     Rcpt,
-    /// DATA: the message is about to be sent.
+    /// DATA, or the first BDAT of a message: the message is about to be sent.
     Data,
     /// The header block of the message was received.
     Headers,
@@ -241,7 +241,10 @@ pub enum Question {
         parameters: Box<str>,
     },
     /// The client is about to send the message.
-    Data,
+    Data {
+        /// With BDAT: its first chunk. None: with DATA.
+        chunk: Option<Chunk>,
+    },
     /// The header block of the message is complete; none of the body was looked at.
     Headers,
     /// Some of the body was received and is not kept yet.
@@ -304,7 +307,7 @@ impl Question {
             Self::Auth { .. } => Event::Auth,
             Self::Mail { .. } => Event::Mail,
             Self::Rcpt { .. } => Event::Rcpt,
-            Self::Data => Event::Data,
+            Self::Data { .. } => Event::Data,
             Self::Headers => Event::Headers,
             Self::Body { .. } => Event::Body,
             Self::MessageAccept { .. } => Event::MessageAccept,
@@ -317,6 +320,15 @@ impl Question {
             Self::Disconnect { .. } => Event::Disconnect,
         }
     }
+}
+
+/// Some octets of a message, sent with BDAT (RFC 3030 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// How many.
+    pub octets: u64,
+    /// The message ends with them.
+    pub last: bool,
 }
 
 /// The argument of ETRN (RFC 1985, section 5.1).

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 use stagepost_queue::{StoreError, StoredMessage};
-use stagepost_smtp::{Address, ReversePath};
+use stagepost_smtp::{Address, BodyKind, ReversePath};
 
 use self::draft::{Draft, create_mailbox};
 use self::folder_name::folder_name;
@@ -92,18 +92,25 @@ impl Maildirs {
         recipient: &Address,
     ) -> Result<(), MaildirError> {
         let mut octets = MessageOctets::new(message);
-        let mut lines = LocalLines::default();
+        // RFC 3030 section 3: what of a binary body looks like a line end need not be one.
+        let binary = message.envelope.body == BodyKind::BinaryMime;
+        let mut lines = (!binary).then(LocalLines::default);
         let mut local = trace_fields(&message.envelope.sender, recipient);
         let mut draft = None;
         loop {
             let piece = octets.next().await?;
-            lines.push(piece.octets, &mut local);
+            match &mut lines {
+                Some(lines) => lines.push(piece.octets, &mut local),
+                None => local.extend_from_slice(piece.octets),
+            }
             if piece.last {
                 break;
             }
             draft = Some(self.write(draft, recipient, std::mem::take(&mut local)).await?);
         }
-        lines.finish(&mut local);
+        if let Some(lines) = lines {
+            lines.finish(&mut local);
+        }
         let this = self.clone();
         let name = folder_name(recipient);
         // Opening, writing and syncing a small message is one trip to a thread that may block.

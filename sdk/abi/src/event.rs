@@ -83,9 +83,14 @@ pub const EM_SMTPMAIL: EID = 0x4003;
 /// Attributes, and so grants, stay set all the same, for the whole session.
 pub const EM_SMTPRCPT: EID = 0x4004;
 
-/// DATA: the message is about to be sent. Struct: EmData. Between lies the 354.
+/// DATA, or the first BDAT of a message (RFC 3030): the message is about to be sent. Struct: EmData, which says which of the
+/// two. Between lies the 354, or the reading of the chunk.
 ///
-/// before: continue -> 354; reject, defer -> that reply instead of 354; disconnect -> and closed; handled -> fault.
+/// before: continue -> 354, or the chunk is read; reject, defer -> that reply instead; disconnect -> and closed;
+/// handled -> fault. The octets of a chunk are taken from the client whatever the verdict. One that is refused ends the
+/// transaction, and chunks that the client has sent behind it get the same reply.
+/// after: of a chunk with which the message ends the reply is the message's: after(MESSAGEACCEPT) comes before it.
+/// Called once for each message: chunks behind the first are seen at EM_SMTPCOMMAND alone.
 pub const EM_SMTPDATA: EID = 0x4005;
 
 /// The header block of the message is complete; none of the body is shown yet. Struct: EmHeaders. EM_BEFORE only: EMRegister
@@ -297,12 +302,26 @@ pub struct EmRcpt {
     pub parameters: EmText,
 }
 
+/// EmData.verb: DATA, the message ends with a dot.
+pub const EM_DATA_DATA: u8 = 0;
+
+/// EmData.verb: BDAT, the message comes in chunks of announced length.
+pub const EM_DATA_BDAT: u8 = 1;
+
 /// Arguments of EM_SMTPDATA.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct EmData {
     /// What every event has.
     pub event: EmEvent,
+    /// BDAT: octets of the first chunk. DATA: 0.
+    pub chunk_octets: u64,
+    /// EM_DATA_DATA or EM_DATA_BDAT; take an unknown value for EM_DATA_DATA.
+    pub verb: u8,
+    /// BDAT: 1 when the message ends with that chunk.
+    pub last: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
 }
 
 /// Arguments of EM_SMTPHEADERS.

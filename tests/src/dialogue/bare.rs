@@ -64,6 +64,7 @@ impl BareSession {
             limits: script.limits.clone().unwrap_or_default(),
             starttls: script.starttls,
             auth: auth(script.auth),
+            extensions: script.extensions.unwrap_or_default(),
             ..Settings::default()
         };
         let remote = ([192, 0, 2, 1], 40_000).into();

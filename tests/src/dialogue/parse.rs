@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stagepost_smtp::{
     Attribute, Attributed, BodyFault, Claim, Claims, Class, Decision, Detail, Edit, Enhanced,
-    Event, Limits, Reply, Route, Stage, StartTls, Stored, Verdict, Verified,
+    Event, Extension, Extensions, Limits, Reply, Route, Stage, StartTls, Stored, Verdict, Verified,
 };
 
 use super::pattern::Pattern;
@@ -28,6 +28,7 @@ impl Parser {
         let script = Script {
             name: name.to_owned(),
             limits: None,
+            extensions: None,
             starttls: StartTls::None,
             xclient: false,
             auth: LogIn::No,
@@ -126,6 +127,10 @@ impl Parser {
                 _ => return Err(format!("no login is answered {rest:?}")),
             }),
             "settings" => return self.settings(rest),
+            "extensions" => {
+                self.script.extensions = Some(extensions(rest)?);
+                return Ok(());
+            }
             "claims" => {
                 self.script.claims.push(claim(rest)?);
                 return Ok(());
@@ -206,6 +211,21 @@ impl Parser {
         }
         Ok(())
     }
+}
+
+/// `all`, `none`, or their keywords.
+fn extensions(rest: &str) -> Result<Extensions, String> {
+    match rest {
+        "all" => return Ok(Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with)),
+        "none" => return Ok(Extensions::NONE),
+        _ => {}
+    }
+    rest.split(' ').try_fold(Extensions::NONE, |set, keyword| {
+        let known = Extension::ALL.into_iter().find(|known| known.keyword() == keyword);
+        known
+            .map(|known| set.with(known))
+            .ok_or_else(|| format!("no extension is called {keyword:?}"))
+    })
 }
 
 /// The octets of a `C:` or `C~` line.

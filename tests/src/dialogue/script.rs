@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use stagepost_smtp::{
-    BodyFault, Claim, Event, Limits, Route, Stage, StartTls, Stored, Verdict, Verified,
+    BodyFault, Claim, Event, Extensions, Limits, Route, Stage, StartTls, Stored, Verdict, Verified,
 };
 
 use super::parse::Parser;
@@ -18,6 +18,8 @@ pub struct Script {
     pub name: String,
     /// Limits other than the default ones, if the script asks for any.
     pub limits: Option<Limits>,
+    /// Other extensions than the default ones, if the script asks for them.
+    pub extensions: Option<Extensions>,
     /// Whether there is STARTTLS.
     pub starttls: StartTls,
     /// The client may use XCLIENT.
@@ -206,7 +208,7 @@ impl Script {
     /// What a player must be able to do, each need once.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self.steps.iter().filter_map(|n| n.step.need()).collect();
-        if self.limits.is_some() {
+        if self.limits.is_some() || self.extensions.is_some() {
             needs.push(Need::Settings);
         }
         match self.starttls {

@@ -231,7 +231,7 @@ mod tests {
         fn message()(
             received_ms in any::<u64>(),
             sender in proptest::option::of(address()),
-            eight in any::<bool>(),
+            body_kind in proptest::sample::select(vec![BodyKind::SevenBit, BodyKind::EightBitMime, BodyKind::BinaryMime]),
             recipients in proptest::collection::vec((address(), text()), 0..5),
             (parameters, client, helo) in (text(), text(), text()),
             session in any::<u64>(),
@@ -244,7 +244,7 @@ mod tests {
                 envelope: Envelope {
                     sender: sender.map_or(ReversePath::Null, ReversePath::Address),
                     parameters,
-                    body: if eight { BodyKind::EightBitMime } else { BodyKind::SevenBit },
+                    body: body_kind,
                     recipients: recipients.into_iter().map(recipient).collect(),
                 },
                 origin: Origin { client, helo, session },

@@ -69,6 +69,7 @@ impl Writer {
         self.u8(match body {
             BodyKind::SevenBit => 0,
             BodyKind::EightBitMime => 1,
+            BodyKind::BinaryMime => 2,
         });
     }
 
@@ -151,6 +152,7 @@ impl<'a> Reader<'a> {
         match self.u8()? {
             0 => Ok(BodyKind::SevenBit),
             1 => Ok(BodyKind::EightBitMime),
+            2 => Ok(BodyKind::BinaryMime),
             _ => Err(RecordError::Value),
         }
     }

@@ -1,8 +1,8 @@
-//! A message between its 354 and the reply to its dot: read, lent, decided on, stored.
+//! A message between its 354, or its first chunk, and the reply to its end: read, lent, decided on, stored.
 //! Knows no octet: `message` reads them.
 
 use super::admit::Work;
-use super::message::{Message, Reading};
+use super::message::{Message, Reading, Tail};
 use super::pace::Pace;
 use super::proceed::ok;
 use super::ruling::{self, Ruling};
@@ -49,6 +49,7 @@ impl Session {
                 self.step = Step::Lending { message, octets };
             }
             Reading::Ask(question) => self.ask_receive(message, question),
+            Reading::ChunkRead => self.chunk_read(message),
             Reading::Wanting | Reading::Complete => self.complete(message),
         }
         true
@@ -126,12 +127,11 @@ impl Session {
         }
     }
 
-    /// The dot was seen: before(MESSAGEACCEPT).
+    /// The message is at its end: before(MESSAGEACCEPT).
     fn complete(&mut self, message: Box<Message>) {
         if let Some(reply) = message.check(&self.settings.limits) {
-            let ours = !message.is_turned_down();
-            self.tally.errors += u32::from(ours && reply.class() == Class::Permanent);
-            return self.finish(message.octets, fresh(reply));
+            self.count_refused(&message, &reply);
+            return self.finish(message.tail(), fresh(reply));
         }
         self.exchange += 1;
         let question = |_: &Self, then: &Then| match then {
@@ -144,6 +144,12 @@ impl Session {
         {
             self.decided_accept(message, Decision::Continue, Vec::new());
         }
+    }
+
+    /// A message that the core refuses is an error of its client's.
+    pub(super) fn count_refused(&mut self, message: &Message, reply: &Reply) {
+        let ours = !message.is_turned_down();
+        self.tally.errors += u32::from(ours && reply.class() == Class::Permanent);
     }
 
     /// Goes on with a message that plug-ins were asked about.
@@ -181,17 +187,18 @@ impl Session {
     /// Answers a message that is not stored here.
     fn drop_message(&mut self, message: &Message, answer: Answer) {
         self.abandon |= message.lent;
-        self.finish(message.octets, answer);
+        self.finish(message.tail(), answer);
     }
 
     fn proceed_accept(&mut self, message: Message) {
+        let tail = message.tail();
         let Transaction { envelope, edits, .. } = *message.transaction;
         self.outgoing = Some(Outgoing::Store(Box::new((envelope, edits))));
-        self.step = Step::Storing { octets: message.octets };
+        self.step = Step::Storing { tail };
     }
 
     /// The store has answered; nothing was acknowledged before.
-    pub(super) fn stored(&mut self, octets: u64, stored: Stored) {
+    pub(super) fn stored(&mut self, tail: Tail, stored: Stored) {
         let reply = match stored {
             Stored::Committed(id) => {
                 let words = format!("Ok: queued as {id}");
@@ -201,26 +208,40 @@ impl Session {
             Stored::NoSpace => Reply::new(452, Some((4, 3, 1)), "No room for the message now"),
             Stored::Unavailable => Reply::new(451, Some((4, 3, 0)), "Can't store the message now"),
         };
-        self.finish(octets, fresh(reply));
+        self.finish(tail, fresh(reply));
     }
 
-    /// The reply to the dot: after(MESSAGEACCEPT).
-    fn finish(&mut self, octets: u64, answer: Answer) {
+    /// The reply to the message: after(MESSAGEACCEPT).
+    pub(super) fn finish(&mut self, tail: Tail, answer: Answer) {
         if answer.reply.class() == Class::Positive {
             self.tally = Tally::default();
         }
-        let question = |_: &Self, _: &Then| Some(Question::MessageAccept { octets });
-        let then = Then::Say(answer);
-        if let Some(Then::Say(answer)) =
+        let question = |_: &Self, _: &Then| Some(Question::MessageAccept { octets: tail.octets });
+        let then = Then::Finish { tail, answer };
+        if let Some(Then::Finish { tail, answer }) =
             self.ask(Event::MessageAccept, Stage::After, then, question)
         {
-            self.say(answer);
+            self.finished(tail, answer);
+        }
+    }
+
+    /// The reply is said: behind a dot at once, behind a chunk when the command that brought it is concluded.
+    pub(super) fn finished(&mut self, tail: Tail, answer: Answer) {
+        match tail.chunk {
+            Some(_) => self.conclude_chunk(tail, answer),
+            None => self.say(answer),
         }
     }
 }
 
-/// Whatever the reply to the dot, the transaction is over (RFC 5321 section 4.1.1.4).
+/// Whatever the reply to its last octet, the transaction is over (RFC 5321 section 4.1.1.4).
 fn fresh(reply: Reply) -> Answer {
     let next = Next::Fresh;
+    Answer { reply, next }
+}
+
+/// The reply to a chunk that others were to follow.
+pub(super) fn failed(reply: Reply) -> Answer {
+    let next = Next::Failed;
     Answer { reply, next }
 }

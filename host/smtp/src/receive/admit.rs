@@ -9,9 +9,9 @@ use super::command::Rcpt;
 use super::message::Message;
 use super::ruling;
 use super::session::{Outgoing, Session};
-use super::state::Step;
+use super::state::{Place, Step};
 use super::transaction::{Crowded, Transaction};
-use crate::{Address, Attributed, Class, Edit, EditFault, Facts, Reply, Route};
+use crate::{Address, Attributed, Chunk, Class, Edit, EditFault, Facts, Reply, Route};
 
 /// Edits on their way into the transaction, and the command that they were made at.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Work {
     /// The recipient has its own route already.
     Rcpt(Rcpt),
     Data,
+    /// The first one of a message.
+    Chunk(Chunk),
     Receive(Box<Message>),
     Accept(Box<Message>),
 }
@@ -36,7 +38,7 @@ impl Work {
     /// Whether a message whose dot was seen is worked on: it is stored though its client hangs up.
     pub(crate) fn is_complete(&self) -> bool {
         match self {
-            Self::Rcpt(_) | Self::Data => false,
+            Self::Rcpt(_) | Self::Data | Self::Chunk(_) => false,
             Self::Receive(message) | Self::Accept(message) => message.ended,
         }
     }
@@ -44,7 +46,7 @@ impl Work {
     /// Whether octets of a message are out.
     pub(crate) fn has_lent(&self) -> bool {
         match self {
-            Self::Rcpt(_) | Self::Data => false,
+            Self::Rcpt(_) | Self::Data | Self::Chunk(_) => false,
             Self::Receive(message) | Self::Accept(message) => message.lent,
         }
     }
@@ -70,6 +72,7 @@ impl Session {
         match work {
             Work::Rcpt(rcpt) => self.admitted_rcpt(rcpt, edits),
             Work::Data => self.admitted_data(edits),
+            Work::Chunk(chunk) => self.admitted_chunk(chunk, edits),
             Work::Receive(message) => self.admitted_receive(message, edits),
             Work::Accept(message) => self.admitted_accept(*message, edits),
         }
@@ -93,6 +96,7 @@ impl Session {
         match work {
             Work::Rcpt(rcpt) => self.refuse_rcpt(rcpt, reply),
             Work::Data => self.refuse_data(reply),
+            Work::Chunk(chunk) => self.refuse_chunk(chunk, reply),
             Work::Receive(message) => self.refuse_receive(message, reply),
             Work::Accept(message) => self.refuse_accept(&message, reply),
         }
@@ -102,6 +106,21 @@ impl Session {
     pub(super) fn blame(&mut self, plugin: Arc<str>, fault: EditFault) -> Reply {
         self.blamed = Some(Box::new((plugin, fault)));
         ruling::trouble()
+    }
+
+    /// Has the open transaction take edits.
+    pub(super) fn edit_open_transaction(&mut self, edits: Vec<Attributed>) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.place, Place::Greeted) {
+            Place::Transaction(mut transaction) => {
+                let edited = self.edit_transaction(&mut transaction, edits);
+                self.place = Place::Transaction(transaction);
+                edited
+            }
+            place => {
+                self.place = place;
+                Ok(())
+            }
+        }
     }
 
     /// Has a transaction take edits. One left without recipients is the fault of whoever removed the last.

@@ -24,9 +24,10 @@ impl Session {
             return Some(then);
         };
         let reply = match (&then, stage) {
-            (Then::Conclude(answer) | Then::Say(answer), Stage::After) => {
-                Some(answer.reply.clone())
-            }
+            (
+                Then::Finish { answer, .. } | Then::Conclude(answer) | Then::Say(answer),
+                Stage::After,
+            ) => Some(answer.reply.clone()),
             _ => None,
         };
         let message = match &then {

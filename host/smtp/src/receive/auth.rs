@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::line::LineFault;
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::settings::Auth;
@@ -167,7 +168,7 @@ impl Session {
                 self.input.wipe(octets + 2);
                 read
             }
-            Err(fault) if fault.is_too_long() => {
+            Err(line) if line.fault == LineFault::TooLong => {
                 let reply =
                     Reply::new(500, Some((5, 5, 6)), "Authentication exchange line is too long");
                 self.break_off(*exchange, reply);

@@ -4,6 +4,7 @@
 use super::command::{Command, Legal, Mail, Rcpt, Rule};
 use super::settings::{Auth, Limits, StartTls};
 use super::state::Place;
+use super::transaction::Transaction;
 use super::{extension, parameter, path};
 use crate::{Reply, Route};
 
@@ -52,14 +53,17 @@ pub(crate) fn check_authenticated(
 pub(crate) fn check_order(rule: &Rule, place: &Place) -> Option<Reply> {
     let words = match (rule.legal, place) {
         (Legal::Always, _)
-        | (Legal::Idle, Place::Greeted)
-        | (Legal::Transaction, Place::Transaction(_)) => return None,
-        (Legal::Idle | Legal::Transaction, Place::Stranger | Place::Unwelcome) => {
-            "Send EHLO or HELO first"
-        }
+        | (Legal::Idle, Place::Greeted | Place::Failed(_))
+        | (Legal::Transaction, Place::Transaction(_))
+        | (Legal::Message, Place::Transaction(_) | Place::Chunks(_)) => return None,
+        (_, Place::Stranger | Place::Unwelcome) => "Send EHLO or HELO first",
+        // RFC 3030 section 2.
+        (Legal::Idle | Legal::Transaction, Place::Chunks(_)) => "A message is being sent with BDAT",
         (Legal::Idle, Place::Transaction(_)) if rule.verb == "MAIL" => "Sender already given",
         (Legal::Idle, Place::Transaction(_)) => "Not inside a mail transaction",
-        (Legal::Transaction, Place::Greeted) => "Need MAIL first",
+        (Legal::Transaction | Legal::Message, Place::Greeted | Place::Failed(_)) => {
+            "Need MAIL first"
+        }
     };
     Some(Reply::new(503, Some((5, 5, 1)), words))
 }
@@ -94,14 +98,13 @@ pub(crate) fn check_offered(
 ) -> Option<Reply> {
     let parameters = match command {
         Command::Claimed { verb, .. } if withholds(verb) => return Some(not_offered()),
-        _ if withholds(rule.verb) => return Some(not_offered()),
+        _ if withholds(extension::announces_verb(rule.verb)) => return Some(not_offered()),
         Command::Mail(Mail { parameters, .. }) | Command::Rcpt(Rcpt { parameters, .. }) => {
             path::parameters(parameters).unwrap_or_default()
         }
         _ => return None,
     };
-    let mut refused =
-        parameters.iter().filter(|known| withholds(&extension::announces(known.keyword)));
+    let mut refused = parameters.iter().filter(|&&known| withholds(&extension::announces(known)));
     refused.next().map(|parameter| parameter::unknown_parameter(parameter.keyword))
 }
 
@@ -116,9 +119,28 @@ pub(crate) fn check_rcpt(recipients: usize, limits: &Limits) -> Option<Reply> {
     full.then(|| Reply::new(452, Some((4, 5, 3)), "Too many recipients"))
 }
 
-/// Whether somebody is to get the message (RFC 5321 section 3.3).
-pub(crate) fn check_data(recipients: usize) -> Option<Reply> {
-    (recipients == 0).then(|| Reply::new(554, Some((5, 5, 1)), "No valid recipients"))
+/// Whether somebody is to get the message (RFC 5321 section 3.3), and DATA can bring it (RFC 3030 section 3).
+pub(crate) fn check_data(transaction: &Transaction) -> Option<Reply> {
+    let binary = transaction.is_binary();
+    let words = "BODY=BINARYMIME is sent with BDAT";
+    check_recipients(transaction)
+        .or_else(|| binary.then(|| Reply::new(503, Some((5, 5, 1)), words)))
+}
+
+/// Whether a chunk can be taken: of a message for somebody, from who has asked for it.
+pub(crate) fn check_chunk(place: &Place, extended: bool) -> Option<Reply> {
+    match place {
+        // RFC 3030 section 2: it is as bad as those before it.
+        Place::Failed(reply) => Some((**reply).clone()),
+        _ if !extended => Some(Reply::new(503, Some((5, 5, 1)), "BDAT needs EHLO")),
+        Place::Transaction(transaction) => check_recipients(transaction),
+        _ => None,
+    }
+}
+
+fn check_recipients(transaction: &Transaction) -> Option<Reply> {
+    let none = transaction.envelope.recipients.is_empty();
+    none.then(|| Reply::new(554, Some((5, 5, 1)), "No valid recipients"))
 }
 
 /// Whether a recipient's route lets it be accepted. Asked after the plug-ins, who may have granted relaying:
@@ -149,12 +171,14 @@ pub(crate) fn too_big(limits: &Limits) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::super::transaction::Transaction;
+    use super::super::command::parse;
+    use super::super::grammar::Grammar;
+    use super::super::message::Message;
     use super::*;
     use crate::ReversePath;
 
     fn parsed(line: &str) -> (&'static Rule, Command) {
-        super::super::command::parse(line, crate::Claims::none()).unwrap()
+        parse(line, Grammar::new(crate::Claims::none())).unwrap()
     }
 
     #[test]
@@ -163,22 +187,31 @@ mod tests {
             let Command::Mail(mail) = parsed("MAIL FROM:<>").1 else { unreachable!() };
             Place::Transaction(Box::new(Transaction::new(mail)))
         };
-        let places = [Place::Unwelcome, Place::Stranger, Place::Greeted, transaction()];
+        let chunks = || {
+            let Place::Transaction(transaction) = transaction() else { unreachable!() };
+            #[expect(clippy::disallowed_methods, reason = "a test must start at some time")]
+            let now = std::time::Instant::now();
+            Place::Chunks(Box::new(Message::in_chunks(transaction, &Limits::default(), now)))
+        };
+        let failed = Place::Failed(Box::new(Reply::new(550, None, "No")));
+        let places =
+            [Place::Unwelcome, Place::Stranger, Place::Greeted, transaction(), chunks(), failed];
         // One column per place: whether the command is let pass.
         let cases = [
-            ("EHLO a", [false, true, true, true]),
-            ("HELO a", [false, true, true, true]),
-            ("MAIL FROM:<>", [false, false, true, false]),
-            ("RCPT TO:<a@b>", [false, false, false, true]),
-            ("DATA", [false, false, false, true]),
-            ("RSET", [false, true, true, true]),
-            ("NOOP", [false, true, true, true]),
-            ("HELP", [false, true, true, true]),
-            ("VRFY a", [false, true, true, true]),
-            ("ETRN a", [false, false, true, false]),
-            ("STARTTLS", [false, false, true, false]),
-            ("AUTH PLAIN", [false, false, true, false]),
-            ("QUIT", [true, true, true, true]),
+            ("EHLO a", [false, true, true, true, true, true]),
+            ("HELO a", [false, true, true, true, true, true]),
+            ("MAIL FROM:<>", [false, false, true, false, false, true]),
+            ("RCPT TO:<a@b>", [false, false, false, true, false, false]),
+            ("DATA", [false, false, false, true, false, false]),
+            ("BDAT 1", [false, false, false, true, true, false]),
+            ("RSET", [false, true, true, true, true, true]),
+            ("NOOP", [false, true, true, true, true, true]),
+            ("HELP", [false, true, true, true, true, true]),
+            ("VRFY a", [false, true, true, true, true, true]),
+            ("ETRN a", [false, false, true, false, false, true]),
+            ("STARTTLS", [false, false, true, false, false, true]),
+            ("AUTH PLAIN", [false, false, true, false, false, true]),
+            ("QUIT", [true, true, true, true, true, true]),
         ];
         for (line, wanted) in cases {
             for (place, legal) in places.iter().zip(wanted) {
@@ -255,7 +288,16 @@ mod tests {
         }
         let full = |count| check_rcpt(count, &limits).map(|reply| reply.code());
         assert_eq!((full(1), full(2)), (None, Some(452)));
-        assert!(check_data(0).is_some() && check_data(1).is_none());
+        let transaction = |line: &str| {
+            let Command::Mail(mail) = parsed(line).1 else { panic!("{line}") };
+            Transaction::new(mail)
+        };
+        let mut empty = transaction("MAIL FROM:<>");
+        let code = |transaction: &Transaction| check_data(transaction).map(|reply| reply.code());
+        assert_eq!(code(&empty), Some(554));
+        let Command::Rcpt(rcpt) = parsed("RCPT TO:<a@b>").1 else { unreachable!() };
+        empty.add(rcpt, Vec::new()).unwrap();
+        assert_eq!(code(&empty), None);
     }
 
     #[test]

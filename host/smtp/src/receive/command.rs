@@ -1,10 +1,13 @@
 //! The commands: their table, and how a line becomes one (RFC 5321 section 4.1).
 //! Knows a command's form and where it is legal, not what it does.
 
+use super::extensions::Extension;
+use super::grammar::Grammar;
+use super::line;
 use super::parameter::{mail_parameters, rcpt_parameters};
 use super::path::{self, PathFault};
 use crate::{
-    Address, Attributed, BodyKind, Claims, Edit, EtrnNode, Event, Question, Recipient, Reply,
+    Address, Attributed, BodyKind, Chunk, Edit, EtrnNode, Event, Question, Recipient, Reply,
     ReversePath, Secret, VrfyVerb, check_domain,
 };
 
@@ -18,6 +21,11 @@ pub(crate) enum Command {
     Mail(Mail),
     Rcpt(Rcpt),
     Data,
+    Bdat {
+        chunk: Chunk,
+        /// The message begins with it.
+        first: bool,
+    },
     Rset,
     Noop,
     Help,
@@ -74,8 +82,10 @@ pub(crate) enum Legal {
     Always,
     /// After HELO or EHLO, outside a transaction.
     Idle,
-    /// Inside a transaction.
+    /// Inside a transaction, before the message.
     Transaction,
+    /// Inside a transaction, or between two chunks of its message.
+    Message,
 }
 
 /// Who may carry out a command.
@@ -96,7 +106,7 @@ pub(crate) struct Rule {
     pub(crate) verb: &'static str,
     pub(crate) legal: Legal,
     doer: Doer,
-    parse: fn(&str, &Claims) -> Result<Command, Reply>,
+    parse: fn(&str, Grammar<'_>) -> Result<Command, Reply>,
 }
 
 /// Every verb that is known, with those known not to be implemented.
@@ -119,7 +129,7 @@ const RULES: [Rule; 22] = [
         Ok(Command::Xclient { argument: rest.into() })
     }),
     rule("AUTH", Legal::Idle, Doer::Nobody, |rest, _| auth(rest)),
-    rule("BDAT", Legal::Always, Doer::Nobody, not_implemented),
+    rule("BDAT", Legal::Message, Doer::Nobody, bdat),
     rule("ATRN", Legal::Always, Doer::Nobody, not_implemented),
     // Reverses the session for whoever asks: never (RFC 5321 appendix F.1).
     rule("TURN", Legal::Always, Doer::Anybody, not_implemented),
@@ -140,7 +150,7 @@ const fn rule(
     verb: &'static str,
     legal: Legal,
     doer: Doer,
-    parse: fn(&str, &Claims) -> Result<Command, Reply>,
+    parse: fn(&str, Grammar<'_>) -> Result<Command, Reply>,
 ) -> Rule {
     Rule { verb, legal, doer, parse }
 }
@@ -182,17 +192,17 @@ pub(crate) fn is_foreign(line: &str) -> bool {
 ///
 /// # Errors
 /// The reply to a line that is no command of ours or has not its form.
-pub(crate) fn parse(line: &str, claims: &Claims) -> Result<(&'static Rule, Command), Reply> {
+pub(crate) fn parse(line: &str, grammar: Grammar<'_>) -> Result<(&'static Rule, Command), Reply> {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let Some(rule) = find(verb.as_bytes()) else {
-        if let Some(verb) = claims.verb(verb) {
+        if let Some(verb) = grammar.claims.verb(verb) {
             let argument = rest.trim_end_matches(' ').into();
             return Ok((&CLAIMED, Command::Claimed { verb: verb.into(), argument }));
         }
         return Err(Reply::new(500, Some((5, 5, 2)), "Command not recognized"));
     };
     // Trailing white space is to be tolerated (RFC 5321 section 4.1.1).
-    let command = (rule.parse)(rest.trim_end_matches(' '), claims)?;
+    let command = (rule.parse)(rest.trim_end_matches(' '), grammar)?;
     Ok((rule, command))
 }
 
@@ -211,7 +221,8 @@ impl Command {
                 recipient: rcpt.recipient.clone(),
                 parameters: rcpt.parameters.clone(),
             },
-            Self::Data => Question::Data,
+            Self::Data => Question::Data { chunk: None },
+            Self::Bdat { chunk, first: true } => Question::Data { chunk: Some(*chunk) },
             Self::Etrn(node) => Question::Etrn { node: node.clone() },
             Self::Vrfy { verb, argument } => {
                 Question::Vrfy { verb: *verb, argument: argument.clone() }
@@ -222,7 +233,11 @@ impl Command {
             Self::StartTls => Question::StartTls,
             Self::Rset => Question::Rset,
             Self::Quit => Question::Quit,
-            Self::Noop | Self::Help | Self::Auth { .. } | Self::Xclient { .. } => return None,
+            Self::Noop
+            | Self::Help
+            | Self::Auth { .. }
+            | Self::Xclient { .. }
+            | Self::Bdat { first: false, .. } => return None,
         })
     }
 
@@ -260,14 +275,18 @@ impl Command {
             Self::Hello { .. } => Some(Event::Ehlo),
             Self::Mail(_) => Some(Event::Mail),
             Self::Rcpt(_) => Some(Event::Rcpt),
-            Self::Data => Some(Event::Data),
+            Self::Data | Self::Bdat { first: true, .. } => Some(Event::Data),
             Self::Etrn(_) => Some(Event::Etrn),
             Self::Vrfy { .. } => Some(Event::Vrfy),
             Self::Claimed { .. } => Some(Event::Verb),
             Self::StartTls => Some(Event::StartTls),
             Self::Rset => Some(Event::Rset),
             Self::Quit => Some(Event::Quit),
-            Self::Noop | Self::Help | Self::Auth { .. } | Self::Xclient { .. } => None,
+            Self::Noop
+            | Self::Help
+            | Self::Auth { .. }
+            | Self::Xclient { .. }
+            | Self::Bdat { first: false, .. } => None,
         }
     }
 }
@@ -280,7 +299,16 @@ fn bare(rest: &str, command: Command) -> Result<Command, Reply> {
     if rest.is_empty() { Ok(command) } else { Err(syntax("This command takes no argument")) }
 }
 
-fn not_implemented(_: &str, _: &Claims) -> Result<Command, Reply> {
+/// What is no BDAT ends the session before it comes to this.
+fn bdat(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
+    if !grammar.has(Extension::Chunking) {
+        return not_implemented(rest, grammar);
+    }
+    let chunk = line::chunk(rest).ok_or_else(|| syntax("Syntax: BDAT octets [LAST]"))?;
+    Ok(Command::Bdat { chunk, first: false })
+}
+
+fn not_implemented(_: &str, _: Grammar<'_>) -> Result<Command, Reply> {
     Err(Reply::new(502, Some((5, 5, 1)), "Command not implemented"))
 }
 
@@ -336,21 +364,21 @@ fn path_reply(fault: PathFault, detail: u16, form: &'static str) -> Reply {
     }
 }
 
-fn mail(rest: &str, claims: &Claims) -> Result<Command, Reply> {
+fn mail(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: MAIL FROM:<address> [parameters]";
     let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
     let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
-    let (size, body) = mail_parameters(text, claims)?;
+    let (size, body) = mail_parameters(text, grammar)?;
     Ok(Command::Mail(Mail { sender, parameters: text.into(), size, body, received: None }))
 }
 
-fn rcpt(rest: &str, claims: &Claims) -> Result<Command, Reply> {
+fn rcpt(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: RCPT TO:<address>";
     let argument = after(rest, "TO:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
     let recipient = path::forward_path(inner).map_err(|fault| path_reply(fault, 3, FORM))?;
-    rcpt_parameters(text, claims)?;
+    rcpt_parameters(text, grammar)?;
     Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into(), received: None }))
 }
 
@@ -380,10 +408,11 @@ fn etrn(rest: &str) -> Result<Command, Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Claims;
 
     fn code(line: &str) -> Result<Command, String> {
         let short = |reply: Reply| format!("{} {}", reply.code(), reply.enhanced().unwrap());
-        parse(line, Claims::none()).map(|(_, command)| command).map_err(short)
+        parse(line, Grammar::new(Claims::none())).map(|(_, command)| command).map_err(short)
     }
 
     #[test]

@@ -2,15 +2,15 @@
 //! Knows no command's meaning.
 
 use super::command::{self, Command, Doer};
-use super::line::{Framing, LineFault};
+use super::grammar::Grammar;
+use super::line::{BadLine, Framing, LineFault};
 use super::proceed::ok;
 use super::rewrite::{RewriteError, check_rewrite};
 use super::ruling::{self, Ruling};
 use super::session::Session;
 use super::state::{Answer, Place, Then};
 use crate::{
-    Attributed, Change, Claims, Decision, DisconnectReason, Edit, Event, Question, Reply, Secret,
-    Stage,
+    Attributed, Change, Decision, DisconnectReason, Edit, Event, Question, Reply, Secret, Stage,
 };
 
 /// A line that was read as a command, or the reply to one that is none.
@@ -19,7 +19,8 @@ pub(super) type Parsed = Result<(&'static command::Rule, Command), Reply>;
 impl Session {
     /// Takes the next line: before(COMMAND).
     pub(super) fn read_command(&mut self) -> bool {
-        if self.shutting_down {
+        // A message that comes in chunks is finished before.
+        if self.shutting_down && !matches!(self.place, Place::Chunks(_)) {
             let answer = self.closing_down();
             self.say(answer);
             return true;
@@ -31,8 +32,8 @@ impl Session {
         };
         let octets = match frame {
             Ok(octets) => octets,
-            Err(fault) => {
-                self.refuse_line(fault);
+            Err(line) => {
+                self.refuse_line(line);
                 return true;
             }
         };
@@ -41,12 +42,12 @@ impl Session {
         let framing = Framing::of(line);
         self.hello = command::is_hello(line);
         let foreign = std::str::from_utf8(line).is_ok_and(command::is_foreign);
-        if foreign || self.is_tiresome() || self.is_endless(framing) {
+        if foreign || self.is_tiresome() || framing == Framing::Unknown {
             self.say(self.marked(self.enough()));
             return true;
         }
         if self.is_unwelcome() || !self.asks_about_lines() {
-            let parsed = parse(line, self.claims());
+            let parsed = parse(line, self.grammar());
             self.input.wipe(octets + 2);
             self.run(parsed, framing, Vec::new());
             return true;
@@ -65,7 +66,7 @@ impl Session {
         if let Some(Then::Run { line, whole, framing }) =
             self.ask(Event::Command, Stage::Before, then, question)
         {
-            let parsed = parse(whole.as_ref().map_or(&line, Secret::expose), self.claims());
+            let parsed = parse(whole.as_ref().map_or(&line, Secret::expose), self.grammar());
             self.run(parsed, framing, Vec::new());
         }
         true
@@ -123,18 +124,18 @@ impl Session {
             self.line_in_hand = Some(line.clone());
         }
         // The line of AUTH stays as it came.
-        let parsed = parse(whole.map_or(&line, Secret::expose), self.claims());
+        let parsed = parse(whole.map_or(&line, Secret::expose), self.grammar());
         self.run(parsed, framing, rewrites);
     }
 
-    /// A line that is none: shown to no plug-in, which get command lines. When it began like BDAT, its octets would come next: better no next.
-    fn refuse_line(&mut self, fault: LineFault) {
-        let answer = match fault {
+    /// A line that is none: shown to no plug-in, which get command lines. When it began like BDAT, octets come next that nobody
+    /// could tell from commands: better no next.
+    fn refuse_line(&mut self, line: BadLine) {
+        let reply = line.fault.reply();
+        let answer = match line.chunk {
             _ if self.is_tiresome() => self.enough(),
-            LineFault::TooLong { chunk: true } => {
-                Answer::last(ruling::unavailable(fault.reply()), DisconnectReason::Refused)
-            }
-            _ => Answer::plain(fault.reply()),
+            true => Answer::last(ruling::unavailable(reply), DisconnectReason::Refused),
+            false => Answer::plain(reply),
         };
         self.tally.errors += 1;
         self.say(answer);
@@ -155,15 +156,6 @@ impl Session {
             || self.logins_refused >= limits.logins_refused_max
     }
 
-    /// Whether octets follow of which nobody knows the end, or more than any message may have.
-    fn is_endless(&self, framing: Framing) -> bool {
-        match framing {
-            Framing::Unknown => true,
-            Framing::Chunk(octets) => octets > self.settings.limits.message_octets_max,
-            Framing::Line => false,
-        }
-    }
-
     /// Whether the client was refused at the door: its QUIT is no event, and nothing else is carried out.
     pub(super) fn is_unwelcome(&self) -> bool {
         matches!(self.place, Place::Unwelcome)
@@ -176,9 +168,9 @@ impl Session {
 }
 
 /// Framing has let pass printable ASCII only.
-fn parse(line: &[u8], claims: &Claims) -> Parsed {
+fn parse(line: &[u8], grammar: Grammar<'_>) -> Parsed {
     match std::str::from_utf8(line) {
-        Ok(line) => command::parse(line, claims),
+        Ok(line) => command::parse(line, grammar),
         Err(_) => Err(LineFault::EightBit.reply()),
     }
 }

@@ -1,6 +1,7 @@
 //! Envelope edits as plug-ins write them: held to the form that MAIL and RCPT are held to.
 //! Knows no session: where an edit may be made, and whether its recipient has a route, is for others to say.
 
+use super::grammar::Grammar;
 use super::{parameter, path};
 use crate::{Claims, Edit, MailParameters, Recipient, Reply, ReversePath};
 
@@ -24,7 +25,7 @@ impl Edit {
     pub fn sender(path: &str, parameters: &str, claims: &Claims) -> Result<Self, EnvelopeError> {
         let sender = path::reverse_path(path).map_err(|_| EnvelopeError::Path)?;
         let parse = || -> Result<MailParameters, Reply> {
-            let (_, body) = parameter::mail_parameters(parameters, claims)?;
+            let (_, body) = parameter::mail_parameters(parameters, Grammar::new(claims))?;
             Ok(MailParameters { text: parameters.into(), body })
         };
         let parameters = match parameters {
@@ -44,7 +45,8 @@ impl Edit {
         claims: &Claims,
     ) -> Result<Self, EnvelopeError> {
         let address = path::forward_path(path).map_err(|_| EnvelopeError::Path)?;
-        parameter::rcpt_parameters(parameters, claims).map_err(|_| EnvelopeError::Parameters)?;
+        parameter::rcpt_parameters(parameters, Grammar::new(claims))
+            .map_err(|_| EnvelopeError::Parameters)?;
         Ok(Self::AddRecipient(Recipient { address, parameters: parameters.into() }))
     }
 
@@ -69,7 +71,8 @@ impl Edit {
     ) -> Result<Self, EnvelopeError> {
         let parse = |path| path::forward_path(path).map_err(|_| EnvelopeError::Path);
         let (replaced, recipient) = (replaced.map(parse).transpose()?, parse(path)?);
-        parameter::rcpt_parameters(parameters, claims).map_err(|_| EnvelopeError::Parameters)?;
+        parameter::rcpt_parameters(parameters, Grammar::new(claims))
+            .map_err(|_| EnvelopeError::Parameters)?;
         let parameters = (!parameters.is_empty()).then(|| parameters.into());
         Ok(Self::ReplaceRecipient { replaced, recipient, parameters })
     }

@@ -1,6 +1,8 @@
 //! The service extensions: what the reply to EHLO announces (RFC 5321 section 4.1.1.1).
 //! Knows what is offered, not how it is done.
 
+use super::extensions::Extension;
+use super::path::Parameter;
 use super::settings::{Settings, StartTls};
 use crate::claims::{keyword_line, keyword_name};
 use crate::{Claim, ClaimError, Claims, Edit, Event, Interest, Reply, Stage};
@@ -42,6 +44,11 @@ pub(crate) fn keywords(
     // RFC 1870 section 4.
     let size = settings.limits.message_octets_max;
     let mut lines = format!("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE {size}");
+    for extension in Extension::ALL.into_iter().filter(|&known| settings.extensions.contains(known))
+    {
+        lines.push('\n');
+        lines.push_str(extension.keyword());
+    }
     // RFC 3207 section 4.2: not once it is on.
     if settings.starttls != StartTls::None && !secured {
         lines.push_str("\nSTARTTLS");
@@ -86,11 +93,19 @@ pub(crate) fn missing(lines: &str, left: &str) -> Vec<Box<str>> {
 }
 
 /// The keyword that announces a parameter of MAIL or RCPT, in capitals. Of plug-ins' ones it has the same name.
-pub(crate) fn announces(parameter: &str) -> String {
-    match parameter.to_ascii_uppercase().as_str() {
+pub(crate) fn announces(parameter: Parameter<'_>) -> String {
+    let Parameter { keyword, value } = parameter;
+    let binary = || value.is_some_and(|value| value.eq_ignore_ascii_case("BINARYMIME"));
+    match keyword.to_ascii_uppercase().as_str() {
+        "BODY" if binary() => "BINARYMIME".to_owned(),
         "BODY" => "8BITMIME".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// The keyword that announces a verb.
+pub(crate) fn announces_verb(verb: &'static str) -> &'static str {
+    if verb == "BDAT" { Extension::Chunking.keyword() } else { verb }
 }
 
 /// The reply to EHLO.
@@ -114,7 +129,8 @@ mod tests {
             reply(&settings, &keywords(&settings, interest, claims, false, false)).text().to_owned()
         };
         let plain = made(Interest::NONE, Claims::none());
-        let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800";
+        let wanted =
+            "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nCHUNKING";
         assert_eq!(plain, wanted);
         let offered = Settings { starttls: StartTls::Offered, ..settings.clone() };
         let lines = |secured| keywords(&offered, Interest::NONE, Claims::none(), secured, false);

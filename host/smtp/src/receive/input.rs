@@ -21,6 +21,12 @@ impl Input {
         self.octets.extend_from_slice(octets);
     }
 
+    /// Puts octets before what is not used up.
+    pub(crate) fn put_back(&mut self, octets: &[u8]) {
+        self.octets.splice(..self.start, octets.iter().copied());
+        self.start = 0;
+    }
+
     /// What is not used up.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.octets[self.start..]
@@ -86,7 +92,14 @@ mod tests {
         assert_eq!(input.unread(), b"cdef");
         input.truncate(2);
         assert_eq!(input.unread(), b"cd");
+        input.consume(1);
+        input.put_back(b"");
+        input.put_back(b"ab");
+        assert_eq!(input.unread(), b"abd");
         input.consume(9);
+        input.put_back(b"e");
+        assert_eq!(input.unread(), b"e");
+        input.consume(1);
         input.release();
         assert_eq!((input.unread(), input.capacity()), (&b""[..], 0));
     }

@@ -3,7 +3,7 @@
 
 use super::ruling::{self, Ruling};
 use super::session::{Expired, Outgoing, Session};
-use super::state::{Answer, Step, Then};
+use super::state::{Answer, Place, Step, Then};
 use crate::{Awaited, Decision, DisconnectReason, Event, Question, Reply, Stage};
 
 impl Session {
@@ -15,7 +15,10 @@ impl Session {
                 self.since + timeouts.data_block <= self.now
                     || message.started + timeouts.message <= self.now
             }
-            Step::Swallowing { .. } => self.since + timeouts.data_block <= self.now,
+            Step::Swallowing { started, .. } => {
+                self.since + timeouts.data_block <= self.now
+                    || *started + timeouts.message <= self.now
+            }
             _ => true,
         };
         if !silent && !self.pace.is_slow(limits, timeouts, self.now) {
@@ -52,6 +55,10 @@ impl Session {
 
     /// Begins the end. What was said is still sent; what was not read is forgotten.
     pub(super) fn leave(&mut self, reason: DisconnectReason) {
+        // What is left of a message in chunks will not come.
+        if let Place::Chunks(message) = std::mem::replace(&mut self.place, Place::Greeted) {
+            self.abandon |= message.lent;
+        }
         self.step = Step::Leaving(reason);
         self.input.clear();
         self.input.release();

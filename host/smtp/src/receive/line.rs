@@ -4,7 +4,7 @@
 use memchr::memchr;
 
 use super::input::Input;
-use crate::Reply;
+use crate::{Chunk, Reply};
 
 /// Finds command lines in the input. Only CRLF ends one (RFC 5321 section 2.3.8).
 #[derive(Debug, Default)]
@@ -21,11 +21,19 @@ struct Overlong {
     chunk: bool,
 }
 
+/// A line that is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadLine {
+    pub(crate) fault: LineFault,
+    /// It began like BDAT: octets of a message follow, nobody knows how many.
+    pub(crate) chunk: bool,
+}
+
 /// Why a line is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineFault {
-    /// Longer than the limit; `chunk` when it began like BDAT.
-    TooLong { chunk: bool },
+    /// Longer than the limit.
+    TooLong,
     /// A CR that no LF follows.
     BareCr,
     /// An LF that no CR precedes.
@@ -37,16 +45,11 @@ pub(crate) enum LineFault {
 }
 
 impl LineFault {
-    /// Whether the line was longer than allowed.
-    pub(crate) fn is_too_long(self) -> bool {
-        matches!(self, Self::TooLong { .. })
-    }
-
     /// The reply to such a line. The line was dropped whole; the session goes on.
     pub(crate) fn reply(self) -> Reply {
         let words = match self {
             // RFC 5321 section 4.5.3.1.9.
-            Self::TooLong { .. } => "Line too long".into(),
+            Self::TooLong => "Line too long".into(),
             Self::BareCr => "Bare <CR> received: end lines with <CR><LF>".into(),
             Self::BareLf => "Bare <LF> received: end lines with <CR><LF>".into(),
             Self::Control(0) => "NUL in a command".into(),
@@ -64,7 +67,7 @@ impl Framer {
         &mut self,
         input: &mut Input,
         octets_max: usize,
-    ) -> Option<Result<usize, LineFault>> {
+    ) -> Option<Result<usize, BadLine>> {
         while let Some(lf) = memchr(b'\n', &input.unread()[self.scanned..]) {
             let lf = self.scanned + lf;
             self.scanned = lf + 1;
@@ -89,21 +92,19 @@ impl Framer {
         None
     }
 
-    fn judge(&self, line: &[u8], octets_max: usize) -> Result<usize, LineFault> {
+    fn judge(&self, line: &[u8], octets_max: usize) -> Result<usize, BadLine> {
         if let Some(Overlong { chunk }) = self.overlong {
-            return Err(LineFault::TooLong { chunk });
+            return Err(BadLine { fault: LineFault::TooLong, chunk });
         }
-        if line.len() + 2 > octets_max {
-            let chunk = is_chunk(line);
-            return Err(LineFault::TooLong { chunk });
-        }
-        match line.iter().find(|&&octet| !matches!(octet, b' '..=b'~')) {
-            None => Ok(line.len()),
-            Some(b'\r') => Err(LineFault::BareCr),
-            Some(b'\n') => Err(LineFault::BareLf),
-            Some(octet @ 0x80..) if *octet >= 0x80 => Err(LineFault::EightBit),
-            Some(&octet) => Err(LineFault::Control(octet)),
-        }
+        let fault = match line.iter().find(|&&octet| !matches!(octet, b' '..=b'~')) {
+            _ if line.len() + 2 > octets_max => LineFault::TooLong,
+            None => return Ok(line.len()),
+            Some(b'\r') => LineFault::BareCr,
+            Some(b'\n') => LineFault::BareLf,
+            Some(0x80..) => LineFault::EightBit,
+            Some(&octet) => LineFault::Control(octet),
+        };
+        Err(BadLine { fault, chunk: is_chunk(line) })
     }
 }
 
@@ -120,7 +121,7 @@ pub(crate) enum Framing {
     /// The next command line, or what our reply asks for.
     Line,
     /// So many octets of a message, whatever we reply (RFC 3030).
-    Chunk(u64),
+    Chunk(Chunk),
     /// Octets of a message, nobody knows how many.
     Unknown,
 }
@@ -128,24 +129,24 @@ pub(crate) enum Framing {
 impl Framing {
     /// The framing of a line without its CRLF.
     pub(crate) fn of(line: &[u8]) -> Self {
-        let end = memchr(b' ', line).unwrap_or(line.len());
-        let (_, rest) = line.split_at(end);
         if !is_chunk(line) {
             return Self::Line;
         }
-        chunk_octets(rest).map_or(Self::Unknown, Self::Chunk)
+        let rest = line.get(4..).and_then(|rest| std::str::from_utf8(rest).ok());
+        rest.filter(|rest| rest.starts_with(' ')).and_then(chunk).map_or(Self::Unknown, Self::Chunk)
     }
 }
 
-/// RFC 3030 section 2: `BDAT` SP chunk-size [SP `LAST`].
-fn chunk_octets(rest: &[u8]) -> Option<u64> {
-    let mut words = std::str::from_utf8(rest).ok()?.split_ascii_whitespace();
+/// The argument of BDAT (RFC 3030 section 2): chunk-size [SP `LAST`].
+pub(crate) fn chunk(argument: &str) -> Option<Chunk> {
+    let mut words = argument.split_ascii_whitespace();
     let size = words.next()?;
     let last = words.next();
     let sound = last.is_none_or(|word| word.eq_ignore_ascii_case("LAST")) && words.next().is_none();
     // `parse` alone would take a sign.
     let digits = size.bytes().all(|octet| octet.is_ascii_digit());
-    if sound && digits { size.parse().ok() } else { None }
+    let octets = size.parse().ok().filter(|_| sound && digits)?;
+    Some(Chunk { octets, last: last.is_some() })
 }
 
 #[cfg(test)]
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     /// All lines and faults of `octets`, arriving in pieces that end at `cuts`.
-    fn frames(octets: &[u8], cuts: &[usize]) -> (Vec<Result<Vec<u8>, LineFault>>, Vec<u8>) {
+    fn frames(octets: &[u8], cuts: &[usize]) -> (Vec<Result<Vec<u8>, BadLine>>, Vec<u8>) {
         let (mut framer, mut input, mut found) = (Framer::default(), Input::default(), Vec::new());
         let mut from = 0;
         for &to in cuts.iter().chain([&octets.len()]) {
@@ -174,28 +175,33 @@ mod tests {
     #[test]
     fn lines_end_where_they_end_however_they_arrive() {
         use LineFault::{BareCr, BareLf, Control, EightBit, TooLong};
-        let long = Err(TooLong { chunk: false });
-        type Case<'a> = (&'a [u8], Vec<Result<&'a [u8], LineFault>>, &'a [u8]);
+        let bad = |fault| Err(BadLine { fault, chunk: false });
+        let chunk = |fault| Err(BadLine { fault, chunk: true });
+        let long = bad(TooLong);
+        type Case<'a> = (&'a [u8], Vec<Result<&'a [u8], BadLine>>, &'a [u8]);
         let cases: Vec<Case<'_>> = vec![
             (b"", vec![], b""),
             (b"\r\n", vec![Ok(b"")], b""),
             (b"NOOP\r\nQUIT\r\nX", vec![Ok(b"NOOP"), Ok(b"QUIT")], b"X"),
             (b"NOOP\r", vec![], b"NOOP\r"),
             (b"NOOP\n", vec![], b"NOOP\n"),
-            (b"\nNOOP\r\n", vec![Err(BareLf)], b""),
-            (b"NOOP\nQ\r\nR\r\n", vec![Err(BareLf), Ok(b"R")], b""),
-            (b"NOOP\rQ\r\nR\r\n", vec![Err(BareCr), Ok(b"R")], b""),
-            (b"NOOP\r\r\nR\r\n", vec![Err(BareCr), Ok(b"R")], b""),
-            (b"NO\0P\r\n", vec![Err(Control(0))], b""),
-            (b"NO\tP\r\n", vec![Err(Control(9))], b""),
-            (b"NO\x7fP\r\n", vec![Err(Control(0x7f))], b""),
-            (b"NO\xc3P\r\n", vec![Err(EightBit)], b""),
+            (b"\nNOOP\r\n", vec![bad(BareLf)], b""),
+            (b"NOOP\nQ\r\nR\r\n", vec![bad(BareLf), Ok(b"R")], b""),
+            (b"NOOP\rQ\r\nR\r\n", vec![bad(BareCr), Ok(b"R")], b""),
+            (b"NOOP\r\r\nR\r\n", vec![bad(BareCr), Ok(b"R")], b""),
+            (b"NO\0P\r\n", vec![bad(Control(0))], b""),
+            (b"NO\tP\r\n", vec![bad(Control(9))], b""),
+            (b"NO\x7fP\r\n", vec![bad(Control(0x7f))], b""),
+            (b"NO\xc3P\r\n", vec![bad(EightBit)], b""),
             (b"1234567890\r\nR\r\n", vec![Ok(b"1234567890"), Ok(b"R")], b""),
             (b"12345678901\r\nR\r\n", vec![long, Ok(b"R")], b""),
             (b"123456789012345\rx\ny\r\nR\r\n", vec![long, Ok(b"R")], b""),
             (b"123456789012345\r\r\nR\r\n", vec![long, Ok(b"R")], b""),
-            (b"bdat 000000000\r\n", vec![Err(TooLong { chunk: true })], b""),
+            (b"bdat 000000000\r\n", vec![chunk(TooLong)], b""),
             (b"bdatum 0000000\r\n", vec![long], b""),
+            (b"BDAT 5\t\r\n", vec![chunk(Control(9))], b""),
+            (b"BDAT\n5\r\n", vec![chunk(BareLf)], b""),
+            (b"BDAT\xa05\r\n", vec![chunk(EightBit)], b""),
         ];
         for (octets, wanted, rest) in cases {
             let wanted: Vec<_> =
@@ -212,15 +218,16 @@ mod tests {
 
     #[test]
     fn framing_is_read_from_the_line_as_received() {
-        use Framing::{Chunk, Line, Unknown};
+        use Framing::{Line, Unknown};
+        let chunk = |octets, last| Framing::Chunk(Chunk { octets, last });
         let cases: [(&[u8], Framing); 13] = [
             (b"", Line),
             (b"NOOP", Line),
             (b"DATA", Line),
-            (b"BDAT 0", Chunk(0)),
-            (b"BDAT 86 LAST", Chunk(86)),
-            (b"bdat  86  last ", Chunk(86)),
-            (b"BDAT 18446744073709551615", Chunk(u64::MAX)),
+            (b"BDAT 0", chunk(0, false)),
+            (b"BDAT 86 LAST", chunk(86, true)),
+            (b"bdat  86  last ", chunk(86, true)),
+            (b"BDAT 18446744073709551615", chunk(u64::MAX, false)),
             (b"BDAT 18446744073709551616", Unknown),
             (b"BDAT", Unknown),
             (b"BDAT +5", Unknown),

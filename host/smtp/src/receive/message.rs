@@ -5,34 +5,35 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::check;
+use super::chunk::Chunks;
 use super::data::{DataFault, Decoder};
-use super::header::{HeaderEnd, Rest};
+use super::header::{HeaderEnd, Rest, Scan};
 use super::input::Input;
 use super::settings::Limits;
 use super::transaction::Transaction;
-use crate::{BodyFault, Event, Interest, Part, Question, Reply, Stage, empty_line_before};
+use crate::{BodyFault, Chunk, Event, Interest, Part, Question, Reply, Stage, empty_line_before};
 
 /// The body is shown to plug-ins in chunks of so many octets at least, but for the last one.
 const CHUNK_OCTETS_MIN: usize = 32 * 1024;
 /// And of so many at most.
 const CHUNK_OCTETS_MAX: usize = 64 * 1024;
 
-/// A message between the 354 and the reply to its dot.
+/// A message between the 354 and the reply to its dot, or between its first chunk and the reply to its last one.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) transaction: Box<Transaction>,
-    /// When the 354 was said.
+    /// When the 354 was said, or the first chunk begun.
     pub(crate) started: Instant,
     /// Octets decoded, dots removed.
     pub(crate) octets: u64,
     /// Octets have been lent and not been called back.
     pub(crate) lent: bool,
-    /// The dot was seen.
+    /// The dot was seen, or all of the last chunk.
     pub(crate) ended: bool,
     /// When plug-ins were asked about it last: no time runs until they have answered.
     paused: Instant,
     refusal: Option<Refusal>,
-    decoder: Decoder,
+    frame: Frame,
     header: HeaderEnd,
     part: Part,
     header_octets: usize,
@@ -46,6 +47,34 @@ pub(crate) struct Message {
     shown_before: u64,
     /// Plug-ins were shown the end of the body.
     shown_last: bool,
+}
+
+/// What tells the octets of a message from the commands behind them.
+#[derive(Debug)]
+enum Frame {
+    /// DATA: a dot.
+    Dot(Decoder),
+    /// BDAT: their number.
+    Chunks {
+        chunks: Chunks,
+        /// The chunk in hand, or the last one that was.
+        chunk: Option<Chunk>,
+        /// It is the first one.
+        first: bool,
+        /// Octets of earlier chunks that are decoded and not lent yet.
+        carried: Vec<u8>,
+    },
+}
+
+/// What is to be known of a message for the reply to its end, or to a chunk of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tail {
+    /// Octets decoded.
+    pub(crate) octets: u64,
+    /// The chunk that is answered; none: the dot is.
+    pub(crate) chunk: Option<Chunk>,
+    /// It is the first one.
+    pub(crate) first: bool,
 }
 
 /// Why a message is not stored, though it is read to its end.
@@ -68,6 +97,8 @@ pub(crate) enum Reading {
     Lend { part: Part, octets: usize },
     /// Plug-ins are to be asked, since some want to be; then it goes on.
     Ask(Question),
+    /// The chunk in hand is at its end, and nothing of it is left in the input. Others follow.
+    ChunkRead,
     /// The message has ended, and nothing of it is left in the input.
     Complete,
 }
@@ -75,6 +106,18 @@ pub(crate) enum Reading {
 impl Message {
     /// Starts behind the 354.
     pub(crate) fn new(transaction: Box<Transaction>, limits: &Limits, now: Instant) -> Self {
+        let frame = Frame::Dot(Decoder::new(limits.text_line_octets_max));
+        Self::framed(transaction, frame, now)
+    }
+
+    /// Starts before the first chunk.
+    pub(crate) fn in_chunks(transaction: Box<Transaction>, limits: &Limits, now: Instant) -> Self {
+        let chunks = Chunks::new(transaction.is_binary(), limits.text_line_octets_max);
+        let frame = Frame::Chunks { chunks, chunk: None, first: false, carried: Vec::new() };
+        Self::framed(transaction, frame, now)
+    }
+
+    fn framed(transaction: Box<Transaction>, frame: Frame, now: Instant) -> Self {
         Self {
             transaction,
             started: now,
@@ -83,7 +126,7 @@ impl Message {
             ended: false,
             paused: now,
             refusal: None,
-            decoder: Decoder::new(limits.text_line_octets_max),
+            frame,
             header: HeaderEnd::default(),
             part: Part::Header,
             header_octets: 0,
@@ -95,6 +138,26 @@ impl Message {
         }
     }
 
+    /// A chunk of it stands at the front of the input, or will.
+    pub(crate) fn begin_chunk(&mut self, next: Chunk, input: &mut Input) {
+        if let Frame::Chunks { chunks, chunk, first, carried } = &mut self.frame {
+            *first = chunk.is_none();
+            *chunk = Some(next);
+            chunks.begin(next);
+            self.decoded = carried.len();
+            input.put_back(&std::mem::take(carried));
+        }
+    }
+
+    /// What is to be known of it once it is gone.
+    pub(crate) fn tail(&self) -> Tail {
+        let (chunk, first) = match &self.frame {
+            Frame::Dot(_) => (None, false),
+            Frame::Chunks { chunk, first, .. } => (*chunk, *first),
+        };
+        Tail { octets: self.octets, chunk, first }
+    }
+
     /// Reads on. Of a message that is refused already nothing more is shown or lent.
     pub(crate) fn read(
         &mut self,
@@ -103,6 +166,13 @@ impl Message {
         interest: Interest,
     ) -> Reading {
         self.decode(input, limits);
+        match self.read_decoded(input, limits, interest) {
+            Reading::Wanting => self.carry(input),
+            reading => reading,
+        }
+    }
+
+    fn read_decoded(&mut self, input: &mut Input, limits: &Limits, interest: Interest) -> Reading {
         loop {
             if self.refusal.is_some() {
                 input.consume(std::mem::take(&mut self.decoded));
@@ -112,9 +182,13 @@ impl Message {
             if self.part == Part::Body {
                 return self.read_body(input, interest);
             }
-            let scan = self.header.scan(&input.unread()[..self.decoded]);
+            let decoded = &input.unread()[..self.decoded];
+            let scan = self.header.scan(decoded);
             self.header_octets += scan.header_octets;
-            if self.header_octets > limits.header_octets_max {
+            let fault = self.check_parts(decoded, scan);
+            if let Some(fault) = fault {
+                self.refuse(Refusal::Data(fault));
+            } else if self.header_octets > limits.header_octets_max {
                 self.refuse(Refusal::HeaderTooBig);
             } else if self.header.hops() > limits.hops_max {
                 self.refuse(Refusal::Loop);
@@ -221,23 +295,59 @@ impl Message {
 
     fn decode(&mut self, input: &mut Input, limits: &Limits) {
         let raw = &mut input.unread_mut()[self.decoded..];
-        if self.ended || raw.is_empty() {
+        if self.ended {
             return;
         }
-        let piece = self.decoder.decode(raw);
-        self.decoded += piece.kept;
-        self.octets += piece.kept as u64;
-        if piece.ended {
-            self.ended = true;
-            self.gap = piece.read - piece.kept;
-        } else {
-            input.truncate(self.decoded);
-        }
-        if let Some(fault) = self.decoder.fault() {
+        let fault = match &mut self.frame {
+            Frame::Dot(decoder) => {
+                let piece = decoder.decode(raw);
+                self.decoded += piece.kept;
+                self.octets += piece.kept as u64;
+                if piece.ended {
+                    self.ended = true;
+                    self.gap = piece.read - piece.kept;
+                } else {
+                    input.truncate(self.decoded);
+                }
+                decoder.fault()
+            }
+            Frame::Chunks { chunks, .. } => {
+                let read = chunks.read(raw);
+                self.decoded += read;
+                self.octets += read as u64;
+                self.ended = chunks.is_ended();
+                chunks.fault()
+            }
+        };
+        if let Some(fault) = fault {
             self.refuse(Refusal::Data(fault));
         }
         if self.octets > limits.message_octets_max {
             self.refuse(Refusal::TooBig);
+        }
+    }
+
+    /// Checks the header block of a message whose octets are not all text, and what the body begins with.
+    fn check_parts(&mut self, decoded: &[u8], scan: Scan) -> Option<DataFault> {
+        let Frame::Chunks { chunks, .. } = &mut self.frame else { return None };
+        let (header, rest) = decoded.split_at(scan.header_octets);
+        chunks.check_header(header);
+        if header.is_empty() && (scan.rest == Rest::Body || self.ended) {
+            chunks.check_body(rest);
+        }
+        chunks.fault()
+    }
+
+    /// Between two chunks nothing of a message stays in the input: the next command stands there.
+    fn carry(&mut self, input: &mut Input) -> Reading {
+        match &mut self.frame {
+            Frame::Chunks { chunks, carried, .. } if chunks.is_read() => {
+                let decoded = std::mem::take(&mut self.decoded);
+                *carried = input.unread()[..decoded].to_vec();
+                input.consume(decoded);
+                Reading::ChunkRead
+            }
+            _ => Reading::Wanting,
         }
     }
 

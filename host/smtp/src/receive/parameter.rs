@@ -2,8 +2,10 @@
 //! Knows their meaning, no session.
 
 use super::command::syntax;
+use super::extensions::Extension;
+use super::grammar::Grammar;
 use super::{path, xtext};
-use crate::{Address, BodyKind, Claims, Reply};
+use crate::{Address, BodyKind, Reply};
 
 /// What the parameters of MAIL say: SIZE and BODY. Others are held to their form.
 ///
@@ -11,7 +13,7 @@ use crate::{Address, BodyKind, Claims, Reply};
 /// The reply to parameters that are malformed or not known.
 pub(crate) fn mail_parameters(
     text: &str,
-    claims: &Claims,
+    grammar: Grammar<'_>,
 ) -> Result<(Option<u64>, BodyKind), Reply> {
     let (mut size, mut body) = (None, BodyKind::SevenBit);
     for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
@@ -24,12 +26,18 @@ pub(crate) fn mail_parameters(
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
                 body = BodyKind::EightBitMime;
             }
+            ("BODY", Some(value))
+                if value.eq_ignore_ascii_case("BINARYMIME")
+                    && grammar.has(Extension::BinaryMime) =>
+            {
+                body = BodyKind::BinaryMime;
+            }
             ("BODY", _) => return Err(syntax("Syntax: BODY=7BIT or BODY=8BITMIME")),
             ("AUTH", value) => {
                 let named = value.is_some_and(is_submitter);
                 named.then_some(()).ok_or_else(|| syntax("Syntax: AUTH=mailbox or AUTH=<>"))?;
             }
-            (keyword, _) if claims.has_mail_parameter(keyword) => {}
+            (keyword, _) if grammar.claims.has_mail_parameter(keyword) => {}
             _ => return Err(unknown_parameter(parameter.keyword)),
         }
     }
@@ -40,9 +48,10 @@ pub(crate) fn mail_parameters(
 ///
 /// # Errors
 /// The reply to them.
-pub(crate) fn rcpt_parameters(text: &str, claims: &Claims) -> Result<(), Reply> {
+pub(crate) fn rcpt_parameters(text: &str, grammar: Grammar<'_>) -> Result<(), Reply> {
     let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
-    let mut unknown = parameters.iter().filter(|known| !claims.has_rcpt_parameter(known.keyword));
+    let mut unknown =
+        parameters.iter().filter(|known| !grammar.claims.has_rcpt_parameter(known.keyword));
     unknown.next().map_or(Ok(()), |parameter| Err(unknown_parameter(parameter.keyword)))
 }
 

@@ -36,9 +36,12 @@ impl Session {
         let command = match self.check(parsed) {
             Ok(command) => command,
             Err(reply) => {
-                self.tally.errors += u32::from(reply.class() == Class::Permanent);
+                // Chunks behind one that was refused have been sent already.
+                let again = matches!(self.place, Place::Failed(_)) && framing != Framing::Line;
+                let class = reply.class();
+                self.tally.errors += u32::from(!again && class == Class::Permanent);
                 // Nothing but one more recipient is refused for now: who goes on does not listen.
-                self.tally.overrun += u32::from(reply.class() == Class::Transient);
+                self.tally.overrun += u32::from(!again && class == Class::Transient);
                 let answer = if self.tally.overrun > OVERRUN_MAX {
                     self.enough()
                 } else {
@@ -77,11 +80,10 @@ impl Session {
         if let Some(reply) = check::check_welcome(known, &self.place) {
             return Err(reply);
         }
-        let (rule, command) = parsed?;
-        let recipients = match &self.place {
-            Place::Transaction(transaction) => transaction.envelope.recipients.len(),
-            _ => 0,
-        };
+        let (rule, mut command) = parsed?;
+        if let Command::Bdat { first, .. } = &mut command {
+            *first = matches!(self.place, Place::Transaction(_));
+        }
         let extended = self.facts.helo.as_ref().is_some_and(|helo| helo.extended);
         let offered = || check::check_offered(rule, &command, |keyword| self.withholds(keyword));
         let offered = || if self.withheld.is_empty() { None } else { offered() };
@@ -92,16 +94,22 @@ impl Session {
             Command::Auth { .. } if !self.has_auth() => Some(check::not_offered()),
             _ => check::check_secured(&command, starttls, secured),
         };
-        let in_order = || check::check_order(rule, &self.place);
+        let in_order = || match (&command, &self.place) {
+            (Command::Bdat { .. }, Place::Failed(_)) => None,
+            _ => check::check_order(rule, &self.place),
+        };
         let (auth, known) = (&self.settings.auth, self.facts.authenticated.is_some());
         let logged_in = || check::check_authenticated(&command, auth, known);
         let refused = unprotected.or_else(in_order).or_else(logged_in).or_else(offered);
-        let refused = refused.or_else(|| match &command {
-            Command::Mail(mail) => check::check_mail(mail, extended, auth, limits),
-            Command::Auth { mechanism, .. } => self.check_auth(mechanism),
-            Command::Rcpt(_) => check::check_rcpt(recipients, limits),
-            Command::Data => check::check_data(recipients),
-            Command::Xclient { argument } => Xclient::parse(argument).err(),
+        let refused = refused.or_else(|| match (&command, &self.place) {
+            (Command::Mail(mail), _) => check::check_mail(mail, extended, auth, limits),
+            (Command::Auth { mechanism, .. }, _) => self.check_auth(mechanism),
+            (Command::Rcpt(_), Place::Transaction(transaction)) => {
+                check::check_rcpt(transaction.envelope.recipients.len(), limits)
+            }
+            (Command::Data, Place::Transaction(transaction)) => check::check_data(transaction),
+            (Command::Bdat { .. }, place) => check::check_chunk(place, extended),
+            (Command::Xclient { argument }, _) => Xclient::parse(argument).err(),
             _ => None,
         });
         refused.map_or(Ok(command), Err)
@@ -131,6 +139,9 @@ impl Session {
             }
             Ruling::Disconnect(reply) => Answer::last(reply, DisconnectReason::Refused),
         };
+        if let Command::Bdat { chunk, .. } = &command {
+            return self.answer_chunk(*chunk, self.question_after(&command), answer);
+        }
         let question = match &command {
             // After it there is TLS.
             Command::StartTls => None,
@@ -143,7 +154,7 @@ impl Session {
     fn proceed(&mut self, command: Command, edits: Vec<Attributed>) {
         let question = match &command {
             // Asked once its route is known, and those of recipients that plug-ins add.
-            Command::Hello { .. } | Command::Rcpt(_) | Command::Data => None,
+            Command::Hello { .. } | Command::Rcpt(_) | Command::Data | Command::Bdat { .. } => None,
             // Asked once there is TLS.
             Command::StartTls => None,
             _ => self.question_after(&command),
@@ -169,6 +180,8 @@ impl Session {
                 return;
             }
             Command::Data => return self.admit(edits, Work::Data),
+            Command::Bdat { chunk, first: true } => return self.admit(edits, Work::Chunk(chunk)),
+            Command::Bdat { chunk, first: false } => return self.proceed_chunk(chunk),
             Command::Rset => self.proceed_rset(),
             Command::Etrn(node) => self.proceed_etrn(&node),
             Command::StartTls => self.proceed_starttls(),
@@ -258,14 +271,8 @@ impl Session {
 
     /// The recipients added at DATA have routes or a grant; after(DATA).
     pub(super) fn admitted_data(&mut self, edits: Vec<Attributed>) {
-        if let Place::Transaction(mut transaction) =
-            std::mem::replace(&mut self.place, Place::Greeted)
-        {
-            let edited = self.edit_transaction(&mut transaction, edits);
-            self.place = Place::Transaction(transaction);
-            if let Err(reply) = edited {
-                return self.refuse_data(reply);
-            }
+        if let Err(reply) = self.edit_open_transaction(edits) {
+            return self.refuse_data(reply);
         }
         let reply = Reply::new(354, None, "End data with <CR><LF>.<CR><LF>");
         let question = self.question_after(&Command::Data);

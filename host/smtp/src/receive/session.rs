@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::grammar::Grammar;
 use super::input::Input;
 use super::line::Framer;
+use super::message::Message;
 use super::pace::Pace;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
@@ -165,6 +167,11 @@ impl Session {
         }
     }
 
+    /// What commands may say.
+    pub(super) fn grammar(&self) -> Grammar<'_> {
+        Grammar { extensions: self.settings.extensions, claims: self.claims() }
+    }
+
     /// Whether plug-ins took a keyword, given in capitals, out of the reply to EHLO.
     pub(super) fn withholds(&self, keyword: &str) -> bool {
         self.withheld.iter().any(|withheld| **withheld == *keyword)
@@ -192,12 +199,19 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timeouts = &self.settings.timeouts;
         match &self.step {
-            Step::Ready | Step::Responding(_) => Some(self.since + timeouts.command),
+            Step::Ready | Step::Responding(_) => {
+                let command = self.since + timeouts.command;
+                let message = self.message_between_chunks().map(|message| message.started);
+                Some(message.map_or(command, |begun| command.min(begun + timeouts.message)))
+            }
             Step::Receiving(message) => {
                 let block = self.since + timeouts.data_block;
                 Some(self.paced(block.min(message.started + timeouts.message)))
             }
-            Step::Swallowing { .. } => Some(self.paced(self.since + timeouts.data_block)),
+            Step::Swallowing { started, .. } => {
+                let block = self.since + timeouts.data_block;
+                Some(self.paced(block.min(*started + timeouts.message)))
+            }
             Step::Handshaking => Some(self.since + timeouts.handshake),
             _ => None,
         }
@@ -268,7 +282,9 @@ impl Session {
             step => return self.ignore(step, "a verdict"),
         };
         let reply = match &mut then {
-            Then::Conclude(answer) | Then::Say(answer) => Some(&mut answer.reply),
+            Then::Finish { answer, .. } | Then::Conclude(answer) | Then::Say(answer) => {
+                Some(&mut answer.reply)
+            }
             _ => None,
         };
         let edits = self.absorb(verdict.edits, reply);
@@ -278,6 +294,7 @@ impl Session {
             Then::Accept(message) => self.decided_accept(message, decision, edits),
             Then::Leave(reason) => self.leave_after(reason),
             Then::Close => self.close(),
+            Then::Finish { tail, answer } => self.finished(tail, answer),
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
             Then::Secured => self.read_protected(),
             Then::Expire(expired) => self.decided_expire(expired, decision),
@@ -330,7 +347,7 @@ impl Session {
     pub fn handle_stored(&mut self, now: Instant, stored: Stored) {
         self.now = now;
         match std::mem::replace(&mut self.step, Step::Closed) {
-            Step::Storing { octets } if self.outgoing.is_none() => self.stored(octets, stored),
+            Step::Storing { tail } if self.outgoing.is_none() => self.stored(tail, stored),
             step => self.ignore(step, "a message stored"),
         }
     }
@@ -434,6 +451,10 @@ impl Session {
                 self.forget_transaction();
                 self.step = Step::Ready;
             }
+            Next::Failed => {
+                self.fail_transaction(answer.reply);
+                self.step = Step::Ready;
+            }
             Next::Message => self.receive(),
             Next::Handshake => self.step = Step::Securing,
         }
@@ -441,7 +462,8 @@ impl Session {
 
     /// Ends the transaction, if one is open.
     pub(super) fn forget_transaction(&mut self) {
-        if let Place::Transaction(_) = self.place {
+        self.abandon |= self.message_between_chunks().is_some_and(|message| message.lent);
+        if let Place::Transaction(_) | Place::Chunks(_) | Place::Failed(_) = self.place {
             self.place = Place::Greeted;
         }
         if self.facts.sender.is_some() {
@@ -449,6 +471,14 @@ impl Session {
             facts.sender = None;
             facts.recipients.clear();
             facts.tags.clear();
+        }
+    }
+
+    /// The message of which one chunk was read and the next was not announced yet.
+    fn message_between_chunks(&self) -> Option<&Message> {
+        match &self.place {
+            Place::Chunks(message) => Some(message),
+            _ => None,
         }
     }
 

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use super::extensions::Extensions;
 use crate::Mechanism;
 
 /// Settings shared by all sessions of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// What of the protocol's extensions is offered, beside those that every session has.
+    pub extensions: Extensions,
     /// Our name: in the greeting, in the reply to EHLO, in trace lines. A domain.
     pub hostname: Box<str>,
     /// The words that follow the name in the 220.
@@ -105,6 +108,7 @@ pub struct Timeouts {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            extensions: Extensions::default(),
             hostname: "localhost".into(),
             banner: "ESMTP Stagepost".into(),
             starttls: StartTls::None,

@@ -1,15 +1,17 @@
 //! The states of a receiving session: where it is in the dialogue, and what it does at the moment.
 //! Each state holds what is valid in it and nothing else; the moves are in `session`.
 
+use std::time::Instant;
+
 use super::admit::Admission;
 use super::auth::Verifying;
 use super::command::{Command, Rcpt};
 use super::line::Framing;
-use super::message::Message;
+use super::message::{Message, Tail};
 use super::session::Expired;
 use super::transaction::Transaction;
 use crate::sasl::exchange::Exchange;
-use crate::{Attributed, DisconnectReason, Reply, Secret};
+use crate::{Attributed, DisconnectReason, Question, Reply, Secret};
 
 /// Where the session is in the dialogue.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(crate) enum Place {
     Greeted,
     /// Between MAIL and DATA.
     Transaction(Box<Transaction>),
+    /// Between two chunks of a message.
+    Chunks(Box<Message>),
+    /// Behind a chunk that was answered so: those that belong to it may still come. Otherwise as greeted.
+    Failed(Box<Reply>),
 }
 
 /// What the session does at the moment.
@@ -41,10 +47,10 @@ pub(crate) enum Step {
     Receiving(Box<Message>),
     /// So many octets of the message are lent.
     Lending { message: Box<Message>, octets: usize },
-    /// A message of so many octets is being made durable.
-    Storing { octets: u64 },
-    /// Drops the octets of a chunk that nobody asked for; answers then.
-    Swallowing { octets: u64, answer: Answer },
+    /// A message is being made durable.
+    Storing { tail: Tail },
+    /// Drops the octets of a chunk that is refused; asks and answers then.
+    Swallowing { octets: u64, started: Instant, question: Option<Question>, answer: Answer },
     /// Reads a line that answers words of an authentication.
     Responding(Box<Exchange>),
     /// The connection finds out who logs in.
@@ -74,9 +80,11 @@ pub(crate) enum Then {
     Receive(Box<Message>),
     /// before(MESSAGEACCEPT): store it.
     Accept(Box<Message>),
+    /// after(MESSAGEACCEPT): go on with what is behind the last octet of the message.
+    Finish { tail: Tail, answer: Answer },
     /// After the stage of a command, or after(CONNECT): ask after(COMMAND).
     Conclude(Answer),
-    /// after(CONNECT, COMMAND, MESSAGEACCEPT): say it.
+    /// after(CONNECT, COMMAND): say it.
     Say(Answer),
     /// after(STARTTLS): read on.
     Secured,
@@ -104,6 +112,8 @@ pub(crate) enum Next {
     Message,
     /// The next command; the transaction is over.
     Fresh,
+    /// The next command; a chunk was refused, and the message with it.
+    Failed,
     /// A TLS handshake.
     Handshake,
     /// The end.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use super::command::{Mail, Rcpt};
 use crate::{
-    Address, Attributed, Change, Edit, Envelope, MailParameters, ParametersChange, Recipient,
+    Address, Attributed, BodyKind, Change, Edit, Envelope, MailParameters, ParametersChange,
+    Recipient,
 };
 
 /// The accepted sender and recipients, and what plug-ins changed.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     pub(crate) envelope: Envelope,
+    /// Its client declared any octets in the body (RFC 3030 section 3), whatever plug-ins declare.
+    binary: bool,
     /// How plug-ins marked it; each mark once.
     pub(crate) tags: Vec<Arc<str>>,
     /// In the order of the changes; none from a command that was refused.
@@ -42,7 +45,13 @@ impl Transaction {
             body: mail.body,
             recipients: Vec::new(),
         };
-        Self { envelope, tags: Vec::new(), edits: Vec::new(), edits_octets: 0 }
+        let binary = envelope.body == BodyKind::BinaryMime;
+        Self { envelope, binary, tags: Vec::new(), edits: Vec::new(), edits_octets: 0 }
+    }
+
+    /// Whether its octets need not be text.
+    pub(crate) fn is_binary(&self) -> bool {
+        self.binary
     }
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
@@ -258,10 +267,11 @@ mod tests {
 
     use super::*;
     use crate::receive::command::{Command, parse};
+    use crate::receive::grammar::Grammar;
     use crate::{Claim, Claims, LedgerEntry, ReversePath, as_it_came};
 
     fn command(line: &str) -> Command {
-        parse(line, Claims::none()).map(|(_, command)| command).unwrap()
+        parse(line, Grammar::new(Claims::none())).map(|(_, command)| command).unwrap()
     }
 
     /// Few names, so that edits meet each other.

@@ -8,7 +8,7 @@ use stagepost_smtp::{
     StartTls, Verdict,
 };
 
-use crate::rig::{Rig, settings};
+use crate::rig::{Rig, settings_with_all};
 
 /// The decisions, by column: continue, handled, handled 251, reject 550, defer 450, defer 421, disconnect 421,
 /// disconnect 554, and three whose replies can't be.
@@ -29,10 +29,12 @@ fn decisions() -> [Decision; 11] {
     ]
 }
 
+const RCPT: &str = "MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\n";
+const CHUNK: &str = "MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\nBDAT 8\r\nA: b\r\n\r\n";
+
 /// What is said until an event comes, and what makes it come.
 fn way(event: Event) -> (&'static str, &'static str) {
     const MAIL: &str = "MAIL FROM:<>\r\n";
-    const RCPT: &str = "MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\n";
     const DATA: &str = "MAIL FROM:<>\r\nRCPT TO:<u@here.test>\r\nDATA\r\n";
     match event {
         Event::Connect | Event::Timeout => ("", ""),
@@ -77,41 +79,65 @@ fn wanted(event: Event) -> &'static str {
 #[test]
 fn every_decision_at_every_stage_has_its_reply() {
     for event in Event::ALL {
-        let mut found = Vec::new();
-        for decision in decisions() {
-            let interest = Interest::NONE.with(event, Stage::Before);
-            // Nothing else is asked, so this answers the event alone.
-            let auth = Auth {
-                mechanisms: Mechanism::ALL.into(),
-                allow_plaintext: true,
-                ..Auth::default()
-            };
-            let settings = Settings { starttls: StartTls::Offered, auth, ..settings() };
-            let mut rig = Rig::new(settings, interest, |_: &Ask| Verdict {
-                decision: decision.clone(),
-                ..Verdict::default()
-            });
-            let claim = Claim::verb("XFOO").expect("a verb");
-            rig.session = rig.session.with_claims(Arc::new(Claims::new([claim])));
-            let (first, then) = way(event);
-            if !matches!(event, Event::Connect | Event::Command | Event::Ehlo) {
-                rig.say("EHLO a.test\r\n");
-                rig.say(first);
-            }
-            if event != Event::Connect {
-                rig.turn();
-                rig.output.clear();
-            }
-            if event == Event::Timeout {
-                rig.wait(Duration::from_secs(9999));
-            } else {
-                rig.say(then);
-            }
-            let replies = rig.replies();
-            let code = replies.get(..3).unwrap_or("none");
-            found.push(format!("{code}{}", if rig.closed { "!" } else { "" }));
-            assert_eq!(rig.session.wants_input(), !rig.closed, "{event:?} {decision:?}");
-        }
-        assert_eq!(found.join(" "), wanted(event), "{event:?}");
+        assert_eq!(codes(event, way(event)), wanted(event), "{event:?}");
     }
+}
+
+/// The same where the message comes in one chunk, or in the first of two.
+#[test]
+fn every_decision_at_a_chunk_has_its_reply() {
+    let taken = "250 451 451 550 450 421! 421! 554! 451 451 421!";
+    let data = [(Event::Data, taken), (Event::Headers, taken), (Event::Body, taken)];
+    let accept = (Event::MessageAccept, wanted(Event::MessageAccept));
+    for (event, wanted) in data.into_iter().chain([accept]) {
+        assert_eq!(codes(event, (RCPT, "BDAT 3 LAST\r\nx\r\n")), wanted, "{event:?}");
+        assert_eq!(
+            codes(event, (CHUNK, "BDAT 3 LAST\r\nx\r\n")),
+            match event {
+                // Asked at the first chunk.
+                Event::Data | Event::Headers => "250 250 250 250 250 250 250 250 250 250 250",
+                _ => wanted,
+            }
+        );
+    }
+    for event in [Event::Data, Event::Headers] {
+        assert_eq!(codes(event, (RCPT, "BDAT 9\r\nA: b\r\n\r\nx")), taken, "{event:?}");
+    }
+}
+
+/// The codes by column. `way`: what is said until the event comes, and what makes it come.
+fn codes(event: Event, (first, then): (&str, &str)) -> String {
+    let mut found = Vec::new();
+    for decision in decisions() {
+        let interest = Interest::NONE.with(event, Stage::Before);
+        // Nothing else is asked, so this answers the event alone.
+        let auth =
+            Auth { mechanisms: Mechanism::ALL.into(), allow_plaintext: true, ..Auth::default() };
+        let settings = Settings { starttls: StartTls::Offered, auth, ..settings_with_all() };
+        let first_chunk = first == CHUNK && matches!(event, Event::Data | Event::Headers);
+        let mut rig = Rig::new(settings, interest, |_: &Ask| match first_chunk {
+            true => Verdict::default(),
+            false => Verdict { decision: decision.clone(), ..Verdict::default() },
+        });
+        let claim = Claim::verb("XFOO").expect("a verb");
+        rig.session = rig.session.with_claims(Arc::new(Claims::new([claim])));
+        if !matches!(event, Event::Connect | Event::Command | Event::Ehlo) {
+            rig.say("EHLO a.test\r\n");
+            rig.say(first);
+        }
+        if event != Event::Connect {
+            rig.turn();
+            rig.output.clear();
+        }
+        if event == Event::Timeout {
+            rig.wait(Duration::from_secs(9999));
+        } else {
+            rig.say(then);
+        }
+        let replies = rig.replies();
+        let code = replies.get(..3).unwrap_or("none");
+        found.push(format!("{code}{}", if rig.closed { "!" } else { "" }));
+        assert_eq!(rig.session.wants_input(), !rig.closed, "{event:?} {decision:?}");
+    }
+    found.join(" ")
 }

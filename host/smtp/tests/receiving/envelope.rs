@@ -287,7 +287,7 @@ fn parameters_of_a_replaced_recipient_are_kept_or_replaced() {
                 seen.push(format!("{recipient} {parameters}"));
                 Verdict::default()
             }
-            (Stage::Before, Question::Data) => edits([
+            (Stage::Before, Question::Data { .. }) => edits([
                 given(Some("u@here.test"), "u@here.test", "X=3"),
                 given(Some("k@here.test"), "l@here.test", ""),
             ]),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cells;
+mod chunks;
 mod ending;
 mod envelope;
 mod exchange;
@@ -11,6 +12,7 @@ mod model;
 mod property;
 mod rewriting;
 mod rig;
+mod smuggling;
 mod starttls;
 mod verdict;
 mod watching;

@@ -10,14 +10,14 @@ use stagepost_smtp::{
     Question, Reply, Route, Stage, Stored, Verdict,
 };
 
-use crate::rig::{Answers, Rig, settings};
+use crate::rig::{Answers, Rig, settings_with_all};
 
 /// Answers by a list of numbers; when it is at its end everything goes well.
 #[derive(Clone, Debug)]
-struct Chance {
+pub(crate) struct Chance {
     numbers: VecDeque<u8>,
     /// A refusing or swallowing verdict was given to the message in hand.
-    message_stopped: bool,
+    pub(crate) message_stopped: bool,
 }
 
 impl Chance {
@@ -104,7 +104,7 @@ impl Answers for Chance {
     }
 }
 
-fn chance(numbers: Vec<u8>) -> Chance {
+pub(crate) fn chance(numbers: Vec<u8>) -> Chance {
     Chance { numbers: numbers.into(), message_stopped: false }
 }
 
@@ -169,6 +169,10 @@ fn line() -> impl Strategy<Value = String> {
         "NO\rOP",
         "BDAT 0",
         "BDAT 7 LAST\r\nQUIT\r",
+        "BDAT 8\r\nA: b\r\n",
+        "BDAT 3\r\n.",
+        "BDAT 6 LAST\r\nQUIT",
+        "MAIL FROM:<> BODY=BINARYMIME",
     ]);
     fixed.prop_map(str::to_owned)
 }
@@ -212,7 +216,7 @@ fn claims() -> Arc<Claims> {
     Arc::new(Claims::new(claims.map(|claim| claim.expect("a claim"))))
 }
 
-fn interest(bits: u64) -> Interest {
+pub(crate) fn interest(bits: u64) -> Interest {
     let mut interest = Interest::NONE;
     for (at, event) in Event::ALL.into_iter().enumerate() {
         for (stage, shift) in [(Stage::Before, 0), (Stage::After, 32)] {
@@ -234,7 +238,7 @@ proptest! {
         bits in any::<u64>(),
         numbers in vec(prop_oneof![3 => Just(255u8), 1 => any::<u8>()], 0..120),
     ) {
-        let mut rig = Rig::new(settings(), interest(bits), chance(numbers));
+        let mut rig = Rig::new(settings_with_all(), interest(bits), chance(numbers));
         rig.session = rig.session.with_claims(claims());
         rig.turn();
         let greeting = replies(&std::mem::take(&mut rig.output));
@@ -322,7 +326,7 @@ proptest! {
         // What is lent depends on the cuts, so the store answers well; so do abandoned octets.
         let run = |cuts: &[usize]| {
             let answers = Sound(chance(numbers.clone()));
-            let mut rig = Rig::new(settings(), interest(bits), answers);
+            let mut rig = Rig::new(settings_with_all(), interest(bits), answers);
             rig.session = rig.session.with_claims(claims());
             let mut from = 0;
             for &to in cuts.iter().chain([&octets.len()]) {

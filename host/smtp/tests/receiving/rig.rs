@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
     Action, Ask, Attributed, BodyFault, ChannelBindings, DisconnectReason, Envelope, Event,
-    Interest, Limits, Part, Peer, Question, Route, ScramKeys, Session, Settings, Stage, Stored,
-    Timeouts, Tls, TlsFault, Verdict, Verified, Verify,
+    Extension, Extensions, Interest, Limits, Part, Peer, Question, Route, ScramKeys, Session,
+    Settings, Stage, Stored, Timeouts, Tls, TlsFault, Verdict, Verified, Verify,
 };
 
 /// Answers in the place of plug-ins, router and store. By default everything goes well.
@@ -119,10 +119,17 @@ pub(crate) fn peer() -> Arc<Peer> {
 pub(crate) fn settings() -> Settings {
     Settings {
         hostname: "mx.here.test".into(),
+        extensions: Extensions::NONE,
         limits: Limits { data_rate_min: 0, ..Limits::default() },
         timeouts: Timeouts { message: Duration::from_secs(3600), ..Timeouts::default() },
         ..Settings::default()
     }
+}
+
+/// The same with all extensions on.
+pub(crate) fn settings_with_all() -> Settings {
+    let extensions = Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with);
+    Settings { extensions, ..settings() }
 }
 
 impl<A: Answers> Rig<A> {

@@ -38,7 +38,7 @@ fn edits_of_a_transaction_reach_the_store_in_order_and_only_its_own() {
                 }
                 verdict
             }
-            Question::Data if before => edit(Edit::Hold { reason: "look".into() }),
+            Question::Data { .. } if before => edit(Edit::Hold { reason: "look".into() }),
             Question::MessageAccept { .. } if before => edit(header("At-Accept")),
             Question::Headers | Question::Body { .. } => Verdict::default(),
             // After the fact nothing can be added.
@@ -243,7 +243,7 @@ fn after_a_stage_a_code_changes_within_its_class() {
             change(Class::Permanent, 551, "5.1.6", Some("Moved"))
         }
         // What is of another class here keeps that of the reply: the type has nothing else.
-        (Stage::After, Question::Data) => change(Class::Positive, 250, "", Some("Now go")),
+        (Stage::After, Question::Data { .. }) => change(Class::Positive, 250, "", Some("Now go")),
         (Stage::After, Question::Quit) => change(Class::Positive, 250, "2.0.0", None),
         _ => Verdict::default(),
     });

@@ -100,8 +100,12 @@ pub(crate) struct EmRcpt {
 #[sabi(kind(Prefix(prefix_ref = EmDataRef)))]
 #[sabi(missing_field(panic))]
 pub(crate) struct EmData {
-    #[sabi(last_prefix_field)]
     event: EmEvent,
+    chunk_octets: u64,
+    verb: u8,
+    last: u8,
+    #[sabi(last_prefix_field)]
+    reserved: [u8; 6],
 }
 
 #[repr(C)]
@@ -273,7 +277,7 @@ super::twins! {
     EmEhlo { event, name, extended, reserved, keywords }
     EmMail { event, sender, parameters }
     EmRcpt { event, recipient, parameters }
-    EmData { event }
+    EmData { event, chunk_octets, verb, last, reserved }
     EmHeaders { event, message }
     EmBody { event, octets, offset, last, reserved }
     EmMessageAccept { event, octets, message }

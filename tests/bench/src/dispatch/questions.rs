@@ -41,7 +41,7 @@ pub(crate) fn all(only: Option<&str>) -> Result<Vec<(&'static str, Ask)>, Fault>
         ("mail", before(mail.clone())),
         ("after-mail", Ask { stage: Stage::After, reply: Some(ok), ..before(mail) }),
         ("rcpt", before(Question::Rcpt { recipient, parameters: "".into() })),
-        ("data", before(Question::Data)),
+        ("data", before(Question::Data { chunk: None })),
         ("headers", of_message(Question::Headers)),
         ("body", before(Question::Body { octets, offset: 0, last: false })),
         ("message", of_message(Question::MessageAccept { octets: 4096 })),

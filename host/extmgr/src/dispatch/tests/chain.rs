@@ -65,7 +65,7 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         ("auth", abi::EM_SMTPAUTH, auth::plain(), false),
         ("mail", abi::EM_SMTPMAIL, mail(), false),
         ("rcpt", abi::EM_SMTPRCPT, ask(rcpt, Stage::Before, None), false),
-        ("data", abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None), false),
+        ("data", abi::EM_SMTPDATA, ask(Question::Data { chunk: None }, Stage::Before, None), false),
         ("headers", abi::EM_SMTPHEADERS, ask(Question::Headers, Stage::Before, None), false),
         ("body", abi::EM_SMTPBODY, chunk(b"x", 0, true), false),
         ("accept", abi::EM_SMTPMESSAGEACCEPT, accept(), true),

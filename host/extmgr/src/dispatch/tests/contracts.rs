@@ -18,7 +18,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         auth::question(stagepost_smtp::Mechanism::Plain, None),
         Question::Mail { sender: ReversePath::Null, parameters: "".into() },
         Question::Rcpt { recipient, parameters: "".into() },
-        Question::Data,
+        Question::Data { chunk: None },
         Question::Headers,
         Question::Body { octets: b"x"[..].into(), offset: 0, last: true },
         Question::MessageAccept { octets: 5 },

@@ -61,7 +61,7 @@ fn edits_are_taken_where_the_header_says() {
         (Command, abi::EM_SMTPCOMMAND, command(b"XFOO")),
         (Mail, abi::EM_SMTPMAIL, mail()),
         (Rcpt, abi::EM_SMTPRCPT, rcpt()),
-        (Data, abi::EM_SMTPDATA, ask(Question::Data, Stage::Before, None)),
+        (Data, abi::EM_SMTPDATA, ask(Question::Data { chunk: None }, Stage::Before, None)),
         (Headers, abi::EM_SMTPHEADERS, ask(Question::Headers, Stage::Before, None)),
         (Body, abi::EM_SMTPBODY, chunk(b"x", 0, true)),
         (MessageAccept, abi::EM_SMTPMESSAGEACCEPT, bodies::filled(b"", 1000, 1000)),

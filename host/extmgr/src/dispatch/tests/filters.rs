@@ -41,7 +41,7 @@ fn at(event: Question, sender: &str, recipients: &[&str]) -> Ask {
 #[tokio::test]
 async fn a_handler_is_called_for_what_its_filter_admits() {
     let mail = |sender: &str| {
-        let mut asked = at(Question::Data, sender, &[]);
+        let mut asked = at(Question::Data { chunk: None }, sender, &[]);
         let sender = Arc::make_mut(&mut asked.facts).sender.take().unwrap();
         asked.question = Question::Mail { sender, parameters: "".into() };
         asked
