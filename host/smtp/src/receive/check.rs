@@ -41,10 +41,7 @@ pub(crate) fn check_authenticated(
     auth: &Auth,
     authenticated: bool,
 ) -> Option<Reply> {
-    let guarded = match command {
-        Command::Mail(_) | Command::Etrn(_) | Command::Vrfy { .. } => true,
-        _ => false,
-    };
+    let guarded = matches!(command, Command::Mail(_) | Command::Etrn(_) | Command::Vrfy { .. });
     let refused = auth.required && !authenticated && guarded;
     refused.then(|| Reply::new(530, Some((5, 7, 0)), "Authentication required"))
 }

@@ -34,9 +34,8 @@ pub struct KeysError;
 /// HMAC-SHA-256.
 pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; OCTETS] {
     // A key may have any length (RFC 2104 section 3).
-    let mut mac = match Hmac::<Sha256>::new_from_slice(key) {
-        Ok(mac) => mac,
-        Err(_) => unreachable!("HMAC takes keys of any length"),
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length")
     };
     mac.update(message);
     mac.finalize().into_bytes().into()

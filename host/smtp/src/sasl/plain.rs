@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn a_message_has_three_parts() {
-        let cases: [(&[u8], Option<(&str, &str, &[u8])>); 9] = [
+        type Case<'a> = (&'a [u8], Option<(&'a str, &'a str, &'a [u8])>);
+        let cases: [Case<'_>; 9] = [
             (b"\0user\0pencil", Some(("", "user", b"pencil"))),
             (b"boss\0user\0p q\xff", Some(("boss", "user", b"p q\xff"))),
             (b"", None),

@@ -53,7 +53,7 @@ fn codes<A: Answers>(rig: &mut Rig<A>, said: &str) -> String {
     let replies = rig.replies();
     let code = |line: &str| {
         let mut words = line.split(' ');
-        let (code, next) = (words.next().unwrap(), words.next().unwrap_or_default());
+        let (code, next) = (words.next().expect("a code"), words.next().unwrap_or_default());
         if next.contains('.') { format!("{code} {next}") } else { code.to_owned() }
     };
     replies.lines().map(code).collect::<Vec<_>>().join(", ")
