@@ -12,6 +12,8 @@ use std::time::Duration;
 pub const TXT: u16 = 16;
 /// A server for mail: preference and name.
 pub const MX: u16 = 15;
+/// A name of an address.
+pub const PTR: u16 = 12;
 /// An IPv4 address.
 pub const A: u16 = 1;
 

@@ -1,0 +1,272 @@
+//! The admin verb `test`: what would become of a client, control by control, without a connection and without the DNS.
+//! Asks the same rules as a session does; changes and counts nothing.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use stagepost_sdk::{Fault, Route};
+
+use crate::AccessControl;
+use crate::connection::{Connection, Verified};
+use crate::list::{Hit, List};
+use crate::mailbox::{self, Listed};
+use crate::peer::{HostName, Name, Peer, Trust};
+use crate::relay::{Authenticated, By, Exempt, Subject};
+use crate::rules::{HostFilter, Rules};
+
+/// Who is asked about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    ip: IpAddr,
+    /// The host's name, as if the DNS confirmed it; none: the host has no name.
+    ptr: Option<String>,
+    /// Whether the name is a claim alone.
+    #[serde(default)]
+    unconfirmed: bool,
+    from: Option<String>,
+    to: Option<String>,
+    /// The user who has logged in.
+    auth: Option<String>,
+}
+
+/// What one control says.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Step {
+    control: &'static str,
+    decision: &'static str,
+    /// The entry with its place, or the setting.
+    by: String,
+}
+
+/// What all controls say; the last one that refuses decides.
+#[derive(Debug, Serialize)]
+struct Explained {
+    accepted: bool,
+    steps: Vec<Step>,
+}
+
+fn step(control: &'static str, decision: &'static str, by: impl Into<String>) -> Step {
+    Step { control, decision, by: by.into() }
+}
+
+fn by(hit: Option<Hit<'_>>) -> String {
+    hit.map_or_else(|| "no entry against it".to_owned(), |hit| hit.to_string())
+}
+
+fn not_listed(list: &List) -> String {
+    format!("{}: {} entries, none fits", list.name(), list.len())
+}
+
+impl AccessControl {
+    /// Answers the verb: JSON in, JSON out.
+    pub(crate) fn explain(&self, arguments: &str) -> Result<String, Fault> {
+        let asked: Asked = serde_json::from_str(arguments).map_err(|error| {
+            Fault::new(format!(
+                "{error}; give {{\"ip\": ADDRESS}} and as you like \"ptr\", \"unconfirmed\", \"from\", \"to\", \"auth\""
+            ))
+        })?;
+        let route = asked.to.as_deref().map(|to| {
+            self.host
+                .directory()
+                .map_or(Route::Foreign, |directory| directory.route(to).unwrap_or(Route::Foreign))
+        });
+        let member = |address: &str, group: &str| self.is_member(address, group);
+        let steps = explain(&self.rules(), &asked, route, &member);
+        let accepted = steps.iter().all(|step| !matches!(step.decision, "refused" | "deferred"));
+        Ok(serde_json::to_string(&Explained { accepted, steps })?)
+    }
+}
+
+fn explain(
+    rules: &Rules,
+    asked: &Asked,
+    route: Option<Route>,
+    member: &dyn Fn(&str, &str) -> bool,
+) -> Vec<Step> {
+    let name = asked.ptr.as_ref().map_or(HostName::Missing, |name| {
+        HostName::Found(vec![Name { text: name.clone(), confirmed: !asked.unconfirmed }])
+    });
+    let peer = Peer { address: asked.ip.to_canonical(), name: &name };
+    let mut steps = vec![connection(rules, peer), verified(rules, &name)];
+    let (subject, first) = subject(rules, peer, asked.auth.as_deref());
+    steps.push(first);
+    if subject {
+        steps.extend(private(&rules.private_white, peer, rules.relay.trust, "private white list"));
+        steps.extend(private(&rules.private_black, peer, Trust::Claimed, "private black list"));
+        for (filter, control) in
+            [(&rules.dns_white, "DNS white lists"), (&rules.dns_black, "DNS black lists")]
+        {
+            let zones: Vec<_> =
+                filter.zones.iter().map(|zone| zone.question(peer.address)).collect();
+            if !zones.is_empty() {
+                steps.push(step(control, "not asked", zones.join(" ")));
+            }
+        }
+    }
+    if let Some(from) = &asked.from {
+        steps.push(sender(rules, from, member));
+    }
+    if let (Some(to), Some(route)) = (&asked.to, route) {
+        steps.push(relay(rules, peer, to, route, subject));
+        steps.push(listed(
+            "recipient",
+            mailbox::decide(&rules.recipient.allow, &rules.recipient.deny, to, |group| {
+                member(to, group)
+            }),
+        ));
+    }
+    steps
+}
+
+fn connection(rules: &Rules, peer: Peer<'_>) -> Step {
+    match rules.connection.decide(peer) {
+        Connection::Accepted(hit) => step("connection", "accepted", by(hit)),
+        Connection::Denied(hit) => step("connection", "refused", hit.to_string()),
+        Connection::NotAllowed(list) => step("connection", "refused", not_listed(list)),
+        // The name was given, or that there is none.
+        Connection::NameUnknown(list) => step("connection", "deferred", list.name()),
+        Connection::NeedsName => step("connection", "deferred", "the host's name"),
+    }
+}
+
+fn verified(rules: &Rules, name: &HostName) -> Step {
+    let setting = "connection.verify_host_name";
+    match rules.connection.verify(name) {
+        Verified::Yes if rules.connection.verify_host_name => {
+            step("host name", "accepted", setting)
+        }
+        Verified::Yes => step("host name", "accepted", "not verified"),
+        Verified::No => step("host name", "refused", setting),
+        Verified::Trouble | Verified::NeedsName => step("host name", "deferred", setting),
+    }
+}
+
+fn subject(rules: &Rules, peer: Peer<'_>, user: Option<&str>) -> (bool, Step) {
+    let control = "relay enforcement";
+    if user.is_some() && rules.relay.authenticated == Authenticated::Allow {
+        return (false, step(control, "exempt", "relay.authenticated"));
+    }
+    match rules.relay.subject(peer) {
+        Subject::Yes | Subject::NeedsName => (true, step(control, "subject", "relay.enforce")),
+        Subject::No(Exempt::NotEnforced) => (false, step(control, "exempt", "relay.enforce")),
+        Subject::No(Exempt::Internal) => (false, step(control, "exempt", "relay.internal_domains")),
+        Subject::No(Exempt::Excluded(hit)) => (false, step(control, "exempt", hit.to_string())),
+    }
+}
+
+fn private(
+    filter: &HostFilter,
+    peer: Peer<'_>,
+    trust: Trust,
+    control: &'static str,
+) -> Option<Step> {
+    use crate::section::Action;
+    if filter.list.is_empty() {
+        return None;
+    }
+    let Some(hit) = peer.find(&filter.list, trust) else {
+        return Some(step(control, "not listed", not_listed(&filter.list)));
+    };
+    let decision = match filter.action {
+        Action::Reject => "refused",
+        Action::Tag => "tagged",
+        Action::Silent | Action::Log => "listed",
+    };
+    Some(step(control, decision, hit.to_string()))
+}
+
+fn sender(rules: &Rules, from: &str, member: &dyn Fn(&str, &str) -> bool) -> Step {
+    if from.is_empty() {
+        return step("sender", "accepted", "the null sender always may");
+    }
+    let (allow, deny) = (&rules.sender.allow, &rules.sender.deny);
+    listed("sender", mailbox::decide(allow, deny, from, |group| member(from, group)))
+}
+
+fn listed(control: &'static str, listed: Listed<'_>) -> Step {
+    match listed {
+        Listed::Accepted(hit) => step(control, "accepted", by(hit)),
+        Listed::Denied(hit) => step(control, "refused", hit.to_string()),
+        Listed::NotAllowed(list) => step(control, "refused", not_listed(list)),
+    }
+}
+
+fn relay(rules: &Rules, peer: Peer<'_>, to: &str, route: Route, subject: bool) -> Step {
+    let control = "relay";
+    match route {
+        Route::Local | Route::UnknownUser => return step(control, "not needed", "a local domain"),
+        Route::Relay => return step(control, "not needed", "a route of the operator's"),
+        _ if !subject => return step(control, "granted", "not subject to the check"),
+        _ => {}
+    }
+    let domain = to.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let decided = rules.relay.decide(peer, domain);
+    let decision = if decided.granted { "granted" } else { "refused" };
+    match decided.by {
+        By::Entry(hit) => step(control, decision, hit.to_string()),
+        By::NotListed(list) => step(control, decision, not_listed(list)),
+        By::NoRule => step(control, decision, "no rule against it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rules::tests::made;
+
+    #[test]
+    fn every_control_says_what_it_would_do() {
+        let rules = made(json!({
+            "connection": { "deny": ["[192.0.2.9]"] },
+            "relay": { "internal_domains": ["corp.example"], "allow_destinations": ["partner.org"] },
+            "private_black": { "entries": ["bad.example"], "action": "reject" },
+            "dns_black": { "zones": ["list.test"] },
+            "sender": { "deny": ["spam.org"] },
+            "recipient": { "deny": ["team"] },
+        }))
+        .rules;
+        let explained = |asked: serde_json::Value, route: Option<Route>| -> Vec<String> {
+            let asked: Asked = serde_json::from_value(asked).unwrap();
+            let member = |address: &str, group: &str| group == "team" && address.starts_with("t@");
+            let steps = explain(&rules, &asked, route, &member);
+            steps.iter().map(|s| format!("{}: {}, {}", s.control, s.decision, s.by)).collect()
+        };
+        let steps = explained(
+            json!({ "ip": "192.0.2.1", "ptr": "a.bad.example", "from": "x@spam.org", "to": "y@partner.org" }),
+            Some(Route::Foreign),
+        );
+        let wanted = [
+            "connection: accepted, no entry against it",
+            "host name: accepted, not verified",
+            "relay enforcement: subject, relay.enforce",
+            r#"private black list: refused, private_black.entries "bad.example" (t.toml:25:1)"#,
+            "DNS black lists: not asked, 1.2.0.192.list.test",
+            r#"sender: refused, sender.deny "spam.org" (t.toml:15:1)"#,
+            r#"relay: granted, relay.allow_destinations "partner.org" (t.toml:28:1)"#,
+            "recipient: accepted, no entry against it",
+        ];
+        assert_eq!(steps, wanted);
+        let steps = explained(
+            json!({ "ip": "::ffff:192.0.2.9", "ptr": "pc.corp.example", "to": "t@here.org" }),
+            Some(Route::Local),
+        );
+        assert!(steps[0].starts_with("connection: refused, connection.deny"), "{steps:?}");
+        assert_eq!(steps[2], "relay enforcement: exempt, relay.internal_domains");
+        assert_eq!(steps[3], "relay: not needed, a local domain");
+        assert!(steps[4].starts_with("recipient: refused, recipient.deny"), "{steps:?}");
+        let steps = explained(
+            json!({ "ip": "192.0.2.1", "ptr": "pc.corp.example", "unconfirmed": true, "to": "z@any.org" }),
+            Some(Route::Foreign),
+        );
+        assert_eq!(steps[2], "relay enforcement: subject, relay.enforce");
+        assert_eq!(steps[5], "relay: refused, relay.allow_destinations: 1 entries, none fits");
+        let steps = explained(
+            json!({ "ip": "192.0.2.1", "auth": "joe", "to": "z@any.org" }),
+            Some(Route::Foreign),
+        );
+        assert_eq!(steps[3], "relay: granted, not subject to the check");
+    }
+}

@@ -1,0 +1,135 @@
+//! access-control: who may connect, relay, send and receive.
+//! Takes the configuration and the handlers' calls; the rules stand in their own files.
+
+mod address_index;
+mod client;
+mod connection;
+mod counters;
+mod dns_list;
+mod entry;
+mod explain;
+mod list;
+mod lists;
+mod look_up;
+mod mailbox;
+mod name_index;
+mod pattern;
+mod peer;
+mod rates;
+mod refusal;
+mod relay;
+mod rules;
+mod section;
+mod stages;
+mod together;
+mod window;
+mod words;
+mod written;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use stagepost_sdk::{
+    AsyncPlugin, Config, Connect, Edits, Fault, Host, Level, Mail, Outcome, Pending, Plugin, Rcpt,
+    StartError, export_plugin,
+};
+
+use counters::Counters;
+use rates::Rates;
+use rules::{Made, Rules};
+
+/// The plug-in: the host has it, and its admin verb.
+struct Exported(Arc<AccessControl>);
+
+/// What both work with.
+pub(crate) struct AccessControl {
+    host: Host,
+    /// Those in force; a session keeps none, so that a reload is in force for every command to come.
+    rules: RwLock<Arc<Rules>>,
+    rates: Rates,
+    counters: Counters,
+}
+
+impl AccessControl {
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Makes rules, and tells what is odd about them.
+fn read(host: &Host, section: &Config) -> Result<Rules, rules::RulesError> {
+    let Made { rules, warnings } = rules::make(section)?;
+    for warning in warnings {
+        host.log(Level::Warn, format_args!("{}: {}", warning.place, warning.text));
+    }
+    Ok(rules)
+}
+
+impl Plugin for Exported {
+    fn start(host: Host) -> Result<Self, StartError> {
+        let rules = read(&host, &host.config()).map_err(StartError::failed)?;
+        let (rates, counters) = (Rates::new(&rules.limits), Counters::new(&host)?);
+        let shared =
+            Arc::new(AccessControl { host, rules: RwLock::new(Arc::new(rules)), rates, counters });
+        let asked = Arc::clone(&shared);
+        let help = "what would become of a client: {\"ip\", \"ptr\", \"from\", \"to\", \"auth\"}";
+        host.admin_verb("test", help, move |arguments| asked.explain(arguments))?;
+        Ok(Self(shared))
+    }
+
+    fn before_config(&self, section: &Config) -> Result<(), Fault> {
+        rules::make(section)?;
+        Ok(())
+    }
+
+    fn after_config(&self, section: &Config) -> Result<(), Fault> {
+        // Read again rather than kept: what is refused in between, of any plug-in, must leave nothing.
+        let Self(plugin) = self;
+        let rules = Arc::new(read(&plugin.host, section)?);
+        plugin.rates.follow(&rules.limits);
+        let old = {
+            let mut in_force = plugin.rules.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *in_force, rules)
+        };
+        drop(old);
+        Ok(())
+    }
+}
+
+impl AsyncPlugin for Exported {
+    async fn before_connect(
+        &self,
+        event: &Connect<'_>,
+        _: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        self.0.judge_connection(event, call).await
+    }
+
+    async fn before_mail(
+        &self,
+        event: &Mail<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        self.0.judge_sender(event, edits, call).await
+    }
+
+    async fn before_rcpt(
+        &self,
+        event: &Rcpt<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        self.0.judge_recipient(event, edits, call).await
+    }
+}
+
+export_plugin! {
+    type = Exported,
+    name = "access-control",
+    version = env!("CARGO_PKG_VERSION"),
+    class = inline,
+    stages = [before_config, after_config],
+    async_stages = [before_connect, before_mail, before_rcpt],
+    edits = [verdict, attribute, header],
+}

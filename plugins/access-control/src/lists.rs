@@ -1,0 +1,159 @@
+//! The private and DNS lists, in Domino's order: private white, private black, DNS white, DNS black; the first hit ends it.
+//! Judges clients that are subject to the relay check; who those are stands elsewhere.
+
+use stagepost_sdk::{Level, Pending};
+
+use crate::AccessControl;
+use crate::client::Lists;
+use crate::dns_list::{Listing, Verdict, Zone, sum};
+use crate::look_up;
+use crate::peer::{Peer, Trust};
+use crate::refusal::Refusal;
+use crate::rules::{DnsFilter, Rules};
+use crate::section::Action;
+use crate::words::{Values, Words};
+
+/// The header fields of tags, with the names of Domino's items.
+const PRIVATE_WHITE: &str = "X-PrivateWL";
+const PRIVATE_BLACK: &str = "X-PrivateBL";
+const DNS_WHITE: &str = "X-DNSWLSite";
+const DNS_BLACK: &str = "X-DNSBLSite";
+
+/// A hit, as it is logged, tagged and answered.
+struct Found<'f> {
+    list: &'static str,
+    header: &'static str,
+    action: Action,
+    words: &'f Words,
+    site: &'f str,
+    txt: String,
+    /// The entry with its place, or the zone with its answer.
+    by: String,
+}
+
+impl AccessControl {
+    /// Looks at the lists until one has the host.
+    pub(crate) async fn look_at_lists(
+        &self,
+        peer: Peer<'_>,
+        rules: &Rules,
+        call: &Pending,
+    ) -> Lists {
+        let named;
+        let mut peer = peer;
+        if peer.name_matters(&rules.private_white.list)
+            || peer.name_matters(&rules.private_black.list)
+        {
+            let confirm = rules.relay.trust == Trust::Confirmed;
+            named = look_up::host_name(call, peer.address, confirm).await;
+            peer = Peer { address: peer.address, name: &named };
+        }
+        let white = &rules.private_white;
+        if let Some(hit) = peer.find(&white.list, rules.relay.trust) {
+            self.counters.private_white.increment();
+            let (site, by) = (&*hit.entry.text, hit.to_string());
+            let (list, header) = ("private white list", PRIVATE_WHITE);
+            let (action, words) = (white.action, &white.words);
+            let found = Found { list, header, action, words, site, txt: String::new(), by };
+            return self.found(peer, found);
+        }
+        let black = &rules.private_black;
+        if let Some(hit) = peer.find(&black.list, Trust::Claimed) {
+            self.counters.private_black.increment();
+            let (site, by) = (&*hit.entry.text, hit.to_string());
+            let (list, header) = ("private black list", PRIVATE_BLACK);
+            let (action, words) = (black.action, &black.words);
+            let found = Found { list, header, action, words, site, txt: String::new(), by };
+            return self.found(peer, found);
+        }
+        self.look_at_zones(peer, rules, call).await
+    }
+
+    /// Asks all zones at once: white ones speak first, however late they answer.
+    async fn look_at_zones(&self, peer: Peer<'_>, rules: &Rules, call: &Pending) -> Lists {
+        let (white, black) = (&rules.dns_white, &rules.dns_black);
+        let filters =
+            [white, black].map(|filter| look_up::listings(call, &filter.zones, peer.address));
+        let mut said = crate::together::together(filters).await.into_iter();
+        let (said_white, said_black) =
+            (said.next().unwrap_or_default(), said.next().unwrap_or_default());
+        for (zone, listing) in said_white.iter().chain(&said_black) {
+            self.note(zone, *listing);
+        }
+        let verdict = sum(said_white);
+        if let Some(found) = over(white, &verdict, "DNS white list", DNS_WHITE) {
+            self.counters.dns_white.increment();
+            return self.found(peer, found);
+        }
+        let verdict = sum(said_black);
+        let Some(mut found) = over(black, &verdict, "DNS black list", DNS_BLACK) else {
+            return Lists::default();
+        };
+        self.counters.dns_black.increment();
+        if found.action == Action::Reject
+            && found.words.wants_txt()
+            && let Some(zone) = black.zones.iter().find(|zone| zone.name == found.site)
+        {
+            found.txt = look_up::reason(call, zone, peer.address).await;
+        }
+        self.found(peer, found)
+    }
+
+    /// Tells the operator of a zone that does not do its work.
+    fn note(&self, zone: &Zone, listing: Listing) {
+        match listing {
+            Listing::Blocked(answer) => {
+                self.counters.dns_blocked.increment();
+                self.host.log(
+                    Level::Warn,
+                    format_args!("{} does not answer us ({answer}): it sees too many questions, or a resolver that many share", zone.name),
+                );
+            }
+            Listing::Trouble => self.counters.dns_trouble.increment(),
+            Listing::Listed(_) | Listing::NotListed => {}
+        }
+    }
+
+    fn found(&self, peer: Peer<'_>, found: Found<'_>) -> Lists {
+        let Found { list, header, action, words, site, txt, by } = found;
+        let mut lists = Lists::default();
+        if action == Action::Silent {
+            return lists;
+        }
+        let host = peer.name.names(Trust::Claimed).next().unwrap_or_default();
+        self.host.log(Level::Info, format_args!("{} [{host}] is in a {list}: {by}", peer.address));
+        match action {
+            Action::Silent | Action::Log => {}
+            Action::Tag => lists.tag = Some((header, site.to_owned())),
+            Action::Reject => {
+                let text = words.say(Values { ip: peer.address, site, txt: &txt, host });
+                lists.refusal = Some(Refusal::listed(text, by));
+            }
+        }
+        lists
+    }
+}
+
+/// What zones come to, when it is enough.
+fn over<'f>(
+    filter: &'f DnsFilter,
+    verdict: &Verdict<'f>,
+    list: &'static str,
+    header: &'static str,
+) -> Option<Found<'f>> {
+    let (site, answer) = verdict.first?;
+    if verdict.weight < filter.threshold {
+        return None;
+    }
+    let own =
+        filter.zones.iter().find(|zone| zone.name == site).and_then(|zone| zone.words.as_ref());
+    Some(Found {
+        list,
+        header,
+        action: filter.action,
+        words: own.unwrap_or(&filter.words),
+        site,
+        txt: String::new(),
+        by: format!("{site} ({answer}), weight {}", verdict.weight),
+    })
+}

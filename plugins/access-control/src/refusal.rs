@@ -1,0 +1,123 @@
+//! What a client that is refused is told, and what the log says about it.
+//! Knows no rule: who refuses says by what.
+
+use std::borrow::Cow;
+
+use stagepost_sdk::Answer;
+
+/// A refusal, ready to be given at the stage that is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: u16,
+    pub(crate) enhanced: &'static str,
+    pub(crate) text: Cow<'static, str>,
+    /// For the log: the list, the entry and where it stands.
+    pub(crate) by: String,
+}
+
+impl Refusal {
+    fn new(
+        code: u16,
+        enhanced: &'static str,
+        text: impl Into<Cow<'static, str>>,
+        by: String,
+    ) -> Self {
+        Self { code, enhanced, text: text.into(), by }
+    }
+
+    /// The host is denied, or not among those that are allowed.
+    pub(crate) fn connection(by: String) -> Self {
+        Self::new(554, "5.7.1", "Connection denied for policy reasons", by)
+    }
+
+    /// A list has the host.
+    pub(crate) fn listed(text: String, by: String) -> Self {
+        Self::new(554, "5.7.1", text, by)
+    }
+
+    /// The host's name decides, and nobody knows it now.
+    pub(crate) fn name_unknown(by: String) -> Self {
+        Self::new(450, "4.4.3", "Your host name can't be looked up now, try again later", by)
+    }
+
+    /// The host has no name (RFC 7372 section 3.3).
+    pub(crate) fn no_name() -> Self {
+        let by = "connection.verify_host_name".to_owned();
+        Self::new(550, "5.7.25", "Your address has no name in the DNS", by)
+    }
+
+    /// Whether the host has a name can't be told now.
+    pub(crate) fn name_trouble() -> Self {
+        let by = "connection.verify_host_name".to_owned();
+        Self::new(450, "4.7.25", "Your host name can't be looked up now, try again later", by)
+    }
+
+    /// The sender is denied, or not among those that are allowed.
+    pub(crate) fn sender(sender: &str, by: String) -> Self {
+        let text = format!("Mail from <{}> rejected for policy reasons", printable(sender));
+        Self::new(554, "5.7.1", text, by)
+    }
+
+    /// The sender's domain does not exist (RFC 3463: 1.8).
+    pub(crate) fn sender_domain() -> Self {
+        let by = "sender.verify_domain".to_owned();
+        Self::new(550, "5.1.8", "The sender's domain does not exist", by)
+    }
+
+    /// The sender's domain takes no mail (RFC 7505 section 4.2).
+    pub(crate) fn sender_takes_none() -> Self {
+        let by = "sender.verify_domain".to_owned();
+        Self::new(550, "5.7.27", "The sender's domain takes no mail", by)
+    }
+
+    /// Whether the sender's domain exists can't be told now.
+    pub(crate) fn sender_trouble() -> Self {
+        let by = "sender.verify_domain".to_owned();
+        Self::new(451, "4.4.3", "The sender's domain can't be looked up now, try again later", by)
+    }
+
+    /// Relaying is not for this client, or not to this domain.
+    pub(crate) fn relay(by: String) -> Self {
+        Self::new(554, "5.7.1", "Relay rejected for policy reasons", by)
+    }
+
+    /// The recipient is denied, or not among those that are allowed.
+    pub(crate) fn recipient(by: String) -> Self {
+        Self::new(550, "5.7.1", "Recipient rejected for policy reasons", by)
+    }
+
+    /// The client, or the sender, does too much in too little time.
+    pub(crate) fn limit(by: &str) -> Self {
+        Self::new(450, "4.7.1", "Too much mail in too little time, try again later", by.to_owned())
+    }
+
+    /// The answer that says so.
+    pub(crate) fn answer(&self) -> Answer {
+        if self.code < 500 {
+            Answer::defer(self.code, self.enhanced, self.text.clone())
+        } else {
+            Answer::reject(self.code, self.enhanced, self.text.clone())
+        }
+    }
+}
+
+/// Replies are ASCII: what else a client writes is not said back to it.
+fn printable(text: &str) -> String {
+    text.chars().take(256).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_decide_what_answer_it_is() {
+        let text = "Your address has no name in the DNS";
+        assert_eq!(Refusal::no_name().answer(), Answer::reject(550, "5.7.25", text));
+        let answer = Refusal::name_trouble().answer();
+        let text = "Your host name can't be looked up now, try again later";
+        assert_eq!(answer, Answer::defer(450, "4.7.25", text));
+        let sender = Refusal::sender("ü\r\n@a", String::new());
+        assert_eq!(sender.text, "Mail from <???@a> rejected for policy reasons");
+    }
+}

@@ -1,0 +1,306 @@
+//! The stages at which a client is judged: connect, MAIL and RCPT.
+//! Puts the rules in their order; what each decides stands with the rule.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use stagepost_sdk::{
+    Answer, Connect, Edits, Fault, Level, Mail, Outcome, Pending, Rcpt, Route, Session,
+};
+
+use crate::AccessControl;
+use crate::client::Client;
+use crate::connection::{Connection, RefuseAt, Verified};
+use crate::look_up;
+use crate::mailbox::{self, Domain, Listed};
+use crate::peer::{HostName, Peer, Trust};
+use crate::refusal::Refusal;
+use crate::relay::{Authenticated, By, Relay, Subject};
+use crate::rules::Rules;
+
+/// A session in hand.
+struct Visit<'v> {
+    plugin: &'v AccessControl,
+    rules: Arc<Rules>,
+    session: Session<'v>,
+    address: IpAddr,
+    call: &'v Pending,
+    client: Client,
+}
+
+/// What is done next.
+type Step = Result<Option<Refusal>, Fault>;
+
+impl<'v> Visit<'v> {
+    fn begin(
+        plugin: &'v AccessControl,
+        session: Session<'v>,
+        call: &'v Pending,
+    ) -> Result<Self, Fault> {
+        let address = session.remote_ip().unwrap_or_default();
+        let address = address.parse::<IpAddr>()?.to_canonical();
+        let client = session.slot_take::<Client>().unwrap_or_default();
+        Ok(Self { plugin, rules: plugin.rules(), session, address, call, client })
+    }
+
+    /// Keeps what is known, and gives the answer; a refusal is logged by the list and entry that made it.
+    fn end(self, step: Step) -> Outcome {
+        let Self { plugin, session, client, .. } = self;
+        session.slot_set(client)?;
+        let Some(refusal) = step? else { return Ok(Answer::Continue) };
+        plugin.counters.refused(&refusal);
+        session.log(Level::Info, format_args!("refused by {}", refusal.by));
+        Ok(refusal.answer())
+    }
+
+    fn peer(&self) -> Peer<'_> {
+        Peer { address: self.address, name: &self.client.name }
+    }
+
+    /// Asks for the host's name, once in a session.
+    async fn need_name(&mut self) {
+        if self.client.name == HostName::NotAsked {
+            let confirm = self.rules.relay.trust == Trust::Confirmed;
+            self.client.name = look_up::host_name(self.call, self.address, confirm).await;
+        }
+    }
+
+    /// The refusal of a host that may not connect.
+    async fn connection(&mut self) -> Option<Refusal> {
+        if matches!(self.rules.connection.decide(self.peer()), Connection::NeedsName) {
+            self.need_name().await;
+        }
+        match self.rules.connection.decide(self.peer()) {
+            Connection::Accepted(_) | Connection::NeedsName => None,
+            Connection::Denied(hit) => Some(Refusal::connection(hit.to_string())),
+            Connection::NotAllowed(list) => {
+                Some(Refusal::connection(format!("{}: not listed", list.name())))
+            }
+            Connection::NameUnknown(list) => Some(Refusal::name_unknown(list.name().to_owned())),
+        }
+    }
+
+    /// The refusal of a host that has no name and needs one.
+    async fn verified(&mut self) -> Option<Refusal> {
+        if self.rules.connection.verify(&self.client.name) == Verified::NeedsName {
+            self.need_name().await;
+        }
+        match self.rules.connection.verify(&self.client.name) {
+            Verified::Yes | Verified::NeedsName => None,
+            Verified::No => Some(Refusal::no_name()),
+            Verified::Trouble => Some(Refusal::name_trouble()),
+        }
+    }
+
+    /// Whether the client is subject to the relay check, and so to the lists. One that is not may relay.
+    async fn subject(&mut self, edits: &mut Edits<'_>) -> Result<bool, Fault> {
+        let exempt = self.rules.relay.authenticated == Authenticated::Allow;
+        if self.session.authenticated() && exempt {
+            self.grant(edits, true)?;
+            return Ok(false);
+        }
+        if let Some(subject) = self.client.subject {
+            return Ok(subject);
+        }
+        // Whoever came before us may have said that this is no relay, as Domino's connect hook can.
+        let cleared = self.session.attribute("possible_relay") == Some("0");
+        let mut decided = self.rules.relay.subject(self.peer());
+        if !cleared && matches!(decided, Subject::NeedsName) {
+            self.need_name().await;
+            let rules = Arc::clone(&self.rules);
+            decided = rules.relay.subject(self.peer());
+            let subject = matches!(decided, Subject::Yes | Subject::NeedsName);
+            return self.subject_is(subject, edits);
+        }
+        let subject = !cleared && matches!(decided, Subject::Yes | Subject::NeedsName);
+        self.subject_is(subject, edits)
+    }
+
+    fn subject_is(&mut self, subject: bool, edits: &mut Edits<'_>) -> Result<bool, Fault> {
+        self.client.subject = Some(subject);
+        edits.attribute("possible_relay", if subject { "1" } else { "0" })?;
+        if !subject {
+            self.grant(edits, true)?;
+        }
+        Ok(subject)
+    }
+
+    /// Lets the session relay, or lets it no more where it was us who did.
+    fn grant(&mut self, edits: &mut Edits<'_>, granted: bool) -> Result<(), Fault> {
+        match (granted, self.client.granted, self.session.relay_granted()) {
+            (true, false, false) => edits.grant_relay()?,
+            (false, true, _) => edits.attribute("relay_granted", "0")?,
+            // It is so already, or another plug-in's.
+            _ => return Ok(()),
+        }
+        self.client.granted = granted;
+        Ok(())
+    }
+
+    /// The refusal of a sender.
+    async fn sender(&mut self, sender: &str) -> Option<Refusal> {
+        if sender.is_empty() {
+            return None;
+        }
+        let rules = Arc::clone(&self.rules);
+        let member = |group: &str| self.plugin.is_member(sender, group);
+        match mailbox::decide(&rules.sender.allow, &rules.sender.deny, sender, member) {
+            Listed::Accepted(_) => {}
+            Listed::Denied(hit) => return Some(Refusal::sender(sender, hit.to_string())),
+            Listed::NotAllowed(list) => {
+                return Some(Refusal::sender(sender, format!("{}: not listed", list.name())));
+            }
+        }
+        let (_, domain) = sender.rsplit_once('@')?;
+        // A literal is an address: there is nothing to look up.
+        if !rules.sender.verify_domain || domain.starts_with('[') {
+            return None;
+        }
+        match look_up::domain(self.call, domain).await {
+            Domain::Exists => None,
+            Domain::Missing => Some(Refusal::sender_domain()),
+            Domain::TakesNone => Some(Refusal::sender_takes_none()),
+            Domain::Trouble => Some(Refusal::sender_trouble()),
+        }
+    }
+
+    /// The refusal of a recipient.
+    fn recipient(&self, recipient: &str) -> Option<Refusal> {
+        let (allow, deny) = (&self.rules.recipient.allow, &self.rules.recipient.deny);
+        let member = |group: &str| self.plugin.is_member(recipient, group);
+        match mailbox::decide(allow, deny, recipient, member) {
+            Listed::Accepted(_) => None,
+            Listed::Denied(hit) => Some(Refusal::recipient(hit.to_string())),
+            Listed::NotAllowed(list) => {
+                Some(Refusal::recipient(format!("{}: not listed", list.name())))
+            }
+        }
+    }
+
+    /// The refusal of relaying, or the grant.
+    async fn relay(&mut self, recipient: &str, edits: &mut Edits<'_>) -> Step {
+        if !self.plugin.is_foreign(recipient) || !self.subject(edits).await? {
+            return Ok(None);
+        }
+        if self.session.relay_granted() && !self.client.granted {
+            return Ok(None);
+        }
+        if self.rules.relay.name_matters(self.peer()) {
+            self.need_name().await;
+        }
+        let domain = recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let rules = Arc::clone(&self.rules);
+        let Relay { granted, by } = rules.relay.decide(self.peer(), domain);
+        self.grant(edits, granted)?;
+        let by = match by {
+            _ if granted => return Ok(None),
+            By::Entry(hit) => hit.to_string(),
+            By::NotListed(list) => format!("{}: not listed", list.name()),
+            By::NoRule => String::new(),
+        };
+        Ok(Some(Refusal::relay(by)))
+    }
+}
+
+impl AccessControl {
+    /// A client has connected.
+    pub(crate) async fn judge_connection(&self, event: &Connect<'_>, call: &Pending) -> Outcome {
+        let mut visit = Visit::begin(self, event.session, call)?;
+        let denied = visit.connection().await;
+        if visit.rules.connection.refuse_at == RefuseAt::Connect {
+            return visit.end(Ok(denied));
+        }
+        visit.client.denied = denied;
+        visit.end(Ok(None))
+    }
+
+    /// MAIL: the client is judged, and the sender.
+    pub(crate) async fn judge_sender(
+        &self,
+        event: &Mail<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        let mut visit = Visit::begin(self, event.session, call)?;
+        let step = self.sender_step(&mut visit, event.sender, edits).await;
+        visit.end(step)
+    }
+
+    async fn sender_step(
+        &self,
+        visit: &mut Visit<'_>,
+        sender: &str,
+        edits: &mut Edits<'_>,
+    ) -> Step {
+        let rules = Arc::clone(&visit.rules);
+        if rules.connection.refuse_at == RefuseAt::Mail
+            && let Some(refusal) = visit.client.denied.clone()
+        {
+            return Ok(Some(refusal));
+        }
+        if let Some(refusal) = visit.verified().await {
+            return Ok(Some(refusal));
+        }
+        if visit.subject(edits).await? && !visit.session.skip_lists() {
+            if visit.client.lists.is_none() {
+                let lists = self.look_at_lists(visit.peer(), &rules, visit.call).await;
+                visit.client.lists = Some(lists);
+            }
+            let lists = visit.client.lists.clone().unwrap_or_default();
+            if let Some(refusal) = lists.refusal {
+                return Ok(Some(refusal));
+            }
+            if let Some((name, value)) = lists.tag {
+                edits.header_add(name, value)?;
+            }
+        }
+        if let Some(refusal) = visit.sender(sender).await {
+            return Ok(Some(refusal));
+        }
+        Ok(self.rates.message(&rules.limits, visit.address, sender))
+    }
+
+    /// RCPT: the recipient is judged, and whether mail may be relayed there.
+    pub(crate) async fn judge_recipient(
+        &self,
+        event: &Rcpt<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        let mut visit = Visit::begin(self, event.session, call)?;
+        let step = self.recipient_step(&mut visit, event.recipient, edits).await;
+        visit.end(step)
+    }
+
+    async fn recipient_step(
+        &self,
+        visit: &mut Visit<'_>,
+        recipient: &str,
+        edits: &mut Edits<'_>,
+    ) -> Step {
+        if let Some(refusal) = visit.client.denied.clone() {
+            return Ok(Some(refusal));
+        }
+        if let Some(refusal) = visit.relay(recipient, edits).await? {
+            return Ok(Some(refusal));
+        }
+        if let Some(refusal) = visit.recipient(recipient) {
+            return Ok(Some(refusal));
+        }
+        let sender = visit.session.sender().unwrap_or_default();
+        Ok(self.rates.recipient(&visit.rules.limits, visit.address, sender))
+    }
+
+    /// Whether mail for an address leaves us, and only with a grant.
+    fn is_foreign(&self, recipient: &str) -> bool {
+        let route = self.host.directory().map(|directory| directory.route(recipient));
+        // Without a directory, or for what it does not know, the check is made: the core has the last word.
+        !matches!(route, Some(Ok(Route::Local | Route::UnknownUser | Route::Relay)))
+    }
+
+    /// Whether the directory has an address in a group. What is no address is in none.
+    pub(crate) fn is_member(&self, address: &str, group: &str) -> bool {
+        let directory = self.host.directory();
+        directory.is_some_and(|directory| directory.is_member(address, group).unwrap_or(false))
+    }
+}

@@ -1,0 +1,219 @@
+//! The default plug-in for inbound access on the real server: its rules at every stage, with a DNS server and through a proxy
+//! that says who the client is.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use stagepost_tests::client::Client;
+use stagepost_tests::name_server::{A, MX, NameServer, PTR, TXT};
+use stagepost_tests::plugin::build_rust;
+use stagepost_tests::server::{Server, Site, plugin_section};
+
+/// A server with the plug-in and this section, whose listener believes a proxy on loopback.
+fn server(site: &Site, names: &NameServer, section: &str) -> Server {
+    let file: PathBuf = build_rust("access-control");
+    let plugin = plugin_section("access-control", &file, section);
+    let fields = "proxy_from = [\"127.0.0.0/8\"]\n";
+    // Everything foreign can be reached, so that nothing but a grant is missing.
+    let route = "[[route]]\ndomain = \"*\"\nnext_hop = \"127.0.0.1:1\"\n";
+    site.configure_listener(fields, &format!("{}{route}{plugin}", names.section()));
+    site.start()
+}
+
+/// A client with this address; the greeting is not read.
+fn from(server: &Server, address: &str) -> Client {
+    let mut client = Client::connect(server.address());
+    let version = if address.contains(':') { "TCP6" } else { "TCP4" };
+    let local = if address.contains(':') { "2001:db8::25" } else { "192.0.2.25" };
+    client.send(format!("PROXY {version} {address} {local} 4000 25\r\n").as_bytes());
+    client
+}
+
+/// A client that has said EHLO.
+fn greeted(server: &Server, address: &str) -> Client {
+    let mut client = from(server, address);
+    client.expect(220);
+    client.say("EHLO client.test", 250);
+    client
+}
+
+/// What MAIL and RCPT are answered.
+fn mail(server: &Server, address: &str, sender: &str, recipient: &str) -> (String, String) {
+    let mut client = greeted(server, address);
+    let mail = client.ask(&format!("MAIL FROM:<{sender}>")).to_string();
+    let rcpt = client.ask(&format!("RCPT TO:<{recipient}>")).to_string();
+    (mail, rcpt)
+}
+
+#[test]
+fn hosts_are_denied_by_address_and_by_name() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![
+        ("1.2.0.192.in-addr.arpa", PTR, b"\x02mx\x03bad\x04test\0"),
+        ("2.2.0.192.in-addr.arpa", PTR, b"\x02mx\x04good\x04test\0"),
+    ]);
+    let section = "[plugin.config.connection]\ndeny = [\"[198.51.100.*]\", \"bad.test\"]\n";
+    let server = server(&site, &names, section);
+    let mut denied = from(&server, "198.51.100.7");
+    denied.expect(554);
+    denied.say("EHLO client.test", 503);
+    denied.say("QUIT", 221);
+    from(&server, "192.0.2.1").expect(554);
+    from(&server, "192.0.2.2").expect(220);
+    from(&server, "192.0.2.3").expect(220);
+    from(&server, "2001:db8::1").expect(220);
+    let log = server.stop();
+    let said = log.matching(|line| line.message().contains("refused by connection.deny"));
+    assert_eq!(said.len(), 2, "{log}");
+    assert!(said[0].message().contains("\"[198.51.100.*]\" (stagepost.toml:"), "{log}");
+}
+
+#[test]
+fn a_host_without_a_name_is_told_at_mail() {
+    let site = Site::new("");
+    let names =
+        NameServer::start(vec![("1.2.0.192.in-addr.arpa", PTR, b"\x02mx\x04good\x04test\0")]);
+    let section = "[plugin.config.connection]\nverify_host_name = true\n";
+    let server = server(&site, &names, section);
+    let recipient = "bob@example.test";
+    assert!(mail(&server, "192.0.2.1", "a@b.test", recipient).1.starts_with("250 "));
+    let (refused, _) = mail(&server, "192.0.2.2", "a@b.test", recipient);
+    assert!(refused.starts_with("550 5.7.25 "), "{refused}");
+    server.stop();
+}
+
+#[test]
+fn relaying_is_for_those_who_may() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![
+        ("1.2.0.192.in-addr.arpa", PTR, b"\x02pc\x04corp\x04test\0"),
+        ("pc.corp.test", A, &[192, 0, 2, 1]),
+        // Claims a name that is another's.
+        ("2.2.0.192.in-addr.arpa", PTR, b"\x02pc\x04corp\x04test\0"),
+    ]);
+    let section = "[plugin.config.relay]\ninternal_domains = [\"corp.test\"]\n\
+        exclude = \"[203.0.113.0/24]\"\nallow_sources = [\"[198.51.100.1]\"]\n";
+    let server = server(&site, &names, section);
+    let foreign = "x@foreign.test";
+    for (address, wanted) in [
+        ("192.0.2.1", "250 "),
+        ("192.0.2.2", "554 5.7.1 Relay rejected"),
+        ("192.0.2.3", "554 5.7.1 Relay rejected"),
+        ("203.0.113.9", "250 "),
+        ("198.51.100.1", "250 "),
+        ("198.51.100.2", "554 5.7.1 Relay rejected"),
+        ("2001:db8::1", "554 5.7.1 Relay rejected"),
+    ] {
+        let (begun, relayed) = mail(&server, address, "a@b.test", foreign);
+        assert!(begun.starts_with("250 ") && relayed.starts_with(wanted), "{address}: {relayed}");
+        let (_, local) = mail(&server, address, "a@b.test", "bob@example.test");
+        assert!(local.starts_with("250 "), "{address}: {local}");
+    }
+    server.stop();
+}
+
+#[test]
+fn one_grant_is_not_for_the_next_recipient() {
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let section = "[plugin.config.relay]\nallow_destinations = [\"@partner.test\"]\n";
+    let server = server(&site, &names, section);
+    let mut client = greeted(&server, "192.0.2.1");
+    client.say("MAIL FROM:<a@b.test>", 250);
+    client.say("RCPT TO:<x@partner.test>", 250);
+    client.say("RCPT TO:<x@other.test>", 554);
+    client.say("RCPT TO:<x@sub.partner.test>", 554);
+    client.say("RCPT TO:<bob@example.test>", 250);
+    client.say("RCPT TO:<y@partner.test>", 250);
+    server.stop();
+}
+
+#[test]
+fn lists_end_at_the_first_hit() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![
+        ("1.2.0.192.black.test", A, &[127, 0, 0, 2]),
+        ("1.2.0.192.black.test", TXT, b"\x0asee a page"),
+        ("2.2.0.192.black.test", A, &[127, 0, 0, 2]),
+        ("3.2.0.192.black.test", A, &[127, 0, 0, 2]),
+        ("3.2.0.192.white.test", A, &[127, 0, 0, 1]),
+        ("4.2.0.192.black.test", A, &[127, 255, 255, 254]),
+        ("5.2.0.192.black.test", A, &[192, 0, 2, 99]),
+    ]);
+    let section = "[plugin.config.dns_black]\nzones = [\"black.test\"]\naction = \"reject\"\n\
+        text = \"{ip} is in {site}: {txt}\"\n\
+        [plugin.config.dns_white]\nzones = [\"white.test\"]\n\
+        [plugin.config.private_white]\nentries = [\"[192.0.2.2]\"]\n\
+        [plugin.config.private_black]\nentries = [\"[192.0.2.6]\"]\naction = \"reject\"\n";
+    let server = server(&site, &names, section);
+    for (address, wanted) in [
+        ("192.0.2.1", "554 5.7.1 192.0.2.1 is in black.test: see a page"),
+        ("192.0.2.2", "250 "),
+        ("192.0.2.3", "250 "),
+        ("192.0.2.4", "250 "),
+        ("192.0.2.5", "250 "),
+        ("192.0.2.6", "554 5.7.1 Connection denied for policy reasons"),
+        ("192.0.2.7", "250 "),
+    ] {
+        let (reply, _) = mail(&server, address, "a@b.test", "bob@example.test");
+        assert!(reply.starts_with(wanted), "{address}: {reply}");
+    }
+    let log = server.stop();
+    assert_eq!(
+        log.matching(|line| line.message().contains("does not answer us")).len(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
+fn senders_are_judged_by_lists_and_by_the_dns() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![
+        ("mx.test", MX, b"\0\x0a\x01a\x04test\0"),
+        ("host.test", A, &[192, 0, 2, 80]),
+        ("null.test", MX, b"\0\0\0"),
+        ("text.test", TXT, b"\x01x"),
+    ]);
+    let section = "[plugin.config.sender]\nverify_domain = true\ndeny = [\"x@mx.test\"]\n";
+    let server = server(&site, &names, section);
+    for (sender, wanted) in [
+        ("a@mx.test", "250 "),
+        ("a@host.test", "250 "),
+        ("", "250 "),
+        ("a@[192.0.2.1]", "250 "),
+        ("x@mx.test", "554 5.7.1 Mail from <x@mx.test> rejected"),
+        ("a@null.test", "550 5.7.27 "),
+        ("a@text.test", "550 5.1.8 "),
+        ("a@missing.test", "550 5.1.8 "),
+        ("a@trouble.test", "451 4.4.3 "),
+    ] {
+        let (reply, _) = mail(&server, "192.0.2.1", sender, "bob@example.test");
+        assert!(reply.starts_with(wanted), "{sender}: {reply}");
+    }
+    server.stop();
+}
+
+#[test]
+fn lists_in_files_are_read_again_by_a_reload() {
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let list = site.path().join("deny.txt");
+    fs::write(&list, "[192.0.2.1] # the first\n").unwrap();
+    let section = format!("[plugin.config.connection]\ndeny_file = {list:?}\n");
+    let server = server(&site, &names, &section);
+    from(&server, "192.0.2.1").expect(554);
+    from(&server, "192.0.2.2").expect(220);
+    fs::write(&list, "\n[192.0.2.2]\n").unwrap();
+    assert!(site.run(&["reload", "--config", "stagepost.toml"]).status.success());
+    from(&server, "192.0.2.1").expect(220);
+    from(&server, "192.0.2.2").expect(554);
+    fs::write(&list, "[192.0.2.3]\n[192.0.2.300]\n").unwrap();
+    assert!(!site.run(&["reload", "--config", "stagepost.toml"]).status.success());
+    from(&server, "192.0.2.3").expect(220);
+    from(&server, "192.0.2.2").expect(554);
+    let log = server.stop();
+    let place = format!("{}:2:1: \"300\" is no octet", list.display());
+    assert_eq!(log.matching(|line| line.message().contains(&place)).len(), 1, "{log}");
+}
