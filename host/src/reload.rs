@@ -10,12 +10,14 @@ use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 use crate::config::{self, Auth, Certificate, ConfigError, Place, Settings};
 use crate::service_manager;
 use crate::tls::TlsStore;
+use crate::users::Users;
 
 /// Who reloads.
 pub(crate) struct Reloader {
     /// What the server has begun with.
     settings: Settings,
     tls: Arc<TlsStore>,
+    users: Arc<Users>,
     plugins: Arc<ExtMgr>,
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) changed: Vec<String>,
     /// Certificates that are others now.
     pub(crate) certificates: Vec<String>,
+    /// The groups are others now.
+    pub(crate) groups: bool,
     /// What has changed and takes effect when the server starts again.
     pub(crate) restart: Vec<String>,
 }
@@ -52,8 +56,13 @@ pub(crate) enum Problem {
 }
 
 impl Reloader {
-    pub(crate) fn new(settings: Settings, tls: Arc<TlsStore>, plugins: Arc<ExtMgr>) -> Self {
-        Self { settings, tls, plugins }
+    pub(crate) fn new(
+        settings: Settings,
+        tls: Arc<TlsStore>,
+        users: Arc<Users>,
+        plugins: Arc<ExtMgr>,
+    ) -> Self {
+        Self { settings, tls, users, plugins }
     }
 
     /// Reads the file, and puts in force what can be.
@@ -62,8 +71,14 @@ impl Reloader {
         let reloaded = self.try_reload().await;
         service_manager::ready();
         match &reloaded {
-            Ok(Report { changed, certificates, restart }) => {
-                tracing::info!(?changed, ?certificates, ?restart, "configuration read again");
+            Ok(Report { changed, certificates, groups, restart }) => {
+                tracing::info!(
+                    ?changed,
+                    ?certificates,
+                    groups,
+                    ?restart,
+                    "configuration read again"
+                );
             }
             Err(problem) => {
                 tracing::error!("the configuration stays as it was: {}", problem.in_line());
@@ -79,6 +94,9 @@ impl Reloader {
         let fresh = config::load(Path::new(&self.settings.source))?;
         let mut restart = differences(&self.settings, &fresh);
         let certificates = self.tls.reread(&fresh.certificates)?;
+        // Another file is for the next start.
+        let same_file = groups_file(&self.settings) == groups_file(&fresh);
+        let groups = if same_file { Some(self.users.reread(&fresh)?) } else { None };
         let places = fresh
             .plugins
             .iter()
@@ -95,8 +113,9 @@ impl Reloader {
         let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
         restart.extend(reloaded.restart.into_iter().map(section));
         let certificates = certificates.commit();
+        let groups = groups.is_some_and(|groups| self.users.commit(groups));
         self.tls.warn_of_expired();
-        Ok(Report { changed: reloaded.changed, certificates, restart })
+        Ok(Report { changed: reloaded.changed, certificates, groups, restart })
     }
 }
 
@@ -119,9 +138,12 @@ fn names(certificates: &[Certificate]) -> std::collections::BTreeSet<&str> {
     certificates.iter().map(|certificate| &*certificate.name).collect()
 }
 
+fn groups_file(settings: &Settings) -> Option<&Path> {
+    settings.groups_file.as_ref().map(|(path, _)| path.as_path())
+}
+
 /// What differs, beside the sections of plug-ins and what is in the files of certificates, by its name in the file.
 fn differences(old: &Settings, new: &Settings) -> Vec<String> {
-    let path = |settings: &Settings| settings.groups_file.as_ref().map(|(path, _)| path.clone());
     let auth = |settings: &Settings| {
         let Auth { users_file, mechanisms, checks_max, failures } = settings.auth.clone();
         (users_file.map(|(path, _)| path), mechanisms, checks_max, failures)
@@ -129,7 +151,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     let parts = [
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
-        ("groups_file", path(old) == path(new)),
+        ("groups_file", groups_file(old) == groups_file(new)),
         ("[auth]", auth(old) == auth(new)),
         ("[log]", old.log == new.log),
         ("[[listen]]", old.listeners == new.listeners),

@@ -124,14 +124,15 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let _inside = runtime.enter();
         // The admin socket comes first: it tells whether another server runs with this state.
         let admin = AdminServer::bind(&settings.admin_socket())?;
-        // Entry points of plug-ins run here, on the main thread, before there is any session.
+        // Entry points of plug-ins are called here, before there is any session.
         let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
         let router = Arc::new(Router::new(&settings));
         let dns = Arc::new(Dns::new(&settings.dns));
-        let ways = Ways { router: router.clone(), resolver: dns.clone() };
+        let users = Arc::new(Users::load(&settings, router.clone())?);
+        let ways = Ways { router, resolver: dns.clone(), users: users.clone() };
         let hosted = Hosted {
             state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
-            users: Some(Arc::new(Users::load(&settings, router.clone())?)),
+            users: Some(users.clone()),
             resolver: Some(dns.clone()),
         };
         let limits = settings.plugin_limits.clone();
@@ -149,6 +150,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
 struct Ways {
     router: Arc<Router>,
     resolver: Arc<Dns>,
+    users: Arc<Users>,
 }
 
 /// Opens the queue, serves, and closes it. Plug-ins are told when the server starts and stops.
@@ -212,7 +214,7 @@ async fn serve(
     });
     let figures =
         Figures::new(begun, &places, plugins.clone(), sessions, store.clone(), authenticator);
-    let reloader = Arc::new(Reloader::new(settings.clone(), tls, plugins.clone()));
+    let reloader = Arc::new(Reloader::new(settings.clone(), tls, ways.users, plugins.clone()));
     let mut parts = JoinSet::new();
     let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
     let mut stopping_admin = stopping.clone();

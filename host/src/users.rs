@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use stagepost_extmgr::UserDirectory;
 use stagepost_smtp::{Address, Route};
@@ -22,8 +22,12 @@ type Groups = BTreeMap<String, Vec<Box<str>>>;
 /// The directory behind `em.directory/1`.
 pub(crate) struct Users {
     router: Arc<Router>,
-    groups: Groups,
+    /// Plug-ins keep what they are handed of it, so one that was in force stays for ever.
+    groups: RwLock<&'static Groups>,
 }
+
+/// Groups that were read again and are not in force.
+pub(crate) struct NewGroups(Groups);
 
 impl Users {
     /// Reads the groups file, if there is one.
@@ -31,22 +35,42 @@ impl Users {
     /// # Errors
     /// It can't be read, or a line of it is wrong.
     pub(crate) fn load(settings: &Settings, router: Arc<Router>) -> Result<Self, ConfigError> {
-        let mut groups = Groups::new();
-        if let Some((path, place)) = &settings.groups_file {
-            let text = read(path).map_err(|error| {
-                let problem = format!("{}: {error}", path.display());
-                place.fault(problem, "this user must be able to read the file: text, at most 16MB")
-            })?;
-            groups = parse(&text).map_err(|(line, problem)| {
-                let problem = format!("{}:{line}: {problem}", path.display());
-                place.fault(
-                    problem,
-                    "write lines such as `staff: alice@example.org, bob@example.org`",
-                )
-            })?;
-        }
-        Ok(Self { router, groups })
+        let groups = Box::leak(Box::new(load(settings)?));
+        Ok(Self { router, groups: RwLock::new(groups) })
     }
+
+    /// Reads the groups file again.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn reread(&self, settings: &Settings) -> Result<NewGroups, ConfigError> {
+        load(settings).map(NewGroups)
+    }
+
+    /// Puts groups in force. Whether they are others.
+    pub(crate) fn commit(&self, NewGroups(fresh): NewGroups) -> bool {
+        if fresh == *self.groups() {
+            return false;
+        }
+        *self.groups.write().unwrap_or_else(PoisonError::into_inner) = Box::leak(Box::new(fresh));
+        true
+    }
+
+    fn groups(&self) -> &'static Groups {
+        *self.groups.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn load(settings: &Settings) -> Result<Groups, ConfigError> {
+    let Some((path, place)) = &settings.groups_file else { return Ok(Groups::new()) };
+    let text = read(path).map_err(|error| {
+        let problem = format!("{}: {error}", path.display());
+        place.fault(problem, "this user must be able to read the file: text, at most 16MB")
+    })?;
+    parse(&text).map_err(|(line, problem)| {
+        let problem = format!("{}:{line}: {problem}", path.display());
+        place.fault(problem, "write lines such as `staff: alice@example.org, bob@example.org`")
+    })
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -102,7 +126,7 @@ impl UserDirectory for Users {
 
     fn groups(&self, address: &str) -> Option<&[Box<str>]> {
         let address = Address::parse(address).ok()?;
-        Some(self.groups.get(&key(&address)).map_or(&[], Vec::as_slice))
+        Some(self.groups().get(&key(&address)).map_or(&[], Vec::as_slice))
     }
 }
 

@@ -10,7 +10,7 @@ use stagepost_tests::server::{Site, plugin_section};
 fn keeper(before: &str) -> Site {
     let site = Site::new("");
     let file = site.compile("plugins/keeper.c");
-    site.configure(&plugin_section("keeper", &file, ""));
+    site.configure(&plugin_section("keeper", &file, "[plugin.config]\nlimit = 1"));
     if !before.is_empty() {
         let written = fs::read_to_string(site.path().join("stagepost.toml")).unwrap();
         site.write_config(&format!("{before}\n{written}"));
@@ -73,6 +73,22 @@ fn users_and_groups_are_those_of_the_configuration() {
     ] {
         assert_eq!(call(&site, &["who", &format!("\"{address}\"")]), wanted, "{address}");
     }
+    // A reload reads them again; one with a wrong line changes nothing.
+    let reload = || {
+        let output = site.run(&["reload", "--socket", "state/admin.sock"]);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let write = |text: &str| fs::write(site.path().join("groups"), text).unwrap();
+    let groups = || call(&site, &["who", "\"alice@example.test\""]);
+    write("all: alice@example.test\n");
+    assert_eq!(reload(), (true, "in force: the groups of groups_file\n".to_owned()));
+    assert_eq!(groups(), "\"user route 1 all\"");
+    assert_eq!(reload(), (true, "nothing has changed\n".to_owned()));
+    write("no colon\n");
+    let (done, said) = reload();
+    assert!(!done && said.contains("groups:1: there is no colon"), "{said}");
+    assert_eq!(groups(), "\"user route 1 all\"");
     server.stop();
 
     fs::write(site.path().join("groups"), "staff: alice@example.test\nno colon\n").unwrap();

@@ -21,6 +21,8 @@ pub(crate) struct ReloadReport {
     pub(crate) changed: Vec<String>,
     /// Certificates that are others now.
     pub(crate) certificates: Vec<String>,
+    /// The groups are others now.
+    pub(crate) groups: bool,
     /// What has changed and takes effect when the server starts again.
     pub(crate) restart: Vec<String>,
 }
@@ -33,10 +35,14 @@ impl fmt::Display for ReloadReport {
         for name in &self.certificates {
             writeln!(out, "in force: the files of [[certificate]] {name}")?;
         }
+        if self.groups {
+            writeln!(out, "in force: the groups of groups_file")?;
+        }
         for part in &self.restart {
             writeln!(out, "at the next start: {part}")?;
         }
-        if self.changed.is_empty() && self.certificates.is_empty() && self.restart.is_empty() {
+        let others = self.changed.len() + self.certificates.len() + self.restart.len();
+        if others == 0 && !self.groups {
             writeln!(out, "nothing has changed")?;
         }
         Ok(())
@@ -51,8 +57,8 @@ pub(crate) fn reloading(reloader: Arc<Reloader>) -> Router {
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
     match reloader.reload().await {
         Ok(report) => {
-            let Report { changed, certificates, restart } = report;
-            Json(ReloadReport { changed, certificates, restart }).into_response()
+            let Report { changed, certificates, groups, restart } = report;
+            Json(ReloadReport { changed, certificates, groups, restart }).into_response()
         }
         Err(problem) => {
             let text = problem.to_string();
