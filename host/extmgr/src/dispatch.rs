@@ -67,8 +67,8 @@ impl Dispatch {
         let mut chain = Chain::new(ask);
         let mut place = 0;
         loop {
-            let (came_to, ended) = stretch::call(steps, place, &chain.ask, context);
-            place = came_to;
+            let mut ended = None;
+            place = stretch::call(steps, place, &chain.ask, context, &mut ended);
             let Some(step) = steps.get(place) else { break };
             let registration = &step.registration;
             let (took, called) = match ended {

@@ -17,24 +17,26 @@ use crate::trace;
 use crate::watchdog::watching;
 
 /// How long a call took, if that was measured, and what became of it.
-type Ended = (Option<Duration>, Called);
+pub(crate) type Ended = (Option<Duration>, Called);
 
 /// Calls handlers from a place in a chain on. Gives back the place that it came to: the end, or one whose call ended otherwise
-/// than most, or one that has not been called, since it is not to be called in line and at once, or somebody watches.
+/// than most, as `ended` tells then, or one that has not been called, since it is not to be called in line and at once, or
+/// somebody watches.
 #[inline]
 pub(crate) fn call(
     steps: &[Step],
     from: usize,
     ask: &Ask,
     context: &Context,
-) -> (usize, Option<Ended>) {
+    ended: &mut Option<Ended>,
+) -> usize {
     match steps.get(from) {
         Some(first) if is_plain(first) && !trace::is_on() => {
             let frame = pin!(Frame::new(first.plugin, ask, context, None));
             let place = place(first.registration.event, ask.stage);
-            call_on(steps, from, place, ask, frame.as_ref())
+            call_on(steps, from, place, ask, frame.as_ref(), ended)
         }
-        _ => (from, None),
+        _ => from,
     }
 }
 
@@ -50,12 +52,13 @@ fn call_on(
     place: usize,
     ask: &Ask,
     frame: Pin<&Frame<'_>>,
-) -> (usize, Option<Ended>) {
+    ended: &mut Option<Ended>,
+) -> usize {
     let seat = tally::at();
     watching(ask.facts.id, |watch| {
         for (passed, step) in steps[from..].iter().enumerate() {
             if !is_plain(step) {
-                return (from + passed, None);
+                return from + passed;
             }
             if !step.admits(ask) {
                 continue;
@@ -71,14 +74,15 @@ fn call_on(
                 let spent = clock.map(|clock| clock.elapsed());
                 let kept = spent.filter(|_| step.changes_message);
                 let called = Called::answered(status, frame.take(), kept);
-                return (from + passed, Some((spent.filter(|_| timed), called)));
+                *ended = Some((spent.filter(|_| timed), called));
+                return from + passed;
             }
             step.plugin.counters.went_on(seat, place);
             if timed {
                 time(step, ask, clock);
             }
         }
-        (steps.len(), None)
+        steps.len()
     })
 }
 

@@ -21,7 +21,11 @@ thread_local! {
 
 /// A thread's right to be the only one that writes to its own counts; none: it shares those of the rest.
 #[derive(Clone, Copy)]
-pub(crate) struct At(Option<usize>);
+pub(crate) struct At(usize);
+
+impl At {
+    const SHARED: Self = Self(usize::MAX);
+}
 
 /// A seat, for as long as its thread lasts.
 struct Seat(At);
@@ -31,16 +35,17 @@ impl Seat {
         let mut taken = SEATS.lock().unwrap_or_else(PoisonError::into_inner);
         let free = taken.trailing_ones() as usize;
         if free >= SEATS_MAX {
-            return Self(At(None));
+            return Self(At::SHARED);
         }
         *taken |= 1 << free;
-        Self(At(Some(free)))
+        Self(At(free))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let At(Some(seat)) = self.0 {
+        let At(seat) = self.0;
+        if seat < SEATS_MAX {
             // The lock orders this thread's last count before the next one's first.
             *SEATS.lock().unwrap_or_else(PoisonError::into_inner) &= !(1 << seat);
         }
@@ -50,7 +55,7 @@ impl Drop for Seat {
 /// Where this thread counts.
 pub(crate) fn at() -> At {
     // A thread that ends has given its seat up.
-    SEAT.try_with(|seat| seat.0).unwrap_or(At(None))
+    SEAT.try_with(|seat| seat.0).unwrap_or(At::SHARED)
 }
 
 /// One thread's counts. On cache lines of their own: threads do not wait for each other.
@@ -83,7 +88,7 @@ impl Tally {
     /// Counts one more.
     #[inline]
     pub(crate) fn add(&self, at: At, place: usize) {
-        match at.0.and_then(|seat| self.own.get(seat)) {
+        match self.own.get(at.0) {
             Some(counts) => {
                 // Nobody else writes here, so nothing is lost between the two.
                 let count = &counts.0[place];
@@ -120,7 +125,7 @@ mod tests {
     #[test]
     fn a_thread_without_a_seat_shares() {
         let tally = Tally { own: Box::default(), shared: Counts::default() };
-        for at in [At(None), At(Some(0)), At(Some(70))] {
+        for at in [At::SHARED, At(0), At(70)] {
             tally.add(at, 0);
         }
         assert_eq!(tally.read(0), 3);

@@ -201,7 +201,7 @@ pub enum Question {
     /// A command line as received, or as a plug-in rewrote it, without its CRLF.
     Command {
         /// The octets of the line.
-        line: Box<[u8]>,
+        line: Arc<[u8]>,
     },
     /// The client introduces itself.
     Ehlo {

@@ -1,6 +1,8 @@
 //! A command line from its CRLF to its parsing: framed, shown to plug-ins, perhaps rewritten by them.
 //! Knows no command's meaning.
 
+use std::sync::Arc;
+
 use super::command::{self, Command, Doer};
 use super::grammar::Grammar;
 use super::line::{BadLine, Framing, LineFault};
@@ -75,7 +77,7 @@ impl Session {
     /// Goes on with a line that plug-ins have seen.
     pub(super) fn decided_run(
         &mut self,
-        line: Box<[u8]>,
+        line: Arc<[u8]>,
         whole: Option<Secret>,
         framing: Framing,
         decision: Decision,
@@ -100,7 +102,7 @@ impl Session {
     /// Goes on with a line as plug-ins rewrote it. Its framing stays that of the line received.
     fn run_rewritten(
         &mut self,
-        mut line: Box<[u8]>,
+        mut line: Arc<[u8]>,
         whole: Option<&Secret>,
         framing: Framing,
         mut rewrites: Vec<Attributed>,
@@ -183,7 +185,7 @@ fn has_secret(line: &[u8]) -> bool {
 }
 
 /// The line as plug-ins may see it: without what AUTH says of secrets.
-fn shown(line: &[u8]) -> Box<[u8]> {
+fn shown(line: &[u8]) -> Arc<[u8]> {
     let mut words = line.splitn(3, |&octet| octet == b' ');
     match (words.next(), words.next()) {
         (Some(verb), Some(mechanism)) if has_secret(line) => {

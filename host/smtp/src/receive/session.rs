@@ -60,7 +60,7 @@ pub struct Session {
     /// A plug-in whose edits could not be carried out, not named yet.
     pub(super) blamed: Option<Box<(Arc<str>, EditFault)>>,
     /// The line in hand, kept only while somebody is to be asked after it.
-    pub(super) line_in_hand: Option<Box<[u8]>>,
+    pub(super) line_in_hand: Option<Arc<[u8]>>,
     /// Counts commands, and in a message whatever the client waits for.
     pub(super) exchange: u64,
     /// The attributes that plug-ins set before the client has said anything: those that outlive STARTTLS.

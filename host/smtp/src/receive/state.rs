@@ -1,6 +1,7 @@
 //! The states of a receiving session: where it is in the dialogue, and what it does at the moment.
 //! Each state holds what is valid in it and nothing else; the moves are in `session`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::admit::Admission;
@@ -71,7 +72,7 @@ pub(crate) enum Then {
     /// before(CONNECT): greet or refuse.
     Welcome,
     /// before(COMMAND): parse, check and go on. `line` is what plug-ins may see, `whole` the line of AUTH with all its words.
-    Run { line: Box<[u8]>, whole: Option<Secret>, framing: Framing },
+    Run { line: Arc<[u8]>, whole: Option<Secret>, framing: Framing },
     /// Before the stage of a command: do it. What plug-ins made of its line is among the edits of the transaction.
     Proceed { command: Command, rewrites: Vec<Attributed> },
     /// before(AUTH): find out whether it is who it says.

@@ -33,7 +33,7 @@ pub(crate) fn all(only: Option<&str>) -> Result<Vec<(&'static str, Ask)>, Fault>
     };
     let of_message = |question| Ask { message: Some(Draft::default()), ..before(question) };
     let octets = Arc::from(vec![b'x'; 4096]);
-    let line = format!("MAIL FROM:<{SENDER}>").into_bytes().into_boxed_slice();
+    let line = Arc::from(format!("MAIL FROM:<{SENDER}>").into_bytes());
     let mail = Question::Mail { sender: ReversePath::Address(sender), parameters: "".into() };
     let ok = Reply::new(250, Some((2, 1, 0)), "Ok");
     let mut all = vec![
