@@ -70,6 +70,31 @@ mod curl {
         server.stop();
     }
 
+    /// By the mechanism that it takes for the best, and by each one that it knows.
+    #[test]
+    fn logs_in_with_tls() {
+        let (site, server) = with_logins();
+        std::fs::write(site.path().join("message"), MESSAGE).expect("a file of our own");
+        let ways = [
+            ("smtp", server.address(), "AUTH=PLAIN"),
+            ("smtp", server.address(), "AUTH=LOGIN"),
+            ("smtps", server.listener("submissions"), "AUTH=PLAIN"),
+        ];
+        for (scheme, address, mechanism) in ways {
+            let port = address.port();
+            run(program("curl")
+                .args(["-sS", "--max-time", "30", "--mail-from", "a@client.test", "--ssl-reqd"])
+                .args(["--cacert", "tls/mx.example.test.crt", "--mail-rcpt", "b@example.test"])
+                .args(["--user", "alice@example.test:pencil", "--login-options", mechanism])
+                .args(["--resolve", &format!("mx.example.test:{port}:127.0.0.1")])
+                .args(["--url", &format!("{scheme}://mx.example.test:{port}/client.example.test")])
+                .args(["--upload-file", "message"])
+                .current_dir(site.path()));
+        }
+        expect_submitted(&site, &server, ways.len());
+        server.stop();
+    }
+
     /// The server without a configuration file, on its own port.
     mod development {
         use std::fs;
@@ -136,8 +161,82 @@ fn with_tls() -> Site {
     site
 }
 
+/// The settings of users, whose file has alice.
+const USERS: &str = "[auth]\nusers_file = \"users\"\nfailure_delay = \"0s\"\n";
+
+/// A server that wants a login by STARTTLS, and on a second listener with TLS from the first octet.
+fn with_logins() -> (Site, Server) {
+    let site = Site::new("");
+    site.certify("mx.example.test");
+    site.add_user("alice@example.test", "pencil");
+    let submissions = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\ncertificates = [\"mx\"]\n";
+    site.configure_tls("purpose = \"submission\"\n", &format!("{USERS}{submissions}"));
+    let server = site.start();
+    (site, server)
+}
+
+/// Waits for so many messages to `b` that came with a login.
+fn expect_submitted(site: &Site, server: &Server, count: usize) {
+    server.log().wait_for_count("the deliveries", count, delivered);
+    let mail = site.mail("b");
+    assert_eq!(mail.len(), count);
+    for message in mail {
+        let message = String::from_utf8_lossy(&message).into_owned();
+        assert!(message.contains("with ESMTPSA id "), "{message}");
+    }
+    let log = server.log();
+    assert_eq!(log.matching(|line| line.message() == "logged in").len(), count);
+}
+
 mod swaks {
     use super::*;
+
+    #[test]
+    fn logs_in() {
+        let site = Site::new("");
+        site.add_user("alice@example.test", "pencil");
+        let open = "auth = \"required\"\nauth_allow_plaintext = true\n";
+        site.configure_listener(open, USERS);
+        let server = site.start();
+        let alice = ["--auth-user", "alice@example.test", "--auth-password"];
+        for mechanism in ["PLAIN", "LOGIN"] {
+            let login = [&["--auth", mechanism], &alice[..], &["pencil"]].concat();
+            let said = swaks(&server, &login);
+            assert!(said.contains("<-  235 2.7.0 "), "{said}");
+        }
+        let mut command = program("swaks");
+        command
+            .args(["--server", &server.address().to_string(), "--from", "a@client.test"])
+            .args(["--to", "b@example.test", "--timeout", "30", "--auth", "PLAIN"])
+            .args(alice)
+            .arg("pen");
+        let output = command.output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Its own code for a failed login.
+        assert_eq!(output.status.code(), Some(28), "{said}");
+        assert!(said.contains("<** 535 5.7.8 "), "{said}");
+        server.log().wait_for_count("the deliveries", 2, delivered);
+        let mail = String::from_utf8(site.mail("b").concat()).expect("text");
+        assert_eq!(mail.matches("with ESMTPA id ").count(), 2, "{mail}");
+        server.stop();
+    }
+
+    #[test]
+    fn logs_in_with_tls() {
+        let (site, server) = with_logins();
+        for mechanism in ["PLAIN", "LOGIN"] {
+            swaks(
+                &server,
+                &[
+                    &["--tls", "--auth", mechanism][..],
+                    &["--auth-user", "alice@example.test", "--auth-password", "pencil"],
+                ]
+                .concat(),
+            );
+        }
+        expect_submitted(&site, &server, 2);
+        server.stop();
+    }
 
     fn swaks(server: &Server, further: &[&str]) -> String {
         run(program("swaks")
@@ -240,6 +339,43 @@ with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[2]), local_hostname="client.exam
             .current_dir(site.path()));
         server.log().wait_for_count("the deliveries", 6, delivered);
         assert_eq!(site.mail("b").len(), 6);
+        server.stop();
+    }
+
+    const LOGIN_SCRIPT: &str = r#"
+import smtplib, ssl, sys
+context = ssl.create_default_context(cafile="tls/mx.example.test.crt")
+# The certificate is for the name, not for the address.
+context.check_hostname = False
+for first in (True, False):
+    for method in ("auth_plain", "auth_login"):
+        with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example.test", timeout=30) as smtp:
+            smtp.ehlo()
+            assert not smtp.has_extn("auth")
+            smtp.starttls(context=context)
+            smtp.ehlo()
+            assert smtp.esmtp_features["auth"].split()[0] == "SCRAM-SHA-256-PLUS", smtp.esmtp_features
+            assert smtp.mail("a@client.test")[0] == 530
+            smtp.user, smtp.password = "alice@example.test", "pencil"
+            code, words = smtp.auth(method[5:].upper(), getattr(smtp, method), initial_response_ok=first)
+            assert code == 235, (code, words)
+            smtp.sendmail("a@client.test", ["b@example.test"], b"Subject: login\r\n\r\n")
+with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[2]), local_hostname="client.example.test", timeout=30, context=context) as smtp:
+    try:
+        smtp.login("alice@example.test", "pen")
+        assert False, "logged in"
+    except smtplib.SMTPAuthenticationError as error:
+        assert error.smtp_code == 535, error
+"#;
+
+    #[test]
+    fn logs_in_with_and_without_first_words() {
+        let (site, server) = with_logins();
+        run(program("python3")
+            .args(["-c", LOGIN_SCRIPT, &server.address().port().to_string()])
+            .arg(server.listener("submissions").port().to_string())
+            .current_dir(site.path()));
+        expect_submitted(&site, &server, 4);
         server.stop();
     }
 
@@ -390,6 +526,27 @@ mod msmtp {
         server.stop();
     }
 
+    /// By what it would choose itself, which is SCRAM, and by the others.
+    #[test]
+    fn logs_in_with_tls() {
+        let (site, server) = with_logins();
+        let message = site.path().join("message");
+        std::fs::write(&message, MESSAGE.replace("\r\n", "\n")).expect("a file of our own");
+        let ways = ["on", "scram-sha-256", "plain", "login"];
+        for mechanism in ways {
+            run(msmtp(&server)
+                .args(["--host=127.0.0.1", "--tls=on", "--tls-starttls=on"])
+                .args(["--tls-trust-file=tls/mx.example.test.crt"])
+                .args(["--tls-host-override=mx.example.test", &format!("--auth={mechanism}")])
+                .args(["--user=alice@example.test", "--passwordeval=echo pencil"])
+                .args(["--from=a@client.test", "--", "b@example.test"])
+                .current_dir(site.path())
+                .stdin(std::fs::File::open(&message).expect("a file of our own")));
+        }
+        expect_submitted(&site, &server, ways.len());
+        server.stop();
+    }
+
     /// A keyword is announced only where it works.
     #[test]
     fn is_not_promised_etrn_while_nobody_holds_mail() {
@@ -401,5 +558,29 @@ mod msmtp {
         assert!(!output.status.success(), "{said}");
         assert!(said.contains("does not support Remote Message Queue Starting"), "{said}");
         server.stop();
+    }
+}
+
+mod gsasl {
+    use super::*;
+
+    /// The library that most programs speak SCRAM with. Its program begins TLS before EHLO, so in clear text.
+    #[test]
+    fn logs_in_by_every_mechanism() {
+        let site = Site::new("");
+        site.add_user("alice@example.test", "pencil");
+        let open = "auth = \"required\"\nauth_allow_plaintext = true\n";
+        site.configure_listener(open, USERS);
+        let server = site.start();
+        let address = server.address();
+        for mechanism in ["SCRAM-SHA-256", "PLAIN", "LOGIN"] {
+            let said = run(program("gsasl")
+                .args(["--smtp", "--no-starttls", "--mechanism", mechanism])
+                .args(["--authentication-id", "alice@example.test", "--password", "pencil"])
+                .args(["--connect", &format!("{}:{}", address.ip(), address.port())]));
+            assert!(said.contains("235 2.7.0"), "{mechanism}: {said}");
+        }
+        let log = server.stop();
+        assert_eq!(log.matching(|line| line.message() == "logged in").len(), 3);
     }
 }

@@ -136,9 +136,8 @@ impl Accounts {
     }
 
     fn derive(&self, what: &str, name: &str) -> [u8; 32] {
-        let mut mac = match Hmac::<Sha256>::new_from_slice(&*self.secret) {
-            Ok(mac) => mac,
-            Err(_) => unreachable!("HMAC takes keys of any length"),
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.secret) else {
+            unreachable!("HMAC takes keys of any length")
         };
         mac.update(what.as_bytes());
         mac.update(&[0]);

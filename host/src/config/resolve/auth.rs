@@ -47,8 +47,9 @@ impl Resolver<'_> {
         auth: &Auth,
         plugged: bool,
     ) -> Result<stagepost_smtp::Auth, ConfigError> {
-        let mode = listen.auth.as_ref().map_or(listen.purpose.auth(), |mode| *mode.get_ref());
-        let span = listen.auth.as_ref().map_or(listen.name.span(), |mode| mode.span());
+        let mode =
+            listen.auth.as_ref().map_or_else(|| listen.purpose.auth(), |mode| *mode.get_ref());
+        let span = listen.auth.as_ref().map_or_else(|| listen.name.span(), |mode| mode.span());
         let checks_passwords = auth.users_file.is_some();
         if mode == AuthMode::None {
             return Ok(stagepost_smtp::Auth::default());
