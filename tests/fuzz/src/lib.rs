@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     target::command::TARGET,
     target::address::TARGET,
     target::data::TARGET,
+    target::bdat::TARGET,
     target::reply::TARGET,
     target::receiving::TARGET,
     target::sending::TARGET,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Ask, Decision, Edit, Envelope, Event, Interest, Part, Peer, Route, Session, Settings,
-    Stage, Stored, Verified, Verify,
+    Action, Ask, Decision, Edit, Envelope, Event, Extension, Extensions, Interest, Part, Peer,
+    Question, Route, Session, Settings, Stage, Stored, Verified, Verify,
 };
 
 use crate::plugins::{Answers, claims};
@@ -256,7 +256,13 @@ impl<'d> Rig<'d> {
         let event = ask.question.event();
         self.known |= event == Event::Auth && matches!(verdict.decision, Decision::Handled(_));
         if matches!(event, Event::Auth | Event::Command) {
-            let shown = format!("{ask:?}");
+            let mut shown = format!("{ask:?}");
+            // Who gives a password for a name has told it.
+            if let Question::Auth { identity, authorization, .. } = &ask.question {
+                for name in [identity, authorization].into_iter().filter(|name| !name.is_empty()) {
+                    shown = shown.replace(&**name, "");
+                }
+            }
             assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{shown}");
         }
         self.asked.push(ask);
@@ -267,6 +273,7 @@ impl<'d> Rig<'d> {
 /// Settings of a session whose limits are soon reached, or never.
 pub fn settings(patient: bool) -> Settings {
     let mut settings = Settings { hostname: "mx.here.test".into(), ..Settings::default() };
+    settings.extensions = Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with);
     let limits = &mut settings.limits;
     limits.line_octets_max = 512;
     limits.recipients_max = 5;

@@ -1,6 +1,7 @@
 //! The targets, one a file.
 
 pub(crate) mod address;
+pub(crate) mod bdat;
 pub(crate) mod command;
 pub(crate) mod data;
 pub(crate) mod line;

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use stagepost_smtp::{Auth, Event, Interest, Mechanism, Question, Stage, StartTls, Stored};
+use stagepost_smtp::{
+    Auth, BodyKind, Event, Interest, Mechanism, Question, Stage, StartTls, Stored,
+};
 
 use crate::Target;
 use crate::octets::Octets;
@@ -53,6 +55,7 @@ const LINES: &[&str] = &[
     "AUTH SCRAM-SHA-256",
     "AUTH LOGIN dQ==",
     "AUTH SCRAM-SHA-256-PLUS",
+    "MAIL FROM:<a@b.test> BODY=BINARYMIME",
 ];
 
 /// What a client says in an authentication, mostly.
@@ -179,6 +182,15 @@ struct Model<'d> {
     /// What MAIL and RCPT named and was accepted.
     sender: Option<String>,
     recipients: Vec<String>,
+    /// What has come of a message that comes in chunks.
+    chunks: Option<Chunks>,
+}
+
+/// The octets of a message so far, by BDAT.
+#[derive(Default)]
+struct Chunks {
+    octets: Vec<u8>,
+    refused: bool,
 }
 
 /// What came of a whole session.
@@ -199,6 +211,7 @@ impl<'d> Model<'d> {
             uncut: true,
             sender: None,
             recipients: Vec::new(),
+            chunks: None,
         };
         let greeting = model.heard();
         assert_eq!(greeting.len(), 1);
@@ -253,7 +266,11 @@ impl<'d> Model<'d> {
     }
 
     fn command(&mut self, line: &[u8], octets: &mut Octets<'_>) {
-        self.rig.stopped = false;
+        let chunk = chunk(line);
+        if self.chunks.is_none() {
+            self.rig.stopped = false;
+        }
+        let before = self.rig.mails.len();
         let handshakes = self.rig.handshakes;
         // What would follow it in one group is never looked at, whatever its reply.
         self.uncut &= !line.to_ascii_uppercase().starts_with(b"STARTTLS");
@@ -268,6 +285,10 @@ impl<'d> Model<'d> {
             (self.sender, self.recipients) = (None, Vec::new());
             assert_eq!(code, 220);
         }
+        if let Some((octets, last)) = chunk {
+            return self.chunk(octets, last, code, before);
+        }
+        assert_eq!(self.rig.mails.len(), before, "{code}: stored without an end");
         self.note(line, code);
         if code == 354 && !self.rig.closed {
             self.message(octets);
@@ -288,6 +309,48 @@ impl<'d> Model<'d> {
         code
     }
 
+    /// Notes a chunk, and judges what became of the message that it ends.
+    fn chunk(&mut self, octets: &[u8], last: bool, code: u16, before: usize) {
+        let mut chunks = self.chunks.take().unwrap_or_default();
+        chunks.octets.extend_from_slice(octets);
+        chunks.refused |= code / 100 != 2;
+        if last {
+            match self.rig.mails.get(before) {
+                Some(mail) => {
+                    let kept = matches!(mail.stored, Stored::Committed(_) | Stored::Discarded);
+                    assert_eq!(code / 100 == 2, kept, "{code}: {:?}", mail.stored);
+                    assert!(!chunks.refused || !kept, "stored though a chunk was refused");
+                    assert_eq!(mail.octets, chunks.octets, "not as it was sent");
+                    self.judge_mail(before);
+                }
+                None => assert!(code >= 400 || self.rig.stopped, "{code} for what is nowhere"),
+            }
+            self.sender = None;
+        } else {
+            assert_eq!(self.rig.mails.len(), before, "stored before its end");
+            self.chunks = Some(chunks);
+        }
+    }
+
+    /// Judges what every stored message must be.
+    fn judge_mail(&self, at: usize) {
+        let mail = &self.rig.mails[at];
+        assert!(!self.rig.stopped, "stored against a verdict");
+        let envelope = &mail.envelope;
+        let binary = envelope.body == BodyKind::BinaryMime;
+        assert!(binary || !mail.octets.contains(&0), "NUL");
+        let to: Vec<_> =
+            envelope.recipients.iter().map(|known| known.address.to_string()).collect();
+        assert!(!to.is_empty());
+        for recipient in &to {
+            assert!(self.rig.permitted.contains(recipient), "{recipient} without a route");
+        }
+        if !self.rig.rewritten {
+            assert_eq!(Some(envelope.sender.as_str()), self.sender.as_deref());
+            assert_eq!(to, self.recipients);
+        }
+    }
+
     /// Notes what a command has done to the transaction.
     fn note(&mut self, line: &[u8], code: u16) {
         let Ok(text) = std::str::from_utf8(line) else { return };
@@ -300,6 +363,7 @@ impl<'d> Model<'d> {
                 self.sender = Some(path().unwrap_or_default().to_owned());
                 self.recipients.clear();
                 self.rig.permitted.clear();
+                self.chunks = None;
             }
             "RCPT" if code / 100 == 2 => {
                 let path = path().unwrap_or_default().to_owned();
@@ -307,7 +371,9 @@ impl<'d> Model<'d> {
                     self.recipients.push(path);
                 }
             }
-            "EHLO" | "HELO" | "RSET" if code / 100 == 2 => self.sender = None,
+            "EHLO" | "HELO" | "RSET" if code / 100 == 2 => {
+                (self.sender, self.chunks) = (None, None);
+            }
             _ => {}
         }
     }
@@ -327,22 +393,10 @@ impl<'d> Model<'d> {
         let sent = &wire[..wire.len() - 3];
         match self.rig.mails.get(before) {
             Some(mail) => {
-                assert!(!self.rig.stopped, "stored against a verdict");
                 assert_eq!(stuffed(&mail.octets), sent, "not as it was sent");
-                assert!(!mail.octets.contains(&0), "NUL");
                 let kept = matches!(mail.stored, Stored::Committed(_) | Stored::Discarded);
                 assert_eq!(code / 100 == 2, kept, "{code}: {:?}", mail.stored);
-                let envelope = &mail.envelope;
-                let to: Vec<_> =
-                    envelope.recipients.iter().map(|known| known.address.to_string()).collect();
-                assert!(!to.is_empty());
-                for recipient in &to {
-                    assert!(self.rig.permitted.contains(recipient), "{recipient} without a route");
-                }
-                if !self.rig.rewritten {
-                    assert_eq!(Some(envelope.sender.as_str()), self.sender.as_deref());
-                    assert_eq!(to, self.recipients);
-                }
+                self.judge_mail(before);
             }
             None => assert!(code >= 400 || self.rig.stopped, "{code} for what is nowhere"),
         }
@@ -408,6 +462,13 @@ fn one_line(octets: &[u8]) -> Vec<u8> {
         line.clear();
     }
     line
+}
+
+/// The octets of a chunk and whether it is the last, of a command made of BDAT and its octets.
+fn chunk(command: &[u8]) -> Option<(&[u8], bool)> {
+    let line = command.strip_prefix(b"BDAT ")?;
+    let end = line.windows(2).position(|pair| pair == b"\r\n")?;
+    Some((&line[end + 2..], line[..end].ends_with(b"LAST")))
 }
 
 fn stuffed(message: &[u8]) -> Vec<u8> {
