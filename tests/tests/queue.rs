@@ -136,6 +136,7 @@ fn messages_are_held_released_and_removed() {
     assert_eq!(held, format!("{}: on hold, recipients: 2\n", ids[2]));
     assert!(said(&site, &["explain", &ids[2]]).contains("let us see"));
     assert_eq!(said(&site, &["flush", "example.test"]), "example.test: deliveries due now: 0\n");
+    count_and_hold_by_destination(&site, &ids[2]);
     let released = said(&site, &["release", &ids[2]]);
     assert_eq!(released, format!("{}: released, recipients: 2\n", ids[2]));
     server.log().wait_for_count("both", 2, |line| line.message() == "delivered");
@@ -150,6 +151,8 @@ fn messages_are_held_released_and_removed() {
         (&["show", &ids[2]], "error: there is no message"),
         (&["explain", "../../etc"], "is no queue id"),
         (&["flush", "@not a domain"], "is no destination"),
+        (&["count", "not a/../domain"], "is no destination"),
+        (&["hold", "--destination", "@", "--reason", "x"], "is no destination"),
         (&["hold", &ids[2], "--reason", "two\nlines"], "a reason is one line"),
     ] {
         let said = refused(&site, args);
@@ -158,4 +161,29 @@ fn messages_are_held_released_and_removed() {
     server.stop();
     let alone = refused(&site, &["list"]);
     assert!(alone.starts_with("error: no server answers on state/admin.sock"), "{alone}");
+}
+
+/// One message waits, for two recipients at one destination, on hold.
+fn count_and_hold_by_destination(site: &Site, id: &str) {
+    let count = |destination: &str| {
+        let counted = said(site, &["count", destination, "--json"]);
+        let counted: Value = serde_json::from_str(&counted).expect("JSON");
+        assert_eq!(counted["destination"], destination);
+        (counted["queued"].as_u64(), counted["held"].as_u64(), counted["octets"].as_u64() > Some(0))
+    };
+    assert_eq!(count("example.test"), (Some(0), Some(1), true));
+    assert_eq!(count("@test"), (Some(0), Some(1), true));
+    assert_eq!(count("[192.0.2.1]"), (Some(0), Some(0), false));
+    let told = said(site, &["count", "elsewhere.test"]);
+    assert_eq!(told, "elsewhere.test: deliveries queued: 0, on hold: 0, octets: 0\n");
+    let held = said(site, &["hold", "--destination", "@test", "--reason", "all of it"]);
+    assert_eq!(held, "@test: deliveries on hold now: 0\n", "it was before");
+    assert_eq!(
+        said(site, &["release", "--destination", "b.test"]),
+        "b.test: deliveries released: 0\n"
+    );
+    let flushed = said(site, &["flush", "example.test", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&flushed).expect("JSON")["count"], 0);
+    assert_eq!(run(site, &["hold", id, "--destination", "example.test"]).status.code(), Some(2));
+    assert_eq!(run(site, &["release"]).status.code(), Some(2));
 }

@@ -1,4 +1,4 @@
-//! The queue's part of the admin API: list, explain, hold, release, remove, flush.
+//! The queue's part of the admin API: list, explain, count, hold, release, remove, flush.
 //! Knows HTTP and the queue's trait; shows nothing.
 
 pub(crate) mod client;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use super::api::Problem;
 pub(crate) use document::Done;
-use document::{FlushRequest, HoldRequest, MessagePage, MessageReport};
+use document::{DestinationReport, FlushRequest, HoldRequest, MessagePage, MessageReport};
 
 /// Messages of a page unless another number is asked for.
 const PAGE_DEFAULT: usize = 100;
@@ -46,6 +46,9 @@ pub(crate) fn managing(store: Arc<dyn Store>) -> Router {
         .route("/v1/queue/messages/{id}/hold", post(hold))
         .route("/v1/queue/messages/{id}/release", post(release))
         .route("/v1/queue/flush", post(flush))
+        .route("/v1/queue/destinations/{destination}", get(count))
+        .route("/v1/queue/destinations/{destination}/hold", post(hold_destination))
+        .route("/v1/queue/destinations/{destination}/release", post(release_destination))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
         .with_state(store)
 }
@@ -163,14 +166,9 @@ async fn hold(
     body: Bytes,
 ) -> Result<Json<Done>, Refused> {
     let id = id(&text)?;
-    let reason = request::<Option<HoldRequest>>(&body)?.and_then(|request| request.reason);
-    let reason = reason.as_deref().unwrap_or(REASON);
-    if reason.is_empty() || reason.len() > REASON_OCTETS_MAX || reason.contains(char::is_control) {
-        let remedy = "write 1 to 256 octets without line ends and other control characters";
-        return Err(bad("a reason is one line of at most 256 octets", remedy));
-    }
+    let reason = reason(&body)?;
     let count = left(&*store, id, |_| true).await?;
-    store.hold(id, reason).await?;
+    store.hold(id, &reason).await?;
     tracing::info!(%id, reason, "an operator has put a message on hold");
     Ok(Json(Done { count }))
 }
@@ -197,6 +195,56 @@ async fn flush(State(store): Queue, body: Bytes) -> Result<Json<Done>, Refused> 
     let count = store.flush(destinations(&destination)?, SystemTime::now()).await?;
     tracing::info!(destination, deliveries = count, "an operator has flushed a destination");
     Ok(Json(Done { count }))
+}
+
+async fn count(
+    State(store): Queue,
+    Path(destination): Path<String>,
+) -> Result<Json<DestinationReport>, Refused> {
+    let counted = store.count(destinations(&destination)?).await?;
+    let stagepost_queue::Count { queued, held, octets } = counted;
+    Ok(Json(DestinationReport { destination, queued, held, octets }))
+}
+
+async fn hold_destination(
+    State(store): Queue,
+    Path(destination): Path<String>,
+    body: Bytes,
+) -> Result<Json<Done>, Refused> {
+    let reason = reason(&body)?;
+    let count = store.hold_destinations(destinations(&destination)?, &reason).await?;
+    tracing::info!(
+        destination,
+        reason,
+        deliveries = count,
+        "an operator has put a destination's mail on hold"
+    );
+    Ok(Json(Done { count }))
+}
+
+async fn release_destination(
+    State(store): Queue,
+    Path(destination): Path<String>,
+) -> Result<Json<Done>, Refused> {
+    let which = destinations(&destination)?;
+    let count = store.release_destinations(which, SystemTime::now()).await?;
+    tracing::info!(
+        destination,
+        deliveries = count,
+        "an operator has released a destination's mail"
+    );
+    Ok(Json(Done { count }))
+}
+
+/// The reason of a hold.
+fn reason(body: &[u8]) -> Result<String, Refused> {
+    let reason = request::<Option<HoldRequest>>(body)?.and_then(|request| request.reason);
+    let reason = reason.unwrap_or_else(|| REASON.to_owned());
+    if reason.is_empty() || reason.len() > REASON_OCTETS_MAX || reason.contains(char::is_control) {
+        let remedy = "write 1 to 256 octets without line ends and other control characters";
+        return Err(bad("a reason is one line of at most 256 octets", remedy));
+    }
+    Ok(reason)
 }
 
 /// How many recipients are left of a message, of those that are held or not.

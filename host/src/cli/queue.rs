@@ -35,15 +35,19 @@ pub(super) enum QueueCommand {
     /// An attempt to deliver that is under way is not broken off.
     Hold(HoldArgs),
     /// Deliver messages that are on hold
-    Release(ManyArgs),
+    Release(WhichArgs),
     /// Remove messages for good
     ///
     /// Nobody is told. An attempt to deliver that is under way is not broken off.
     Remove(ManyArgs),
+    /// Count what waits for a destination
+    ///
+    /// However long the queue is, the answer takes no longer.
+    Count(DestinationArgs),
     /// Try now what waits for a destination
     ///
     /// What is on hold stays so.
-    Flush(FlushArgs),
+    Flush(DestinationArgs),
 }
 
 #[derive(Debug, Args)]
@@ -86,7 +90,7 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(super) struct HoldArgs {
     #[command(flatten)]
-    many: ManyArgs,
+    which: WhichArgs,
     /// Why, for whoever looks at the queue later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -101,13 +105,29 @@ pub(super) struct ManyArgs {
     ids: Vec<String>,
 }
 
+/// Messages, or all that waits for a destination.
 #[derive(Debug, Args)]
-pub(super) struct FlushArgs {
+pub(super) struct WhichArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The messages
+    #[arg(value_name = "ID", required_unless_present = "destination")]
+    ids: Vec<String>,
+    /// All that waits now for a domain, or with @ before it for a domain and all below it
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "ids")]
+    destination: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DestinationArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// A domain, or with @ before it a domain and all below it
     #[arg(value_name = "DESTINATION")]
     destination: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Does what a command says.
@@ -116,26 +136,14 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
         QueueCommand::List(args) => list(&args),
         QueueCommand::Explain(args) => explain(&args),
         QueueCommand::Show(args) => show(&args),
-        QueueCommand::Hold(HoldArgs { many, reason }) => {
-            for_each(&many, "on hold", |socket, id| {
-                let reason = reason.clone();
-                async move { client::hold(&socket, &id, reason).await }
+        QueueCommand::Hold(args) => hold(&args),
+        QueueCommand::Release(args) => release(&args),
+        QueueCommand::Remove(args) => {
+            for_each(&args.server, &args.ids, "removed", |socket, id| async move {
+                client::remove(&socket, &id).await
             })
         }
-        QueueCommand::Release(args) => {
-            for_each(
-                &args,
-                "released",
-                |socket, id| async move { client::release(&socket, &id).await },
-            )
-        }
-        QueueCommand::Remove(args) => {
-            for_each(
-                &args,
-                "removed",
-                |socket, id| async move { client::remove(&socket, &id).await },
-            )
-        }
+        QueueCommand::Count(args) => count(&args),
         QueueCommand::Flush(args) => flush(&args),
     }
 }
@@ -168,23 +176,71 @@ fn show(args: &ShowArgs) -> ExitCode {
     asked.map_or_else(|error| refused(&error), |()| ExitCode::SUCCESS)
 }
 
-fn flush(args: &FlushArgs) -> ExitCode {
+fn hold(args: &HoldArgs) -> ExitCode {
+    let (which, reason) = (&args.which, &args.reason);
+    let Some(destination) = &which.destination else {
+        return for_each(&which.server, &which.ids, "on hold", |socket, id| {
+            let reason = reason.clone();
+            async move { client::hold(&socket, &id, reason).await }
+        });
+    };
+    let asked = which.server.ask(|socket| async move {
+        client::hold_destination(&socket, destination, reason.clone()).await
+    });
+    told(asked, destination, "deliveries on hold now", false)
+}
+
+fn release(args: &WhichArgs) -> ExitCode {
+    let Some(destination) = &args.destination else {
+        return for_each(&args.server, &args.ids, "released", |socket, id| async move {
+            client::release(&socket, &id).await
+        });
+    };
+    let asked = args
+        .server
+        .ask(|socket| async move { client::release_destination(&socket, destination).await });
+    told(asked, destination, "deliveries released", false)
+}
+
+fn count(args: &DestinationArgs) -> ExitCode {
+    let asked =
+        args.server.ask(|socket| async move { client::count(&socket, &args.destination).await });
+    answered(asked, args.json)
+}
+
+fn flush(args: &DestinationArgs) -> ExitCode {
     let asked =
         args.server.ask(|socket| async move { client::flush(&socket, &args.destination).await });
+    told(asked, &args.destination, "deliveries due now", args.json)
+}
+
+/// Prints how much was done for a destination: as it came, or for a person.
+fn told(
+    asked: Result<(String, Done), AskError>,
+    destination: &str,
+    what: &str,
+    json: bool,
+) -> ExitCode {
     match asked {
-        Ok(done) => print(&format!("{}: deliveries due now: {}\n", args.destination, done.count)),
+        Ok((text, _)) if json => print_json(&text),
+        Ok((_, Done { count })) => print(&format!("{destination}: {what}: {count}\n")),
         Err(error) => refused(&error),
     }
 }
 
 /// Does one thing to each message, also when it can't be done to one before; the last failure is the exit code.
-fn for_each<F>(args: &ManyArgs, done: &str, act: impl Fn(PathBuf, String) -> F) -> ExitCode
+fn for_each<F>(
+    server: &ServerArgs,
+    ids: &[String],
+    done: &str,
+    act: impl Fn(PathBuf, String) -> F,
+) -> ExitCode
 where
     F: Future<Output = Result<Done, ClientError>>,
 {
     let mut code = ExitCode::SUCCESS;
-    for id in &args.ids {
-        code = match args.server.ask(|socket| act(socket, id.clone())) {
+    for id in ids {
+        code = match server.ask(|socket| act(socket, id.clone())) {
             Ok(Done { count }) => match print(&format!("{id}: {done}, recipients: {count}\n")) {
                 printed if printed == ExitCode::SUCCESS => code,
                 broken => return broken,

@@ -10,7 +10,9 @@ use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::document::{Done, FlushRequest, HoldRequest, MessagePage, MessageReport};
+use super::document::{
+    DestinationReport, Done, FlushRequest, HoldRequest, MessagePage, MessageReport,
+};
 use crate::admin::client::{self, ClientError};
 
 /// How long an answer may take; a disk that is slow may need a while for many messages.
@@ -50,10 +52,30 @@ pub(crate) async fn remove(socket: &Path, id: &str) -> Asked<Done> {
     Ok(ask(socket, Method::DELETE, &path(id, ""), &()).await?.1)
 }
 
-/// Makes what waits for a destination due.
-pub(crate) async fn flush(socket: &Path, destination: &str) -> Asked<Done> {
+/// Makes what waits for a destination due; the JSON as it came, and what it says.
+pub(crate) async fn flush(socket: &Path, destination: &str) -> Asked<(String, Done)> {
     let request = FlushRequest { destination: destination.to_owned() };
-    Ok(ask(socket, Method::POST, "/v1/queue/flush", &request).await?.1)
+    ask(socket, Method::POST, "/v1/queue/flush", &request).await
+}
+
+/// Counts what waits for a destination; the JSON as it came, and what it says.
+pub(crate) async fn count(socket: &Path, destination: &str) -> Asked<(String, DestinationReport)> {
+    ask(socket, Method::GET, &destination_path(destination, ""), &()).await
+}
+
+/// Puts what waits for a destination on hold; the JSON as it came, and what it says.
+pub(crate) async fn hold_destination(
+    socket: &Path,
+    destination: &str,
+    reason: Option<String>,
+) -> Asked<(String, Done)> {
+    let path = destination_path(destination, "/hold");
+    ask(socket, Method::POST, &path, &HoldRequest { reason }).await
+}
+
+/// Ends the holds on what waits for a destination; the JSON as it came, and what it says.
+pub(crate) async fn release_destination(socket: &Path, destination: &str) -> Asked<(String, Done)> {
+    ask(socket, Method::POST, &destination_path(destination, "/release"), &()).await
 }
 
 /// Writes the octets of a message to `out` as they come.
@@ -76,6 +98,12 @@ fn path(id: &str, rest: &str) -> String {
     let safe: String =
         id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     format!("/v1/queue/messages/{safe}{rest}")
+}
+
+/// A destination in a path: whatever it is, it is one part of it.
+fn destination_path(destination: &str, rest: &str) -> String {
+    let escaped = destination.bytes().map(|octet| format!("%{octet:02X}"));
+    format!("/v1/queue/destinations/{}{rest}", escaped.collect::<String>())
 }
 
 async fn ask<T: DeserializeOwned>(

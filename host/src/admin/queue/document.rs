@@ -168,6 +168,19 @@ pub(crate) struct Done {
     pub(crate) count: u64,
 }
 
+/// What waits for a destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DestinationReport {
+    /// A domain, or with `@` before it a domain and everything below.
+    pub(crate) destination: String,
+    /// Deliveries to be tried.
+    pub(crate) queued: u64,
+    /// Deliveries of which all recipients are on hold.
+    pub(crate) held: u64,
+    /// Octets of both.
+    pub(crate) octets: u64,
+}
+
 /// What may be said with a hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HoldRequest {

@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use super::document::{Envelope, LedgerLine, MessagePage, MessageReport, Octets};
+use super::document::{
+    DestinationReport, Envelope, LedgerLine, MessagePage, MessageReport, Octets,
+};
 use crate::admin::table::write_table;
 
 /// The longest text in a cell, in characters.
@@ -51,6 +53,16 @@ impl fmt::Display for MessagePage {
             writeln!(out, "\nThere are more: go on with --after {next}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for DestinationReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { destination, queued, held, octets } = self;
+        writeln!(
+            out,
+            "{destination}: deliveries queued: {queued}, on hold: {held}, octets: {octets}"
+        )
     }
 }
 
