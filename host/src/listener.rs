@@ -107,35 +107,33 @@ impl Listener {
         remote: SocketAddr,
     ) -> Option<impl Future<Output = ()> + use<>> {
         let place = self.door.enter(&shared.sessions, &shared.lines, &stream, remote)?;
-        // The system is asked only where it has a choice.
-        let local = match self.address.ip().is_unspecified() {
-            true => stream.local_addr().unwrap_or(self.address),
-            false => self.address,
-        };
         let (shared, door) = (shared.clone(), self.door.clone());
-        Some(async move {
-            let id = place.id;
-            tracing::debug!(session = id, client = %remote, "session begins");
-            serve(&shared, &door, stream, place, remote, local).await;
-            tracing::debug!(session = id, "session ends");
-        })
+        Some(serve(shared, door, stream, place, remote, self.address))
     }
 }
 
-/// Serves one client.
+/// Serves one client, who has come from `remote` to a socket that listens on `address`. What it holds while it waits is held
+/// for each idle session.
 async fn serve(
-    shared: &Shared,
-    door: &Door,
+    shared: Arc<Shared>,
+    door: Arc<Door>,
     stream: TcpStream,
     mut place: Place,
     remote: SocketAddr,
-    local: SocketAddr,
+    address: SocketAddr,
 ) {
+    tracing::debug!(session = place.id, client = %remote, "session begins");
+    // The system is asked only where it has a choice.
+    let local = match address.ip().is_unspecified() {
+        true => stream.local_addr().unwrap_or(address),
+        false => address,
+    };
     if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await
-        && let Some(expired) = connection(shared, door, entered, place.id).serve().await
+        && let Some(expired) = connection(&shared, &door, entered, place.id).serve().await
     {
         shared.sessions.expired(expired);
     }
+    tracing::debug!(session = place.id, "session ends");
 }
 
 /// A connection with the session that goes with it.

@@ -45,18 +45,18 @@ impl Transport {
 
     /// Reads what is there. `WouldBlock`: nothing, or not a whole record of TLS.
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.try_read(buffer),
-            Self::Tls(stream) => {
-                let mut read = ReadBuf::new(buffer);
-                // Nobody is to be woken: `readable` waits for more.
-                let mut context = Context::from_waker(Waker::noop());
-                match Pin::new(stream).poll_read(&mut context, &mut read) {
-                    Poll::Ready(done) => done.map(|()| read.filled().len()),
-                    Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-                }
-            }
-            Self::Gone => Ok(0),
+        let mut read = ReadBuf::new(buffer);
+        // Nobody is to be woken: `readable` waits for more.
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = match self {
+            // Unlike `try_read`, it knows that what did not fill the buffer was all: no second call that finds nothing.
+            Self::Plain(stream) => Pin::new(stream).poll_read(&mut context, &mut read),
+            Self::Tls(stream) => Pin::new(stream).poll_read(&mut context, &mut read),
+            Self::Gone => Poll::Ready(Ok(())),
+        };
+        match polled {
+            Poll::Ready(done) => done.map(|()| read.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
