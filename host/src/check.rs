@@ -14,7 +14,7 @@ use stagepost_extmgr::{
 use crate::auth;
 use crate::config::{self, ConfigError};
 use crate::router::Router;
-use crate::tls::TlsStore;
+use crate::tls::{OutboundError, OutboundTls, TlsStore};
 use crate::users::Users;
 use crate::{refusal, state_dir};
 
@@ -46,6 +46,11 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
         } else {
             push(&mut lines, format_args!("OK  certificate {name} for {names} until {until}"));
         }
+    }
+    match OutboundTls::load(&settings) {
+        Err(OutboundError::Config(error)) => return Err(error),
+        Err(OutboundError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
+        Ok(_) => {}
     }
     for plugin in settings.plugins.iter().map(|plugin| &plugin.config) {
         match check_plugin(plugin) {

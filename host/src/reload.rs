@@ -148,6 +148,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         let Auth { users_file, mechanisms, checks_max, failures } = settings.auth.clone();
         (users_file.map(|(path, _)| path), mechanisms, checks_max, failures)
     };
+    let roots = |settings: &Settings| settings.tls_roots.as_ref().map(|(path, _)| path.clone());
     let parts = [
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
@@ -169,7 +170,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
                 && old.sessions == new.sessions,
         ),
         ("[queue]", old.queue == new.queue),
-        ("[delivery]", old.delivery == new.delivery),
+        ("[delivery]", old.delivery == new.delivery && roots(old) == roots(new)),
         ("[dns]", old.dns == new.dns),
         ("[[local_domain]]", old.local_domains == new.local_domains),
         ("[[route]]", old.routes == new.routes),

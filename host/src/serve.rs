@@ -29,7 +29,7 @@ use crate::socket::{Passed, SocketError};
 use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
-use crate::tls::{TlsError, TlsStore};
+use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore};
 use crate::users::Users;
 use crate::{refusal, service_manager, socket, state_dir, stopping, welcome};
 
@@ -62,6 +62,9 @@ pub(crate) enum ServeError {
     /// TLS, beside its certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// TLS to other servers.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
     /// Our own name is not one that next hops would take.
     #[error("error: hostname {name:?}: {reason}")]
     Hostname {
@@ -199,7 +202,9 @@ async fn serve(
     let (stop, stopping) = stopping::channel();
     let mut signals = Signals::new().map_err(system("signals"))?;
 
-    let carrier = Arc::new(Carrier::new(&settings, ways.router.clone(), own_name, ways.resolver));
+    let outbound = OutboundTls::load(&settings)?;
+    let carrier =
+        Arc::new(Carrier::new(&settings, ways.router.clone(), own_name, ways.resolver, outbound));
     let scheduler = scheduler(&settings, store.clone(), carrier.clone(), ways.router.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {

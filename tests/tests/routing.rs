@@ -80,3 +80,38 @@ fn what_is_to_be_discarded_is_accepted_and_gone() {
     assert!(shown.contains("queue     0 messages"), "{shown}");
     server.stop();
 }
+
+/// To another of our servers, which has a certificate that nobody vouches for.
+#[test]
+fn tls_is_used_as_the_route_wants_it() {
+    let domain =
+        "[[local_domain]]\nname = \"other.test\"\nmailboxes = \"any\"\nmaildir = \"mail/other\"\n";
+    let other = Site::new("");
+    other.certify("mx.example.test");
+    other.configure_tls("", domain);
+    let receiving = other.start();
+    for (number, tls) in ["opportunistic", "required"].into_iter().enumerate() {
+        let hop = format!("\"{}\"\ntls = \"{tls}\"", receiving.address());
+        let site = Site::new(&route("other.test", &hop));
+        let server = site.start();
+        deliver(&server, "other.test");
+        let delivered = |line: &stagepost_tests::log::Line| line.message() == "delivered";
+        receiving.log().wait_for_count(tls, number + 1, delivered);
+        let mail = other.mail("other/b").concat();
+        assert_eq!(String::from_utf8_lossy(&mail).matches("with ESMTPS id ").count(), number + 1);
+        server.stop();
+    }
+    let hop = format!("\"{}\"\ntls = \"verified\"", receiving.address());
+    let roots = format!(
+        "[delivery]\ntls_roots = \"{}\"\n",
+        other.path().join("tls/mx.example.test.crt").display()
+    );
+    let site = Site::new(&(route("other.test", &hop) + &roots));
+    let server = site.start();
+    deliver(&server, "other.test");
+    // The certificate is not for the address that the route names.
+    let line = server.log().wait_for("verified", |line| line.message() == "deferred");
+    assert!(line.text("reply").starts_with("4.7.5 "), "{}", line.as_str());
+    server.stop();
+    receiving.stop();
+}

@@ -45,6 +45,6 @@ pub use sasl::{ChannelBindings, KeysError, Mechanism, ScramKeys, prepare_name, p
 pub use secret::Secret;
 pub use send::{
     Addressee, Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction,
-    SendingSession, SendingSettings, SendingTimeouts, Step, Transaction,
+    SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
 };
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};

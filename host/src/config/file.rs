@@ -15,8 +15,8 @@ use super::name::{DomainName, Label, MailAddress, MechanismName, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
-    self, AuthMode, DomainPattern, LmtpServer, LogFormat, LogLevel, Mailboxes, Purpose, TlsVersion,
-    Way,
+    self, AuthMode, DomainPattern, LmtpServer, LogFormat, LogLevel, Mailboxes, Purpose, TlsPolicy,
+    TlsVersion, Way,
 };
 use super::size::Size;
 
@@ -226,6 +226,7 @@ pub(super) struct Delivery {
     pub(super) per_destination: Spanned<Concurrency>,
     pub(super) mx_port: Count<1, 65_535>,
     pub(super) postmaster: Option<MailAddress>,
+    pub(super) tls_roots: Option<Spanned<PathBuf>>,
 }
 
 /// `[dns]`
@@ -252,6 +253,7 @@ pub(super) struct LocalDomain {
 pub(super) struct Route {
     pub(super) domain: Spanned<DomainPattern>,
     pub(super) next_hop: Option<Spanned<Way>>,
+    pub(super) tls: Option<Spanned<TlsPolicy>>,
     pub(super) retry_first: Option<Spanned<RetryTime>>,
     pub(super) retry_max: Option<Spanned<RetryTime>>,
     pub(super) retry_factor: Option<Spanned<RetryFactor>>,
@@ -537,6 +539,7 @@ impl Default for Delivery {
             per_destination: nowhere(Count::new(delivery.per_destination)),
             mx_port: Count::new(delivery.mx_port.into()),
             postmaster: delivery.postmaster.map(MailAddress),
+            tls_roots: None,
         }
     }
 }

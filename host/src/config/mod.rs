@@ -28,7 +28,7 @@ pub(crate) use network::Networks;
 pub(crate) use settings::{
     Auth, Certificate, Dns, DomainPattern, FailureLimits, Listener, ListenerSocket, ListenerTls,
     LmtpServer, LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin,
-    Retry, RouteRule, Sessions, Settings, TlsVersion, Way,
+    Retry, RouteRule, Sessions, Settings, TlsPolicy, TlsVersion, Way,
 };
 
 use document::Document;

@@ -60,6 +60,8 @@ pub(super) fn settings(
         receive,
         state_dir,
         state_dir_place,
+        tls_roots: (file.delivery.tls_roots.as_ref())
+            .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
         groups_file: file
             .groups_file
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),

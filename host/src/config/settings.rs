@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) queue: Queue,
     /// How deliveries are made.
     pub(crate) delivery: Delivery,
+    /// The file of the certificates that others' are checked by, and where it is named; none: the system's.
+    pub(crate) tls_roots: Option<(PathBuf, Place)>,
     /// Who looks names up.
     pub(crate) dns: Dns,
     /// The domains whose mailboxes are here; at least one.
@@ -481,6 +483,23 @@ pub(crate) struct RouteRule {
     pub(crate) way: Way,
     /// How often and for how long that is tried.
     pub(crate) retry: Retry,
+    /// What is wanted of TLS on the way.
+    pub(crate) tls: TlsPolicy,
+}
+
+/// What is wanted of TLS on the way to another server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TlsPolicy {
+    /// None of it.
+    None,
+    /// It is used where it can be had; anybody may be at the other end.
+    #[default]
+    Opportunistic,
+    /// Nothing is sent without; anybody may be at the other end.
+    Required,
+    /// Nothing is sent without, and but to who has a certificate for the server's name.
+    Verified,
 }
 
 /// How mail leaves by a route.

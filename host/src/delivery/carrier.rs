@@ -13,8 +13,9 @@ use super::maildir::Maildirs;
 use super::relay::{Hop, Relay, RelayTimeouts};
 use super::servers::Servers;
 use super::transport::{Onward, RecipientOutcome, Transports};
-use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, Way};
+use crate::config::{LmtpServer, LocalDomain, MailStore, RouteRule, Settings, TlsPolicy, Way};
 use crate::router::{self, Router};
+use crate::tls::OutboundTls;
 
 /// Carries messages away as the router says.
 pub(crate) struct Carrier {
@@ -31,6 +32,7 @@ impl Carrier {
         router: Arc<Router>,
         name: OwnName,
         resolver: Arc<dyn Resolver>,
+        tls: OutboundTls,
     ) -> Self {
         let maildirs = router.local_domains().filter_map(|domain| match &domain.store {
             MailStore::Maildir(folder) => {
@@ -40,7 +42,8 @@ impl Carrier {
             MailStore::Lmtp(_) => None,
         });
         let maildirs = maildirs.collect();
-        let relay = Relay::new(resolver, name, settings.delivery.mx_port, RelayTimeouts::default());
+        let relay =
+            Relay::new(resolver, name, settings.delivery.mx_port, tls, RelayTimeouts::default());
         Self { maildirs, router, relay }
     }
 
@@ -65,18 +68,19 @@ impl Carrier {
             MailStore::Lmtp(LmtpServer::Host(host)) => Servers::Hosts(std::slice::from_ref(host)),
             MailStore::Lmtp(LmtpServer::Socket(path)) => Servers::Socket(path),
         };
-        let hop = Hop { servers, protocol: Protocol::Lmtp };
+        // It is this machine, or as good as this machine.
+        let hop = Hop { servers, protocol: Protocol::Lmtp, tls: TlsPolicy::None };
         self.relay.deliver(hop, message, recipients).await
     }
 
     async fn send(
         &self,
-        way: &Way,
+        rule: &RouteRule,
         domain: &str,
         message: &StoredMessage,
         recipients: &[u32],
     ) -> Vec<RecipientOutcome> {
-        let servers = match way {
+        let servers = match &rule.way {
             Way::Hosts(hosts) => Servers::Hosts(hosts),
             Way::Mx(None) => Servers::Mx(domain),
             Way::Mx(Some(domain)) => Servers::Mx(domain),
@@ -88,7 +92,7 @@ impl Carrier {
                 return vec![RecipientOutcome::Delivered(finding, Onward::End); recipients.len()];
             }
         };
-        let hop = Hop { servers, protocol: Protocol::Smtp };
+        let hop = Hop { servers, protocol: Protocol::Smtp, tls: rule.tls };
         self.relay.deliver(hop, message, recipients).await
     }
 }
@@ -106,7 +110,7 @@ impl Transports for Carrier {
                     self.keep(domain, message, recipients).await
                 }
                 Some(router::Destination::Route(rule)) => {
-                    self.send(&rule.way, destination.as_str(), message, recipients).await
+                    self.send(rule, destination.as_str(), message, recipients).await
                 }
                 // The configuration has changed since the message was accepted: it may change back.
                 None => {

@@ -12,16 +12,18 @@ use stagepost_extmgr::Resolver;
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
     Addressee, Cause, Outcome, OwnName, Protocol, RecipientWish, SenderWish, SendingSettings,
-    SendingTimeouts, Step, Transaction,
+    SendingTimeouts, SendingTls, Step, Transaction,
 };
 use tokio::task::JoinSet;
 
-use self::connection::{ConnectError, Connection};
+use self::connection::{ConnectError, Connection, Peer};
 use self::idle::{IdleConnections, Line};
 use super::finding::Finding;
 use super::octets::MessageOctets;
 use super::servers::{Finder, NoServer, Server, Servers};
 use super::transport::{Onward, RecipientOutcome};
+use crate::config::TlsPolicy;
+use crate::tls::OutboundTls;
 
 /// How long a relay waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub(crate) struct Hop<'h> {
     pub(crate) servers: Servers<'h>,
     /// What they speak.
     pub(crate) protocol: Protocol,
+    /// What is wanted of TLS.
+    pub(crate) tls: TlsPolicy,
 }
 
 /// Gives messages to servers. Cheap to clone; any thread, inside a tokio runtime.
@@ -60,6 +64,7 @@ pub(crate) struct Relay {
     finder: Finder,
     name: OwnName,
     timeouts: RelayTimeouts,
+    tls: OutboundTls,
     idle: Arc<IdleConnections>,
 }
 
@@ -111,11 +116,12 @@ impl Relay {
         resolver: Arc<dyn Resolver>,
         name: OwnName,
         mx_port: u16,
+        tls: OutboundTls,
         timeouts: RelayTimeouts,
     ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
         let finder = Finder::new(resolver, name.as_str(), mx_port, timeouts.connect);
-        Self { finder, name, timeouts, idle }
+        Self { finder, name, timeouts, tls, idle }
     }
 
     /// Sends a message to some of its recipients, given as indexes into its envelope, in one transaction.
@@ -178,7 +184,11 @@ impl Relay {
         transaction: &Transaction,
         message: &StoredMessage,
     ) -> Tried {
-        let line = Line { endpoint: server.endpoint.clone(), protocol: hop.protocol };
+        let line = Line {
+            endpoint: server.endpoint.clone(),
+            protocol: hop.protocol,
+            tls: (server.host.clone(), hop.tls),
+        };
         if let Some(mut connection) = self.idle.take(&line) {
             let mut octets = MessageOctets::new(message);
             let outcomes = connection.send(transaction.clone(), &mut octets).await;
@@ -190,20 +200,50 @@ impl Relay {
                 return Tried::Done(outcomes, onward);
             }
         }
+        let tls = match hop.tls {
+            TlsPolicy::None => SendingTls::Never,
+            TlsPolicy::Opportunistic => SendingTls::IfOffered,
+            TlsPolicy::Required | TlsPolicy::Verified => SendingTls::Must,
+        };
+        let tried = self.open_and_send(server, &line, tls, transaction, message).await;
+        match tried {
+            // Where clear text is good enough, a server whose TLS is broken gets it (RFC 7435).
+            Tried::Refused(outcomes)
+                if tls == SendingTls::IfOffered && outcomes.iter().any(is_about_tls) =>
+            {
+                tracing::warn!(server = %server.shown, "its TLS is broken: the message goes on without");
+                self.open_and_send(server, &line, SendingTls::Never, transaction, message).await
+            }
+            tried => tried,
+        }
+    }
+
+    async fn open_and_send(
+        &self,
+        server: &Server,
+        line: &Line,
+        tls: SendingTls,
+        transaction: &Transaction,
+        message: &StoredMessage,
+    ) -> Tried {
         let settings = SendingSettings {
             name: self.name.clone(),
-            protocol: hop.protocol,
+            protocol: line.protocol,
+            tls,
             timeouts: self.timeouts.session,
         };
-        let opened = Connection::open(&server.endpoint, settings, self.timeouts.connect).await;
+        let verified = line.tls.1 == TlsPolicy::Verified;
+        let peer = Peer { tls: self.tls.clone(), host: server.host.clone(), verified };
+        let wait = self.timeouts.connect;
+        let opened = Connection::open(&server.endpoint, settings, peer, wait).await;
         let mut connection = match opened {
             Ok(connection) => connection,
             Err(error) => return Tried::Unreachable(error),
         };
         let mut octets = MessageOctets::new(message);
         let outcomes = connection.send(transaction.clone(), &mut octets).await;
-        let onward = onward(hop.protocol, &connection);
-        self.keep(line, connection);
+        let onward = onward(line.protocol, &connection);
+        self.keep(line.clone(), connection);
         if outcomes.iter().all(is_about_the_server) {
             Tried::Refused(outcomes)
         } else {
@@ -231,10 +271,21 @@ fn is_about_the_server(outcome: &Outcome) -> bool {
         | Cause::Timeout(step)
         | Cause::Closed(step)
         | Cause::Malformed { step, .. } => {
-            matches!(step, Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo)
+            matches!(step, Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls)
         }
+        Cause::NoTls | Cause::Handshake(_) => true,
         _ => false,
     }
+}
+
+/// Whether TLS came to nothing behind the server's go-ahead.
+fn is_about_tls(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Deferred(
+            Cause::Handshake(_) | Cause::Timeout(Step::StartTls) | Cause::Closed(Step::StartTls)
+        )
+    )
 }
 
 /// What a message has before it that was given to this server.

@@ -4,9 +4,11 @@
 mod certificate;
 mod client;
 mod handshake;
+mod outbound;
 mod self_signed;
 mod store;
 
 pub(crate) use handshake::ServerTls;
+pub(crate) use outbound::{OutboundError, OutboundTls};
 pub(crate) use self_signed::self_signed;
 pub(crate) use store::{TlsError, TlsStore};

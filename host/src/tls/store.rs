@@ -57,11 +57,7 @@ impl TlsStore {
             let name = config.name.clone();
             by_name.insert(name.clone(), Arc::new(Entry { name, loaded }));
         }
-        let versions: &[&SupportedProtocolVersion] = match minimum {
-            TlsVersion::Tls12 => &FROM_TLS12,
-            TlsVersion::Tls13 => &FROM_TLS13,
-        };
-        Ok(Self { provider, versions, certificates: by_name })
+        Ok(Self { provider, versions: versions(minimum), certificates: by_name })
     }
 
     /// TLS for a listener; none without certificates.
@@ -131,6 +127,14 @@ impl Reread {
             entry.name.clone()
         };
         changed.into_iter().map(put).collect()
+    }
+}
+
+/// The versions from this one.
+pub(super) fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match minimum {
+        TlsVersion::Tls12 => &FROM_TLS12,
+        TlsVersion::Tls13 => &FROM_TLS13,
     }
 }
 

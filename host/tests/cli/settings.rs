@@ -3,7 +3,7 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 59] = [
+pub(crate) const FAULTS: [Fault; 61] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -327,5 +327,17 @@ pub(crate) const FAULTS: [Fault; 59] = [
         (6, 14),
         "delivery.postmaster: \"postmaster\" is not an address",
         "postmaster@example.org",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"discard\"\ntls = \"required\"",
+        (8, 7),
+        "route[0].tls: no server is talked to on this route",
+        "remove the line",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"mx\"\ntls = \"yes\"",
+        (8, 7),
+        "route[0].tls: unknown variant `yes`",
+        "`verified`",
     ),
 ];

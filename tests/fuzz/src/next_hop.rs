@@ -147,6 +147,7 @@ impl Hop {
                 SendingAction::Send(octets) => self.write(&octets),
                 SendingAction::Body => self.give(),
                 SendingAction::Result(outcomes) => self.judge(outcomes),
+                SendingAction::StartTls => panic!("TLS was not asked for"),
                 SendingAction::Close => self.closed = true,
             }
         }

@@ -15,7 +15,7 @@ pub use name::OwnName;
 pub use outcome::{Cause, Outcome, Step};
 pub use reply::ReplyFault;
 pub use session::{SendingAction, SendingSession};
-pub use settings::{Protocol, SendingSettings};
+pub use settings::{Protocol, SendingSettings, SendingTls};
 pub use stuff::ContentFault;
 pub use timeouts::SendingTimeouts;
 pub use transaction::{Addressee, Transaction};

@@ -14,6 +14,8 @@ pub(super) struct Offers {
     pub(super) size: bool,
     /// MAIL and RCPT may say what the sender wants to be told (RFC 3461).
     pub(super) dsn: bool,
+    /// TLS can be begun (RFC 3207).
+    pub(super) starttls: bool,
     /// The largest message taken, in octets, when a limit was named.
     pub(super) size_octets_max: Option<u64>,
 }
@@ -28,6 +30,7 @@ impl Offers {
             match keyword.as_str() {
                 "PIPELINING" => offers.pipelining = true,
                 "8BITMIME" => offers.eight_bit = true,
+                "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
                 "SIZE" => {
                     offers.size = true;
@@ -56,6 +59,7 @@ mod tests {
             ("PIPELINING", none),
             ("h\nPIPELINING", Offers { pipelining: true, ..none }),
             ("h\npipelining\n8bitMIME", Offers { pipelining: true, eight_bit: true, ..none }),
+            ("h\nSTARTTLS", Offers { starttls: true, ..none }),
             ("h\ndsn", Offers { dsn: true, ..none }),
             ("h\nSIZE", size),
             ("h\nSIZE 0", size),

@@ -16,6 +16,8 @@ pub enum Step {
     Lhlo,
     /// The HELO command, for a server that knows no EHLO.
     Helo,
+    /// The STARTTLS command, and the handshake behind it.
+    StartTls,
     /// The RSET command, which clears what an earlier transaction left.
     Reset,
     /// The MAIL command.
@@ -72,6 +74,12 @@ pub enum Cause {
     /// The next hop sent a reply before there was anything to answer, so none of its replies can be trusted.
     #[error("a reply that nothing asked for: {}", .0.in_line())]
     Unasked(Reply),
+    /// TLS is required and not offered.
+    #[error("TLS is required, and the server does not offer it")]
+    NoTls,
+    /// The TLS handshake came to nothing.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(Box<str>),
     /// The message has 8-bit octets and the next hop takes none (RFC 6152 section 3).
     #[error("the message has 8-bit octets and the next hop does not offer 8BITMIME")]
     EightBit,
@@ -134,6 +142,8 @@ impl Cause {
             Self::Replied { reply, .. } => reply.enhanced(),
             Self::Timeout(_) | Self::Closed(_) => Some(Enhanced::new(4, 4, 2)),
             Self::Malformed { .. } | Self::Unasked(_) => Some(Enhanced::new(4, 5, 0)),
+            Self::NoTls => Some(Enhanced::new(4, 7, 4)),
+            Self::Handshake(_) => Some(Enhanced::new(4, 7, 5)),
             Self::EightBit => Some(Enhanced::new(5, 6, 3)),
             Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
             Self::Content(_) => Some(Enhanced::new(5, 6, 0)),
@@ -149,6 +159,7 @@ impl std::fmt::Display for Step {
             Self::Ehlo => "EHLO",
             Self::Lhlo => "LHLO",
             Self::Helo => "HELO",
+            Self::StartTls => "STARTTLS",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",

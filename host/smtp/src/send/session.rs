@@ -1,6 +1,8 @@
 //! The sending session: is told what arrived, says what to write and how each transaction ended.
 //! Knows no socket and no clock, and nothing of retries.
 
+mod opening;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -17,6 +19,8 @@ use crate::{Class, Reply};
 pub enum SendingAction {
     /// Write these octets to the next hop.
     Send(Vec<u8>),
+    /// Make a TLS handshake on the connection; answered by `handle_tls`.
+    StartTls,
     /// Bring the next octets of the message; answered by `handle_body` or `handle_body_unavailable`.
     Body,
     /// The transaction is over, with one outcome per recipient in the order given.
@@ -41,6 +45,10 @@ pub struct SendingSession {
     dirty: bool,
     /// A reply had begun when the final dot was sent, so it is no answer to it.
     early: bool,
+    /// The connection is protected by TLS.
+    secured: bool,
+    /// A TLS handshake is under way.
+    handshake: bool,
     /// QUIT is to follow when no transaction is open.
     leaving: bool,
     actions: VecDeque<SendingAction>,
@@ -51,7 +59,7 @@ pub struct SendingSession {
 enum State {
     /// Greeting and EHLO; the transaction to follow waits here.
     Opening {
-        /// EHLO, or HELO where EHLO was refused; LHLO.
+        /// What is to be said next: EHLO, or HELO where EHLO was refused; LHLO; STARTTLS.
         hello: Step,
         waiting: Option<Transaction>,
     },
@@ -69,10 +77,7 @@ enum State {
 impl SendingSession {
     /// Begins with a connection just made.
     pub fn new(now: Instant, settings: SendingSettings) -> Self {
-        let hello = match settings.protocol {
-            Protocol::Smtp => Step::Ehlo,
-            Protocol::Lmtp => Step::Lhlo,
-        };
+        let hello = opening::hello(settings.protocol);
         let mut session = Self {
             settings,
             reader: ReplyReader::default(),
@@ -81,6 +86,8 @@ impl SendingSession {
             state: State::Opening { hello, waiting: None },
             dirty: false,
             early: false,
+            secured: false,
+            handshake: false,
             leaving: false,
             actions: VecDeque::new(),
             deadline: None,
@@ -139,7 +146,7 @@ impl SendingSession {
     pub fn handle_input(&mut self, now: Instant, octets: &[u8]) {
         let mut input = octets;
         // Nothing new is sent before all of the input is read: whatever it holds was sent before.
-        while !self.is_over() {
+        while !self.is_over() && !self.handshake {
             match self.reader.read(&mut input) {
                 Ok(Some(reply)) => match self.awaited.pop_front() {
                     Some(step) => {
@@ -226,7 +233,7 @@ impl SendingSession {
 
     /// Goes one step on when every reply is in.
     fn advance(&mut self, now: Instant) {
-        if !self.awaited.is_empty() {
+        if !self.awaited.is_empty() || self.handshake {
             return;
         }
         if self.reader.is_partial() {
@@ -249,7 +256,11 @@ impl SendingSession {
         match &self.state {
             State::Opening { hello, .. } => {
                 let hello = *hello;
-                self.send(hello, format!("{hello} {}\r\n", self.settings.name.as_str()));
+                let name = match hello {
+                    Step::StartTls => String::new(),
+                    _ => format!(" {}", self.settings.name.as_str()),
+                };
+                self.send(hello, format!("{hello}{name}\r\n"));
             }
             State::Idle if self.leaving => {
                 self.state = State::Quitting;
@@ -283,7 +294,9 @@ impl SendingSession {
             return self.end(&Outcome::Deferred(Cause::Unasked(reply)));
         }
         match step {
-            Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo => self.take_opening(step, reply),
+            Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls => {
+                self.take_opening(step, reply);
+            }
             Step::Reset if reply.class() == Class::Positive => {}
             Step::Reset | Step::Content => {
                 self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
@@ -303,40 +316,6 @@ impl SendingSession {
                 }
             }
             Step::Quit => self.close(),
-        }
-    }
-
-    fn take_opening(&mut self, step: Step, reply: Reply) {
-        let State::Opening { hello, waiting } = &mut self.state else {
-            return;
-        };
-        match (step, reply.class()) {
-            (Step::Greeting, Class::Positive) => {}
-            // RFC 5321 section 3.2: a server that knows no EHLO may know HELO.
-            (Step::Ehlo, Class::Permanent) => *hello = Step::Helo,
-            (Step::Ehlo | Step::Lhlo | Step::Helo, Class::Positive) => {
-                let waiting = waiting.take();
-                if step != Step::Helo {
-                    self.offers = Offers::of(&reply);
-                    // Final delivery is told of from here: a server of mailboxes would do so a second time.
-                    self.offers.dsn &= self.settings.protocol == Protocol::Smtp;
-                }
-                self.state = State::Idle;
-                if let Some(transaction) = waiting {
-                    self.begin(transaction);
-                }
-            }
-            // A server that won't talk says nothing about the message: even a 5yz is no reason to return it.
-            _ => {
-                let waiting = waiting.take();
-                self.leaving = true;
-                self.state = State::Idle;
-                if let Some(transaction) = waiting {
-                    let outcome = Outcome::Deferred(Cause::Replied { step, reply });
-                    let outcomes = vec![outcome; transaction.recipients.len()];
-                    self.actions.push_back(SendingAction::Result(outcomes));
-                }
-            }
         }
     }
 
@@ -401,6 +380,7 @@ impl SendingSession {
     /// What is under way.
     fn step(&self) -> Step {
         self.awaited.front().copied().unwrap_or(match self.state {
+            _ if self.handshake => Step::StartTls,
             State::Opening { hello, .. } => hello,
             State::Content(..) => Step::Content,
             _ => Step::Mail,
@@ -441,6 +421,7 @@ impl SendingSession {
     }
 
     fn close(&mut self) {
+        self.handshake = false;
         self.state = State::Over;
         self.awaited.clear();
         self.deadline = None;

@@ -14,6 +14,18 @@ pub enum Protocol {
     Lmtp,
 }
 
+/// What is made of a server's STARTTLS (RFC 3207).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SendingTls {
+    /// It is left alone.
+    #[default]
+    Never,
+    /// It is used where it is offered; all goes on in clear text where it is not, or is refused.
+    IfOffered,
+    /// Nothing is said of a message without it.
+    Must,
+}
+
 /// What a sending session begins with.
 #[derive(Clone, Debug)]
 pub struct SendingSettings {
@@ -21,13 +33,16 @@ pub struct SendingSettings {
     pub name: OwnName,
     /// What the server speaks.
     pub protocol: Protocol,
+    /// What is made of STARTTLS.
+    pub tls: SendingTls,
     /// How long to wait for each thing.
     pub timeouts: SendingTimeouts,
 }
 
 impl SendingSettings {
-    /// SMTP with the waits of RFC 5321.
+    /// SMTP in clear text with the waits of RFC 5321.
     pub fn new(name: OwnName) -> Self {
-        Self { name, protocol: Protocol::Smtp, timeouts: SendingTimeouts::default() }
+        let timeouts = SendingTimeouts::default();
+        Self { name, protocol: Protocol::Smtp, tls: SendingTls::Never, timeouts }
     }
 }

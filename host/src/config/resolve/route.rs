@@ -10,7 +10,7 @@ use crate::config::duration::Written;
 use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::settings::{
-    DomainPattern, Listener, ListenerSocket, LocalDomain, Queue, Retry, RouteRule, Way,
+    DomainPattern, Listener, ListenerSocket, LocalDomain, Queue, Retry, RouteRule, TlsPolicy, Way,
 };
 
 impl Resolver<'_> {
@@ -54,7 +54,14 @@ impl Resolver<'_> {
             }
             let retry = self.retry(&route, default)?;
             let way = self.way(&route, listeners)?;
-            Ok(RouteRule { domain: route.domain.into_inner(), way, retry })
+            let tls = match &route.tls {
+                Some(written) if matches!(way, Way::Wait | Way::Discard) => {
+                    let problem = "no server is talked to on this route";
+                    return Err(self.document.fault(written.span(), problem, "remove the line"));
+                }
+                written => written.as_ref().map_or_else(TlsPolicy::default, |tls| *tls.get_ref()),
+            };
+            Ok(RouteRule { domain: route.domain.into_inner(), way, retry, tls })
         };
         written.into_iter().map(rule).collect()
     }

@@ -13,6 +13,7 @@ use tokio::time::{sleep_until, timeout};
 use super::stream::{Happened, Stream};
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::servers::Endpoint;
+use crate::tls::OutboundTls;
 
 const INPUT_OCTETS: usize = 4096;
 
@@ -39,8 +40,26 @@ pub(super) struct Connection {
     stream: Stream,
     session: SendingSession,
     input: Box<[u8]>,
+    /// With whom, should the session want TLS.
+    peer: Peer,
     /// How many transactions were begun.
     transactions: u32,
+}
+
+/// Whom a connection is to lead to, and how that is made sure of.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) tls: OutboundTls,
+    /// Its name or address.
+    pub(super) host: Box<str>,
+    /// It must have a certificate for that.
+    pub(super) verified: bool,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} verified={}", self.host, self.verified)
+    }
 }
 
 /// What a turn of the loop brought.
@@ -57,6 +76,7 @@ impl Connection {
     pub(super) async fn open(
         endpoint: &Endpoint,
         settings: SendingSettings,
+        peer: Peer,
         wait: Duration,
     ) -> Result<Self, ConnectError> {
         let connected = timeout(wait, connect(endpoint)).await;
@@ -67,6 +87,7 @@ impl Connection {
             stream,
             session: SendingSession::new(now(), settings),
             input: vec![0; INPUT_OCTETS].into(),
+            peer,
             transactions: 0,
         })
     }
@@ -129,6 +150,10 @@ impl Connection {
                 self.stream.send(octets);
                 Turn::More
             }
+            Some(SendingAction::StartTls) => {
+                self.secure().await;
+                Turn::More
+            }
             Some(SendingAction::Body) => Turn::Body,
             Some(SendingAction::Result(outcomes)) => Turn::Result(outcomes),
             Some(SendingAction::Close) => Turn::Over,
@@ -154,6 +179,21 @@ impl Connection {
             () = sleep_until(deadline.unwrap_or_else(now).into()), if deadline.is_some() => {
                 self.session.handle_timeout(now());
             }
+        }
+    }
+
+    /// Makes the TLS handshake, in the time that the session gives.
+    async fn secure(&mut self) {
+        let Peer { tls, host, verified } = &self.peer;
+        let handshake = tls.connect(host, *verified, self.stream.take());
+        let deadline = self.session.poll_timeout().unwrap_or_else(now);
+        match tokio::time::timeout_at(deadline.into(), Box::pin(handshake)).await {
+            Ok(Ok(stream)) => {
+                self.stream.carry_on(stream);
+                self.session.handle_tls(now(), Ok(()));
+            }
+            Ok(Err(error)) => self.session.handle_tls(now(), Err(error.to_string().into())),
+            Err(_) => self.session.handle_timeout(now()),
         }
     }
 

@@ -43,6 +43,16 @@ impl Stream {
         self.sent = 0;
     }
 
+    /// Hands out what carries the octets, to be put into something else by [`Self::carry_on`].
+    pub(super) fn take(&mut self) -> Box<dyn Carrying> {
+        std::mem::replace(&mut self.carrying, Box::new(tokio::io::empty()))
+    }
+
+    /// Goes on with this.
+    pub(super) fn carry_on(&mut self, carrying: impl Carrying + 'static) {
+        *self = Self::new(carrying);
+    }
+
     /// Whether something is still to be written.
     pub(super) fn is_sending(&self) -> bool {
         self.sent < self.unsent.len() || self.unflushed

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
+use super::stream::Carrying;
 use super::*;
 use crate::config::NextHop;
 use crate::delivery::octets::sample::{broken_message, message};
@@ -21,8 +23,10 @@ enum Turn {
     Wait,
     /// Read no more, and keep the connection.
     Stall,
+    /// Make a TLS handshake with this certificate.
+    Secure(TlsAcceptor),
 }
-use Turn::{Hear, Say, Stall, Wait};
+use Turn::{Hear, Say, Secure, Stall, Wait};
 
 const HELLO: [Turn; 3] = [
     Say("220 hop\r\n"),
@@ -37,6 +41,15 @@ struct Sending {
     relay: Relay,
     hosts: Vec<NextHop>,
     protocol: Protocol,
+    tls: TlsPolicy,
+}
+
+/// TLS with these further settings.
+fn outbound(further: &str) -> OutboundTls {
+    let text = format!(
+        "hostname = \"us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n{further}"
+    );
+    OutboundTls::load(&crate::config::from_text(&text).unwrap()).unwrap()
 }
 
 impl Sending {
@@ -49,15 +62,17 @@ impl Sending {
         let host = |&(host, port): &(&str, u16)| NextHop { host: host.to_owned(), port };
         let name = OwnName::parse("us.test").unwrap();
         Self {
-            relay: Relay::new(resolver, name, 25, timeouts),
+            relay: Relay::new(resolver, name, 25, outbound(""), timeouts),
             hosts: hosts.iter().map(host).collect(),
             protocol: Protocol::Smtp,
+            tls: TlsPolicy::default(),
         }
     }
 
     /// The outcomes in words; of a delivery only that it is one.
     async fn deliver(&self, message: &StoredMessage, recipients: &[u32]) -> Vec<String> {
-        let hop = Hop { servers: Servers::Hosts(&self.hosts), protocol: self.protocol };
+        let hop =
+            Hop { servers: Servers::Hosts(&self.hosts), protocol: self.protocol, tls: self.tls };
         let outcomes = self.relay.deliver(hop, message, recipients).await;
         let words = |outcome: &RecipientOutcome| match outcome {
             RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
@@ -82,7 +97,8 @@ async fn next_hop(scripts: Vec<Vec<Turn>>) -> (SocketAddr, JoinHandle<Vec<String
     (address, task)
 }
 
-async fn play(mut stream: TcpStream, script: Vec<Turn>) -> String {
+async fn play(stream: TcpStream, script: Vec<Turn>) -> String {
+    let mut stream: Box<dyn Carrying> = Box::new(stream);
     let mut heard = Vec::new();
     for turn in script {
         match turn {
@@ -97,9 +113,14 @@ async fn play(mut stream: TcpStream, script: Vec<Turn>) -> String {
                 let _ = stream.read_to_end(&mut heard).await;
             }
             Stall => std::future::pending().await,
+            Secure(acceptor) => match acceptor.accept(stream).await {
+                Ok(secured) => stream = Box::new(secured),
+                // The client does not like the certificate.
+                Err(_) => return String::from_utf8(heard).unwrap() + "<no handshake>",
+            },
         }
     }
-    String::from_utf8(heard).unwrap()
+    String::from_utf8_lossy(&heard).into_owned()
 }
 
 fn script(parts: impl IntoIterator<Item = Turn>) -> Vec<Turn> {
@@ -147,7 +168,8 @@ async fn messages_follow_each_other_on_one_connection() {
     let full = deferred(address, "4.3.1", "452 4.3.1 full to the end of the message");
     assert_eq!(relay.deliver(&second, &[0]).await, [full]);
     relay.relay.close().await;
-    let line = Line { endpoint: Endpoint::Tcp(address), protocol: Protocol::Smtp };
+    let tls = ("127.0.0.1".into(), TlsPolicy::default());
+    let line = Line { endpoint: Endpoint::Tcp(address), protocol: Protocol::Smtp, tls };
     assert!(relay.relay.idle.take(&line).is_none());
     let wanted = format!(
         "{MAIL}RCPT TO:<u2@x.test>\r\nRCPT TO:<u0@x.test>\r\nDATA\r\nA: b\r\n\r\n..c\r\nd\r\n.\r\n\
@@ -350,4 +372,107 @@ async fn a_silent_next_hop_defers() {
     let silent = deferred(address, "4.4.2", "timed out waiting for the connection");
     assert_eq!(relay.deliver(&message, &[0]).await, [silent]);
     assert_eq!(heard.await.unwrap(), [""]);
+}
+
+/// A certificate for `localhost`: in PEM, and as a server shows it.
+fn certificate() -> (String, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (made.cert.pem(), Arc::new(config).into())
+}
+
+fn offering_tls(acceptor: &TlsAcceptor) -> Vec<Turn> {
+    vec![
+        Say("220 hop\r\n"),
+        Hear("EHLO us.test\r\n"),
+        Say("250-hop\r\n250 STARTTLS\r\n"),
+        Hear("STARTTLS\r\n"),
+        Say("220 go\r\n"),
+        Secure(acceptor.clone()),
+        Hear("EHLO us.test\r\n"),
+        Say("250-hop\r\n250 PIPELINING\r\n"),
+        Hear("DATA\r\n"),
+        Say(GO),
+        Hear(END),
+        Say("250 queued\r\n"),
+        Wait,
+    ]
+}
+
+#[tokio::test]
+async fn routes_say_what_is_wanted_of_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trusted, acceptor) = certificate();
+    let roots = |pem: &str| {
+        let path = folder.path().join("roots.pem");
+        std::fs::write(&path, pem).unwrap();
+        outbound(&format!("[delivery]\ntls_roots = \"{}\"\n", path.display()))
+    };
+    let (known, strange) = (roots(&trusted), roots(&certificate().0));
+    use TlsPolicy::{None, Opportunistic, Required, Verified};
+    let cases = [
+        (Opportunistic, &strange, "localhost", true),
+        (Required, &strange, "127.0.0.1", true),
+        (Verified, &known, "localhost", true),
+        (Verified, &strange, "localhost", false),
+        // The certificate is for another name.
+        (Verified, &known, "127.0.0.1", false),
+    ];
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    for (policy, tls, host, good) in cases {
+        let (address, heard) = next_hop(vec![offering_tls(&acceptor)]).await;
+        let mut sending = Sending::new(&[(host, address.port())], RelayTimeouts::default());
+        (sending.tls, sending.relay.tls) = (policy, tls.clone());
+        let outcomes = sending.deliver(&message, &[0]).await;
+        let words = "4.7.5 ";
+        let failed = outcomes[0].contains(words) && outcomes[0].contains("TLS handshake failed");
+        assert_eq!((outcomes[0] == DELIVERED, failed), (good, !good), "{policy:?}: {outcomes:?}");
+        drop(sending);
+        let heard = heard.await.unwrap().concat();
+        assert_eq!(heard.contains("MAIL"), good, "{heard}");
+    }
+
+    // Nothing of the message where TLS is required and not offered; all of it where TLS is left alone.
+    for (policy, wanted) in
+        [(Required, false), (Verified, false), (None, true), (Opportunistic, true)]
+    {
+        let rest = [Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait];
+        let quits = [Hear("QUIT\r\n"), Say("221 bye\r\n"), Wait];
+        let script = if wanted { script(rest) } else { script(quits) };
+        let (address, heard) = next_hop(vec![script]).await;
+        let mut sending = relay_to(address);
+        sending.tls = policy;
+        let outcomes = sending.deliver(&message, &[0]).await;
+        let refusal =
+            deferred(address, "4.7.4", "TLS is required, and the server does not offer it");
+        assert_eq!(outcomes, [if wanted { DELIVERED.to_owned() } else { refusal }], "{policy:?}");
+        drop(sending);
+        assert_eq!(heard.await.unwrap().concat().contains("MAIL"), wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_broken_tls_gets_clear_text_where_that_is_good_enough() {
+    let broken = || {
+        let mut turns = offering_tls(&certificate().1);
+        turns.truncate(5);
+        turns.extend([Say("this is no TLS\r\n"), Wait]);
+        turns
+    };
+    let rest = || script([Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait]);
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let (address, _heard) = next_hop(vec![broken(), rest()]).await;
+    assert_eq!(relay_to(address).deliver(&message, &[0]).await, [DELIVERED]);
+    let (address, _heard) = next_hop(vec![broken(), rest()]).await;
+    let mut sending = relay_to(address);
+    sending.tls = TlsPolicy::Required;
+    let outcomes = sending.deliver(&message, &[0]).await;
+    assert!(outcomes[0].starts_with("deferred 4.7.5 "), "{outcomes:?}");
 }

@@ -9,9 +9,14 @@ use crate::{Address, Addressee, Notify, OwnName, RecipientWish, Return, ReverseP
 mod faults;
 mod lmtp;
 mod refusals;
+mod starttls;
 
 /// The next hop hangs up.
 const HANG_UP: &str = "<hang up>";
+/// The TLS handshake is over.
+const SECURED: &str = "<secured>";
+/// The TLS handshake came to nothing.
+const BROKEN: &str = "<broken>";
 /// The time named by `poll_timeout` comes.
 const SILENCE: &str = "<silence>";
 
@@ -115,6 +120,7 @@ impl Conversation {
             assert!(!self.seen.closed, "{action:?} after Close");
             match action {
                 SendingAction::Send(octets) => self.turn.extend(octets),
+                SendingAction::StartTls => self.turn.extend(b"<handshake>"),
                 SendingAction::Body => match pieces.next() {
                     Some(piece) => {
                         let last = pieces.len() == 0;
@@ -144,6 +150,8 @@ impl Conversation {
         for (number, turn) in turns.iter().enumerate() {
             match *turn {
                 HANG_UP => self.session.handle_closed(),
+                SECURED => self.session.handle_tls(self.now, Ok(())),
+                BROKEN => self.session.handle_tls(self.now, Err("why".into())),
                 SILENCE => {
                     self.now = self.session.poll_timeout().expect("something is waited for");
                     self.session.handle_timeout(self.now - Duration::from_nanos(1));

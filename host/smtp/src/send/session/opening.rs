@@ -1,0 +1,94 @@
+//! The first steps of a conversation: greeting, hello, and TLS by STARTTLS (RFC 3207).
+//! Knows no message: one that waits is begun when all is opened.
+
+use std::time::Instant;
+
+use super::{SendingAction, SendingSession, State};
+use crate::send::offers::Offers;
+use crate::send::outcome::{Cause, Outcome, Step};
+use crate::send::reply::ReplyReader;
+use crate::send::settings::{Protocol, SendingTls};
+use crate::{Class, Reply};
+
+/// How a server is greeted.
+pub(super) fn hello(protocol: Protocol) -> Step {
+    match protocol {
+        Protocol::Smtp => Step::Ehlo,
+        Protocol::Lmtp => Step::Lhlo,
+    }
+}
+
+impl SendingSession {
+    /// The TLS handshake is over, or came to nothing for this reason.
+    pub fn handle_tls(&mut self, now: Instant, handshake: Result<(), Box<str>>) {
+        if !std::mem::take(&mut self.handshake) {
+            return;
+        }
+        if let Err(reason) = handshake {
+            return self.end(&Outcome::Deferred(Cause::Handshake(reason)));
+        }
+        self.secured = true;
+        // RFC 3207 section 4.2: what was learnt before is forgotten, and asked for again.
+        self.offers = Offers::default();
+        if let State::Opening { hello: next, .. } = &mut self.state {
+            *next = hello(self.settings.protocol);
+        }
+        self.advance(now);
+    }
+
+    pub(super) fn take_opening(&mut self, step: Step, reply: Reply) {
+        let State::Opening { hello: next, .. } = &mut self.state else {
+            return;
+        };
+        match (step, reply.class()) {
+            (Step::Greeting, Class::Positive) => {}
+            // RFC 5321 section 3.2: a server that knows no EHLO may know HELO.
+            (Step::Ehlo, Class::Permanent) => *next = Step::Helo,
+            (Step::Ehlo | Step::Lhlo | Step::Helo, Class::Positive) => {
+                if step != Step::Helo {
+                    self.offers = Offers::of(&reply);
+                    // Final delivery is told of from here: a server of mailboxes would do so a second time.
+                    self.offers.dsn &= self.settings.protocol == Protocol::Smtp;
+                }
+                match self.settings.tls {
+                    _ if self.secured => self.opened(),
+                    SendingTls::Never => self.opened(),
+                    SendingTls::IfOffered | SendingTls::Must if self.offers.starttls => {
+                        *next = Step::StartTls;
+                    }
+                    SendingTls::IfOffered => self.opened(),
+                    SendingTls::Must => self.not_opened(Cause::NoTls),
+                }
+            }
+            (Step::StartTls, Class::Positive) => {
+                // What stands behind this reply was not said under TLS: nobody knows by whom.
+                self.reader = ReplyReader::default();
+                self.handshake = true;
+                self.actions.push_back(SendingAction::StartTls);
+            }
+            (Step::StartTls, _) if self.settings.tls == SendingTls::IfOffered => self.opened(),
+            // A server that won't talk says nothing about the message: even a 5yz is no reason to return it.
+            _ => self.not_opened(Cause::Replied { step, reply }),
+        }
+    }
+
+    /// Goes on to the message, if one waits.
+    fn opened(&mut self) {
+        if let State::Opening { waiting: Some(transaction), .. } =
+            std::mem::replace(&mut self.state, State::Idle)
+        {
+            self.begin(transaction);
+        }
+    }
+
+    /// Takes leave: there is nothing to be had here.
+    fn not_opened(&mut self, cause: Cause) {
+        self.leaving = true;
+        if let State::Opening { waiting: Some(transaction), .. } =
+            std::mem::replace(&mut self.state, State::Idle)
+        {
+            let outcomes = vec![Outcome::Deferred(cause); transaction.recipients.len()];
+            self.actions.push_back(SendingAction::Result(outcomes));
+        }
+    }
+}
