@@ -170,7 +170,10 @@ impl Notifier {
 fn is_returned_whole(message: &StoredMessage, told: &[Told]) -> bool {
     let failed = told.iter().any(|told| told.action == Action::Failed);
     let wish = SenderWish::of(&message.envelope.parameters).ret;
-    failed && wish != Some(Return::Headers) && message.body.octets() <= RETURNED_OCTETS_MAX
+    // Binary octets are no lines: a notification goes by DATA (RFC 3030 section 3).
+    let lines = message.envelope.body != BodyKind::BinaryMime;
+    let small = message.body.octets() <= RETURNED_OCTETS_MAX;
+    failed && lines && small && wish != Some(Return::Headers)
 }
 
 async fn commit(

@@ -195,6 +195,16 @@ async fn how_much_comes_back_depends_on_what_happened_and_what_was_asked_for() {
 }
 
 #[tokio::test]
+async fn of_a_binary_message_the_header_block_comes_back() {
+    let scene = Scene::new(None);
+    let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n\0\n\r"]);
+    message.envelope.body = BodyKind::BinaryMime;
+    scene.notifier.notify(&message, &[failed(0)]).await.unwrap();
+    let (_, text) = scene.queued().await.unwrap();
+    assert!(text.contains("text/rfc822-headers") && !text.contains('\0'), "{text}");
+}
+
+#[tokio::test]
 async fn a_message_without_sender_is_told_of_to_the_postmaster_or_nobody() {
     let null = |to: &str| {
         let mut message = message(&[to], "A: b\r\n", &[b"\r\n"]);
