@@ -169,6 +169,6 @@ mod tests {
         ] {
             assert_eq!(users.route(address), wanted, "{address}");
         }
-        assert_eq!(users.groups("alice@listed.test"), Some(&[][..]));
+        assert_eq!(UserDirectory::groups(&users, "alice@listed.test"), Some(&[][..]));
     }
 }
