@@ -163,6 +163,41 @@ fn messages_are_held_released_and_removed() {
     assert!(alone.starts_with("error: no server answers on state/admin.sock"), "{alone}");
 }
 
+#[test]
+fn the_held_are_listed_among_others_that_wait() {
+    let site = Site::new("[[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n");
+    let server = site.start();
+    let ids: Vec<String> = (0..4)
+        .map(|_| {
+            let mut client = server.greeted();
+            client.say("MAIL FROM:<a@client.test>", 250);
+            client.say("RCPT TO:<b@branch.test>", 250);
+            client.say("DATA", 354);
+            let reply = client.say(".", 250);
+            reply.lines[0].rsplit(' ').next().expect("an id").to_owned()
+        })
+        .collect();
+    assert_eq!(said(&site, &["list", "--held"]), "no messages\n");
+    said(&site, &["hold", &ids[0], &ids[2], &ids[3], "--reason", "let us see"]);
+    let page = |args: &[&str]| {
+        let listed = said(&site, &[&["list", "--json"], args].concat());
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        let lines = listed["messages"].as_array().expect("a list");
+        let id = |line: &Value| line["id"].as_str().expect("an id").to_owned();
+        (lines.iter().map(id).collect::<Vec<_>>(), listed["next"].as_str().map(str::to_owned))
+    };
+    assert_eq!(page(&[]), (ids.clone(), None));
+    let held = [&ids[0], &ids[2], &ids[3]].map(Clone::clone);
+    assert_eq!(page(&["--held"]), (held.to_vec(), None));
+    assert_eq!(page(&["--held", "--limit", "2"]), (held[..2].to_vec(), Some(ids[2].clone())));
+    assert_eq!(page(&["--held", "--after", &ids[2]]), (held[2..].to_vec(), None));
+    said(&site, &["release", &ids[2]]);
+    let told = said(&site, &["list", "--held"]);
+    assert!(told.contains("let us see") && !told.contains(&ids[2]), "{told}");
+    assert_eq!(page(&["--held"]).0, [ids[0].clone(), ids[3].clone()]);
+    server.stop();
+}
+
 /// One message waits, for two recipients at one destination, on hold.
 fn count_and_hold_by_destination(site: &Site, id: &str) {
     let count = |destination: &str| {

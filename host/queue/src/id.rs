@@ -21,6 +21,8 @@ pub struct QueueIdError(String);
 impl QueueId {
     /// The octets of an id in a row or key.
     pub const OCTETS: usize = 16;
+    /// No id sorts behind it.
+    pub const LAST: Self = Self(Ulid::from_bytes([0xFF; Self::OCTETS]));
 
     /// The id as octets that sort as the ids do.
     pub fn to_bytes(self) -> [u8; Self::OCTETS] {

@@ -51,6 +51,16 @@ pub struct RecipientState {
     pub reply: Box<str>,
 }
 
+/// Which messages are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listed {
+    /// Each one.
+    #[default]
+    All,
+    /// Those that have a recipient on hold.
+    Held,
+}
+
 /// Some messages of the queue, in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {

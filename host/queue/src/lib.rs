@@ -17,6 +17,6 @@ pub use destination::{Destination, DestinationError, Destinations};
 pub use error::{BadMessage, StoreError};
 pub use id::{QueueId, QueueIdError, QueueIds};
 pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
-pub use inspection::{DeliveryState, Inspection, Page, RecipientState};
+pub use inspection::{DeliveryState, Inspection, Listed, Page, RecipientState};
 pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
 pub use store::{BoxFuture, Count, Health, Lease, LeaseRequest, Settlement, Step, Store, Summary};

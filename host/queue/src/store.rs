@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use crate::{
-    Destination, Destinations, Incoming, Inspection, Page, QueueId, StoreError, StoredMessage,
+    Destination, Destinations, Incoming, Inspection, Listed, Page, QueueId, StoreError,
+    StoredMessage,
 };
 
 /// A future that a trait object can return.
@@ -55,11 +56,17 @@ pub trait Store: Send + Sync {
     fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>>;
 
     /// The messages behind one, or the first ones, in the order of their ids, `max` at most; fewer when that is as much as
-    /// one page holds.
+    /// one page holds. The held ones are found without a scan of the queue; one of which no delivery can be read is not
+    /// among them.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn list(&self, after: Option<QueueId>, max: usize) -> BoxFuture<'_, Result<Page, StoreError>>;
+    fn list(
+        &self,
+        which: Listed,
+        after: Option<QueueId>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Page, StoreError>>;
 
     /// How much waits for these destinations. Never scans the queue.
     ///

@@ -19,7 +19,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::body::Frame;
 use serde::de::DeserializeOwned;
-use stagepost_queue::{Destination, Destinations, QueueId, Store, StoreError, StoredMessage};
+use stagepost_queue::{
+    Destination, Destinations, Listed, QueueId, Store, StoreError, StoredMessage,
+};
 use tokio::sync::mpsc;
 
 use super::api::Problem;
@@ -97,9 +99,12 @@ async fn list(
     State(store): Queue,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MessagePage>, Refused> {
-    let (mut after, mut limit) = (None, PAGE_DEFAULT);
+    let (mut which, mut after, mut limit) = (Listed::All, None, PAGE_DEFAULT);
     for pair in query.as_deref().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
+            Some(("held", "true")) => which = Listed::Held,
+            Some(("held", "false")) => which = Listed::All,
+            Some(("held", _)) => return Err(bad("held must be true or false", ASK)),
             Some(("after", value)) => after = Some(id(value)?),
             Some(("limit", value)) => {
                 limit = value.parse().map_err(|_| bad("limit must be a whole number", ASK))?;
@@ -107,7 +112,7 @@ async fn list(
             _ => return Err(bad(&format!("{pair:?} is no parameter of this request"), ASK)),
         }
     }
-    Ok(Json(MessagePage::from(&store.list(after, limit).await?)))
+    Ok(Json(MessagePage::from(&store.list(which, after, limit).await?)))
 }
 
 async fn explain(

@@ -54,6 +54,9 @@ pub(super) enum QueueCommand {
 pub(super) struct ListArgs {
     #[command(flatten)]
     server: ServerArgs,
+    /// List only messages that have a recipient on hold
+    #[arg(long)]
+    held: bool,
     /// Begin behind this message
     #[arg(long, value_name = "ID")]
     after: Option<String>,
@@ -150,7 +153,7 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
 
 fn list(args: &ListArgs) -> ExitCode {
     let asked = args.server.ask(|socket| async move {
-        client::list(&socket, args.after.as_deref(), args.limit).await
+        client::list(&socket, args.held, args.after.as_deref(), args.limit).await
     });
     answered(asked, args.json)
 }

@@ -8,11 +8,12 @@ use lsm_tree::Guard;
 
 use super::core::Core;
 use super::engine::Engine;
+use super::held::first_held;
 use super::key::delivery_destination;
 use super::ledger;
 use super::record::{DeliveryRecord, MessageRecord, from_ms};
 use super::row::RecordError;
-use crate::{DeliveryState, Inspection, Page, QueueId, RecipientState, StoreError};
+use crate::{DeliveryState, Inspection, Listed, Page, QueueId, RecipientState, StoreError};
 
 /// The most messages of a page.
 const MESSAGES_MAX: usize = 1000;
@@ -28,12 +29,25 @@ pub(super) fn inspect(core: &Core, id: QueueId) -> Result<Inspection, StoreError
 }
 
 /// The messages behind one, or the first ones. Blocks.
-pub(super) fn list(core: &Core, after: Option<QueueId>, max: usize) -> Result<Page, StoreError> {
+pub(super) fn list(
+    core: &Core,
+    which: Listed,
+    after: Option<QueueId>,
+    max: usize,
+) -> Result<Page, StoreError> {
     let engine = core.engine()?;
+    let max = max.clamp(1, MESSAGES_MAX);
+    match which {
+        Listed::All => list_all(&engine, after, max),
+        Listed::Held => list_held(&engine, after, max),
+    }
+}
+
+fn list_all(engine: &Engine, after: Option<QueueId>, max: usize) -> Result<Page, StoreError> {
     let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_bytes()));
     let (mut page, mut octets) = (Page::default(), 0);
     for entry in engine.message.range((from, Bound::Unbounded)) {
-        if page.messages.len() == max.clamp(1, MESSAGES_MAX) || octets >= PAGE_OCTETS_MAX {
+        if page.messages.len() == max || octets >= PAGE_OCTETS_MAX {
             page.more = true;
             break;
         }
@@ -43,9 +57,33 @@ pub(super) fn list(core: &Core, after: Option<QueueId>, max: usize) -> Result<Pa
         };
         let id = QueueId::from_bytes(key);
         octets += row.len();
-        page.messages.push((id, read(&engine, id, &row)?));
+        page.messages.push((id, read(engine, id, &row)?));
     }
     Ok(page)
+}
+
+fn list_held(engine: &Engine, after: Option<QueueId>, max: usize) -> Result<Page, StoreError> {
+    let (mut page, mut octets, mut after) = (Page::default(), 0, after);
+    loop {
+        // One more tells whether there are more.
+        let found = first_held(&engine.held, after, max + 1)?;
+        let whole = found.len() <= max;
+        for id in found {
+            if page.messages.len() == max || octets >= PAGE_OCTETS_MAX {
+                page.more = true;
+                return Ok(page);
+            }
+            after = Some(id);
+            // One that is gone since it was found is left out.
+            if let Some(row) = engine.message.get(id.to_bytes()).map_err(StoreError::unavailable)? {
+                octets += row.len();
+                page.messages.push((id, read(engine, id, &row)?));
+            }
+        }
+        if whole {
+            return Ok(page);
+        }
+    }
 }
 
 /// Reads the rows of a message; what is damaged is told.

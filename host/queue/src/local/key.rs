@@ -74,9 +74,15 @@ pub(crate) fn held_key(id: QueueId, destination: &Destination) -> Vec<u8> {
 
 /// The delivery that a key of the index of held ones means.
 pub(crate) fn held_delivery(key: &[u8]) -> Option<(QueueId, Destination)> {
+    let (name, id) = held_place(key)?;
+    Some((id, name_of(name.strip_suffix(&[NAME_END])?)?))
+}
+
+/// What a key of the index of held ones has of the destination, which is what its other keys begin with, and the message.
+pub(crate) fn held_place(key: &[u8]) -> Option<(&[u8], QueueId)> {
     let end = key.iter().position(|octet| *octet == NAME_END)?;
-    let id = QueueId::from_bytes(key[end + 1..].try_into().ok()?);
-    Some((id, name_of(&key[..end])?))
+    let (name, id) = key.split_at(end + 1);
+    Some((name, QueueId::from_bytes(id.try_into().ok()?)))
 }
 
 /// The key of a destination's counters: its labels in reverse order, so that a domain and those below it are

@@ -9,6 +9,7 @@ mod core;
 mod engine;
 mod fault;
 mod folder;
+mod held;
 mod inspecting;
 mod journal;
 mod keeper;
@@ -46,7 +47,7 @@ use self::request::{Answer, Request, WAITING_MAX};
 pub use self::table::{LocalTable, TableError};
 use crate::{
     BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Inspection, Lease, LeaseRequest,
-    Page, QueueId, Settlement, Store, StoreError, StoredMessage, Summary,
+    Listed, Page, QueueId, Settlement, Store, StoreError, StoredMessage, Summary,
 };
 
 /// The folder of large bodies in the spool.
@@ -241,8 +242,13 @@ impl Store for LocalStore {
         Box::pin(self.read_with(move |core| inspecting::inspect(core, id)))
     }
 
-    fn list(&self, after: Option<QueueId>, max: usize) -> BoxFuture<'_, Result<Page, StoreError>> {
-        Box::pin(self.read_with(move |core| inspecting::list(core, after, max)))
+    fn list(
+        &self,
+        which: Listed,
+        after: Option<QueueId>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(self.read_with(move |core| inspecting::list(core, which, after, max)))
     }
 
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {

@@ -21,14 +21,16 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// What the server made of a request.
 type Asked<T> = Result<T, ClientError>;
 
-/// Reads a page; the JSON as it came, and what it says.
+/// Reads a page, of all messages or of those that have a recipient on hold; the JSON as it came, and what it says.
 pub(crate) async fn list(
     socket: &Path,
+    held: bool,
     after: Option<&str>,
     limit: u32,
 ) -> Asked<(String, MessagePage)> {
     let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-    ask(socket, Method::GET, &format!("/v1/queue/messages?limit={limit}{after}"), &()).await
+    let path = format!("/v1/queue/messages?held={held}&limit={limit}{after}");
+    ask(socket, Method::GET, &path, &()).await
 }
 
 /// Reads what is known of a message; the JSON as it came, and what it says.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
     BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, Health, Incoming,
-    Inspection, Lease, LeaseRequest, Origin, Page, QueueId, QueueIds, Settlement, Step, Store,
-    StoreError, StoredMessage, Summary,
+    Inspection, Lease, LeaseRequest, Listed, Origin, Page, QueueId, QueueIds, Settlement, Step,
+    Store, StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -181,7 +181,12 @@ impl Store for MemoryStore {
         ready(Err(StoreError::Missing(id)))
     }
 
-    fn list(&self, _: Option<QueueId>, _: usize) -> BoxFuture<'_, Result<Page, StoreError>> {
+    fn list(
+        &self,
+        _: Listed,
+        _: Option<QueueId>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Page, StoreError>> {
         ready(Ok(Page::default()))
     }
 

@@ -7,7 +7,7 @@ use stagepost_smtp::{Change, Event, LedgerEntry, Made, Stage};
 use super::audit::audit;
 use super::spool::{Spool, body_of, destination, lease, message, queue, settle};
 use crate::local::key::delivery_key;
-use crate::{Destinations, QueueId, Step, Store, StoreError};
+use crate::{Destinations, Listed, QueueId, Step, Store, StoreError};
 
 fn ledger() -> Vec<LedgerEntry> {
     let made = Made {
@@ -58,7 +58,7 @@ async fn the_queue_is_listed_page_by_page() {
     for (max, pages) in [(0, 7), (1, 7), (3, 3), (7, 1), (usize::MAX, 1)] {
         let (mut found, mut after, mut read) = (Vec::new(), None, 0);
         loop {
-            let page = spool.store.list(after, max).await.unwrap();
+            let page = spool.store.list(Listed::All, after, max).await.unwrap();
             found.extend(page.messages.iter().map(|(id, message)| {
                 assert_eq!(message.as_ref().unwrap().id, *id);
                 *id
@@ -70,8 +70,50 @@ async fn the_queue_is_listed_page_by_page() {
         }
         assert_eq!((&found, read), (&ids, pages), "{max} a page");
     }
-    let end = spool.store.list(ids.last().copied(), 10).await.unwrap();
+    let end = spool.store.list(Listed::All, ids.last().copied(), 10).await.unwrap();
     assert_eq!(end, crate::Page::default());
+}
+
+/// Held ones in the order of their ids, whatever order their destinations have, and often more in a row than are read one by one.
+#[tokio::test]
+async fn the_held_are_listed_page_by_page() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    assert_eq!(store.list(Listed::Held, None, 10).await, Ok(crate::Page::default()));
+    let places: [&[&str]; 4] =
+        [&["b.example"], &["a.example", "b.example"], &["x.b.example"], &["a.example"]];
+    let mut held = Vec::new();
+    for number in 0..600usize {
+        let names = places[if number < 200 { 3 } else { number % places.len() }];
+        let id = queue(store, 10, message(names)).await.unwrap();
+        if number % 3 > 0 {
+            store.hold(id, "odd").await.unwrap();
+            held.push(id);
+        }
+    }
+    for max in [1, 7, 50, 150, held.len(), 1000] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.list(Listed::Held, after, max).await.unwrap();
+            assert!(!page.messages.is_empty() && page.messages.len() <= max, "{max} a page");
+            found.extend(page.messages.iter().map(|(id, message)| {
+                let left = &message.as_ref().unwrap().deliveries;
+                assert!(left.iter().flat_map(|left| &left.recipients).all(|known| known.held));
+                *id
+            }));
+            after = found.last().copied();
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(found, held, "{max} a page");
+    }
+    for id in &held[1..] {
+        store.release(*id, SystemTime::now()).await.unwrap();
+    }
+    let left = store.list(Listed::Held, None, 10).await.unwrap();
+    let ids: Vec<_> = left.messages.iter().map(|(id, _)| *id).collect();
+    assert_eq!((ids, left.more), (held[..1].to_vec(), false));
 }
 
 #[tokio::test]
@@ -138,7 +180,7 @@ async fn damaged_messages_are_listed_and_can_be_removed() {
         if set_aside {
             assert!(lease(&spool.store, 10, 10).await.is_empty());
         }
-        let page = spool.store.list(None, 10).await.unwrap();
+        let page = spool.store.list(Listed::All, None, 10).await.unwrap();
         let (of, found) = &page.messages[0];
         assert!(*of == id && found.as_ref().unwrap_err().contains("the row of"), "{found:?}");
         assert!(matches!(spool.store.inspect(id).await, Err(StoreError::Corrupt { .. })));
