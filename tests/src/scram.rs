@@ -33,7 +33,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
 impl ScramClient {
     /// `binding`: its name and its data, for the mechanism with PLUS.
     pub fn new(name: &str, password: &str, binding: Option<(&str, &[u8])>) -> Self {
-        let header = binding.map_or("n,,".to_owned(), |(kind, _)| format!("p={kind},,"));
+        let header = binding.map_or_else(|| "n,,".to_owned(), |(kind, _)| format!("p={kind},,"));
         let data = binding.map_or(&[][..], |(_, data)| data);
         Self {
             bound: [header.as_bytes(), data].concat(),
