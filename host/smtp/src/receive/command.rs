@@ -176,6 +176,19 @@ pub(crate) fn is_hello(line: &[u8]) -> bool {
     verb.eq_ignore_ascii_case(b"HELO") || verb.eq_ignore_ascii_case(b"EHLO")
 }
 
+/// Whether a line is AUTH, of whatever form.
+pub(crate) fn is_auth(line: &[u8]) -> bool {
+    verb(line).eq_ignore_ascii_case(b"AUTH")
+}
+
+/// Whether a line begins with a verb of ours, or one that a plug-in claims.
+pub(crate) fn is_known(line: &[u8], grammar: Grammar<'_>) -> bool {
+    let verb = verb(line);
+    let claimed =
+        || std::str::from_utf8(verb).is_ok_and(|verb| grammar.claims.verb(verb).is_some());
+    find(verb).is_some() || claimed()
+}
+
 /// The first word of a line.
 pub(crate) fn verb(line: &[u8]) -> &[u8] {
     line.split(|&octet| octet == b' ').next().unwrap_or_default()

@@ -48,7 +48,10 @@ impl Session {
             self.say(self.marked(self.enough()));
             return true;
         }
-        if self.is_unwelcome() || !self.asks_about_lines() {
+        // Words of a login whose AUTH was refused, perhaps: a client that does not wait for the reply sends them all the same.
+        let stray = self.behind_auth && !command::is_known(line, self.grammar());
+        self.behind_auth = stray || command::is_auth(line);
+        if stray || self.is_unwelcome() || !self.asks_about_lines() {
             let parsed = parse(line, self.grammar());
             self.input.wipe(octets + 2);
             self.run(parsed, framing, Vec::new());
@@ -179,9 +182,7 @@ fn parse(line: &[u8], grammar: Grammar<'_>) -> Parsed {
 
 /// Whether a line is AUTH with words behind the mechanism.
 fn has_secret(line: &[u8]) -> bool {
-    let mut words = line.splitn(3, |&octet| octet == b' ');
-    let auth = words.next().is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
-    auth && words.nth(1).is_some()
+    command::is_auth(line) && line.splitn(3, |&octet| octet == b' ').nth(2).is_some()
 }
 
 /// The line as plug-ins may see it: without what AUTH says of secrets.

@@ -71,6 +71,8 @@ pub struct Session {
     pub(super) xclient: bool,
     /// The last line taken was HELO or EHLO.
     pub(super) hello: bool,
+    /// The last line taken was AUTH, or a line without a known verb behind it.
+    pub(super) behind_auth: bool,
     pub(super) tally: Tally,
     /// Logins that were refused.
     pub(super) logins_refused: u32,
@@ -145,6 +147,7 @@ impl Session {
             welcomed_at: 0,
             xclient: false,
             hello: false,
+            behind_auth: false,
             tally: Tally::default(),
             logins_refused: 0,
             hungup: false,

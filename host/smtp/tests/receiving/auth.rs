@@ -29,6 +29,13 @@ fn open() -> Settings {
     Settings { auth, ..settings() }
 }
 
+/// The same, but not in clear text.
+fn closed() -> Settings {
+    let mut settings = open();
+    settings.auth.allow_plaintext = false;
+    settings
+}
+
 fn greeted<A: Answers>(settings: Settings, interest: Interest, answers: A) -> Rig<A> {
     let mut rig = Rig::new(settings, interest, answers);
     rig.say("EHLO a.test\r\n");
@@ -422,6 +429,52 @@ fn plug_ins_see_who_and_secrets_stand_apart() {
         "after AUTH PLAIN -",
     ];
     assert_eq!(seen[2..], lines);
+}
+
+/// AUTH is the last of a group (RFC 2920 section 3.1). Who sends more before its reply has to be told that it was no command, once AUTH
+/// is refused; but the words may be a name and a password, and plug-ins that see lines are not to see those.
+#[test]
+fn words_behind_a_refused_auth_are_shown_to_nobody() {
+    let (user, pencil) = (text("user"), text("pencil"));
+    let login = format!("AUTH LOGIN\r\n{user}\r\n{pencil}\r\n");
+    let auth = ["before AUTH LOGIN -", "after AUTH LOGIN -"];
+    let cases = [
+        (settings(), login.clone(), "502 5.5.1, 500 5.5.2, 500 5.5.2"),
+        (closed(), login.clone(), "538 5.7.11, 500 5.5.2, 500 5.5.2"),
+        (open(), format!("AUTH LOGIN\r\n?\r\n{pencil}\r\n"), "334, 501 5.5.2, 500 5.5.2"),
+        (open(), format!("AUTH LOGIN\r\n*\r\n{pencil}\r\n"), "334, 501 5.7.0, 500 5.5.2"),
+    ];
+    for (settings, said, wanted) in cases {
+        for single in [false, true] {
+            let mut seen = Vec::new();
+            let mut rig = greeted(settings.clone(), Interest::ALL, |ask: &Ask| {
+                seen.extend(told(ask));
+                Verdict::default()
+            });
+            for piece in said.as_bytes().chunks(if single { 1 } else { said.len() }) {
+                rig.say(piece);
+            }
+            assert_eq!(codes(&mut rig, ""), wanted, "{said:?}");
+            // Any command that is known ends it, and so it does in the next exchange.
+            rig.say("XFOO\r\nRSET\r\nXFOO\r\n");
+            drop(rig);
+            let rest = ["before RSET -", "after RSET -", "before XFOO -", "after XFOO -"];
+            assert_eq!(seen[2..], [&auth[..], &rest].concat(), "{said:?}");
+        }
+    }
+    // Nor when it was a plug-in that refused it.
+    let mut seen = Vec::new();
+    let mut rig = greeted(open(), Interest::ALL, |ask: &Ask| {
+        seen.extend(told(ask));
+        let refuses =
+            matches!(&ask.question, Question::Command { line } if line.starts_with(b"AUTH"));
+        let reply = Reply::new(550, Some((5, 7, 1)), "plug-in");
+        let decision = if refuses { Decision::Reject(reply) } else { Decision::Continue };
+        Verdict { decision, ..Verdict::default() }
+    });
+    assert_eq!(codes(&mut rig, &login), "550 5.7.1, 500 5.5.2, 500 5.5.2");
+    drop(rig);
+    assert!(!seen.iter().any(|line| line.contains(&user) || line.contains(&pencil)), "{seen:?}");
 }
 
 fn identity(name: &str) -> Attributed {
