@@ -49,14 +49,14 @@ impl Users {
 
     /// Puts groups in force. Whether they are others.
     pub(crate) fn commit(&self, NewGroups(fresh): NewGroups) -> bool {
-        if fresh == *self.groups() {
+        if fresh == *self.groups_in_force() {
             return false;
         }
         *self.groups.write().unwrap_or_else(PoisonError::into_inner) = Box::leak(Box::new(fresh));
         true
     }
 
-    fn groups(&self) -> &'static Groups {
+    fn groups_in_force(&self) -> &'static Groups {
         *self.groups.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -126,7 +126,7 @@ impl UserDirectory for Users {
 
     fn groups(&self, address: &str) -> Option<&[Box<str>]> {
         let address = Address::parse(address).ok()?;
-        Some(self.groups().get(&key(&address)).map_or(&[], Vec::as_slice))
+        Some(self.groups_in_force().get(&key(&address)).map_or(&[], Vec::as_slice))
     }
 }
 
