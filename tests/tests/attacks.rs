@@ -249,7 +249,7 @@ fn a_crowd_from_one_address_keeps_nobody_out() {
 fn bad_handshakes_end_their_connections() {
     let site = Site::new("");
     site.certify("mx.example.test");
-    let submissions = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\ncertificates = [\"mx\"]\n[timeouts]\nhandshake = \"1s\"\n";
+    let submissions = "[[listen]]\nname = \"submissions\"\naddress = \"127.0.0.1:0\"\npurpose = \"submissions\"\nauth = \"none\"\ncertificates = [\"mx\"]\n[timeouts]\nhandshake = \"1s\"\n";
     site.configure_tls("", submissions);
     let server = start(&site);
     let huge = [&b"\x16\x03\x01\xff\xff"[..], &[0; 70_000]].concat();

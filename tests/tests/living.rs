@@ -74,6 +74,10 @@ fn a_plug_in_starts_takes_another_section_and_stops() {
         "offered 2",
         "in force 1",
         "taken 2",
+        // Nothing has changed for it, but it may have files of its own.
+        "offered 2",
+        "in force 2",
+        "taken 2",
         "offered -1",
         "in force 2",
         "offered 3",

@@ -145,7 +145,7 @@ fn the_header_comes_before_tls() {
     let site = Site::new("");
     let trust = Trust::in_file(&site.certify("mx.example.test"));
     site.configure_tls(
-        "purpose = \"submissions\"\nproxy_from = [\"127.0.0.1\"]\n",
+        "purpose = \"submissions\"\nauth = \"none\"\nproxy_from = [\"127.0.0.1\"]\n",
         &plugin_section("introducer", &site.compile("plugins/introducer.c"), ""),
     );
     let server = site.start();
