@@ -46,7 +46,7 @@ const UNLOADABLE: [(&str, &str); 7] = [
 ];
 
 /// The same for those that only their entry point gives away.
-const UNSTARTABLE: [(&str, &str); 4] = [
+const UNSTARTABLE: [(&str, &str); 6] = [
     ("failing_init", "em_entry: wanted status 0x0000, found 0x0404"),
     (
         "undeclared_stage",
@@ -54,6 +54,8 @@ const UNSTARTABLE: [(&str, &str); 4] = [
     ),
     ("after_headers", "em_entry: wanted status 0x0000, found 0x02d2"),
     ("null_handler", "em_entry: wanted status 0x0000, found 0x0495"),
+    ("no_layout", "layout: wanted a check by stagepost-sdk, found none"),
+    ("wrong_layout", "em_entry: wanted status 0x0000, found 0x3313 (the contract's layout differs"),
 ];
 
 #[test]
@@ -66,6 +68,23 @@ fn a_bad_plug_in_is_refused_at_start_in_one_clear_line() {
         assert!(line.starts_with(&wanted_start), "{wanted_start:?} in {line}");
         assert!(line.contains(wanted), "{wanted:?} in {line}");
     }
+}
+
+#[test]
+fn a_layout_that_differs_is_told_before_the_refusal() {
+    let (site, _) = site_with("wrong_layout", "on_load_error = \"skip\"");
+    let log = site.start().stop();
+    let told = log.matching(|line| {
+        line.message().starts_with("layout of the contract: ") || line.message().contains("refused")
+    });
+    let [first, second] = &told[..] else { panic!("{log}") };
+    let wanted = "the plug-in's layout offer has 4 octets, the host reads ";
+    assert!(first.message().contains(wanted), "{log}");
+    assert_eq!(
+        (first.text("plugin").as_str(), first.text("level").as_str()),
+        ("wrong-layout", "ERROR")
+    );
+    assert!(second.message().contains("found 0x3313"), "{log}");
 }
 
 #[test]
