@@ -193,6 +193,25 @@ fn a_file_that_is_not_there_or_no_shared_object_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_cut_short_is_refused() {
+    let (site, file) = site_with("noop", "");
+    let whole = fs::read(&file).expect("a file of our own");
+    // Within the first header, behind it, in the midst of what would be mapped, and of the table that ends the file.
+    for octets in [0, 16, 64, whole.len() / 2, whole.len() - 1] {
+        fs::write(&file, &whole[..octets]).expect("a file of our own");
+        let line = refusal(&site);
+        let wanted = "error: plugin[0].path: plug-in noop refused: ";
+        assert!(line.starts_with(wanted), "{octets}: {line}");
+        let wanted = ["file: wanted a shared object", "segment: wanted within the file's "];
+        assert!(wanted.iter().any(|words| line.contains(words)), "{octets}: {line}");
+        let checked = site.run(&["check", "--config", "stagepost.toml"]);
+        assert_eq!(checked.status.code(), Some(2), "{octets}: {checked:?}");
+    }
+    fs::write(&file, &whole).expect("a file of our own");
+    site.start().stop();
+}
+
+#[test]
 fn a_plug_in_that_may_block_is_not_called_in_line() {
     let (site, _) = site_with("slow", "run = \"inline\"");
     let line = refusal(&site);
@@ -231,18 +250,25 @@ fn expect_fault(server: &Server, plugin: &str, event: &str, words: &str) -> Line
     line
 }
 
-/// Source, event and command of its fault, and what the log says of it.
-const FAULTY: [(&str, &str, &str, &str); 4] = [
-    ("bad_status", "MAIL", "MAIL FROM:<a@client.test>", "status 0x7777"),
-    ("bad_verdict", "MAIL", "MAIL FROM:<a@client.test>", "EM_VERDICT and gave none"),
-    ("handled_at_mail", "MAIL", "MAIL FROM:<a@client.test>", "handled is not possible"),
-    ("handled_at_body", "BODY", ".", "handled is not possible"),
+/// Source, its own setting, event and command of its fault, and what the log says of it.
+const FAULTY: [(&str, &str, &str, &str, &str); 5] = [
+    ("bad_status", "", "MAIL", "MAIL FROM:<a@client.test>", "status 0x7777"),
+    ("bad_verdict", "", "MAIL", "MAIL FROM:<a@client.test>", "EM_VERDICT and gave none"),
+    (
+        "bad_verdict",
+        "wrong_class = true",
+        "RCPT",
+        "RCPT TO:<b@example.test>",
+        "EM_VERDICT and gave none",
+    ),
+    ("handled_at_mail", "", "MAIL", "MAIL FROM:<a@client.test>", "handled is not possible"),
+    ("handled_at_body", "", "BODY", ".", "handled is not possible"),
 ];
 
 #[test]
 fn a_fault_is_answered_451_and_the_session_goes_on() {
-    for (stem, event, command, words) in FAULTY {
-        let (site, _) = site_with(stem, "");
+    for (stem, setting, event, command, words) in FAULTY {
+        let (site, _) = site_with(stem, &format!("[plugin.config]\n{setting}"));
         let server = site.start();
         let mut client = server.connect();
         let (refused, reply) = first_refusal(&mut client).expect("a fault");
@@ -260,8 +286,9 @@ fn a_fault_is_answered_451_and_the_session_goes_on() {
 
 #[test]
 fn with_on_fault_continue_the_mail_goes_through() {
-    for (stem, event, _, words) in FAULTY {
-        let (site, _) = site_with(stem, "on_fault = \"continue\"");
+    for (stem, setting, event, _, words) in FAULTY {
+        let further = format!("on_fault = \"continue\"\n[plugin.config]\n{setting}");
+        let (site, _) = site_with(stem, &further);
         let server = site.start();
         assert_eq!(first_refusal(&mut server.connect()), None, "{stem}");
         let fault = expect_fault(&server, &name(stem), event, words);
@@ -277,11 +304,12 @@ fn with_on_fault_continue_the_mail_goes_through() {
 
 #[test]
 fn with_on_fault_hold_the_mail_is_accepted_and_kept() {
-    for (stem, event, _, words) in FAULTY {
+    for (stem, setting, event, _, words) in FAULTY {
         // One of them is at fault at two stages.
         let stages = ["mail", "rcpt", "body"]
             .map(|at| format!("[plugin.stage.{at}]\non_fault = \"hold\"\n"));
-        let (site, _) = site_with(stem, &stages.concat());
+        let further = format!("{}[plugin.config]\n{setting}", stages.concat());
+        let (site, _) = site_with(stem, &further);
         let server = site.start();
         assert_eq!(first_refusal(&mut server.connect()), None, "{stem}");
         let fault = expect_fault(&server, &name(stem), event, words);
