@@ -101,7 +101,7 @@ typedef uint16_t STATUS;
 #define EM_ERR_REFUSED 0x3317
 
 /** The reply in hand can't have this code: one of another class, or one by which programs know what becomes of the
- * connection (220, 221, 3yz, 421), or another in the place of such a one. */
+ * connection (220, 221, 235, 3yz, 421), or another in the place of such a one. */
 #define EM_ERR_CLASS 0x3319
 
 /** The Rust layouts of the contract differ; the host has logged where. */
@@ -1327,8 +1327,8 @@ typedef struct EmEditsService {
     /** Replaces the code of the reply within its class, and its words; what is left empty stays. EM_AFTER only, and where
      * there is a reply.
      *
-     * - code: of the class of EmReply.code, else EM_ERR_CLASS; 0: that of the reply stays. 220, 221, 3yz and 421 tell what
-     *   becomes of the connection, and 250 to HELO or EHLO who answers: neither can they become others, nor others they;
+     * - code: of the class of EmReply.code, else EM_ERR_CLASS; 0: that of the reply stays. 220, 221, 235, 3yz and 421 tell
+     *   what becomes of the connection, and 250 to HELO or EHLO who answers: neither can they become others, nor others they;
      *   EM_ERR_CLASS too.
      * - enhanced: "5.1.1" or the like, of the same class, else ERR_MISC_INVALID_ARGS; a reply that has none gets none.
      * - text: as in reply_text.

@@ -349,8 +349,8 @@ impl<'a> AfterEdits<'a> {
 
     /// Replaces the code of the reply within its class, and its words. Needs the edit `reply_code`.
     ///
-    /// - code: of the reply's class, and not one by which programs know what comes next (220, 221, 3yz, 421); 0: that of the
-    ///   reply stays.
+    /// - code: of the reply's class, and not one by which programs know what comes next (220, 221, 235, 3yz, 421); 0: that
+    ///   of the reply stays.
     /// - enhanced: "5.1.1" or the like; empty: that of the reply stays. A reply that has none gets none.
     /// - text: as in `reply_text`; empty: that of the reply stays.
     pub fn reply_change(&mut self, code: u16, enhanced: &str, text: &str) -> Result<(), Refusal> {

@@ -301,10 +301,10 @@ impl Reply {
     }
 }
 
-/// Whether programs know by a code what becomes of the connection: it is ready for another layer, closes, or waits for what
-/// is no command (RFC 5321 section 4.2.3).
+/// Whether programs know by a code what becomes of the connection: it is ready for another layer, is logged in, closes, or
+/// waits for what is no command (RFC 5321 section 4.2.3, RFC 4954 section 6).
 fn tells_what_follows(code: u16) -> bool {
-    matches!(code, 220 | 221 | 300..=399 | 421)
+    matches!(code, 220 | 221 | 235 | 300..=399 | 421)
 }
 
 /// Our name and words in one line, each keyword in one of its own.
@@ -357,6 +357,9 @@ mod tests {
             (220, None, 220, None, "220 x"),
             (220, None, 250, None, ""),
             (250, None, 221, None, ""),
+            (235, Some("2.7.0"), 235, Some("2.7.8"), "235 2.7.8 x"),
+            (235, Some("2.7.0"), 250, None, ""),
+            (250, None, 235, None, ""),
             (421, Some("4.3.2"), 450, None, ""),
             (450, Some("4.3.2"), 421, None, ""),
             (354, None, 350, None, ""),

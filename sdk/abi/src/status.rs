@@ -62,7 +62,7 @@ pub const EM_ERR_ROUTE: STATUS = 0x3316;
 pub const EM_ERR_REFUSED: STATUS = 0x3317;
 
 /// The reply in hand can't have this code: one of another class, or one by which programs know what becomes of the
-/// connection (220, 221, 3yz, 421), or another in the place of such a one.
+/// connection (220, 221, 235, 3yz, 421), or another in the place of such a one.
 pub const EM_ERR_CLASS: STATUS = 0x3319;
 
 /// The Rust layouts of the contract differ; the host has logged where.

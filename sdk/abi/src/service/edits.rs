@@ -261,8 +261,8 @@ pub struct EmEditsService {
     /// Replaces the code of the reply within its class, and its words; what is left empty stays. EM_AFTER only, and where
     /// there is a reply.
     ///
-    /// - code: of the class of EmReply.code, else EM_ERR_CLASS; 0: that of the reply stays. 220, 221, 3yz and 421 tell what
-    ///   becomes of the connection, and 250 to HELO or EHLO who answers: neither can they become others, nor others they;
+    /// - code: of the class of EmReply.code, else EM_ERR_CLASS; 0: that of the reply stays. 220, 221, 235, 3yz and 421 tell
+    ///   what becomes of the connection, and 250 to HELO or EHLO who answers: neither can they become others, nor others they;
     ///   EM_ERR_CLASS too.
     /// - enhanced: "5.1.1" or the like, of the same class, else ERR_MISC_INVALID_ARGS; a reply that has none gets none.
     /// - text: as in reply_text.

@@ -216,6 +216,8 @@ fn a_reply_is_changed_after_its_stage_and_within_its_class() {
         ((250, "Ok"), (550, "", ""), abi::EM_ERR_CLASS, (250, "Ok")),
         ((250, "Ok"), (221, "", ""), abi::EM_ERR_CLASS, (250, "Ok")),
         ((421, "Bye"), (450, "", ""), abi::EM_ERR_CLASS, (421, "Bye")),
+        ((235, "Hi"), (250, "", ""), abi::EM_ERR_CLASS, (235, "Hi")),
+        ((235, "Hi"), (0, "2.7.8", "Welcome"), abi::NOERROR, (235, "Welcome")),
         ((354, "Go"), (355, "", ""), abi::EM_ERR_CLASS, (354, "Go")),
         ((550, "No"), (550, "4.1.6", ""), abi::ERR_MISC_INVALID_ARGS, (550, "No")),
         ((550, "No"), (550, "junk", ""), abi::ERR_MISC_INVALID_ARGS, (550, "No")),
