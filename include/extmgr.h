@@ -219,8 +219,8 @@ typedef void (*EmRelease)(void *data);
  *
  * before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
  * reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
- * Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN: only the core keeps
- * client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
+ * Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, XCLIENT, AUTH and ATRN: only the core
+ * keeps client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
  * handled. Other lines can be put in the place of most: EmEditsService.command_replace. */
 #define EM_SMTPCOMMAND 225
 
@@ -1255,7 +1255,7 @@ typedef struct EmEditsService {
      * EmCommand.line, and the core parses it as it would have the one received; it is not shown to earlier ones again.
      *
      * Client and server must stay in step, so the handler is at fault when it replaces the line of DATA, BDAT, STARTTLS,
-     * AUTH or ATRN, or makes one; and when a line of MAIL, RCPT, RSET or QUIT gets another verb, or one of HELO and EHLO
+     * XCLIENT, AUTH or ATRN, or makes one; and when a line of MAIL, RCPT, RSET or QUIT gets another verb, or one of HELO and EHLO
      * a verb that is neither. A line longer than the server takes from clients is the plug-in's fault as in
      * recipient_add: 451.
      *

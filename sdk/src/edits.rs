@@ -222,8 +222,8 @@ impl<'a> Edits<'a> {
     /// Puts another line, without its CRLF, in the place of the command line in hand. Needs the edit `command`; at
     /// COMMAND.
     ///
-    /// A plug-in is at fault that replaces the line of DATA, BDAT, STARTTLS, AUTH or ATRN, or makes one, or gives a line of
-    /// HELO, EHLO, MAIL, RCPT, RSET or QUIT another verb; HELO and EHLO pass for one.
+    /// A plug-in is at fault that replaces the line of DATA, BDAT, STARTTLS, XCLIENT, AUTH or ATRN, or makes one, or gives a
+    /// line of HELO, EHLO, MAIL, RCPT, RSET or QUIT another verb; HELO and EHLO pass for one.
     pub fn command_replace(&mut self, line: impl AsRef<[u8]>) -> Result<(), Refusal> {
         // SAFETY: the handle is valid during the lifetime; the line is lent for the call.
         check("command_replace", unsafe {

@@ -78,7 +78,7 @@ event! {
 event! {
     /// A command line was received and not parsed yet. Between lies the whole command.
     ///
-    /// Handled before it is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN.
+    /// Handled before it is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, XCLIENT, AUTH and ATRN.
     Command from EmCommand(raw, session) {
         /// The octets of the line as received, or as an earlier handler replaced it, without its CRLF.
         line: &'a [u8] = octets(raw.line)?,

@@ -2,7 +2,7 @@
 //! The one table where the contract's numbers meet the session's words.
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Event, Question, Stage};
+use stagepost_smtp::{Event, Question, Stage, is_for_session_alone};
 
 /// One row of the table.
 struct Row {
@@ -81,29 +81,9 @@ pub(crate) fn takes_handled(question: &Question) -> bool {
         | Question::Verb { .. } => true,
         // By the others the client finds out that the server has no keys of its own.
         Question::Auth { mechanism, .. } => mechanism.shows_password(),
-        Question::Command { line } => !keeps_step(line),
+        Question::Command { line } => !is_for_session_alone(line),
         _ => false,
     }
-}
-
-/// Whether client and server would fall out of step if the core did not carry out a command itself: it frames what
-/// follows, or changes what the session knows.
-fn keeps_step(line: &[u8]) -> bool {
-    const VERBS: [&[u8]; 11] = [
-        b"HELO",
-        b"EHLO",
-        b"MAIL",
-        b"RCPT",
-        b"DATA",
-        b"BDAT",
-        b"RSET",
-        b"QUIT",
-        b"STARTTLS",
-        b"AUTH",
-        b"ATRN",
-    ];
-    let end = line.iter().position(|octet| !octet.is_ascii_alphabetic()).unwrap_or(line.len());
-    VERBS.iter().any(|verb| line[..end].eq_ignore_ascii_case(verb))
 }
 
 #[cfg(test)]
@@ -122,7 +102,7 @@ mod tests {
     #[test]
     fn handled_is_for_commands_that_change_nothing() {
         let command = |line: &[u8]| takes_handled(&Question::Command { line: line.into() });
-        for line in [&b"VRFY x"[..], b"XFOO", b"NOOP", b"DATABASE"] {
+        for line in [&b"VRFY x"[..], b"XFOO", b"NOOP", b"DATABASE", b"DATA\t"] {
             assert!(command(line), "{line:?}");
         }
         for line in [
@@ -131,8 +111,8 @@ mod tests {
             b"BDAT 5",
             b"Auth PLAIN",
             b"STARTTLS",
+            b"xclient ADDR=192.0.2.1",
             b"ATRN x",
-            b"DATA\t",
             b"RCPT TO:<a@b>",
             b"quit",
             b"RSET",

@@ -37,7 +37,8 @@ pub use question::{
 };
 pub use receive::{
     Auth, EnvelopeError, Expired, Extension, Extensions, Limits, RewriteError, Session, Settings,
-    StartTls, Timeouts, Verified, Verify, check_rewrite, parameter, received, received_from_plugin,
+    StartTls, Timeouts, Verified, Verify, check_rewrite, is_for_session_alone, parameter, received,
+    received_from_plugin,
 };
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;

@@ -18,8 +18,8 @@ pub const EM_SMTPCONNECT: EID = 224;
 ///
 /// before: continue -> it is parsed and carried out; handled -> it is not, and 250 (or the reply given) is sent;
 /// reject, defer -> that reply, nothing carried out; disconnect -> that reply and the connection is closed.
-/// Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, AUTH and ATRN: only the core keeps
-/// client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
+/// Handled is a fault on HELO, EHLO, MAIL, RCPT, DATA, BDAT, RSET, QUIT, STARTTLS, XCLIENT, AUTH and ATRN: only the core
+/// keeps client and server in step there. NOOP, HELP, VRFY, EXPN, ETRN, TURN and verbs that the core does not know may be
 /// handled. Other lines can be put in the place of most: EmEditsService.command_replace.
 pub const EM_SMTPCOMMAND: EID = 225;
 

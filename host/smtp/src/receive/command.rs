@@ -165,6 +165,14 @@ pub(crate) fn is_core_verb(verb: &str) -> bool {
     find(verb.as_bytes()).is_some() || FOREIGN.iter().any(|word| word.eq_ignore_ascii_case(verb))
 }
 
+/// Whether the session alone may carry out the command of a line: it frames what follows, or changes what the session
+/// knows.
+///
+/// - `line`: as plug-ins are shown it, without CRLF.
+pub fn is_for_session_alone(line: &[u8]) -> bool {
+    doer(line) != Doer::Anybody
+}
+
 /// Who may carry out the command of a line.
 pub(crate) fn doer(line: &[u8]) -> Doer {
     find(verb(line)).map_or(Doer::Anybody, |rule| rule.doer)
@@ -585,6 +593,7 @@ mod tests {
             "DATA x",
             "BDAT 5 LAST",
             "STARTTLS",
+            "xclient ADDR=192.0.2.1",
             "AUTH PLAIN *",
             "ATRN a",
         ];

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::command::{self, Command, Doer};
+use super::command::{self, Command, is_for_session_alone};
 use super::grammar::Grammar;
 use super::line::{BadLine, Framing, LineFault};
 use super::proceed::ok;
@@ -86,7 +86,7 @@ impl Session {
         decision: Decision,
         mut edits: Vec<Attributed>,
     ) {
-        let answerable = command::doer(&line) == Doer::Anybody;
+        let answerable = !is_for_session_alone(&line);
         let answer = match ruling::rule(Event::Command, answerable, decision) {
             Ruling::Proceed => {
                 edits.retain(|edit| matches!(edit.edit, Edit::ReplaceCommand(_)));

@@ -39,6 +39,7 @@ mod xtext;
 
 pub use auth::{Verified, Verify};
 pub(crate) use command::is_core_verb;
+pub use command::is_for_session_alone;
 pub use envelope_edit::EnvelopeError;
 pub(crate) use extension::edit as edit_keywords;
 pub use extensions::{Extension, Extensions};

@@ -188,7 +188,7 @@ pub struct EmEditsService {
     /// EmCommand.line, and the core parses it as it would have the one received; it is not shown to earlier ones again.
     ///
     /// Client and server must stay in step, so the handler is at fault when it replaces the line of DATA, BDAT, STARTTLS,
-    /// AUTH or ATRN, or makes one; and when a line of MAIL, RCPT, RSET or QUIT gets another verb, or one of HELO and EHLO
+    /// XCLIENT, AUTH or ATRN, or makes one; and when a line of MAIL, RCPT, RSET or QUIT gets another verb, or one of HELO and EHLO
     /// a verb that is neither. A line longer than the server takes from clients is the plug-in's fault as in
     /// recipient_add: 451.
     ///

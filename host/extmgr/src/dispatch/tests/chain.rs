@@ -55,10 +55,11 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
     let verb = Question::Verb { verb: "XFOO".into(), argument: "".into() };
     let timeout = Question::Timeout { awaited: Awaited::Command };
-    let asks: [(&str, abi::EID, Ask, bool); 19] = [
+    let asks: [(&str, abi::EID, Ask, bool); 20] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
+        ("xclient line", abi::EM_SMTPCOMMAND, command(b"XCLIENT ADDR=192.0.2.1"), false),
         ("ehlo", abi::EM_SMTPEHLO, ask(helo, Stage::Before, None), false),
         ("starttls", abi::EM_SMTPSTARTTLS, ask(Question::StartTls, Stage::Before, None), false),
         // Handled needs the name of a user: see `auth`.
