@@ -148,7 +148,7 @@ fn a_trace_shows_calls_live_without_secrets_and_ends_with_the_server() {
     assert!(client.reply().code >= 500);
     let line = all.wait_for(|line| line.contains("AUTH") && line.contains("before"));
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["arguments"]["line"], "AUTH PLAIN [redacted]");
+    assert_eq!(line["arguments"]["line"], "AUTH PLAIN *");
     client.say("MAIL FROM:<traced@client.test> SIZE=5", 250);
     let line = all.wait_for(|line| line.contains("traced@") && line.contains("keeper"));
     let line: Value = serde_json::from_str(&line).unwrap();
