@@ -80,26 +80,15 @@ impl Arguments {
                 event: head::<abi::EmCommand>(event),
                 line: lend(secret.unwrap_or(line)),
             }),
-            Question::Ehlo { name, extended, keywords } => Self::Ehlo(abi::EmEhlo {
-                event: head::<abi::EmEhlo>(event),
-                name: lend(&**name),
-                extended: u8::from(*extended),
-                reserved: [0; 7],
-                keywords: lend(&**keywords),
-            }),
+            Question::Ehlo { name, extended, keywords } => {
+                Self::Ehlo(ehlo(name, *extended, keywords, head::<abi::EmEhlo>(event)))
+            }
             Question::StartTls => {
                 Self::StartTls(abi::EmStartTls { event: head::<abi::EmStartTls>(event) })
             }
             Question::Auth { mechanism, identity, authorization, result } => {
-                Self::Auth(abi::EmAuth {
-                    event: head::<abi::EmAuth>(event),
-                    mechanism: lend(mechanism.name()),
-                    identity: lend(&**identity),
-                    authorization: lend(&**authorization),
-                    password: secret.map_or(NO_TEXT, lend),
-                    result: result.map_or(abi::EM_AUTH_OPEN, result_number),
-                    reserved: 0,
-                })
+                let names = [mechanism.name(), &**identity, &**authorization];
+                Self::Auth(auth(names, secret, *result, head::<abi::EmAuth>(event)))
             }
             Question::Mail { sender, parameters } => Self::Mail(abi::EmMail {
                 event: head::<abi::EmMail>(event),
@@ -115,13 +104,9 @@ impl Arguments {
             Question::Headers => {
                 Self::Headers(abi::EmHeaders { event: head::<abi::EmHeaders>(event), message })
             }
-            Question::Body { octets, offset, last } => Self::Body(abi::EmBody {
-                event: head::<abi::EmBody>(event),
-                octets: lend(octets),
-                offset: *offset,
-                last: u8::from(*last),
-                reserved: [0; 7],
-            }),
+            Question::Body { octets, offset, last } => {
+                Self::Body(body(octets, *offset, *last, head::<abi::EmBody>(event)))
+            }
             Question::MessageAccept { octets } => Self::MessageAccept(abi::EmMessageAccept {
                 event: head::<abi::EmMessageAccept>(event),
                 octets: *octets,
@@ -141,11 +126,9 @@ impl Arguments {
             Question::Timeout { awaited } => {
                 Self::Timeout(timeout(*awaited, head::<abi::EmTimeout>(event)))
             }
-            Question::Disconnect { reason } => Self::Disconnect(abi::EmDisconnect {
-                event: head::<abi::EmDisconnect>(event),
-                reason: reason_number(*reason),
-                reserved: 0,
-            }),
+            Question::Disconnect { reason } => {
+                Self::Disconnect(disconnect(*reason, head::<abi::EmDisconnect>(event)))
+            }
         }
     }
 
@@ -196,6 +179,39 @@ fn connect(ask: &Ask, event: abi::EmEvent) -> abi::EmConnect {
     }
 }
 
+fn ehlo(name: &str, extended: bool, keywords: &str, event: abi::EmEvent) -> abi::EmEhlo {
+    abi::EmEhlo {
+        event,
+        name: lend(name),
+        extended: u8::from(extended),
+        reserved: [0; 7],
+        keywords: lend(keywords),
+    }
+}
+
+/// `names`: of the mechanism, of who logs in, and of whom on behalf of.
+fn auth(
+    names: [&str; 3],
+    password: Option<&[u8]>,
+    result: Option<AuthResult>,
+    event: abi::EmEvent,
+) -> abi::EmAuth {
+    let [mechanism, identity, authorization] = names.map(lend);
+    abi::EmAuth {
+        event,
+        mechanism,
+        identity,
+        authorization,
+        password: password.map_or(NO_TEXT, lend),
+        result: result.map_or(abi::EM_AUTH_OPEN, result_number),
+        reserved: 0,
+    }
+}
+
+fn body(octets: &[u8], offset: u64, last: bool, event: abi::EmEvent) -> abi::EmBody {
+    abi::EmBody { event, octets: lend(octets), offset, last: u8::from(last), reserved: [0; 7] }
+}
+
 fn data(chunk: Option<Chunk>, event: abi::EmEvent) -> abi::EmData {
     let verb = if chunk.is_some() { abi::EM_DATA_BDAT } else { abi::EM_DATA_DATA };
     let Chunk { octets, last } = chunk.unwrap_or(Chunk { octets: 0, last: false });
@@ -225,6 +241,10 @@ fn timeout(awaited: Awaited, event: abi::EmEvent) -> abi::EmTimeout {
         Awaited::Message => abi::EM_AWAITED_MESSAGE,
     };
     abi::EmTimeout { event, awaited, reserved: 0 }
+}
+
+fn disconnect(reason: DisconnectReason, event: abi::EmEvent) -> abi::EmDisconnect {
+    abi::EmDisconnect { event, reason: reason_number(reason), reserved: 0 }
 }
 
 fn reason_number(reason: DisconnectReason) -> u32 {

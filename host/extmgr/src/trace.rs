@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_smtp::{
-    Address, Ask, AuthResult, Awaited, Decision, Edit, EtrnNode, Event, Question, Reply, Stage,
-    VrfyVerb,
+    Address, Ask, AuthResult, Awaited, Decision, Edit, EtrnNode, Event, Peer, Question, Reply,
+    Stage, VrfyVerb,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -221,13 +221,7 @@ fn shown_reply(reply: &Reply) -> String {
 /// What the event told the handler.
 fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
     let mut arguments = match &ask.question {
-        Question::Connect => {
-            let peer = &ask.facts.peer;
-            let mut facts =
-                vec![("remote", peer.remote.to_string()), ("listener", peer.listener.to_string())];
-            facts.extend(peer.proxy.as_ref().map(|proxy| ("proxy", proxy.address.to_string())));
-            facts
-        }
+        Question::Connect => connection(&ask.facts.peer),
         Question::Command { line } => vec![("line", shown_line(line))],
         Question::Ehlo { name, extended, keywords } => vec![
             ("verb", if *extended { "EHLO" } else { "HELO" }.into()),
@@ -241,14 +235,7 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
             vec![("recipient", shown(recipient.as_str())), ("parameters", shown(parameters))]
         }
         Question::MessageAccept { octets } => vec![("octets", octets.to_string())],
-        Question::Etrn { node } => vec![(
-            "node",
-            match node {
-                EtrnNode::Host(node) => shown(node),
-                EtrnNode::Domain(node) => format!("@{}", shown(node)),
-                EtrnNode::Queue(node) => format!("#{}", shown(node)),
-            },
-        )],
+        Question::Etrn { node } => vec![("node", shown_node(node))],
         Question::Vrfy { verb, argument } => {
             let verb = match verb {
                 VrfyVerb::Vrfy => "VRFY",
@@ -295,6 +282,23 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
     arguments.retain(|(_, text)| !text.is_empty());
     arguments.extend(ask.reply.as_ref().map(|reply| ("reply", shown_reply(reply))));
     arguments
+}
+
+/// Who has connected, and where.
+fn connection(peer: &Peer) -> Vec<(&'static str, String)> {
+    let mut facts =
+        vec![("remote", peer.remote.to_string()), ("listener", peer.listener.to_string())];
+    facts.extend(peer.proxy.as_ref().map(|proxy| ("proxy", proxy.address.to_string())));
+    facts
+}
+
+/// What ETRN names, as the client has written it.
+fn shown_node(node: &EtrnNode) -> String {
+    match node {
+        EtrnNode::Host(node) => shown(node),
+        EtrnNode::Domain(node) => format!("@{}", shown(node)),
+        EtrnNode::Queue(node) => format!("#{}", shown(node)),
+    }
 }
 
 /// A command line; of AUTH only the mechanism, since the rest is a secret (RFC 4954 section 4).

@@ -329,11 +329,7 @@ impl From<&LedgerEntry> for LedgerLine {
         let what = |what: &str| what.to_owned();
         match change {
             Change::Header { position, from, to } => Self {
-                what: what(match (from, to) {
-                    (None, _) => "header_add",
-                    (_, None) => "header_delete",
-                    _ => "header_change",
-                }),
+                what: what(header_word(from.is_some(), to.is_some())),
                 position: Some((*position).into()),
                 from: from.as_deref().map(Octets::from),
                 to: to.as_deref().map(Octets::from),
@@ -385,6 +381,15 @@ impl From<&LedgerEntry> for LedgerLine {
             Change::Tag { name } => Self { what: what("tag"), to: text(name), ..base },
             Change::Hold { reason } => Self { what: what("hold"), to: text(reason), ..base },
         }
+    }
+}
+
+/// What was done to a header field: whether it was there before, and whether it is after.
+fn header_word(was: bool, is: bool) -> &'static str {
+    match (was, is) {
+        (false, _) => "header_add",
+        (_, false) => "header_delete",
+        _ => "header_change",
     }
 }
 
