@@ -10,8 +10,13 @@
  *   [main-thread]     the thread that loads plug-ins
  *   [session-thread]  any OS thread, but never two at once for one session
  *   [any-thread]      any thread at any time
- * joined with `& loading` (only while em_entry runs) or `& in-handler` (only while a handler runs, with what it was
- * given; and from any thread with what it was given, until it returns or, if it went pending, until its call ends).
+ * joined with
+ *   & loading     only while em_entry runs
+ *   & in-handler  only while a handler runs, with what it was given; and from any thread with what it was given, until
+ *                 it returns or, if it went pending, until its call ends
+ *   & in-verb     only while an operator's verb runs, on its thread, with the call it was given
+ *   & may-block   it waits: only on a thread that may block, a handler's of class EM_CLASS_BLOCKING, a verb's or one of
+ *                 the plug-in's own; elsewhere it is EM_ERR_STAGE
  *
  * Structs only grow at their end; `size` tells how far the host's goes. Reserved members are zero. */
 
@@ -1559,14 +1564,16 @@ typedef struct EmAdminService {
      *
      * - json: JSON of at most 1 MiB, nested at most 127 deep, copied.
      *
-     * Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT. [in-verb: its thread] */
+     * Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT.
+     *
+     * [any-thread & in-verb] */
     STATUS (*answer)(struct EmAdminCall *call, struct EmText json);
 
     /** Says why the call fails, for the operator; return another status than NOERROR then.
      *
      * - message: UTF-8, copied, cut after 4,096 octets.
      *
-     * Returns NOERROR or ERR_MISC_INVALID_ARGS. [in-verb: its thread] */
+     * Returns NOERROR or ERR_MISC_INVALID_ARGS. [any-thread & in-verb] */
     STATUS (*fail)(struct EmAdminCall *call, struct EmText message);
 } EmAdminService;
 
@@ -1828,7 +1835,7 @@ typedef struct EmQueueService {
     uint32_t size;
     /** Zero. */
     uint32_t reserved;
-    /** Counts what waits. [any-thread] */
+    /** Counts what waits. [any-thread & may-block] */
     STATUS (*count_wait)(struct EmHost *host, struct EmText destination, struct EmQueueCount *count);
 
     /** Keeps what waits undelivered until it is released, by `release` or by an operator. An attempt that is under way is
@@ -1836,15 +1843,15 @@ typedef struct EmQueueService {
      *
      * - reason: for the operator, 1 to 256 printable ASCII octets.
      *
-     * [any-thread] */
+     * [any-thread & may-block] */
     STATUS (*hold_wait)(struct EmHost *host,
                         struct EmText destination,
                         struct EmText reason,
                         struct EmQueueCount *count);
 
-    /** Ends every hold on mail for the destination, whoever began it. [any-thread] */
+    /** Ends every hold on mail for the destination, whoever began it. [any-thread & may-block] */
     STATUS (*release_wait)(struct EmHost *host, struct EmText destination, struct EmQueueCount *count);
-    /** Has everything that waits tried now; what is held stays held. [any-thread] */
+    /** Has everything that waits tried now; what is held stays held. [any-thread & may-block] */
     STATUS (*flush_wait)(struct EmHost *host, struct EmText destination, struct EmQueueCount *count);
     /** As count_wait, later. [any-thread] */
     STATUS (*count)(struct EmHost *host, EmToken token, struct EmText destination, EmRequest *request);
@@ -1861,8 +1868,8 @@ typedef struct EmQueueService {
 
     /** Takes the result of a request, once.
      *
-     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_NOT_FOUND (there is no
-     * such request, or its result was taken). [any-thread] */
+     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or
+     * ERR_MISC_INVALID_ARGS (NULL; there is no such request, or its result was taken). [any-thread] */
     STATUS (*result)(struct EmHost *host, EmRequest request, struct EmQueueCount *count);
 } EmQueueService;
 
@@ -1901,16 +1908,16 @@ typedef struct EmStateService {
      * - capacity: the octets that buffer has room for.
      * - length: receives the value's length, also with EM_ERR_LIMIT: it is longer than capacity, and buffer unchanged.
      *
-     * [any-thread, blocks] */
+     * [any-thread & may-block] */
     STATUS (*get_wait)(struct EmHost *host,
                        struct EmText key,
                        char *buffer,
                        uint64_t capacity,
                        uint64_t *length);
 
-    /** Puts a value in the place of any other; it is on disk when this returns. [any-thread, blocks] */
+    /** Puts a value in the place of any other; it is on disk when this returns. [any-thread & may-block] */
     STATUS (*put_wait)(struct EmHost *host, struct EmText key, struct EmText value);
-    /** Removes a value, if there is one; that is on disk when this returns. [any-thread, blocks] */
+    /** Removes a value, if there is one; that is on disk when this returns. [any-thread & may-block] */
     STATUS (*remove_wait)(struct EmHost *host, struct EmText key);
 
     /** Finds the first key behind another. To see all keys, begin with an empty `after` and go on behind each key found.
@@ -1919,7 +1926,7 @@ typedef struct EmStateService {
      * - after: the key found before; empty to begin.
      * - buffer, capacity, length: for the key, as with get_wait.
      *
-     * [any-thread, blocks] */
+     * [any-thread & may-block] */
     STATUS (*next_wait)(struct EmHost *host,
                         struct EmText prefix,
                         struct EmText after,
@@ -1979,7 +1986,7 @@ typedef struct EmTimersService {
      * - edits: the sheet of the call.
      *
      * Returns NOERROR when the time has passed, EM_ERR_OVER when the deadline of the call came first, EM_ERR_STAGE (this
-     * thread must not block), or ERR_MISC_INVALID_ARGS (NULL). [session-thread & in-handler] */
+     * thread must not block), or ERR_MISC_INVALID_ARGS (NULL). [session-thread & in-handler & may-block] */
     STATUS (*wait)(struct EmEdits *edits, uint32_t milliseconds);
 } EmTimersService;
 
@@ -2076,7 +2083,7 @@ typedef struct EmDnsService {
      * - value: receives the answer, valid until the handler returns or, if it went pending, until its call ends.
      *
      * Returns NOERROR, EM_ERR_OVER (the deadline of the call came first), EM_ERR_LIMIT (64 answers of this call are lent),
-     * EM_ERR_STAGE (this thread must not block), or ERR_MISC_INVALID_ARGS. [session-thread & in-handler] */
+     * EM_ERR_STAGE (this thread must not block), or ERR_MISC_INVALID_ARGS. [session-thread & in-handler & may-block] */
     STATUS (*wait)(struct EmEdits *edits,
                    uint32_t record_type,
                    struct EmText name,
@@ -2159,14 +2166,14 @@ typedef struct EmSubmitService {
                         struct EmText parameters,
                         uint32_t flags);
 
-    /** Writes octets, which are copied; waits for the disk when they are many. [any-thread] */
+    /** Writes octets, which are copied; waits for the disk when they are many. [any-thread & may-block] */
     STATUS (*write_wait)(struct EmHost *host, EmSubmission submission, struct EmText octets);
 
     /** Makes the message durable, and ends it. Without CRLF at its end it gets one.
      *
      * - id: receives the message's id, empty when a handler has had it dropped or took it over; may be NULL.
      *
-     * Returns EM_ERR_REFUSED too: the message can't be, for the log says why. [any-thread] */
+     * Returns EM_ERR_REFUSED too: the message can't be stored; the log says why. [any-thread & may-block] */
     STATUS (*commit_wait)(struct EmHost *host, EmSubmission submission, struct EmQueueId *id);
 
     /** As write_wait, later. [any-thread] */
@@ -2182,7 +2189,8 @@ typedef struct EmSubmitService {
      *
      * - id: receives the message's id after `commit`; may be NULL.
      *
-     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_NOT_FOUND. [any-thread] */
+     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or
+     * ERR_MISC_INVALID_ARGS (there is no such request, or its result was taken). [any-thread] */
     STATUS (*result)(struct EmHost *host, EmRequest request, struct EmQueueId *id);
 
     /** Gives a message up: nothing of it is kept. Whoever begins one ends it, by this or by its commit. [any-thread] */

@@ -87,7 +87,8 @@ impl<T: Send + 'static> Requests<T> {
         Ok(request)
     }
 
-    /// Takes the result of a request, as `read` reads it; what `read` refuses stays. None: taken before, or never made.
+    /// Takes the result of a request, as `read` reads it; what `read` refuses stays. None: taken before, or never made;
+    /// for the plug-in that is ERR_MISC_INVALID_ARGS everywhere, since ERR_NOT_FOUND may be a result.
     ///
     /// # Errors
     /// The status for the plug-in: not done yet, what the work failed with, or what `read` says.

@@ -261,7 +261,7 @@ unsafe extern "C" fn result(
     let find = || {
         // SAFETY: the contract gives what `plugin` wants.
         let requests = unsafe { &plugin(host)?.queue_requests };
-        requests.take(request, |found| Ok(*found)).ok_or(abi::ERR_NOT_FOUND)?
+        requests.take(request, |found| Ok(*found)).ok_or(abi::ERR_MISC_INVALID_ARGS)?
     };
     // SAFETY: the contract gives what `fill` wants.
     unsafe { fill(count, find) }

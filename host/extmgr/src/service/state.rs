@@ -278,7 +278,6 @@ unsafe extern "C" fn result(
         let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
         // SAFETY: the contract gives what `fill` wants.
         let read = |found: &Vec<u8>| unsafe { fill(found, buffer, capacity, length) };
-        // That there is nothing is a result.
         host.state_requests.take(request, read).ok_or(abi::ERR_MISC_INVALID_ARGS)?
     })
 }

@@ -238,7 +238,7 @@ unsafe extern "C" fn result(
             }
             Ok(())
         };
-        plugin.submit_requests.take(request, read).ok_or(abi::ERR_NOT_FOUND)?
+        plugin.submit_requests.take(request, read).ok_or(abi::ERR_MISC_INVALID_ARGS)?
     })
 }
 

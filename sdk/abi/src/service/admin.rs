@@ -65,13 +65,15 @@ pub struct EmAdminService {
     ///
     /// - json: JSON of at most 1 MiB, nested at most 127 deep, copied.
     ///
-    /// Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT. [in-verb: its thread]
+    /// Returns NOERROR, ERR_MISC_INVALID_ARGS (no JSON, or a call that is over), EM_ERR_LIMIT.
+    ///
+    /// [any-thread & in-verb]
     pub answer: unsafe extern "C" fn(call: *mut EmAdminCall, json: EmText) -> STATUS,
 
     /// Says why the call fails, for the operator; return another status than NOERROR then.
     ///
     /// - message: UTF-8, copied, cut after 4,096 octets.
     ///
-    /// Returns NOERROR or ERR_MISC_INVALID_ARGS. [in-verb: its thread]
+    /// Returns NOERROR or ERR_MISC_INVALID_ARGS. [any-thread & in-verb]
     pub fail: unsafe extern "C" fn(call: *mut EmAdminCall, message: EmText) -> STATUS,
 }

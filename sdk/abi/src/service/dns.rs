@@ -106,7 +106,7 @@ pub struct EmDnsService {
     /// - value: receives the answer, valid until the handler returns or, if it went pending, until its call ends.
     ///
     /// Returns NOERROR, EM_ERR_OVER (the deadline of the call came first), EM_ERR_LIMIT (64 answers of this call are lent),
-    /// EM_ERR_STAGE (this thread must not block), or ERR_MISC_INVALID_ARGS. [session-thread & in-handler]
+    /// EM_ERR_STAGE (this thread must not block), or ERR_MISC_INVALID_ARGS. [session-thread & in-handler & may-block]
     pub wait: unsafe extern "C" fn(
         edits: *mut EmEdits,
         record_type: u32,

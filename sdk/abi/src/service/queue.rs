@@ -47,7 +47,7 @@ pub struct EmQueueService {
     /// Zero.
     pub reserved: u32,
 
-    /// Counts what waits. [any-thread]
+    /// Counts what waits. [any-thread & may-block]
     pub count_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         destination: EmText,
@@ -59,7 +59,7 @@ pub struct EmQueueService {
     ///
     /// - reason: for the operator, 1 to 256 printable ASCII octets.
     ///
-    /// [any-thread]
+    /// [any-thread & may-block]
     pub hold_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         destination: EmText,
@@ -67,14 +67,14 @@ pub struct EmQueueService {
         count: *mut EmQueueCount,
     ) -> STATUS,
 
-    /// Ends every hold on mail for the destination, whoever began it. [any-thread]
+    /// Ends every hold on mail for the destination, whoever began it. [any-thread & may-block]
     pub release_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         destination: EmText,
         count: *mut EmQueueCount,
     ) -> STATUS,
 
-    /// Has everything that waits tried now; what is held stays held. [any-thread]
+    /// Has everything that waits tried now; what is held stays held. [any-thread & may-block]
     pub flush_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         destination: EmText,
@@ -116,8 +116,8 @@ pub struct EmQueueService {
 
     /// Takes the result of a request, once.
     ///
-    /// Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_NOT_FOUND (there is no
-    /// such request, or its result was taken). [any-thread]
+    /// Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or
+    /// ERR_MISC_INVALID_ARGS (NULL; there is no such request, or its result was taken). [any-thread]
     pub result: unsafe extern "C" fn(
         host: *mut EmHost,
         request: EmRequest,

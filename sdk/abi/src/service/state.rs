@@ -39,7 +39,7 @@ pub struct EmStateService {
     /// - capacity: the octets that buffer has room for.
     /// - length: receives the value's length, also with EM_ERR_LIMIT: it is longer than capacity, and buffer unchanged.
     ///
-    /// [any-thread, blocks]
+    /// [any-thread & may-block]
     pub get_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         key: EmText,
@@ -48,10 +48,10 @@ pub struct EmStateService {
         length: *mut u64,
     ) -> STATUS,
 
-    /// Puts a value in the place of any other; it is on disk when this returns. [any-thread, blocks]
+    /// Puts a value in the place of any other; it is on disk when this returns. [any-thread & may-block]
     pub put_wait: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: EmText) -> STATUS,
 
-    /// Removes a value, if there is one; that is on disk when this returns. [any-thread, blocks]
+    /// Removes a value, if there is one; that is on disk when this returns. [any-thread & may-block]
     pub remove_wait: unsafe extern "C" fn(host: *mut EmHost, key: EmText) -> STATUS,
 
     /// Finds the first key behind another. To see all keys, begin with an empty `after` and go on behind each key found.
@@ -60,7 +60,7 @@ pub struct EmStateService {
     /// - after: the key found before; empty to begin.
     /// - buffer, capacity, length: for the key, as with get_wait.
     ///
-    /// [any-thread, blocks]
+    /// [any-thread & may-block]
     pub next_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         prefix: EmText,

@@ -86,7 +86,7 @@ pub struct EmSubmitService {
         flags: u32,
     ) -> STATUS,
 
-    /// Writes octets, which are copied; waits for the disk when they are many. [any-thread]
+    /// Writes octets, which are copied; waits for the disk when they are many. [any-thread & may-block]
     pub write_wait:
         unsafe extern "C" fn(host: *mut EmHost, submission: EmSubmission, octets: EmText) -> STATUS,
 
@@ -94,7 +94,7 @@ pub struct EmSubmitService {
     ///
     /// - id: receives the message's id, empty when a handler has had it dropped or took it over; may be NULL.
     ///
-    /// Returns EM_ERR_REFUSED too: the message can't be, for the log says why. [any-thread]
+    /// Returns EM_ERR_REFUSED too: the message can't be stored; the log says why. [any-thread & may-block]
     pub commit_wait: unsafe extern "C" fn(
         host: *mut EmHost,
         submission: EmSubmission,
@@ -122,7 +122,8 @@ pub struct EmSubmitService {
     ///
     /// - id: receives the message's id after `commit`; may be NULL.
     ///
-    /// Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_NOT_FOUND. [any-thread]
+    /// Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or
+    /// ERR_MISC_INVALID_ARGS (there is no such request, or its result was taken). [any-thread]
     pub result:
         unsafe extern "C" fn(host: *mut EmHost, request: EmRequest, id: *mut EmQueueId) -> STATUS,
 

@@ -29,6 +29,6 @@ pub struct EmTimersService {
     /// - edits: the sheet of the call.
     ///
     /// Returns NOERROR when the time has passed, EM_ERR_OVER when the deadline of the call came first, EM_ERR_STAGE (this
-    /// thread must not block), or ERR_MISC_INVALID_ARGS (NULL). [session-thread & in-handler]
+    /// thread must not block), or ERR_MISC_INVALID_ARGS (NULL). [session-thread & in-handler & may-block]
     pub wait: unsafe extern "C" fn(edits: *mut EmEdits, milliseconds: u32) -> STATUS,
 }

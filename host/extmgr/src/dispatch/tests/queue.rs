@@ -189,7 +189,7 @@ async fn what_comes_later_wakes_the_call_and_is_read_once() {
         answered(Dispatch::new(directory.current()).ask(mail())).await;
         assert_eq!(
             *seen.lock().unwrap(),
-            [wanted, Err(abi::ERR_NOT_FOUND)],
+            [wanted, Err(abi::ERR_MISC_INVALID_ARGS)],
             "{what} {destination}"
         );
         assert_eq!(hand.wake(1), abi::ERR_NOT_FOUND);
@@ -237,7 +237,7 @@ fn places_that_are_too_small_or_missing_are_told() {
         assert_eq!((queue.count_wait)(host.handle(), destination, &raw mut short), invalid);
         assert_eq!((queue.count_wait)(std::ptr::null_mut(), destination, &raw mut count), invalid);
         assert_eq!((queue.result)(host.handle(), 1, &raw mut short), invalid);
-        assert_eq!((queue.result)(host.handle(), 1, &raw mut count), abi::ERR_NOT_FOUND);
+        assert_eq!((queue.result)(host.handle(), u64::MAX, &raw mut count), invalid);
         let null = std::ptr::null_mut();
         assert_eq!((queue.flush)(host.handle(), 1, destination, null), invalid);
     }

@@ -100,6 +100,9 @@ async fn a_message_is_in_one_hand_at_a_time() {
         let mut id = abi::EmQueueId { text: [0; 32] };
         // SAFETY: the handle is a live host's; there is room for the id.
         let status = unsafe { (submit().result)(host.handle(), request, &raw mut id) };
+        // SAFETY: as before.
+        let again = unsafe { (submit().result)(host.handle(), request, &raw mut id) };
+        assert_eq!(again, abi::ERR_MISC_INVALID_ARGS, "taken before");
         log.lock().unwrap().push((status, shown(&id), abandon(host, message)));
         abi::ERR_EM_CONTINUE
     });
