@@ -1,4 +1,4 @@
-/* Not a fault: subscribes to every event, before and after, and has nothing against any of them. For measuring;
+/* Not a fault: subscribes to every event of a session, before and after, and has nothing against any of them. For measuring;
  * -DNAME='"..."' names it, so that several can be loaded; -DCLASS=EM_CLASS_BLOCKING has it called on the pool. */
 #include "fault.h"
 
@@ -10,16 +10,16 @@
 #endif
 
 EM_DESCRIPTOR(NAME, "1.0", CLASS,
-              EM_STAGE_CONNECT | EM_STAGE_COMMAND | EM_STAGE_EHLO | EM_STAGE_STARTTLS | EM_STAGE_MAIL | EM_STAGE_RCPT | EM_STAGE_DATA |
-                  EM_STAGE_HEADERS | EM_STAGE_BODY | EM_STAGE_MESSAGEACCEPT | EM_STAGE_ETRN | EM_STAGE_VRFY | EM_STAGE_RSET |
-                  EM_STAGE_QUIT | EM_STAGE_TIMEOUT | EM_STAGE_DISCONNECT,
+              EM_STAGE_CONNECT | EM_STAGE_COMMAND | EM_STAGE_EHLO | EM_STAGE_STARTTLS | EM_STAGE_AUTH | EM_STAGE_MAIL |
+                  EM_STAGE_RCPT | EM_STAGE_DATA | EM_STAGE_HEADERS | EM_STAGE_BODY | EM_STAGE_MESSAGEACCEPT | EM_STAGE_ETRN |
+                  EM_STAGE_VRFY | EM_STAGE_VERB | EM_STAGE_RSET | EM_STAGE_QUIT | EM_STAGE_TIMEOUT | EM_STAGE_DISCONNECT,
               0);
 
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
-    static const EID events[] = {EM_SMTPCONNECT, EM_SMTPCOMMAND,       EM_SMTPEHLO, EM_SMTPSTARTTLS, EM_SMTPMAIL,
-                                 EM_SMTPRCPT,    EM_SMTPDATA,          EM_SMTPMESSAGEACCEPT,
-                                 EM_SMTPETRN,    EM_SMTPVRFY,          EM_SMTPRSET, EM_SMTPQUIT,
+    static const EID events[] = {EM_SMTPCONNECT, EM_SMTPCOMMAND, EM_SMTPEHLO, EM_SMTPSTARTTLS, EM_SMTPAUTH,
+                                 EM_SMTPMAIL,    EM_SMTPRCPT,    EM_SMTPDATA, EM_SMTPMESSAGEACCEPT,
+                                 EM_SMTPETRN,    EM_SMTPVRFY,    EM_SMTPVERB, EM_SMTPRSET, EM_SMTPQUIT,
                                  EM_SMTPDISCONNECT};
     static const EID before_only[] = {EM_SMTPHEADERS, EM_SMTPBODY, EM_SMTPTIMEOUT};
     size_t at;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
+use stagepost_smtp::Event;
 use stagepost_tests::client::{Client, Reply};
 use stagepost_tests::log::Line;
 use stagepost_tests::plugin::build_rust;
@@ -117,6 +118,15 @@ fn inspect_shows_what_a_good_plug_in_says_of_itself() {
     let checked = site.run(&["check", "--config", "stagepost.toml"]);
     assert!(checked.status.success(), "{checked:?}");
     assert!(String::from_utf8_lossy(&checked.stdout).contains("OK  plug-in noop 1.0 (inline)"));
+}
+
+#[test]
+fn the_plug_in_for_every_event_is_one() {
+    let (site, _) = site_with("noop", "");
+    let log = site.start().stop();
+    let loaded = log.matching(|line| line.message() == "plug-in loaded");
+    let [line] = &loaded[..] else { panic!("{log}") };
+    assert_eq!(line.text("registrations"), Event::ALL.len().to_string(), "{log}");
 }
 
 #[test]
