@@ -334,9 +334,14 @@ fn with_on_fault_hold_the_mail_is_accepted_and_kept() {
 
 #[test]
 fn edits_with_bad_pointers_and_lengths_are_refused_and_change_nothing() {
-    let (site, _) = site_with("bad_edits", "");
+    let site = Site::new("");
+    let section = plugin_section("bad-edits", &site.compile("faults/bad_edits.c"), "");
+    // It is asked about logins in clear, and knows nobody.
+    let open = "auth = \"offered\"\nauth_allow_plaintext = true\n";
+    site.configure_listener(open, &format!("[auth]\nfailure_delay = \"0s\"\n{section}"));
     let server = site.start();
     let mut client = server.greeted();
+    client.say("AUTH PLAIN AGJvYgBzZXNhbWU=", 535);
     for _ in 0..2 {
         let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
         assert_eq!(reply.code, 250, "{reply}");
