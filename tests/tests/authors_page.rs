@@ -18,6 +18,9 @@ const C_AROUND: &str = "#include <stdio.h>\n#include <string.h>\n#include \"extm
     EmHost *our_host;\nconst EmLogService *logging;\nconst EmSessionService *sessions;\n\
     const EmEditsService *edits;\n";
 
+/// The events of a plug-in's own life.
+const LIFE: [&str; 3] = ["EM_START", "EM_CONFIG", "EM_STOP"];
+
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -119,9 +122,9 @@ fn nothing_of_the_contract_is_missing_on_the_page_and_nothing_is_made_up() {
     let header = fs::read_to_string(include().join("extmgr.h")).unwrap();
     let page = page();
     let contract = |word: &str| {
-        ["EM_SMTP", "EM_EDIT_", "EM_VERDICT_", "EM_CLASS_"]
-            .iter()
-            .any(|start| word.starts_with(start))
+        // The groups of names that the page gives one by one, and all that functions return.
+        let groups = ["EM_SMTP", "EM_EDIT_", "EM_VERDICT_", "EM_CLASS_", "EM_ERR_", "ERR_"];
+        groups.iter().any(|start| word.starts_with(start)) || LIFE.contains(&word)
     };
     let found = words(&page, contract);
     // What ends in a dash is a group of names, in a comment.
@@ -140,8 +143,34 @@ fn nothing_of_the_contract_is_missing_on_the_page_and_nothing_is_made_up() {
     let missing: Vec<_> =
         words(&plugin, handler).difference(&words(&page, handler)).cloned().collect();
     assert!(missing.is_empty(), "{missing:?}");
-    for event in words(&header, |word| word.starts_with("EM_SMTP")) {
-        let title = format!("\n### {}\n", event.trim_start_matches("EM_SMTP"));
+    let picture = page.split("\n## The life of a session\n").nth(1).unwrap();
+    let picture = picture.split("\n## ").next().unwrap();
+    let picture: Vec<_> = picture.lines().filter(|line| line.starts_with("    ")).collect();
+    let picture = picture.join("\n");
+    let asked = picture.split("before ").skip(1);
+    let asked: BTreeSet<_> = asked.filter_map(|rest| rest.split([',', '\n', ' ']).next()).collect();
+    let events = words(&header, |word| word.starts_with("EM_SMTP") || LIFE.contains(&word));
+    assert!(events.len() > LIFE.len(), "{events:?}");
+    for event in &events {
+        let name = event.trim_start_matches("EM_SMTP").trim_start_matches("EM_");
+        let title = format!("\n### {name}\n");
         assert_eq!(page.matches(&title).count(), 1, "{title:?}");
+        assert!(asked.contains(name), "{name} is not in the picture");
+    }
+    for command in ["BDAT", "EXPN", "XCLIENT"] {
+        assert!(picture.contains(command), "{command} is not in the picture");
+    }
+    // What an event's section shortens to its last part.
+    let reasons = words(&header, |word| word.starts_with("EM_DISCONNECT_"));
+    for reason in reasons.iter().map(|reason| reason.trim_start_matches("EM_DISCONNECT")) {
+        assert!(page.contains(&format!("{reason}`")), "{reason}");
+    }
+    let descriptor = fs::read_to_string(checkout().join("sdk/src/descriptor.rs")).unwrap();
+    let section = page.split("\n## The descriptor\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for edit in wanted.iter().filter(|word| word.starts_with("EM_EDIT_")) {
+        let named = descriptor.lines().find(|line| line.ends_with(&format!("{edit};"))).unwrap();
+        let name = named.trim().trim_start_matches("pub const ").split(':').next().unwrap();
+        assert!(section.contains(&format!("`{name}`")), "{name}");
     }
 }
