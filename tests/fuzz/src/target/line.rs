@@ -12,6 +12,13 @@ pub(crate) const TARGET: Target = Target { name: "line", run, shape: None };
 /// Words that other protocols begin with.
 const FOREIGN: [&str; 6] = ["CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 
+/// Commands that the server knows, if only to refuse them, and the one that a plug-in claims.
+const KNOWN: [&str; 23] = [
+    "HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "HELP", "VRFY", "EXPN",
+    "ETRN", "STARTTLS", "AUTH", "XCLIENT", "ATRN", "TURN", "SEND", "SOML", "SAML", "XFORWARD",
+    "XVERB",
+];
+
 fn run(input: &[u8]) {
     let interest = Interest::NONE.with(Event::Command, Stage::Before);
     let hear = |cuts: &mut dyn Iterator<Item = usize>| {
@@ -56,7 +63,7 @@ struct Plain<'i> {
 /// Written plainly, from the whole: lines are what stands between CRLFs.
 fn plainly(input: &[u8]) -> Plain<'_> {
     let mut plain = Plain { codes: vec![220], lines: Vec::new(), closed: false, whole: true };
-    let mut rest = input;
+    let (mut rest, mut behind_auth) = (input, false);
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
         let line = &rest[..end];
         rest = &rest[end + 2..];
@@ -76,6 +83,14 @@ fn plainly(input: &[u8]) -> Plain<'_> {
             plain.codes.push(421);
             plain.closed = true;
             break;
+        }
+        // Words of a login, perhaps, that was refused: answered, and shown to nobody.
+        let stray =
+            behind_auth && !KNOWN.iter().any(|word| verb.eq_ignore_ascii_case(word.as_bytes()));
+        behind_auth = stray || verb.eq_ignore_ascii_case(b"AUTH");
+        if stray {
+            plain.codes.push(500);
+            continue;
         }
         plain.codes.push(550);
         plain.lines.push(line);
