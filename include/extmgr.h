@@ -1120,7 +1120,8 @@ typedef struct EmEditsService {
     /** Zero. */
     uint32_t reserved;
 
-    /** Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
+    /** Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only, not at EM_SMTPDISCONNECT; the
+     * last one given counts.
      * Do not return what this function returns: EMHANDLER tells why.
      *
      * - verdict: EM_VERDICT_...

@@ -89,7 +89,8 @@ impl<'a> Sheet<'a> {
         text: &str,
     ) -> Answer {
         self.declared(abi::EM_EDIT_VERDICT)?;
-        self.allowed(self.stage == Stage::Before)?;
+        // The session is over at DISCONNECT: nothing is left to decide.
+        self.allowed(self.stage == Stage::Before && self.event != Event::Disconnect)?;
         let classes: &[u16] = match verdict {
             abi::EM_VERDICT_HANDLED => &[2],
             abi::EM_VERDICT_REJECT => &[5],

@@ -15,6 +15,7 @@ mod filters;
 mod gate;
 mod pending;
 mod pool;
+mod questions;
 mod queue;
 mod reading;
 mod registering;

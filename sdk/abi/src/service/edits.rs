@@ -30,7 +30,8 @@ pub struct EmEditsService {
     /// Zero.
     pub reserved: u32,
 
-    /// Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only; the last one given counts.
+    /// Gives the verdict that counts when the handler returns EM_VERDICT. EM_BEFORE only, not at EM_SMTPDISCONNECT; the
+    /// last one given counts.
     /// Do not return what this function returns: EMHANDLER tells why.
     ///
     /// - verdict: EM_VERDICT_...

@@ -8,30 +8,7 @@ use super::*;
 /// What a fault does at every event under every contract, before and after.
 #[test]
 fn a_fault_keeps_to_the_contract_of_its_stage() {
-    let recipient = Address::parse("a@b").unwrap();
-    let node = stagepost_smtp::EtrnNode::Host("x".into());
-    let questions = [
-        Question::Connect,
-        Question::Command { line: b"NOOP"[..].into() },
-        Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() },
-        Question::StartTls,
-        auth::question(stagepost_smtp::Mechanism::Plain, None),
-        Question::Mail { sender: ReversePath::Null, parameters: "".into() },
-        Question::Rcpt { recipient, parameters: "".into() },
-        Question::Data { chunk: None },
-        Question::Headers,
-        Question::Body { octets: b"x"[..].into(), offset: 0, last: true },
-        Question::MessageAccept { octets: 5 },
-        Question::Etrn { node },
-        Question::Vrfy { verb: VrfyVerb::Vrfy, argument: "x".into() },
-        Question::Rset,
-        Question::Verb { verb: "XFOO".into(), argument: "".into() },
-        Question::Quit,
-        Question::Timeout { awaited: Awaited::Message },
-        Question::Disconnect { reason: DisconnectReason::Quit },
-    ];
-    let asked: Vec<_> = questions.iter().map(Question::event).collect();
-    assert_eq!(asked, Event::ALL);
+    let questions = questions::all();
     let last = [Event::Connect, Event::Quit, Event::Timeout];
     let open =
         [Event::Mail, Event::Rcpt, Event::Data, Event::Headers, Event::Body, Event::MessageAccept];
@@ -48,7 +25,7 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         let other = if on_fault == OnFault::Defer { OnFault::Continue } else { OnFault::Defer };
         let mut rig = Rig::default();
         let number = crate::event::number(event);
-        let both = abi::EM_REG_BEFORE | if event.has_after() { abi::EM_REG_AFTER } else { 0 };
+        let both = questions::both(event);
         rig.plugin_with("faulty", Run::Inline, |config, _| {
             config.contracts = FaultContracts::everywhere(contract(20_000, other));
             config.contracts.at_mut(event).on_fault = on_fault;

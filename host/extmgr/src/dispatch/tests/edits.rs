@@ -2,16 +2,30 @@
 
 use super::*;
 
-/// Makes an edit by its name, first with arguments that can't be: both statuses.
-fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
+/// Makes an edit by its name, first with arguments that can't be, where there are such: both statuses.
+fn write(name: &str, sheet: *mut abi::EmEdits) -> (Option<abi::STATUS>, abi::STATUS) {
     let to: &abi::EmEditsService = service(abi::EM_EDITS_ID);
     let (x, y, path, none) = (lend("X"), lend("y"), lend("a@b"), lend(""));
+    let broken = lend("a\rb");
     // SAFETY: the sheet is the running call's; all text is static.
-    unsafe {
+    let (wrong, right) = unsafe {
         match name {
+            "verdict" => (
+                (to.verdict)(sheet, 99, 550, none, none),
+                (to.verdict)(sheet, abi::EM_VERDICT_DEFER, 450, none, none),
+            ),
+            "reply text" => ((to.reply_text)(sheet, broken), (to.reply_text)(sheet, x)),
+            "reply change" => {
+                ((to.reply_change)(sheet, 0, none, broken), (to.reply_change)(sheet, 251, none, x))
+            }
+            "attribute" => ((to.attribute)(sheet, x, y), (to.attribute)(sheet, y, x)),
+            "header add" => ((to.header_add)(sheet, none, y), (to.header_add)(sheet, x, y)),
             "insert" => ((to.header_insert)(sheet, 0, none, y), (to.header_insert)(sheet, 0, x, y)),
             "change" => ((to.header_change)(sheet, x, 0, y), (to.header_change)(sheet, x, 1, y)),
             "delete" => ((to.header_delete)(sheet, x, 0), (to.header_delete)(sheet, x, 1)),
+            "hold" => ((to.hold)(sheet, none), (to.hold)(sheet, x)),
+            "tag" => ((to.tag)(sheet, x), (to.tag)(sheet, lend("seen"))),
+            "discard" => return (None, (to.discard)(sheet)),
             "sender" => {
                 ((to.sender)(sheet, lend("a@b>"), none), (to.sender)(sheet, none, lend("SIZE=3")))
             }
@@ -19,80 +33,132 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (abi::STATUS, abi::STATUS) {
                 (to.recipient_add)(sheet, path, lend("NOT=KNOWN")),
                 (to.recipient_add)(sheet, path, none),
             ),
+            "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
+            "replace" => return replace(to, sheet),
             "command" => {
                 ((to.command_replace)(sheet, lend("A\tB")), (to.command_replace)(sheet, x))
             }
-            "tag" => ((to.tag)(sheet, x), (to.tag)(sheet, lend("seen"))),
-            "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
-            "body" => ((to.body_append)(sheet, lend("\n")), (to.body_append)(sheet, y)),
-            _ => {
-                let in_hand = (to.recipient_replace)(sheet, none, path, none);
-                let named = (to.recipient_replace)(sheet, path, path, none);
-                // At RCPT there is one in hand, elsewhere one is named: one of the two does, wherever the edit is taken.
-                let one = match (in_hand, named) {
-                    (abi::NOERROR, other) | (other, abi::NOERROR) => other,
-                    (status, other) if status == other => return (status, other),
-                    _ => abi::EM_FAULT,
-                };
-                (one, abi::NOERROR)
+            "keyword add" => {
+                ((to.keyword_add)(sheet, none, none), (to.keyword_add)(sheet, x, none))
             }
+            "keyword remove" => ((to.keyword_remove)(sheet, none), (to.keyword_remove)(sheet, x)),
+            "identity" => ((to.identity)(sheet, none), (to.identity)(sheet, path)),
+            "prepend" => ((to.body_prepend)(sheet, lend("\n")), (to.body_prepend)(sheet, y)),
+            "append" => ((to.body_append)(sheet, lend("\n")), (to.body_append)(sheet, y)),
+            "body" => ((to.body_replace)(sheet, lend("\n")), (to.body_replace)(sheet, y)),
+            _ => panic!("{name}"),
         }
+    };
+    (Some(wrong), right)
+}
+
+/// Replaces a recipient: at RCPT there is one in hand, elsewhere one is named, and the other way is wrong.
+fn replace(
+    to: &abi::EmEditsService,
+    sheet: *mut abi::EmEdits,
+) -> (Option<abi::STATUS>, abi::STATUS) {
+    let (path, none) = (lend("a@b"), lend(""));
+    // SAFETY: the sheet is the running call's; all text is static.
+    let (in_hand, named) = unsafe {
+        (
+            (to.recipient_replace)(sheet, none, path, none),
+            (to.recipient_replace)(sheet, path, path, none),
+        )
+    };
+    match (in_hand, named) {
+        (abi::NOERROR, other) | (other, abi::NOERROR) => (Some(other), abi::NOERROR),
+        (one, other) => (Some(one), other),
     }
 }
 
+/// Where an edit is taken: the stages and events that it names, and the descriptor's bit.
+type Taken = (&'static str, &'static [Stage], Vec<Event>, u64);
+
+/// Every function of the edits service.
+fn table() -> [Taken; 22] {
+    use Event::{
+        Auth, Body, Command, Data, Disconnect, Ehlo, Headers, Mail, MessageAccept, Rcpt, StartTls,
+    };
+    const BEFORE: &[Stage] = &[Stage::Before];
+    const AFTER: &[Stage] = &[Stage::After];
+    const EITHER: &[Stage] = &[Stage::Before, Stage::After];
+    let but = |out: &[Event]| Event::ALL.into_iter().filter(|e| !out.contains(e)).collect();
+    let of_message = || vec![Mail, Rcpt, Data, Headers, Body, MessageAccept];
+    let accept = || vec![MessageAccept];
+    [
+        ("verdict", BEFORE, but(&[Disconnect]), abi::EM_EDIT_VERDICT),
+        ("reply text", AFTER, but(&[StartTls, Disconnect]), abi::EM_EDIT_REPLY_TEXT),
+        ("reply change", AFTER, but(&[StartTls, Disconnect]), abi::EM_EDIT_REPLY_CODE),
+        ("attribute", EITHER, but(&[Disconnect]), abi::EM_EDIT_ATTRIBUTE),
+        ("header add", BEFORE, of_message(), abi::EM_EDIT_HEADER),
+        ("insert", BEFORE, of_message(), abi::EM_EDIT_HEADER),
+        ("change", BEFORE, of_message(), abi::EM_EDIT_HEADER),
+        ("delete", BEFORE, of_message(), abi::EM_EDIT_HEADER),
+        ("hold", BEFORE, of_message(), abi::EM_EDIT_HOLD),
+        ("tag", BEFORE, of_message(), abi::EM_EDIT_TAG),
+        ("discard", BEFORE, of_message(), abi::EM_EDIT_DISCARD),
+        ("sender", BEFORE, vec![Mail, Headers, MessageAccept], abi::EM_EDIT_SENDER),
+        ("add", BEFORE, vec![Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("remove", BEFORE, vec![Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("replace", BEFORE, vec![Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("command", BEFORE, vec![Command], abi::EM_EDIT_COMMAND),
+        ("keyword add", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
+        ("keyword remove", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
+        ("identity", BEFORE, vec![Auth], abi::EM_EDIT_CREDENTIALS),
+        ("prepend", BEFORE, accept(), abi::EM_EDIT_BODY),
+        ("append", BEFORE, accept(), abi::EM_EDIT_BODY),
+        ("body", BEFORE, accept(), abi::EM_EDIT_BODY),
+    ]
+}
+
+/// A question as the session puts it: with a reply after, but where there is none, and with the message when it is there.
+fn put(question: Question, stage: Stage) -> Ask {
+    let event = question.event();
+    let replies = stage == Stage::After && !matches!(event, Event::StartTls | Event::Disconnect);
+    let message = match event {
+        Event::MessageAccept => bodies::filled(b"", 1000, 1000).message,
+        _ => None,
+    };
+    Ask { message, ..ask(question, stage, replies.then(|| Reply::new(250, None, "Ok"))) }
+}
+
+/// Every edit at every stage of every event, declared and not.
 #[test]
 fn edits_are_taken_where_the_header_says() {
-    use Event::{Body, Command, Connect, Data, Headers, Mail, MessageAccept, Rcpt};
-    let of_message = &[Mail, Rcpt, Data, Headers, Body, MessageAccept][..];
-    let edits = [
-        ("insert", of_message, abi::EM_EDIT_HEADER),
-        ("change", of_message, abi::EM_EDIT_HEADER),
-        ("delete", of_message, abi::EM_EDIT_HEADER),
-        ("tag", of_message, abi::EM_EDIT_TAG),
-        ("sender", &[Mail, Headers, MessageAccept], abi::EM_EDIT_SENDER),
-        ("add", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
-        ("remove", &[Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
-        ("replace", &[Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
-        ("body", &[MessageAccept], abi::EM_EDIT_BODY),
-        ("command", &[Command], abi::EM_EDIT_COMMAND),
-    ];
-    let places = [
-        (Connect, abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None)),
-        (Command, abi::EM_SMTPCOMMAND, command(b"XFOO")),
-        (Mail, abi::EM_SMTPMAIL, mail()),
-        (Rcpt, abi::EM_SMTPRCPT, rcpt()),
-        (Data, abi::EM_SMTPDATA, ask(Question::Data { chunk: None }, Stage::Before, None)),
-        (Headers, abi::EM_SMTPHEADERS, ask(Question::Headers, Stage::Before, None)),
-        (Body, abi::EM_SMTPBODY, chunk(b"x", 0, true)),
-        (MessageAccept, abi::EM_SMTPMESSAGEACCEPT, bodies::filled(b"", 1000, 1000)),
-    ];
-    for (name, allowed, bit) in edits {
-        for (event, number, question) in &places {
-            for (stage, declared) in [
-                (Stage::Before, bit),
-                (Stage::After, bit),
-                (Stage::Before, !bit),
-                (Stage::After, !bit),
-            ] {
-                if stage == Stage::After && !event.has_after() {
-                    continue;
-                }
-                let after = if event.has_after() { abi::EM_REG_AFTER } else { 0 };
-                let here = stage == Stage::Before && allowed.contains(event);
+    for (name, stages, events, bit) in table() {
+        for question in questions::all() {
+            let event = question.event();
+            for (stage, declared) in
+                questions::stages(event).iter().flat_map(|&stage| [(stage, bit), (stage, !bit)])
+            {
+                let here = stages.contains(&stage) && events.contains(&event);
                 let wanted = match (declared == bit, here) {
                     (false, _) => (abi::ERR_EM_NOTAUTHORIZED, abi::ERR_EM_NOTAUTHORIZED),
                     (true, false) => (abi::EM_ERR_STAGE, abi::EM_ERR_STAGE),
                     (true, true) => (abi::ERR_MISC_INVALID_ARGS, abi::NOERROR),
                 };
+                let case = format!("{name}: {} {}", stage.name(), event.name());
                 let mut rig = Rig::default();
                 rig.plugin_with("p", Run::Inline, |_, descriptor| descriptor.edits = declared);
-                rig.on(*number, abi::EM_REG_BEFORE | after, move |record| {
-                    assert_eq!(write(name, sheet(record)), wanted, "{name} {stage:?}");
-                    abi::ERR_EM_CONTINUE
+                let (number, both) = (crate::event::number(event), questions::both(event));
+                let statuses = Arc::new(Mutex::new(None));
+                let found = statuses.clone();
+                rig.on(number, both, move |record| {
+                    let (wrong, right) = write(name, sheet(record));
+                    *found.lock().unwrap() = Some((wrong.unwrap_or(wanted.0), right));
+                    match name == "verdict" && right == abi::NOERROR {
+                        true => abi::EM_VERDICT,
+                        false => abi::ERR_EM_CONTINUE,
+                    }
                 });
-                let question = Ask { stage, ..question.clone() };
-                let verdict = now(rig.dispatch().ask(question));
-                assert_eq!(verdict.edits.len(), usize::from(here && declared == bit), "{name}");
+                let verdict = now(rig.dispatch().ask(put(question.clone(), stage)));
+                assert_eq!(*statuses.lock().unwrap(), Some(wanted), "{case}");
+                let taken = here && declared == bit;
+                let edits = usize::from(taken && name != "verdict");
+                assert_eq!(verdict.edits.len(), edits, "{case}");
+                let decided = verdict.decision != Decision::Continue;
+                assert_eq!(decided, taken && name == "verdict", "{case}");
+                assert_eq!(rig.hosts[0].state().faults, 0, "{case}");
             }
         }
     }

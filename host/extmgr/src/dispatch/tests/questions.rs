@@ -1,0 +1,43 @@
+//! One question of each event, for the tests that look at all of them.
+//! Knows nothing of what handlers answer.
+
+use stagepost_smtp::{EtrnNode, Mechanism};
+
+use super::*;
+
+/// The questions, in the order of the events.
+pub(super) fn all() -> [Question; Event::ALL.len()] {
+    let recipient = Address::parse("a@b").unwrap();
+    let questions = [
+        Question::Connect,
+        Question::Command { line: b"NOOP"[..].into() },
+        Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() },
+        Question::StartTls,
+        auth::question(Mechanism::Plain, None),
+        Question::Mail { sender: ReversePath::Null, parameters: "".into() },
+        Question::Rcpt { recipient, parameters: "".into() },
+        Question::Data { chunk: None },
+        Question::Headers,
+        Question::Body { octets: b"x"[..].into(), offset: 0, last: true },
+        Question::MessageAccept { octets: 5 },
+        Question::Etrn { node: EtrnNode::Host("x".into()) },
+        Question::Vrfy { verb: VrfyVerb::Vrfy, argument: "x".into() },
+        Question::Rset,
+        Question::Verb { verb: "XFOO".into(), argument: "".into() },
+        Question::Quit,
+        Question::Timeout { awaited: Awaited::Message },
+        Question::Disconnect { reason: DisconnectReason::Quit },
+    ];
+    assert_eq!(questions.each_ref().map(Question::event), Event::ALL);
+    questions
+}
+
+/// The stages of an event.
+pub(super) fn stages(event: Event) -> &'static [Stage] {
+    if event.has_after() { &[Stage::Before, Stage::After] } else { &[Stage::Before] }
+}
+
+/// What a handler registers with for all stages of an event.
+pub(super) fn both(event: Event) -> u32 {
+    abi::EM_REG_BEFORE | if event.has_after() { abi::EM_REG_AFTER } else { 0 }
+}
