@@ -10,6 +10,7 @@ mod libasan {
     use stagepost_tests::peer;
     use stagepost_tests::plugin::compile_c_sanitized;
     use stagepost_tests::server::{Server, Site, plugin_section};
+    use stagepost_tests::wire::Trust;
 
     const MESSAGE: &str = "Subject: under a microscope\r\n\r\nHello.\r\n";
 
@@ -35,11 +36,16 @@ mod libasan {
         })
     }
 
-    /// Says every command that has an event.
-    fn use_every_event(client: &mut Client) {
+    /// Says every command that has an event, most of them under TLS.
+    fn use_every_event(mut client: Client, trust: &Trust) {
         client.expect(220);
         client.say("HELO client.example.test", 250);
         client.say("EHLO client.example.test", 250);
+        client.say("STARTTLS", 220);
+        let mut client = client.secure(trust, "mx.example.test").expect("a handshake");
+        client.say("EHLO client.example.test", 250);
+        // Nobody knows bob.
+        client.say("AUTH PLAIN AGJvYgBzZXNhbWU=", 535);
         client.say("ETRN example.test", 459);
         client.say("NOOP", 250);
         client.say("RCPT TO:<b@example.test>", 503);
@@ -52,6 +58,14 @@ mod libasan {
         client.say("RCPT TO:<+u@example.test>", 250);
         client.say("EHLO plain.test", 250);
         client.say("VRFY x", 252);
+        client.say("EXPN x", 502);
+        client.say("MAIL FROM:<a@client.test>", 250);
+        client.say("RCPT TO:<b@example.test>", 250);
+        let (first, last) = MESSAGE.split_at(9);
+        for (end, octets) in [("", first), (" LAST", last)] {
+            client.send(format!("BDAT {}{end}\r\n{octets}", octets.len()).as_bytes());
+            client.expect(250);
+        }
         let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
         assert_eq!(reply.code, 250, "{reply}");
         client.say("QUIT", 221);
@@ -107,10 +121,16 @@ mod libasan {
             + &sanitized(&site, "body-text", "../plugins/examples/body-text.c")
             + "[plugin.config]\ntext = \"ElEL\"\n";
         // No server is there: look-ups are trouble.
-        site.configure(&format!("[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"1s\"\n{plugins}"));
+        let dns = "[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"1s\"\n";
+        let auth = "[auth]\nfailure_delay = \"0s\"\n";
+        let trust = Trust::in_file(&site.certify("mx.example.test"));
+        site.configure_tls("auth = \"offered\"\n", &format!("{dns}{auth}{plugins}"));
         let server = start(&site);
-        use_every_event(&mut Client::connect(server.address()));
-        server.log().wait_for("the delivery", |line| line.message() == "delivered");
+        use_every_event(Client::connect(server.address()), &trust);
+        let delivered = |line: &Line| line.message() == "delivered";
+        server.log().wait_for_count("the deliveries", 2, delivered);
+        let refused = |line: &Line| line.message() == "all refused";
+        assert_eq!(server.log().matching(refused).len(), 2, "{}", server.log());
         let log = server.stop();
         assert!(reports(&log).is_empty(), "{log}");
     }
