@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_extmgr::ExtMgr;
 use stagepost_queue::Store;
@@ -145,7 +145,8 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
     let (store, faults) = (shared.store.clone(), shared.faults.clone());
     let intake = Intake::new(store, router.clone(), &settings.hostname, faults);
     let mut session = Session::new(settings, dispatch.interest(), id, peer, Instant::now())
-        .with_claims(dispatch.claims());
+        .with_claims(dispatch.claims())
+        .with_date(SystemTime::now());
     if let Some(protected) = protected {
         session = session.secured(protected);
     }

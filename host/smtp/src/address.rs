@@ -188,7 +188,7 @@ fn quoted_octets(rest: &[u8]) -> Option<usize> {
 }
 
 /// RFC 5322 section 3.2.3.
-fn is_atext(octet: u8) -> bool {
+pub(crate) fn is_atext(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet)
 }
 

@@ -34,7 +34,7 @@ pub enum ClaimError {
 
 /// Keywords that the core announces where it does what they say, or that only it could: they change how the dialogue is
 /// framed or who is trusted.
-const CORE_KEYWORDS: [&str; 16] = [
+const CORE_KEYWORDS: [&str; 19] = [
     "PIPELINING",
     "8BITMIME",
     "ENHANCEDSTATUSCODES",
@@ -49,13 +49,27 @@ const CORE_KEYWORDS: [&str; 16] = [
     "DSN",
     "PRDR",
     "REQUIRETLS",
+    "MT-PRIORITY",
+    "DELIVERBY",
+    "FUTURERELEASE",
     "ATRN",
     "XCLIENT",
 ];
 
 /// Parameters of MAIL that belong to those keywords.
-const CORE_MAIL_PARAMETERS: [&str; 7] =
-    ["SIZE", "BODY", "AUTH", "SMTPUTF8", "RET", "ENVID", "REQUIRETLS"];
+const CORE_MAIL_PARAMETERS: [&str; 11] = [
+    "SIZE",
+    "BODY",
+    "AUTH",
+    "SMTPUTF8",
+    "RET",
+    "ENVID",
+    "REQUIRETLS",
+    "MT-PRIORITY",
+    "BY",
+    "HOLDFOR",
+    "HOLDUNTIL",
+];
 
 /// The same of RCPT.
 const CORE_RCPT_PARAMETERS: [&str; 2] = ["NOTIFY", "ORCPT"];
@@ -240,7 +254,7 @@ mod tests {
             Claim::keyword(keyword, parameters)
         };
         let long = "X".repeat(65);
-        let cases: [(Make, &str, Result<&str, ClaimError>); 31] = [
+        let cases: [(Make, &str, Result<&str, ClaimError>); 32] = [
             (Claim::verb, "xfoo", Ok("verb XFOO")),
             (Claim::verb, "Q1", Ok("verb Q1")),
             (Claim::verb, "", Err(Form)),
@@ -267,6 +281,7 @@ mod tests {
             (keyword, "EXPN", Ok("EHLO keyword EXPN")),
             (Claim::mail_parameter, "xTag", Ok("MAIL parameter XTAG")),
             (Claim::mail_parameter, "body", Err(Core)),
+            (Claim::mail_parameter, "By", Err(Core)),
             (Claim::mail_parameter, "X=1", Err(Form)),
             (Claim::mail_parameter, "NOTIFY", Ok("MAIL parameter NOTIFY")),
             (Claim::rcpt_parameter, "X-1", Ok("RCPT parameter X-1")),

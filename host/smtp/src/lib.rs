@@ -6,31 +6,37 @@ mod action;
 mod address;
 mod body_edit;
 mod claims;
+mod deliver_by;
 mod draft;
 mod envelope;
 mod facts;
 mod header_edit;
 mod ledger;
 mod notify;
+mod priority;
 mod question;
 mod receive;
+mod release;
 mod reply;
 mod route;
 mod sasl;
 mod secret;
 mod send;
 mod verdict;
+mod xtext;
 
 pub use action::{Action, BodyFault, Part, Stored, TlsFault};
 pub use address::{Address, AddressError, ReversePath, check_domain};
 pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use claims::{Claim, ClaimError, Claims};
+pub use deliver_by::{DeliverBy, Late};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Authenticated, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
 pub use header_edit::{change_header, edit_header};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
-pub use notify::{Notify, RecipientWish, Return, SenderWish, from_xtext};
+pub use notify::{Notify, RecipientWish, Return, SenderWish};
+pub use priority::Priority;
 pub use question::{
     Ask, AuthResult, Awaited, Chunk, DisconnectReason, EtrnNode, Event, Interest, Question, Stage,
     VrfyVerb,
@@ -40,6 +46,7 @@ pub use receive::{
     StartTls, Timeouts, Verified, Verify, check_rewrite, is_for_session_alone, parameter, received,
     received_from_plugin,
 };
+pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use sasl::{ChannelBindings, KeysError, Mechanism, ScramKeys, prepare_name, prepare_password};
@@ -49,3 +56,4 @@ pub use send::{
     SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
 };
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};
+pub use xtext::from_xtext;

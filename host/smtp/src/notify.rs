@@ -1,9 +1,15 @@
-//! What a sender wants to be told of a message: the parameters of RFC 3461.
+//! What a sender asks for at MAIL and RCPT beside delivery: the parameters of RFC 3461, and what belongs to MAIL alone.
 //! Knows their words; who is told, and how, is for others.
 
 use std::fmt;
 
-use crate::{Recipient, parameter};
+use crate::address::is_atext;
+use crate::{DeliverBy, Priority, Recipient, Release, from_xtext, parameter};
+
+/// The longest ENVID, in characters of what it stands for (RFC 3461 section 4.4).
+const ENVID_MAX: usize = 100;
+/// The longest ORCPT, in octets as received (RFC 3461 section 4.2).
+const ORCPT_OCTETS_MAX: usize = 500;
 
 /// What the sender of a message asked for at MAIL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +18,14 @@ pub struct SenderWish {
     pub ret: Option<Return>,
     /// The sender's own name for the message, as xtext (section 4.4).
     pub envid: Option<Box<str>>,
+    /// Never over a connection without TLS, nor by a server that does not know REQUIRETLS (RFC 8689 section 2).
+    pub require_tls: bool,
+    /// How urgent it is (RFC 6710).
+    pub priority: Option<Priority>,
+    /// How long it may take (RFC 2852).
+    pub deliver_by: Option<DeliverBy>,
+    /// Not to be delivered before (RFC 4865).
+    pub release: Option<Release>,
 }
 
 /// How much of a message to send back.
@@ -44,15 +58,19 @@ pub struct Notify {
 }
 
 impl SenderWish {
-    /// Reads the parameters of a MAIL command; what is no word of RFC 3461 was not asked for.
+    /// Reads the parameters of a MAIL command; what is of no sound form was not asked for.
     pub fn of(parameters: &str) -> Self {
-        let ret = match parameter(parameters, "RET") {
-            Some(word) if word.eq_ignore_ascii_case("FULL") => Some(Return::Full),
-            Some(word) if word.eq_ignore_ascii_case("HDRS") => Some(Return::Headers),
-            _ => None,
-        };
-        let envid = parameter(parameters, "ENVID").filter(|text| from_xtext(text).is_some());
-        Self { ret, envid: envid.map(Into::into) }
+        let value = |keyword| parameter(parameters, keyword);
+        Self {
+            ret: value("RET").and_then(Return::parse),
+            envid: value("ENVID").filter(|text| is_envid(text)).map(Into::into),
+            require_tls: value("REQUIRETLS") == Some(""),
+            priority: value("MT-PRIORITY").and_then(Priority::parse),
+            deliver_by: value("BY").and_then(DeliverBy::parse),
+            release: value("HOLDFOR")
+                .and_then(Release::parse_after)
+                .or_else(|| value("HOLDUNTIL").and_then(Release::parse_at)),
+        }
     }
 }
 
@@ -60,7 +78,7 @@ impl RecipientWish {
     /// Reads what was asked for a recipient.
     pub fn of(recipient: &Recipient) -> Self {
         let parameters = &recipient.parameters;
-        let orcpt = parameter(parameters, "ORCPT").filter(|text| original(text).is_some());
+        let orcpt = parameter(parameters, "ORCPT").filter(|text| is_orcpt(text));
         let notify = parameter(parameters, "NOTIFY").and_then(Notify::parse);
         Self { notify, orcpt: orcpt.map(Into::into) }
     }
@@ -73,6 +91,17 @@ impl RecipientWish {
     /// Whom the sender meant: address type and address.
     pub fn original(&self) -> Option<(&str, String)> {
         self.orcpt.as_deref().and_then(original)
+    }
+}
+
+impl Return {
+    /// Parses the value of RET.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            _ if text.eq_ignore_ascii_case("FULL") => Some(Self::Full),
+            _ if text.eq_ignore_ascii_case("HDRS") => Some(Self::Headers),
+            _ => None,
+        }
     }
 }
 
@@ -112,32 +141,21 @@ impl fmt::Display for Return {
     }
 }
 
-fn original(text: &str) -> Option<(&str, String)> {
-    let (kind, address) = text.split_once(';')?;
-    let sound = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
-    let kind_is_sound = !kind.is_empty() && kind.bytes().all(sound);
-    from_xtext(address).filter(|_| kind_is_sound).map(|address| (kind, address))
+/// Whether a value is what ENVID may say: xtext that stands for printable ASCII (RFC 3461 section 4.4).
+pub(crate) fn is_envid(value: &str) -> bool {
+    from_xtext(value).is_some_and(|text| text.is_ascii() && text.len() <= ENVID_MAX)
 }
 
-/// What xtext stands for (RFC 3461 section 4); none: it is no xtext, or stands for something that no field may have.
-pub fn from_xtext(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'+' => {
-                let digits = [rest.next()?, rest.next()?];
-                let upper = |digit: &u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(digit);
-                let digits =
-                    std::str::from_utf8(&digits).ok().filter(|d| d.bytes().all(|d| upper(&d)));
-                u8::from_str_radix(digits?, 16).ok()?
-            }
-            b'!'..=b'~' if octet != b'=' => octet,
-            _ => return None,
-        });
-    }
-    let plain = String::from_utf8(octets).ok()?;
-    (!plain.is_empty() && !plain.contains(char::is_control)).then_some(plain)
+/// Whether a value is what ORCPT may say.
+pub(crate) fn is_orcpt(value: &str) -> bool {
+    value.len() <= ORCPT_OCTETS_MAX && original(value).is_some()
+}
+
+/// RFC 3461 section 4.2: the type is an atom.
+fn original(text: &str) -> Option<(&str, String)> {
+    let (kind, address) = text.split_once(';')?;
+    let kind_is_sound = !kind.is_empty() && kind.bytes().all(is_atext);
+    from_xtext(address).filter(|_| kind_is_sound).map(|address| (kind, address))
 }
 
 #[cfg(test)]
@@ -153,7 +171,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_at_mail_is_read() {
         let wish = |text: &str| {
-            let SenderWish { ret, envid } = SenderWish::of(text);
+            let SenderWish { ret, envid, .. } = SenderWish::of(text);
             (ret.map(|ret| ret.to_string()), envid.map(String::from))
         };
         let some = |text: &str| Some(text.to_owned());
@@ -166,10 +184,19 @@ mod tests {
             ("ENVID=+2", None, None),
             ("ENVID=+2b", None, None),
             ("ENVID=", None, None),
+            ("ENVID=+C3+A9", None, None),
         ];
         for (text, ret, envid) in cases {
             assert_eq!(wish(text), (ret, envid), "{text}");
         }
+        let long = |octets| format!("ENVID={}", "+20".repeat(octets));
+        assert!(wish(&long(100)).1.is_some() && wish(&long(101)).1.is_none());
+        let all = SenderWish::of("REQUIRETLS mt-priority=-3 BY=60;N HOLDFOR=9");
+        assert!(all.require_tls && all.release == Release::parse_after("9"));
+        assert_eq!(all.priority, Priority::parse("-3"));
+        assert_eq!(all.deliver_by, DeliverBy::parse("60;n"));
+        let none = SenderWish::of("REQUIRETLS=1 MT-PRIORITY=10 BY=0;R HOLDUNTIL=9");
+        assert_eq!(none, SenderWish::default());
     }
 
     #[test]
@@ -194,5 +221,7 @@ mod tests {
         for wrong in ["ORCPT=bob@x.test", "ORCPT=;bob@x.test", "ORCPT=rfc822;", "ORCPT=a:b;x"] {
             assert_eq!(of(wrong), None, "{wrong}");
         }
+        let long = |octets| format!("ORCPT=rfc822;{}", "x".repeat(octets - "rfc822;".len()));
+        assert!(of(&long(500)).is_some() && of(&long(501)).is_none());
     }
 }

@@ -185,9 +185,12 @@ impl BareSession {
             }
             Action::Store { envelope, .. } => {
                 let recipients = envelope.recipients.iter();
+                let of_rcpt = recipients.clone().map(|recipient| &recipient.parameters);
+                let parameters = std::iter::once(&envelope.parameters).chain(of_rcpt);
                 let message = StoredMessage {
                     sender: envelope.sender.to_string(),
                     recipients: recipients.map(|r| format!("<{}>", r.address)).collect(),
+                    parameters: Some(parameters.map(|text| text.to_string()).collect()),
                     octets: std::mem::take(&mut self.lent),
                 };
                 self.lent_body = false;
@@ -409,11 +412,17 @@ impl Player for BareSession {
 
     fn expect_message(&mut self, message: &StoredMessage) -> Result<(), Mismatch> {
         match self.messages.pop_front() {
-            Some(stored) if stored == *message => Ok(()),
-            Some(stored) => {
+            Some(mut stored) => {
+                if message.parameters.is_none() {
+                    stored.parameters = None;
+                }
+                if stored == *message {
+                    return Ok(());
+                }
                 let text = String::from_utf8_lossy(&stored.octets);
                 let (from, to) = (&stored.sender, stored.recipients.join(" "));
-                fault(format!("stored was {from} to {to}: {text:?}"))
+                let said = stored.parameters.unwrap_or_default();
+                fault(format!("stored was {from} to {to} {said:?}: {text:?}"))
             }
             None => fault("nothing was stored"),
         }

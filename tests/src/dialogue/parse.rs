@@ -154,6 +154,7 @@ impl Parser {
                 _ => return Err(format!("the store never answers {rest:?}")),
             }),
             "message" => message(rest)?,
+            "parameters" => return self.message_parameters(rest),
             _ => return Err(format!("{line:?} is no step")),
         };
         self.push(step);
@@ -172,6 +173,14 @@ impl Parser {
             _ => self.push(Step::Send(octets)),
         }
         self.joins = true;
+        Ok(())
+    }
+
+    fn message_parameters(&mut self, text: &str) -> Result<(), String> {
+        let Some(Step::Message(message)) = self.script.steps.last_mut().map(|n| &mut n.step) else {
+            return Err("a message's parameters without a message".into());
+        };
+        message.parameters = Some(text.split('|').map(|part| part.trim().to_owned()).collect());
         Ok(())
     }
 
@@ -422,6 +431,7 @@ fn message(text: &str) -> Result<Step, String> {
     Ok(Step::Message(StoredMessage {
         sender: sender.to_owned(),
         recipients: recipients.map(|address| format!("<{address}>")).collect(),
+        parameters: None,
         octets: Vec::new(),
     }))
 }

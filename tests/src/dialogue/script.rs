@@ -105,6 +105,8 @@ pub struct StoredMessage {
     pub sender: String,
     /// The recipients, in angle brackets.
     pub recipients: Vec<String>,
+    /// The parameters as received: of MAIL, then of each recipient. A script that does not name them lets any pass.
+    pub parameters: Option<Vec<String>>,
     /// The octets, header and body.
     pub octets: Vec<u8>,
 }

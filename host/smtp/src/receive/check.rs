@@ -1,12 +1,15 @@
 //! What the core itself refuses, command by command: pure functions from what is known to a reply or nothing.
 //! Changes nothing, and knows no plug-in.
 
+use std::time::SystemTime;
+
 use super::command::{Command, Legal, Mail, Rcpt, Rule};
-use super::settings::{Auth, Limits, StartTls};
+use super::extensions::Extension;
+use super::settings::{Auth, Limits, Settings, StartTls};
 use super::state::Place;
 use super::transaction::Transaction;
 use super::{extension, parameter, path};
-use crate::{Reply, Route};
+use crate::{Release, Reply, Route, SenderWish};
 
 /// Whether a client that was refused at the door says anything but QUIT (RFC 5321 section 3.1).
 pub(crate) fn check_welcome(command: Option<&Command>, place: &Place) -> Option<Reply> {
@@ -65,26 +68,43 @@ pub(crate) fn check_order(rule: &Rule, place: &Place) -> Option<Reply> {
     Some(Reply::new(503, Some((5, 5, 1)), words))
 }
 
-/// Whether MAIL says what its client may say.
+/// Whether MAIL and RCPT may have parameters: those belong to extensions, and HELO asks for none (RFC 5321 sections 2.2.1
+/// and 4.1.1.11).
+pub(crate) fn check_parameters(parameters: &str, extended: bool) -> Option<Reply> {
+    let refused = !extended && !parameters.is_empty();
+    refused.then(|| Reply::new(555, Some((5, 5, 4)), "Parameters need EHLO"))
+}
+
+/// Whether MAIL says what its client may say. `secured`: TLS is on. `date`: now, where it is known.
 pub(crate) fn check_mail(
     mail: &Mail,
-    extended: bool,
-    auth: &Auth,
-    limits: &Limits,
+    settings: &Settings,
+    secured: bool,
+    date: Option<SystemTime>,
 ) -> Option<Reply> {
-    // Parameters belong to extensions, and HELO asks for none (RFC 5321 sections 2.2.1 and 4.1.1.11).
-    if !extended && !mail.parameters.is_empty() {
-        let words = "Parameters need EHLO";
-        return Some(Reply::new(555, Some((5, 5, 4)), words));
-    }
-    // RFC 4954 section 5: it belongs to AUTH.
-    let submitter = || path::parameter(&mail.parameters, "AUTH").is_some();
-    if auth.mechanisms.is_empty() && submitter() {
-        return Some(parameter::unknown_parameter("AUTH"));
-    }
+    let limits = &settings.limits;
     // RFC 1870 section 6.1.
-    let octets = mail.size.filter(|&size| size > limits.message_octets_max);
-    octets.map(|_| too_big(limits))
+    if mail.size.is_some_and(|size| size > limits.message_octets_max) {
+        return Some(too_big(limits));
+    }
+    let refused = |keyword: &str| match keyword {
+        // RFC 4954 section 5: it belongs to AUTH.
+        "AUTH" => settings.auth.mechanisms.is_empty(),
+        "REQUIRETLS" => !extension::offers(settings, Extension::RequireTls, secured, date),
+        "HOLDFOR" | "HOLDUNTIL" => {
+            !extension::offers(settings, Extension::FutureRelease, secured, date)
+        }
+        _ => false,
+    };
+    let parameters = path::parameters(&mail.parameters).unwrap_or_default();
+    let mut keywords = parameters.into_iter().map(|known| known.keyword);
+    if let Some(keyword) = keywords.find(|keyword| refused(&keyword.to_ascii_uppercase())) {
+        return Some(parameter::unknown_parameter(keyword));
+    }
+    // RFC 4865 section 5.
+    let (release, date) = (SenderWish::of(&mail.parameters).release?, date?);
+    let late = release.time(date) > date + Release::MAX;
+    late.then(|| Reply::new(501, Some((5, 5, 4)), "That is too far in the future"))
 }
 
 /// Whether a command is what plug-ins took out of the reply to EHLO.
@@ -101,7 +121,8 @@ pub(crate) fn check_offered(
         }
         _ => return None,
     };
-    let mut refused = parameters.iter().filter(|&&known| withholds(&extension::announces(known)));
+    let announces = |known| extension::announces(rule.verb, known);
+    let mut refused = parameters.iter().filter(|&&known| withholds(&announces(known)));
     refused.next().map(|parameter| parameter::unknown_parameter(parameter.keyword))
 }
 
@@ -172,7 +193,7 @@ mod tests {
     use super::super::grammar::Grammar;
     use super::super::message::Message;
     use super::*;
-    use crate::ReversePath;
+    use crate::{Extensions, ReversePath};
 
     fn parsed(line: &str) -> (&'static Rule, Command) {
         parse(line, Grammar::new(crate::Claims::none())).unwrap()
@@ -267,6 +288,7 @@ mod tests {
     #[test]
     fn sizes_and_numbers_are_bounded() {
         let limits = Limits { message_octets_max: 1000, recipients_max: 2, ..Limits::default() };
+        let settings = Settings { limits: limits.clone(), ..Settings::default() };
         let cases = [
             ("MAIL FROM:<>", false, None),
             ("MAIL FROM:<> SIZE=1", false, Some(555)),
@@ -279,9 +301,9 @@ mod tests {
         for (line, extended, wanted) in cases {
             let Command::Mail(mail) = parsed(line).1 else { panic!("{line}") };
             assert_eq!(mail.sender, ReversePath::Null);
-            let code =
-                check_mail(&mail, extended, &Auth::default(), &limits).map(|reply| reply.code());
-            assert_eq!(code, wanted, "{line}");
+            let refused = check_parameters(&mail.parameters, extended)
+                .or_else(|| check_mail(&mail, &settings, false, None));
+            assert_eq!(refused.map(|reply| reply.code()), wanted, "{line}");
         }
         let full = |count| check_rcpt(count, &limits).map(|reply| reply.code());
         assert_eq!((full(1), full(2)), (None, Some(452)));
@@ -295,6 +317,34 @@ mod tests {
         let Command::Rcpt(rcpt) = parsed("RCPT TO:<a@b>").1 else { unreachable!() };
         empty.add(rcpt, Vec::new()).unwrap();
         assert_eq!(code(&empty), None);
+    }
+
+    #[test]
+    fn a_parameter_is_for_those_who_were_offered_it() {
+        let all = Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with);
+        let grammar = Grammar { extensions: all, claims: crate::Claims::none() };
+        let date = SystemTime::UNIX_EPOCH;
+        let code = |line: &str, required, secured, date| {
+            let Ok((_, Command::Mail(mail))) = parse(line, grammar) else { panic!("{line}") };
+            let auth = Auth { required, ..Auth::default() };
+            let settings = Settings { extensions: all, auth, ..Settings::default() };
+            check_mail(&mail, &settings, secured, date).map(|reply| reply.code())
+        };
+        let tls = "MAIL FROM:<> requireTLS";
+        assert_eq!((code(tls, true, false, None), code(tls, false, true, None)), (Some(555), None));
+        let hold = "MAIL FROM:<> HOLDFOR=2592000";
+        assert_eq!(code(hold, false, true, Some(date)), Some(555));
+        assert_eq!(code(hold, true, false, None), Some(555));
+        assert_eq!(code(hold, true, false, Some(date)), None);
+        let cases = [
+            ("HOLDFOR=2592001", Some(501)),
+            ("HOLDUNTIL=1970-01-31T00:00:00Z", None),
+            ("HOLDUNTIL=1970-01-31T00:00:01Z", Some(501)),
+        ];
+        for (parameter, wanted) in cases {
+            let line = format!("MAIL FROM:<> {parameter}");
+            assert_eq!(code(&line, true, false, Some(date)), wanted, "{parameter}");
+        }
     }
 
     #[test]

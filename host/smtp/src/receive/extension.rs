@@ -1,11 +1,14 @@
 //! The service extensions: what the reply to EHLO announces (RFC 5321 section 4.1.1.1).
 //! Knows what is offered, not how it is done.
 
+use std::time::SystemTime;
+
 use super::extensions::Extension;
 use super::path::Parameter;
 use super::settings::{Settings, StartTls};
 use crate::claims::{keyword_line, keyword_name};
-use crate::{Claim, ClaimError, Claims, Edit, Event, Interest, Reply, Stage};
+use crate::release::date_time;
+use crate::{Claim, ClaimError, Claims, Edit, Event, Interest, Release, Reply, Stage};
 
 /// The most lines of keywords in one reply, and the most octets: there must be room for our name and words beside them.
 const LINES_MAX: usize = Reply::LINES_MAX - 1;
@@ -33,21 +36,28 @@ impl Edit {
 }
 
 /// What a session announces before plug-ins edit it: lines separated by LF. A keyword stands in it only where it works.
-/// `secured`: TLS is on. `xclient`: XCLIENT is carried out.
+/// `secured`: TLS is on. `xclient`: XCLIENT is carried out. `date`: now, where it is known.
 pub(crate) fn keywords(
     settings: &Settings,
     interest: Interest,
     claims: &Claims,
     secured: bool,
     xclient: bool,
+    date: Option<SystemTime>,
 ) -> String {
     // RFC 1870 section 4.
     let size = settings.limits.message_octets_max;
     let mut lines = format!("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE {size}");
-    for extension in Extension::ALL.into_iter().filter(|&known| settings.extensions.contains(known))
-    {
+    for extension in Extension::ALL {
+        if !offers(settings, extension, secured, date) {
+            continue;
+        }
         lines.push('\n');
         lines.push_str(extension.keyword());
+        if let (Extension::FutureRelease, Some(date)) = (extension, date) {
+            let (seconds, until) = (Release::MAX.as_secs(), date_time(date + Release::MAX));
+            lines.push_str(&format!(" {seconds} {until}"));
+        }
     }
     // RFC 3207 section 4.2: not once it is on.
     if settings.starttls != StartTls::None && !secured {
@@ -66,6 +76,23 @@ pub(crate) fn keywords(
         lines.push_str(&line);
     }
     lines
+}
+
+/// Whether an extension is offered, as far as that is the same for a whole session that has TLS on or not.
+pub(crate) fn offers(
+    settings: &Settings,
+    extension: Extension,
+    secured: bool,
+    date: Option<SystemTime>,
+) -> bool {
+    let here = match extension {
+        // RFC 8689 section 2.
+        Extension::RequireTls => secured,
+        // RFC 4865 section 4: of submission, and its keyword tells a date.
+        Extension::FutureRelease => settings.auth.required && date.is_some(),
+        _ => true,
+    };
+    here && settings.extensions.contains(extension)
 }
 
 /// Carries out an edit of the keywords; other edits change nothing here.
@@ -93,13 +120,16 @@ pub(crate) fn missing(lines: &str, left: &str) -> Vec<Box<str>> {
 }
 
 /// The keyword that announces a parameter of MAIL or RCPT, in capitals. Of plug-ins' ones it has the same name.
-pub(crate) fn announces(parameter: Parameter<'_>) -> String {
+pub(crate) fn announces(verb: &str, parameter: Parameter<'_>) -> String {
     let Parameter { keyword, value } = parameter;
     let binary = || value.is_some_and(|value| value.eq_ignore_ascii_case("BINARYMIME"));
-    match keyword.to_ascii_uppercase().as_str() {
-        "BODY" if binary() => "BINARYMIME".to_owned(),
-        "BODY" => "8BITMIME".to_owned(),
-        other => other.to_owned(),
+    match (verb, keyword.to_ascii_uppercase().as_str()) {
+        ("MAIL", "BODY") if binary() => "BINARYMIME".to_owned(),
+        ("MAIL", "BODY") => "8BITMIME".to_owned(),
+        ("MAIL", "RET" | "ENVID") | ("RCPT", "NOTIFY" | "ORCPT") => "DSN".to_owned(),
+        ("MAIL", "BY") => "DELIVERBY".to_owned(),
+        ("MAIL", "HOLDFOR" | "HOLDUNTIL") => "FUTURERELEASE".to_owned(),
+        (_, other) => other.to_owned(),
     }
 }
 
@@ -121,19 +151,23 @@ fn name(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Auth, Extensions};
 
     #[test]
     fn a_keyword_is_announced_only_where_it_works() {
         let settings = Settings::default();
         let made = |interest, claims: &Claims| {
-            reply(&settings, &keywords(&settings, interest, claims, false, false)).text().to_owned()
+            reply(&settings, &keywords(&settings, interest, claims, false, false, None))
+                .text()
+                .to_owned()
         };
         let plain = made(Interest::NONE, Claims::none());
         let wanted =
             "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nCHUNKING";
         assert_eq!(plain, wanted);
         let offered = Settings { starttls: StartTls::Offered, ..settings.clone() };
-        let lines = |secured| keywords(&offered, Interest::NONE, Claims::none(), secured, false);
+        let lines =
+            |secured| keywords(&offered, Interest::NONE, Claims::none(), secured, false, None);
         assert!(lines(false).ends_with("\nSTARTTLS") && !lines(true).contains("STARTTLS"));
         let after = Interest::NONE.with(Event::Etrn, Stage::After);
         assert_eq!(made(after, Claims::none()), wanted);
@@ -142,6 +176,23 @@ mod tests {
         let claims = [Claim::keyword("X-A", "b c"), Claim::verb("XB"), Claim::keyword("xc", "")];
         let claims = Claims::new(claims.map(Result::unwrap));
         assert_eq!(made(before, &claims), format!("{wanted}\nETRN\nX-A b c\nXC"));
+    }
+
+    #[test]
+    fn some_extensions_are_for_some_sessions() {
+        let extensions = [Extension::RequireTls, Extension::FutureRelease];
+        let extensions = extensions.into_iter().fold(Extensions::NONE, Extensions::with);
+        let lines = |required, secured, date| {
+            let auth = Auth { required, ..Auth::default() };
+            let settings = Settings { extensions, auth, ..Settings::default() };
+            let lines = keywords(&settings, Interest::NONE, Claims::none(), secured, false, date);
+            lines.split_once("\nSIZE 52428800").map(|(_, rest)| rest.to_owned()).unwrap()
+        };
+        let date = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(lines(false, false, date), "");
+        assert_eq!(lines(false, true, date), "\nREQUIRETLS");
+        assert_eq!(lines(true, false, None), "");
+        assert_eq!(lines(true, false, date), "\nFUTURERELEASE 2592000 1970-01-31T00:00:00Z");
     }
 
     #[test]

@@ -9,17 +9,40 @@ pub enum Extension {
     Chunking,
     /// BINARYMIME (RFC 3030): bodies of any octets, kept and delivered to the letter.
     BinaryMime,
+    /// DSN (RFC 3461): senders are told what they ask to be told.
+    Dsn,
+    /// REQUIRETLS (RFC 8689): never on in clear text. It is offered where TLS is on.
+    RequireTls,
+    /// MT-PRIORITY (RFC 6710): urgent mail first.
+    MtPriority,
+    /// DELIVERBY (RFC 2852): in time or not at all. It goes with DSN.
+    DeliverBy,
+    /// FUTURERELEASE (RFC 4865): not before its time. It is offered where clients must log in.
+    FutureRelease,
 }
 
 impl Extension {
     /// Every one, in the order of the reply to EHLO.
-    pub const ALL: [Self; 2] = [Self::Chunking, Self::BinaryMime];
+    pub const ALL: [Self; 7] = [
+        Self::Chunking,
+        Self::BinaryMime,
+        Self::Dsn,
+        Self::RequireTls,
+        Self::MtPriority,
+        Self::DeliverBy,
+        Self::FutureRelease,
+    ];
 
     /// Its EHLO keyword.
     pub fn keyword(self) -> &'static str {
         match self {
             Self::Chunking => "CHUNKING",
             Self::BinaryMime => "BINARYMIME",
+            Self::Dsn => "DSN",
+            Self::RequireTls => "REQUIRETLS",
+            Self::MtPriority => "MT-PRIORITY",
+            Self::DeliverBy => "DELIVERBY",
+            Self::FutureRelease => "FUTURERELEASE",
         }
     }
 }

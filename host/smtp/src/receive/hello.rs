@@ -19,6 +19,7 @@ impl Session {
             self.claims(),
             secured,
             self.xclient,
+            self.date(),
         );
         for (place, mechanism) in self.auth_mechanisms().enumerate() {
             lines.push_str(if place == 0 { "\nAUTH " } else { " " });

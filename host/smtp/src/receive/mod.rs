@@ -35,7 +35,6 @@ mod state;
 mod trace;
 mod transaction;
 mod xclient;
-mod xtext;
 
 pub use auth::{Verified, Verify};
 pub(crate) use command::is_core_verb;

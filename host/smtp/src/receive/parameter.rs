@@ -4,8 +4,9 @@
 use super::command::syntax;
 use super::extensions::Extension;
 use super::grammar::Grammar;
-use super::{path, xtext};
-use crate::{Address, BodyKind, Reply};
+use super::path::{self, Parameter};
+use crate::notify::{is_envid, is_orcpt};
+use crate::{Address, BodyKind, DeliverBy, Notify, Priority, Release, Reply, Return, xtext};
 
 /// What the parameters of MAIL say: SIZE and BODY. Others are held to their form.
 ///
@@ -16,7 +17,8 @@ pub(crate) fn mail_parameters(
     grammar: Grammar<'_>,
 ) -> Result<(Option<u64>, BodyKind), Reply> {
     let (mut size, mut body) = (None, BodyKind::SevenBit);
-    for parameter in path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))? {
+    let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
+    for &parameter in &parameters {
         match (parameter.keyword.to_ascii_uppercase().as_str(), parameter.value) {
             ("SIZE", value) => {
                 let octets = value.and_then(size_octets);
@@ -38,21 +40,73 @@ pub(crate) fn mail_parameters(
                 named.then_some(()).ok_or_else(|| syntax("Syntax: AUTH=mailbox or AUTH=<>"))?;
             }
             (keyword, _) if grammar.claims.has_mail_parameter(keyword) => {}
-            _ => return Err(unknown_parameter(parameter.keyword)),
+            (keyword, value) => check_wish(keyword, value, grammar)
+                .unwrap_or_else(|| Err(unknown_parameter(parameter.keyword)))?,
         }
+    }
+    // RFC 4865 section 4: one of them.
+    let named =
+        |keyword| parameters.iter().any(|known| known.keyword.eq_ignore_ascii_case(keyword));
+    if named("HOLDFOR") && named("HOLDUNTIL") {
+        return Err(syntax("Either HOLDFOR or HOLDUNTIL"));
     }
     Ok((size, body))
 }
 
-/// Checks the parameters of RCPT, of which the core knows none yet.
+/// Checks a parameter of MAIL that is kept for who delivers the message; none: there is no such parameter here.
+fn check_wish(
+    keyword: &str,
+    value: Option<&str>,
+    grammar: Grammar<'_>,
+) -> Option<Result<(), Reply>> {
+    let given = value.unwrap_or_default();
+    let (extension, sound, form) = match keyword {
+        "RET" => (Extension::Dsn, Return::parse(given).is_some(), "Syntax: RET=FULL or RET=HDRS"),
+        "ENVID" => (Extension::Dsn, is_envid(given), "Syntax: ENVID=xtext"),
+        "REQUIRETLS" => (Extension::RequireTls, value.is_none(), "REQUIRETLS takes no value"),
+        "MT-PRIORITY" => {
+            let sound = Priority::parse(given).is_some();
+            (Extension::MtPriority, sound, "Syntax: MT-PRIORITY=level, from -9 to 9")
+        }
+        "BY" => {
+            let sound = DeliverBy::parse(given).is_some();
+            (Extension::DeliverBy, sound, "Syntax: BY=seconds;R or BY=seconds;N")
+        }
+        "HOLDFOR" => {
+            let sound = Release::parse_after(given).is_some();
+            (Extension::FutureRelease, sound, "Syntax: HOLDFOR=seconds")
+        }
+        "HOLDUNTIL" => {
+            let sound = Release::parse_at(given).is_some();
+            (Extension::FutureRelease, sound, "Syntax: HOLDUNTIL=date and time as in RFC 3339")
+        }
+        _ => return None,
+    };
+    grammar.has(extension).then(|| if sound { Ok(()) } else { Err(syntax(form)) })
+}
+
+/// Checks the parameters of RCPT: what its sender wants to be told (RFC 3461).
 ///
 /// # Errors
 /// The reply to them.
 pub(crate) fn rcpt_parameters(text: &str, grammar: Grammar<'_>) -> Result<(), Reply> {
     let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
-    let mut unknown =
-        parameters.iter().filter(|known| !grammar.claims.has_rcpt_parameter(known.keyword));
-    unknown.next().map_or(Ok(()), |parameter| Err(unknown_parameter(parameter.keyword)))
+    for Parameter { keyword, value } in parameters {
+        let given = value.unwrap_or_default();
+        let (sound, form) = match keyword.to_ascii_uppercase().as_str() {
+            known if grammar.claims.has_rcpt_parameter(known) => continue,
+            "NOTIFY" if grammar.has(Extension::Dsn) => {
+                let form = "Syntax: NOTIFY=NEVER, or SUCCESS, FAILURE and DELAY with commas";
+                (Notify::parse(given).is_some(), form)
+            }
+            "ORCPT" if grammar.has(Extension::Dsn) => {
+                (is_orcpt(given), "Syntax: ORCPT=type;xtext, at most 500 characters")
+            }
+            _ => return Err(unknown_parameter(keyword)),
+        };
+        sound.then_some(()).ok_or_else(|| syntax(form))?;
+    }
+    Ok(())
 }
 
 /// RFC 5321 section 4.1.1.11.

@@ -101,8 +101,17 @@ impl Session {
         let (auth, known) = (&self.settings.auth, self.facts.authenticated.is_some());
         let logged_in = || check::check_authenticated(&command, auth, known);
         let refused = unprotected.or_else(in_order).or_else(logged_in).or_else(offered);
+        let refused = refused.or_else(|| match &command {
+            Command::Mail(Mail { parameters, .. }) | Command::Rcpt(Rcpt { parameters, .. }) => {
+                check::check_parameters(parameters, extended)
+            }
+            _ => None,
+        });
         let refused = refused.or_else(|| match (&command, &self.place) {
-            (Command::Mail(mail), _) => check::check_mail(mail, extended, auth, limits),
+            (Command::Mail(mail), _) if mail.parameters.is_empty() => None,
+            (Command::Mail(mail), _) => {
+                check::check_mail(mail, &self.settings, secured, self.date())
+            }
             (Command::Auth { mechanism, .. }, _) => self.check_auth(mechanism),
             (Command::Rcpt(_), Place::Transaction(transaction)) => {
                 check::check_rcpt(transaction.envelope.recipients.len(), limits)

@@ -2,7 +2,7 @@
 //! What a command does is in `proceed`, how plug-ins are asked in `asking`, how a message is read in `accept`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::grammar::Grammar;
 use super::input::Input;
@@ -41,6 +41,8 @@ pub struct Session {
     pub(super) facts: Arc<Facts>,
     /// The time of the last `handle_*`.
     pub(super) now: Instant,
+    /// A moment by the calendar, where somebody has told one.
+    dated: Option<(Instant, SystemTime)>,
     /// Since when the session waits for input.
     pub(super) since: Instant,
     /// How fast the message comes that is being read.
@@ -129,6 +131,7 @@ impl Session {
             withheld: Vec::new(),
             facts: Arc::new(Facts::new(id, peer)),
             now,
+            dated: None,
             since: now,
             pace: Pace::new(now),
             expired: None,
@@ -160,6 +163,18 @@ impl Session {
     pub fn with_claims(mut self, claims: Arc<Claims>) -> Self {
         self.claims = Some(claims).filter(|claims| !claims.is_empty());
         self
+    }
+
+    /// The same session, which knows what the calendar says now.
+    #[must_use]
+    pub fn with_date(mut self, date: SystemTime) -> Self {
+        self.dated = Some((self.now, date));
+        self
+    }
+
+    /// What the calendar says now.
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        self.dated.map(|(at, date)| date + self.now.saturating_duration_since(at))
     }
 
     /// What plug-ins claim.

@@ -121,9 +121,13 @@ impl SendingSession {
     ///
     /// # Errors
     /// Hands the transaction back when none can be started now: see [`Self::is_ready`].
-    pub fn start(&mut self, now: Instant, transaction: Transaction) -> Result<(), Transaction> {
+    pub fn start(
+        &mut self,
+        now: Instant,
+        transaction: Transaction,
+    ) -> Result<(), Box<Transaction>> {
         if !self.is_ready() {
-            return Err(transaction);
+            return Err(Box::new(transaction));
         }
         if let State::Opening { waiting, .. } = &mut self.state {
             *waiting = Some(transaction);

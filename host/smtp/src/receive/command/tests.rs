@@ -1,5 +1,6 @@
 //! Lines that are commands, and those that are none.
 
+use super::super::extensions::Extensions;
 use super::*;
 use crate::Claims;
 
@@ -148,6 +149,74 @@ fn mail_and_rcpt_take_paths_and_parameters() {
     }
     for line in ["RCPT TO:<Postmaster>", "rcpt to:<@x:a@b>", r#"RCPT TO:<"a>b"@c>"#] {
         assert!(matches!(code(line), Ok(Command::Rcpt(_))), "{line}");
+    }
+}
+
+/// One extension at a time: what it adds to MAIL and RCPT, of what form, and that it is not there without it.
+#[test]
+fn extensions_add_parameters() {
+    use Extension::{DeliverBy, Dsn, FutureRelease, MtPriority, RequireTls};
+    let mail = "MAIL FROM:<a@b>";
+    let rcpt = "RCPT TO:<a@b>";
+    let sound = [
+        (Dsn, mail, "RET=FULL"),
+        (Dsn, mail, "ret=hdrs ENVID=QQ+2B314159"),
+        (Dsn, rcpt, "NOTIFY=never"),
+        (Dsn, rcpt, "NOTIFY=SUCCESS,failure,DELAY ORCPT=rfc822;Bob+2Btag@x.test"),
+        (Dsn, rcpt, "ORCPT=X_400;c+3Dus"),
+        (RequireTls, mail, "REQUIRETLS"),
+        (MtPriority, mail, "MT-PRIORITY=-9"),
+        (MtPriority, mail, "mt-priority=4"),
+        (DeliverBy, mail, "BY=120;R"),
+        (DeliverBy, mail, "by=-1;nt"),
+        (FutureRelease, mail, "HOLDFOR=60"),
+        (FutureRelease, mail, "HOLDUNTIL=2026-11-23T06:05:34Z"),
+    ];
+    let unsound = [
+        (Dsn, mail, "RET"),
+        (Dsn, mail, "RET=SOME"),
+        (Dsn, mail, "RET=FULL RET=HDRS"),
+        (Dsn, mail, "ENVID"),
+        (Dsn, mail, "ENVID=a+0D+0Ab"),
+        (Dsn, mail, "ENVID=+C3+A9"),
+        (Dsn, rcpt, "NOTIFY"),
+        (Dsn, rcpt, "NOTIFY=NEVER,DELAY"),
+        (Dsn, rcpt, "NOTIFY=SUCCESS,"),
+        (Dsn, rcpt, "NOTIFY=SUCCESS NOTIFY=DELAY"),
+        (Dsn, rcpt, "ORCPT=a@b"),
+        (Dsn, rcpt, "ORCPT=rfc822;"),
+        (Dsn, rcpt, "ORCPT=rfc822;a+0Ab"),
+        (Dsn, rcpt, "ORCPT=rfc(822;a@b"),
+        (RequireTls, mail, "REQUIRETLS=1"),
+        (MtPriority, mail, "MT-PRIORITY"),
+        (MtPriority, mail, "MT-PRIORITY=10"),
+        (DeliverBy, mail, "BY=0;R"),
+        (DeliverBy, mail, "BY=120"),
+        (FutureRelease, mail, "HOLDFOR=-1"),
+        (FutureRelease, mail, "HOLDUNTIL=tomorrow"),
+        (FutureRelease, mail, "HOLDFOR=60 HOLDUNTIL=2026-11-23T06:05:34Z"),
+    ];
+    let code = |extensions, verb: &str, parameters: &str| {
+        let grammar = Grammar { extensions, claims: Claims::none() };
+        let parsed = parse(&format!("{verb} {parameters}"), grammar);
+        parsed.map_or_else(|reply| reply.code(), |_| 250)
+    };
+    let all = Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with);
+    for (cases, wanted) in [(&sound[..], 250), (&unsound[..], 501)] {
+        for &(extension, verb, parameters) in cases {
+            let alone = Extensions::NONE.with(extension);
+            assert_eq!(code(alone, verb, parameters), wanted, "{verb} {parameters}");
+            let others = Extension::ALL.into_iter().filter(|&other| other != extension);
+            let others = others.fold(Extensions::NONE, Extensions::with);
+            // Two of one name are of no form, whatever is on.
+            if parameters.split(' ').count() == 1 {
+                assert_eq!(code(others, verb, parameters), 555, "{verb} {parameters}");
+            }
+        }
+    }
+    // Each at its own command.
+    for (verb, parameter) in [(rcpt, "RET=FULL"), (rcpt, "BY=9;N"), (mail, "NOTIFY=NEVER")] {
+        assert_eq!(code(all, verb, parameter), 555, "{verb} {parameter}");
     }
 }
 

@@ -348,7 +348,11 @@ fn groups_are_bounded() {
 #[test]
 fn what_senders_want_to_be_told_is_passed_on_to_who_knows_of_it() {
     let mut transaction = transaction(2);
-    transaction.wish = SenderWish { ret: Some(Return::Headers), envid: Some("a+2Bb".into()) };
+    transaction.wish = SenderWish {
+        ret: Some(Return::Headers),
+        envid: Some("a+2Bb".into()),
+        ..SenderWish::default()
+    };
     let notify = Notify { success: true, delay: true, failure: false };
     let orcpt = Some("rfc822;w@y.test".into());
     transaction.recipients[1].wish = RecipientWish { notify: Some(notify), orcpt };

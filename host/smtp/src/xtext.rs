@@ -1,6 +1,11 @@
 //! xtext: any text as a word of printable ASCII (RFC 3461 section 4).
 
-/// What stands for a text; none: it is not of the form, or stands for octets that are no UTF-8 or would break a line.
+/// The text that a word stands for; none: it is not of the form, or stands for nothing, or for what no field may have.
+pub fn from_xtext(word: &str) -> Option<String> {
+    decode(word).filter(|text| !text.is_empty() && !text.contains(char::is_control))
+}
+
+/// The same of words that may stand for nothing, and for any text that breaks no line.
 pub(crate) fn decode(word: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(word.len());
     let mut rest = word.bytes();
@@ -30,7 +35,7 @@ fn hex_digit(octet: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, from_xtext};
 
     #[test]
     fn words_stand_for_texts() {
@@ -54,5 +59,7 @@ mod tests {
         for (word, wanted) in cases {
             assert_eq!(decode(word).as_deref(), wanted, "{word:?}");
         }
+        assert_eq!((from_xtext("").as_deref(), from_xtext("a+09").as_deref()), (None, None));
+        assert_eq!(from_xtext("a+2Bb").as_deref(), Some("a+b"));
     }
 }
