@@ -267,7 +267,7 @@ typedef void (*EmRelease)(void *data);
  * the lines of the client in between are no commands and are shown to nobody. before(COMMAND) and after(COMMAND) enclose all of it.
  *
  * before: continue -> the server checks; reject -> that reply, and it counts as a failed login; defer -> that reply;
- * disconnect -> and closed; handled -> 235, or the reply given, and the client is logged in as EmEditsService.identity says.
+ * disconnect -> and closed; handled -> 235, with the words given, and the client is logged in as EmEditsService.identity says.
  * Handled is a fault without that, and with SCRAM, where the client wants a proof that only who has its keys can give. Any fault
  * is answered 454.
  * after: called with the result when before was asked, or would have been. EM_FACT_IDENTITY tells who is logged in.
@@ -1097,7 +1097,8 @@ typedef struct EmSessionService {
 /** Id of EmEditsService. */
 #define EM_EDITS_ID "em.edits/2"
 
-/** Verdict: handled. Code 2yz, or 0 for the core's own words. */
+/** Verdict: handled. Code 2yz, or 0 for the core's own words. At EM_SMTPAUTH 235 alone; nowhere else 235, 220 or 221, by
+ * which clients know that they are logged in, or what becomes of the connection: another is a fault. */
 #define EM_VERDICT_HANDLED 1
 /** Verdict: refuse for good. Code 5yz. */
 #define EM_VERDICT_REJECT 2

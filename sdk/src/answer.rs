@@ -64,7 +64,7 @@ impl Answer {
         Self::verdict(EM_VERDICT_DISCONNECT, code, enhanced.into(), text.into())
     }
 
-    /// As `Handled`, with other words. Code 2yz, or 0 for the core's own.
+    /// As `Handled`, with other words. Code 2yz, or 0 for the core's own; at AUTH 235 alone, elsewhere not 220, 221 or 235.
     pub fn handled(
         code: u16,
         enhanced: impl Into<Cow<'static, str>>,

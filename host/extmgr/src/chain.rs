@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Ask, Attributed, Decision, Edit, Event, Made, Question, Reply, Stage, Verdict, check_rewrite,
+    Ask, Attributed, Decision, Edit, Event, Made, Question, Reply, Stage, Verdict, answers_handled,
+    check_rewrite,
 };
 
 use crate::call::{Called, Outcome};
@@ -121,6 +122,12 @@ impl Chain {
         }
         if matches!(decision, Decision::Handled(_)) && !takes_handled(&self.ask.question) {
             return Err(Fault::Handled);
+        }
+        let event = self.ask.question.event();
+        if let Decision::Handled(Some(reply)) = &decision
+            && !answers_handled(event, reply)
+        {
+            return Err(Fault::HandledCode { code: reply.code(), event: event.name() });
         }
         // A login that is nobody's: a handler that says handled to everything lets nobody in.
         if matches!(decision, Decision::Handled(_))

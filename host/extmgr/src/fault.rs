@@ -37,6 +37,14 @@ pub(crate) enum Fault {
     /// A client is to be logged in, and the handler has not said as whom.
     #[error("bad verdict: handled at AUTH without the name of a user (EmEditsService.identity)")]
     NoIdentity,
+    /// Handled with a reply that says something else to a client.
+    #[error("bad verdict: handled can't be answered {code} at {event}")]
+    HandledCode {
+        /// The code given.
+        code: u16,
+        /// The event's name.
+        event: &'static str,
+    },
     /// A command line that can't stand in the place of the one in hand.
     #[error("bad edit: {0}")]
     Rewrite(#[from] RewriteError),
@@ -83,6 +91,7 @@ impl Fault {
             | Self::NoVerdict
             | Self::Contradiction(_)
             | Self::Handled
+            | Self::HandledCode { .. }
             | Self::NoIdentity
             | Self::Rewrite(_)
             | Self::Undeclared

@@ -43,8 +43,8 @@ pub use question::{
 };
 pub use receive::{
     Auth, EnvelopeError, Expired, Extension, Extensions, Limits, RewriteError, Session, Settings,
-    StartTls, Timeouts, Verified, Verify, check_rewrite, is_for_session_alone, parameter, received,
-    received_from_plugin,
+    StartTls, Timeouts, Verified, Verify, answers_handled, check_rewrite, is_for_session_alone,
+    parameter, received, received_from_plugin,
 };
 pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};

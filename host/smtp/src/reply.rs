@@ -264,6 +264,11 @@ impl Reply {
         Ok(())
     }
 
+    /// Whether programs know by the code what becomes of the connection.
+    pub(crate) fn tells_what_follows(&self) -> bool {
+        tells_what_follows(self.code)
+    }
+
     /// Replaces the code within its class, and the enhanced code if one is given; a reply without an enhanced code gets none,
     /// since there are replies that must not have one (RFC 2034 section 4).
     ///

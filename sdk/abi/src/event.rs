@@ -61,7 +61,7 @@ pub const EM_SMTPSTARTTLS: EID = 0x4001;
 /// the lines of the client in between are no commands and are shown to nobody. before(COMMAND) and after(COMMAND) enclose all of it.
 ///
 /// before: continue -> the server checks; reject -> that reply, and it counts as a failed login; defer -> that reply;
-/// disconnect -> and closed; handled -> 235, or the reply given, and the client is logged in as EmEditsService.identity says.
+/// disconnect -> and closed; handled -> 235, with the words given, and the client is logged in as EmEditsService.identity says.
 /// Handled is a fault without that, and with SCRAM, where the client wants a proof that only who has its keys can give. Any fault
 /// is answered 454.
 /// after: called with the result when before was asked, or would have been. EM_FACT_IDENTITY tells who is logged in.

@@ -361,7 +361,12 @@ fn verdict(text: &str) -> Result<Step, String> {
             let made = Edit::replace_command(rest.as_bytes());
             edit(made.map_err(|error| error.to_string())?);
         }
-        "identity" => edit(Edit::Identity(rest.into())),
+        "login" => {
+            let (name, words) = rest.split_once(' ').unwrap_or((rest, ""));
+            edit(Edit::Identity(name.into()));
+            let reply = (!words.is_empty()).then(|| reply(words)).transpose()?;
+            verdict.decision = Decision::Handled(reply);
+        }
         "hold" => edit(Edit::Hold { reason: rest.into() }),
         "tag" => edit(Edit::Tag { name: rest.into() }),
         "discard" => edit(Edit::Discard),

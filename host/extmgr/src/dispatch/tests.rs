@@ -20,6 +20,7 @@ mod queue;
 mod reading;
 mod registering;
 mod releases;
+mod replies;
 mod schedules;
 mod slots;
 mod state;

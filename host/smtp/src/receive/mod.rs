@@ -44,6 +44,7 @@ pub(crate) use extension::edit as edit_keywords;
 pub use extensions::{Extension, Extensions};
 pub use path::parameter;
 pub use rewrite::{RewriteError, check_rewrite};
+pub use ruling::answers_handled;
 pub use session::{Expired, Session};
 pub use settings::{Auth, Limits, Settings, StartTls, Timeouts};
 pub use trace::{received, received_from_plugin};

@@ -32,8 +32,8 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
                     | Event::Vrfy
                     | Event::Verb
             );
-            let positive = reply.as_ref().is_none_or(|reply| reply.class() == Class::Positive);
-            if stands && answerable && positive {
+            let sound = reply.as_ref().is_none_or(|reply| answers_handled(event, reply));
+            if stands && answerable && sound {
                 Ruling::Handled(reply)
             } else {
                 Ruling::Refuse(trouble_at(event))
@@ -48,6 +48,17 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
         Decision::Disconnect(reply) if negative(&reply) => Ruling::Disconnect(reply),
         Decision::Disconnect(_) => Ruling::Disconnect(unavailable(trouble_at(event))),
         Decision::Reject(_) | Decision::Defer(_) => Ruling::Refuse(trouble_at(event)),
+    }
+}
+
+/// Whether a reply can say that somebody else than the core has done the work. By its code a client must not take the session for
+/// another than it is: 235 alone says that it is logged in (RFC 4954 section 6), and says so nowhere else.
+///
+/// - `event`: whose work was done.
+pub fn answers_handled(event: Event, reply: &Reply) -> bool {
+    match event {
+        Event::Auth => reply.code() == 235,
+        _ => reply.class() == Class::Positive && !reply.tells_what_follows(),
     }
 }
 
@@ -129,7 +140,11 @@ mod tests {
             (Event::StartTls, true, Handled(None), "refuse 454"),
             (Event::StartTls, true, Reject(reply(554)), "refuse 554"),
             (Event::Auth, true, Handled(Some(reply(235))), "handled Some(235)"),
+            (Event::Auth, true, Handled(Some(reply(250))), "refuse 454"),
             (Event::Auth, false, Handled(None), "refuse 454"),
+            (Event::Vrfy, true, Handled(Some(reply(235))), "refuse 451"),
+            (Event::Command, true, Handled(Some(reply(220))), "refuse 451"),
+            (Event::Command, true, Handled(Some(reply(221))), "refuse 451"),
             (Event::Rset, true, Handled(None), "refuse 451"),
             (Event::Quit, true, Handled(None), "refuse 451"),
             (Event::Timeout, true, Handled(None), "refuse 451"),

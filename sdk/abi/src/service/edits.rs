@@ -5,7 +5,8 @@ use crate::{EmEdits, EmText, STATUS};
 /// Id of EmEditsService.
 pub const EM_EDITS_ID: &core::ffi::CStr = c"em.edits/2";
 
-/// Verdict: handled. Code 2yz, or 0 for the core's own words.
+/// Verdict: handled. Code 2yz, or 0 for the core's own words. At EM_SMTPAUTH 235 alone; nowhere else 235, 220 or 221, by
+/// which clients know that they are logged in, or what becomes of the connection: another is a fault.
 pub const EM_VERDICT_HANDLED: u32 = 1;
 /// Verdict: refuse for good. Code 5yz.
 pub const EM_VERDICT_REJECT: u32 = 2;

@@ -28,6 +28,8 @@ fn a_login_is_decided_with_the_name_of_a_user() {
     let cases = [
         (plain(), Some("alice@x"), abi::NOERROR, 0, 0, "handled"),
         (plain(), Some("alice@x"), abi::EM_VERDICT, abi::EM_VERDICT_HANDLED, 235, "handled 235"),
+        // Clients know success by 235 alone.
+        (plain(), Some("alice@x"), abi::EM_VERDICT, abi::EM_VERDICT_HANDLED, 250, "defer 454"),
         (plain(), None, abi::NOERROR, 0, 0, "defer 454"),
         (plain(), None, abi::EM_VERDICT, abi::EM_VERDICT_HANDLED, 235, "defer 454"),
         (plain(), Some("alice@x"), abi::ERR_EM_CONTINUE, 0, 0, "continue"),
