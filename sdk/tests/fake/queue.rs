@@ -1,4 +1,4 @@
-//! The queue service of the fake host: what waits is answered, what does not finds nothing.
+//! The queue service of the fake host: what waits is answered, what does not knows no token, so that there is no request.
 
 use stagepost_abi::*;
 
@@ -62,5 +62,5 @@ unsafe extern "C" fn queue_hold(
 }
 
 unsafe extern "C" fn queue_result(_: *mut EmHost, _: EmRequest, _: *mut EmQueueCount) -> STATUS {
-    ERR_NOT_FOUND
+    ERR_MISC_INVALID_ARGS
 }

@@ -92,7 +92,7 @@ unsafe extern "C" fn commit(
 }
 
 unsafe extern "C" fn result(_: *mut EmHost, _: EmRequest, _: *mut EmQueueId) -> STATUS {
-    ERR_NOT_FOUND
+    ERR_MISC_INVALID_ARGS
 }
 
 unsafe extern "C" fn abandon(host: *mut EmHost, submission: EmSubmission) -> STATUS {
