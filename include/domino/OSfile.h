@@ -1,0 +1,3 @@
+/* OSfile.h: osfile.h, as some sources spell it. */
+
+#include "osfile.h"
