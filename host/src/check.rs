@@ -13,6 +13,7 @@ use stagepost_extmgr::{
 
 use crate::auth;
 use crate::config::{self, ConfigError};
+use crate::delivery::Logins;
 use crate::router::Router;
 use crate::tls::{OutboundError, OutboundTls, TlsStore};
 use crate::users::Users;
@@ -51,6 +52,10 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
         Err(OutboundError::Config(error)) => return Err(error),
         Err(OutboundError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
         Ok(_) => {}
+    }
+    Logins::load(&settings)?;
+    for (path, _) in &settings.login_files {
+        push(&mut lines, format_args!("OK  login_file {}", path.display()));
     }
     for plugin in settings.plugins.iter().map(|plugin| &plugin.config) {
         match check_plugin(plugin) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
 use crate::config::{self, Auth, Certificate, ConfigError, Place, Settings};
+use crate::delivery::Logins;
 use crate::service_manager;
 use crate::tls::TlsStore;
 use crate::users::Users;
@@ -16,9 +17,18 @@ use crate::users::Users;
 pub(crate) struct Reloader {
     /// What the server has begun with.
     settings: Settings,
-    tls: Arc<TlsStore>,
-    users: Arc<Users>,
+    files: Files,
     plugins: Arc<ExtMgr>,
+}
+
+/// What is in files that the configuration names.
+pub(crate) struct Files {
+    /// The certificates.
+    pub(crate) tls: Arc<TlsStore>,
+    /// The groups.
+    pub(crate) users: Arc<Users>,
+    /// Who we are to other servers.
+    pub(crate) logins: Arc<Logins>,
 }
 
 /// What became of it.
@@ -30,6 +40,8 @@ pub(crate) struct Report {
     pub(crate) certificates: Vec<String>,
     /// The groups are others now.
     pub(crate) groups: bool,
+    /// Login files of routes that say something else now.
+    pub(crate) logins: Vec<String>,
     /// What has changed and takes effect when the server starts again.
     pub(crate) restart: Vec<String>,
 }
@@ -56,13 +68,8 @@ pub(crate) enum Problem {
 }
 
 impl Reloader {
-    pub(crate) fn new(
-        settings: Settings,
-        tls: Arc<TlsStore>,
-        users: Arc<Users>,
-        plugins: Arc<ExtMgr>,
-    ) -> Self {
-        Self { settings, tls, users, plugins }
+    pub(crate) fn new(settings: Settings, files: Files, plugins: Arc<ExtMgr>) -> Self {
+        Self { settings, files, plugins }
     }
 
     /// Reads the file, and puts in force what can be.
@@ -71,11 +78,12 @@ impl Reloader {
         let reloaded = self.try_reload().await;
         service_manager::ready();
         match &reloaded {
-            Ok(Report { changed, certificates, groups, restart }) => {
+            Ok(Report { changed, certificates, groups, logins, restart }) => {
                 tracing::info!(
                     ?changed,
                     ?certificates,
                     groups,
+                    ?logins,
                     ?restart,
                     "configuration read again"
                 );
@@ -93,10 +101,12 @@ impl Reloader {
         }
         let fresh = config::load(Path::new(&self.settings.source))?;
         let mut restart = differences(&self.settings, &fresh);
-        let certificates = self.tls.reread(&fresh.certificates)?;
+        let Files { tls, users, logins } = &self.files;
+        let certificates = tls.reread(&fresh.certificates)?;
         // Another file is for the next start.
         let same_file = groups_file(&self.settings) == groups_file(&fresh);
-        let groups = if same_file { Some(self.users.reread(&fresh)?) } else { None };
+        let groups = if same_file { Some(users.reread(&fresh)?) } else { None };
+        let read_logins = logins.reread(&fresh)?;
         let places = fresh
             .plugins
             .iter()
@@ -113,9 +123,11 @@ impl Reloader {
         let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
         restart.extend(reloaded.restart.into_iter().map(section));
         let certificates = certificates.commit();
-        let groups = groups.is_some_and(|groups| self.users.commit(groups));
-        self.tls.warn_of_expired();
-        Ok(Report { changed: reloaded.changed, certificates, groups, restart })
+        let groups = groups.is_some_and(|groups| users.commit(groups));
+        let logins = logins.commit(read_logins);
+        let logins = logins.iter().map(|path| path.display().to_string()).collect();
+        tls.warn_of_expired();
+        Ok(Report { changed: reloaded.changed, certificates, groups, logins, restart })
     }
 }
 

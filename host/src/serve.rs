@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 use crate::admin::{self, AdminError, AdminServer};
 use crate::auth::{self, Authenticator};
 use crate::config::{ConfigError, Settings};
-use crate::delivery::{self, Carrier, Notifier, Scheduler};
+use crate::delivery::{self, Carrier, Logins, Notifier, Scheduler};
 use crate::dns::Dns;
 use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
 use crate::mail::QueuedMail;
 use crate::plugin_state::PluginState;
-use crate::reload::Reloader;
+use crate::reload::{Files, Reloader};
 use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::socket::{Passed, SocketError};
@@ -203,8 +203,16 @@ async fn serve(
     let mut signals = Signals::new().map_err(system("signals"))?;
 
     let outbound = OutboundTls::load(&settings)?;
-    let carrier =
-        Arc::new(Carrier::new(&settings, ways.router.clone(), own_name, ways.resolver, outbound));
+    let logins = Arc::new(Logins::load(&settings)?);
+    let carrier = Carrier::new(
+        &settings,
+        ways.router.clone(),
+        own_name,
+        ways.resolver,
+        outbound,
+        logins.clone(),
+    );
+    let carrier = Arc::new(carrier);
     let scheduler = scheduler(&settings, store.clone(), carrier.clone(), ways.router.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {
@@ -219,7 +227,8 @@ async fn serve(
     });
     let figures =
         Figures::new(begun, &places, plugins.clone(), sessions, store.clone(), authenticator);
-    let reloader = Arc::new(Reloader::new(settings.clone(), tls, ways.users, plugins.clone()));
+    let files = Files { tls, users: ways.users, logins };
+    let reloader = Arc::new(Reloader::new(settings.clone(), files, plugins.clone()));
     let mut parts = JoinSet::new();
     let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
     let mut stopping_admin = stopping.clone();

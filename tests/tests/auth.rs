@@ -1,6 +1,7 @@
 //! AUTH on the real server: users by their file, every mechanism, what a login opens, and what becomes of guessing.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 use std::{fs, io::Write};
 
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use stagepost_tests::client::Client;
 use stagepost_tests::scram::{ScramClient, base64};
 use stagepost_tests::server::{Server, Site, plugin_section};
+use stagepost_tests::sink::Sink;
 use stagepost_tests::wire::Trust;
 
 const NAME: &str = "mx.example.test";
@@ -257,4 +259,48 @@ fn users_are_managed_by_their_file() {
     let (code, said) = site.refused();
     assert_eq!(code, Some(1));
     assert!(said.contains("auth.users_file") && said.contains("users:1: wanted a name"), "{said}");
+}
+
+/// A smart host that lets nobody in without a login, and a server that sends by it: SCRAM-SHA-256 from both of its sides.
+#[test]
+fn a_route_logs_in_to_its_server() {
+    let sink = Sink::open();
+    let (hub, _) = site();
+    let beyond = format!("[[route]]\ndomain = \"*\"\nnext_hop = \"{}\"\n", sink.address());
+    hub.configure_tls(SUBMISSION, &format!("{USERS}{beyond}"));
+    let smart_host = hub.start();
+
+    let site = Site::new("");
+    let login = |password: &str| {
+        let path = site.path().join("login");
+        let text = format!("alice@example.test\n{password}\n");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    login("eraser");
+    let queue = "[queue]\nretry_first = \"1s\"\nretry_max = \"1s\"\n";
+    site.configure(&format!(
+        "{queue}[[route]]\ndomain = \"elsewhere.test\"\nnext_hop = \"{}\"\ntls = \"required\"\nlogin_file = \"login\"\n",
+        smart_host.address()
+    ));
+    let checked = site.run(&["check", "--config", "stagepost.toml"]);
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.contains("OK  login_file "), "{checked}");
+    let server = site.start();
+    let message = "From: a@client.test\r\n\r\nHello.\r\n";
+    assert_eq!(server.greeted().deliver("a@client.test", "b@elsewhere.test", message).code, 250);
+    let refused = server.log().wait_for("the refusal", |line| line.message() == "deferred");
+    assert!(refused.text("reply").contains("535 5.7.8 "), "{}", refused.text("reply"));
+    assert!(refused.text("reply").ends_with(" to AUTH"), "{}", refused.text("reply"));
+    assert!(sink.messages().is_empty());
+
+    login("pencil");
+    let reloaded = site.run(&["reload", "--config", "stagepost.toml"]);
+    let said = String::from_utf8(reloaded.stdout).unwrap();
+    assert!(said.starts_with("in force: the login_file ") && said.lines().count() == 1, "{said}");
+    let received = sink.wait_for(1);
+    assert_eq!(received[0].recipients, ["b@elsewhere.test"]);
+    for log in [server.stop(), smart_host.stop()] {
+        assert!(!log.to_string().contains("pencil") && !log.to_string().contains("eraser"));
+    }
 }

@@ -49,11 +49,14 @@ pub use receive::{
 pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;
-pub use sasl::{ChannelBindings, KeysError, Mechanism, ScramKeys, prepare_name, prepare_password};
+pub use sasl::{
+    ChannelBindings, ClientKeys, Credentials, Derivation, KeysError, LoginFault, Mechanism,
+    ScramKeys, prepare_name, prepare_password,
+};
 pub use secret::Secret;
 pub use send::{
     Addressee, Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction,
-    SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
+    SendingLogin, SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
 };
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};
 pub use xtext::from_xtext;

@@ -23,6 +23,8 @@ pub(crate) struct ReloadReport {
     pub(crate) certificates: Vec<String>,
     /// The groups are others now.
     pub(crate) groups: bool,
+    /// Login files of routes that say something else now.
+    pub(crate) logins: Vec<String>,
     /// What has changed and takes effect when the server starts again.
     pub(crate) restart: Vec<String>,
 }
@@ -38,11 +40,14 @@ impl fmt::Display for ReloadReport {
         if self.groups {
             writeln!(out, "in force: the groups of groups_file")?;
         }
+        for path in &self.logins {
+            writeln!(out, "in force: the login_file {path}")?;
+        }
         for part in &self.restart {
             writeln!(out, "at the next start: {part}")?;
         }
-        let others = self.changed.len() + self.certificates.len() + self.restart.len();
-        if others == 0 && !self.groups {
+        let lists = [&self.changed, &self.certificates, &self.logins, &self.restart];
+        if lists.iter().all(|list| list.is_empty()) && !self.groups {
             writeln!(out, "nothing has changed")?;
         }
         Ok(())
@@ -57,8 +62,8 @@ pub(crate) fn reloading(reloader: Arc<Reloader>) -> Router {
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
     match reloader.reload().await {
         Ok(report) => {
-            let Report { changed, certificates, groups, restart } = report;
-            Json(ReloadReport { changed, certificates, groups, restart }).into_response()
+            let Report { changed, certificates, groups, logins, restart } = report;
+            Json(ReloadReport { changed, certificates, groups, logins, restart }).into_response()
         }
         Err(problem) => {
             let text = problem.to_string();

@@ -254,6 +254,7 @@ pub(super) struct Route {
     pub(super) domain: Spanned<DomainPattern>,
     pub(super) next_hop: Option<Spanned<Way>>,
     pub(super) tls: Option<Spanned<TlsPolicy>>,
+    pub(super) login_file: Option<Spanned<PathBuf>>,
     pub(super) retry_first: Option<Spanned<RetryTime>>,
     pub(super) retry_max: Option<Spanned<RetryTime>>,
     pub(super) retry_factor: Option<Spanned<RetryFactor>>,

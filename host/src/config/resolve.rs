@@ -47,6 +47,10 @@ pub(super) fn settings(
     let local_domains =
         resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
     let queue = resolver.queue(&file.queue)?;
+    let login_files = (file.route.iter())
+        .filter_map(|route| route.login_file.as_ref())
+        .map(|written| (base.join(written.get_ref()), document.at(written.span())))
+        .collect();
     let routes = resolver.routes(file.route, &queue.retry, &local_domains, &listeners)?;
     let plugins = resolver.plugins(&file.plugins, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
@@ -62,6 +66,7 @@ pub(super) fn settings(
         state_dir_place,
         tls_roots: (file.delivery.tls_roots.as_ref())
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
+        login_files,
         groups_file: file
             .groups_file
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),

@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) delivery: Delivery,
     /// The file of the certificates that others' are checked by, and where it is named; none: the system's.
     pub(crate) tls_roots: Option<(PathBuf, Place)>,
+    /// The files of who we are to the servers of routes, and where they are named.
+    pub(crate) login_files: Vec<(PathBuf, Place)>,
     /// Who looks names up.
     pub(crate) dns: Dns,
     /// The domains whose mailboxes are here; at least one.
@@ -485,6 +487,8 @@ pub(crate) struct RouteRule {
     pub(crate) retry: Retry,
     /// What is wanted of TLS on the way.
     pub(crate) tls: TlsPolicy,
+    /// The file of who we are to its servers; none: nobody in particular.
+    pub(crate) login_file: Option<PathBuf>,
 }
 
 /// What is wanted of TLS on the way to another server.

@@ -9,6 +9,7 @@ use stagepost_queue::{BoxFuture, Destination, StoredMessage};
 use stagepost_smtp::{OwnName, Protocol};
 
 use super::finding::Finding;
+use super::logins::Logins;
 use super::maildir::Maildirs;
 use super::relay::{Hop, Relay, RelayTimeouts};
 use super::servers::Servers;
@@ -23,16 +24,18 @@ pub(crate) struct Carrier {
     /// By the name of the local domain.
     maildirs: HashMap<String, Maildirs>,
     relay: Relay,
+    logins: Arc<Logins>,
 }
 
 impl Carrier {
-    /// Makes the carrier of checked settings; `name` is what we call ourselves to other servers.
+    /// Makes the carrier of checked settings; `name` is what we call ourselves to other servers, `logins` who we are to some.
     pub(crate) fn new(
         settings: &Settings,
         router: Arc<Router>,
         name: OwnName,
         resolver: Arc<dyn Resolver>,
         tls: OutboundTls,
+        logins: Arc<Logins>,
     ) -> Self {
         let maildirs = router.local_domains().filter_map(|domain| match &domain.store {
             MailStore::Maildir(folder) => {
@@ -44,7 +47,7 @@ impl Carrier {
         let maildirs = maildirs.collect();
         let relay =
             Relay::new(resolver, name, settings.delivery.mx_port, tls, RelayTimeouts::default());
-        Self { maildirs, router, relay }
+        Self { maildirs, router, relay, logins }
     }
 
     /// Says goodbye on the idle connections to other servers.
@@ -69,7 +72,7 @@ impl Carrier {
             MailStore::Lmtp(LmtpServer::Socket(path)) => Servers::Socket(path),
         };
         // It is this machine, or as good as this machine.
-        let hop = Hop { servers, protocol: Protocol::Lmtp, tls: TlsPolicy::None };
+        let hop = Hop { servers, protocol: Protocol::Lmtp, tls: TlsPolicy::None, login: None };
         self.relay.deliver(hop, message, recipients).await
     }
 
@@ -92,7 +95,12 @@ impl Carrier {
                 return vec![RecipientOutcome::Delivered(finding, Onward::End); recipients.len()];
             }
         };
-        let hop = Hop { servers, protocol: Protocol::Smtp, tls: rule.tls };
+        let login = rule.login_file.as_ref().map(|path| self.logins.of(path));
+        if login == Some(None) {
+            return everyone(recipients, (4, 3, 5), "the login file of the route was not read");
+        }
+        let login = login.flatten();
+        let hop = Hop { servers, protocol: Protocol::Smtp, tls: rule.tls, login: login.as_ref() };
         self.relay.deliver(hop, message, recipients).await
     }
 }

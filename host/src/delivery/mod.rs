@@ -4,6 +4,7 @@
 mod carrier;
 mod finding;
 mod line_end;
+mod logins;
 mod maildir;
 mod notification;
 mod octets;
@@ -13,5 +14,6 @@ mod servers;
 mod transport;
 
 pub(crate) use carrier::Carrier;
+pub(crate) use logins::Logins;
 pub(crate) use notification::Notifier;
 pub(crate) use schedule::{Limits, Scheduler};

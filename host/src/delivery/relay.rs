@@ -11,14 +11,15 @@ use std::time::Duration;
 use stagepost_extmgr::Resolver;
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
-    Addressee, Cause, Outcome, OwnName, Protocol, RecipientWish, SenderWish, SendingSettings,
-    SendingTimeouts, SendingTls, Step, Transaction,
+    Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, SenderWish,
+    SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
 };
 use tokio::task::JoinSet;
 
 use self::connection::{ConnectError, Connection, Peer};
 use self::idle::{IdleConnections, Line};
 use super::finding::Finding;
+use super::logins::nonce;
 use super::octets::MessageOctets;
 use super::servers::{Finder, NoServer, Server, Servers};
 use super::transport::{Onward, RecipientOutcome};
@@ -56,6 +57,8 @@ pub(crate) struct Hop<'h> {
     pub(crate) protocol: Protocol,
     /// What is wanted of TLS.
     pub(crate) tls: TlsPolicy,
+    /// As whom to log in; none: as nobody.
+    pub(crate) login: Option<&'h Credentials>,
 }
 
 /// Gives messages to servers. Cheap to clone; any thread, inside a tokio runtime.
@@ -188,6 +191,7 @@ impl Relay {
             endpoint: server.endpoint.clone(),
             protocol: hop.protocol,
             tls: (server.host.clone(), hop.tls),
+            login: hop.login.map(|login| login.name().into()),
         };
         if let Some(mut connection) = self.idle.take(&line) {
             let mut octets = MessageOctets::new(message);
@@ -205,14 +209,15 @@ impl Relay {
             TlsPolicy::Opportunistic => SendingTls::IfOffered,
             TlsPolicy::Required | TlsPolicy::Verified => SendingTls::Must,
         };
-        let tried = self.open_and_send(server, &line, tls, transaction, message).await;
+        let tried = self.open_and_send(server, hop, &line, tls, transaction, message).await;
         match tried {
             // Where clear text is good enough, a server whose TLS is broken gets it (RFC 7435).
             Tried::Refused(outcomes)
                 if tls == SendingTls::IfOffered && outcomes.iter().any(is_about_tls) =>
             {
                 tracing::warn!(server = %server.shown, "its TLS is broken: the message goes on without");
-                self.open_and_send(server, &line, SendingTls::Never, transaction, message).await
+                self.open_and_send(server, hop, &line, SendingTls::Never, transaction, message)
+                    .await
             }
             tried => tried,
         }
@@ -221,18 +226,24 @@ impl Relay {
     async fn open_and_send(
         &self,
         server: &Server,
+        hop: Hop<'_>,
         line: &Line,
         tls: SendingTls,
         transaction: &Transaction,
         message: &StoredMessage,
     ) -> Tried {
+        let verified = hop.tls == TlsPolicy::Verified;
+        let login = match login(hop.login, verified) {
+            Ok(login) => login,
+            Err(error) => return Tried::Unreachable(ConnectError::NoRandom(error)),
+        };
         let settings = SendingSettings {
             name: self.name.clone(),
-            protocol: line.protocol,
+            protocol: hop.protocol,
             tls,
+            login,
             timeouts: self.timeouts.session,
         };
-        let verified = line.tls.1 == TlsPolicy::Verified;
         let peer = Peer { tls: self.tls.clone(), host: server.host.clone(), verified };
         let wait = self.timeouts.connect;
         let opened = Connection::open(&server.endpoint, settings, peer, wait).await;
@@ -242,7 +253,7 @@ impl Relay {
         };
         let mut octets = MessageOctets::new(message);
         let outcomes = connection.send(transaction.clone(), &mut octets).await;
-        let onward = onward(line.protocol, &connection);
+        let onward = onward(hop.protocol, &connection);
         self.keep(line.clone(), connection);
         if outcomes.iter().all(is_about_the_server) {
             Tried::Refused(outcomes)
@@ -263,6 +274,15 @@ impl Relay {
     }
 }
 
+/// How to log in on a new connection: only who has shown who it is may see the password.
+fn login(
+    credentials: Option<&Credentials>,
+    verified: bool,
+) -> Result<Option<SendingLogin>, getrandom::Error> {
+    let Some(credentials) = credentials.cloned() else { return Ok(None) };
+    Ok(Some(SendingLogin { credentials, shown: verified, nonce: nonce()? }))
+}
+
 /// Whether a server would not talk at all, so that nothing was said about the message.
 fn is_about_the_server(outcome: &Outcome) -> bool {
     let Outcome::Deferred(cause) = outcome else { return false };
@@ -271,9 +291,12 @@ fn is_about_the_server(outcome: &Outcome) -> bool {
         | Cause::Timeout(step)
         | Cause::Closed(step)
         | Cause::Malformed { step, .. } => {
-            matches!(step, Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls)
+            matches!(
+                step,
+                Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls | Step::Auth
+            )
         }
-        Cause::NoTls | Cause::Handshake(_) => true,
+        Cause::NoTls | Cause::Handshake(_) | Cause::NoMechanism | Cause::Login(_) => true,
         _ => false,
     }
 }

@@ -148,6 +148,9 @@ impl Hop {
                 SendingAction::Body => self.give(),
                 SendingAction::Result(outcomes) => self.judge(outcomes),
                 SendingAction::StartTls => panic!("TLS was not asked for"),
+                SendingAction::SendSecret(_) | SendingAction::Derive(_) => {
+                    panic!("nobody is to log in")
+                }
                 SendingAction::Close => self.closed = true,
             }
         }

@@ -3,6 +3,7 @@
 
 pub(crate) mod base64;
 mod binding;
+pub(crate) mod client;
 pub(crate) mod exchange;
 mod keys;
 pub(crate) mod plain;
@@ -10,6 +11,7 @@ mod prepare;
 pub(crate) mod scram;
 
 pub use binding::ChannelBindings;
+pub use client::{ClientKeys, Credentials, Derivation, LoginFault};
 pub use keys::{KeysError, ScramKeys};
 pub use prepare::{prepare_name, prepare_password};
 

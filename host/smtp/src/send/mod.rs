@@ -1,6 +1,7 @@
 //! The sending session and its words: our side of a conversation with a next hop.
 //! Knows no socket, no clock and no queue; believes nothing that a next hop says beyond its replies.
 
+mod login;
 mod name;
 mod offers;
 mod outcome;
@@ -11,6 +12,7 @@ mod stuff;
 mod timeouts;
 mod transaction;
 
+pub use login::SendingLogin;
 pub use name::OwnName;
 pub use outcome::{Cause, Outcome, Step};
 pub use reply::ReplyFault;

@@ -1,6 +1,7 @@
 //! What a next hop offered in its reply to EHLO (RFC 5321 section 4.1.1.1).
 //! Knows only the extensions that the sending session uses.
 
+use super::login::Mechanisms;
 use crate::Reply;
 
 /// The offered extensions; none after a HELO.
@@ -16,6 +17,8 @@ pub(super) struct Offers {
     pub(super) dsn: bool,
     /// TLS can be begun (RFC 3207).
     pub(super) starttls: bool,
+    /// The mechanisms by which we could log in (RFC 4954).
+    pub(super) auth: Mechanisms,
     /// The largest message taken, in octets, when a limit was named.
     pub(super) size_octets_max: Option<u64>,
 }
@@ -32,6 +35,7 @@ impl Offers {
                 "8BITMIME" => offers.eight_bit = true,
                 "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
+                "AUTH" => words.for_each(|name| offers.auth.add(name)),
                 "SIZE" => {
                     offers.size = true;
                     // RFC 1870 section 4: 0 means that no limit is fixed.
@@ -53,6 +57,8 @@ mod tests {
     fn offers_are_read_line_by_line() {
         let none = Offers::default();
         let size = Offers { size: true, ..none };
+        let mut auth = Mechanisms::default();
+        ["PLAIN", "SCRAM-SHA-256"].into_iter().for_each(|name| auth.add(name));
         let cases = [
             ("hello", none),
             // The first line is no keyword, whatever it says.
@@ -61,6 +67,8 @@ mod tests {
             ("h\npipelining\n8bitMIME", Offers { pipelining: true, eight_bit: true, ..none }),
             ("h\nSTARTTLS", Offers { starttls: true, ..none }),
             ("h\ndsn", Offers { dsn: true, ..none }),
+            ("h\nAUTH PLAIN\nAUTH SCRAM-SHA-256 X", Offers { auth, ..none }),
+            ("h\nAUTH\nAUTH=LOGIN", none),
             ("h\nSIZE", size),
             ("h\nSIZE 0", size),
             ("h\nSIZE 1000", Offers { size_octets_max: Some(1000), ..size }),

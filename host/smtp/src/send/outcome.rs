@@ -3,7 +3,7 @@
 
 use super::reply::ReplyFault;
 use super::stuff::ContentFault;
-use crate::{Class, Enhanced, Reply};
+use crate::{Class, Enhanced, LoginFault, Reply};
 
 /// What a reply answers, or what was under way when something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Step {
     Helo,
     /// The STARTTLS command, and the handshake behind it.
     StartTls,
+    /// The AUTH command, and what is said behind it.
+    Auth,
     /// The RSET command, which clears what an earlier transaction left.
     Reset,
     /// The MAIL command.
@@ -80,6 +82,12 @@ pub enum Cause {
     /// The TLS handshake came to nothing.
     #[error("the TLS handshake failed: {0}")]
     Handshake(Box<str>),
+    /// We are to log in, and the server offers no mechanism that may be used with it.
+    #[error("the server offers no way to log in that may be used with it")]
+    NoMechanism,
+    /// Logging in came to nothing, though the server did not refuse it.
+    #[error("logging in failed: {0}")]
+    Login(#[from] LoginFault),
     /// The message has 8-bit octets and the next hop takes none (RFC 6152 section 3).
     #[error("the message has 8-bit octets and the next hop does not offer 8BITMIME")]
     EightBit,
@@ -144,6 +152,8 @@ impl Cause {
             Self::Malformed { .. } | Self::Unasked(_) => Some(Enhanced::new(4, 5, 0)),
             Self::NoTls => Some(Enhanced::new(4, 7, 4)),
             Self::Handshake(_) => Some(Enhanced::new(4, 7, 5)),
+            Self::NoMechanism => Some(Enhanced::new(4, 7, 4)),
+            Self::Login(_) => Some(Enhanced::new(4, 7, 0)),
             Self::EightBit => Some(Enhanced::new(5, 6, 3)),
             Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
             Self::Content(_) => Some(Enhanced::new(5, 6, 0)),
@@ -160,6 +170,7 @@ impl std::fmt::Display for Step {
             Self::Lhlo => "LHLO",
             Self::Helo => "HELO",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",

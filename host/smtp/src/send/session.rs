@@ -12,15 +12,20 @@ use super::reply::ReplyReader;
 use super::settings::{Protocol, SendingSettings};
 use super::stuff::Stuffer;
 use super::transaction::{Open, Transaction};
-use crate::{Class, Reply};
+use crate::sasl::client::ClientExchange;
+use crate::{Class, Derivation, Reply, Secret};
 
 /// One thing for the caller to do; [`SendingSession::poll_action`] hands them out one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendingAction {
     /// Write these octets to the next hop.
     Send(Vec<u8>),
+    /// Write these, which nobody else is to read.
+    SendSecret(Secret),
     /// Make a TLS handshake on the connection; answered by `handle_tls`.
     StartTls,
+    /// Derive these keys, which takes time; answered by `handle_keys`.
+    Derive(Derivation),
     /// Bring the next octets of the message; answered by `handle_body` or `handle_body_unavailable`.
     Body,
     /// The transaction is over, with one outcome per recipient in the order given.
@@ -49,6 +54,14 @@ pub struct SendingSession {
     secured: bool,
     /// A TLS handshake is under way.
     handshake: bool,
+    /// A login is under way.
+    login: Option<ClientExchange>,
+    /// What is to be said next for it.
+    login_line: Option<Secret>,
+    /// Keys are being derived for it.
+    deriving: bool,
+    /// The server has let us in.
+    logged_in: bool,
     /// QUIT is to follow when no transaction is open.
     leaving: bool,
     actions: VecDeque<SendingAction>,
@@ -59,7 +72,7 @@ pub struct SendingSession {
 enum State {
     /// Greeting and EHLO; the transaction to follow waits here.
     Opening {
-        /// What is to be said next: EHLO, or HELO where EHLO was refused; LHLO; STARTTLS.
+        /// What is to be said next: EHLO, or HELO where EHLO was refused; LHLO; STARTTLS; AUTH.
         hello: Step,
         waiting: Option<Transaction>,
     },
@@ -88,6 +101,10 @@ impl SendingSession {
             early: false,
             secured: false,
             handshake: false,
+            login: None,
+            login_line: None,
+            deriving: false,
+            logged_in: false,
             leaving: false,
             actions: VecDeque::new(),
             deadline: None,
@@ -237,7 +254,7 @@ impl SendingSession {
 
     /// Goes one step on when every reply is in.
     fn advance(&mut self, now: Instant) {
-        if !self.awaited.is_empty() || self.handshake {
+        if !self.awaited.is_empty() || self.handshake || self.deriving {
             return;
         }
         if self.reader.is_partial() {
@@ -258,14 +275,7 @@ impl SendingSession {
             }
         }
         match &self.state {
-            State::Opening { hello, .. } => {
-                let hello = *hello;
-                let name = match hello {
-                    Step::StartTls => String::new(),
-                    _ => format!(" {}", self.settings.name.as_str()),
-                };
-                self.send(hello, format!("{hello}{name}\r\n"));
-            }
+            State::Opening { hello, .. } => self.say_opening(*hello),
             State::Idle if self.leaving => {
                 self.state = State::Quitting;
                 self.send(Step::Quit, "QUIT\r\n".into());
@@ -301,6 +311,7 @@ impl SendingSession {
             Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls => {
                 self.take_opening(step, reply);
             }
+            Step::Auth => self.take_auth(reply),
             Step::Reset if reply.class() == Class::Positive => {}
             Step::Reset | Step::Content => {
                 self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
@@ -425,7 +436,7 @@ impl SendingSession {
     }
 
     fn close(&mut self) {
-        self.handshake = false;
+        (self.handshake, self.deriving) = (false, false);
         self.state = State::Over;
         self.awaited.clear();
         self.deadline = None;

@@ -1,6 +1,7 @@
 //! How we introduce ourselves to a server, and which protocol it speaks.
 //! Knows no server.
 
+use super::login::SendingLogin;
 use super::name::OwnName;
 use super::timeouts::SendingTimeouts;
 
@@ -35,14 +36,16 @@ pub struct SendingSettings {
     pub protocol: Protocol,
     /// What is made of STARTTLS.
     pub tls: SendingTls,
+    /// As whom to log in before anything is said of a message; none: as nobody.
+    pub login: Option<SendingLogin>,
     /// How long to wait for each thing.
     pub timeouts: SendingTimeouts,
 }
 
 impl SendingSettings {
-    /// SMTP in clear text with the waits of RFC 5321.
+    /// SMTP in clear text, as nobody in particular, with the waits of RFC 5321.
     pub fn new(name: OwnName) -> Self {
         let timeouts = SendingTimeouts::default();
-        Self { name, protocol: Protocol::Smtp, tls: SendingTls::Never, timeouts }
+        Self { name, protocol: Protocol::Smtp, tls: SendingTls::Never, login: None, timeouts }
     }
 }

@@ -10,7 +10,7 @@ use super::outcome::Step;
 pub struct SendingTimeouts {
     /// For the greeting, counted from the connection (section 4.5.3.2.1). Default 5 minutes.
     pub greeting: Duration,
-    /// For the reply to EHLO, HELO, STARTTLS, MAIL and RSET, and for the TLS handshake (section 4.5.3.2.2). Default 5 minutes.
+    /// For the reply to EHLO, HELO, STARTTLS, AUTH, MAIL and RSET, and for the TLS handshake (section 4.5.3.2.2). Default 5 minutes.
     pub command: Duration,
     /// For the reply to each RCPT (section 4.5.3.2.3). Default 5 minutes.
     pub recipient: Duration,
@@ -44,9 +44,8 @@ impl SendingTimeouts {
     pub(super) fn of(&self, step: Step) -> Duration {
         match step {
             Step::Greeting => self.greeting,
-            Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls | Step::Reset | Step::Mail => {
-                self.command
-            }
+            Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls | Step::Auth => self.command,
+            Step::Reset | Step::Mail => self.command,
             Step::Recipient => self.recipient,
             Step::Data => self.data,
             Step::Content => self.block,

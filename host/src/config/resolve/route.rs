@@ -54,14 +54,22 @@ impl Resolver<'_> {
             }
             let retry = self.retry(&route, default)?;
             let way = self.way(&route, listeners)?;
-            let tls = match &route.tls {
-                Some(written) if matches!(way, Way::Wait | Way::Discard) => {
-                    let problem = "no server is talked to on this route";
-                    return Err(self.document.fault(written.span(), problem, "remove the line"));
-                }
-                written => written.as_ref().map_or_else(TlsPolicy::default, |tls| *tls.get_ref()),
-            };
-            Ok(RouteRule { domain: route.domain.into_inner(), way, retry, tls })
+            let idle = matches!(way, Way::Wait | Way::Discard);
+            let unused = [
+                route.tls.as_ref().map(Spanned::span),
+                route.login_file.as_ref().map(Spanned::span),
+            ];
+            if let Some(span) = unused.into_iter().flatten().next().filter(|_| idle) {
+                let problem = "no server is talked to on this route";
+                return Err(self.document.fault(span, problem, "remove the line"));
+            }
+            let login_file =
+                route.login_file.as_ref().map(|written| self.base.join(written.get_ref()));
+            // Who we are is for the right server alone to be shown.
+            let default =
+                if login_file.is_some() { TlsPolicy::Verified } else { TlsPolicy::default() };
+            let tls = route.tls.as_ref().map_or(default, |written| *written.get_ref());
+            Ok(RouteRule { domain: route.domain.into_inner(), way, retry, tls, login_file })
         };
         written.into_iter().map(rule).collect()
     }

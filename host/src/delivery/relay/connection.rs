@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Cause, Outcome, SendingAction, SendingSession, SendingSettings, Step, Transaction,
+    Cause, Derivation, Outcome, SendingAction, SendingSession, SendingSettings, Step, Transaction,
 };
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep_until, timeout};
@@ -24,13 +24,19 @@ pub(super) enum ConnectError {
     Connect { endpoint: Endpoint, error: io::Error },
     #[error("{0}: no connection in time")]
     Timeout(Endpoint),
+    #[error("no random octets for a login: {0}")]
+    NoRandom(getrandom::Error),
 }
 
 impl ConnectError {
     /// Whether the error begins with the server as it is shown.
     pub(super) fn names(&self, server: &str) -> bool {
-        let (Self::Connect { endpoint, .. } | Self::Timeout(endpoint)) = self;
-        endpoint.to_string() == server
+        match self {
+            Self::Connect { endpoint, .. } | Self::Timeout(endpoint) => {
+                endpoint.to_string() == server
+            }
+            Self::NoRandom(_) => false,
+        }
     }
 }
 
@@ -150,6 +156,14 @@ impl Connection {
                 self.stream.send(octets);
                 Turn::More
             }
+            Some(SendingAction::SendSecret(line)) => {
+                self.stream.send_secret(line);
+                Turn::More
+            }
+            Some(SendingAction::Derive(derivation)) => {
+                self.derive(derivation).await;
+                Turn::More
+            }
             Some(SendingAction::StartTls) => {
                 self.secure().await;
                 Turn::More
@@ -194,6 +208,16 @@ impl Connection {
             }
             Ok(Err(error)) => self.session.handle_tls(now(), Err(error.to_string().into())),
             Err(_) => self.session.handle_timeout(now()),
+        }
+    }
+
+    /// Derives keys where that keeps nobody waiting.
+    async fn derive(&mut self, derivation: Derivation) {
+        let derived = tokio::task::spawn_blocking(move || derivation.keys()).await;
+        match derived {
+            Ok(keys) => self.session.handle_keys(now(), &keys),
+            // The runtime ends.
+            Err(_) => self.session.handle_closed(),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Line {
     pub(super) protocol: Protocol,
     /// For which name, and with what wanted of TLS.
     pub(super) tls: (Box<str>, TlsPolicy),
+    /// As whom we are known there, by name.
+    pub(super) login: Option<Box<str>>,
 }
 
 /// The idle connections.

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use stagepost_smtp::Secret;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What carries octets both ways.
@@ -16,10 +17,28 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrying for T {}
 /// A stream with what is to be written to it.
 pub(super) struct Stream {
     carrying: Box<dyn Carrying>,
-    unsent: Vec<u8>,
+    unsent: Unsent,
     sent: usize,
     /// What was written may still be on this side.
     unflushed: bool,
+}
+
+/// What is to be written.
+enum Unsent {
+    Plain(Vec<u8>),
+    /// Wiped when it goes.
+    Secret(Secret),
+}
+
+impl Unsent {
+    const NOTHING: Self = Self::Plain(Vec::new());
+
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Plain(octets) => octets,
+            Self::Secret(octets) => octets.expose(),
+        }
+    }
 }
 
 /// What happened.
@@ -34,12 +53,18 @@ pub(super) enum Happened {
 
 impl Stream {
     pub(super) fn new(carrying: impl Carrying + 'static) -> Self {
-        Self { carrying: Box::new(carrying), unsent: Vec::new(), sent: 0, unflushed: false }
+        Self { carrying: Box::new(carrying), unsent: Unsent::NOTHING, sent: 0, unflushed: false }
     }
 
     /// Has these octets written by the next calls of [`Self::next`].
     pub(super) fn send(&mut self, octets: Vec<u8>) {
-        self.unsent = octets;
+        self.unsent = Unsent::Plain(octets);
+        self.sent = 0;
+    }
+
+    /// The same of octets that nobody else is to read.
+    pub(super) fn send_secret(&mut self, octets: Secret) {
+        self.unsent = Unsent::Secret(octets);
         self.sent = 0;
     }
 
@@ -55,7 +80,7 @@ impl Stream {
 
     /// Whether something is still to be written.
     pub(super) fn is_sending(&self) -> bool {
-        self.sent < self.unsent.len() || self.unflushed
+        self.sent < self.unsent.octets().len() || self.unflushed
     }
 
     /// Waits until something was read or written. Dropped, it has done neither.
@@ -85,15 +110,15 @@ impl Stream {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.sent < self.unsent.len() {
-            let rest = &self.unsent[self.sent..];
+        if self.sent < self.unsent.octets().len() {
+            let rest = &self.unsent.octets()[self.sent..];
             match ready!(Pin::new(&mut self.carrying).poll_write(context, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.sent += count,
             }
             self.unflushed = true;
-            if self.sent == self.unsent.len() {
-                self.unsent = Vec::new();
+            if self.sent == self.unsent.octets().len() {
+                self.unsent = Unsent::NOTHING;
                 self.sent = 0;
             }
             return Poll::Ready(Ok(()));
@@ -115,6 +140,8 @@ impl Stream {
 
 impl std::fmt::Debug for Stream {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Stream").field("unsent", &(self.unsent.len() - self.sent)).finish()
+        out.debug_struct("Stream")
+            .field("unsent", &(self.unsent.octets().len() - self.sent))
+            .finish()
     }
 }

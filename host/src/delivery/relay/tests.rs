@@ -10,6 +10,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::stream::Carrying;
 use super::*;
+use stagepost_smtp::Secret;
+
 use crate::config::NextHop;
 use crate::delivery::octets::sample::{broken_message, message};
 use crate::delivery::servers::Endpoint;
@@ -42,6 +44,7 @@ struct Sending {
     hosts: Vec<NextHop>,
     protocol: Protocol,
     tls: TlsPolicy,
+    login: Option<Credentials>,
 }
 
 /// TLS with these further settings.
@@ -66,13 +69,18 @@ impl Sending {
             hosts: hosts.iter().map(host).collect(),
             protocol: Protocol::Smtp,
             tls: TlsPolicy::default(),
+            login: None,
         }
     }
 
     /// The outcomes in words; of a delivery only that it is one.
     async fn deliver(&self, message: &StoredMessage, recipients: &[u32]) -> Vec<String> {
-        let hop =
-            Hop { servers: Servers::Hosts(&self.hosts), protocol: self.protocol, tls: self.tls };
+        let hop = Hop {
+            servers: Servers::Hosts(&self.hosts),
+            protocol: self.protocol,
+            tls: self.tls,
+            login: self.login.as_ref(),
+        };
         let outcomes = self.relay.deliver(hop, message, recipients).await;
         let words = |outcome: &RecipientOutcome| match outcome {
             RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
@@ -169,7 +177,8 @@ async fn messages_follow_each_other_on_one_connection() {
     assert_eq!(relay.deliver(&second, &[0]).await, [full]);
     relay.relay.close().await;
     let tls = ("127.0.0.1".into(), TlsPolicy::default());
-    let line = Line { endpoint: Endpoint::Tcp(address), protocol: Protocol::Smtp, tls };
+    let line =
+        Line { endpoint: Endpoint::Tcp(address), protocol: Protocol::Smtp, tls, login: None };
     assert!(relay.relay.idle.take(&line).is_none());
     let wanted = format!(
         "{MAIL}RCPT TO:<u2@x.test>\r\nRCPT TO:<u0@x.test>\r\nDATA\r\nA: b\r\n\r\n..c\r\nd\r\n.\r\n\
@@ -456,6 +465,55 @@ async fn routes_say_what_is_wanted_of_tls() {
         drop(sending);
         assert_eq!(heard.await.unwrap().concat().contains("MAIL"), wanted);
     }
+}
+
+/// A server that wants to know who we are, and takes PLAIN.
+fn asking_for_plain(acceptor: &TlsAcceptor) -> Vec<Turn> {
+    let mut turns = offering_tls(acceptor);
+    turns.splice(
+        7..8,
+        [
+            Say("250-hop\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN\r\n"),
+            Hear("AUTH PLAIN AHVzZXIAcGVuY2ls\r\n"),
+            Say("235 2.7.0 in\r\n"),
+        ],
+    );
+    turns
+}
+
+#[tokio::test]
+async fn the_password_is_for_a_server_that_has_shown_who_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pem, acceptor) = certificate();
+    let path = folder.path().join("roots.pem");
+    std::fs::write(&path, pem).unwrap();
+    let tls = outbound(&format!("[delivery]\ntls_roots = \"{}\"\n", path.display()));
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let sending = |address: SocketAddr, policy| {
+        let mut sending = Sending::new(&[("localhost", address.port())], RelayTimeouts::default());
+        (sending.tls, sending.relay.tls) = (policy, tls.clone());
+        sending.login = Credentials::new("user", Secret::new(b"pencil".to_vec()));
+        sending
+    };
+    let (address, heard) = next_hop(vec![asking_for_plain(&acceptor)]).await;
+    let verified = sending(address, TlsPolicy::Verified);
+    assert_eq!(verified.deliver(&message, &[0]).await, [DELIVERED]);
+    drop(verified);
+    assert!(heard.await.unwrap().concat().contains("AUTH PLAIN AHVzZXIAcGVuY2ls\r\nMAIL "));
+
+    // Anybody may be at the other end.
+    let mut turns = asking_for_plain(&acceptor);
+    turns.truncate(8);
+    turns.extend([Hear("QUIT\r\n"), Say("221 bye\r\n"), Wait]);
+    let (address, heard) = next_hop(vec![turns]).await;
+    let outcomes = sending(address, TlsPolicy::Required).deliver(&message, &[0]).await;
+    let why = "the server offers no way to log in that may be used with it";
+    assert!(
+        outcomes[0].starts_with("deferred 4.7.4 ") && outcomes[0].ends_with(why),
+        "{outcomes:?}"
+    );
+    let heard = heard.await.unwrap().concat();
+    assert!(heard.ends_with("EHLO us.test\r\nQUIT\r\n"), "{heard}");
 }
 
 #[tokio::test]

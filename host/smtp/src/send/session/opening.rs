@@ -1,14 +1,16 @@
-//! The first steps of a conversation: greeting, hello, and TLS by STARTTLS (RFC 3207).
+//! The first steps of a conversation: greeting, hello, TLS by STARTTLS (RFC 3207), and logging in by AUTH (RFC 4954).
 //! Knows no message: one that waits is begun when all is opened.
 
 use std::time::Instant;
 
 use super::{SendingAction, SendingSession, State};
+use crate::sasl::client::Reaction;
+use crate::send::login::line;
 use crate::send::offers::Offers;
 use crate::send::outcome::{Cause, Outcome, Step};
 use crate::send::reply::ReplyReader;
 use crate::send::settings::{Protocol, SendingTls};
-use crate::{Class, Reply};
+use crate::{Class, ClientKeys, Reply};
 
 /// How a server is greeted.
 pub(super) fn hello(protocol: Protocol) -> Step {
@@ -34,6 +36,55 @@ impl SendingSession {
             *next = hello(self.settings.protocol);
         }
         self.advance(now);
+    }
+
+    /// The keys that were to be derived.
+    pub fn handle_keys(&mut self, now: Instant, keys: &ClientKeys) {
+        if !std::mem::take(&mut self.deriving) {
+            return;
+        }
+        self.login_line = self.login.as_mut().and_then(|login| login.keys(keys)).map(|w| line(&w));
+        self.advance(now);
+    }
+
+    /// Says what comes next.
+    pub(super) fn say_opening(&mut self, next: Step) {
+        match next {
+            Step::Auth => {
+                if let Some(line) = self.login_line.take() {
+                    self.awaited.push_back(Step::Auth);
+                    self.actions.push_back(SendingAction::SendSecret(line));
+                }
+            }
+            Step::StartTls => self.send(next, "STARTTLS\r\n".into()),
+            hello => {
+                let name = self.settings.name.as_str();
+                self.send(hello, format!("{hello} {name}\r\n"));
+            }
+        }
+    }
+
+    pub(super) fn take_auth(&mut self, reply: Reply) {
+        let Some(login) = &mut self.login else { return };
+        let heard = match reply.class() {
+            Class::Intermediate => login.hear(reply.text()).map(Some),
+            Class::Positive => login.succeed().map(|()| None),
+            // What the server has against us says nothing about the message: even a 5yz is no reason to return it.
+            _ => return self.not_opened(Cause::Replied { step: Step::Auth, reply }),
+        };
+        match heard {
+            Ok(Some(Reaction::Say(words))) => self.login_line = Some(line(&words)),
+            Ok(Some(Reaction::Derive(derivation))) => {
+                self.deriving = true;
+                self.actions.push_back(SendingAction::Derive(derivation));
+            }
+            Ok(None) => {
+                self.logged_in = true;
+                self.opened();
+            }
+            // The server waits for an answer that it is not going to get.
+            Err(fault) => self.end(&Outcome::Deferred(fault.into())),
+        }
     }
 
     pub(super) fn take_opening(&mut self, step: Step, reply: Reply) {
@@ -72,8 +123,18 @@ impl SendingSession {
         }
     }
 
-    /// Goes on to the message, if one waits.
+    /// Logs in where that is wanted; then goes on to the message, if one waits.
     fn opened(&mut self) {
+        if let Some(login) = self.settings.login.as_ref().filter(|_| !self.logged_in) {
+            let Some((exchange, command)) = login.begin(self.offers.auth, self.secured) else {
+                return self.not_opened(Cause::NoMechanism);
+            };
+            (self.login, self.login_line) = (Some(exchange), Some(command));
+            if let State::Opening { hello: next, .. } = &mut self.state {
+                *next = Step::Auth;
+            }
+            return;
+        }
         if let State::Opening { waiting: Some(transaction), .. } =
             std::mem::replace(&mut self.state, State::Idle)
         {

@@ -1,6 +1,7 @@
 //! Whole conversations with a scripted next hop, and with a raving one.
 //! Knows the session only by its public methods.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -8,6 +9,7 @@ use crate::{Address, Addressee, Notify, OwnName, RecipientWish, Return, ReverseP
 
 mod faults;
 mod lmtp;
+mod login;
 mod refusals;
 mod starttls;
 
@@ -19,6 +21,9 @@ const SECURED: &str = "<secured>";
 const BROKEN: &str = "<broken>";
 /// The time named by `poll_timeout` comes.
 const SILENCE: &str = "<silence>";
+
+/// The keys of the one challenge there is.
+static KEYS: OnceLock<crate::ClientKeys> = OnceLock::new();
 
 const EHLO: &str = "250-hop\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
 const EHLO_PIPELINING: &str = "250-hop\r\n250 PIPELINING\r\n";
@@ -120,6 +125,13 @@ impl Conversation {
             assert!(!self.seen.closed, "{action:?} after Close");
             match action {
                 SendingAction::Send(octets) => self.turn.extend(octets),
+                SendingAction::SendSecret(line) => self.turn.extend(line.expose()),
+                SendingAction::Derive(derivation) => {
+                    self.turn.extend(b"<derive>");
+                    // One derivation is as good as the next, and takes its time.
+                    let keys = KEYS.get_or_init(|| derivation.keys());
+                    self.session.handle_keys(self.now, keys);
+                }
                 SendingAction::StartTls => self.turn.extend(b"<handshake>"),
                 SendingAction::Body => match pieces.next() {
                     Some(piece) => {
