@@ -69,6 +69,8 @@ mod pending;
 mod plugin;
 mod queue;
 mod request;
+#[cfg(feature = "serde")]
+mod section;
 mod service;
 mod session;
 mod slot;
@@ -78,6 +80,7 @@ mod submit;
 mod task;
 mod text;
 mod timer;
+mod together;
 
 pub use answer::{Answer, Fault, Outcome, Verdict};
 pub use async_plugin::AsyncPlugin;
@@ -105,6 +108,7 @@ pub use start::StartError;
 pub use state::State;
 pub use submit::Submission;
 pub use timer::Timer;
+pub use together::{before, together};
 
 /// For `export_plugin!` only.
 #[doc(hidden)]

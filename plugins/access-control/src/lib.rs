@@ -21,7 +21,6 @@ mod relay;
 mod rules;
 mod section;
 mod stages;
-mod together;
 mod window;
 mod words;
 mod written;

@@ -74,7 +74,7 @@ impl AccessControl {
         let (white, black) = (&rules.dns_white, &rules.dns_black);
         let filters =
             [white, black].map(|filter| look_up::listings(call, &filter.zones, peer.address));
-        let mut said = crate::together::together(filters).await.into_iter();
+        let mut said = stagepost_sdk::together(filters).await.into_iter();
         let (said_white, said_black) =
             (said.next().unwrap_or_default(), said.next().unwrap_or_default());
         for (zone, listing) in said_white.iter().chain(&said_black) {

@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use stagepost_sdk::{DnsError, Pending};
+use stagepost_sdk::{DnsError, Pending, before, together};
 
 use crate::dns_list::{Listing, Zone};
 use crate::mailbox::Domain;
 use crate::peer::{HostName, Name};
-use crate::together::{before, together};
 
 /// The most names of one address that count: more come of nobody who means well.
 const NAMES_MAX: usize = 8;

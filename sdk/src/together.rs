@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-/// Polls all futures until each is done; their outputs in their order.
-pub(crate) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+/// Waits until all futures are done, in any order; their outputs in that of the futures.
+pub async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut under_way: Vec<_> =
         futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     poll_fn(|context| {
@@ -25,8 +25,9 @@ pub(crate) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) ->
     under_way.into_iter().filter_map(|(_, output)| output).collect()
 }
 
-/// The output of a future, or none when the other is done first.
-pub(crate) async fn before<F: Future, T: Future>(future: F, timer: T) -> Option<F::Output> {
+/// Waits for a future no longer than another takes, such as [`Pending::timer`](crate::Pending::timer); none when that one is
+/// done first.
+pub async fn before<F: Future, T: Future>(future: F, timer: T) -> Option<F::Output> {
     let (mut future, mut timer) = (pin!(future), pin!(timer));
     poll_fn(|context| {
         if let Poll::Ready(output) = future.as_mut().poll(context) {
