@@ -302,7 +302,8 @@ impl Session {
     /// No mail is held by the core: whoever holds some answers before it comes to this (RFC 1985 section 5.2).
     fn proceed_etrn(&mut self, node: &EtrnNode) -> Answer {
         self.tally.idle_commands += 1;
-        let words = format!("Node {} not allowed: no mail is held for it here", name(node));
+        // The words hold whether such mail is here or not: nobody learns which.
+        let words = format!("Node {} not allowed: there is no mail that you may fetch", name(node));
         Answer::plain(Reply::new(459, Some((4, 7, 1)), words))
     }
 
