@@ -45,13 +45,14 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 18] = [
+const REQUIREMENTS: [Requirement; 19] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
     Requirement { name: "swaks", source: Source::Package("swaks") },
     Requirement { name: "python3", source: Source::Package("python3") },
     Requirement { name: "msmtp", source: Source::Package("msmtp") },
+    Requirement { name: "fetchmail", source: Source::Package("fetchmail") },
     Requirement { name: "gsasl", source: Source::Package("gsasl") },
     Requirement { name: "strace", source: Source::Package("strace") },
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },

@@ -1,0 +1,198 @@
+//! All rules together, as one section of the configuration makes them.
+//! Knows no session; what a rule decides stands with the rule.
+
+use stagepost_sdk::{Config, ConfigError};
+
+use crate::held::Held;
+use crate::node::{Entitled, HostName, Node};
+use crate::scope::{Scope, folded, is_name};
+use crate::section::{self, Section};
+
+/// The most domains, queues and entitled ones of one node.
+const ITEMS_MAX: usize = 1000;
+
+/// The rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) held: Held,
+    pub(crate) limits: Limits,
+}
+
+/// How much may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) per_session_max: u32,
+    pub(crate) runs_max: usize,
+}
+
+/// Makes an error of a value that does not do, with its place.
+type Blame<'b> = &'b dyn Fn(&str, String) -> ConfigError;
+
+impl Rules {
+    /// Reads the plug-in's section.
+    pub(crate) fn read(config: &Config) -> Result<Self, ConfigError> {
+        let blame = |key: &str, reason: String| ConfigError::Value {
+            place: config.place_near(key),
+            key: key.to_owned(),
+            reason,
+        };
+        Self::make(&config.section()?, &blame)
+    }
+
+    fn make(section: &Section, blame: Blame<'_>) -> Result<Self, ConfigError> {
+        let mut held = Held::default();
+        for (number, written) in section.node.iter().enumerate() {
+            let key = format!("node[{number}]");
+            if !is_name(&written.name) {
+                let reason = format!("{:?} is no domain name", written.name);
+                return Err(blame(&format!("{key}.name"), reason));
+            }
+            if held.has(&written.name) {
+                let reason = format!("{:?} is the name of another node", written.name);
+                return Err(blame(&format!("{key}.name"), reason));
+            }
+            let node = make_node(written, &key, blame)?;
+            let queues = list(&written.queues, &format!("{key}.queues"), blame, |text| {
+                let sound = text.len() <= 255 && text.bytes().all(|octet| octet.is_ascii_graphic());
+                let name = text.strip_prefix('#').unwrap_or(text).to_owned();
+                (sound && !name.is_empty())
+                    .then_some(name)
+                    .ok_or("is no name of a queue: write visible ASCII characters")
+            })?;
+            held.add(&written.name, &queues, node);
+        }
+        Ok(Self { held, limits: Limits::make(&section.etrn, blame)? })
+    }
+}
+
+impl Limits {
+    fn make(etrn: &section::Etrn, blame: Blame<'_>) -> Result<Self, ConfigError> {
+        let check = |name: &str, value: u64, most: u64| {
+            let fits = (1..=most).contains(&value);
+            let blamed = || blame(&format!("etrn.{name}"), format!("must be 1 to {most}"));
+            if fits { Ok(()) } else { Err(blamed()) }
+        };
+        check("per_session_max", etrn.per_session_max.into(), 10_000)?;
+        check("runs_max", etrn.runs_max as u64, 100_000)?;
+        Ok(Self { per_session_max: etrn.per_session_max, runs_max: etrn.runs_max })
+    }
+}
+
+fn make_node(written: &section::Node, key: &str, blame: Blame<'_>) -> Result<Node, ConfigError> {
+    let domains = list(&written.domains, &format!("{key}.domains"), blame, Scope::read)?;
+    let domains = if domains.is_empty() { vec![Scope::of(&written.name, false)] } else { domains };
+    let entitled = Entitled {
+        networks: list(&written.networks, &format!("{key}.networks"), blame, network)?,
+        host_names: list(&written.host_names, &format!("{key}.host_names"), blame, host_name)?,
+        certificates: list(&written.certificates, &format!("{key}.certificates"), blame, digest)?,
+        users: list(&written.users, &format!("{key}.users"), blame, |user| match user {
+            "" => Err("is no user"),
+            user => Ok(user.into()),
+        })?,
+    };
+    if entitled.is_empty() && !written.anybody {
+        let reason = "has nobody who may fetch its mail: write networks, host_names, certificates, users or anybody = true";
+        return Err(blame(key, reason.to_owned()));
+    }
+    Ok(Node { domains, entitled, tell: written.tell, anybody: written.anybody })
+}
+
+/// Reads the items of a list.
+fn list<T, E: ToString>(
+    texts: &[String],
+    key: &str,
+    blame: Blame<'_>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, ConfigError> {
+    if texts.len() > ITEMS_MAX {
+        return Err(blame(key, format!("has at most {ITEMS_MAX} items")));
+    }
+    let read = |(number, text): (usize, &String)| {
+        read(text).map_err(|error| blame(&format!("{key}[{number}]"), error.to_string()))
+    };
+    texts.iter().enumerate().map(read).collect()
+}
+
+fn network(text: &str) -> Result<ipnet::IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
+    network
+        .map_err(|_| format!("{text:?} is neither an address nor a network such as 192.0.2.0/24"))
+}
+
+fn host_name(text: &str) -> Result<HostName, String> {
+    if is_name(text.strip_prefix('.').unwrap_or(text)) {
+        return Ok(HostName(folded(text).into()));
+    }
+    Err(format!(
+        "{text:?} is no host name: write mail.example.org, or .example.org for all below it"
+    ))
+}
+
+fn digest(text: &str) -> Result<Box<str>, String> {
+    // As openssl prints it, or as the log shows it.
+    let digits: String = text.chars().filter(|digit| *digit != ':').collect();
+    if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(digits.to_ascii_lowercase().into());
+    }
+    Err(format!("{text:?} is no SHA-256 digest: write 64 hexadecimal digits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn made(section: Value) -> Result<Rules, String> {
+        let section = serde_json::from_value(section).map_err(|error| error.to_string())?;
+        let blame = |key: &str, reason: String| ConfigError::Value {
+            place: None,
+            key: key.to_owned(),
+            reason,
+        };
+        Rules::make(&section, &blame).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_written_has_a_default() {
+        let rules = made(json!({})).unwrap();
+        assert_eq!(rules.limits, Limits { per_session_max: 20, runs_max: 1000 });
+        assert!(rules.held.is_empty() && !rules.held.wants_host_names());
+        let node = json!({ "name": "Branch.test.", "networks": ["192.0.2.1", "2001:db8::/32"],
+            "certificates": ["AA:".repeat(31) + "aa"], "host_names": [".Gw.test"] });
+        let rules = made(json!({ "node": [node] })).unwrap();
+        assert!(rules.held.has("branch.test") && rules.held.wants_host_names());
+    }
+
+    #[test]
+    fn what_does_not_do_is_named() {
+        let node = |name: &str, value: Value| {
+            let mut node = json!({ "name": "a.test", "anybody": true });
+            node[name] = value;
+            json!({ "node": [node] })
+        };
+        for (section, wanted) in [
+            (json!({ "nodes": [] }), "unknown field `nodes`"),
+            (json!({ "node": [{}] }), "missing field `name`"),
+            (json!({ "node": [{ "name": "a.test" }] }), "`node[0]` has nobody who may fetch"),
+            (
+                json!({ "node": [{ "name": "a.test", "anybody": true }, { "name": "A.test", "anybody": true }] }),
+                "`node[1].name` \"A.test\" is the name of another node",
+            ),
+            (node("name", json!("a b")), "`node[0].name` \"a b\" is no domain name"),
+            (node("domains", json!(["x.test", "@"])), "`node[0].domains[1]` \"@\" is no domain"),
+            (node("queues", json!([""])), "`node[0].queues[0]` is no name of a queue"),
+            (node("networks", json!(["192.0.2.0/33"])), "`node[0].networks[0]` \"192.0.2.0/33\""),
+            (node("host_names", json!(["..test"])), "`node[0].host_names[0]` \"..test\""),
+            (node("certificates", json!(["aa"])), "`node[0].certificates[0]` \"aa\" is no SHA-256"),
+            (node("users", json!([""])), "`node[0].users[0]` is no user"),
+            (node("tell", json!("all")), "unknown variant `all`"),
+            (node("users", json!(vec!["u"; 1001])), "`node[0].users` has at most 1000 items"),
+            (json!({ "etrn": { "runs_max": 0 } }), "`etrn.runs_max` must be 1 to 100000"),
+            (json!({ "etrn": { "per_session_max": 0 } }), "`etrn.per_session_max` must be 1 to"),
+        ] {
+            let error = made(section).unwrap_err();
+            assert!(error.starts_with(wanted), "{error}");
+        }
+    }
+}

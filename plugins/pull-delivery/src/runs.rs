@@ -1,0 +1,190 @@
+//! Runs: what waits for a destination is made due, one run for each destination at a time, on threads of its own.
+//! Knows no queue: what a run does is given to it. A run goes on when the client that asked for it is gone.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::scope::Scope;
+
+/// How many runs are carried out at once; others wait their turn.
+const THREADS_MAX: usize = 4;
+
+/// The runs that wait and those under way. Any thread.
+#[derive(Clone)]
+pub(crate) struct Runs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    run: Box<dyn Fn(&Scope) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<Scope, Phase>,
+    waiting: VecDeque<Scope>,
+    threads: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Running,
+    /// Asked for while it ran: mail may have come behind it.
+    RunningAgain,
+}
+
+/// There are as many runs as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Runs {
+    /// - run: makes what waits for a destination due.
+    pub(crate) fn new(run: impl Fn(&Scope) + Send + Sync + 'static) -> Self {
+        let (state, run) = (Mutex::default(), Box::new(run));
+        Self { shared: Arc::new(Shared { state, run }) }
+    }
+
+    /// Begins a run for each destination, or has the one that is there already include what waits now. How many are new.
+    ///
+    /// - most: how many there may be that wait or are under way.
+    ///
+    /// # Errors
+    /// No room for all of them, or no thread to be had: none is begun.
+    pub(crate) fn begin(&self, scopes: &[Scope], most: usize) -> Result<usize, Full> {
+        let mut state = self.shared.state();
+        let new = scopes.iter().filter(|scope| !state.known.contains_key(*scope)).count();
+        if state.known.len() + new > most || new > 0 && !self.has_thread(&mut state) {
+            return Err(Full);
+        }
+        for scope in scopes {
+            match state.known.entry(scope.clone()) {
+                Entry::Occupied(mut known) => known.get_mut().ask_again(),
+                Entry::Vacant(unknown) => {
+                    unknown.insert(Phase::Waiting);
+                    state.waiting.push_back(scope.clone());
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    /// Whether somebody carries runs out; begins another thread while there may be more.
+    fn has_thread(&self, state: &mut State) -> bool {
+        if state.threads < THREADS_MAX {
+            let shared = Arc::clone(&self.shared);
+            let begun = thread::Builder::new().name("etrn runs".to_owned());
+            state.threads += usize::from(begun.spawn(move || shared.work()).is_ok());
+        }
+        state.threads > 0
+    }
+}
+
+impl Shared {
+    /// Carries runs out until none waits.
+    fn work(&self) {
+        let mut state = self.state();
+        while let Some(scope) = state.next() {
+            drop(state);
+            (self.run)(&scope);
+            state = self.state();
+            state.ended(scope);
+        }
+        state.threads -= 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next(&mut self) -> Option<Scope> {
+        let scope = self.waiting.pop_front()?;
+        self.known.insert(scope.clone(), Phase::Running);
+        Some(scope)
+    }
+
+    fn ended(&mut self, scope: Scope) {
+        if self.known.get(&scope) == Some(&Phase::RunningAgain) {
+            self.known.insert(scope.clone(), Phase::Waiting);
+            self.waiting.push_back(scope);
+        } else {
+            self.known.remove(&scope);
+        }
+    }
+}
+
+impl Phase {
+    fn ask_again(&mut self) {
+        if *self == Self::Running {
+            *self = Self::RunningAgain;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    /// Runs that each tell their destination, and wait to be let go on.
+    fn runs() -> (Runs, Receiver<String>, SyncSender<()>) {
+        let (tell, told) = sync_channel(100);
+        let (go_on, wait) = sync_channel(100);
+        let wait = Mutex::new(wait);
+        let runs = Runs::new(move |scope| {
+            tell.send(scope.to_string()).unwrap();
+            wait.lock().unwrap().recv().unwrap();
+        });
+        (runs, told, go_on)
+    }
+
+    fn scopes(texts: &[&str]) -> Vec<Scope> {
+        texts.iter().map(|text| Scope::read(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_destination_has_one_run_at_a_time() {
+        let (runs, told, go_on) = runs();
+        assert_eq!(runs.begin(&scopes(&["a.test"]), 9), Ok(1));
+        assert_eq!(told.recv().unwrap(), "a.test");
+        // However often it is asked for while it runs, it runs once more.
+        for _ in 0..5 {
+            assert_eq!(runs.begin(&scopes(&["a.test"]), 9), Ok(0));
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(told.recv().unwrap(), "a.test");
+        go_on.send(()).unwrap();
+        // Nobody waits any more, so a further one is new.
+        while runs.shared.state().threads > 0 {
+            thread::yield_now();
+        }
+        assert!(told.try_recv().is_err());
+        assert_eq!(runs.begin(&scopes(&["a.test"]), 9), Ok(1));
+        assert_eq!(told.recv().unwrap(), "a.test");
+        go_on.send(()).unwrap();
+    }
+
+    #[test]
+    fn there_are_so_many_runs_and_no_more() {
+        let (runs, told, go_on) = runs();
+        assert_eq!(runs.begin(&scopes(&["a.test", "b.test"]), 3), Ok(2));
+        assert_eq!(runs.begin(&scopes(&["b.test", "c.test", "d.test"]), 3), Err(Full));
+        assert_eq!(runs.begin(&scopes(&["b.test", "c.test"]), 3), Ok(1));
+        assert_eq!(runs.begin(&scopes(&["d.test"]), 3), Err(Full));
+        assert_eq!(runs.begin(&scopes(&["a.test"]), 3), Ok(0));
+        for _ in 0..3 {
+            go_on.send(()).unwrap();
+        }
+        let mut ran: Vec<_> = (0..3).map(|_| told.recv().unwrap()).collect();
+        ran.sort();
+        assert_eq!(ran, ["a.test", "b.test", "c.test"]);
+        // One of them may have been asked for while it ran.
+        go_on.send(()).unwrap();
+    }
+}
