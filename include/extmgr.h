@@ -861,7 +861,8 @@ typedef struct EmBase {
  * - host: this plug-in's own handle, for every call of the tables.
  *
  * Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back. One plug-in is
- * entered after the other, each on any thread; one that has not returned after 300 s is refused, as by EM_START.
+ * entered after the other, each on any thread; one that has not returned after the operator's
+ * start_deadline_ms, 300 s by default, is refused, as by EM_START.
  *
  * [main-thread & loading] */
 typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
@@ -874,8 +875,8 @@ typedef STATUS (*EmEntry)(const struct EmBase *base, struct EmHost *host);
  * ERR_EM_CONTINUE -> it starts; anything else -> the plug-in refuses to: as when it can't be loaded, the server does not
  * start, or starts without it (on_load_error). Log why.
  * after: the listeners are open; the return value changes nothing.
- * It may block, whatever the plug-in's class; while it does, the log names the plug-in. before that has not returned in
- * 300 seconds refuses, and the call goes on. [any-thread] */
+ * It may block, whatever the plug-in's class; while it does, the log names the plug-in. before that has not returned in the
+ * operator's start_deadline_ms, 300 seconds by default, refuses, and the call goes on. [any-thread] */
 #define EM_START 0x4040
 
 /** The operator reloads the configuration. Struct: EmConfig. Between before and after the new section of the plug-in takes

@@ -40,8 +40,8 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         | Refusal::Claim(_)
         | Refusal::Entry(_)
         | Refusal::Start(_)
-        | Refusal::EntryLate
-        | Refusal::StartLate => &plugin.section,
+        | Refusal::EntryLate(_)
+        | Refusal::StartLate(_) => &plugin.section,
     }
 }
 
@@ -91,7 +91,10 @@ fn remedy(settings: &Settings, plugin: &Plugin, refusal: &Refusal) -> String {
             return "remove one of the plug-ins: they can't work beside each other".to_owned();
         }
         Refusal::Claim(_) => "ask its author for one that works with this server".to_owned(),
-        Refusal::Entry(_) | Refusal::EntryLate | Refusal::Start(_) | Refusal::StartLate => {
+        Refusal::EntryLate(_) | Refusal::StartLate(_) => {
+            "give it more time with start_deadline_ms in [plugins], or ask its author".to_owned()
+        }
+        Refusal::Entry(_) | Refusal::Start(_) => {
             "put right what the plug-in's own log line says, or ask its author".to_owned()
         }
     };

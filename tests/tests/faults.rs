@@ -371,6 +371,64 @@ fn a_plug_in_that_is_late_in_connect_is_answered_421() {
     server.stop();
 }
 
+/// A site with a plug-in that does not return from one place, and little time for its start.
+fn site_with_stuck(at: &str, further: &str) -> Site {
+    let site = Site::new("");
+    let file = site.compile("faults/stuck.c");
+    let section =
+        plugin_section("stuck", &file, &format!("{further}[plugin.config]\nat = \"{at}\""));
+    site.configure(&format!("[plugins]\nstart_deadline_ms = 500\n{section}"));
+    site
+}
+
+#[test]
+fn a_plug_in_that_is_stuck_while_it_loads_or_starts_is_refused() {
+    for (at, field) in [("entry", "em_entry"), ("start", "start")] {
+        let line = refusal(&site_with_stuck(at, ""));
+        let wanted = format!(
+            "error: plugin[0]: plug-in stuck refused: {field}: wanted an answer within 500 ms (start_deadline_ms), found none"
+        );
+        assert!(line.starts_with(&wanted), "{wanted:?} in {line}");
+        let site = site_with_stuck(at, "on_load_error = \"skip\"\n");
+        let server = site.start();
+        let reply = server.greeted().deliver("a@client.test", "b@example.test", MESSAGE);
+        assert_eq!(reply.code, 250, "{reply}");
+        let refused = server.log().matching(|line| line.message().contains("refused"));
+        let [line] = &refused[..] else { panic!("{}", server.log()) };
+        assert!(line.message().contains("going on without it"), "{}", line.as_str());
+        // What never returns keeps nobody, and is asked no more.
+        server.stop();
+    }
+}
+
+#[test]
+fn a_plug_in_that_is_stuck_in_a_command_is_answered_451_and_keeps_nobody() {
+    let site = site_with_stuck("mail", "deadline_ms = 200\nthreads_max = 1\n");
+    let server = site.start();
+    let mut client = server.connect();
+    let (refused, reply) = first_refusal(&mut client).expect("a fault");
+    assert_eq!((refused, reply.code), ("MAIL FROM:<a@client.test>", 451), "{reply}");
+    assert!(reply.lines[0].starts_with("4.3.0 "), "{reply}");
+    expect_fault(&server, "stuck", "MAIL", "did not return within 200 ms");
+    // The one thread that it may have does not come back.
+    server.greeted().say("MAIL FROM:<c@client.test>", 451);
+    let exhausted = |line: &Line| line.message().contains("(threads_max 1 are busy)");
+    server.log().wait_for("the second fault", exhausted);
+    client.say("NOOP", 250);
+    server.stop();
+}
+
+#[test]
+fn a_plug_in_that_is_stuck_at_the_end_does_not_keep_the_server() {
+    let server = site_with_stuck("stop", "").start();
+    server.greeted().say("NOOP", 250);
+    let log = server.stop();
+    let fault = |line: &Line| line.message().starts_with("plug-in fault");
+    let [line] = &log.matching(fault)[..] else { panic!("{log}") };
+    assert_eq!(line.text("plugin"), "stuck", "{log}");
+    assert!(line.message().ends_with("overrun: it did not stop within 10000 ms"), "{log}");
+}
+
 #[test]
 fn while_one_session_waits_for_a_plug_in_another_is_served() {
     let site = Site::new("");

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stagepost_abi as abi;
+use stagepost_smtp::Stage;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 
@@ -16,11 +17,10 @@ use crate::host::Host;
 use crate::pool::Out;
 use crate::registry::Handler;
 use crate::section::Section;
+use crate::trace;
 
 /// How long plug-ins may take to stop, all together.
 pub const STOP_MAX: Duration = Duration::from_secs(10);
-/// How long one may take before the start, and after it: it may have much to read.
-pub(crate) const START_MAX: Duration = Duration::from_secs(300);
 /// How often one that the start waits for is named in the log.
 pub(crate) const START_NAMED: Duration = Duration::from_secs(5);
 /// How long they may take to look at another configuration, and to take it over: each all together.
@@ -86,8 +86,22 @@ impl Drop for LifeRegistration {
 }
 
 impl LifeRegistration {
+    /// Calls the handler, and shows the call to who watches. What it returns where that says something: `Some` refuses, or is a
+    /// fault.
+    fn call(&self, host: &Host, notification: u16, arguments: Arguments) -> Option<abi::STATUS> {
+        let begun = std::time::Instant::now();
+        let status = self.invoke(notification, arguments);
+        let asks = notification == abi::EM_BEFORE && self.event != LifeEvent::Stop;
+        let said = Some(status)
+            .filter(|&status| status == abi::EM_FAULT || asks && status != abi::ERR_EM_CONTINUE);
+        if trace::is_on() {
+            trace::show_life(&host.name, self.event.name(), stage(notification), begun, said);
+        }
+        said
+    }
+
     /// Calls the handler with its event's struct, whose size is set here.
-    fn call(&self, notification: u16, arguments: Arguments) -> abi::STATUS {
+    fn invoke(&self, notification: u16, arguments: Arguments) -> abi::STATUS {
         let head = |size| abi::EmEvent {
             size,
             reserved: 0,
@@ -139,6 +153,11 @@ pub(crate) fn listens(host: &Host, event: LifeEvent, notification: u16) -> bool 
     host.listens_to(event, flag(notification))
 }
 
+/// The stage of a notification.
+fn stage(notification: u16) -> Stage {
+    if notification == abi::EM_BEFORE { Stage::Before } else { Stage::After }
+}
+
 /// The flag that registers for a stage.
 fn flag(notification: u16) -> u32 {
     if notification == abi::EM_BEFORE { abi::EM_REG_BEFORE } else { abi::EM_REG_AFTER }
@@ -157,9 +176,8 @@ fn handlers(host: &Host, event: LifeEvent, notification: u16) -> Vec<Arc<LifeReg
 /// The first status that refuses.
 fn ask(host: &Host, event: LifeEvent, arguments: Arguments) -> Result<(), abi::STATUS> {
     for registration in handlers(host, event, abi::EM_BEFORE) {
-        match registration.call(abi::EM_BEFORE, arguments) {
-            abi::ERR_EM_CONTINUE => {}
-            refused => return Err(refused),
+        if let Some(refused) = registration.call(host, abi::EM_BEFORE, arguments) {
+            return Err(refused);
         }
     }
     Ok(())
@@ -168,12 +186,11 @@ fn ask(host: &Host, event: LifeEvent, arguments: Arguments) -> Result<(), abi::S
 /// Tells a plug-in; a failure is logged.
 fn tell(host: &Host, event: LifeEvent, notification: u16, arguments: Arguments) {
     for registration in handlers(host, event, notification) {
-        if registration.call(notification, arguments) == abi::EM_FAULT {
-            let stage = if notification == abi::EM_BEFORE { "before" } else { "after" };
+        if registration.call(host, notification, arguments).is_some() {
             tracing::error!(
                 plugin = &*host.name,
                 event = event.name(),
-                stage,
+                stage = stage(notification).name(),
                 "plug-in fault: failed: the handler returned EM_FAULT"
             );
         }
@@ -192,12 +209,12 @@ pub(crate) enum NoStart {
 }
 
 /// Asks a plug-in whether it starts, and waits for a bounded time. While it lasts, the log names the plug-in.
-pub(crate) async fn ask_to_start(host: &'static Host) -> Result<(), NoStart> {
+pub(crate) async fn ask_to_start(host: &'static Host, deadline: Duration) -> Result<(), NoStart> {
     if !listens(host, LifeEvent::Start, abi::EM_BEFORE) {
         return Ok(());
     }
     let call = on_thread(move || ask(host, LifeEvent::Start, Arguments::Start));
-    match named_while_out(host, "before start", call).await {
+    match named_while_out(host, "before start", deadline, call).await {
         Some(Ok(answer)) => answer.map_err(NoStart::Refused),
         Some(Err(failed)) => {
             tracing::error!(plugin = &*host.name, "the call could not be made: {failed}");
@@ -208,35 +225,38 @@ pub(crate) async fn ask_to_start(host: &'static Host) -> Result<(), NoStart> {
 }
 
 /// Tells a plug-in that the server has started, and waits for a bounded time. While it lasts, the log names the plug-in.
-pub(crate) async fn tell_started(host: &'static Host) {
+pub(crate) async fn tell_started(host: &'static Host, deadline: Duration) {
     if !listens(host, LifeEvent::Start, abi::EM_AFTER) {
         return;
     }
     let call = on_thread(move || tell(host, LifeEvent::Start, abi::EM_AFTER, Arguments::Start));
-    if named_while_out(host, "after start", call).await.is_none() {
+    if named_while_out(host, "after start", deadline, call).await.is_none() {
         tracing::error!(
             plugin = &*host.name,
-            "plug-in fault: overrun: it has not returned from after start within {} s",
-            START_MAX.as_secs()
+            "plug-in fault: overrun: it has not returned from after start within {} ms",
+            deadline.as_millis()
         );
     }
 }
 
-/// Waits for a call, at most for [`START_MAX`].
+/// Waits for a call until its deadline is over.
 async fn named_while_out<T>(
     host: &Host,
     handler: &str,
+    deadline: Duration,
     mut call: JoinHandle<T>,
 ) -> Option<Result<T, JoinError>> {
     let begun = Instant::now();
     loop {
         let waited = begun.elapsed();
-        if waited >= START_MAX {
+        if waited >= deadline {
             call.abort();
             return None;
         }
-        match timeout_at(begun + waited + START_NAMED, &mut call).await {
+        let named = begun + deadline.min(waited + START_NAMED);
+        match timeout_at(named, &mut call).await {
             Ok(returned) => return Some(returned),
+            Err(_) if begun.elapsed() >= deadline => {}
             Err(_) => tracing::warn!(
                 plugin = &*host.name,
                 "the start waits for the plug-in: it has not returned from {handler} for {} s",

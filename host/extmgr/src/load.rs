@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use stagepost_abi as abi;
@@ -19,7 +20,7 @@ use crate::file::{FileError, PluginFile, remove_stale_copies};
 use crate::host::Host;
 use crate::hosted::Hosted;
 use crate::inspect::{ENTRY, InspectError, inspect_octets};
-use crate::life::{self, NewSection, NoStart, ReloadError, Reloaded, START_MAX, START_NAMED};
+use crate::life::{self, NewSection, NoStart, ReloadError, Reloaded, START_NAMED};
 use crate::limits::Limits;
 use crate::mail::{Door, Mail};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
@@ -33,6 +34,7 @@ pub(crate) const PLUGINS_MAX: usize = 64;
 /// The extension manager: the loaded plug-ins and the registry that new sessions begin with.
 pub struct ExtMgr {
     directory: Arc<Directory>,
+    start_deadline: Duration,
     reloading: tokio::sync::Mutex<()>,
     /// Kept as long as calls are made; none without plug-ins that are called in line.
     _watchdog: Option<Watchdog>,
@@ -93,11 +95,11 @@ pub enum Refusal {
     )]
     Start(abi::STATUS),
     /// It does not come back from its start.
-    #[error("start: wanted an answer within {} s, found none", START_MAX.as_secs())]
-    StartLate,
+    #[error("start: wanted an answer within {} ms (start_deadline_ms), found none", .0.as_millis())]
+    StartLate(Duration),
     /// Its entry point does not come back.
-    #[error("em_entry: wanted an answer within {} s, found none", START_MAX.as_secs())]
-    EntryLate,
+    #[error("em_entry: wanted an answer within {} ms (start_deadline_ms), found none", .0.as_millis())]
+    EntryLate(Duration),
     /// Its entry point failed.
     #[error("em_entry: wanted status 0x0000, found {0:#06x}{hint}", hint = hint(*.0))]
     Entry(abi::STATUS),
@@ -166,7 +168,7 @@ impl ExtMgr {
         let mut copies = Vec::new();
         for config in configs {
             let (name, on_error) = (config.name.clone(), config.on_load_error);
-            match load_one(config, private_folder, &loaded, hosted) {
+            match load_one(config, limits.start_deadline, private_folder, &loaded, hosted) {
                 Ok((host, copy)) => {
                     loaded.push(host);
                     copies.push(copy);
@@ -188,8 +190,14 @@ impl ExtMgr {
             // What was deregistered before this moment could not reach the directory.
             directory.rebuild();
         }
+        let start_deadline = limits.start_deadline;
         let watchdog = watch(directory.plugins(), limits);
-        Ok(Self { directory, reloading: tokio::sync::Mutex::new(()), _watchdog: watchdog })
+        Ok(Self {
+            directory,
+            start_deadline,
+            reloading: tokio::sync::Mutex::new(()),
+            _watchdog: watchdog,
+        })
     }
 
     /// Lets plug-ins reach queued mail from now on. Once, inside the runtime that does their work with it.
@@ -215,10 +223,10 @@ impl ExtMgr {
     /// The first plug-in that refuses and is not to be skipped.
     pub async fn start(&self) -> Result<(), LoadError> {
         for host in self.directory.ordered() {
-            let refusal = match life::ask_to_start(host).await {
+            let refusal = match life::ask_to_start(host, self.start_deadline).await {
                 Ok(()) => continue,
                 Err(NoStart::Refused(status)) => Refusal::Start(status),
-                Err(NoStart::Late) => Refusal::StartLate,
+                Err(NoStart::Late) => Refusal::StartLate(self.start_deadline),
                 Err(NoStart::Host) => Refusal::Start(abi::EM_FAULT),
             };
             let error = LoadError { plugin: host.name.to_string(), refusal };
@@ -236,7 +244,7 @@ impl ExtMgr {
     /// Tells every plug-in that the server has started, one after the other, each for a bounded time. In a tokio runtime.
     pub async fn started(&self) {
         for host in self.directory.ordered() {
-            life::tell_started(host).await;
+            life::tell_started(host, self.start_deadline).await;
         }
     }
 
@@ -310,6 +318,7 @@ fn watch(plugins: &[&'static Host], limits: Limits) -> Option<Watchdog> {
 
 fn load_one(
     config: PluginConfig,
+    start_deadline: Duration,
     private_folder: &Path,
     loaded: &[&'static Host],
     hosted: &'static Hosted,
@@ -337,7 +346,7 @@ fn load_one(
     let copy = file.private_copy(private_folder)?;
     let host = Host::leak(loaded.len(), config, descriptor, run);
     host.offer(hosted);
-    let entered = open_and_enter(&copy, host);
+    let entered = open_and_enter(&copy, start_deadline, host);
     // What was claimed says more than the status that came of it.
     let entered = claim::check(host, loaded)
         .map_err(Refusal::from)
@@ -383,9 +392,9 @@ fn check_metrics(host: &Host, loaded: &[&'static Host]) -> Result<(), Refusal> {
 }
 
 /// Opens a plug-in's file and calls its entry point, for a bounded time.
-fn open_and_enter(copy: &Path, host: &'static Host) -> Result<(), Refusal> {
+fn open_and_enter(copy: &Path, deadline: Duration, host: &'static Host) -> Result<(), Refusal> {
     let path = copy.to_owned();
-    let patience = Patience { named: START_NAMED, most: START_MAX };
+    let patience = Patience { named: START_NAMED, most: deadline };
     let entered = entered(&host.name, patience, move || {
         let library = open(&path)?;
         let entered = enter(&library, host);
@@ -397,7 +406,7 @@ fn open_and_enter(copy: &Path, host: &'static Host) -> Result<(), Refusal> {
         // One that comes back after all registers for nothing any more.
         host.close_registration();
         match error {
-            NoEntry::Late => Err(Refusal::EntryLate),
+            NoEntry::Late => Err(Refusal::EntryLate(deadline)),
             NoEntry::NoThread(_) | NoEntry::Host => {
                 tracing::error!(plugin = &*host.name, "em_entry could not be called: {error}");
                 Err(Refusal::Entry(abi::EM_FAULT))

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use stagepost_abi as abi;
 use stagepost_smtp::{
-    Address, Ask, AuthResult, Awaited, Decision, Edit, EtrnNode, Event, Peer, Question, Reply,
-    Stage, VrfyVerb,
+    Address, Ask, AuthResult, Awaited, Decision, Edit, EtrnNode, Peer, Question, Reply, Stage,
+    VrfyVerb,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -32,12 +33,12 @@ static WATCHERS: Mutex<Vec<Arc<Watcher>>> = Mutex::new(Vec::new());
 pub struct TracedCall {
     /// When it ended.
     pub at: SystemTime,
-    /// The session's id.
-    pub session: u64,
+    /// The session's id; none of a plug-in's own life.
+    pub session: Option<u64>,
     /// Who was called.
     pub plugin: Arc<str>,
-    /// For what.
-    pub event: Event,
+    /// For what: the event's name.
+    pub event: &'static str,
     /// Before or after it.
     pub stage: Stage,
     /// What the event told, by name. Secrets are left out.
@@ -62,8 +63,8 @@ pub struct TraceFilter {
 }
 
 impl TraceFilter {
-    fn shows(&self, session: u64, plugin: &str) -> bool {
-        self.session.is_none_or(|wanted| wanted == session)
+    fn shows(&self, session: Option<u64>, plugin: &str) -> bool {
+        self.session.is_none_or(|wanted| session == Some(wanted))
             && self.plugin.as_deref().is_none_or(|wanted| wanted == plugin)
     }
 }
@@ -168,10 +169,7 @@ pub(crate) fn show(
     took: Option<Duration>,
     outcome: Result<(&Decision, &[Edit]), &Fault>,
 ) {
-    let watchers: Vec<_> = {
-        let shows = |watcher: &&Arc<Watcher>| watcher.filter.shows(ask.facts.id, plugin);
-        watchers().iter().filter(shows).cloned().collect()
-    };
+    let watchers = watching(Some(ask.facts.id), plugin);
     if watchers.is_empty() {
         return;
     }
@@ -183,9 +181,9 @@ pub(crate) fn show(
     };
     let call = Arc::new(TracedCall {
         at: SystemTime::now(),
-        session: ask.facts.id,
+        session: Some(ask.facts.id),
         plugin: plugin.clone(),
-        event: ask.question.event(),
+        event: ask.question.event().name(),
         stage: ask.stage,
         arguments: arguments(ask),
         answer,
@@ -196,6 +194,49 @@ pub(crate) fn show(
     for watcher in watchers {
         watcher.show(&call);
     }
+}
+
+/// Shows a call of a plug-in's own life to those who watch it.
+///
+/// - `event`: its name.
+/// - `begun`: when the call began.
+/// - `refusal`: what it returned, where that refuses.
+pub(crate) fn show_life(
+    plugin: &Arc<str>,
+    event: &'static str,
+    stage: Stage,
+    begun: Instant,
+    refusal: Option<abi::STATUS>,
+) {
+    let watchers = watching(None, plugin);
+    if watchers.is_empty() {
+        return;
+    }
+    let call = Arc::new(TracedCall {
+        at: SystemTime::now(),
+        session: None,
+        plugin: plugin.clone(),
+        event,
+        stage,
+        arguments: Vec::new(),
+        answer: match refusal {
+            None => "continue",
+            Some(abi::EM_FAULT) => "fault",
+            Some(_) => "refuse",
+        },
+        words: refusal.map(|status| format!("status {status:#06x}")),
+        edits: Vec::new(),
+        took: Some(begun.elapsed()),
+    });
+    for watcher in watchers {
+        watcher.show(&call);
+    }
+}
+
+/// Who watches the calls of a plug-in about a session, or about its own life.
+fn watching(session: Option<u64>, plugin: &str) -> Vec<Arc<Watcher>> {
+    let shows = |watcher: &&Arc<Watcher>| watcher.filter.shows(session, plugin);
+    watchers().iter().filter(shows).cloned().collect()
 }
 
 fn more(edits: &[Edit]) -> Option<String> {

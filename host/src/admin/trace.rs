@@ -44,8 +44,8 @@ pub(crate) enum TraceLine {
 pub(crate) struct TracedLine {
     /// When it ended, in UTC.
     pub(crate) at: String,
-    /// The session's id.
-    pub(crate) session: u64,
+    /// The session's id; none of a plug-in's own life.
+    pub(crate) session: Option<u64>,
     /// Who was called.
     pub(crate) plugin: String,
     /// For what.
@@ -72,7 +72,7 @@ impl From<&TracedCall> for TracedLine {
             at: format!("{at:.3}"),
             session: call.session,
             plugin: call.plugin.to_string(),
-            event: call.event.name().to_owned(),
+            event: call.event.to_owned(),
             stage: call.stage.name().to_owned(),
             arguments: call.arguments.iter().map(named).collect(),
             answer: call.answer.to_owned(),
@@ -98,6 +98,7 @@ impl fmt::Display for TraceLine {
 impl fmt::Display for TracedLine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, session, plugin, event, stage, answer, .. } = self;
+        let session = session.map_or_else(|| "-".to_owned(), |id| id.to_string());
         write!(out, "{at} {session} {plugin} {stage} {event}: {answer}")?;
         if let Some(words) = &self.words {
             write!(out, " {words:?}")?;
@@ -218,7 +219,7 @@ mod tests {
     fn a_person_reads_a_line() {
         let call = TracedLine {
             at: "2026-01-02T03:04:05.678Z".into(),
-            session: 7,
+            session: Some(7),
             plugin: "my-filter".into(),
             event: "mail".into(),
             stage: "before".into(),

@@ -269,6 +269,7 @@ pub(super) struct Route {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Plugins {
     pub(super) dir: Option<PathBuf>,
+    pub(super) start_deadline_ms: Milliseconds,
     pub(super) chain_budget_ms: Milliseconds,
     pub(super) inline_warn_ms: Spanned<Milliseconds>,
     pub(super) inline_abort_ms: MillisecondsOrNever,
@@ -560,6 +561,7 @@ impl Default for Plugins {
         let limits = stagepost_extmgr::Limits::default();
         Self {
             dir: None,
+            start_deadline_ms: Milliseconds::new(milliseconds(limits.start_deadline)),
             chain_budget_ms: Milliseconds::new(milliseconds(limits.chain_budget)),
             inline_warn_ms: nowhere(Milliseconds::new(milliseconds(limits.inline_warn))),
             inline_abort_ms: Count::new(limits.inline_abort.map_or(0, milliseconds)),

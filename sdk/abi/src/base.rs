@@ -98,7 +98,8 @@ pub struct EmBase {
 /// - host: this plug-in's own handle, for every call of the tables.
 ///
 /// Returns NOERROR when the plug-in is ready; anything else refuses it, and what it registered is taken back. One plug-in is
-/// entered after the other, each on any thread; one that has not returned after 300 s is refused, as by EM_START.
+/// entered after the other, each on any thread; one that has not returned after the operator's
+/// start_deadline_ms, 300 s by default, is refused, as by EM_START.
 ///
 /// [main-thread & loading]
 pub type EmEntry = unsafe extern "C" fn(base: *const EmBase, host: *mut EmHost) -> STATUS;

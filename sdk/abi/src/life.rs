@@ -9,8 +9,8 @@ use crate::{EID, EmEvent, EmHost};
 /// ERR_EM_CONTINUE -> it starts; anything else -> the plug-in refuses to: as when it can't be loaded, the server does not
 /// start, or starts without it (on_load_error). Log why.
 /// after: the listeners are open; the return value changes nothing.
-/// It may block, whatever the plug-in's class; while it does, the log names the plug-in. before that has not returned in
-/// 300 seconds refuses, and the call goes on. [any-thread]
+/// It may block, whatever the plug-in's class; while it does, the log names the plug-in. before that has not returned in the
+/// operator's start_deadline_ms, 300 seconds by default, refuses, and the call goes on. [any-thread]
 pub const EM_START: EID = 0x4040;
 
 /// The operator reloads the configuration. Struct: EmConfig. Between before and after the new section of the plug-in takes

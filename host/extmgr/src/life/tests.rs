@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex};
 use super::*;
 use crate::dispatch::tests::Rig;
 use crate::plugin::Run;
+use crate::trace::{Trace, TraceFilter, Traced};
 
 /// Where handlers wait until the test lets them go.
 #[derive(Default)]
@@ -92,6 +93,40 @@ async fn a_plug_in_whose_config_call_is_out_is_asked_no_more_until_it_is_back() 
     assert_eq!(slow.calls.load(Ordering::SeqCst), 3);
 }
 
+/// Calls of a plug-in's own life are shown, of no session; what refuses says so.
+#[tokio::test]
+async fn calls_of_a_life_are_traced() {
+    let mut rig = Rig::default();
+    let both = abi::EM_REG_BEFORE | abi::EM_REG_AFTER;
+    rig.plugin("lively", Run::Inline).on(abi::EM_CONFIG, both, |_| abi::ERR_EM_CONTINUE);
+    rig.on(abi::EM_START, abi::EM_REG_BEFORE, |_| abi::ERR_NOT_FOUND);
+    rig.on(abi::EM_STOP, abi::EM_REG_BEFORE, |_| abi::EM_FAULT);
+    let host = rig.host();
+    let filter = TraceFilter { session: None, plugin: Some("lively".to_owned()) };
+    let mut trace = Trace::begin(filter).unwrap();
+    let mut of_sessions =
+        Trace::begin(TraceFilter { session: Some(0), plugin: Some("lively".to_owned()) }).unwrap();
+    reload(&[host], vec![section("lively", 1)]).await.unwrap();
+    ask_to_start(host, Duration::from_secs(300)).await.unwrap_err();
+    stop(&[host]).await;
+    let mut shown = Vec::new();
+    for _ in 0..4 {
+        let Traced::Call(call) = trace.next().await else { panic!("some were lost") };
+        assert!(call.session.is_none() && call.took.is_some(), "{call:?}");
+        let words = call.words.as_deref().unwrap_or("-");
+        shown.push(format!("{} {} {} {words}", call.stage.name(), call.event, call.answer));
+    }
+    let wanted = [
+        "before config continue -",
+        "after config continue -",
+        "before start refuse status 0x0404",
+        "before stop fault status 0x3303",
+    ];
+    assert_eq!(shown, wanted);
+    let other = tokio::time::timeout(Duration::ZERO, of_sessions.next()).await;
+    assert!(other.is_err(), "{other:?}");
+}
+
 /// The section that a plug-in has: nothing new for it.
 fn section_in_force(host: &'static Host) -> NewSection {
     NewSection { plugin: host.name.to_string(), section: host.configured().section.clone() }
@@ -101,22 +136,23 @@ fn section_in_force(host: &'static Host) -> NewSection {
 async fn a_start_waits_for_a_bounded_time() {
     let (mut rig, gate) = (Rig::default(), Arc::new(Gate::default()));
     let host = waiting(&mut rig, "slow", abi::EM_START, &gate);
+    let deadline = Duration::from_secs(300);
     for before in [true, false] {
         let starting = tokio::spawn(async move {
             if before {
-                return ask_to_start(host).await;
+                return ask_to_start(host, deadline).await;
             }
-            tell_started(host).await;
+            tell_started(host, deadline).await;
             Ok(())
         });
         let inside = if before { 1 } else { 2 };
         until(|| gate.inside() == inside).await;
-        tokio::time::advance(START_MAX - Duration::from_secs(1)).await;
+        tokio::time::advance(deadline - Duration::from_secs(1)).await;
         tokio::task::yield_now().await;
         assert!(!starting.is_finished());
         tokio::time::advance(START_NAMED).await;
         assert_eq!(starting.await.unwrap(), if before { Err(NoStart::Late) } else { Ok(()) });
     }
     gate.open();
-    assert_eq!(ask_to_start(host).await, Ok(()));
+    assert_eq!(ask_to_start(host, deadline).await, Ok(()));
 }

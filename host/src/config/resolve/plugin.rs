@@ -133,6 +133,7 @@ impl Resolver<'_> {
             "inline_abort_ms",
         )?;
         Ok(Limits {
+            start_deadline: duration(written.start_deadline_ms.get()),
             chain_budget: duration(written.chain_budget_ms.get()),
             inline_warn: duration(warn),
             inline_abort: abort.map(duration),

@@ -48,8 +48,8 @@ async fn a_watcher_sees_arguments_answer_edits_and_time_of_its_own_calls() {
         answered(dispatch.ask(of_session(session, after))).await;
 
         let one = call(&mut all).await;
-        assert_eq!((one.session, &*one.plugin, one.answer), (session, "one", "hold"));
-        assert_eq!((one.event, one.stage), (Event::Mail, Stage::Before));
+        assert_eq!((one.session, &*one.plugin, one.answer), (Some(session), "one", "hold"));
+        assert_eq!((one.event, one.stage), ("mail", Stage::Before));
         assert_eq!(one.edits, ["attribute a = \"b\"", "hold \"why\""]);
         assert!(one.took.is_some());
         let two = call(&mut all).await;

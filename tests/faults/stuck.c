@@ -1,0 +1,63 @@
+/* Never returns from where its configuration says, `at`: "entry", "start", "mail" or "stop". */
+#define _POSIX_C_SOURCE 199309L
+#include <string.h>
+#include <unistd.h>
+
+#include "fault.h"
+
+EM_DESCRIPTOR("stuck", "1.0", EM_CLASS_BLOCKING, EM_STAGE_MAIL | EM_STAGE_START | EM_STAGE_STOP, 0);
+
+static EmText at;
+
+/* Whether this is where it does not return. */
+static int is_here(const char *place)
+{
+    return at.len == strlen(place) && memcmp(at.data, place, strlen(place)) == 0;
+}
+
+static void stay(void)
+{
+    for (;;)
+        pause();
+}
+
+static STATUS on_start(const EMRECORD *record)
+{
+    (void)record;
+    if (is_here("start"))
+        stay();
+    return ERR_EM_CONTINUE;
+}
+
+static STATUS on_mail(const EMRECORD *record)
+{
+    (void)record;
+    if (is_here("mail"))
+        stay();
+    return ERR_EM_CONTINUE;
+}
+
+static STATUS on_stop(const EMRECORD *record)
+{
+    (void)record;
+    if (is_here("stop"))
+        stay();
+    return ERR_EM_CONTINUE;
+}
+
+EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
+{
+    const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
+    STATUS status;
+
+    if (config == NULL)
+        return ERR_NOT_FOUND;
+    status = config->text(host, em_text("at"), &at);
+    if (status == NOERROR && is_here("entry"))
+        stay();
+    if (status == NOERROR)
+        status = before(base, host, EM_START, on_start);
+    if (status == NOERROR)
+        status = before(base, host, EM_SMTPMAIL, on_mail);
+    return status != NOERROR ? status : before(base, host, EM_STOP, on_stop);
+}
