@@ -997,6 +997,11 @@ typedef struct EmConfigService {
     STATUS (*json)(struct EmHost *host, struct EmText key, struct EmText *value);
     /** Tells where a value stands. [any-thread] */
     STATUS (*place)(struct EmHost *host, struct EmText key, struct EmPlace *place);
+
+    /** Tells where the plug-in's own file is, as the configuration names it: an absolute path, for what comes beside it.
+     * The code that runs is that of a private copy elsewhere. EM_ERR_TYPE for a path that is not UTF-8, and
+     * ERR_MISC_INVALID_ARGS for a section (EmConfig.section). [any-thread] */
+    STATUS (*own_file)(struct EmHost *host, struct EmText *path);
 } EmConfigService;
 
 /* ---- The session service: facts, attributes and the plug-in's slot. ---- */
@@ -2274,7 +2279,7 @@ _Static_assert(sizeof(EmDescriptor) == 176 && offsetof(EmDescriptor, reserved) =
 _Static_assert(sizeof(EmBase) == 72 && offsetof(EmBase, reserved) == 40, "EmBase");
 _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 16, "EmLogService");
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
-_Static_assert(sizeof(EmConfigService) == 48 && offsetof(EmConfigService, place) == 40, "EmConfigService");
+_Static_assert(sizeof(EmConfigService) == 56 && offsetof(EmConfigService, own_file) == 48, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
 _Static_assert(sizeof(EmEditsService) == 184 && offsetof(EmEditsService, identity) == 176, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display};
 use std::mem::MaybeUninit;
+use std::path::Path;
 
 use stagepost_abi::{
     EM_ERR_TYPE, ERR_NOT_FOUND, EmConfigService, EmHost, EmPlace, EmText, NOERROR, STATUS,
@@ -124,6 +125,19 @@ impl Config {
             key: key.to_owned(),
             reason: reason.to_string(),
         }
+    }
+
+    /// Tells where the plug-in's own file is: for what comes beside it. `None` for the section of a reload, and for a path that is not
+    /// UTF-8.
+    pub fn own_file(&self) -> Option<&'static Path> {
+        let mut path = MaybeUninit::<EmText>::uninit();
+        // SAFETY: host and table belong together, by the promise given to `new`; the path has room for what is written.
+        let status = unsafe { (self.table.own_file)(self.host, path.as_mut_ptr()) };
+        // SAFETY: written on success, with text that is valid until the process ends.
+        (status == NOERROR)
+            .then(|| unsafe { text(path.assume_init()) }.ok())
+            .flatten()
+            .map(Path::new)
     }
 
     fn get<T>(

@@ -74,7 +74,7 @@ fn layouts() -> String {
         }
         EmLogService { size, reserved, write, enabled }
         EmPlace { file, line, column }
-        EmConfigService { size, reserved, text, integer, boolean, json, place }
+        EmConfigService { size, reserved, text, integer, boolean, json, place, own_file }
         EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set, tag }
         EmEditsService {
             size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,

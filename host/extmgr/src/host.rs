@@ -2,6 +2,7 @@
 //! Behind the contract's `EmHost`; lives until the process ends.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
@@ -60,6 +61,8 @@ pub(crate) struct Host {
     pub(crate) priority: i32,
     pub(crate) contracts: FaultContracts,
     pub(crate) pool: Pool,
+    /// Its file, as the configuration names it.
+    pub(crate) file: PathBuf,
     pending_max: usize,
     /// How many of its calls are pending.
     pending: AtomicUsize,
@@ -105,6 +108,7 @@ impl Host {
             magic: MAGIC,
             index,
             pool: Pool::new(config.threads_max, &config.name),
+            file: std::path::absolute(&config.path).unwrap_or(config.path),
             name: config.name.into(),
             descriptor,
             configured: RwLock::new(Configured::leak(config.section)),

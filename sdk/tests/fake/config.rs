@@ -18,6 +18,7 @@ pub(super) static CONFIG: EmConfigService = EmConfigService {
     boolean: config_boolean,
     json: config_text,
     place: config_place,
+    own_file: config_own_file,
 };
 
 unsafe extern "C" fn config_text(host: *mut EmHost, key: EmText, value: *mut EmText) -> STATUS {
@@ -44,4 +45,8 @@ unsafe extern "C" fn config_boolean(host: *mut EmHost, key: EmText, _: *mut u8) 
 unsafe extern "C" fn config_place(host: *mut EmHost, key: EmText, place: *mut EmPlace) -> STATUS {
     let known = fake(host).config.contains_key(read(key).as_str());
     write(place, known.then(|| EmPlace { file: text(b"some.toml"), line: 7, column: 3 }))
+}
+
+unsafe extern "C" fn config_own_file(_: *mut EmHost, path: *mut EmText) -> STATUS {
+    write(path, Some(text(b"/plugins/libprobe.so")))
 }

@@ -2,6 +2,7 @@
 //! Knows no host.
 
 use std::io::{BufRead, Read, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stagepost_sdk::{
@@ -139,6 +140,7 @@ impl Plugin for Probe {
             return Err(config.error("percent", "must be 0 to 100").into());
         }
         config.boolean("switch")?;
+        assert_eq!(config.own_file(), Some(Path::new("/plugins/libprobe.so")));
         host.log(Level::Info, "started");
         host.log(Level::Debug, "nobody reads this");
         let number = config.integer("number")?.and_then(|number| usize::try_from(number).ok());

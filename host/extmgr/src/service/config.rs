@@ -15,6 +15,7 @@ pub(super) static TABLE: abi::EmConfigService = abi::EmConfigService {
     boolean,
     json,
     place,
+    own_file,
 };
 
 /// The plug-in and the key that it asks for.
@@ -100,4 +101,14 @@ unsafe extern "C" fn place(
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(place, find) }
+}
+
+unsafe extern "C" fn own_file(host: *mut abi::EmHost, path: *mut abi::EmText) -> abi::STATUS {
+    let find = || {
+        // SAFETY: the contract: `host` is what em_entry or EM_CONFIG was given.
+        let plugin = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        plugin.file.to_str().map(lend).ok_or(abi::EM_ERR_TYPE)
+    };
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(path, find) }
 }

@@ -42,4 +42,9 @@ pub struct EmConfigService {
 
     /// Tells where a value stands. [any-thread]
     pub place: unsafe extern "C" fn(host: *mut EmHost, key: EmText, place: *mut EmPlace) -> STATUS,
+
+    /// Tells where the plug-in's own file is, as the configuration names it: an absolute path, for what comes beside it.
+    /// The code that runs is that of a private copy elsewhere. EM_ERR_TYPE for a path that is not UTF-8, and
+    /// ERR_MISC_INVALID_ARGS for a section (EmConfig.section). [any-thread]
+    pub own_file: unsafe extern "C" fn(host: *mut EmHost, path: *mut EmText) -> STATUS,
 }

@@ -27,9 +27,10 @@ pub(crate) struct EmConfigService {
     json: unsafe extern "C" fn(host: *mut EmHost, key: EmText, value: *mut EmText) -> STATUS,
     #[sabi(last_prefix_field)]
     place: unsafe extern "C" fn(host: *mut EmHost, key: EmText, place: *mut EmPlace) -> STATUS,
+    own_file: unsafe extern "C" fn(host: *mut EmHost, path: *mut EmText) -> STATUS,
 }
 
 crate::mirror::twins! {
     EmPlace { file, line, column }
-    EmConfigService { size, reserved, text, integer, boolean, json, place }
+    EmConfigService { size, reserved, text, integer, boolean, json, place, own_file }
 }
