@@ -1822,10 +1822,11 @@ typedef struct EmQueueCount {
 
 /** Counts, holds, releases and flushes mail that waits for a destination. A delivery is what one message has for one
  * destination. Nothing here ever reads the whole queue: a count takes as long as there are destinations below the one
- * named, the others as long as there are deliveries to move.
+ * named, and that of a queue is one look; the others take as long as there are deliveries to move.
  *
- * - destination: the domain of the recipients or an address literal, in any case; with '@' before it a domain and all
- *   domains below it, as in ETRN (RFC 1985).
+ * - destination: the domain of the recipients or an address literal, in any case; or as in ETRN (RFC 1985) with '@' before
+ *   it a domain and all domains below it, or with '#' before it a queue: all mail that came by routes with this name of a
+ *   queue in the configuration, whatever its domains.
  *
  * `hold`, `release` and `flush` need EM_EDIT_QUEUE in the descriptor. They are for what waits now: mail that comes later
  * is not held, which the edit `hold` is for. When they return, what they did is on disk.

@@ -183,7 +183,15 @@ impl Intake {
             let destination = Destination::new(&domain).map_err(StoreError::unavailable)?;
             match deliveries.iter_mut().find(|known| known.destination == destination) {
                 Some(known) => known.recipients.push(index),
-                None => deliveries.push(NewDelivery { destination, recipients: vec![index], due }),
+                None => {
+                    let queue = self.router.queue(&domain).cloned();
+                    deliveries.push(NewDelivery {
+                        destination,
+                        queue,
+                        recipients: vec![index],
+                        due,
+                    });
+                }
             }
         }
         Ok(deliveries)

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use stagepost_extmgr::{
     Coming, Dispatch, Mail, MailError, MailFor, Submission, Submitter, Waiting,
 };
-use stagepost_queue::{Destination, Destinations, Store, StoreError};
+use stagepost_queue::{Destination, Destinations, QueueName, Store, StoreError};
 
 use crate::submission::Desk;
 use crate::throttle::{Line, Throttle};
@@ -81,6 +81,7 @@ fn destinations(of: MailFor) -> Option<Destinations> {
     Some(match of {
         MailFor::Domain(name) => Destinations::One(Destination::new(&name).ok()?),
         MailFor::Below(name) => Destinations::Below(Destination::new(&name).ok()?),
+        MailFor::Queue(name) => Destinations::Queue(QueueName::new(&name).ok()?),
     })
 }
 

@@ -1,9 +1,10 @@
 //! Where mail goes: which domains are ours, which are relayed, and to whom.
-//! Knows no DNS and no queue. It is asked again at each attempt, so that a changed configuration takes effect.
+//! Knows no DNS, and of the queue only names. It is asked again at each attempt, so that a changed configuration takes effect.
 
 use std::collections::HashMap;
 use std::fmt;
 
+use stagepost_queue::QueueName;
 use stagepost_smtp::{Address, Route};
 
 use crate::config::{DomainPattern, LocalDomain, Mailboxes, Retry, RouteRule, Settings};
@@ -114,6 +115,14 @@ impl Router {
         self.relay(domain).or(self.default.as_ref()).map(Destination::Route)
     }
 
+    /// The queue that new mail of a domain comes into, if its route names one.
+    pub(crate) fn queue(&self, domain: &str) -> Option<&QueueName> {
+        match self.destination(domain)? {
+            Destination::Route(rule) => rule.queue.as_ref(),
+            Destination::Local(_) => None,
+        }
+    }
+
     /// How often and for how long mail queued under a domain is tried now.
     pub(crate) fn retry(&self, domain: &str) -> &Retry {
         match self.destination(domain) {
@@ -156,6 +165,7 @@ next_hop = "below.test:25"
 [[route]]
 domain = "@deep.example.org"
 next_hop = "deep.test:25"
+queue = "Deep"
 [[route]]
 domain = "@test"
 next_hop = "[2001:db8::1]:25"
@@ -219,6 +229,20 @@ next_hop = "[2001:db8::1]:25"
             assert_eq!(found.as_deref(), wanted, "{domain}");
             let found = with.destination(domain).map(|found| found.to_string());
             assert_eq!(found.as_deref(), wanted.or(Some("smtp:smart.test:587")), "{domain}");
+        }
+    }
+
+    #[test]
+    fn mail_is_in_the_queue_of_its_route() {
+        let router = default();
+        for (domain, wanted) in [
+            ("deep.example.org", Some("deep")),
+            ("a.deep.example.org", Some("deep")),
+            ("example.org", None),
+            ("example.test", None),
+            ("elsewhere.test", None),
+        ] {
+            assert_eq!(router.queue(domain).map(QueueName::as_str), wanted, "{domain}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::text::lend;
 /// The queue, to be kept by the plug-in. Any thread.
 ///
 /// A destination is the domain of the recipients or an address literal, in any case; with `@` before it a domain and all
-/// domains below it. `hold`, `release` and `flush` need the edit `queue`, and are for what waits now.
+/// domains below it; with `#` before it a queue that routes name in the configuration. `hold`, `release` and `flush` need the edit `queue`, and are for what waits now.
 ///
 /// What ends in `_wait` waits for the disk: for handlers of class blocking and threads of the plug-in's own. The others are
 /// for [`AsyncPlugin`](crate::AsyncPlugin): they begin at once, and their futures are to be awaited in the handler whose

@@ -19,8 +19,10 @@ fn mail_is_counted_held_released_and_flushed_by_destination() {
         [("mover", sources.compile("plugins/mover.c")), ("mover-rust", build_rust("mover-rust"))]
     {
         let closed = Closed::reserve();
-        let route =
-            format!("[[route]]\ndomain = \"@relayed.test\"\nnext_hop = \"{}\"\n", closed.address());
+        let route = format!(
+            "[[route]]\ndomain = \"@relayed.test\"\nnext_hop = \"{}\"\nqueue = \"Branch\"\n",
+            closed.address()
+        );
         // What was tried in vain is not tried again by itself while the test lasts.
         let queue = "[queue]\nretry_first = \"1h\"\nretry_max = \"1h\"\n";
         let site = Site::new(&(route + queue + &plugin_section(name, &file, "")));
@@ -49,16 +51,19 @@ fn mail_is_counted_held_released_and_flushed_by_destination() {
         assert_eq!(count(&mut client, "A.relayed.test"), (2, 0), "{name}");
         assert_eq!(count(&mut client, "@relayed.test"), (3, 0), "{name}");
         assert_eq!(count(&mut client, "relayed.test"), (1, 0), "{name}");
+        assert_eq!(count(&mut client, "#branch"), (3, 0), "{name}");
+        assert_eq!(count(&mut client, "#elsewhere"), (0, 0), "{name}");
         assert_eq!(count(&mut client, "elsewhere.test"), (0, 0), "{name}");
         assert_eq!(said(&mut client, "XMAIL hold a.relayed.test"), "2", "{name}");
         assert_eq!(count(&mut client, "@relayed.test"), (1, 2), "{name}");
         assert_eq!(said(&mut client, "XMAIL flush @relayed.test"), "1", "{name}");
         server.log().wait_for_count("once more", 4, |line| line.message() == "deferred");
         let sink = closed.open();
-        assert_eq!(said(&mut client, "XMAIL release @relayed.test"), "2", "{name}");
+        assert_eq!(said(&mut client, "XMAIL release #BRANCH"), "2", "{name}");
         assert_eq!(sink.wait_for(2).len(), 2);
         // What is no destination is the plug-in's to tell; this one takes it for a fault.
         client.say("XMAIL count no(w)here\u{7f}", 500);
+        client.say("XMAIL count #", 451);
         client.say(&format!("XMAIL count {}", "x".repeat(300)), 451);
         server.stop();
     }

@@ -73,13 +73,15 @@ pub struct Submitter {
     pub hops: usize,
 }
 
-/// Which mail is meant: by its destination, in any case.
+/// Which mail is meant: by where it goes, in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailFor {
     /// That for one domain or address literal.
     Domain(Box<str>),
     /// That for a domain and every domain below it.
     Below(Box<str>),
+    /// That in the queue of this name, whatever its domains.
+    Queue(Box<str>),
 }
 
 /// What a request of a plug-in came to.
@@ -149,11 +151,12 @@ impl Door {
 }
 
 impl MailFor {
-    /// A domain, or with `@` before it a domain and all below it.
+    /// A domain, with `@` before it a domain and all below it, or with `#` before it the name of a queue.
     pub(crate) fn parse(text: &str) -> Self {
-        match text.strip_prefix('@') {
-            Some(top) => Self::Below(top.into()),
-            None => Self::Domain(text.into()),
+        match (text.strip_prefix('@'), text.strip_prefix('#')) {
+            (Some(top), _) => Self::Below(top.into()),
+            (None, Some(queue)) => Self::Queue(queue.into()),
+            (None, None) => Self::Domain(text.into()),
         }
     }
 }

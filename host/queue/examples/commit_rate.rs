@@ -96,6 +96,7 @@ fn message() -> NewMessage {
         },
         deliveries: vec![NewDelivery {
             destination: Destination::new("a.example").expect("a sound name"),
+            queue: None,
             recipients: vec![0],
             due: now,
         }],

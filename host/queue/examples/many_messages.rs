@@ -130,6 +130,7 @@ fn message(number: usize) -> NewMessage {
         },
         deliveries: vec![NewDelivery {
             destination: destination(number),
+            queue: None,
             recipients: vec![0],
             due: now,
         }],

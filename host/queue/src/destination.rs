@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::QueueName;
+
 /// A destination: a domain or an address literal, in lower case. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination(Arc<str>);
@@ -12,13 +14,15 @@ pub struct Destination(Arc<str>);
 #[error("{0:?} is no destination: 1 to 255 visible ASCII characters are wanted")]
 pub struct DestinationError(String);
 
-/// Which destinations are meant.
+/// Which mail is meant, by where it goes: all that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destinations {
-    /// This one.
+    /// That for this one.
     One(Destination),
-    /// This domain and all domains below it (`@node` of RFC 1985).
+    /// That for this domain and all domains below it (`@node` of RFC 1985).
     Below(Destination),
+    /// That in this queue, whatever its destinations (`#queue` of RFC 1985).
+    Queue(QueueName),
 }
 
 impl Destination {
@@ -51,19 +55,6 @@ impl std::fmt::Display for Destination {
     }
 }
 
-impl Destinations {
-    /// Whether a destination is among them.
-    pub fn contains(&self, name: &Destination) -> bool {
-        match self {
-            Self::One(one) => one == name,
-            Self::Below(top) => {
-                let rest = name.as_str().strip_suffix(top.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,22 +64,6 @@ mod tests {
         assert_eq!(Destination::new("Example.ORG").unwrap().as_str(), "example.org");
         for name in ["", "a b", "a\0b", "a\nb", "ä.example", &"x".repeat(256)] {
             assert!(Destination::new(name).is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_node_is_a_domain_and_what_is_below() {
-        let below = Destinations::Below(Destination::new("example.org").unwrap());
-        let cases = [
-            ("example.org", true),
-            ("a.example.org", true),
-            ("a.b.example.org", true),
-            ("badexample.org", false),
-            ("org", false),
-            ("example.org.net", false),
-        ];
-        for (name, wanted) in cases {
-            assert_eq!(below.contains(&Destination::new(name).unwrap()), wanted, "{name}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use stagepost_smtp::{Envelope, LedgerEntry};
 
-use crate::{Destination, Origin, QueueId};
+use crate::{Destination, Origin, QueueId, QueueName};
 
 /// A message in the queue, without its octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Inspection {
 pub struct DeliveryState {
     /// Where to.
     pub destination: Destination,
+    /// The queue that it is in, if it is in one that has a name.
+    pub queue: Option<QueueName>,
     /// When it is due, if a recipient is queued.
     pub due: SystemTime,
     /// How often it was tried.

@@ -10,6 +10,7 @@ mod incoming;
 mod inspection;
 pub mod local;
 mod message;
+mod queue_name;
 mod store;
 
 pub use body::{BodyReader, BodySource};
@@ -19,4 +20,5 @@ pub use id::{QueueId, QueueIdError, QueueIds};
 pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
 pub use inspection::{DeliveryState, Inspection, Listed, Page, RecipientState};
 pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
+pub use queue_name::{QueueName, QueueNameError};
 pub use store::{BoxFuture, Count, Health, Lease, LeaseRequest, Settlement, Step, Store, Summary};

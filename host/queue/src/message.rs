@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use stagepost_smtp::{Envelope, LedgerEntry};
 
-use crate::{BadMessage, BodySource, Destination, QueueId};
+use crate::{BadMessage, BodySource, Destination, QueueId, QueueName};
 
 /// What is known of a message besides its octets, given at the commit.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct NewMessage {
 pub struct NewDelivery {
     /// Where to.
     pub destination: Destination,
+    /// The queue that it is in, if it is in one that has a name.
+    pub queue: Option<QueueName>,
     /// Which recipients: indexes into the envelope's.
     pub recipients: Vec<u32>,
     /// When to try first.
@@ -116,6 +118,7 @@ mod tests {
             Recipient { address: Address::parse("a@b.example").unwrap(), parameters: "".into() };
         let delivery = |&(name, recipients): &(&str, &[u32])| NewDelivery {
             destination: Destination::new(name).unwrap(),
+            queue: None,
             recipients: recipients.to_vec(),
             due: SystemTime::UNIX_EPOCH,
         };

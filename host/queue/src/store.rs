@@ -56,8 +56,7 @@ pub trait Store: Send + Sync {
     fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>>;
 
     /// The messages behind one, or the first ones, in the order of their ids, `max` at most; fewer when that is as much as
-    /// one page holds. The held ones are found without a scan of the queue; one of which no delivery can be read is not
-    /// among them.
+    /// one page holds. The held ones are found without a scan of the queue.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -68,7 +67,7 @@ pub trait Store: Send + Sync {
         max: usize,
     ) -> BoxFuture<'_, Result<Page, StoreError>>;
 
-    /// How much waits for these destinations. Never scans the queue.
+    /// How much waits for these destinations, or in this queue. Never scans the queue.
     ///
     /// # Errors
     /// `Unavailable`.

@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use hyper::body::Frame;
 use serde::de::DeserializeOwned;
 use stagepost_queue::{
-    Destination, Destinations, Listed, QueueId, Store, StoreError, StoredMessage,
+    Destination, Destinations, Listed, QueueId, QueueName, Store, StoreError, StoredMessage,
 };
 use tokio::sync::mpsc;
 
@@ -259,12 +259,15 @@ async fn left(store: &dyn Store, id: QueueId, counts: fn(bool) -> bool) -> Resul
     Ok(left.filter(|recipient| counts(recipient.held)).count() as u64)
 }
 
-/// A domain, or with `@` before it a domain and everything below.
+/// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.
 fn destinations(text: &str) -> Result<Destinations, Refused> {
-    let remedy =
-        "write a domain, or @ and a domain; `stagepost queue explain ID` shows a message's";
+    let remedy = "write a domain, @ and a domain, or # and the name of a queue; `stagepost queue explain ID` shows a message's";
+    let refused = |error: &dyn std::error::Error| bad(&error.to_string(), remedy);
+    if let Some(name) = text.strip_prefix('#') {
+        return QueueName::new(name).map(Destinations::Queue).map_err(|error| refused(&error));
+    }
     let (name, below) = text.strip_prefix('@').map_or((text, false), |name| (name, true));
-    let name = Destination::new(name).map_err(|error| bad(&error.to_string(), remedy))?;
+    let name = Destination::new(name).map_err(|error| refused(&error))?;
     Ok(if below { Destinations::Below(name) } else { Destinations::One(name) })
 }
 

@@ -116,7 +116,7 @@ pub(super) struct WhichArgs {
     /// The messages
     #[arg(value_name = "ID", required_unless_present = "destination")]
     ids: Vec<String>,
-    /// All that waits now for a domain, or with @ before it for a domain and all below it
+    /// All that waits now for a domain, with @ before it for a domain and all below it, with # before it in a queue
     #[arg(long, value_name = "DESTINATION", conflicts_with = "ids")]
     destination: Option<String>,
 }
@@ -125,7 +125,7 @@ pub(super) struct WhichArgs {
 pub(super) struct DestinationArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// A domain, or with @ before it a domain and all below it
+    /// A domain, with @ before it a domain and all below it, or with # before it a queue
     #[arg(value_name = "DESTINATION")]
     destination: String,
     /// Print the answer as JSON

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::duration::Period;
 use super::endpoint::{DnsServer, ListenAddress, SocketName};
-use super::name::{DomainName, Label, MailAddress, MechanismName, Sha256};
+use super::name::{DomainName, Label, MailAddress, MechanismName, NameOfQueue, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
@@ -252,6 +252,7 @@ pub(super) struct LocalDomain {
 #[serde(deny_unknown_fields)]
 pub(super) struct Route {
     pub(super) domain: Spanned<DomainPattern>,
+    pub(super) queue: Option<NameOfQueue>,
     pub(super) next_hop: Option<Spanned<Way>>,
     pub(super) tls: Option<Spanned<TlsPolicy>>,
     pub(super) login_file: Option<Spanned<PathBuf>>,

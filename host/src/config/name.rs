@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use stagepost_queue::QueueName;
 use stagepost_smtp::{Address, Mechanism, check_domain};
 
 use super::settings::{DomainPattern, Mailboxes};
@@ -16,6 +17,10 @@ pub(super) struct DomainName(pub(super) String);
 /// A plug-in's or a listener's name: small letters, digits, `-` and `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Label(pub(super) String);
+
+/// The name of a queue, without the `#`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NameOfQueue(pub(super) QueueName);
 
 /// A mail address with a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +117,17 @@ impl<'de> Deserialize<'de> for DomainPattern {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let expecting = "a domain in double quotes: \"example.org\", \"@example.org\" for it and everything below it, or \"*\"";
         deserialize_text(from, expecting, parse_pattern)
+    }
+}
+
+impl<'de> Deserialize<'de> for NameOfQueue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(from, "a name in double quotes, such as \"branch\"", |text| {
+            let remedy = "write 1 to 63 letters, digits, hyphens or underscores, without the #";
+            QueueName::new(text)
+                .map(Self)
+                .map_err(|_| format!("{text:?} is not a name of a queue\n{remedy}"))
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use stagepost_extmgr::PluginConfig;
+use stagepost_queue::QueueName;
 use stagepost_smtp::{Address, Mechanism};
 
 use super::error::Place;
@@ -481,6 +482,8 @@ pub(crate) enum Mailboxes {
 pub(crate) struct RouteRule {
     /// Which domains.
     pub(crate) domain: DomainPattern,
+    /// The queue that the mail is in, to be counted and flushed as one.
+    pub(crate) queue: Option<QueueName>,
     /// To whom it is given.
     pub(crate) way: Way,
     /// How often and for how long that is tried.

@@ -137,7 +137,8 @@ impl Notifier {
         told: &[Told],
         to: &Address,
     ) -> Result<QueueId, NotifyError> {
-        let destination = Destination::new(&self.router.queue_domain(to))?;
+        let domain = self.router.queue_domain(to);
+        let destination = Destination::new(&domain)?;
         let now = SystemTime::now();
         let mut incoming = self.store.receive()?;
         let report = Report {
@@ -160,7 +161,9 @@ impl Notifier {
             }
         }
         incoming.body(&tail).await?;
-        let id = commit(incoming, to, destination, now, report.is_eight_bit()).await?;
+        let queue = self.router.queue(&domain).cloned();
+        let delivery = NewDelivery { destination, queue, recipients: vec![0], due: now };
+        let id = commit(incoming, to, delivery, report.is_eight_bit()).await?;
         Ok(id)
     }
 }
@@ -179,8 +182,7 @@ fn is_returned_whole(message: &StoredMessage, told: &[Told]) -> bool {
 async fn commit(
     incoming: Box<dyn Incoming>,
     to: &Address,
-    destination: Destination,
-    now: SystemTime,
+    delivery: NewDelivery,
     eight_bit: bool,
 ) -> Result<QueueId, StoreError> {
     let body = if eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
@@ -193,8 +195,8 @@ async fn commit(
             body,
             recipients: vec![recipient],
         },
-        deliveries: vec![NewDelivery { destination, recipients: vec![0], due: now }],
-        received_at: now,
+        received_at: delivery.due,
+        deliveries: vec![delivery],
         hold: None,
         origin: Origin { client: "this server".into(), ..Origin::default() },
         ledger: Vec::new(),

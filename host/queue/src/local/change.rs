@@ -2,25 +2,22 @@
 //! Knows no thread and no reply; nothing is on disk before the batch is committed.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use lsm_tree::{Guard, Slice};
 
 use super::engine::{Engine, TOTAL_KEY};
-use super::key::{
-    DueKey, delivery_destination, delivery_key, held_delivery, held_key, name_key, name_prefix,
-};
-use super::record::{CountRecord, DeliveryRecord, MessageRecord, reply_text};
+use super::key::{DueKey, Place, delivery_destination, delivery_key, sender_key};
+use super::moving::{hold_all, release_all};
+use super::record::{CountRecord, DeliveryRecord, MessageRecord, queue_name, reply_text};
 use super::row::RecordError;
 use super::rows::{Batch, Rows};
-use crate::{Destination, Destinations, Lease, QueueId, Settlement, Step, StoreError};
-
-/// So many deliveries are looked at by one step of a move.
-const MOVE_STEP_MAX: usize = 1000;
+use crate::{Destination, Lease, QueueId, QueueName, Settlement, Step, StoreError};
 
 /// The rows of a new message, encoded by whoever brings it.
 pub(super) struct NewRows {
     pub(super) id: QueueId,
+    /// Its key in the index by sender.
+    pub(super) sender: Slice,
     pub(super) message: Slice,
     /// The body, unless it has a file.
     pub(super) body: Option<Slice>,
@@ -28,29 +25,11 @@ pub(super) struct NewRows {
     pub(super) deliveries: Vec<(Destination, DeliveryRecord)>,
 }
 
-/// What is done to deliveries chosen by their destination.
-#[derive(Clone, Debug)]
-pub(super) enum Move {
-    /// Make them due.
-    Flush { now_ms: u64 },
-    /// Put them on hold.
-    Hold { reason: Arc<str> },
-    /// Take them off hold, and make them due.
-    Release { now_ms: u64 },
-}
-
-/// How far a move came.
-pub(super) struct MoveStep {
-    pub(super) moved: u64,
-    /// Go on behind this key.
-    pub(super) after: Option<Vec<u8>>,
-}
-
 /// A batch in the making.
 pub(super) struct Change<'a> {
-    engine: &'a Engine,
+    pub(super) engine: &'a Engine,
     batch: Batch,
-    counts: HashMap<Destination, CountRecord>,
+    counts: HashMap<Place, CountRecord>,
     total: CountRecord,
     queued: Vec<DueKey>,
     files_freed: Vec<QueueId>,
@@ -84,8 +63,8 @@ impl<'a> Change<'a> {
     /// Adds the counters and gives the batch away.
     pub(super) fn end(mut self) -> Changed {
         if !self.batch.is_empty() {
-            for (destination, count) in &self.counts {
-                let key = name_key(destination);
+            for (place, count) in &self.counts {
+                let key = place.as_bytes();
                 if *count == CountRecord::default() {
                     self.batch.remove(&self.engine.count, key);
                 } else {
@@ -104,9 +83,10 @@ impl<'a> Change<'a> {
 
     /// Adds a message.
     pub(super) fn insert(&mut self, rows: NewRows) -> Result<(), StoreError> {
-        for (destination, _) in &rows.deliveries {
-            self.load_count(destination)?;
+        for (destination, record) in &rows.deliveries {
+            self.load_counts(destination, record.queue.as_ref())?;
         }
+        self.batch.insert(&self.engine.sender, rows.sender, []);
         self.batch.insert(&self.engine.message, rows.id.to_bytes(), rows.message);
         if let Some(body) = rows.body {
             self.batch.insert(&self.engine.body, rows.id.to_bytes(), body);
@@ -150,12 +130,28 @@ impl<'a> Change<'a> {
                 }
             }
         }
-        self.load_count(destination)?;
-        let last = new.recipients.is_empty() && self.is_last_delivery(lease.id, destination)?;
-        let left = (!new.recipients.is_empty()).then_some(&new);
-        self.put(lease.id, destination, Some(&old), left);
+        self.replace(lease.id, destination, &old, &new)
+    }
+
+    /// Replaces a delivery; one that has no recipients left goes, and the last of a message takes the message with it.
+    pub(super) fn replace(
+        &mut self,
+        id: QueueId,
+        destination: &Destination,
+        old: &DeliveryRecord,
+        new: &DeliveryRecord,
+    ) -> Result<(), StoreError> {
+        self.load_counts(destination, old.queue.as_ref())?;
+        self.load_counts(destination, new.queue.as_ref())?;
+        if !new.recipients.is_empty() {
+            self.put(id, destination, Some(old), Some(new));
+            return Ok(());
+        }
+        let last = self.is_last_delivery(id, destination)?;
+        let sender = if last { self.sender_key(id)? } else { None };
+        self.put(id, destination, Some(old), None);
         if last {
-            self.remove_message(lease.id, old.octets, Some(old.body_in_file));
+            self.remove_message(id, old.octets, Some(old.body_in_file), sender);
         }
         Ok(())
     }
@@ -170,15 +166,22 @@ impl<'a> Change<'a> {
         self.rewrite(id, |record| release_all(record, now_ms))
     }
 
-    /// Takes a delivery whose row can't be read out of the indexes: nobody is to find it due again and again.
+    /// Puts a delivery whose row can't be read on hold: nobody is to find it due again and again.
     pub(super) fn set_aside(&mut self, key: &DueKey) -> Result<(), StoreError> {
-        self.load_count(&key.destination)?;
-        self.remove_from_indexes(key);
-        let count = self.counts.entry(key.destination.clone()).or_default();
-        for count in [count, &mut self.total] {
+        let queue = queue_in(&self.engine.due, &key.encode())?;
+        self.load_counts(&key.destination, queue.as_ref())?;
+        self.batch.remove(&self.engine.due, key.encode());
+        for place in Place::all(&key.destination, queue.as_ref()) {
+            self.batch.remove(&self.engine.destination, key.encode_at(&place));
+            let held = place.held_key(key.id, &key.destination);
+            self.batch.insert(&self.engine.held, held, queue_value(queue.as_ref()));
+        }
+        let hold = |count: &mut CountRecord| {
             count.queued = count.queued.saturating_sub(1);
             count.held += 1;
-        }
+        };
+        self.recount(&key.destination, queue.as_ref(), hold);
+        hold(&mut self.total);
         Ok(())
     }
 
@@ -189,12 +192,12 @@ impl<'a> Change<'a> {
         let known = MessageRecord::decode(&row).ok();
         let size = |record: &MessageRecord| record.header.len() as u64 + record.body.octets;
         let mut octets = known.as_ref().map(size);
-        let mut in_file = known.map(|record| record.body.in_file);
+        let mut in_file = known.as_ref().map(|record| record.body.in_file);
         for entry in self.engine.delivery.prefix(id.to_bytes()) {
             let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
             match (delivery_destination(&key), DeliveryRecord::decode(&row)) {
                 (Some(destination), Ok(record)) => {
-                    self.load_count(&destination)?;
+                    self.load_counts(&destination, record.queue.as_ref())?;
                     self.put(id, &destination, Some(&record), None);
                     (octets, in_file) = (Some(record.octets), Some(record.body_in_file));
                 }
@@ -207,112 +210,52 @@ impl<'a> Change<'a> {
                 }
             }
         }
-        self.remove_message(id, octets.unwrap_or(0), in_file);
+        let sender = known.map(|record| sender_key(&record.envelope.sender, id));
+        self.remove_message(id, octets.unwrap_or(0), in_file, sender);
         Ok(())
     }
 
-    /// Takes a delivery whose row can't be read out of indexes and counters. One that [`Change::set_aside`] knows is in no
-    /// index and was counted as held; the key of another is looked for, since its row can't tell it.
+    /// Takes a delivery whose row can't be read out of indexes and counters. One that [`Change::set_aside`] knows is on hold; the
+    /// due time of another is looked for, since its row can't tell it.
     fn forget_unreadable(
         &mut self,
         id: QueueId,
         destination: &Destination,
         octets: u64,
     ) -> Result<(), StoreError> {
-        self.load_count(destination)?;
-        let mut indexed = None;
-        for entry in self.engine.destination.prefix(name_key(destination)) {
+        let at_home = Place::of_destination(destination);
+        let mut due = None;
+        for entry in self.engine.destination.prefix(at_home.as_bytes()) {
             let key = entry.key().map_err(StoreError::unavailable)?;
-            indexed = DueKey::decode_by_destination(&key).filter(|key| key.id == id);
-            if indexed.is_some() {
+            due = DueKey::decode_at_place(&key).filter(|key| key.id == id);
+            if due.is_some() {
                 break;
             }
         }
-        if let Some(key) = &indexed {
-            self.remove_from_indexes(key);
+        let queue = match &due {
+            Some(key) => queue_in(&self.engine.due, &key.encode())?,
+            None => queue_in(&self.engine.held, &at_home.held_key(id, destination))?,
+        };
+        self.load_counts(destination, queue.as_ref())?;
+        if let Some(key) = &due {
+            self.batch.remove(&self.engine.due, key.encode());
         }
-        self.batch.remove(&self.engine.held, held_key(id, destination));
-        let count = self.counts.entry(destination.clone()).or_default();
-        count.octets = count.octets.saturating_sub(octets);
-        for count in [count, &mut self.total] {
-            let state = if indexed.is_some() { &mut count.queued } else { &mut count.held };
+        for place in Place::all(destination, queue.as_ref()) {
+            if let Some(key) = &due {
+                self.batch.remove(&self.engine.destination, key.encode_at(&place));
+            }
+            self.batch.remove(&self.engine.held, place.held_key(id, destination));
+        }
+        let forget = |count: &mut CountRecord| {
+            let state = if due.is_some() { &mut count.queued } else { &mut count.held };
             *state = state.saturating_sub(1);
-        }
+        };
+        self.recount(destination, queue.as_ref(), |count| {
+            count.octets = count.octets.saturating_sub(octets);
+            forget(count);
+        });
+        forget(&mut self.total);
         Ok(())
-    }
-
-    /// Moves deliveries of some destinations, a bounded number of them, found through the index that has them.
-    pub(super) fn move_some(
-        &mut self,
-        destinations: &Destinations,
-        what: &Move,
-        after: Option<&[u8]>,
-    ) -> Result<MoveStep, StoreError> {
-        let engine = self.engine;
-        let index = match what {
-            Move::Flush { .. } | Move::Hold { .. } => &engine.destination,
-            Move::Release { .. } => &engine.held,
-        };
-        let prefix = name_prefix(destinations);
-        let from = after.unwrap_or(&prefix);
-        let mut step = MoveStep { moved: 0, after: None };
-        let mut seen = 0;
-        for entry in index.range(from..) {
-            let key = entry.key().map_err(StoreError::unavailable)?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
-            if after.is_some_and(|after| *after == *key) {
-                continue;
-            }
-            seen += 1;
-            step.moved += u64::from(self.move_one(&key, what)?);
-            if seen == MOVE_STEP_MAX {
-                step.after = Some(key.to_vec());
-                break;
-            }
-        }
-        Ok(step)
-    }
-
-    /// Moves the delivery behind a key of an index. False when there is nothing to move.
-    fn move_one(&mut self, key: &[u8], what: &Move) -> Result<bool, StoreError> {
-        let found = match what {
-            Move::Release { .. } => held_delivery(key),
-            Move::Flush { now_ms } => DueKey::decode_by_destination(key)
-                .filter(|due| due.due_ms > *now_ms)
-                .map(|due| (due.id, due.destination)),
-            Move::Hold { .. } => {
-                DueKey::decode_by_destination(key).map(|due| (due.id, due.destination))
-            }
-        };
-        let Some((id, destination)) = found else {
-            return Ok(false);
-        };
-        let Some(old) = self.readable_delivery(id, &destination)? else {
-            return Ok(false);
-        };
-        let mut new = old.clone();
-        match what {
-            Move::Flush { now_ms } => new.due_ms = *now_ms,
-            Move::Hold { reason } => hold_all(&mut new, reason),
-            Move::Release { now_ms } => release_all(&mut new, *now_ms),
-        }
-        self.load_count(&destination)?;
-        self.put(id, &destination, Some(&old), Some(&new));
-        Ok(true)
-    }
-
-    /// A delivery, if it is there and can be read. One that can't is found when it is due, and set aside.
-    fn readable_delivery(
-        &self,
-        id: QueueId,
-        destination: &Destination,
-    ) -> Result<Option<DeliveryRecord>, StoreError> {
-        match self.delivery(id, destination) {
-            Err(StoreError::Corrupt { .. }) => Ok(None),
-            other => other,
-        }
     }
 
     /// Changes every delivery of a message.
@@ -325,8 +268,8 @@ impl<'a> Change<'a> {
         if deliveries.is_empty() {
             return Err(StoreError::Missing(id));
         }
-        for (destination, _) in &deliveries {
-            self.load_count(destination)?;
+        for (destination, record) in &deliveries {
+            self.load_counts(destination, record.queue.as_ref())?;
         }
         for (destination, old) in &deliveries {
             let mut new = old.clone();
@@ -336,7 +279,7 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Replaces a delivery in row, indexes and counters. The count of its destination was loaded before.
+    /// Replaces a delivery in row, indexes and counters. The counters of its places were loaded before.
     fn put(
         &mut self,
         id: QueueId,
@@ -347,31 +290,10 @@ impl<'a> Change<'a> {
         if old == new {
             return;
         }
-        let due = |record: &DeliveryRecord| DueKey {
-            due_ms: record.due_ms,
-            id,
-            destination: destination.clone(),
-        };
-        let old_due = old.filter(|record| record.is_queued()).map(due);
-        let new_due = new.filter(|record| record.is_queued()).map(due);
-        if old_due != new_due {
-            if let Some(key) = &old_due {
-                self.remove_from_indexes(key);
-            }
-            if let Some(key) = &new_due {
-                self.batch.insert(&self.engine.due, key.encode(), []);
-                self.batch.insert(&self.engine.destination, key.encode_by_destination(), []);
-            }
-        }
-        let is_held =
-            |record: Option<&DeliveryRecord>| record.is_some_and(DeliveryRecord::has_held);
-        match (is_held(old), is_held(new)) {
-            (false, true) => self.batch.insert(&self.engine.held, held_key(id, destination), []),
-            (true, false) => self.batch.remove(&self.engine.held, held_key(id, destination)),
-            _ => {}
-        }
+        self.index(id, destination, old, new);
         // Also at the same time as before: nobody looks at what is leased, so it has to be told of again.
-        self.queued.extend(new_due);
+        let queued = new.filter(|record| record.is_queued());
+        self.queued.extend(queued.map(|record| due_key(id, destination, record)));
         let key = delivery_key(id, destination);
         match new {
             Some(record) => self.batch.insert(&self.engine.delivery, key, record.encode()),
@@ -380,30 +302,88 @@ impl<'a> Change<'a> {
                 self.removed.insert(key);
             }
         }
-        let count = self.counts.entry(destination.clone()).or_default();
-        if let Some(record) = old {
-            count.octets = count.octets.saturating_sub(record.octets);
+        self.count(destination, old, new);
+    }
+
+    /// Has the indexes say what is now, where it is not what was.
+    fn index(
+        &mut self,
+        id: QueueId,
+        destination: &Destination,
+        old: Option<&DeliveryRecord>,
+        new: Option<&DeliveryRecord>,
+    ) {
+        let engine = self.engine;
+        let entries = |record| entries(engine, id, destination, record);
+        let value = |record: Option<&'_ DeliveryRecord>| {
+            Slice::from(queue_value(record.and_then(|record| record.queue.as_ref())))
+        };
+        let (old_value, new_value) = (value(old), value(new));
+        let (old, new) =
+            (old.map(entries).unwrap_or_default(), new.map(entries).unwrap_or_default());
+        let among = |entries: &[(&Rows, Vec<u8>)], (rows, key): &(&Rows, Vec<u8>)| {
+            entries.iter().any(|(other, same)| std::ptr::eq(*other, *rows) && same == key)
+        };
+        for (rows, key) in old.iter().filter(|entry| !among(&new, entry)) {
+            self.batch.remove(rows, &**key);
         }
-        count.octets = count.octets.saturating_add(new.map_or(0, |record| record.octets));
-        for count in [count, &mut self.total] {
-            if let Some(record) = old {
+        let as_it_was = new_value == old_value;
+        for (rows, key) in new.iter().filter(|entry| !(as_it_was && among(&old, entry))) {
+            self.batch.insert(rows, &**key, new_value.clone());
+        }
+    }
+
+    /// Has the counters say what is now.
+    fn count(
+        &mut self,
+        destination: &Destination,
+        old: Option<&DeliveryRecord>,
+        new: Option<&DeliveryRecord>,
+    ) {
+        if let Some(record) = old {
+            let leave = |count: &mut CountRecord| {
                 let state = state_of(count, record);
                 *state = state.saturating_sub(1);
-            }
-            if let Some(record) = new {
+            };
+            self.recount(destination, record.queue.as_ref(), |count| {
+                count.octets = count.octets.saturating_sub(record.octets);
+                leave(count);
+            });
+            leave(&mut self.total);
+        }
+        if let Some(record) = new {
+            self.recount(destination, record.queue.as_ref(), |count| {
+                count.octets = count.octets.saturating_add(record.octets);
                 *state_of(count, record) += 1;
-            }
+            });
+            *state_of(&mut self.total, record) += 1;
         }
     }
 
-    fn remove_from_indexes(&mut self, key: &DueKey) {
-        self.batch.remove(&self.engine.due, key.encode());
-        self.batch.remove(&self.engine.destination, key.encode_by_destination());
+    /// Changes the counters of a delivery's places, which were loaded before.
+    fn recount(
+        &mut self,
+        destination: &Destination,
+        queue: Option<&QueueName>,
+        change: impl Fn(&mut CountRecord),
+    ) {
+        for place in Place::all(destination, queue) {
+            change(self.counts.entry(place).or_default());
+        }
     }
 
-    /// Removes the rows of a message, and its body, wherever that is if nobody knows.
-    fn remove_message(&mut self, id: QueueId, octets: u64, in_file: Option<bool>) {
+    /// Removes the rows of a message, given its key in the index by sender, and its body, wherever that is if nobody knows.
+    fn remove_message(
+        &mut self,
+        id: QueueId,
+        octets: u64,
+        in_file: Option<bool>,
+        sender: Option<Vec<u8>>,
+    ) {
         self.batch.remove(&self.engine.message, id.to_bytes());
+        if let Some(sender) = sender {
+            self.batch.remove(&self.engine.sender, sender);
+        }
         if in_file != Some(false) {
             self.files_freed.push(id);
         }
@@ -412,6 +392,25 @@ impl<'a> Change<'a> {
         }
         self.total.messages = self.total.messages.saturating_sub(1);
         self.total.octets = self.total.octets.saturating_sub(octets);
+    }
+
+    /// The key of a message in the index by sender; none when nobody can tell any more.
+    fn sender_key(&self, id: QueueId) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = self.engine.message.get(id.to_bytes()).map_err(StoreError::unavailable)?;
+        let sender = row.and_then(|row| MessageRecord::decode_sender(&row).ok());
+        Ok(sender.map(|sender| sender_key(&sender, id)))
+    }
+
+    /// A delivery, if it is there and can be read. One that can't is found when it is due, and set aside.
+    pub(super) fn readable_delivery(
+        &self,
+        id: QueueId,
+        destination: &Destination,
+    ) -> Result<Option<DeliveryRecord>, StoreError> {
+        match self.delivery(id, destination) {
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            other => other,
+        }
     }
 
     fn delivery(
@@ -446,29 +445,53 @@ impl<'a> Change<'a> {
         Ok(true)
     }
 
-    fn load_count(&mut self, destination: &Destination) -> Result<(), StoreError> {
-        if !self.counts.contains_key(destination) {
-            let count = read_count(&self.engine.count, &name_key(destination))?;
-            self.counts.insert(destination.clone(), count);
+    fn load_counts(
+        &mut self,
+        destination: &Destination,
+        queue: Option<&QueueName>,
+    ) -> Result<(), StoreError> {
+        for place in Place::all(destination, queue) {
+            if !self.counts.contains_key(&place) {
+                let count = read_count(&self.engine.count, place.as_bytes())?;
+                self.counts.insert(place, count);
+            }
         }
         Ok(())
     }
 }
 
-fn hold_all(record: &mut DeliveryRecord, reason: &str) {
-    for recipient in &mut record.recipients {
-        recipient.held = true;
-        recipient.reply = reply_text(reason);
-    }
+fn due_key(id: QueueId, destination: &Destination, record: &DeliveryRecord) -> DueKey {
+    DueKey { due_ms: record.due_ms, id, destination: destination.clone() }
 }
 
-fn release_all(record: &mut DeliveryRecord, now_ms: u64) {
-    if record.has_held() {
-        record.due_ms = now_ms;
+/// Where a delivery is found: its keys in the indexes.
+fn entries<'e>(
+    engine: &'e Engine,
+    id: QueueId,
+    destination: &Destination,
+    record: &DeliveryRecord,
+) -> Vec<(&'e Rows, Vec<u8>)> {
+    let due = record.is_queued().then(|| due_key(id, destination, record));
+    let mut entries = Vec::with_capacity(4);
+    entries.extend(due.as_ref().map(|due| (&engine.due, due.encode())));
+    for place in Place::all(destination, record.queue.as_ref()) {
+        entries.extend(due.as_ref().map(|due| (&engine.destination, due.encode_at(&place))));
+        if record.has_held() {
+            entries.push((&engine.held, place.held_key(id, destination)));
+        }
     }
-    for recipient in &mut record.recipients {
-        recipient.held = false;
-    }
+    entries
+}
+
+/// What an index has besides the key of a delivery: its queue, which is known then although its row can't be read.
+fn queue_value(queue: Option<&QueueName>) -> &[u8] {
+    queue.map_or(b"", |queue| queue.as_str().as_bytes())
+}
+
+/// The queue of a delivery, as an index has it.
+fn queue_in(rows: &Rows, key: &[u8]) -> Result<Option<QueueName>, StoreError> {
+    let value = rows.get(key).map_err(StoreError::unavailable)?;
+    Ok(value.and_then(|value| queue_name(&value)))
 }
 
 /// Reads a row of counters; a missing one is all zeros.

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::bodies::BodyFile;
-use super::change::{Change, Changed, MoveStep, read_count};
+use super::change::{Change, Changed, read_count};
 use super::core::Core;
 use super::engine::{Engine, EngineError, TOTAL_KEY};
 use super::fault::{Faults, Operation};
 use super::journal::{Doubt, Journal};
 use super::keeper::Keeper;
 use super::key::DueKey;
+use super::moving::MoveStep;
 use super::record::CountRecord;
 use super::request::{Answer, Request, Waiting};
 use super::rows::Batch;
+use super::upgrade::upgrade;
 use crate::{Health, Lease, QueueId, StoreError};
 
 /// Between two attempts to reopen a failed engine.
@@ -326,6 +328,7 @@ impl Opened {
         doubt: Option<Doubt>,
     ) -> Result<Self, EngineError> {
         let (engine, journal) = Engine::open(spool, faults, doubt)?;
+        upgrade(&engine, &**faults, journal.last())?;
         let engine = Arc::new(engine);
         let keeper = Keeper::start(Arc::clone(&engine), Arc::clone(faults), journal.last())?;
         Ok(Self { engine, journal, keeper })

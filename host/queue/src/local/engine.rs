@@ -44,16 +44,18 @@ pub(super) struct Engine {
     pub(super) body: Rows,
     /// Message id, destination: the recipients that are left.
     pub(super) delivery: Rows,
-    /// Due time, message id, destination: nothing. Queued deliveries only.
+    /// Due time, message id, destination: the queue. Queued deliveries only.
     pub(super) due: Rows,
-    /// Destination, due time, message id: nothing. Queued deliveries only.
+    /// Destination or queue, due time, message id: the queue. Queued deliveries only.
     pub(super) destination: Rows,
-    /// Destination, message id: nothing. Deliveries with a recipient on hold.
+    /// Destination or queue, message id: the queue. Deliveries with a recipient on hold.
     pub(super) held: Rows,
-    /// Destination: its counters.
+    /// Destination or queue: its counters.
     pub(super) count: Rows,
     /// The counters of the whole queue, and the checkpoint. The last that is put on disk: what it says all others have.
     pub(super) total: Rows,
+    /// Sender, message id: nothing.
+    pub(super) sender: Rows,
     clock: Clock,
     /// Unlocked when the last user has let go.
     _lock: File,
@@ -145,6 +147,8 @@ impl Engine {
             destination: opening.rows(4, "destination", Opening::read_in_order)?,
             held: opening.rows(5, "held", Opening::read_in_order)?,
             count: opening.rows(6, "count", Opening::found_by_key)?,
+            // Older servers have no such table.
+            sender: opening.later_rows(8, "sender", Opening::read_in_order)?,
             // Made last: where it is, the others are.
             total: opening.rows(7, LAST_TABLE, Opening::found_by_key)?,
             clock: opening.clock,
@@ -153,9 +157,10 @@ impl Engine {
     }
 
     /// All tables, each in the place of its number.
-    fn tables(&self) -> [&Rows; 8] {
-        let Self { message, body, delivery, due, destination, held, count, total, .. } = self;
-        [message, body, delivery, due, destination, held, count, total]
+    fn tables(&self) -> [&Rows; 9] {
+        let Self { message, body, delivery, due, destination, held, count, total, sender, .. } =
+            self;
+        [message, body, delivery, due, destination, held, count, total, sender]
     }
 
     /// Makes the changes of a batch that is in the journal.
@@ -177,7 +182,7 @@ impl Engine {
     }
 
     /// The last group of the journal that all tables have on disk.
-    fn checkpoint(&self) -> Result<u64, EngineError> {
+    pub(super) fn checkpoint(&self) -> Result<u64, EngineError> {
         let Some(row) = self.total.get(CHECKPOINT_KEY)? else {
             return Ok(0);
         };
@@ -201,7 +206,8 @@ impl Engine {
 
     /// Puts on disk what was sealed. Blocks.
     pub(super) fn flush(&self, faults: &dyn Faults) -> RowsResult<()> {
-        for rows in self.tables() {
+        let others = self.tables().into_iter().filter(|rows| !std::ptr::eq(*rows, &self.total));
+        for rows in others.chain([&self.total]) {
             faults.before(Operation::Checkpoint)?;
             rows.flush()?;
         }
@@ -250,10 +256,20 @@ impl Opening {
         name: &'static str,
         shape: impl FnOnce(Config) -> Config,
     ) -> Result<Rows, EngineError> {
-        let folder = self.index.join(name);
-        if self.complete && !Rows::exists(&folder)? {
+        if self.complete && !Rows::exists(&self.index.join(name))? {
             return Err(EngineError::TableMissing(name));
         }
+        self.later_rows(number, name, shape)
+    }
+
+    /// A table that is made when it is missing, also in a complete index.
+    fn later_rows(
+        &self,
+        number: u8,
+        name: &'static str,
+        shape: impl FnOnce(Config) -> Config,
+    ) -> Result<Rows, EngineError> {
+        let folder = self.index.join(name);
         make_folder(&folder)?;
         let (next, visible) = (self.clock.next.clone(), self.clock.visible.clone());
         let config = Config::new(&folder, next, visible)

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use lsm_tree::Guard;
 
-use super::key::held_place;
+use super::key::{DESTINATIONS, held_place};
 use super::rows::Rows;
 use crate::{QueueId, StoreError};
 
@@ -23,10 +23,10 @@ pub(super) fn first_held(
 ) -> Result<BTreeSet<QueueId>, StoreError> {
     let mut found = BTreeSet::new();
     let mut useless = 0;
-    let mut entries = held.range::<&[u8]>(..);
+    let mut entries = held.range(DESTINATIONS..);
     while let Some(entry) = entries.next() {
         let key = entry.key().map_err(StoreError::unavailable)?;
-        let Some((name, id)) = held_place(&key) else {
+        let Some((place, id, _)) = held_place(&key) else {
             continue;
         };
         let early = after.is_some_and(|after| id <= after);
@@ -44,8 +44,8 @@ pub(super) fn first_held(
             useless = 0;
             // Ids grow within a destination.
             let passed = if early { after.unwrap_or(id) } else { QueueId::LAST };
-            let place = [name, &passed.to_bytes()].concat();
-            entries = held.range((Bound::Excluded(place), Bound::Unbounded));
+            let passed = [place, &passed.to_bytes()].concat();
+            entries = held.range((Bound::Excluded(passed), Bound::Unbounded));
         }
     }
     Ok(found)

@@ -1,12 +1,19 @@
 //! The keys of the rows, made so that their order answers the questions asked of the queue.
 //! Knows no engine and no row.
 
-use crate::{Destination, Destinations, QueueId};
+use stagepost_smtp::ReversePath;
+
+use super::record::queue_name;
+use crate::{Destination, Destinations, QueueId, QueueName};
 
 /// Ends a label of a destination's name; sorts before every character of a name.
 const LABEL_END: u8 = 1;
-/// Ends a destination's name; sorts before the labels of the domains below it.
+/// Ends the name of a place or of a sender; sorts before the labels of the domains below.
 const NAME_END: u8 = 0;
+/// Begins the place of a queue; sorts before the places of all destinations.
+const QUEUE: u8 = 2;
+/// The places of all destinations sort behind this.
+pub(crate) const DESTINATIONS: &[u8] = &[QUEUE + 1];
 
 /// A key of the index by due time: due time, then message, then destination.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,22 +40,71 @@ impl DueKey {
         })
     }
 
-    /// The same delivery in the index by destination.
-    pub(crate) fn encode_by_destination(&self) -> Vec<u8> {
-        let mut key = name_key(&self.destination);
+    /// The same delivery in the index by place.
+    pub(crate) fn encode_at(&self, place: &Place) -> Vec<u8> {
+        let mut key = place.0.clone();
         key.extend_from_slice(&due_prefix(self.due_ms, self.id));
-        key
+        place.end(key, &self.destination)
     }
 
-    /// Reads a key of the index by destination.
-    pub(crate) fn decode_by_destination(key: &[u8]) -> Option<Self> {
-        let end = key.iter().position(|octet| *octet == NAME_END)?;
-        let (due_ms, id) = key[end + 1..].split_first_chunk()?;
+    /// Reads a key of the index by place.
+    pub(crate) fn decode_at_place(key: &[u8]) -> Option<Self> {
+        let (place, rest) = split_place(key)?;
+        let (due_ms, rest) = rest.split_first_chunk()?;
+        let (id, rest) = rest.split_first_chunk()?;
         Some(Self {
             due_ms: u64::from_be_bytes(*due_ms),
-            id: QueueId::from_bytes(id.try_into().ok()?),
-            destination: name_of(&key[..end])?,
+            id: QueueId::from_bytes(*id),
+            destination: destination_at(place, rest)?,
         })
+    }
+}
+
+/// Where mail waits: a destination or a queue. Begins its keys in the indexes, and is the key of its counters.
+///
+/// That of a destination is its labels in reverse order, so that a domain and those below it are one range.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place(Vec<u8>);
+
+impl Place {
+    pub(crate) fn of_destination(destination: &Destination) -> Self {
+        let mut place = labels(destination.as_str());
+        place.push(NAME_END);
+        Self(place)
+    }
+
+    pub(crate) fn of_queue(queue: &QueueName) -> Self {
+        let mut place = vec![QUEUE];
+        place.extend_from_slice(queue.as_str().as_bytes());
+        place.push(NAME_END);
+        Self(place)
+    }
+
+    /// The places that a delivery is found at.
+    pub(crate) fn all(
+        destination: &Destination,
+        queue: Option<&QueueName>,
+    ) -> impl Iterator<Item = Self> {
+        std::iter::once(Self::of_destination(destination)).chain(queue.map(Self::of_queue))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A delivery with somebody on hold in the index of held ones: place, then message.
+    pub(crate) fn held_key(&self, id: QueueId, destination: &Destination) -> Vec<u8> {
+        let mut key = self.0.clone();
+        key.extend_from_slice(&id.to_bytes());
+        self.end(key, destination)
+    }
+
+    /// The key of a queue has its destination last; that of a destination begins with it.
+    fn end(&self, mut key: Vec<u8>, destination: &Destination) -> Vec<u8> {
+        if self.0[0] == QUEUE {
+            key.extend_from_slice(destination.as_str().as_bytes());
+        }
+        key
     }
 }
 
@@ -65,44 +121,69 @@ pub(crate) fn delivery_destination(key: &[u8]) -> Option<Destination> {
     Destination::new(std::str::from_utf8(name).ok()?).ok()
 }
 
-/// The key of a delivery in the index of held ones: destination, then message.
-pub(crate) fn held_key(id: QueueId, destination: &Destination) -> Vec<u8> {
-    let mut key = name_key(destination);
-    key.extend_from_slice(&id.to_bytes());
-    key
-}
-
 /// The delivery that a key of the index of held ones means.
 pub(crate) fn held_delivery(key: &[u8]) -> Option<(QueueId, Destination)> {
-    let (name, id) = held_place(key)?;
-    Some((id, name_of(name.strip_suffix(&[NAME_END])?)?))
+    let (place, id, rest) = held_place(key)?;
+    Some((id, destination_at(place, rest)?))
 }
 
-/// What a key of the index of held ones has of the destination, which is what its other keys begin with, and the message.
-pub(crate) fn held_place(key: &[u8]) -> Option<(&[u8], QueueId)> {
-    let end = key.iter().position(|octet| *octet == NAME_END)?;
-    let (name, id) = key.split_at(end + 1);
-    Some((name, QueueId::from_bytes(id.try_into().ok()?)))
+/// What a key of the index of held ones has: the place, which is what the others of it begin with, the message, and
+/// what is left.
+pub(crate) fn held_place(key: &[u8]) -> Option<(&[u8], QueueId, &[u8])> {
+    let (place, rest) = split_place(key)?;
+    let (id, rest) = rest.split_first_chunk()?;
+    Some((place, QueueId::from_bytes(*id), rest))
 }
 
-/// The key of a destination's counters: its labels in reverse order, so that a domain and those below it are
-/// one range. It begins the keys of that destination in the index by destination.
-pub(crate) fn name_key(destination: &Destination) -> Vec<u8> {
-    let mut key = labels(destination);
+/// What the keys of this mail begin with.
+pub(crate) fn place_prefix(destinations: &Destinations) -> Vec<u8> {
+    match destinations {
+        Destinations::One(destination) => Place::of_destination(destination).0,
+        Destinations::Below(destination) => labels(destination.as_str()),
+        Destinations::Queue(queue) => Place::of_queue(queue).0,
+    }
+}
+
+/// What the keys of a sender begin with: the labels of the domain in reverse order, then the local part, in lower case.
+pub(crate) fn sender_prefix(sender: &ReversePath) -> Vec<u8> {
+    let mut key = match sender {
+        ReversePath::Null => Vec::new(),
+        ReversePath::Address(address) => labels(&address.domain_key()),
+    };
+    key.push(NAME_END);
+    if let ReversePath::Address(address) = sender {
+        key.extend_from_slice(address.local_unquoted().to_lowercase().as_bytes());
+    }
     key.push(NAME_END);
     key
 }
 
-/// What the keys of these destinations begin with.
-pub(crate) fn name_prefix(destinations: &Destinations) -> Vec<u8> {
-    match destinations {
-        Destinations::One(destination) => name_key(destination),
-        Destinations::Below(destination) => labels(destination),
+/// The key of a message in the index by sender.
+pub(crate) fn sender_key(sender: &ReversePath, id: QueueId) -> Vec<u8> {
+    let mut key = sender_prefix(sender);
+    key.extend_from_slice(&id.to_bytes());
+    key
+}
+
+/// Splits a key behind the place that it begins with.
+fn split_place(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = key.iter().position(|octet| *octet == NAME_END)?;
+    Some(key.split_at(end + 1))
+}
+
+/// The destination of a delivery at a place, given what is left of the key.
+fn destination_at(place: &[u8], rest: &[u8]) -> Option<Destination> {
+    let name = place.strip_suffix(&[NAME_END])?;
+    match name.strip_prefix(&[QUEUE]) {
+        Some(queue) => {
+            queue_name(queue)?;
+            Destination::new(std::str::from_utf8(rest).ok()?).ok()
+        }
+        None => rest.is_empty().then(|| name_of(name))?,
     }
 }
 
-fn labels(destination: &Destination) -> Vec<u8> {
-    let name = destination.as_str();
+fn labels(name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(name.len() + 26);
     // The dots of an address literal separate no labels.
     let dot = if name.starts_with('[') { '\0' } else { '.' };
@@ -145,13 +226,40 @@ mod tests {
         })
     }
 
+    fn queue() -> impl Strategy<Value = QueueName> {
+        "[a-z0-9_-]{1,8}".prop_map(|name| QueueName::new(&name).unwrap())
+    }
+
+    fn place() -> impl Strategy<Value = Destinations> {
+        prop_oneof![
+            name().prop_map(Destinations::One),
+            name().prop_map(Destinations::Below),
+            queue().prop_map(Destinations::Queue),
+        ]
+    }
+
+    /// What is meant, without any key.
+    fn means(meant: &Destinations, destination: &Destination, queue: &QueueName) -> bool {
+        match meant {
+            Destinations::One(one) => one == destination,
+            Destinations::Below(top) => {
+                let rest = destination.as_str().strip_suffix(top.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+            Destinations::Queue(one) => one == queue,
+        }
+    }
+
     proptest! {
         #[test]
-        fn keys_come_back_as_they_were(key in due_key()) {
+        fn keys_come_back_as_they_were(key in due_key(), queue in queue()) {
             prop_assert_eq!(DueKey::decode(&key.encode()), Some(key.clone()));
-            prop_assert_eq!(DueKey::decode_by_destination(&key.encode_by_destination()), Some(key.clone()));
-            let held = held_key(key.id, &key.destination);
-            prop_assert_eq!(held_delivery(&held), Some((key.id, key.destination.clone())));
+            for place in Place::all(&key.destination, Some(&queue)) {
+                prop_assert_eq!(DueKey::decode_at_place(&key.encode_at(&place)), Some(key.clone()));
+                let held = place.held_key(key.id, &key.destination);
+                prop_assert_eq!(held_delivery(&held), Some((key.id, key.destination.clone())));
+                prop_assert_eq!(held_place(&held).unwrap().0, place.as_bytes());
+            }
             let delivery = delivery_key(key.id, &key.destination);
             prop_assert_eq!(delivery_destination(&delivery), Some(key.destination));
         }
@@ -162,21 +270,70 @@ mod tests {
         }
 
         #[test]
-        fn prefixes_select_what_is_meant(key in due_key(), top in name(), below in any::<bool>()) {
-            let meant = if below { Destinations::Below(top) } else { Destinations::One(top) };
-            let selected = key.encode_by_destination().starts_with(&name_prefix(&meant));
-            prop_assert_eq!(selected, meant.contains(&key.destination));
+        fn prefixes_select_what_is_meant(key in due_key(), queue in queue(), meant in place()) {
+            let prefix = place_prefix(&meant);
+            let selected = |place: &Place| {
+                let (due, held) = (key.encode_at(place), place.held_key(key.id, &key.destination));
+                assert_eq!(due.starts_with(&prefix), held.starts_with(&prefix));
+                due.starts_with(&prefix)
+            };
+            let mut places = Place::all(&key.destination, Some(&queue));
+            prop_assert_eq!(places.any(|place| selected(&place)), means(&meant, &key.destination, &queue));
+        }
+
+        #[test]
+        fn places_of_queues_come_before_all_destinations(queue in queue(), name in name()) {
+            prop_assert!(Place::of_queue(&queue).as_bytes() < DESTINATIONS);
+            prop_assert!(Place::of_destination(&name).as_bytes() > DESTINATIONS);
         }
 
         #[test]
         fn random_octets_are_refused_without_panic(octets in any::<Vec<u8>>()) {
-            let _ = (DueKey::decode(&octets), DueKey::decode_by_destination(&octets), delivery_destination(&octets), held_delivery(&octets));
+            let _ = (DueKey::decode(&octets), DueKey::decode_at_place(&octets), delivery_destination(&octets), held_delivery(&octets));
+        }
+    }
+
+    #[test]
+    fn a_node_is_a_domain_and_what_is_below() {
+        let below = place_prefix(&Destinations::Below(Destination::new("example.org").unwrap()));
+        let cases = [
+            ("example.org", true),
+            ("a.example.org", true),
+            ("a.b.example.org", true),
+            ("badexample.org", false),
+            ("org", false),
+            ("example.org.net", false),
+        ];
+        for (name, wanted) in cases {
+            let place = Place::of_destination(&Destination::new(name).unwrap());
+            assert_eq!(place.as_bytes().starts_with(&below), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn senders_are_told_apart_by_their_addresses_alone() {
+        let sender = |text: &str| match text {
+            "" => ReversePath::Null,
+            text => ReversePath::Address(stagepost_smtp::Address::parse(text).unwrap()),
+        };
+        let id = QueueId::from_bytes([0; 16]);
+        let cases = [
+            ("a@b.example", "A@B.Example", true),
+            ("a@b.example", "\"a\"@b.example", true),
+            ("a@b.example", "ab@b.example", false),
+            ("a@b.example", "a@x.b.example", false),
+            ("a@b.example", "", false),
+            ("", "", true),
+        ];
+        for (one, other, wanted) in cases {
+            let found = sender_key(&sender(other), id).starts_with(&sender_prefix(&sender(one)));
+            assert_eq!(found, wanted, "{one} {other}");
         }
     }
 
     #[test]
     fn a_domain_and_those_below_are_one_range() {
-        let key = |name: &str| name_key(&Destination::new(name).unwrap());
+        let key = |name: &str| Place::of_destination(&Destination::new(name).unwrap()).0;
         let mut names = [
             "b.example.org",
             "example.org",

@@ -9,7 +9,7 @@ use lsm_tree::Guard;
 
 use super::core::Core;
 use super::engine::Engine;
-use super::key::{DueKey, delivery_key, name_key};
+use super::key::{DueKey, Place, delivery_key};
 use super::ready::Cursor;
 use super::record::{DeliveryRecord, from_ms, to_ms};
 use crate::{Lease, LeaseRequest, StoreError};
@@ -117,12 +117,13 @@ impl Search<'_> {
     }
 
     fn along_marker(&mut self, marker: &DueKey) -> Result<(), StoreError> {
-        let mut end = name_key(&marker.destination);
+        let place = Place::of_destination(&marker.destination);
+        let mut end = place.as_bytes().to_vec();
         end.extend_from_slice(&(self.now_ms + 1).to_be_bytes());
         let engine = self.engine;
-        for entry in engine.destination.range(marker.encode_by_destination()..end) {
+        for entry in engine.destination.range(marker.encode_at(&place)..end) {
             let key = entry.key().map_err(StoreError::unavailable)?;
-            let Some(key) = DueKey::decode_by_destination(&key) else {
+            let Some(key) = DueKey::decode_at_place(&key) else {
                 continue;
             };
             match self.visit(&key)? {

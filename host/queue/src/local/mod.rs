@@ -16,6 +16,7 @@ mod keeper;
 mod key;
 mod leasing;
 mod ledger;
+mod moving;
 mod reading;
 mod ready;
 mod receiving;
@@ -25,6 +26,7 @@ mod row;
 mod rows;
 mod scratch;
 mod table;
+mod upgrade;
 
 use std::io;
 use std::path::PathBuf;
@@ -35,12 +37,13 @@ use lsm_tree::Guard;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::bodies::Bodies;
-use self::change::{Move, read_count};
+use self::change::read_count;
 use self::committer::{Committer, Opened};
 use self::core::Core;
 use self::engine::{EngineError, TOTAL_KEY};
 use self::fault::NoFaults;
 pub use self::fault::{Faults, Operation};
+use self::moving::Move;
 use self::receiving::LocalIncoming;
 use self::record::to_ms;
 use self::request::{Answer, Request, WAITING_MAX};
@@ -253,7 +256,7 @@ impl Store for LocalStore {
 
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {
         Box::pin(self.read_with(move |core| {
-            let prefix = key::name_prefix(&destinations);
+            let prefix = key::place_prefix(&destinations);
             let mut sum = Count::default();
             // One row for each destination, none for each message.
             for entry in core.engine()?.count.prefix(prefix) {

@@ -12,6 +12,7 @@ use super::bodies::BodyFile;
 use super::change::NewRows;
 use super::content::{LocalContent, LocalOctets};
 use super::core::Core;
+use super::key::sender_key;
 use super::ledger;
 use super::record::{
     BodyRecord, DeliveryRecord, MessageRecord, RecipientRecord, reply_text, to_ms,
@@ -189,10 +190,12 @@ impl LocalIncoming {
                 octets,
                 body_in_file: in_file,
                 recipients: delivery.recipients.into_iter().map(recipient).collect(),
+                queue: delivery.queue,
             };
             (delivery.destination, record)
         };
         let deliveries = message.deliveries.into_iter().map(delivery).collect();
+        let sender = sender_key(&message.envelope.sender, self.id);
         let record = MessageRecord {
             received_ms,
             envelope: message.envelope,
@@ -203,6 +206,7 @@ impl LocalIncoming {
         };
         NewRows {
             id: self.id,
+            sender: sender.into(),
             message: record.encode().into(),
             body: (!in_file).then(|| self.pending.as_slice().into()),
             octets,

@@ -3,17 +3,19 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use stagepost_smtp::{Envelope, Recipient};
+use stagepost_smtp::{Envelope, Recipient, ReversePath};
 
 use super::row::{Reader, RecordError, Writer};
-use crate::Origin;
+use crate::{Origin, QueueName};
 
 /// The version of a row that has its fields and nothing behind them.
 const PLAIN: u8 = 1;
-/// The version of a message's row that goes on behind its fields: parts, each a number and a block.
+/// The version of a row that goes on behind its fields: parts, each a number and a block.
 const WITH_PARTS: u8 = 2;
-/// The part that is the edit ledger.
+/// The part of a message that is the edit ledger.
 const PART_LEDGER: u8 = 1;
+/// The part of a delivery that is the name of its queue.
+const PART_QUEUE: u8 = 1;
 
 /// The longest text kept of a reply or reason, in octets.
 pub(crate) const REPLY_OCTETS_MAX: usize = 1024;
@@ -51,6 +53,7 @@ pub(crate) struct DeliveryRecord {
     /// The body has a file that goes when the message goes.
     pub(crate) body_in_file: bool,
     pub(crate) recipients: Vec<RecipientRecord>,
+    pub(crate) queue: Option<QueueName>,
 }
 
 /// A recipient that is left.
@@ -107,7 +110,20 @@ impl DeliveryRecord {
     }
 }
 
+/// The name of a queue in a row.
+pub(crate) fn queue_name(octets: &[u8]) -> Option<QueueName> {
+    QueueName::new(std::str::from_utf8(octets).ok()?).ok()
+}
+
 impl MessageRecord {
+    /// The sender in a row, and nothing else of it.
+    pub(crate) fn decode_sender(row: &[u8]) -> Result<ReversePath, RecordError> {
+        let (_, mut row) = Reader::new(row, WITH_PARTS)?;
+        row.u64()?;
+        row.body_kind()?;
+        row.reverse_path()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let octets = 256 + self.header.len() + self.ledger.len();
         // Without further parts the row is what it always was.
@@ -163,7 +179,8 @@ impl MessageRecord {
 
 impl DeliveryRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = Writer::new(PLAIN, 64);
+        let version = if self.queue.is_none() { PLAIN } else { WITH_PARTS };
+        let mut row = Writer::new(version, 96);
         row.u64(self.due_ms);
         row.u64(self.received_ms);
         row.u32(self.attempts);
@@ -175,12 +192,16 @@ impl DeliveryRecord {
             row.flag(recipient.held);
             row.text(&recipient.reply);
         }
+        if let Some(queue) = &self.queue {
+            row.u8(PART_QUEUE);
+            row.text(queue.as_str());
+        }
         row.end()
     }
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RecordError> {
-        let (_, mut row) = Reader::new(row, PLAIN)?;
-        let record = Self {
+        let (version, mut row) = Reader::new(row, WITH_PARTS)?;
+        let mut record = Self {
             due_ms: row.u64()?,
             received_ms: row.u64()?,
             attempts: row.u32()?,
@@ -189,7 +210,15 @@ impl DeliveryRecord {
             recipients: row.list(9, |row| {
                 Ok(RecipientRecord { index: row.u32()?, held: row.flag()?, reply: row.text()? })
             })?,
+            queue: None,
         };
+        while version == WITH_PARTS && !row.is_empty() {
+            let (part, octets) = (row.u8()?, row.block()?);
+            // Others are a newer server's, who can do without them.
+            if part == PART_QUEUE {
+                record.queue = Some(queue_name(octets).ok_or(RecordError::Value)?);
+            }
+        }
         row.end(record)
     }
 }
@@ -214,7 +243,7 @@ impl CountRecord {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use stagepost_smtp::{Address, BodyKind, ReversePath};
+    use stagepost_smtp::{Address, BodyKind};
 
     use super::*;
 
@@ -259,10 +288,12 @@ mod tests {
         fn delivery()(
             (due_ms, received_ms, attempts, octets, body_in_file) in any::<(u64, u64, u32, u64, bool)>(),
             recipients in proptest::collection::vec((any::<u32>(), any::<bool>(), text()), 0..5),
+            queue in proptest::option::of("[a-z0-9_-]{1,63}"),
         ) -> DeliveryRecord {
             let recipient = |(index, held, reply)| RecipientRecord { index, held, reply };
             let recipients = recipients.into_iter().map(recipient).collect();
-            DeliveryRecord { due_ms, received_ms, attempts, octets, body_in_file, recipients }
+            let queue = queue.map(|name| QueueName::new(&name).unwrap());
+            DeliveryRecord { due_ms, received_ms, attempts, octets, body_in_file, recipients, queue }
         }
     }
 
@@ -276,6 +307,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_come_back_as_they_were(message in message(), delivery in delivery(), counts in any::<[u64; 4]>()) {
+            prop_assert_eq!(MessageRecord::decode_sender(&message.encode()), Ok(message.envelope.sender.clone()));
             prop_assert_eq!(MessageRecord::decode(&message.encode()), Ok(message));
             prop_assert_eq!(DeliveryRecord::decode(&delivery.encode()), Ok(delivery));
             let [messages, queued, held, octets] = counts;
@@ -305,7 +337,7 @@ mod tests {
         fn cut_rows_are_refused(delivery in delivery(), at in any::<prop::sample::Index>()) {
             let row = delivery.encode();
             let content = row[..at.index(row.len() - 4)].to_vec();
-            prop_assert!(DeliveryRecord::decode(&sealed(content)).is_err());
+            prop_assert_ne!(DeliveryRecord::decode(&sealed(content)), Ok(delivery));
         }
 
         #[test]
@@ -342,6 +374,21 @@ mod tests {
         );
         assert_eq!(hex, wanted);
         assert_eq!(MessageRecord::decode(&row.encode()), Ok(row));
+        let row = DeliveryRecord {
+            due_ms: 1,
+            received_ms: 2,
+            attempts: 3,
+            octets: 4,
+            body_in_file: false,
+            recipients: vec![RecipientRecord { index: 0, held: true, reply: "x".into() }],
+            queue: None,
+        };
+        let hex: String = row.encode().iter().map(|octet| format!("{octet:02x}")).collect();
+        assert_eq!(
+            hex,
+            "0100000000000000010000000000000002000000030000000000000004000000000100000000010000000178e7eb57a3"
+        );
+        assert_eq!(DeliveryRecord::decode(&row.encode()), Ok(row));
     }
 
     #[test]

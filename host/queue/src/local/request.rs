@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bodies::BodyFile;
-use super::change::{Move, MoveStep, NewRows};
+use super::change::NewRows;
 use super::key::DueKey;
+use super::moving::{Move, MoveStep};
 use crate::{Destination, Destinations, Lease, QueueId, Settlement, StoreError};
 
 /// So many requests wait for the committer at most; more wait for room.

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use stagepost_queue::{Inspection, Page, QueueId, RecipientState};
+use stagepost_queue::{Inspection, Page, QueueId, QueueName, RecipientState};
 use stagepost_smtp::{Change, LedgerEntry, Recipient, ReversePath, Span, as_it_came};
 
 /// Some messages of the queue, oldest first.
@@ -101,6 +101,9 @@ pub(crate) struct RecipientLine {
     pub(crate) state: String,
     /// Where to, as long as it is not done.
     pub(crate) destination: Option<String>,
+    /// The queue that it is in, as long as it is not done and if it is in one that has a name.
+    #[serde(default)]
+    pub(crate) queue: Option<String>,
     /// When it is due (RFC 3339), if it is queued.
     pub(crate) due: Option<String>,
     /// How often it was tried, as long as it is not done.
@@ -171,7 +174,7 @@ pub(crate) struct Done {
 /// What waits for a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DestinationReport {
-    /// A domain, or with `@` before it a domain and everything below.
+    /// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.
     pub(crate) destination: String,
     /// Deliveries to be tried.
     pub(crate) queued: u64,
@@ -191,7 +194,7 @@ pub(crate) struct HoldRequest {
 /// What to flush.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FlushRequest {
-    /// A domain, or with `@` before it a domain and everything below.
+    /// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.
     pub(crate) destination: String,
 }
 
@@ -299,6 +302,7 @@ fn recipient(message: &Inspection, (index, known): (u32, &Recipient)) -> Recipie
             address,
             state,
             destination: None,
+            queue: None,
             due: None,
             attempts: None,
             reply,
@@ -308,6 +312,7 @@ fn recipient(message: &Inspection, (index, known): (u32, &Recipient)) -> Recipie
         address,
         state: if state.held { "held" } else { "queued" }.to_owned(),
         destination: Some(delivery.destination.to_string()),
+        queue: delivery.queue.as_ref().map(QueueName::to_string),
         due: (!state.held).then(|| time(delivery.due)),
         attempts: Some(delivery.attempts),
         reply: state.reply.to_string(),

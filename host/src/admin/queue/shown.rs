@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::document::{
-    DestinationReport, Envelope, LedgerLine, MessagePage, MessageReport, Octets,
+    DestinationReport, Envelope, LedgerLine, MessagePage, MessageReport, Octets, RecipientLine,
 };
 use crate::admin::table::write_table;
 
@@ -98,7 +98,7 @@ impl fmt::Display for MessageReport {
             rows.push(vec![
                 path(&recipient.address),
                 recipient.state.clone(),
-                or_dash(recipient.destination.clone()),
+                or_dash(place(recipient)),
                 or_dash(recipient.due.as_deref().map(to_seconds)),
                 or_dash(recipient.attempts.map(|attempts| attempts.to_string())),
                 cell(&recipient.reply),
@@ -112,6 +112,15 @@ impl fmt::Display for MessageReport {
             Some(ledger) => write_ledger(out, ledger),
         }
     }
+}
+
+/// Where a recipient's mail waits.
+fn place(recipient: &RecipientLine) -> Option<String> {
+    let destination = recipient.destination.clone()?;
+    Some(match &recipient.queue {
+        Some(queue) => format!("{destination} #{queue}"),
+        None => destination,
+    })
 }
 
 fn write_ledger(out: &mut fmt::Formatter<'_>, ledger: &[LedgerLine]) -> fmt::Result {
@@ -194,7 +203,7 @@ fn to_seconds(time: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::{EnvelopeRecipient, MessageLine, RecipientLine};
+    use super::super::document::{EnvelopeRecipient, MessageLine};
     use super::*;
 
     fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
@@ -246,6 +255,7 @@ mod tests {
                 address: "c@d".into(),
                 state: "held".into(),
                 destination: Some("d".into()),
+                queue: Some("q".into()),
                 due: None,
                 attempts: Some(0),
                 reply: "x".repeat(61),
@@ -267,7 +277,7 @@ came for   <c@d> NOTIFY=NEVER
 tags       odd seen
 
 RECIPIENT  STATE  DESTINATION  DUE  TRIED  LAST REASON
-<c@d>      held   d            -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+<c@d>      held   d #q         -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
 
 PLUG-IN  STAGE        WHAT           FROM           TO             TOOK
 stamp    before mail  sender         <a@b>          <>             17 us

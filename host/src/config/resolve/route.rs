@@ -9,6 +9,7 @@ use super::Resolver;
 use crate::config::duration::Written;
 use crate::config::error::ConfigError;
 use crate::config::file;
+use crate::config::name::NameOfQueue;
 use crate::config::settings::{
     DomainPattern, Listener, ListenerSocket, LocalDomain, Queue, Retry, RouteRule, TlsPolicy, Way,
 };
@@ -69,7 +70,8 @@ impl Resolver<'_> {
             let default =
                 if login_file.is_some() { TlsPolicy::Verified } else { TlsPolicy::default() };
             let tls = route.tls.as_ref().map_or(default, |written| *written.get_ref());
-            Ok(RouteRule { domain: route.domain.into_inner(), way, retry, tls, login_file })
+            let queue = route.queue.map(|NameOfQueue(queue)| queue);
+            Ok(RouteRule { domain: route.domain.into_inner(), queue, way, retry, tls, login_file })
         };
         written.into_iter().map(rule).collect()
     }

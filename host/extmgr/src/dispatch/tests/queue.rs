@@ -22,8 +22,12 @@ fn answer<T: Send + 'static>(of: &MailFor, value: T) -> Coming<T> {
 
 impl Mail for Said {
     fn count(&self, of: MailFor) -> Coming<Waiting> {
-        let below = matches!(&of, MailFor::Below(top) if &**top == "a.test");
-        answer(&of, Waiting { queued: 1 + u64::from(below), held: 3, octets: 4 })
+        let queued = match &of {
+            MailFor::Below(top) if &**top == "a.test" => 2,
+            MailFor::Queue(name) if &**name == "branch" => 5,
+            _ => 1,
+        };
+        answer(&of, Waiting { queued, held: 3, octets: 4 })
     }
 
     fn hold(&self, of: MailFor, reason: String) -> Coming<u64> {
@@ -115,9 +119,11 @@ pub(super) fn wait(host: &'static Host, what: &str, destination: &str) -> Result
     told(status, count)
 }
 
-const CASES: [(&str, &str, Result3); 8] = [
+const CASES: [(&str, &str, Result3); 10] = [
     ("count", "a.test", Ok((1, 3, 4))),
     ("count", "@a.test", Ok((2, 3, 4))),
+    ("count", "#branch", Ok((5, 3, 4))),
+    ("flush", "#branch", Ok((30, 0, 0))),
     ("hold", "a.test", Ok((3, 0, 0))),
     ("release", "a.test", Ok((20, 0, 0))),
     ("flush", "@a.test", Ok((30, 0, 0))),

@@ -7,13 +7,23 @@ use lsm_tree::Guard;
 use super::spool::{Spool, destination, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
-use crate::local::key::{DueKey, delivery_destination, held_key, name_key};
+use crate::local::key::{DueKey, Place, delivery_destination, sender_key};
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
 use crate::local::rows::Rows;
 use crate::{Destinations, QueueId, Store, StoreError};
 
 /// All that has to agree does.
 pub(super) async fn audit(spool: &Spool) {
+    audit_but_senders(spool).await;
+    let engine = spool.store.core.engine().unwrap();
+    let sender = |(id, message): (QueueId, MessageRecord)| {
+        (sender_key(&message.envelope.sender, id), Vec::new())
+    };
+    assert_eq!(rows(&engine.sender), messages(&engine).into_iter().map(sender).collect());
+}
+
+/// The same, but for what the index by sender has of messages that are gone.
+pub(super) async fn audit_but_senders(spool: &Spool) {
     // Files go after the answer that their message is gone, but before the next request: this one.
     let nobody = Destinations::One(destination("nobody.invalid"));
     spool.store.flush(nobody, past(0)).await.unwrap();
@@ -21,7 +31,7 @@ pub(super) async fn audit(spool: &Spool) {
     let messages = messages(&engine);
     let mut total = CountRecord::default();
     let mut counts: BTreeMap<Vec<u8>, CountRecord> = BTreeMap::new();
-    let (mut due, mut held) = (BTreeSet::new(), BTreeSet::new());
+    let (mut due, mut at_places, mut held) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut with_delivery = BTreeSet::new();
     for entry in engine.delivery.iter() {
         let (key, row) = entry.into_inner().unwrap();
@@ -29,16 +39,25 @@ pub(super) async fn audit(spool: &Spool) {
         let destination = delivery_destination(&key).unwrap();
         let record = DeliveryRecord::decode(&row).unwrap();
         assert!(!record.recipients.is_empty(), "{id} has a delivery to nobody");
-        let count = counts.entry(name_key(&destination)).or_default();
-        count.octets += record.octets;
-        for count in [count, &mut total] {
+        let tally = |count: &mut CountRecord| {
             *if record.is_queued() { &mut count.queued } else { &mut count.held } += 1;
-        }
-        if record.has_held() {
-            held.insert(held_key(id, &destination));
+        };
+        tally(&mut total);
+        let queue = record.queue.as_ref().map_or(Vec::new(), |queue| queue.as_str().into());
+        let key = DueKey { due_ms: record.due_ms, id, destination: destination.clone() };
+        for place in Place::all(&destination, record.queue.as_ref()) {
+            let count = counts.entry(place.as_bytes().to_vec()).or_default();
+            count.octets += record.octets;
+            tally(count);
+            if record.has_held() {
+                held.insert((place.held_key(id, &destination), queue.clone()));
+            }
+            if record.is_queued() {
+                at_places.insert((key.encode_at(&place), queue.clone()));
+            }
         }
         if record.is_queued() {
-            due.insert(DueKey { due_ms: record.due_ms, id, destination });
+            due.insert((key.encode(), queue));
         }
         with_delivery.insert(id);
     }
@@ -47,10 +66,9 @@ pub(super) async fn audit(spool: &Spool) {
         messages.values().map(|message| message.body.octets + message.header.len() as u64).sum();
 
     assert_eq!(messages.keys().copied().collect::<BTreeSet<_>>(), with_delivery);
-    assert_eq!(keys(&engine.due, DueKey::decode), due);
-    assert_eq!(keys(&engine.destination, DueKey::decode_by_destination), due);
-    let indexed = engine.held.iter().map(|entry| entry.key().unwrap().to_vec());
-    assert_eq!(indexed.collect::<BTreeSet<_>>(), held);
+    assert_eq!(rows(&engine.due), due);
+    assert_eq!(rows(&engine.destination), at_places);
+    assert_eq!(rows(&engine.held), held);
     let stored = engine.count.iter().map(|entry| {
         let (key, row) = entry.into_inner().unwrap();
         (key.to_vec(), CountRecord::decode(&row).unwrap())
@@ -77,6 +95,10 @@ fn messages(engine: &Engine) -> BTreeMap<QueueId, MessageRecord> {
     engine.message.iter().map(message).collect()
 }
 
-fn keys(rows: &Rows, decode: fn(&[u8]) -> Option<DueKey>) -> BTreeSet<DueKey> {
-    rows.iter().map(|entry| decode(&entry.key().unwrap()).unwrap()).collect()
+fn rows(rows: &Rows) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
+    let row = |entry: lsm_tree::IterGuardImpl| {
+        let (key, value) = entry.into_inner().unwrap();
+        (key.to_vec(), value.to_vec())
+    };
+    rows.iter().map(row).collect()
 }

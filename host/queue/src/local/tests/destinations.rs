@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
-use super::spool::{Spool, destination, lease, message, past, queue, settle};
-use crate::{Count, Destinations, NewMessage, Step, Store};
+use super::spool::{Spool, destination, in_queue, lease, message, past, queue, settle};
+use crate::{Count, Destinations, NewMessage, QueueName, Step, Store};
 
 fn due_at(due: SystemTime, destinations: &[&str]) -> NewMessage {
     let mut message = message(destinations);
@@ -131,5 +131,45 @@ async fn a_flush_of_many_goes_through_in_steps() {
         leased += leases.len();
     }
     assert_eq!(leased, 2500);
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_queue_is_counted_held_released_and_flushed_whatever_its_destinations() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let named = |name: &str| Destinations::Queue(QueueName::new(name).unwrap());
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    for (name, destinations) in [
+        (Some("branch"), &["a.example", "b.example"][..]),
+        (Some("branch"), &["b.example"]),
+        (Some("branch2"), &["b.example"]),
+        (None, &["b.example"]),
+    ] {
+        let mut message = in_queue(name, destinations);
+        message.deliveries.iter_mut().for_each(|delivery| delivery.due = later);
+        queue(store, 100, message).await.unwrap();
+    }
+    let count = |queued, held| move |count: Count| (count.queued, count.held) == (queued, held);
+    assert!(store.count(named("branch")).await.is_ok_and(count(3, 0)));
+    assert!(store.count(named("bran")).await.is_ok_and(count(0, 0)));
+    let b = Destinations::One(destination("b.example"));
+    assert!(store.count(b.clone()).await.is_ok_and(count(4, 0)));
+    assert_eq!(store.hold_destinations(named("branch"), "closed").await, Ok(3));
+    assert!(store.count(named("branch")).await.is_ok_and(count(0, 3)));
+    assert!(store.count(b.clone()).await.is_ok_and(count(2, 2)));
+    assert!(store.list(crate::Listed::Held, None, 10).await.is_ok_and(|it| it.messages.len() == 2));
+    assert_eq!(store.release_destinations(named("branch2"), later).await, Ok(0));
+    assert_eq!(store.release_destinations(named("branch"), later).await, Ok(3));
+    let spool = spool.restart().await;
+    let store = &spool.store;
+    assert_eq!(store.flush(named("branch"), past(0)).await, Ok(3));
+    let leases = lease(store, 10, 10).await;
+    assert_eq!(leases.len(), 3);
+    audit(&spool).await;
+    for lease in leases {
+        settle(store, &lease, &Step::Done, past(0)).await;
+    }
+    assert!(store.count(named("branch")).await.is_ok_and(|count| count == Count::default()));
     audit(&spool).await;
 }

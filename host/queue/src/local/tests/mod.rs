@@ -13,3 +13,4 @@ mod random;
 mod reading;
 mod rewriting;
 mod spool;
+mod upgrade;

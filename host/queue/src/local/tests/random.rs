@@ -6,20 +6,38 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::audit::audit;
-use super::spool::{Spool, destination, lease, message, past, queue};
+use super::spool::{Spool, destination, in_queue, lease, message, past, queue};
 use crate::local::Operation;
-use crate::{Destinations, Lease, QueueId, Settlement, Step, Store, StoreError};
+use crate::{Destinations, Lease, QueueId, QueueName, Settlement, Step, Store, StoreError};
 
 const NAMES: [&str; 4] = ["a.example", "b.a.example", "b.example", "[192.0.2.1]"];
+const QUEUES: [Option<&str>; 3] = [None, Some("branch"), Some("b")];
+
+/// Which mail is meant.
+#[derive(Clone, Debug)]
+enum Which {
+    One(usize),
+    Below(usize),
+    Queue(usize),
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    let name = 0usize..NAMES.len();
+    prop_oneof![
+        name.clone().prop_map(Which::One),
+        name.prop_map(Which::Below),
+        (1usize..QUEUES.len()).prop_map(Which::Queue),
+    ]
+}
 
 #[derive(Clone, Debug)]
 enum Act {
-    Queue { names: usize, octets: usize, hold: bool, later: bool },
+    Queue { names: usize, octets: usize, queue: usize, hold: bool, later: bool },
     Lease { max: usize, per_destination_max: usize },
     Settle { which: prop::sample::Index, steps: [u8; 4] },
-    Flush { name: usize, below: bool },
-    HoldAll { name: usize, below: bool },
-    ReleaseAll { name: usize, below: bool },
+    Flush { which: Which },
+    HoldAll { which: Which },
+    ReleaseAll { which: Which },
     Release { which: prop::sample::Index },
     Hold { which: prop::sample::Index },
     Remove { which: prop::sample::Index },
@@ -31,13 +49,13 @@ fn act() -> impl Strategy<Value = Act> {
     let octets = prop_oneof![8 => 0usize..5000, 1 => 65_000usize..150_000];
     let index = any::<prop::sample::Index>;
     prop_oneof![
-        6 => (1usize..=4, octets, prop::bool::weighted(0.1), prop::bool::weighted(0.3))
-            .prop_map(|(names, octets, hold, later)| Act::Queue { names, octets, hold, later }),
+        6 => (1usize..=4, octets, 0..QUEUES.len(), prop::bool::weighted(0.1), prop::bool::weighted(0.3))
+            .prop_map(|(names, octets, queue, hold, later)| Act::Queue { names, octets, queue, hold, later }),
         3 => (1usize..6, 1usize..4).prop_map(|(max, per_destination_max)| Act::Lease { max, per_destination_max }),
         6 => (index(), any::<[u8; 4]>()).prop_map(|(which, steps)| Act::Settle { which, steps }),
-        1 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::Flush { name, below }),
-        1 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::HoldAll { name, below }),
-        2 => (0usize..4, any::<bool>()).prop_map(|(name, below)| Act::ReleaseAll { name, below }),
+        1 => which().prop_map(|which| Act::Flush { which }),
+        1 => which().prop_map(|which| Act::HoldAll { which }),
+        2 => which().prop_map(|which| Act::ReleaseAll { which }),
         1 => index().prop_map(|which| Act::Release { which }),
         1 => index().prop_map(|which| Act::Hold { which }),
         1 => index().prop_map(|which| Act::Remove { which }),
@@ -46,9 +64,12 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn chosen(name: usize, below: bool) -> Destinations {
-    let name = destination(NAMES[name]);
-    if below { Destinations::Below(name) } else { Destinations::One(name) }
+fn chosen(which: Which) -> Destinations {
+    match which {
+        Which::One(name) => Destinations::One(destination(NAMES[name])),
+        Which::Below(name) => Destinations::Below(destination(NAMES[name])),
+        Which::Queue(name) => Destinations::Queue(QueueName::new(QUEUES[name].unwrap()).unwrap()),
+    }
 }
 
 struct Run {
@@ -61,8 +82,8 @@ impl Run {
     async fn act(mut self, act: Act) -> Self {
         let store = &self.spool.store;
         match act {
-            Act::Queue { names, octets, hold, later } => {
-                let mut message = message(&NAMES[..names]);
+            Act::Queue { names, octets, queue: name, hold, later } => {
+                let mut message = in_queue(QUEUES[name], &NAMES[..names]);
                 message.hold = hold.then(|| "looks odd".into());
                 for delivery in &mut message.deliveries {
                     delivery.due += Duration::from_secs(if later { 3600 } else { 0 });
@@ -89,16 +110,16 @@ impl Run {
                     steps.iter().cycle().map(step).take(lease.recipients.len()).collect();
                 store.finish(&lease, Settlement { recipients, next_due: past(1) }).await.unwrap();
             }
-            Act::Flush { name, below } => {
-                store.flush(chosen(name, below), SystemTime::now()).await.unwrap();
+            Act::Flush { which } => {
+                store.flush(chosen(which), SystemTime::now()).await.unwrap();
             }
-            Act::HoldAll { name, below } => {
-                let which = chosen(name, below);
+            Act::HoldAll { which } => {
+                let which = chosen(which);
                 store.hold_destinations(which.clone(), "all of it").await.unwrap();
                 assert_eq!(store.count(which).await.unwrap().queued, 0);
             }
-            Act::ReleaseAll { name, below } => {
-                let which = chosen(name, below);
+            Act::ReleaseAll { which } => {
+                let which = chosen(which);
                 store.release_destinations(which.clone(), past(1)).await.unwrap();
                 assert_eq!(store.count(which).await.unwrap().held, 0);
             }

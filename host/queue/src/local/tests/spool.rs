@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::local::{Faults, LocalOptions, LocalStore, Operation};
+use crate::local::{Faults, LocalOptions, LocalStore, OpenError, Operation};
 use crate::{
     Destination, Incoming, Lease, LeaseRequest, NewDelivery, NewMessage, Origin, QueueId,
-    Settlement, Step, Store, StoreError, StoredMessage,
+    QueueName, Settlement, Step, Store, StoreError, StoredMessage,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tempfile::TempDir;
@@ -121,12 +121,19 @@ pub(super) fn open(path: &Path) -> LocalStore {
 }
 
 pub(super) fn open_on(path: &Path, disk: &Arc<Disk>) -> LocalStore {
-    let options = LocalOptions {
+    let options = || LocalOptions {
         path: path.to_owned(),
         free_space_min: 1024 * 1024,
         faults: Some(Arc::clone(disk) as Arc<dyn Faults>),
     };
-    LocalStore::open(options).unwrap()
+    for _ in 0..1000 {
+        match LocalStore::open(options()) {
+            // A child that another test is starting has all open files, the lock too, until it runs its program.
+            Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(10)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("{} stays in use", path.display());
 }
 
 pub(super) fn destination(name: &str) -> Destination {
@@ -147,6 +154,7 @@ pub(super) fn message(destinations: &[&str]) -> NewMessage {
     let now = past(1);
     let delivery = |(index, name): (usize, &&str)| NewDelivery {
         destination: destination(name),
+        queue: None,
         recipients: vec![index as u32],
         due: now,
     };
@@ -163,6 +171,15 @@ pub(super) fn message(destinations: &[&str]) -> NewMessage {
         origin: Origin { client: "192.0.2.1".into(), helo: "client.example".into(), session: 7 },
         ledger: Vec::new(),
     }
+}
+
+/// The same in a queue.
+pub(super) fn in_queue(name: Option<&str>, destinations: &[&str]) -> NewMessage {
+    let mut message = message(destinations);
+    for delivery in &mut message.deliveries {
+        delivery.queue = name.map(|name| QueueName::new(name).unwrap());
+    }
+    message
 }
 
 /// A body that says of each octet which message it belongs to and where.
