@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use stagepost_tests::client::Client;
 use stagepost_tests::name_server::{A, MX, NameServer, PTR, TXT};
 use stagepost_tests::plugin::build_rust;
+use stagepost_tests::scram::base64;
 use stagepost_tests::server::{Server, Site, plugin_section};
+use stagepost_tests::wire::Trust;
 
 /// A server with the plug-in and this section, whose listener believes a proxy on loopback.
 fn server(site: &Site, names: &NameServer, section: &str) -> Server {
@@ -140,10 +142,11 @@ fn lists_end_at_the_first_hit() {
         ("3.2.0.192.white.test", A, &[127, 0, 0, 1]),
         ("4.2.0.192.black.test", A, &[127, 255, 255, 254]),
         ("5.2.0.192.black.test", A, &[192, 0, 2, 99]),
+        ("2.0.0.127.black.test", A, &[127, 0, 0, 2]),
     ]);
     let section = "[plugin.config.dns_black]\nzones = [\"black.test\"]\naction = \"reject\"\n\
         text = \"{ip} is in {site}: {txt}\"\n\
-        [plugin.config.dns_white]\nzones = [\"white.test\"]\n\
+        [plugin.config.dns_white]\nzones = [{ name = \"white.test\", test = false }]\n\
         [plugin.config.private_white]\nentries = [\"[192.0.2.2]\"]\n\
         [plugin.config.private_black]\nentries = [\"[192.0.2.6]\"]\naction = \"reject\"\n";
     let server = server(&site, &names, section);
@@ -165,6 +168,80 @@ fn lists_end_at_the_first_hit() {
         1,
         "{log}"
     );
+}
+
+/// A list that was given up has everybody, or nobody: neither may refuse anybody, or let anybody pass.
+#[test]
+fn lists_that_fail_their_test_are_not_asked() {
+    let site = Site::new("");
+    let here: &[u8] = &[127, 0, 0, 2];
+    let names = NameServer::start(vec![
+        ("1.2.0.192.all.test", A, here),
+        ("2.0.0.127.all.test", A, here),
+        ("1.0.0.127.all.test", A, here),
+        ("1.2.0.192.none.test", A, here),
+        ("2.2.0.192.sound.test", A, &[127, 0, 0, 10]),
+        ("2.0.0.127.sound.test", A, here),
+    ]);
+    let section = "[plugin.config.dns_black]\naction = \"reject\"\nzones = [\"all.test\", \"none.test\", \
+        { name = \"sound.test\", answers = [\"127.0.0.10\"] }]\n";
+    let server = server(&site, &names, section);
+    for (address, wanted) in [
+        ("192.0.2.1", "250 "),
+        ("192.0.2.2", "554 5.7.1 "),
+        ("192.0.2.1", "250 "),
+        ("192.0.2.2", "554 "),
+    ] {
+        let (reply, _) = mail(&server, address, "a@b.test", "bob@example.test");
+        assert!(reply.starts_with(wanted), "{address}: {reply}");
+    }
+    let log = server.stop();
+    for (said, times) in [
+        ("all.test is not asked: it lists 127.0.0.1, and so everybody", 1),
+        ("none.test is not asked: it does not list 127.0.0.2", 1),
+        ("sound.test is tested, and asked from now on", 1),
+    ] {
+        assert_eq!(
+            log.matching(|line| line.message().starts_with(said)).len(),
+            times,
+            "{said}\n{log}"
+        );
+    }
+}
+
+/// Who has logged in sends as itself, and as what it was given, in the envelope and in the message.
+#[test]
+fn users_send_as_themselves() {
+    let site = Site::new("");
+    let trust = Trust::in_file(&site.certify("mx.example.test"));
+    site.add_user("bob", "pencil");
+    let users = "[auth]\nusers_file = \"users\"\n";
+    let section = "[plugin.config.sender]\nauthenticated = \"message\"\nown = { bob = [\"sales@example.test\"] }\n";
+    let plugin = plugin_section("access-control", &build_rust("access-control"), section);
+    site.configure_tls("purpose = \"submission\"\n", &format!("{users}{plugin}"));
+    let server = site.start();
+    let mut client = server.greeted();
+    client.say("STARTTLS", 220);
+    let mut client = client.secure(&trust, "mx.example.test").unwrap();
+    client.say("EHLO client.test", 250);
+    client.say(&format!("AUTH PLAIN {}", base64("\0bob\0pencil")), 235);
+    let refused = client.say("MAIL FROM:<ann@example.test>", 550);
+    assert_eq!(refused.to_string().trim_end(), "550 5.7.1 You may not send as <ann@example.test>");
+    client.say("MAIL FROM:<bob@elsewhere.test>", 550);
+    let message = |from: &str| format!("From: {from}\r\nSubject: x\r\n\r\nHello.\r\n");
+    for (sender, from, wanted) in [
+        ("bob@example.test", "Bob <BOB@example.test>", 250),
+        ("sales@example.test", "sales@example.test", 250),
+        ("", "bob@example.test", 250),
+        ("bob@example.test", "ann@example.test", 550),
+        ("bob@example.test", "bob@example.test, ann@example.test", 550),
+        ("bob@example.test", "bob@example.test\r\nSender: ann@example.test", 550),
+        ("bob@example.test", "bob@example.test\r\nFrom: ann@example.test", 550),
+    ] {
+        let reply = client.deliver(sender, "bob@example.test", &message(from));
+        assert_eq!(reply.code, wanted, "{sender} {from}: {reply}");
+    }
+    server.stop();
 }
 
 #[test]

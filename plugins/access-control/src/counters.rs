@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     pub(crate) dns_black: Counter,
     pub(crate) dns_blocked: Counter,
     pub(crate) dns_trouble: Counter,
+    pub(crate) dns_unsound: Counter,
 }
 
 impl Counters {
@@ -32,6 +33,10 @@ impl Counters {
             dns_black: host.counter("dns_black_hits", "Clients in DNS black lists.")?,
             dns_blocked: host.counter("dns_blocked", "Answers by which DNS lists refuse us.")?,
             dns_trouble: host.counter("dns_trouble", "Questions DNS lists did not answer.")?,
+            dns_unsound: host.counter(
+                "dns_unsound",
+                "Times a DNS list was not relied on: it failed its test.",
+            )?,
         })
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Zone {
     pub(crate) weight: i32,
     /// How long an answer is waited for.
     pub(crate) timeout_ms: u32,
+    /// Whether it is tested before it is relied on.
+    pub(crate) test: bool,
     /// Words for who is refused, in the place of those of all lists.
     pub(crate) words: Option<Words>,
 }
@@ -60,17 +62,27 @@ impl Zone {
 
     /// What the records of an answer mean.
     pub(crate) fn judge(&self, answers: &[Ipv4Addr]) -> Listing {
-        let blocked = answers.iter().find(|answer| answer.octets()[..3] == BLOCKED);
-        if let Some(answer) = blocked {
-            return Listing::Blocked(*answer);
-        }
-        // Anything else comes of a zone that was given up, or of a resolver that invents answers.
-        let listed = answers.iter().filter(|answer| answer.octets()[0] == 127).find(|answer| {
-            let fits = |pattern: &Pattern| pattern.contains(IpAddr::V4(**answer));
-            self.answers.is_empty() || self.answers.iter().any(fits)
-        });
-        listed.map_or(Listing::NotListed, |answer| Listing::Listed(*answer))
+        judge(&self.answers, answers)
     }
+
+    /// What they mean when every answer of a list counts: so for the entries by which lists are tested.
+    pub(crate) fn judge_any(&self, answers: &[Ipv4Addr]) -> Listing {
+        judge(&[], answers)
+    }
+}
+
+/// What the records of an answer mean, when these are the ones that mean "listed": any in 127.0.0.0/8, if there are none.
+fn judge(wanted: &[Pattern], answers: &[Ipv4Addr]) -> Listing {
+    let blocked = answers.iter().find(|answer| answer.octets()[..3] == BLOCKED);
+    if let Some(answer) = blocked {
+        return Listing::Blocked(*answer);
+    }
+    // Anything else comes of a zone that was given up, or of a resolver that invents answers.
+    let listed = answers.iter().filter(|answer| answer.octets()[0] == 127).find(|answer| {
+        let fits = |pattern: &Pattern| pattern.contains(IpAddr::V4(**answer));
+        wanted.is_empty() || wanted.iter().any(fits)
+    });
+    listed.map_or(Listing::NotListed, |answer| Listing::Listed(*answer))
 }
 
 /// What many lists come to.
@@ -100,7 +112,14 @@ mod tests {
 
     fn zone(answers: &[&str], weight: i32) -> Zone {
         let answers = answers.iter().map(|answer| answer.parse().unwrap()).collect();
-        Zone { name: "list.test".to_owned(), answers, weight, timeout_ms: 1, words: None }
+        Zone {
+            name: "list.test".to_owned(),
+            answers,
+            weight,
+            timeout_ms: 1,
+            test: true,
+            words: None,
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::AccessControl;
 use crate::connection::{Connection, Verified};
 use crate::list::{Hit, List};
 use crate::mailbox::{self, Listed};
+use crate::own_address::Authenticated;
 use crate::peer::{HostName, Name, Peer, Trust};
-use crate::relay::{Authenticated, By, Exempt, Subject};
+use crate::relay::{self, By, Exempt, Subject};
 use crate::rules::{HostFilter, Rules};
 
 /// Who is asked about.
@@ -66,13 +67,12 @@ impl AccessControl {
                 "{error}; give {{\"ip\": ADDRESS}} and as you like \"ptr\", \"unconfirmed\", \"from\", \"to\", \"auth\""
             ))
         })?;
-        let route = asked.to.as_deref().map(|to| {
-            self.host
-                .directory()
-                .map_or(Route::Foreign, |directory| directory.route(to).unwrap_or(Route::Foreign))
-        });
+        let route = |address: &str| {
+            let directory = self.host.directory();
+            directory.and_then(|directory| directory.route(address).ok()).unwrap_or(Route::Foreign)
+        };
         let member = |address: &str, group: &str| self.is_member(address, group);
-        let steps = explain(&self.rules(), &asked, route, &member);
+        let steps = explain(&self.rules(), &asked, &route, &member);
         let accepted = steps.iter().all(|step| !matches!(step.decision, "refused" | "deferred"));
         Ok(serde_json::to_string(&Explained { accepted, steps })?)
     }
@@ -81,7 +81,7 @@ impl AccessControl {
 fn explain(
     rules: &Rules,
     asked: &Asked,
-    route: Option<Route>,
+    route: &dyn Fn(&str) -> Route,
     member: &dyn Fn(&str, &str) -> bool,
 ) -> Vec<Step> {
     let name = asked.ptr.as_ref().map_or(HostName::Missing, |name| {
@@ -105,10 +105,13 @@ fn explain(
         }
     }
     if let Some(from) = &asked.from {
+        steps.extend(
+            asked.auth.as_ref().and_then(|user| own_address(rules, user, from, route, member)),
+        );
         steps.push(sender(rules, from, member));
     }
-    if let (Some(to), Some(route)) = (&asked.to, route) {
-        steps.push(relay(rules, peer, to, route, subject));
+    if let Some(to) = &asked.to {
+        steps.push(relay(rules, peer, to, route(to), subject));
         steps.push(listed(
             "recipient",
             mailbox::decide(&rules.recipient.allow, &rules.recipient.deny, to, |group| {
@@ -144,7 +147,7 @@ fn verified(rules: &Rules, name: &HostName) -> Step {
 
 fn subject(rules: &Rules, peer: Peer<'_>, user: Option<&str>) -> (bool, Step) {
     let control = "relay enforcement";
-    if user.is_some() && rules.relay.authenticated == Authenticated::Allow {
+    if user.is_some() && rules.relay.authenticated == relay::Authenticated::Allow {
         return (false, step(control, "exempt", "relay.authenticated"));
     }
     match rules.relay.subject(peer) {
@@ -174,6 +177,22 @@ fn private(
         Action::Silent | Action::Log => "listed",
     };
     Some(step(control, decision, hit.to_string()))
+}
+
+fn own_address(
+    rules: &Rules,
+    user: &str,
+    from: &str,
+    route: &dyn Fn(&str) -> Route,
+    member: &dyn Fn(&str, &str) -> bool,
+) -> Option<Step> {
+    if rules.own_address.authenticated == Authenticated::Any || from.is_empty() {
+        return None;
+    }
+    let is_local = || matches!(route(from), Route::Local | Route::UnknownUser);
+    let owns = rules.own_address.owns(user, from, is_local, |group| member(from, group));
+    let decision = if owns { "accepted" } else { "refused" };
+    Some(step("own address", decision, "sender.authenticated"))
 }
 
 fn sender(rules: &Rules, from: &str, member: &dyn Fn(&str, &str) -> bool) -> Step {
@@ -228,15 +247,15 @@ mod tests {
             "recipient": { "deny": ["team"] },
         }))
         .rules;
-        let explained = |asked: serde_json::Value, route: Option<Route>| -> Vec<String> {
+        let explained = |asked: serde_json::Value, route: Route| -> Vec<String> {
             let asked: Asked = serde_json::from_value(asked).unwrap();
             let member = |address: &str, group: &str| group == "team" && address.starts_with("t@");
-            let steps = explain(&rules, &asked, route, &member);
+            let steps = explain(&rules, &asked, &|_| route, &member);
             steps.iter().map(|s| format!("{}: {}, {}", s.control, s.decision, s.by)).collect()
         };
         let steps = explained(
             json!({ "ip": "192.0.2.1", "ptr": "a.bad.example", "from": "x@spam.org", "to": "y@partner.org" }),
-            Some(Route::Foreign),
+            Route::Foreign,
         );
         let wanted = [
             "connection: accepted, no entry against it",
@@ -251,7 +270,7 @@ mod tests {
         assert_eq!(steps, wanted);
         let steps = explained(
             json!({ "ip": "::ffff:192.0.2.9", "ptr": "pc.corp.example", "to": "t@here.org" }),
-            Some(Route::Local),
+            Route::Local,
         );
         assert!(steps[0].starts_with("connection: refused, connection.deny"), "{steps:?}");
         assert_eq!(steps[2], "relay enforcement: exempt, relay.internal_domains");
@@ -259,14 +278,24 @@ mod tests {
         assert!(steps[4].starts_with("recipient: refused, recipient.deny"), "{steps:?}");
         let steps = explained(
             json!({ "ip": "192.0.2.1", "ptr": "pc.corp.example", "unconfirmed": true, "to": "z@any.org" }),
-            Some(Route::Foreign),
+            Route::Foreign,
         );
         assert_eq!(steps[2], "relay enforcement: subject, relay.enforce");
         assert_eq!(steps[5], "relay: refused, relay.allow_destinations: 1 entries, none fits");
         let steps = explained(
             json!({ "ip": "192.0.2.1", "auth": "joe", "to": "z@any.org" }),
-            Some(Route::Foreign),
+            Route::Foreign,
         );
         assert_eq!(steps[3], "relay: granted, not subject to the check");
+        let own =
+            json!({ "sender": { "authenticated": "envelope", "own": { "joe": "sales@any.org" } } });
+        let rules = made(own).rules;
+        for (from, wanted) in [("sales@any.org", "accepted"), ("joe@any.org", "refused")] {
+            let asked = json!({ "ip": "192.0.2.1", "auth": "joe", "from": from });
+            let asked: Asked = serde_json::from_value(asked).unwrap();
+            let steps = explain(&rules, &asked, &|_| Route::Foreign, &|_, _| false);
+            let own = steps.iter().find(|step| step.control == "own address").unwrap();
+            assert_eq!((own.decision, &*own.by), (wanted, "sender.authenticated"), "{from}");
+        }
     }
 }

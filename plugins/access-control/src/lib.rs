@@ -2,6 +2,7 @@
 //! Takes the configuration and the handlers' calls; the rules stand in their own files.
 
 mod address_index;
+mod author;
 mod client;
 mod connection;
 mod counters;
@@ -13,6 +14,7 @@ mod lists;
 mod look_up;
 mod mailbox;
 mod name_index;
+mod own_address;
 mod pattern;
 mod peer;
 mod rates;
@@ -20,6 +22,7 @@ mod refusal;
 mod relay;
 mod rules;
 mod section;
+mod soundness;
 mod stages;
 mod window;
 mod words;
@@ -28,13 +31,14 @@ mod written;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use stagepost_sdk::{
-    AsyncPlugin, Config, Connect, Edits, Fault, Host, Level, Mail, Outcome, Pending, Plugin, Rcpt,
-    StartError, export_plugin,
+    AsyncPlugin, Config, Connect, Edits, Fault, Headers, Host, Level, Mail, Outcome, Pending,
+    Plugin, Rcpt, StartError, export_plugin,
 };
 
 use counters::Counters;
 use rates::Rates;
 use rules::{Made, Rules};
+use soundness::Tested;
 
 /// The plug-in: the host has it, and its admin verb.
 struct Exported(Arc<AccessControl>);
@@ -45,6 +49,8 @@ pub(crate) struct AccessControl {
     /// Those in force; a session keeps none, so that a reload is in force for every command to come.
     rules: RwLock<Arc<Rules>>,
     rates: Rates,
+    /// What is known of the lists in the DNS.
+    tested: Tested,
     counters: Counters,
 }
 
@@ -67,8 +73,8 @@ impl Plugin for Exported {
     fn start(host: Host) -> Result<Self, StartError> {
         let rules = read(&host, &host.config()).map_err(StartError::failed)?;
         let (rates, counters) = (Rates::new(&rules.limits), Counters::new(&host)?);
-        let shared =
-            Arc::new(AccessControl { host, rules: RwLock::new(Arc::new(rules)), rates, counters });
+        let (rules, tested) = (RwLock::new(Arc::new(rules)), Tested::default());
+        let shared = Arc::new(AccessControl { host, rules, rates, tested, counters });
         let asked = Arc::clone(&shared);
         let help = "what would become of a client: {\"ip\", \"ptr\", \"from\", \"to\", \"auth\"}";
         host.admin_verb("test", help, move |arguments| asked.explain(arguments))?;
@@ -85,12 +91,17 @@ impl Plugin for Exported {
         let Self(plugin) = self;
         let rules = Arc::new(read(&plugin.host, section)?);
         plugin.rates.follow(&rules.limits);
+        plugin.tested.keep(rules.dns_white.zones.iter().chain(&rules.dns_black.zones));
         let old = {
             let mut in_force = plugin.rules.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *in_force, rules)
         };
         drop(old);
         Ok(())
+    }
+
+    fn before_headers(&self, event: &Headers<'_>, _: &mut Edits<'_>) -> Outcome {
+        self.0.judge_author(event)
     }
 }
 
@@ -128,7 +139,7 @@ export_plugin! {
     name = "access-control",
     version = env!("CARGO_PKG_VERSION"),
     class = inline,
-    stages = [before_config, after_config],
+    stages = [before_config, after_config, before_headers],
     async_stages = [before_connect, before_mail, before_rcpt],
     edits = [verdict, attribute, header],
 }

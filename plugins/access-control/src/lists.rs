@@ -1,7 +1,10 @@
 //! The private and DNS lists, in Domino's order: private white, private black, DNS white, DNS black; the first hit ends it.
 //! Judges clients that are subject to the relay check; who those are stands elsewhere.
 
-use stagepost_sdk::{Level, Pending};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use stagepost_sdk::{Level, Pending, together};
 
 use crate::AccessControl;
 use crate::client::Lists;
@@ -11,6 +14,7 @@ use crate::peer::{Peer, Trust};
 use crate::refusal::Refusal;
 use crate::rules::{DnsFilter, Rules};
 use crate::section::Action;
+use crate::soundness::{Soundness, test_points};
 use crate::words::{Values, Words};
 
 /// The header fields of tags, with the names of Domino's items.
@@ -72,20 +76,20 @@ impl AccessControl {
     /// Asks all zones at once: white ones speak first, however late they answer.
     async fn look_at_zones(&self, peer: Peer<'_>, rules: &Rules, call: &Pending) -> Lists {
         let (white, black) = (&rules.dns_white, &rules.dns_black);
-        let filters =
-            [white, black].map(|filter| look_up::listings(call, &filter.zones, peer.address));
-        let mut said = stagepost_sdk::together(filters).await.into_iter();
-        let (said_white, said_black) =
-            (said.next().unwrap_or_default(), said.next().unwrap_or_default());
-        for (zone, listing) in said_white.iter().chain(&said_black) {
+        let zones = || white.zones.iter().chain(&black.zones);
+        look_up::wait_for_zones(call, zones());
+        let questions = zones().map(|zone| self.ask(zone, peer.address, call));
+        let said: Vec<_> = zones().zip(together(questions).await).collect();
+        for (zone, listing) in &said {
             self.note(zone, *listing);
         }
-        let verdict = sum(said_white);
+        let (said_white, said_black) = said.split_at(white.zones.len());
+        let verdict = sum(said_white.iter().copied());
         if let Some(found) = over(white, &verdict, "DNS white list", DNS_WHITE) {
             self.counters.dns_white.increment();
             return self.found(peer, found);
         }
-        let verdict = sum(said_black);
+        let verdict = sum(said_black.iter().copied());
         let Some(mut found) = over(black, &verdict, "DNS black list", DNS_BLACK) else {
             return Lists::default();
         };
@@ -97,6 +101,55 @@ impl AccessControl {
             found.txt = look_up::reason(call, zone, peer.address).await;
         }
         self.found(peer, found)
+    }
+
+    /// What a zone says of an address; one that fails its test says nothing of anybody.
+    async fn ask(&self, zone: &Zone, address: IpAddr, call: &Pending) -> Listing {
+        let known = match zone.test {
+            true => self.tested.known(zone, address, Instant::now()),
+            false => Some(Soundness::Sound),
+        };
+        let (listing, soundness) = match known {
+            Some(Soundness::Sound | Soundness::Unknown) => {
+                return look_up::listing(call, zone, address).await;
+            }
+            Some(unsound) => (Listing::NotListed, unsound),
+            None => {
+                let (listing, found) = look_up::tested_listing(call, zone, address).await;
+                if self.tested.found(zone, address, found, Instant::now()) {
+                    self.tell(zone, address, found);
+                }
+                (listing, found)
+            }
+        };
+        match soundness {
+            Soundness::Sound | Soundness::Unknown => listing,
+            Soundness::ListsAll | Soundness::ListsNone => {
+                self.counters.dns_unsound.increment();
+                Listing::NotListed
+            }
+        }
+    }
+
+    /// Tells the operator what the test of a zone came to.
+    fn tell(&self, zone: &Zone, address: IpAddr, soundness: Soundness) {
+        let [has, has_not] = test_points(address);
+        let name = &zone.name;
+        match soundness {
+            Soundness::Sound => {
+                self.host.log(Level::Info, format_args!("{name} is tested, and asked from now on"));
+            }
+            Soundness::ListsAll => self.host.log(
+                Level::Warn,
+                format_args!("{name} is not asked: it lists {has_not}, and so everybody (RFC 5782)"),
+            ),
+            Soundness::ListsNone => self.host.log(
+                Level::Warn,
+                format_args!("{name} is not asked: it does not list {has}, as every list in use does (RFC 5782); for one of your own that does not, write test = false"),
+            ),
+            // That the DNS is in trouble is counted by itself.
+            Soundness::Unknown => {}
+        }
     }
 
     /// Tells the operator of a zone that does not do its work.

@@ -1,7 +1,7 @@
 //! What is asked of the DNS: a host's names, whether a domain exists, and what lists say of an address.
 //! Knows no rule; every question is bounded in number and time.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use stagepost_sdk::{DnsError, Pending, before, together};
@@ -9,6 +9,7 @@ use stagepost_sdk::{DnsError, Pending, before, together};
 use crate::dns_list::{Listing, Zone};
 use crate::mailbox::Domain;
 use crate::peer::{HostName, Name};
+use crate::soundness::{self, Soundness};
 
 /// The most names of one address that count: more come of nobody who means well.
 const NAMES_MAX: usize = 8;
@@ -90,25 +91,49 @@ pub(crate) async fn domain(call: &Pending, domain: &str) -> Domain {
     }
 }
 
-/// What zones say of an address, all asked at once.
-pub(crate) async fn listings<'z>(
-    call: &Pending,
-    zones: &'z [Zone],
-    address: IpAddr,
-) -> Vec<(&'z Zone, Listing)> {
-    let slowest = zones.iter().map(|zone| zone.timeout_ms).max().unwrap_or(0);
+/// Lets the call last until the slowest of these zones has answered.
+pub(crate) fn wait_for_zones<'z>(call: &Pending, zones: impl Iterator<Item = &'z Zone>) {
+    let slowest = zones.map(|zone| zone.timeout_ms).max().unwrap_or(0);
     be_patient(call, Duration::from_millis(slowest.into()));
-    let questions = zones.iter().map(|zone| async move {
-        let question = zone.question(address);
-        let timer = call.timer(Duration::from_millis(zone.timeout_ms.into()));
-        let listing = match before(call.dns().a(&question), timer).await {
-            Some(Ok(answers)) => zone.judge(&answers),
-            Some(Err(DnsError::NoName | DnsError::NoData)) => Listing::NotListed,
-            Some(Err(DnsError::Trouble | DnsError::Refused(_))) | None => Listing::Trouble,
-        };
-        (zone, listing)
-    });
-    together(questions).await
+}
+
+/// What a zone says of an address.
+pub(crate) async fn listing(call: &Pending, zone: &Zone, address: IpAddr) -> Listing {
+    answered(call, zone, address, Zone::judge).await
+}
+
+/// What a zone says of an address, and whether it can be relied on: asked at once, so that nobody waits for the test.
+pub(crate) async fn tested_listing(
+    call: &Pending,
+    zone: &Zone,
+    address: IpAddr,
+) -> (Listing, Soundness) {
+    let [has, has_not] = soundness::test_points(address);
+    let questions = [
+        answered(call, zone, address, Zone::judge),
+        answered(call, zone, has, Zone::judge_any),
+        answered(call, zone, has_not, Zone::judge_any),
+    ];
+    match together(questions).await[..] {
+        [listing, has, has_not] => (listing, soundness::judge(has, has_not)),
+        // There are as many answers as questions.
+        _ => (Listing::Trouble, Soundness::Unknown),
+    }
+}
+
+async fn answered(
+    call: &Pending,
+    zone: &Zone,
+    address: IpAddr,
+    judge: fn(&Zone, &[Ipv4Addr]) -> Listing,
+) -> Listing {
+    let question = zone.question(address);
+    let timer = call.timer(Duration::from_millis(zone.timeout_ms.into()));
+    match before(call.dns().a(&question), timer).await {
+        Some(Ok(answers)) => judge(zone, &answers),
+        Some(Err(DnsError::NoName | DnsError::NoData)) => Listing::NotListed,
+        Some(Err(DnsError::Trouble | DnsError::Refused(_))) | None => Listing::Trouble,
+    }
 }
 
 /// What a zone says about an address that it lists; empty when it says nothing in time.

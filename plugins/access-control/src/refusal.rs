@@ -76,6 +76,18 @@ impl Refusal {
         Self::new(451, "4.4.3", "The sender's domain can't be looked up now, try again later", by)
     }
 
+    /// The user may not send as this address (RFC 6409 section 6.1).
+    pub(crate) fn not_own(address: &str) -> Self {
+        let text = format!("You may not send as <{}>", printable(address));
+        Self::new(550, "5.7.1", text, "sender.authenticated".to_owned())
+    }
+
+    /// Who the user sends as can't be told, and has to be.
+    pub(crate) fn author_unclear(field: &str) -> Self {
+        let text = format!("The field {field} must have one address, and it must be yours");
+        Self::new(550, "5.7.1", text, "sender.authenticated".to_owned())
+    }
+
     /// Relaying is not for this client, or not to this domain.
     pub(crate) fn relay(by: String) -> Self {
         Self::new(554, "5.7.1", "Relay rejected for policy reasons", by)

@@ -12,6 +12,7 @@ use crate::entry::{Kind, Place};
 use crate::list::List;
 use crate::mailbox::{RecipientRules, SenderRules};
 use crate::name_index::{Ending, folded};
+use crate::own_address::OwnAddressRules;
 use crate::peer::Trust;
 use crate::relay::{Internal, RelayRules};
 use crate::section::{self, Action, DnsLists, Entries, PrivateList, Section};
@@ -31,6 +32,7 @@ pub(crate) struct Rules {
     pub(crate) connection: ConnectionRules,
     pub(crate) relay: RelayRules,
     pub(crate) sender: SenderRules,
+    pub(crate) own_address: OwnAddressRules,
     pub(crate) recipient: RecipientRules,
     pub(crate) private_white: HostFilter,
     pub(crate) private_black: HostFilter,
@@ -224,6 +226,7 @@ impl<'m> Making<'m> {
             connection: self.connection(&section.connection)?,
             relay: self.relay(&section.relay)?,
             sender: self.sender(&section.sender)?,
+            own_address: self.own_address(&section.sender)?,
             recipient: self.recipient(&section.recipient)?,
             private_white: self.private("private_white", &section.private_white, Colour::White)?,
             private_black: self.private("private_black", &section.private_black, Colour::Black)?,
@@ -291,6 +294,15 @@ impl<'m> Making<'m> {
             allow: self.mailboxes("sender.allow", &s.allow, s.allow_file.as_ref())?,
             deny: self.mailboxes("sender.deny", &s.deny, s.deny_file.as_ref())?,
         })
+    }
+
+    fn own_address(&mut self, s: &section::Sender) -> Result<OwnAddressRules, RulesError> {
+        let given = s.own.iter().map(|(user, entries)| {
+            let list = self.mailboxes(&format!("sender.own.{user}"), entries, None)?;
+            Ok((user.to_lowercase(), list))
+        });
+        let given = given.collect::<Result<_, RulesError>>()?;
+        Ok(OwnAddressRules { authenticated: s.authenticated, given })
     }
 
     fn recipient(&mut self, r: &section::Recipient) -> Result<RecipientRules, RulesError> {
@@ -365,7 +377,8 @@ impl<'m> Making<'m> {
         }
         let words = table.text.as_deref().map(|text| self.words(key, Some(text))).transpose()?;
         let answers = answers.collect::<Result<_, _>>()?;
-        Ok(Zone { name, answers, weight: table.weight.unwrap_or(1), timeout_ms, words })
+        let (weight, test) = (table.weight.unwrap_or(1), table.test.unwrap_or(true));
+        Ok(Zone { name, answers, weight, timeout_ms, test, words })
     }
 
     fn action(

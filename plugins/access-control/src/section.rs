@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::connection::RefuseAt;
+use crate::own_address;
 use crate::relay::{Authenticated, Enforce};
 
 /// Entries: one text with commas, semicolons or lines between, or a list of such texts.
@@ -134,6 +135,9 @@ pub(crate) struct Sender {
     pub(crate) allow_file: Option<String>,
     pub(crate) deny: Entries,
     pub(crate) deny_file: Option<String>,
+    pub(crate) authenticated: own_address::Authenticated,
+    /// What users have beside their own addresses, by their names.
+    pub(crate) own: BTreeMap<String, Entries>,
 }
 
 /// `[recipient]`
@@ -198,6 +202,8 @@ pub(crate) struct ZoneTable {
     pub(crate) answers: Vec<String>,
     pub(crate) weight: Option<i32>,
     pub(crate) timeout_ms: Option<u32>,
+    /// Whether it has the entries by which lists are tested; it has unless this says no.
+    pub(crate) test: Option<bool>,
     pub(crate) text: Option<String>,
 }
 
@@ -205,7 +211,7 @@ impl ZoneTable {
     /// A zone with nothing but a name.
     pub(crate) fn named(name: &str) -> Self {
         let name = name.to_owned();
-        Self { name, answers: Vec::new(), weight: None, timeout_ms: None, text: None }
+        Self { name, answers: Vec::new(), weight: None, timeout_ms: None, test: None, text: None }
     }
 }
 

@@ -1,18 +1,20 @@
-//! The stages at which a client is judged: connect, MAIL and RCPT.
+//! The stages at which a client is judged: connect, MAIL, RCPT and the end of the header block.
 //! Puts the rules in their order; what each decides stands with the rule.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use stagepost_sdk::{
-    Answer, Connect, Edits, Fault, Level, Mail, Outcome, Pending, Rcpt, Route, Session,
+    Answer, Connect, Edits, Fault, Headers, Level, Mail, Outcome, Pending, Rcpt, Route, Session,
 };
 
 use crate::AccessControl;
+use crate::author::{Author, author};
 use crate::client::Client;
 use crate::connection::{Connection, RefuseAt, Verified};
 use crate::look_up;
 use crate::mailbox::{self, Domain, Listed};
+use crate::own_address;
 use crate::peer::{HostName, Peer, Trust};
 use crate::refusal::Refusal;
 use crate::relay::{Authenticated, By, Relay, Subject};
@@ -43,14 +45,14 @@ impl<'v> Visit<'v> {
         Ok(Self { plugin, rules: plugin.rules(), session, address, call, client })
     }
 
-    /// Keeps what is known, and gives the answer; a refusal is logged by the list and entry that made it.
+    /// Keeps what is known, and gives the answer.
     fn end(self, step: Step) -> Outcome {
         let Self { plugin, session, client, .. } = self;
         session.slot_set(client)?;
-        let Some(refusal) = step? else { return Ok(Answer::Continue) };
-        plugin.counters.refused(&refusal);
-        session.log(Level::Info, format_args!("refused by {}", refusal.by));
-        Ok(refusal.answer())
+        match step? {
+            Some(refusal) => plugin.refuse(session, &refusal),
+            None => Ok(Answer::Continue),
+        }
     }
 
     fn peer(&self) -> Peer<'_> {
@@ -143,6 +145,9 @@ impl<'v> Visit<'v> {
             return None;
         }
         let rules = Arc::clone(&self.rules);
+        if !self.plugin.may_send_as(&rules, self.session, sender) {
+            return Some(Refusal::not_own(sender));
+        }
         let member = |group: &str| self.plugin.is_member(sender, group);
         match mailbox::decide(&rules.sender.allow, &rules.sender.deny, sender, member) {
             Listed::Accepted(_) => {}
@@ -289,6 +294,49 @@ impl AccessControl {
         }
         let sender = visit.session.sender().unwrap_or_default();
         Ok(self.rates.recipient(&visit.rules.limits, visit.address, sender))
+    }
+
+    /// The header block is there: a user who has to is held to its own addresses.
+    pub(crate) fn judge_author(&self, event: &Headers<'_>) -> Outcome {
+        let rules = self.rules();
+        let held = rules.own_address.authenticated == own_address::Authenticated::Message;
+        if !held || !event.session.authenticated() {
+            return Ok(Answer::Continue);
+        }
+        let header = event.message.header()?;
+        for field in ["From", "Sender"] {
+            let refusal = match author(header, field) {
+                Author::Nobody => continue,
+                Author::One(address) if self.may_send_as(&rules, event.session, &address) => {
+                    continue;
+                }
+                Author::One(address) => Refusal::not_own(&address),
+                Author::Unclear => Refusal::author_unclear(field),
+            };
+            return self.refuse(event.session, &refusal);
+        }
+        Ok(Answer::Continue)
+    }
+
+    /// Whether whoever has logged in, if anybody, may send as an address.
+    fn may_send_as(&self, rules: &Rules, session: Session<'_>, address: &str) -> bool {
+        let own = &rules.own_address;
+        if own.authenticated == own_address::Authenticated::Any || !session.authenticated() {
+            return true;
+        }
+        let is_local = || {
+            let route = self.host.directory().map(|directory| directory.route(address));
+            matches!(route, Some(Ok(Route::Local | Route::UnknownUser)))
+        };
+        let user = session.identity().unwrap_or_default();
+        own.owns(user, address, is_local, |group| self.is_member(address, group))
+    }
+
+    /// Gives a refusal; it is logged by the list and entry that made it.
+    fn refuse(&self, session: Session<'_>, refusal: &Refusal) -> Outcome {
+        self.counters.refused(refusal);
+        session.log(Level::Info, format_args!("refused by {}", refusal.by));
+        Ok(refusal.answer())
     }
 
     /// Whether mail for an address leaves us, and only with a grant.
