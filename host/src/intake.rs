@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
     Attributed, BodyFault, Content, Edit, Envelope, Facts, LedgerEntry, Part, Stored,
-    change_header, empty_line_before, received, received_from_plugin,
+    change_header, empty_line_before, parameter, received, received_from_plugin,
 };
 
 use crate::body_change::{self, edits_body};
@@ -114,14 +114,15 @@ impl Intake {
         let hold = reason_to_hold(&edits);
         let edits = edit_body(incoming.as_mut(), edits).await?;
         let ledger = carry_out(edits, incoming.header());
+        let utf8 = parameter(&envelope.parameters, "SMTPUTF8").is_some();
         let only = match &envelope.recipients[..] {
-            [one] => Some(one.address.as_str()),
+            [one] if utf8 || one.address.is_ascii() => Some(one.address.as_str()),
             _ => None,
         };
         let (hostname, date) = (&self.hostname, date(now));
         let trace = match &self.plugin {
-            Some(plugin) => received_from_plugin(plugin, hostname, &id, &date, only),
-            None => received(facts, hostname, &id, &date, only),
+            Some(plugin) => received_from_plugin(plugin, hostname, &id, &date, only, utf8),
+            None => received(facts, hostname, &id, &date, only, utf8),
         };
         incoming.header().splice(0..0, trace);
         let octets = incoming.header().len() as u64 + incoming.body_octets();

@@ -209,6 +209,23 @@ next_hop = "[2001:db8::1]:25"
     }
 
     #[test]
+    fn a_domain_is_the_same_in_every_script() {
+        let local = "[[local_domain]]\nname = \"B\u{fc}cher.test\"\nmailboxes = [\"j\u{f6}rg\"]\n\
+                     [[route]]\ndomain = \"@xn--r8jz45g.test\"\nnext_hop = \"there.test:25\"\n";
+        let router = router(local);
+        let cases = [
+            ("j\u{f6}rg@b\u{fc}cher.test", Route::Local),
+            ("j\u{f6}rg@XN--bcher-kva.test", Route::Local),
+            ("jorg@b\u{fc}cher.test", Route::UnknownUser),
+            ("a@mx.\u{4f8b}\u{3048}.test", Route::Relay),
+        ];
+        for (address, wanted) in cases {
+            let address = Address::parse_international(address).unwrap();
+            assert_eq!(router.route(&address), wanted, "{address}");
+        }
+    }
+
+    #[test]
     fn the_nearest_route_wins() {
         let (without, with) = (router(""), default());
         let cases = [

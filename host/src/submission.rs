@@ -106,7 +106,7 @@ impl Draft {
     /// Says a command; its reply must be positive.
     fn say(&mut self, line: &str) -> Result<(), MailError> {
         // What ended the line would begin a command of the plug-in's own.
-        if !line.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        if line.contains(char::is_control) {
             return Err(MailError::Invalid);
         }
         self.session.handle_input(Instant::now(), format!("{line}\r\n").as_bytes());

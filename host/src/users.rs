@@ -108,7 +108,7 @@ fn parse(text: &str) -> Result<Groups, (usize, String)> {
             )));
         }
         for member in members.split(',').map(str::trim).filter(|member| !member.is_empty()) {
-            let address = Address::parse(member)
+            let address = Address::parse_international(member)
                 .map_err(|error| wrong(format!("{member:?} is no address: {error}")))?;
             let of_member = groups.entry(key(&address)).or_default();
             if !of_member.iter().any(|known| known.eq_ignore_ascii_case(name)) {
@@ -121,11 +121,11 @@ fn parse(text: &str) -> Result<Groups, (usize, String)> {
 
 impl UserDirectory for Users {
     fn route(&self, address: &str) -> Option<Route> {
-        Some(self.router.route(&Address::parse(address).ok()?))
+        Some(self.router.route(&Address::parse_international(address).ok()?))
     }
 
     fn groups(&self, address: &str) -> Option<&[Box<str>]> {
-        let address = Address::parse(address).ok()?;
+        let address = Address::parse_international(address).ok()?;
         Some(self.groups_in_force().get(&key(&address)).map_or(&[], Vec::as_slice))
     }
 }

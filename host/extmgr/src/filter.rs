@@ -141,12 +141,16 @@ impl Filter {
         list.is_empty()
             || match sender {
                 ReversePath::Null => list.contains(&Domain::Null),
-                ReversePath::Address(sender) => list.iter().any(|item| item.fits(sender.domain())),
+                ReversePath::Address(sender) => {
+                    let domain = sender.domain_key();
+                    list.iter().any(|item| item.fits(&domain))
+                }
             }
     }
 
     fn has_recipient(&self, recipient: &Address) -> bool {
-        self.recipient_domains.iter().any(|item| item.fits(recipient.domain()))
+        let domain = recipient.domain_key();
+        self.recipient_domains.iter().any(|item| item.fits(&domain))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Addresses as SMTP envelopes carry them: parsed once, kept in the form they were received in.
 //! Knows no DNS and no directory.
 
+use crate::domain::{check_domain, domain_to_ascii};
+
 /// A mailbox: local part and domain, exactly as received (quotes, literals and case kept).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
@@ -44,6 +46,18 @@ impl Address {
     /// # Errors
     /// What is malformed or too long. Control octets, spaces outside quotes and non-ASCII are malformed.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        if !text.is_ascii() {
+            let domain = text.rfind('@').is_some_and(|at| text[..at].is_ascii());
+            return Err(if domain { AddressError::Domain } else { AddressError::Local });
+        }
+        Self::parse_international(text)
+    }
+
+    /// Parses a mailbox that may be of any script (RFC 6531 section 3.3): only where SMTPUTF8 carries it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], without the last. Characters that control how text is shown are malformed.
+    pub fn parse_international(text: &str) -> Result<Self, AddressError> {
         let local_octets = local_octets(text)?;
         if local_octets > 64 {
             return Err(AddressError::LocalTooLong);
@@ -54,7 +68,14 @@ impl Address {
         }
         if !bare {
             let rest = text.get(local_octets..).and_then(|rest| rest.strip_prefix('@'));
-            check_domain(rest.ok_or(AddressError::Local)?)?;
+            let domain = rest.ok_or(AddressError::Local)?;
+            if domain.is_ascii() {
+                check_domain(domain)?;
+            } else if domain.len() > 255 {
+                return Err(AddressError::DomainTooLong);
+            } else if domain_to_ascii(domain).is_none() {
+                return Err(AddressError::Domain);
+            }
         }
         Ok(Self { raw: text.into(), local_octets })
     }
@@ -92,14 +113,26 @@ impl Address {
         self.raw.get(self.local_octets + 1..).unwrap_or("")
     }
 
-    /// The domain in lower case: equal for equal destinations (RFC 5321 section 2.4).
+    /// The domain in lower case and ASCII: equal for equal destinations (RFC 5321 section 2.4, RFC 5890 section 2.3.2.4).
     pub fn domain_key(&self) -> String {
-        self.domain().to_ascii_lowercase()
+        match self.domain() {
+            domain if domain.is_ascii() => domain.to_ascii_lowercase(),
+            domain => domain_to_ascii(domain).unwrap_or_else(|| domain.to_owned()),
+        }
     }
 
-    /// Whether both name one mailbox: the case of the domain is no difference (RFC 5321 section 2.4).
+    /// Whether both name one mailbox: the case of the domain is no difference (RFC 5321 section 2.4), nor how it is written.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.local() == other.local() && self.domain().eq_ignore_ascii_case(other.domain())
+        let (domain, known) = (self.domain(), other.domain());
+        self.local() == other.local()
+            && (domain.eq_ignore_ascii_case(known)
+                || !(domain.is_ascii() && known.is_ascii())
+                    && self.domain_key() == other.domain_key())
+    }
+
+    /// Whether it can be written in ASCII alone as it is.
+    pub fn is_ascii(&self) -> bool {
+        self.raw.is_ascii()
     }
 
     /// Whether this is the postmaster (RFC 5321 section 4.5.1), with or without a domain.
@@ -130,47 +163,18 @@ impl std::fmt::Display for ReversePath {
     }
 }
 
-/// Whether a name is a domain of letters, digits and hyphens (RFC 5321 section 4.1.2, Domain),
-/// or an address literal.
-///
-/// # Errors
-/// What is malformed or too long.
-pub fn check_domain(text: &str) -> Result<(), AddressError> {
-    if text.len() > 255 {
-        return Err(AddressError::DomainTooLong);
-    }
-    if let Some(rest) = text.strip_prefix('[') {
-        return check_literal(rest.strip_suffix(']').ok_or(AddressError::Literal)?);
-    }
-    let sound = |label: &str| {
-        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = label.as_bytes();
-        bytes.len() <= 63
-            && bytes.iter().all(|&b| inside(b))
-            && edge(bytes.first())
-            && edge(bytes.last())
-    };
-    if text.split('.').all(sound) { Ok(()) } else { Err(AddressError::Domain) }
-}
-
-/// RFC 5321 section 4.1.3. General address literals are not known to anybody, so they are refused.
-fn check_literal(inner: &str) -> Result<(), AddressError> {
-    let ipv6 = inner.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")).map(|_| &inner[5..]);
-    let sound = match ipv6 {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => inner.parse::<std::net::Ipv4Addr>().is_ok(),
-    };
-    if sound { Ok(()) } else { Err(AddressError::Literal) }
-}
-
 /// How many octets the local part has (RFC 5321 section 4.1.2, Local-part).
 fn local_octets(text: &str) -> Result<usize, AddressError> {
     if let Some(quoted) = text.strip_prefix('"') {
-        return quoted_octets(quoted.as_bytes()).ok_or(AddressError::Local);
+        let octets = quoted_octets(quoted.as_bytes()).ok_or(AddressError::Local)?;
+        // They end behind a quotation mark, so no character is cut.
+        let sound = text[..octets].chars().all(|c| c.is_ascii() || is_text(c));
+        return if sound { Ok(octets) } else { Err(AddressError::Local) };
     }
     let octets = text.bytes().position(|b| b == b'@').unwrap_or(text.len());
-    let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(is_atext);
+    // RFC 6531 section 3.3.
+    let inside = |c: char| u8::try_from(c).is_ok_and(is_atext) || is_text(c);
+    let atom = |atom: &str| !atom.is_empty() && atom.chars().all(inside);
     if text[..octets].split('.').all(atom) { Ok(octets) } else { Err(AddressError::Local) }
 }
 
@@ -181,10 +185,16 @@ fn quoted_octets(rest: &[u8]) -> Option<usize> {
         match *rest.get(at)? {
             b'"' => return Some(at + 2),
             b'\\' if matches!(rest.get(at + 1)?, b' '..=b'~') => at += 2,
-            b' '..=b'~' if rest[at] != b'\\' => at += 1,
+            b' '..=b'~' | 0x80.. if rest[at] != b'\\' => at += 1,
             _ => return None,
         }
     }
+}
+
+/// A character beyond ASCII that is text, and does not control how the text around it is shown.
+fn is_text(c: char) -> bool {
+    let layout = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    !c.is_ascii() && !c.is_control() && !layout
 }
 
 /// RFC 5322 section 3.2.3.
@@ -256,5 +266,52 @@ mod tests {
         }
         assert_eq!(Address::parse("ä@b"), Err(Local));
         assert_eq!(Address::parse("a@ä"), Err(Domain));
+    }
+
+    #[test]
+    fn addresses_may_be_of_any_script() {
+        let cases = [
+            ("a@b.test", "a", "b.test"),
+            ("jörg@b.test", "jörg", "b.test"),
+            ("用户@例え.test", "用户", "xn--r8jz45g.test"),
+            ("\"jö\\\" rg\"@Bücher.TEST", "\"jö\\\" rg\"", "xn--bcher-kva.test"),
+            ("a@xn--bcher-kva.test", "a", "xn--bcher-kva.test"),
+            ("a@straße.test", "a", "xn--strae-oqa.test"),
+        ];
+        for (text, local, key) in cases {
+            let address =
+                Address::parse_international(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!((address.as_str(), address.local()), (text, local));
+            assert_eq!(address.domain_key(), key, "{text}");
+            assert_eq!(address.is_ascii(), Address::parse(text).is_ok(), "{text}");
+        }
+        let long = format!("{}@b", "é".repeat(33));
+        let wrong = [
+            // A control, a line separator, an override of the direction, a mark of byte order.
+            "a\u{85}@b.test",
+            "a\u{2028}@b.test",
+            "a\u{202e}@b.test",
+            "\"a\u{feff}\"@b.test",
+            "\"a\\é\"@b.test",
+            ".é@b.test",
+            // Dots that are none, and letters that only stand for others.
+            "a@b。test",
+            "a@ｂ.test",
+            "a@b\u{ad}é.test",
+            "a@-é.test",
+            "a@é..test",
+            "a@[é]",
+            "é",
+            &long,
+        ];
+        for text in wrong {
+            assert!(Address::parse_international(text).is_err(), "{text:?}");
+        }
+        let same = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|text| Address::parse_international(text).unwrap());
+            one.is_same_as(&other)
+        };
+        assert!(same("a@Bücher.test", "a@xn--BCHER-kva.test") && same("é@b", "é@B"));
+        assert!(!same("é@b", "É@b") && !same("é@b", "e\u{301}@b"));
     }
 }

@@ -155,7 +155,32 @@ pub(crate) fn is_orcpt(value: &str) -> bool {
 fn original(text: &str) -> Option<(&str, String)> {
     let (kind, address) = text.split_once(';')?;
     let kind_is_sound = !kind.is_empty() && kind.bytes().all(is_atext);
-    from_xtext(address).filter(|_| kind_is_sound).map(|address| (kind, address))
+    let address = match kind.eq_ignore_ascii_case("utf-8") {
+        true => from_unitext(address),
+        false => from_xtext(address),
+    };
+    address.filter(|_| kind_is_sound).map(|address| (kind, address))
+}
+
+/// What an address of the type `utf-8` stands for (RFC 6533 section 3): itself, but for characters written as their number.
+fn from_unitext(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        rest = &rest[first.len_utf8()..];
+        plain.push(match first {
+            '\\' => {
+                let (digits, behind) = rest.strip_prefix("x{")?.split_once('}')?;
+                let upper = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
+                let sound = matches!(digits.len(), 2..=6) && digits.bytes().all(upper);
+                rest = behind;
+                char::from_u32(u32::from_str_radix(digits, 16).ok().filter(|_| sound)?)?
+            }
+            '+' | '=' | ' ' => return None,
+            other => other,
+        });
+    }
+    (!plain.is_empty() && !plain.contains(char::is_control)).then_some(plain)
 }
 
 #[cfg(test)]
@@ -218,6 +243,11 @@ mod tests {
         let of =
             |text: &str| wish(text).original().map(|(kind, address)| format!("{kind} {address}"));
         assert_eq!(of("ORCPT=rfc822;Bob+2Btag@x.test").as_deref(), Some("rfc822 Bob+tag@x.test"));
+        let utf8 = "ORCPT=UTF-8;j\\x{F6}rg\\x{2B}\u{e9}@x.test";
+        assert_eq!(of(utf8).as_deref(), Some("UTF-8 j\u{f6}rg+\u{e9}@x.test"));
+        for wrong in ["a+2Bb", "\\x{f6}", "\\x{0A}", "\\x{D800}", "\\x{F6", "\\u{F6}", "a\u{85}"] {
+            assert_eq!(of(&format!("ORCPT=utf-8;{wrong}")), None, "{wrong}");
+        }
         for wrong in ["ORCPT=bob@x.test", "ORCPT=;bob@x.test", "ORCPT=rfc822;", "ORCPT=a:b;x"] {
             assert_eq!(of(wrong), None, "{wrong}");
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use stagepost_queue::QueueName;
-use stagepost_smtp::{Address, Mechanism, check_domain};
+use stagepost_smtp::{Address, Mechanism, check_domain, domain_to_ascii};
 
 use super::settings::{DomainPattern, Mailboxes};
 use super::text::deserialize_text;
@@ -40,15 +40,15 @@ pub(super) fn parse_domain(text: &str) -> Result<String, String> {
             "{text:?} is an address literal\nwrite a domain name, such as \"example.org\""
         ));
     }
-    check_domain(text).map_err(|_| {
-        let remedy = if text.is_ascii() {
-            "write letters, digits, hyphens and dots, such as \"example.org\""
-        } else {
-            "write its ASCII form, which starts with \"xn--\""
-        };
+    let wrong = || {
+        let remedy = "write letters, digits, hyphens and dots, such as \"example.org\"";
         format!("{text:?} is not a domain name\n{remedy}")
-    })?;
-    Ok(text.to_ascii_lowercase())
+    };
+    if text.is_ascii() {
+        check_domain(text).map_err(|_| wrong())?;
+        return Ok(text.to_ascii_lowercase());
+    }
+    domain_to_ascii(text).ok_or_else(wrong)
 }
 
 fn parse_label(text: &str) -> Result<Label, String> {
@@ -188,7 +188,7 @@ struct Mailbox(String);
 impl<'de> Deserialize<'de> for Mailbox {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         deserialize_text(from, "a mailbox name in double quotes", |text| {
-            match stagepost_smtp::Address::parse(&format!("{text}@local")) {
+            match Address::parse_international(&format!("{text}@local")) {
                 Ok(address) if address.local() == text && !text.starts_with('"') => {
                     Ok(Self(text.to_ascii_lowercase()))
                 }
@@ -219,7 +219,7 @@ mod tests {
             (".example.org", None),
             ("a@example.org", None),
             ("[192.0.2.1]", None),
-            ("bücher.example", None),
+            ("bücher.example", Some(exact("xn--bcher-kva.example"))),
         ];
         for (text, wanted) in cases {
             assert_eq!(parse_pattern(text).ok(), wanted, "{text:?}");

@@ -24,9 +24,12 @@ pub(crate) struct NameIndex {
     lengths: Vec<usize>,
 }
 
-/// A name as it is compared: small letters, without the last dot.
+/// A name as it is compared: small letters, without the last dot, and in ASCII whatever its script (RFC 5890 section
+/// 2.3.2.1): a client is free to write it either way.
 pub(crate) fn folded(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_lowercase()
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let ascii = (!name.is_ascii()).then(|| idna::domain_to_ascii(name).ok()).flatten();
+    ascii.unwrap_or_else(|| name.to_lowercase())
 }
 
 impl NameIndex {
@@ -104,6 +107,8 @@ mod tests {
             assert_eq!(index.find(name).is_some(), wanted, "{ending:?} {name}");
         }
         assert_eq!(folded("Mail.EXAMPLE.org."), "mail.example.org");
+        assert_eq!(folded("B\u{fc}cher.test"), "xn--bcher-kva.test");
+        assert_eq!(folded(".b\u{fc}cher.test"), ".xn--bcher-kva.test");
     }
 
     proptest! {

@@ -248,8 +248,8 @@ mod tests {
     use super::*;
 
     fn address() -> impl Strategy<Value = Address> {
-        "[a-z]{1,10}(\\.[a-z+]{1,5})?@[a-z]{1,10}\\.example"
-            .prop_map(|text| Address::parse(&text).unwrap())
+        "[a-zé]{1,10}(\\.[a-z+]{1,5})?@[a-zä]{1,10}\\.example"
+            .prop_map(|text| Address::parse_international(&text).unwrap())
     }
 
     fn text() -> impl Strategy<Value = Box<str>> {

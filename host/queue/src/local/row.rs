@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn address(&mut self) -> Result<Address, RecordError> {
-        Address::parse(&self.text()?).map_err(|_| RecordError::Value)
+        Address::parse_international(&self.text()?).map_err(|_| RecordError::Value)
     }
 
     pub(crate) fn reverse_path(&mut self) -> Result<ReversePath, RecordError> {

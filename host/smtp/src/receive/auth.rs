@@ -152,7 +152,7 @@ impl Session {
             self.say(answer);
             return true;
         }
-        let Some(frame) = self.framer.next(&mut self.input, LINE_OCTETS_MAX) else {
+        let Some(frame) = self.framer.next(&mut self.input, LINE_OCTETS_MAX, false) else {
             self.input.release();
             return false;
         };

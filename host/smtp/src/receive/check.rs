@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::command::{Command, Legal, Mail, Rcpt, Rule};
+use super::command::{Command, Legal, Mail, Rcpt, Rule, needs_utf8};
 use super::extensions::Extension;
 use super::settings::{Auth, Limits, Settings, StartTls};
 use super::state::Place;
@@ -131,10 +131,13 @@ pub(crate) fn not_offered() -> Reply {
     Reply::new(502, Some((5, 5, 1)), "Command not implemented")
 }
 
-/// Whether there is room for one more recipient (RFC 5321 section 4.5.3.1.10).
-pub(crate) fn check_rcpt(recipients: usize, limits: &Limits) -> Option<Reply> {
-    let full = recipients >= limits.recipients_max;
-    full.then(|| Reply::new(452, Some((4, 5, 3)), "Too many recipients"))
+/// Whether there is room for one more recipient (RFC 5321 section 4.5.3.1.10), of the scripts that the client has announced.
+pub(crate) fn check_rcpt(rcpt: &Rcpt, transaction: &Transaction, limits: &Limits) -> Option<Reply> {
+    if transaction.envelope.recipients.len() >= limits.recipients_max {
+        return Some(Reply::new(452, Some((4, 5, 3)), "Too many recipients"));
+    }
+    let ascii = rcpt.recipient.is_ascii() && rcpt.parameters.is_ascii();
+    (!ascii && !transaction.is_utf8()).then(needs_utf8)
 }
 
 /// Whether somebody is to get the message (RFC 5321 section 3.3), and DATA can bring it (RFC 3030 section 3).
@@ -193,7 +196,7 @@ mod tests {
     use super::super::grammar::Grammar;
     use super::super::message::Message;
     use super::*;
-    use crate::{Extensions, ReversePath};
+    use crate::{Address, Extensions, ReversePath};
 
     fn parsed(line: &str) -> (&'static Rule, Command) {
         parse(line, Grammar::new(crate::Claims::none())).unwrap()
@@ -305,8 +308,6 @@ mod tests {
                 .or_else(|| check_mail(&mail, &settings, false, None));
             assert_eq!(refused.map(|reply| reply.code()), wanted, "{line}");
         }
-        let full = |count| check_rcpt(count, &limits).map(|reply| reply.code());
-        assert_eq!((full(1), full(2)), (None, Some(452)));
         let transaction = |line: &str| {
             let Command::Mail(mail) = parsed(line).1 else { panic!("{line}") };
             Transaction::new(mail)
@@ -315,8 +316,14 @@ mod tests {
         let code = |transaction: &Transaction| check_data(transaction).map(|reply| reply.code());
         assert_eq!(code(&empty), Some(554));
         let Command::Rcpt(rcpt) = parsed("RCPT TO:<a@b>").1 else { unreachable!() };
-        empty.add(rcpt, Vec::new()).unwrap();
-        assert_eq!(code(&empty), None);
+        let full = |transaction: &Transaction| {
+            check_rcpt(&rcpt, transaction, &limits).map(|reply| reply.code())
+        };
+        let another = || Rcpt { recipient: Address::parse("c@d").unwrap(), ..rcpt.clone() };
+        empty.add(rcpt.clone(), Vec::new()).unwrap();
+        assert_eq!((code(&empty), full(&empty)), (None, None));
+        empty.add(another(), Vec::new()).unwrap();
+        assert_eq!(full(&empty), Some(452));
     }
 
     #[test]

@@ -209,7 +209,7 @@ pub(crate) fn is_foreign(line: &str) -> bool {
         && FOREIGN.iter().any(|word| word.eq_ignore_ascii_case(verb))
 }
 
-/// Reads a line, without its CRLF, that holds printable ASCII only.
+/// Reads a line, without its CRLF, that holds printable ASCII, and UTF-8 where framing has let it pass.
 ///
 /// # Errors
 /// The reply to a line that is no command of ours or has not its form.
@@ -389,8 +389,11 @@ fn mail(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: MAIL FROM:<address> [parameters]";
     let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
-    let sender = path::reverse_path(inner).map_err(|fault| path_reply(fault, 7, FORM))?;
+    let utf8 = grammar.has(Extension::SmtpUtf8);
+    let sender = path::reverse_path(inner, utf8).map_err(|fault| path_reply(fault, 7, FORM))?;
     let (size, body) = mail_parameters(text, grammar)?;
+    let said = sender.as_str().is_ascii() || path::parameter(text, "SMTPUTF8").is_some();
+    said.then_some(()).ok_or_else(needs_utf8)?;
     Ok(Command::Mail(Mail { sender, parameters: text.into(), size, body, received: None }))
 }
 
@@ -398,12 +401,23 @@ fn rcpt(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: RCPT TO:<address>";
     let argument = after(rest, "TO:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
-    let recipient = path::forward_path(inner).map_err(|fault| path_reply(fault, 3, FORM))?;
+    let utf8 = grammar.has(Extension::SmtpUtf8);
+    let recipient = path::forward_path(inner, utf8).map_err(|fault| path_reply(fault, 3, FORM))?;
     rcpt_parameters(text, grammar)?;
     Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into(), received: None }))
 }
 
+/// RFC 6531 section 3.4: a client that sends other scripts says so, and only then reads them.
+pub(crate) fn needs_utf8() -> Reply {
+    Reply::new(553, Some((5, 6, 7)), "Addresses beyond ASCII need SMTPUTF8")
+}
+
 fn vrfy(rest: &str, verb: VrfyVerb) -> Result<Command, Reply> {
+    let said = || rest.rsplit(' ').next().is_some_and(|w| w.eq_ignore_ascii_case("SMTPUTF8"));
+    // RFC 6531 section 3.7.4.2.
+    if !rest.is_ascii() && !said() {
+        return Err(needs_utf8());
+    }
     match (rest.trim_start_matches(' '), verb) {
         ("", VrfyVerb::Vrfy) => Err(syntax("Syntax: VRFY address")),
         ("", VrfyVerb::Expn) => Err(syntax("Syntax: EXPN list")),

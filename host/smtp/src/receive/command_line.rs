@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::command::{self, Command, is_for_session_alone};
+use super::extensions::Extension;
 use super::grammar::Grammar;
 use super::line::{BadLine, Framing, LineFault};
 use super::proceed::ok;
@@ -28,7 +29,8 @@ impl Session {
             return true;
         }
         let octets_max = self.settings.limits.line_octets_max;
-        let Some(frame) = self.framer.next(&mut self.input, octets_max) else {
+        let utf8 = self.grammar().has(Extension::SmtpUtf8);
+        let Some(frame) = self.framer.next(&mut self.input, octets_max, utf8) else {
             self.input.release();
             return false;
         };
@@ -172,7 +174,7 @@ impl Session {
     }
 }
 
-/// Framing has let pass printable ASCII only.
+/// Framing has let pass printable ASCII, and UTF-8 where a command may have it.
 fn parse(line: &[u8], grammar: Grammar<'_>) -> Parsed {
     match std::str::from_utf8(line) {
         Ok(line) => command::parse(line, grammar),

@@ -1,9 +1,13 @@
 //! Envelope edits as plug-ins write them: held to the form that MAIL and RCPT are held to.
 //! Knows no session: where an edit may be made, and whether its recipient has a route, is for others to say.
 
+use super::extensions::{Extension, Extensions};
 use super::grammar::Grammar;
 use super::{parameter, path};
 use crate::{Claims, Edit, MailParameters, Recipient, Reply, ReversePath};
+
+/// Whether addresses may be of any script.
+const UTF8: bool = Extensions::WORKING.contains(Extension::SmtpUtf8);
 
 /// A path or parameters that MAIL or RCPT would not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +27,7 @@ impl Edit {
     /// # Errors
     /// What the MAIL command would not take.
     pub fn sender(path: &str, parameters: &str, claims: &Claims) -> Result<Self, EnvelopeError> {
-        let sender = path::reverse_path(path).map_err(|_| EnvelopeError::Path)?;
+        let sender = path::reverse_path(path, UTF8).map_err(|_| EnvelopeError::Path)?;
         let parse = || -> Result<MailParameters, Reply> {
             let (_, body) = parameter::mail_parameters(parameters, Grammar::new(claims))?;
             Ok(MailParameters { text: parameters.into(), body })
@@ -44,7 +48,7 @@ impl Edit {
         parameters: &str,
         claims: &Claims,
     ) -> Result<Self, EnvelopeError> {
-        let address = path::forward_path(path).map_err(|_| EnvelopeError::Path)?;
+        let address = path::forward_path(path, UTF8).map_err(|_| EnvelopeError::Path)?;
         parameter::rcpt_parameters(parameters, Grammar::new(claims))
             .map_err(|_| EnvelopeError::Parameters)?;
         Ok(Self::AddRecipient(Recipient { address, parameters: parameters.into() }))
@@ -55,7 +59,7 @@ impl Edit {
     /// # Errors
     /// What is no path.
     pub fn remove_recipient(path: &str) -> Result<Self, EnvelopeError> {
-        path::forward_path(path).map(Self::RemoveRecipient).map_err(|_| EnvelopeError::Path)
+        path::forward_path(path, UTF8).map(Self::RemoveRecipient).map_err(|_| EnvelopeError::Path)
     }
 
     /// Puts a recipient in the place of another, or, where `replaced` is none, of the one in hand, with the parameters of
@@ -69,7 +73,7 @@ impl Edit {
         parameters: &str,
         claims: &Claims,
     ) -> Result<Self, EnvelopeError> {
-        let parse = |path| path::forward_path(path).map_err(|_| EnvelopeError::Path);
+        let parse = |path| path::forward_path(path, UTF8).map_err(|_| EnvelopeError::Path);
         let (replaced, recipient) = (replaced.map(parse).transpose()?, parse(path)?);
         parameter::rcpt_parameters(parameters, Grammar::new(claims))
             .map_err(|_| EnvelopeError::Parameters)?;

@@ -9,6 +9,8 @@ pub enum Extension {
     Chunking,
     /// BINARYMIME (RFC 3030): bodies of any octets, kept and delivered to the letter.
     BinaryMime,
+    /// SMTPUTF8 (RFC 6531): addresses and header fields of any script.
+    SmtpUtf8,
     /// DSN (RFC 3461): senders are told what they ask to be told.
     Dsn,
     /// REQUIRETLS (RFC 8689): never on in clear text. It is offered where TLS is on.
@@ -23,9 +25,10 @@ pub enum Extension {
 
 impl Extension {
     /// Every one, in the order of the reply to EHLO.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Chunking,
         Self::BinaryMime,
+        Self::SmtpUtf8,
         Self::Dsn,
         Self::RequireTls,
         Self::MtPriority,
@@ -38,6 +41,7 @@ impl Extension {
         match self {
             Self::Chunking => "CHUNKING",
             Self::BinaryMime => "BINARYMIME",
+            Self::SmtpUtf8 => "SMTPUTF8",
             Self::Dsn => "DSN",
             Self::RequireTls => "REQUIRETLS",
             Self::MtPriority => "MT-PRIORITY",

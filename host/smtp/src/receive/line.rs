@@ -40,7 +40,7 @@ pub(crate) enum LineFault {
     BareLf,
     /// NUL or another control octet.
     Control(u8),
-    /// An octet above 127: no extension that allows it was offered.
+    /// An octet above 127: no extension that allows it there was offered, or it is no UTF-8.
     EightBit,
 }
 
@@ -62,18 +62,20 @@ impl LineFault {
 
 impl Framer {
     /// The next line at the front of `input`: its length without the CRLF, which the caller uses up with
-    /// it; or the fault of a line that has been used up. `None`: the line is not complete yet.
+    /// it; or the fault of a line that has been used up. `None`: the line is not complete yet. `utf8`: some commands may be of
+    /// any script.
     pub(crate) fn next(
         &mut self,
         input: &mut Input,
         octets_max: usize,
+        utf8: bool,
     ) -> Option<Result<usize, BadLine>> {
         while let Some(lf) = memchr(b'\n', &input.unread()[self.scanned..]) {
             let lf = self.scanned + lf;
             self.scanned = lf + 1;
             let line = &input.unread()[..lf];
             if let Some(line) = line.strip_suffix(b"\r") {
-                let verdict = self.judge(line, octets_max);
+                let verdict = self.judge(line, octets_max, utf8);
                 *self = Self::default();
                 if verdict.is_err() {
                     input.consume(lf + 1);
@@ -92,11 +94,16 @@ impl Framer {
         None
     }
 
-    fn judge(&self, line: &[u8], octets_max: usize) -> Result<usize, BadLine> {
+    fn judge(&self, line: &[u8], octets_max: usize, utf8: bool) -> Result<usize, BadLine> {
         if let Some(Overlong { chunk }) = self.overlong {
             return Err(BadLine { fault: LineFault::TooLong, chunk });
         }
-        let fault = match line.iter().find(|&&octet| !matches!(octet, b' '..=b'~')) {
+        let printable = |octet| matches!(octet, b' '..=b'~');
+        let mut bad = line.iter().find(|&&octet| !printable(octet));
+        if utf8 && bad.is_some() && takes_utf8(line) && std::str::from_utf8(line).is_ok() {
+            bad = line.iter().find(|&&octet| !printable(octet) && octet < 0x80);
+        }
+        let fault = match bad {
             _ if line.len() + 2 > octets_max => LineFault::TooLong,
             None => return Ok(line.len()),
             Some(b'\r') => LineFault::BareCr,
@@ -106,6 +113,12 @@ impl Framer {
         };
         Err(BadLine { fault, chunk: is_chunk(line) })
     }
+}
+
+/// Whether a line is of a command that may be of any script (RFC 6531 section 3.4).
+fn takes_utf8(line: &[u8]) -> bool {
+    let verb = line.get(..5).unwrap_or_default();
+    [b"MAIL ", b"RCPT ", b"VRFY ", b"EXPN "].iter().any(|word| verb.eq_ignore_ascii_case(*word))
 }
 
 /// Whether a line begins like BDAT.
@@ -160,7 +173,7 @@ mod tests {
         for &to in cuts.iter().chain([&octets.len()]) {
             input.append(&octets[from..to]);
             from = to;
-            while let Some(frame) = framer.next(&mut input, 12) {
+            while let Some(frame) = framer.next(&mut input, 12, false) {
                 found.push(frame.map(|length| {
                     let line = input.unread()[..length].to_vec();
                     input.consume(length + 2);
@@ -212,6 +225,34 @@ mod tests {
             assert_eq!(frames(octets, &each), wanted, "byte by byte {octets:?}");
             for cut in 0..=octets.len() {
                 assert_eq!(frames(octets, &[cut]), wanted, "cut at {cut} {octets:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_commands_may_be_of_any_script() {
+        let judged = |octets: &[u8], utf8| {
+            let (mut framer, mut input) = (Framer::default(), Input::default());
+            input.append(octets);
+            let frame = framer.next(&mut input, 30, utf8).unwrap();
+            frame.map_err(|line| line.fault)
+        };
+        let cases: [(&[u8], Result<usize, LineFault>); 8] = [
+            (b"MAIL \xc3\xa9\r\n", Ok(7)),
+            (b"rcpt \xc3\xa9\r\n", Ok(7)),
+            (b"VRFY \xc3\xa9\r\n", Ok(7)),
+            (b"MAIL \xc3\xa9\t\r\n", Err(LineFault::Control(9))),
+            (b"MAIL \xc3\r\n", Err(LineFault::EightBit)),
+            (b"MAIL\xc2\xa0\r\n", Err(LineFault::EightBit)),
+            (b"EHLO \xc3\xa9\r\n", Err(LineFault::EightBit)),
+            (b"BDAT \xc3\xa9\r\n", Err(LineFault::EightBit)),
+        ];
+        for (octets, wanted) in cases {
+            assert_eq!(judged(octets, true), wanted, "{}", octets.escape_ascii());
+            let without = wanted.map_or_else(Err, |_| Err(LineFault::EightBit));
+            let first = octets.iter().find(|octet| !matches!(octet, b' '..=b'~'));
+            if first.is_some_and(|&octet| octet >= 0x80) {
+                assert_eq!(judged(octets, false).map_err(|_| ()), without.map_err(|_| ()));
             }
         }
     }

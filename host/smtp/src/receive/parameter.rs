@@ -19,6 +19,10 @@ pub(crate) fn mail_parameters(
     let (mut size, mut body) = (None, BodyKind::SevenBit);
     let parameters = path::parameters(text).ok_or_else(|| syntax("Malformed parameter"))?;
     for &parameter in &parameters {
+        // Only whom the sender meant may be of any script (RFC 6533 section 3), and that is said at RCPT.
+        if !parameter.value.unwrap_or_default().is_ascii() {
+            return Err(syntax("Parameters of MAIL are ASCII"));
+        }
         match (parameter.keyword.to_ascii_uppercase().as_str(), parameter.value) {
             ("SIZE", value) => {
                 let octets = value.and_then(size_octets);
@@ -63,6 +67,8 @@ fn check_wish(
     let (extension, sound, form) = match keyword {
         "RET" => (Extension::Dsn, Return::parse(given).is_some(), "Syntax: RET=FULL or RET=HDRS"),
         "ENVID" => (Extension::Dsn, is_envid(given), "Syntax: ENVID=xtext"),
+        // RFC 6531 section 3.4.
+        "SMTPUTF8" => (Extension::SmtpUtf8, value.is_none(), "SMTPUTF8 takes no value"),
         "REQUIRETLS" => (Extension::RequireTls, value.is_none(), "REQUIRETLS takes no value"),
         "MT-PRIORITY" => {
             let sound = Priority::parse(given).is_some();
@@ -94,6 +100,7 @@ pub(crate) fn rcpt_parameters(text: &str, grammar: Grammar<'_>) -> Result<(), Re
     for Parameter { keyword, value } in parameters {
         let given = value.unwrap_or_default();
         let (sound, form) = match keyword.to_ascii_uppercase().as_str() {
+            known if known != "ORCPT" && !given.is_ascii() => (false, "This parameter is ASCII"),
             known if grammar.claims.has_rcpt_parameter(known) => continue,
             "NOTIFY" if grammar.has(Extension::Dsn) => {
                 let form = "Syntax: NOTIFY=NEVER, or SUCCESS, FAILURE and DELAY with commas";

@@ -1,7 +1,7 @@
 //! Paths and parameters of MAIL and RCPT (RFC 5321 sections 4.1.1.2, 4.1.1.3 and 4.1.2).
 //! Knows no parameter's meaning.
 
-use crate::{Address, AddressError, ReversePath, check_domain};
+use crate::{Address, AddressError, ReversePath, check_domain, domain_to_ascii};
 
 /// Why the argument of MAIL or RCPT is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +45,12 @@ fn closing_bracket(path: &str) -> Option<usize> {
     None
 }
 
-/// The sender: nothing, or a mailbox with a domain.
-pub(crate) fn reverse_path(inner: &str) -> Result<ReversePath, PathFault> {
+/// The sender: nothing, or a mailbox with a domain. `utf8`: of any script.
+pub(crate) fn reverse_path(inner: &str, utf8: bool) -> Result<ReversePath, PathFault> {
     if inner.is_empty() {
         return Ok(ReversePath::Null);
     }
-    let address = forward_path(inner)?;
+    let address = forward_path(inner, utf8)?;
     if address.domain().is_empty() {
         // Only a recipient may be a bare Postmaster.
         return Err(PathFault::Address(AddressError::Domain));
@@ -58,10 +58,11 @@ pub(crate) fn reverse_path(inner: &str) -> Result<ReversePath, PathFault> {
     Ok(ReversePath::Address(address))
 }
 
-/// A recipient: a mailbox, or Postmaster without a domain (RFC 5321 section 4.5.1).
-pub(crate) fn forward_path(inner: &str) -> Result<Address, PathFault> {
+/// A recipient: a mailbox, or Postmaster without a domain (RFC 5321 section 4.5.1). `utf8`: of any script.
+pub(crate) fn forward_path(inner: &str, utf8: bool) -> Result<Address, PathFault> {
     let mailbox = without_route(inner).ok_or(PathFault::Route)?;
-    Address::parse(mailbox).map_err(PathFault::Address)
+    let parse = if utf8 { Address::parse_international } else { Address::parse };
+    parse(mailbox).map_err(PathFault::Address)
 }
 
 /// Source routes must be accepted and should be ignored (RFC 5321 section 4.1.1.3 and appendix C).
@@ -71,7 +72,10 @@ fn without_route(inner: &str) -> Option<&str> {
         // An IPv6 literal has colons of its own.
         let literal = if hop.starts_with('[') { hop.find(']')? } else { 0 };
         let end = literal + hop[literal..].find([',', ':'])?;
-        check_domain(&hop[..end]).ok()?;
+        match &hop[..end] {
+            host if host.is_ascii() => check_domain(host).ok()?,
+            host => drop(domain_to_ascii(host)?),
+        }
         rest = &hop[end + 1..];
         if hop.as_bytes()[end] == b':' {
             return Some(rest);
@@ -103,7 +107,9 @@ pub(crate) fn parameters(text: &str) -> Option<Vec<Parameter<'_>>> {
             && !keyword.starts_with('-')
             && !keyword.is_empty()
             && value.is_none_or(|value| {
-                !value.is_empty() && value.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'=')
+                // RFC 6531 section 3.3: of any script; whose is not says so.
+                let inside = |octet| matches!(octet, b'!'..=b'~' | 0x80..) && octet != b'=';
+                !value.is_empty() && value.bytes().all(inside)
             });
         let again = |known: &Parameter<'_>| known.keyword.eq_ignore_ascii_case(keyword);
         if !sound || found.iter().any(again) {
@@ -161,7 +167,7 @@ mod tests {
             ("@a:Postmaster", "Postmaster"),
         ];
         for (inner, wanted) in sound {
-            assert_eq!(forward_path(inner).unwrap().as_str(), wanted, "{inner}");
+            assert_eq!(forward_path(inner, false).unwrap().as_str(), wanted, "{inner}");
         }
         let unsound = [
             "@a",
@@ -176,16 +182,16 @@ mod tests {
             "",
         ];
         for inner in unsound {
-            assert!(forward_path(inner).is_err(), "{inner}");
+            assert!(forward_path(inner, false).is_err(), "{inner}");
         }
     }
 
     #[test]
     fn senders_may_be_nobody_but_not_a_bare_postmaster() {
-        assert_eq!(reverse_path(""), Ok(ReversePath::Null));
-        assert!(reverse_path("@a:b@c").is_ok());
-        assert!(reverse_path("Postmaster").is_err());
-        assert!(reverse_path("@a:").is_err());
+        assert_eq!(reverse_path("", false), Ok(ReversePath::Null));
+        assert!(reverse_path("@a:b@c", false).is_ok());
+        assert!(reverse_path("Postmaster", false).is_err());
+        assert!(reverse_path("@a:", false).is_err());
     }
 
     #[test]

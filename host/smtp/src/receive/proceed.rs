@@ -113,8 +113,8 @@ impl Session {
                 check::check_mail(mail, &self.settings, secured, self.date())
             }
             (Command::Auth { mechanism, .. }, _) => self.check_auth(mechanism),
-            (Command::Rcpt(_), Place::Transaction(transaction)) => {
-                check::check_rcpt(transaction.envelope.recipients.len(), limits)
+            (Command::Rcpt(rcpt), Place::Transaction(transaction)) => {
+                check::check_rcpt(rcpt, transaction, limits)
             }
             (Command::Data, Place::Transaction(transaction)) => check::check_data(transaction),
             (Command::Bdat { .. }, place) => check::check_chunk(place, extended),

@@ -9,7 +9,8 @@ const LINE_OCTETS: usize = 78;
 /// The `Received:` field with its last CRLF.
 ///
 /// `hostname` is our name, `id` the message's queue id, `date` an RFC 5322 date-time. `recipient` is given only
-/// when the message has one: the others are not to be told of each other (RFC 5321 section 7.2).
+/// when the message has one: the others are not to be told of each other (RFC 5321 section 7.2). `utf8`: its sender has said
+/// that it may be of any script.
 /// Octets that no header may hold become `?`.
 pub fn received(
     facts: &Facts,
@@ -17,18 +18,10 @@ pub fn received(
     id: &str,
     date: &str,
     recipient: Option<&str>,
+    utf8: bool,
 ) -> Vec<u8> {
     let (name, protocol) = match &facts.helo {
-        // RFC 3848: with TLS, however it came about, and with a login.
-        Some(helo) if helo.extended => {
-            let word = match (facts.tls.is_some(), facts.authenticated.is_some()) {
-                (true, true) => "ESMTPSA",
-                (true, false) => "ESMTPS",
-                (false, true) => "ESMTPA",
-                (false, false) => "ESMTP",
-            };
-            (&*helo.name, word)
-        }
+        Some(helo) if helo.extended => (&*helo.name, protocol(facts, utf8)),
         Some(helo) => (&*helo.name, "SMTP"),
         None => ("unknown", "SMTP"),
     };
@@ -47,7 +40,21 @@ pub fn received(
         last.push(';');
     }
     words.push(date.to_owned());
-    fold(&words)
+    fold(&words, utf8)
+}
+
+/// The protocol after EHLO, with TLS, however it came about, and with a login (RFC 3848; RFC 6531 section 4.3).
+fn protocol(facts: &Facts, utf8: bool) -> &'static str {
+    match (utf8, facts.tls.is_some(), facts.authenticated.is_some()) {
+        (false, true, true) => "ESMTPSA",
+        (false, true, false) => "ESMTPS",
+        (false, false, true) => "ESMTPA",
+        (false, false, false) => "ESMTP",
+        (true, true, true) => "UTF8SMTPSA",
+        (true, true, false) => "UTF8SMTPS",
+        (true, false, true) => "UTF8SMTPA",
+        (true, false, false) => "UTF8SMTP",
+    }
 }
 
 /// The `Received:` field of a message that a plug-in has made, with its last CRLF. Nobody has sent it, so it says by whom
@@ -58,6 +65,7 @@ pub fn received_from_plugin(
     id: &str,
     date: &str,
     recipient: Option<&str>,
+    utf8: bool,
 ) -> Vec<u8> {
     let mut words = vec![format!("by {hostname} (plug-in {plugin}) id {id}")];
     words.extend(recipient.map(|recipient| format!("for <{recipient}>")));
@@ -65,7 +73,7 @@ pub fn received_from_plugin(
         last.push(';');
     }
     words.push(date.to_owned());
-    fold(&words)
+    fold(&words, utf8)
 }
 
 /// A name as a trace field may hold it: what a lenient proxy has let its client say could begin a comment that hides the rest,
@@ -83,7 +91,7 @@ fn tcp_info(peer: &Peer) -> String {
 }
 
 /// Joins words by a space where the line has room, by CRLF and a tab where not.
-fn fold(words: &[String]) -> Vec<u8> {
+fn fold(words: &[String], utf8: bool) -> Vec<u8> {
     let mut field = b"Received:".to_vec();
     let mut line_octets = field.len();
     for (at, word) in words.iter().enumerate() {
@@ -95,10 +103,12 @@ fn fold(words: &[String]) -> Vec<u8> {
             field.push(b' ');
             line_octets += 1;
         }
-        let safe = |octet: u8| {
-            if matches!(octet, b' '..=b'~') { octet } else { b'?' }
-        };
-        field.extend(word.bytes().map(safe));
+        for character in word.chars() {
+            let text = utf8 && !character.is_ascii() && !character.is_control();
+            let safe = matches!(character, ' '..='~') || text;
+            let octets = &mut [0; 4];
+            field.extend(if safe { character } else { '?' }.encode_utf8(octets).as_bytes());
+        }
         line_octets += word.len();
     }
     field.extend_from_slice(b"\r\n");
@@ -122,7 +132,8 @@ mod tests {
     }
 
     fn field(facts: &Facts, recipient: Option<&str>) -> String {
-        String::from_utf8(received(facts, "mx.example.test", "01J", DATE, recipient)).unwrap()
+        String::from_utf8(received(facts, "mx.example.test", "01J", DATE, recipient, false))
+            .unwrap()
     }
 
     #[test]
@@ -203,6 +214,24 @@ mod tests {
         assert!(logged_in(Some(Arc::new(tls.clone()))).contains(" with ESMTPSA id "));
         // There is no word for HELO over TLS.
         assert!(protected(false).contains(" with SMTP id "));
+    }
+
+    #[test]
+    fn mail_of_any_script_says_so() {
+        let mut facts = facts("192.0.2.1:9", Some(("a.test", true)));
+        let field = |facts: &Facts, utf8| {
+            let field = received(facts, "mx.test", "01J", DATE, Some("jörg@b.test"), utf8);
+            String::from_utf8(field).unwrap()
+        };
+        assert!(field(&facts, true).contains(" with UTF8SMTP id 01J\r\n\tfor <jörg@b.test>;"));
+        assert!(field(&facts, false).contains(" with ESMTP id 01J\r\n\tfor <j?rg@b.test>;"));
+        facts.authenticated = Some(Arc::new(crate::Authenticated {
+            identity: "user".into(),
+            mechanism: crate::Mechanism::Plain,
+        }));
+        assert!(field(&facts, true).contains(" with UTF8SMTPA id "));
+        facts.helo = None;
+        assert!(field(&facts, true).contains(" with SMTP id "));
     }
 
     #[test]

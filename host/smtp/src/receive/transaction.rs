@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::command::{Mail, Rcpt};
 use crate::{
     Address, Attributed, BodyKind, Change, Edit, Envelope, MailParameters, ParametersChange,
-    Recipient,
+    Recipient, parameter,
 };
 
 /// The accepted sender and recipients, and what plug-ins changed.
@@ -15,6 +15,8 @@ pub(crate) struct Transaction {
     pub(crate) envelope: Envelope,
     /// Its client declared any octets in the body (RFC 3030 section 3), whatever plug-ins declare.
     binary: bool,
+    /// Its client declared that it may be of any script (RFC 6531 section 3.4), likewise.
+    utf8: bool,
     /// How plug-ins marked it; each mark once.
     pub(crate) tags: Vec<Arc<str>>,
     /// In the order of the changes; none from a command that was refused.
@@ -46,12 +48,18 @@ impl Transaction {
             recipients: Vec::new(),
         };
         let binary = envelope.body == BodyKind::BinaryMime;
-        Self { envelope, binary, tags: Vec::new(), edits: Vec::new(), edits_octets: 0 }
+        let utf8 = parameter(&envelope.parameters, "SMTPUTF8").is_some();
+        Self { envelope, binary, utf8, tags: Vec::new(), edits: Vec::new(), edits_octets: 0 }
     }
 
     /// Whether its octets need not be text.
     pub(crate) fn is_binary(&self) -> bool {
         self.binary
+    }
+
+    /// Whether its addresses may be of any script.
+    pub(crate) fn is_utf8(&self) -> bool {
+        self.utf8
     }
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
