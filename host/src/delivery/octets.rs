@@ -1,7 +1,12 @@
 //! A queued message as one run of octets: header block, then body, in pieces of bounded size.
 //! Knows neither who takes the pieces nor what the octets mean.
 
+mod text_lines;
+
 use stagepost_queue::{BodyReader, StoreError, StoredMessage};
+use stagepost_smtp::BodyKind;
+
+use self::text_lines::TextLines;
 
 /// Small messages come as one piece: so much is gathered before the first is handed out.
 const GATHERED_OCTETS: usize = 64 * 1024;
@@ -41,21 +46,27 @@ impl MessageOctets {
         message.header.len() as u64 + message.body.octets()
     }
 
-    /// Whether a message has octets above 127. Reads it all.
+    /// What a message's octets are, whatever its sender declared: of one that was declared binary also whether it is in truth
+    /// lines of text. Reads as much as it takes to know.
     ///
     /// # Errors
     /// It can't be read.
-    pub(super) async fn are_eight_bit(message: &StoredMessage) -> Result<bool, StoreError> {
-        if !message.header.is_ascii() {
-            return Ok(true);
-        }
+    pub(super) async fn kind(message: &StoredMessage) -> Result<BodyKind, StoreError> {
+        let mut eight_bit = !message.header.is_ascii();
+        let mut lines = (message.envelope.body == BodyKind::BinaryMime).then(TextLines::default);
         let mut reader = message.body.reader();
-        while let Some(octets) = reader.next().await? {
-            if !octets.is_ascii() {
-                return Ok(true);
+        while lines.is_some() || !eight_bit {
+            let Some(octets) = reader.next().await? else { break };
+            eight_bit |= !octets.is_ascii();
+            if lines.as_mut().is_some_and(|lines| !lines.go_on(octets)) {
+                return Ok(BodyKind::BinaryMime);
             }
         }
-        Ok(false)
+        Ok(match lines {
+            Some(lines) if !lines.is_ended() => BodyKind::BinaryMime,
+            _ if eight_bit => BodyKind::EightBitMime,
+            _ => BodyKind::SevenBit,
+        })
     }
 
     /// The next piece. Behind the last one come empty ones.
@@ -135,15 +146,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn eight_bit_octets_are_found_anywhere() {
+    async fn what_the_octets_are_is_found_anywhere() {
+        use BodyKind::{BinaryMime, EightBitMime, SevenBit};
         let cases = [
-            (message(&[], "A: b\r\n", &[b"\r\n", b"c"]), Some(false)),
-            (message(&[], "A: \u{e4}\r\n", &[]), Some(true)),
-            (message(&[], "A: b\r\n", &[b"\r\n", b"\x80"]), Some(true)),
-            (broken_message(&[], "A: b\r\n", &[b"\r\n"], 0), None),
+            (message(&[], "A: b\r\n", &[b"\r\n", b"c"]), Some(SevenBit), Some(BinaryMime)),
+            (message(&[], "A: b\r\n", &[b"\r\nc\r", b"\n"]), Some(SevenBit), Some(SevenBit)),
+            (message(&[], "A: \u{e4}\r\n", &[]), Some(EightBitMime), Some(EightBitMime)),
+            (message(&[], "A: b\r\n", &[b"\r\n", b"\x80"]), Some(EightBitMime), Some(BinaryMime)),
+            (
+                message(&[], "A: \u{e4}\r\n", &[b"\r\n", b"\n"]),
+                Some(EightBitMime),
+                Some(BinaryMime),
+            ),
+            (broken_message(&[], "A: b\r\n", &[b"\r\n"], 0), None, None),
         ];
-        for (message, wanted) in cases {
-            assert_eq!(MessageOctets::are_eight_bit(&message).await.ok(), wanted);
+        for (mut message, as_text, as_binary) in cases {
+            assert_eq!(MessageOctets::kind(&message).await.ok(), as_text, "{message:?}");
+            message.envelope.body = BinaryMime;
+            assert_eq!(MessageOctets::kind(&message).await.ok(), as_binary, "{message:?}");
         }
     }
 }

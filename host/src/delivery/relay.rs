@@ -12,7 +12,7 @@ use stagepost_extmgr::Resolver;
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
     Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, SenderWish,
-    SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
+    SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction, parameter,
 };
 use tokio::task::JoinSet;
 
@@ -355,14 +355,21 @@ async fn transaction(
         let wish = RecipientWish::of(recipient);
         Ok::<_, RelayError>(Addressee { address: recipient.address.clone(), wish })
     };
+    let envelope = &message.envelope;
+    let recipients: Vec<Addressee> = recipients.iter().map(addressee).collect::<Result<_, _>>()?;
+    let ascii = message.header.is_ascii()
+        && envelope.sender.as_str().is_ascii()
+        && recipients.iter().all(|recipient| recipient.address.as_str().is_ascii());
     Ok(Transaction {
-        sender: message.envelope.sender.clone(),
-        wish: SenderWish::of(&message.envelope.parameters),
-        recipients: recipients.iter().map(addressee).collect::<Result<_, _>>()?,
+        sender: envelope.sender.clone(),
+        wish: SenderWish::of(&envelope.parameters),
         size_octets: MessageOctets::count(message),
         // What the octets are, not what the sender declared: many declare 8BITMIME for all they send, and a next hop
         // without it can take what is plain.
-        eight_bit: MessageOctets::are_eight_bit(message).await?,
+        body: MessageOctets::kind(message).await?,
+        // Fields in some other character set are older than SMTPUTF8, and servers pass them on without it.
+        utf8: !ascii && parameter(&envelope.parameters, "SMTPUTF8").is_some(),
+        recipients,
     })
 }
 

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Address, Addressee, Outcome, OwnName, RecipientWish, ReversePath, SenderWish, SendingAction,
-    SendingSession, SendingSettings, Transaction,
+    Address, Addressee, BodyKind, Outcome, OwnName, RecipientWish, ReversePath, SenderWish,
+    SendingAction, SendingSession, SendingSettings, Transaction,
 };
 
 /// A sending session and what came of it.
@@ -82,7 +82,8 @@ impl Hop {
             wish: SenderWish::default(),
             recipients: (0..recipients).map(addressee).collect(),
             size_octets: self.message.len() as u64,
-            eight_bit,
+            body: if eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit },
+            utf8: false,
         };
         let ready = self.session.is_ready();
         let started = self.session.start(self.now, transaction).is_ok();
@@ -173,9 +174,18 @@ impl Hop {
     }
 
     fn write(&mut self, octets: &[u8]) {
-        let Some(content) = &mut self.content else {
+        if self.content.is_none() {
             return self.write_commands(octets);
-        };
+        }
+        match self.lines.last().map(String::as_str) {
+            Some("DATA") => self.write_lines(octets),
+            _ => self.write_chunk(octets),
+        }
+    }
+
+    /// Behind DATA.
+    fn write_lines(&mut self, octets: &[u8]) {
+        let Some(content) = &mut self.content else { return };
         content.extend_from_slice(octets);
         if self.given < self.message.len() {
             return;
@@ -189,6 +199,30 @@ impl Hop {
             assert!(line.ends_with(b"\r\n") && line != b".\r\n", "{line:?}");
             plain.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
         }
+        self.judge_content(&plain);
+    }
+
+    /// By BDAT: perhaps commands, then one chunk.
+    fn write_chunk(&mut self, octets: &[u8]) {
+        let at = octets.windows(5).position(|word| word == b"BDAT ").expect("a chunk");
+        if at > 0 {
+            self.write_commands(&octets[..at]);
+        }
+        let end = octets[at..].iter().position(|&octet| octet == b'\n').expect("a line") + at + 1;
+        let line = std::str::from_utf8(&octets[at..end]).expect("text").trim_end();
+        let mut words = line.split(' ').skip(1);
+        let count: usize = words.next().and_then(|word| word.parse().ok()).expect("a count");
+        assert_eq!(octets.len() - end, count, "{line}");
+        self.lines.push(line.to_owned());
+        let content = self.content.get_or_insert_default();
+        content.extend_from_slice(&octets[end..]);
+        if words.next() == Some("LAST") {
+            let content = self.content.take().unwrap_or_default();
+            self.judge_content(&content);
+        }
+    }
+
+    fn judge_content(&mut self, plain: &[u8]) {
         let whole = self.message.is_empty() || self.message.ends_with(b"\r\n");
         let end: &[u8] = if whole { b"" } else { b"\r\n" };
         assert_eq!(plain, [&self.message, end].concat(), "not what was to be sent");

@@ -1,6 +1,7 @@
 //! The sending session and its words: our side of a conversation with a next hop.
 //! Knows no socket, no clock and no queue; believes nothing that a next hop says beyond its replies.
 
+mod content;
 mod login;
 mod name;
 mod offers;

@@ -11,6 +11,12 @@ pub(super) struct Offers {
     pub(super) pipelining: bool,
     /// The MAIL command may have BODY=8BITMIME (RFC 6152).
     pub(super) eight_bit: bool,
+    /// A message may be sent in chunks by BDAT (RFC 3030).
+    pub(super) chunking: bool,
+    /// Any octets may be sent so, by BODY=BINARYMIME (RFC 3030).
+    pub(super) binary: bool,
+    /// Addresses and header fields may be UTF-8 (RFC 6531).
+    pub(super) utf8: bool,
     /// The MAIL command may have SIZE (RFC 1870).
     pub(super) size: bool,
     /// MAIL and RCPT may say what the sender wants to be told (RFC 3461).
@@ -33,6 +39,9 @@ impl Offers {
             match keyword.as_str() {
                 "PIPELINING" => offers.pipelining = true,
                 "8BITMIME" => offers.eight_bit = true,
+                "CHUNKING" => offers.chunking = true,
+                "BINARYMIME" => offers.binary = true,
+                "SMTPUTF8" => offers.utf8 = true,
                 "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
                 "AUTH" => words.for_each(|name| offers.auth.add(name)),
@@ -66,6 +75,8 @@ mod tests {
             ("h\nPIPELINING", Offers { pipelining: true, ..none }),
             ("h\npipelining\n8bitMIME", Offers { pipelining: true, eight_bit: true, ..none }),
             ("h\nSTARTTLS", Offers { starttls: true, ..none }),
+            ("h\nChunking\nBINARYMIME", Offers { chunking: true, binary: true, ..none }),
+            ("h\nSMTPUTF8", Offers { utf8: true, ..none }),
             ("h\ndsn", Offers { dsn: true, ..none }),
             ("h\nAUTH PLAIN\nAUTH SCRAM-SHA-256 X", Offers { auth, ..none }),
             ("h\nAUTH\nAUTH=LOGIN", none),

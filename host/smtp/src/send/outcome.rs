@@ -28,9 +28,11 @@ pub enum Step {
     Recipient,
     /// The DATA command.
     Data,
-    /// The message's octets, which have no reply of their own.
+    /// A BDAT command with a part of the message that is not its last.
+    Chunk,
+    /// The message's octets behind DATA, which have no reply of their own.
     Content,
-    /// The lone dot behind the message.
+    /// The lone dot behind the message, or the BDAT command with its last part.
     Dot,
     /// The QUIT command.
     Quit,
@@ -91,6 +93,14 @@ pub enum Cause {
     /// The message has 8-bit octets and the next hop takes none (RFC 6152 section 3).
     #[error("the message has 8-bit octets and the next hop does not offer 8BITMIME")]
     EightBit,
+    /// The message has octets that are no lines of text, and the next hop takes none (RFC 3030 section 3).
+    #[error("the message is binary and the next hop does not offer BINARYMIME")]
+    Binary,
+    /// Addresses or header fields of the message are UTF-8, and the next hop takes none (RFC 6531 section 3.2).
+    #[error(
+        "the message has addresses or header fields in UTF-8 and the next hop does not offer SMTPUTF8"
+    )]
+    Utf8,
     /// The message is larger than the next hop's limit (RFC 1870 section 6.1).
     #[error("the message has {size_octets} octets, the next hop takes at most {max}")]
     TooLarge {
@@ -125,7 +135,7 @@ impl Outcome {
         let replied = |reply| Cause::Replied { step, reply };
         match (step, reply.class()) {
             (Step::Dot, Class::Positive) => Some(Self::Delivered(reply)),
-            (Step::Mail | Step::Recipient, Class::Positive) => None,
+            (Step::Mail | Step::Recipient | Step::Chunk, Class::Positive) => None,
             (Step::Data, Class::Intermediate) => None,
             (Step::Recipient, Class::Permanent) if is_too_many_recipients(&reply) => {
                 Some(Self::Deferred(replied(reply)))
@@ -154,7 +164,8 @@ impl Cause {
             Self::Handshake(_) => Some(Enhanced::new(4, 7, 5)),
             Self::NoMechanism => Some(Enhanced::new(4, 7, 4)),
             Self::Login(_) => Some(Enhanced::new(4, 7, 0)),
-            Self::EightBit => Some(Enhanced::new(5, 6, 3)),
+            Self::EightBit | Self::Binary => Some(Enhanced::new(5, 6, 3)),
+            Self::Utf8 => Some(Enhanced::new(5, 6, 7)),
             Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
             Self::Content(_) => Some(Enhanced::new(5, 6, 0)),
             Self::BodyUnavailable => Some(Enhanced::new(4, 3, 0)),
@@ -175,6 +186,7 @@ impl std::fmt::Display for Step {
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",
             Self::Data => "DATA",
+            Self::Chunk => "BDAT",
             Self::Content => "the message",
             Self::Dot => "the end of the message",
             Self::Quit => "QUIT",
@@ -215,6 +227,10 @@ mod tests {
             (Step::Data, 554, "", "failed"),
             (Step::Dot, 250, "", "delivered"),
             (Step::Dot, 354, "", "deferred"),
+            (Step::Chunk, 250, "", "go on"),
+            (Step::Chunk, 354, "", "deferred"),
+            (Step::Chunk, 452, "", "deferred"),
+            (Step::Chunk, 552, "", "failed"),
             (Step::Dot, 452, "", "deferred"),
             (Step::Dot, 554, "", "failed"),
         ];

@@ -1,19 +1,23 @@
 //! The sending session: is told what arrived, says what to write and how each transaction ended.
 //! Knows no socket and no clock, and nothing of retries.
 
+mod message;
 mod opening;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::content::Writer;
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
 use super::reply::ReplyReader;
-use super::settings::{Protocol, SendingSettings};
-use super::stuff::Stuffer;
-use super::transaction::{Open, Transaction};
+use super::settings::SendingSettings;
+use super::transaction::{Form, Open, Transaction};
 use crate::sasl::client::ClientExchange;
 use crate::{Class, Derivation, Reply, Secret};
+
+/// A server that was heard so short a time ago will not have hung up meanwhile.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// One thing for the caller to do; [`SendingSession::poll_action`] hands them out one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +52,10 @@ pub struct SendingSession {
     state: State,
     /// The server may still hold the envelope of the last transaction.
     dirty: bool,
-    /// A reply had begun when the final dot was sent, so it is no answer to it.
+    /// A reply had begun before there was anything to answer, and what it is no answer to has been sent since.
     early: bool,
+    /// When the last transaction was over.
+    idle_since: Instant,
     /// The connection is protected by TLS.
     secured: bool,
     /// A TLS handshake is under way.
@@ -79,9 +85,9 @@ enum State {
     Idle,
     /// MAIL, RCPT and DATA.
     Envelope(Open),
-    /// The message.
-    Content(Open, Stuffer),
-    /// The final dot is sent.
+    /// The message; by BDAT, replies to the envelope and to earlier chunks may come meanwhile.
+    Content(Open, Writer),
+    /// The end of the message is sent, or nothing of it has a use any more.
     Ending(Open),
     Quitting,
     Over,
@@ -99,6 +105,7 @@ impl SendingSession {
             state: State::Opening { hello, waiting: None },
             dirty: false,
             early: false,
+            idle_since: now,
             secured: false,
             handshake: false,
             login: None,
@@ -149,7 +156,7 @@ impl SendingSession {
         if let State::Opening { waiting, .. } = &mut self.state {
             *waiting = Some(transaction);
         } else {
-            self.begin(transaction);
+            self.begin(transaction, now.duration_since(self.idle_since) < FRESH);
             self.advance(now);
         }
         Ok(())
@@ -198,44 +205,6 @@ impl SendingSession {
         }
     }
 
-    /// Takes the next octets of the message, at best some ten thousand at a time; `last` ends it.
-    pub fn handle_body(&mut self, now: Instant, octets: &[u8], last: bool) {
-        let State::Content(_, stuffer) = &mut self.state else {
-            return;
-        };
-        // Room for a dot in every 32 octets: more is rare.
-        let mut out = Vec::with_capacity(octets.len() + octets.len() / 32 + 8);
-        let mut pushed = stuffer.push(octets, &mut out);
-        if last {
-            pushed = pushed.and_then(|()| std::mem::take(stuffer).finish(&mut out));
-        }
-        if let Err(fault) = pushed {
-            return self.end(&Outcome::Failed(Cause::Content(fault)));
-        }
-        if !out.is_empty() {
-            self.actions.push_back(SendingAction::Send(out));
-        }
-        if last {
-            self.early = self.reader.is_partial();
-            let replies = self.replies_to_dot();
-            self.awaited.extend(std::iter::repeat_n(Step::Dot, replies));
-            self.state = match std::mem::replace(&mut self.state, State::Over) {
-                State::Content(open, _) => State::Ending(open),
-                other => other,
-            };
-        } else {
-            self.actions.push_back(SendingAction::Body);
-        }
-        self.arm(now);
-    }
-
-    /// The rest of the message can't be had: the message is not ended, so the next hop drops it.
-    pub fn handle_body_unavailable(&mut self) {
-        if matches!(self.state, State::Content(..)) {
-            self.end(&Outcome::Deferred(Cause::BodyUnavailable));
-        }
-    }
-
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<SendingAction> {
         self.actions.pop_front()
@@ -246,8 +215,10 @@ impl SendingSession {
         self.deadline
     }
 
-    fn begin(&mut self, transaction: Transaction) {
-        let mut open = Open::new(transaction, self.dirty);
+    /// Begins a transaction; `fresh`: the server was heard a moment ago.
+    fn begin(&mut self, transaction: Transaction, fresh: bool) {
+        let form = Form::of(&transaction, &self.offers, self.settings.protocol, fresh);
+        let mut open = Open::new(transaction, form, self.dirty);
         open.check(&self.offers);
         self.state = State::Envelope(open);
     }
@@ -264,16 +235,7 @@ impl SendingSession {
             }
             return;
         }
-        if let State::Envelope(open) = &mut self.state {
-            if open.is_settled() {
-                self.finish();
-            } else {
-                let group = open.write_group(&self.offers, &mut self.awaited);
-                // Until a reply tells otherwise, the server holds an envelope of ours.
-                self.dirty = true;
-                self.actions.push_back(SendingAction::Send(group));
-            }
-        }
+        self.advance_envelope();
         match &self.state {
             State::Opening { hello, .. } => self.say_opening(*hello),
             State::Idle if self.leaving => {
@@ -283,14 +245,6 @@ impl SendingSession {
             _ => {}
         }
         self.arm(now);
-    }
-
-    /// How many replies the final dot has: in LMTP one for each recipient taken (RFC 2033 section 4.2).
-    fn replies_to_dot(&self) -> usize {
-        match (&self.state, self.settings.protocol) {
-            (State::Content(open, _), Protocol::Lmtp) => open.accepted(),
-            _ => 1,
-        }
     }
 
     fn send(&mut self, step: Step, line: String) {
@@ -303,7 +257,7 @@ impl SendingSession {
         if reply.code() == 421 && step != Step::Quit {
             return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
         }
-        if step == Step::Dot && self.early && reply.class() == Class::Positive {
+        if self.early && reply.class() == Class::Positive {
             // What was said of a message before its end is no promise to keep it.
             return self.end(&Outcome::Deferred(Cause::Unasked(reply)));
         }
@@ -317,70 +271,16 @@ impl SendingSession {
                 self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
             }
             Step::Mail | Step::Recipient | Step::Data => self.take_envelope(step, reply),
-            Step::Dot => {
-                if let State::Ending(open) = &mut self.state {
-                    // Refused or not, the server's buffers are empty now (RFC 5321 section 4.1.1.4).
-                    self.dirty = false;
-                    match self.settings.protocol {
-                        Protocol::Smtp => open.answer_all(step, reply),
-                        Protocol::Lmtp => open.answer_accepted(reply),
-                    }
-                    if open.is_settled() {
-                        self.finish();
-                    }
-                }
-            }
+            Step::Chunk | Step::Dot => self.take_content_reply(step, reply),
             Step::Quit => self.close(),
         }
-    }
-
-    fn take_envelope(&mut self, step: Step, reply: Reply) {
-        let State::Envelope(open) = &mut self.state else {
-            return;
-        };
-        // An answer of another kind than the question: the two sides don't mean the same reply any more.
-        let lost = match step {
-            Step::Data => reply.class() == Class::Positive,
-            _ => reply.class() == Class::Intermediate,
-        };
-        if lost {
-            return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
-        }
-        if step == Step::Recipient {
-            return open.answer_recipient(reply);
-        }
-        let go_ahead = reply.class() == Class::Intermediate;
-        open.answer_all(step, reply);
-        if go_ahead {
-            self.open_content();
-        }
-    }
-
-    /// The server waits for the message.
-    fn open_content(&mut self) {
-        self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::Envelope(open) if open.is_settled() => {
-                if self.settings.protocol == Protocol::Lmtp {
-                    // RFC 2033 section 4.2: this server may not go on, and nobody knows how often it will answer the dot.
-                    self.actions.push_back(SendingAction::Result(open.into_outcomes()));
-                    return self.close();
-                }
-                // RFC 2920 section 3.1: DATA was taken though no recipient was, so an empty message ends it.
-                self.send(Step::Dot, ".\r\n".into());
-                State::Ending(open)
-            }
-            State::Envelope(open) => {
-                self.actions.push_back(SendingAction::Body);
-                State::Content(open, Stuffer::default())
-            }
-            other => other,
-        };
     }
 
     /// Judges a reply that came before there was anything to answer.
     fn take_unasked(&mut self, reply: Reply) {
         let step = self.step();
-        let early = step == Step::Content && reply.class() == Class::Permanent;
+        let lines = matches!(self.state, State::Content(_, Writer::Lines(_)));
+        let early = lines && step == Step::Content && reply.class() == Class::Permanent;
         let outcome = if early {
             // Some servers refuse in the middle of the message and hang up.
             Outcome::Failed(Cause::Replied { step, reply })
@@ -407,6 +307,7 @@ impl SendingSession {
         if let State::Envelope(open) | State::Ending(open) =
             std::mem::replace(&mut self.state, State::Idle)
         {
+            self.early = false;
             self.actions.push_back(SendingAction::Result(open.into_outcomes()));
         }
     }
@@ -445,6 +346,9 @@ impl SendingSession {
 
     /// Sets the time by which the next thing must have happened.
     fn arm(&mut self, now: Instant) {
+        if matches!(self.state, State::Idle) {
+            self.idle_since = now;
+        }
         let step = match self.state {
             State::Idle | State::Over => None,
             _ => Some(self.step()),

@@ -1,4 +1,4 @@
-//! Writes a message as DATA wants it: dots doubled, ended by a lone dot (RFC 5321 section 4.5.2).
+//! Writes a message as DATA wants it: dots doubled, ended by a lone dot (RFC 5321 section 4.5.2); or as lines for chunks.
 //! Knows no session. It never writes a bare CR, a bare LF, or a line of one dot that is not the end.
 
 use memchr::memchr2;
@@ -29,9 +29,16 @@ enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Stuffer {
     place: Place,
+    /// No dot is added: the end is told otherwise.
+    plain: bool,
 }
 
 impl Stuffer {
+    /// One that only sees to it that there are whole lines.
+    pub(super) fn plain() -> Self {
+        Self { plain: true, ..Self::default() }
+    }
+
     /// Appends the next octets of the message to `out`.
     ///
     /// # Errors
@@ -48,7 +55,7 @@ impl Stuffer {
                     continue;
                 }
                 (Place::Cr, _) => return Err(ContentFault::BareCr),
-                (Place::LineStart, b'.') => {
+                (Place::LineStart, b'.') if !self.plain => {
                     let at = octets.len() - rest.len();
                     out.extend_from_slice(&octets[kept..at]);
                     out.push(b'.');
@@ -70,7 +77,7 @@ impl Stuffer {
         Ok(())
     }
 
-    /// Appends the end of the message: a line end where its last line has none, and the lone dot.
+    /// Appends the end of the message: a line end where its last line has none, and the lone dot if there are dots.
     ///
     /// # Errors
     /// The message ends with a bare CR.
@@ -80,7 +87,9 @@ impl Stuffer {
             Place::Line => out.extend_from_slice(b"\r\n"),
             Place::Cr => return Err(ContentFault::BareCr),
         }
-        out.extend_from_slice(b".\r\n");
+        if !self.plain {
+            out.extend_from_slice(b".\r\n");
+        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ pub struct SendingTimeouts {
     pub recipient: Duration,
     /// For the reply to DATA (section 4.5.3.2.4). Default 2 minutes.
     pub data: Duration,
-    /// For each block of the message to be written (section 4.5.3.2.5). Default 3 minutes.
+    /// For each block of the message to be written, and the reply to one that is sent by BDAT (section 4.5.3.2.5). Default 3 minutes.
     pub block: Duration,
     /// For the reply to the final dot (section 4.5.3.2.6). Default 10 minutes.
     pub dot: Duration,
@@ -48,7 +48,7 @@ impl SendingTimeouts {
             Step::Reset | Step::Mail => self.command,
             Step::Recipient => self.recipient,
             Step::Data => self.data,
-            Step::Content => self.block,
+            Step::Content | Step::Chunk => self.block,
             Step::Dot => self.dot,
             Step::Quit => self.quit,
         }

@@ -1,11 +1,10 @@
 //! One message on its way out: its envelope as commands, and what became of each recipient.
 //! Knows the order of the commands, not when they may be sent.
 
-use std::collections::VecDeque;
-
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
-use crate::{Address, RecipientWish, Reply, ReversePath, SenderWish};
+use super::settings::Protocol;
+use crate::{Address, BodyKind, RecipientWish, Reply, ReversePath, SenderWish};
 
 /// One message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +17,10 @@ pub struct Transaction {
     pub recipients: Vec<Addressee>,
     /// Its size in octets, lines ended by CRLF.
     pub size_octets: u64,
-    /// Whether it has octets above 127, in its header or body.
-    pub eight_bit: bool,
+    /// What its octets are, in header and body.
+    pub body: BodyKind,
+    /// Addresses or header fields of it are UTF-8, as its sender has declared (RFC 6531).
+    pub utf8: bool,
 }
 
 /// One recipient of a message to be sent.
@@ -34,6 +35,40 @@ pub struct Addressee {
 /// A group of commands is closed when it reaches this many octets (RFC 2920 section 3.1): group and replies fit
 /// into the buffers between the two sides, so neither can end up waiting for the other to read.
 const GROUP_OCTETS: usize = 4096;
+
+/// A message of at most this many octets may go with its envelope, before it is known that somebody gets it.
+const EAGER_OCTETS_MAX: u64 = 64 * 1024;
+
+/// How the message follows its envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Behind DATA, as lines, when the server says so.
+    Lines,
+    /// By BDAT, once a recipient is taken (RFC 3030).
+    Chunks,
+    /// By BDAT, in one go with the envelope: the server answers all of it after one round trip.
+    EagerChunks,
+}
+
+impl Form {
+    /// The one for a message to this server. `fresh`: the server was heard a moment ago, so it will not have hung up meanwhile.
+    pub(super) fn of(
+        transaction: &Transaction,
+        offers: &Offers,
+        protocol: Protocol,
+        fresh: bool,
+    ) -> Self {
+        let small = transaction.size_octets <= EAGER_OCTETS_MAX;
+        // How many replies LMTP has for the end depends on those before.
+        let eager = offers.pipelining && protocol == Protocol::Smtp && small && fresh;
+        match transaction.body {
+            _ if !offers.chunking => Self::Lines,
+            _ if eager => Self::EagerChunks,
+            BodyKind::BinaryMime => Self::Chunks,
+            BodyKind::SevenBit | BodyKind::EightBitMime => Self::Lines,
+        }
+    }
+}
 
 /// Where one recipient stands.
 #[derive(Debug)]
@@ -52,6 +87,8 @@ enum Next {
     /// The RCPT of the recipient with this index.
     Recipient(usize),
     Data,
+    /// The message itself, by BDAT.
+    Content,
     Nothing,
 }
 
@@ -61,42 +98,68 @@ pub(super) struct Open {
     transaction: Transaction,
     standings: Vec<Standing>,
     next: Next,
+    form: Form,
     /// How many RCPT commands were answered.
     answered: usize,
 }
 
 impl Open {
     /// Begins a transaction; `reset` clears first what an earlier one left.
-    pub(super) fn new(transaction: Transaction, reset: bool) -> Self {
+    pub(super) fn new(transaction: Transaction, form: Form, reset: bool) -> Self {
         let standings = transaction.recipients.iter().map(|_| Standing::Unanswered);
         Self {
             standings: standings.collect(),
             transaction,
             next: if reset { Next::Reset } else { Next::Mail },
+            form,
             answered: 0,
         }
     }
 
     /// Fails the transaction when the next hop can't take such a message.
     pub(super) fn check(&mut self, offers: &Offers) {
-        let size_octets = self.transaction.size_octets;
-        if self.transaction.eight_bit && !offers.eight_bit {
-            self.settle(&Outcome::Failed(Cause::EightBit));
-        } else if let Some(max) = offers.size_octets_max.filter(|&max| size_octets > max) {
-            self.settle(&Outcome::Failed(Cause::TooLarge { size_octets, max }));
+        if let Some(cause) = self.against(offers) {
+            self.settle(&Outcome::Failed(cause));
         }
     }
 
-    /// Writes the commands that may be sent now: one, or a group where the next hop takes groups.
-    pub(super) fn write_group(&mut self, offers: &Offers, awaited: &mut VecDeque<Step>) -> Vec<u8> {
-        let mut out = Vec::new();
+    fn against(&self, offers: &Offers) -> Option<Cause> {
+        let Transaction { size_octets, body, utf8, .. } = self.transaction;
+        let max = offers.size_octets_max.filter(|&max| size_octets > max);
+        match body {
+            BodyKind::EightBitMime if !offers.eight_bit => Some(Cause::EightBit),
+            BodyKind::BinaryMime if !(offers.binary && offers.chunking) => Some(Cause::Binary),
+            _ if utf8 && !offers.utf8 => Some(Cause::Utf8),
+            _ => max.map(|max| Cause::TooLarge { size_octets, max }),
+        }
+    }
+
+    /// Whether the message comes next, by BDAT, when these steps are sent and not yet answered.
+    pub(super) fn wants_content(&self, unanswered: &[Step]) -> bool {
+        let may = unanswered.is_empty() || self.form == Form::EagerChunks;
+        self.next == Next::Content && may
+    }
+
+    /// Whether the message goes by BDAT.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.form != Form::Lines
+    }
+
+    /// Whether any octets may be in it.
+    pub(super) fn is_binary(&self) -> bool {
+        self.transaction.body == BodyKind::BinaryMime
+    }
+
+    /// Writes the commands that may be sent now, one, or a group where the next hop takes groups, and what each is.
+    pub(super) fn write_group(&mut self, offers: &Offers) -> (Vec<u8>, Vec<Step>) {
+        let (mut out, mut steps) = (Vec::new(), Vec::new());
         while let Some(step) = self.write_next(offers, &mut out) {
-            awaited.push_back(step);
+            steps.push(step);
             if !offers.pipelining || out.len() >= GROUP_OCTETS {
                 break;
             }
         }
-        out
+        (out, steps)
     }
 
     fn write_next(&mut self, offers: &Offers, out: &mut Vec<u8>) -> Option<Step> {
@@ -111,8 +174,13 @@ impl Open {
                 if offers.size {
                     line.push_str(&format!(" SIZE={}", self.transaction.size_octets));
                 }
-                if self.transaction.eight_bit {
-                    line.push_str(" BODY=8BITMIME");
+                line.push_str(match self.transaction.body {
+                    BodyKind::SevenBit => "",
+                    BodyKind::EightBitMime => " BODY=8BITMIME",
+                    BodyKind::BinaryMime => " BODY=BINARYMIME",
+                });
+                if self.transaction.utf8 {
+                    line.push_str(" SMTPUTF8");
                 }
                 if offers.dsn {
                     line.push_str(&sender_words(&self.transaction.wish));
@@ -130,8 +198,13 @@ impl Open {
                 }
                 line.push_str("\r\n");
                 out.extend_from_slice(line.as_bytes());
-                let more = index + 1 < self.transaction.recipients.len();
-                self.next = if more { Next::Recipient(index + 1) } else { Next::Data };
+                self.next = match index + 1 {
+                    further if further < self.transaction.recipients.len() => {
+                        Next::Recipient(further)
+                    }
+                    _ if self.is_chunked() => Next::Content,
+                    _ => Next::Data,
+                };
                 Some(Step::Recipient)
             }
             Next::Data => {
@@ -139,11 +212,11 @@ impl Open {
                 self.next = Next::Nothing;
                 Some(Step::Data)
             }
-            Next::Nothing => None,
+            Next::Content | Next::Nothing => None,
         }
     }
 
-    /// Notes the reply to MAIL, DATA or the final dot: it counts for every recipient that is not settled yet.
+    /// Notes the reply to MAIL, DATA, BDAT or the final dot: it counts for every recipient that is not settled yet.
     pub(super) fn answer_all(&mut self, step: Step, reply: Reply) {
         if let Some(outcome) = Outcome::of(step, reply) {
             self.settle(&outcome);

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::stream::Carrying;
 use super::*;
-use stagepost_smtp::Secret;
+use stagepost_smtp::{BodyKind, Secret};
 
 use crate::config::NextHop;
 use crate::delivery::octets::sample::{broken_message, message};
@@ -290,6 +290,65 @@ async fn what_the_next_hop_cant_take_is_returned() {
     );
     drop(relay);
     assert_eq!(heard.await.unwrap(), ["EHLO us.test\r\n"]);
+}
+
+#[tokio::test]
+async fn what_the_octets_are_counts_and_not_what_was_declared() {
+    let hello = |offer: &'static str| [Say("220 hop\r\n"), Hear("EHLO us.test\r\n"), Say(offer)];
+    let offer = "250-hop\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SMTPUTF8\r\n250 PIPELINING\r\n";
+    let queued = "250 a\r\n250 b\r\n250 queued\r\n";
+    type Case = (&'static str, &'static [u8], &'static str, &'static str);
+    let cases: [Case; 4] = [
+        ("", b"\r\n.\r\n", "", "BDAT 11 LAST\r\nA: b\r\n\r\n.\r\n"),
+        ("BODY=BINARYMIME", b"\r\n.\r\n", "", "BDAT 11 LAST\r\nA: b\r\n\r\n.\r\n"),
+        ("BODY=BINARYMIME", b"\r\n\n.", " BODY=BINARYMIME", "BDAT 10 LAST\r\nA: b\r\n\r\n\n."),
+        // All of it is ASCII.
+        ("SMTPUTF8", b"\r\n.\r\n", "", "BDAT 11 LAST\r\nA: b\r\n\r\n.\r\n"),
+    ];
+    for (parameters, body, words, chunk) in cases {
+        let turns = hello(offer).into_iter().chain([Hear(chunk), Say(queued), Wait]);
+        let (address, heard) = next_hop(vec![turns.collect()]).await;
+        let relay = relay_to(address);
+        let mut message = message(&["u@x.test"], "A: b\r\n", &[body]);
+        message.envelope.parameters = parameters.into();
+        if parameters.contains("BINARY") {
+            message.envelope.body = BodyKind::BinaryMime;
+        }
+        assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+        drop(relay);
+        let wanted =
+            format!("EHLO us.test\r\nMAIL FROM:<a@b.test>{words}\r\nRCPT TO:<u@x.test>\r\n{chunk}");
+        assert_eq!(heard.await.unwrap(), [wanted]);
+    }
+
+    // To a server that takes text alone, what is text goes as text, and what is not comes back.
+    for (parameters, header, body, result) in [
+        (
+            "BODY=BINARYMIME",
+            "A: b\r\n",
+            &b"\r\n\0\r\n"[..],
+            "5.6.3 {}: the message is binary and the next hop does not offer BINARYMIME",
+        ),
+        (
+            "SMTPUTF8",
+            "A: \u{e9}\r\n",
+            b"\r\n",
+            "5.6.7 {}: the message has addresses or header fields in UTF-8 and the next hop does not offer SMTPUTF8",
+        ),
+    ] {
+        let turns = hello("250-hop\r\n250 8BITMIME\r\n").into_iter().chain([Wait]);
+        let (address, heard) = next_hop(vec![turns.collect()]).await;
+        let relay = relay_to(address);
+        let mut message = message(&["u@x.test"], header, &[body]);
+        message.envelope.parameters = parameters.into();
+        if parameters.contains("BINARY") {
+            message.envelope.body = BodyKind::BinaryMime;
+        }
+        let wanted = format!("failed {}", result.replace("{}", &address.to_string()));
+        assert_eq!(relay.deliver(&message, &[0]).await, [wanted]);
+        drop(relay);
+        assert_eq!(heard.await.unwrap(), ["EHLO us.test\r\n"]);
+    }
 }
 
 #[tokio::test]

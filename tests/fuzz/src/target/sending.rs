@@ -30,6 +30,8 @@ const REPLIES: &[&str] = &[
     "354 go\r\n250 queued\r\n",
     "999 x\r\n",
     "250-a\r\n251 b\r\n",
+    "250-a\r\n250-CHUNKING\r\n250-8BITMIME\r\n250 PIPELINING\r\n",
+    "250 ok\r\n250 ok\r\n250 queued\r\n",
 ];
 
 fn run(input: &[u8]) {

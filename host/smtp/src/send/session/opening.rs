@@ -138,7 +138,7 @@ impl SendingSession {
         if let State::Opening { waiting: Some(transaction), .. } =
             std::mem::replace(&mut self.state, State::Idle)
         {
-            self.begin(transaction);
+            self.begin(transaction, true);
         }
     }
 

@@ -5,8 +5,11 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::{Address, Addressee, Notify, OwnName, RecipientWish, Return, ReversePath, SenderWish};
+use crate::{
+    Address, Addressee, BodyKind, Notify, OwnName, RecipientWish, Return, ReversePath, SenderWish,
+};
 
+mod chunks;
 mod faults;
 mod lmtp;
 mod login;
@@ -53,7 +56,8 @@ fn transaction(recipients: usize) -> Transaction {
         wish: SenderWish::default(),
         recipients: (1..=recipients).map(recipient).collect(),
         size_octets: 12,
-        eight_bit: false,
+        body: BodyKind::SevenBit,
+        utf8: false,
     }
 }
 
@@ -83,6 +87,8 @@ struct Conversation {
     transactions: Vec<Transaction>,
     /// The pieces of each message.
     body: Vec<&'static [u8]>,
+    /// Those of the open one that are not sent.
+    left: VecDeque<&'static [u8]>,
     turn: Vec<u8>,
     seen: Seen,
 }
@@ -103,6 +109,7 @@ impl Conversation {
             now,
             transactions: transactions.to_vec(),
             body: body.to_vec(),
+            left: body.iter().copied().collect(),
             turn: Vec::new(),
             seen: Seen::default(),
         };
@@ -120,7 +127,6 @@ impl Conversation {
     }
 
     fn drain(&mut self) {
-        let mut pieces = self.body.clone().into_iter();
         while let Some(action) = self.session.poll_action() {
             assert!(!self.seen.closed, "{action:?} after Close");
             match action {
@@ -133,14 +139,15 @@ impl Conversation {
                     self.session.handle_keys(self.now, keys);
                 }
                 SendingAction::StartTls => self.turn.extend(b"<handshake>"),
-                SendingAction::Body => match pieces.next() {
+                SendingAction::Body => match self.left.pop_front() {
                     Some(piece) => {
-                        let last = pieces.len() == 0;
+                        let last = self.left.is_empty();
                         self.session.handle_body(self.now, piece, last);
                     }
                     None => self.session.handle_body_unavailable(),
                 },
                 SendingAction::Result(outcomes) => {
+                    self.left = self.body.iter().copied().collect();
                     self.seen.results.push(outcomes.iter().map(words).collect());
                     self.start_next();
                 }

@@ -2,6 +2,7 @@
 //! Knows where LMTP differs from SMTP.
 
 use super::*;
+use crate::Protocol;
 
 fn lmtp() -> SendingSettings {
     SendingSettings { protocol: Protocol::Lmtp, ..settings() }

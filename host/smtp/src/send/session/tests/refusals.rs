@@ -131,7 +131,7 @@ fn a_server_that_wont_talk_defers() {
 
 #[test]
 fn what_a_server_cant_take_is_not_sent() {
-    let eight_bit = Transaction { eight_bit: true, ..transaction(2) };
+    let eight_bit = Transaction { body: BodyKind::EightBitMime, ..transaction(2) };
     let large = Transaction { size_octets: 1001, ..transaction(1) };
     let turns = [
         ("220 hop\r\n", "EHLO us.test\r\n"),
