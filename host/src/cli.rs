@@ -4,6 +4,7 @@
 mod plugin;
 mod queue;
 mod server;
+mod stats;
 mod terminal;
 mod tls;
 mod user;
@@ -65,6 +66,11 @@ enum Command {
     /// In the text format of Prometheus: sessions, queue, what each plug-in answered at each event and how long it
     /// took, and what plug-ins count themselves. Exit code 1 when no server answers.
     Metrics(MetricsArgs),
+    /// Show what plug-ins count by name
+    ///
+    /// `stagepost stats smtp` shows how often each list, zone and rule of access-control had somebody, with the names that
+    /// Domino gives them. Exit code 1 when no server answers.
+    Stats(stats::StatsArgs),
     /// Have a running server read its configuration again
     ///
     /// Plug-ins' own sections take effect at once, where the plug-in takes them; all else that has changed is named,
@@ -151,6 +157,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Check { config }) => check_file(&config),
         Some(Command::Status(args)) => watch::status(&args),
         Some(Command::Metrics(args)) => watch::metrics(&args),
+        Some(Command::Stats(args)) => stats::stats(&args),
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Reload(args)) => plugin::reload(&args),

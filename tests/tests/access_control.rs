@@ -162,6 +162,12 @@ fn lists_end_at_the_first_hit() {
         let (reply, _) = mail(&server, address, "a@b.test", "bob@example.test");
         assert!(reply.starts_with(wanted), "{address}: {reply}");
     }
+    let counted = site.run(&["stats", "smtp", "--config", "stagepost.toml"]);
+    let counted = String::from_utf8(counted.stdout).unwrap();
+    let wanted = "SMTP.DNSBL.TotalHits = 1\nSMTP.DNSBL.black.test.TotalHits = 1\nSMTP.DNSWL.TotalHits = 1\n\
+        SMTP.DNSWL.white.test.TotalHits = 1\nSMTP.PrivateBL.TotalHits = 1\nSMTP.PrivateWL.TotalHits = 1\n\
+        SMTP.Refused.dns_black = 1\nSMTP.Refused.private_black.entries = 1\n";
+    assert_eq!(counted, wanted);
     let log = server.stop();
     assert_eq!(
         log.matching(|line| line.message().contains("does not answer us")).len(),

@@ -3,6 +3,7 @@
 
 mod address_index;
 mod author;
+mod cause;
 mod client;
 mod connection;
 mod counters;
@@ -24,6 +25,7 @@ mod rules;
 mod section;
 mod soundness;
 mod stages;
+mod statistics;
 mod window;
 mod words;
 mod written;
@@ -39,6 +41,7 @@ use counters::Counters;
 use rates::Rates;
 use rules::{Made, Rules};
 use soundness::Tested;
+use statistics::Statistics;
 
 /// The plug-in: the host has it, and its admin verb.
 struct Exported(Arc<AccessControl>);
@@ -52,6 +55,7 @@ pub(crate) struct AccessControl {
     /// What is known of the lists in the DNS.
     tested: Tested,
     counters: Counters,
+    statistics: Statistics,
 }
 
 impl AccessControl {
@@ -74,10 +78,16 @@ impl Plugin for Exported {
         let rules = read(&host, &host.config()).map_err(StartError::failed)?;
         let (rates, counters) = (Rates::new(&rules.limits), Counters::new(&host)?);
         let (rules, tested) = (RwLock::new(Arc::new(rules)), Tested::default());
-        let shared = Arc::new(AccessControl { host, rules, rates, tested, counters });
+        let statistics = Statistics::default();
+        let shared = Arc::new(AccessControl { host, rules, rates, tested, counters, statistics });
         let asked = Arc::clone(&shared);
         let help = "what would become of a client: {\"ip\", \"ptr\", \"from\", \"to\", \"auth\"}";
         host.admin_verb("test", help, move |arguments| asked.explain(arguments))?;
+        let counted = Arc::clone(&shared);
+        let help = "how often each list, zone and rule had somebody, since the start";
+        host.admin_verb("statistics", help, move |_| {
+            Ok(serde_json::to_string(&counted.statistics.all())?)
+        })?;
         Ok(Self(shared))
     }
 

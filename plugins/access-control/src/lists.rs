@@ -7,6 +7,7 @@ use std::time::Instant;
 use stagepost_sdk::{Level, Pending, together};
 
 use crate::AccessControl;
+use crate::cause::Cause;
 use crate::client::Lists;
 use crate::dns_list::{Listing, Verdict, Zone, sum};
 use crate::look_up;
@@ -17,22 +18,59 @@ use crate::section::Action;
 use crate::soundness::{Soundness, test_points};
 use crate::words::{Values, Words};
 
-/// The header fields of tags, with the names of Domino's items.
-const PRIVATE_WHITE: &str = "X-PrivateWL";
-const PRIVATE_BLACK: &str = "X-PrivateBL";
-const DNS_WHITE: &str = "X-DNSWLSite";
-const DNS_BLACK: &str = "X-DNSBLSite";
+/// Whose lists they are, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filter {
+    PrivateWhite,
+    PrivateBlack,
+    DnsWhite,
+    DnsBlack,
+}
+
+impl Filter {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::PrivateWhite, Self::PrivateBlack, Self::DnsWhite, Self::DnsBlack];
+
+    /// Its table in the configuration.
+    fn key(self) -> &'static str {
+        match self {
+            Self::PrivateWhite => "private_white",
+            Self::PrivateBlack => "private_black",
+            Self::DnsWhite => "dns_white",
+            Self::DnsBlack => "dns_black",
+        }
+    }
+
+    /// What the log calls it.
+    fn words(self) -> &'static str {
+        match self {
+            Self::PrivateWhite => "private white list",
+            Self::PrivateBlack => "private black list",
+            Self::DnsWhite => "DNS white list",
+            Self::DnsBlack => "DNS black list",
+        }
+    }
+
+    /// The header field of its tag, with the name of Domino's item.
+    fn header(self) -> &'static str {
+        match self {
+            Self::PrivateWhite => "X-PrivateWL",
+            Self::PrivateBlack => "X-PrivateBL",
+            Self::DnsWhite => "X-DNSWLSite",
+            Self::DnsBlack => "X-DNSBLSite",
+        }
+    }
+}
 
 /// A hit, as it is logged, tagged and answered.
 struct Found<'f> {
-    list: &'static str,
-    header: &'static str,
+    filter: Filter,
     action: Action,
     words: &'f Words,
     site: &'f str,
     txt: String,
     /// The entry with its place, or the zone with its answer.
-    by: String,
+    by: Cause,
 }
 
 impl AccessControl {
@@ -55,19 +93,21 @@ impl AccessControl {
         let white = &rules.private_white;
         if let Some(hit) = peer.find(&white.list, rules.relay.trust) {
             self.counters.private_white.increment();
-            let (site, by) = (&*hit.entry.text, hit.to_string());
-            let (list, header) = ("private white list", PRIVATE_WHITE);
+            self.statistics.hit(Filter::PrivateWhite);
+            let (site, by) = (&*hit.entry.text, hit.into());
+            let filter = Filter::PrivateWhite;
             let (action, words) = (white.action, &white.words);
-            let found = Found { list, header, action, words, site, txt: String::new(), by };
+            let found = Found { filter, action, words, site, txt: String::new(), by };
             return self.found(peer, found);
         }
         let black = &rules.private_black;
         if let Some(hit) = peer.find(&black.list, Trust::Claimed) {
             self.counters.private_black.increment();
-            let (site, by) = (&*hit.entry.text, hit.to_string());
-            let (list, header) = ("private black list", PRIVATE_BLACK);
+            self.statistics.hit(Filter::PrivateBlack);
+            let (site, by) = (&*hit.entry.text, hit.into());
+            let filter = Filter::PrivateBlack;
             let (action, words) = (black.action, &black.words);
-            let found = Found { list, header, action, words, site, txt: String::new(), by };
+            let found = Found { filter, action, words, site, txt: String::new(), by };
             return self.found(peer, found);
         }
         self.look_at_zones(peer, rules, call).await
@@ -85,15 +125,17 @@ impl AccessControl {
         }
         let (said_white, said_black) = said.split_at(white.zones.len());
         let verdict = sum(said_white.iter().copied());
-        if let Some(found) = over(white, &verdict, "DNS white list", DNS_WHITE) {
+        if let Some(found) = over(white, &verdict, Filter::DnsWhite) {
             self.counters.dns_white.increment();
+            self.statistics.zone_hit(Filter::DnsWhite, found.site);
             return self.found(peer, found);
         }
         let verdict = sum(said_black.iter().copied());
-        let Some(mut found) = over(black, &verdict, "DNS black list", DNS_BLACK) else {
+        let Some(mut found) = over(black, &verdict, Filter::DnsBlack) else {
             return Lists::default();
         };
         self.counters.dns_black.increment();
+        self.statistics.zone_hit(Filter::DnsBlack, found.site);
         if found.action == Action::Reject
             && found.words.wants_txt()
             && let Some(zone) = black.zones.iter().find(|zone| zone.name == found.site)
@@ -168,16 +210,19 @@ impl AccessControl {
     }
 
     fn found(&self, peer: Peer<'_>, found: Found<'_>) -> Lists {
-        let Found { list, header, action, words, site, txt, by } = found;
+        let Found { filter, action, words, site, txt, by } = found;
         let mut lists = Lists::default();
         if action == Action::Silent {
             return lists;
         }
         let host = peer.name.names(Trust::Claimed).next().unwrap_or_default();
-        self.host.log(Level::Info, format_args!("{} [{host}] is in a {list}: {by}", peer.address));
+        self.host.log(
+            Level::Info,
+            format_args!("{} [{host}] is in a {}: {by}", peer.address, filter.words()),
+        );
         match action {
             Action::Silent | Action::Log => {}
-            Action::Tag => lists.tag = Some((header, site.to_owned())),
+            Action::Tag => lists.tag = Some((filter.header(), site.to_owned())),
             Action::Reject => {
                 let text = words.say(Values { ip: peer.address, site, txt: &txt, host });
                 lists.refusal = Some(Refusal::listed(text, by));
@@ -188,25 +233,19 @@ impl AccessControl {
 }
 
 /// What zones come to, when it is enough.
-fn over<'f>(
-    filter: &'f DnsFilter,
-    verdict: &Verdict<'f>,
-    list: &'static str,
-    header: &'static str,
-) -> Option<Found<'f>> {
+fn over<'f>(zones: &'f DnsFilter, verdict: &Verdict<'f>, filter: Filter) -> Option<Found<'f>> {
     let (site, answer) = verdict.first?;
-    if verdict.weight < filter.threshold {
+    if verdict.weight < zones.threshold {
         return None;
     }
     let own =
-        filter.zones.iter().find(|zone| zone.name == site).and_then(|zone| zone.words.as_ref());
+        zones.zones.iter().find(|zone| zone.name == site).and_then(|zone| zone.words.as_ref());
     Some(Found {
-        list,
-        header,
-        action: filter.action,
-        words: own.unwrap_or(&filter.words),
+        filter,
+        action: zones.action,
+        words: own.unwrap_or(&zones.words),
         site,
         txt: String::new(),
-        by: format!("{site} ({answer}), weight {}", verdict.weight),
+        by: Cause::told(filter.key(), format!("{site} ({answer}), weight {}", verdict.weight)),
     })
 }

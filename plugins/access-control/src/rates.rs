@@ -118,7 +118,7 @@ mod tests {
         };
         let rates = Rates::new(&limits);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let by = |refusal: Option<Refusal>| refusal.map(|refusal| refusal.by);
+        let by = |refusal: Option<Refusal>| refusal.map(|refusal| refusal.by.to_string());
         let (one, other) = (address("2001:db8::1"), address("2001:db8::2"));
         assert_eq!(by(rates.message(&limits, one, "a@b")), None);
         let wanted = Some("limits.messages_per_sender".to_owned());

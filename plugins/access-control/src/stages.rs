@@ -10,6 +10,7 @@ use stagepost_sdk::{
 
 use crate::AccessControl;
 use crate::author::{Author, author};
+use crate::cause::Cause;
 use crate::client::Client;
 use crate::connection::{Connection, RefuseAt, Verified};
 use crate::look_up;
@@ -74,11 +75,9 @@ impl<'v> Visit<'v> {
         }
         match self.rules.connection.decide(self.peer()) {
             Connection::Accepted(_) | Connection::NeedsName => None,
-            Connection::Denied(hit) => Some(Refusal::connection(hit.to_string())),
-            Connection::NotAllowed(list) => {
-                Some(Refusal::connection(format!("{}: not listed", list.name())))
-            }
-            Connection::NameUnknown(list) => Some(Refusal::name_unknown(list.name().to_owned())),
+            Connection::Denied(hit) => Some(Refusal::connection(hit.into())),
+            Connection::NotAllowed(list) => Some(Refusal::connection(Cause::not_listed(list))),
+            Connection::NameUnknown(list) => Some(Refusal::name_unknown(Cause::unknown(list))),
         }
     }
 
@@ -151,9 +150,9 @@ impl<'v> Visit<'v> {
         let member = |group: &str| self.plugin.is_member(sender, group);
         match mailbox::decide(&rules.sender.allow, &rules.sender.deny, sender, member) {
             Listed::Accepted(_) => {}
-            Listed::Denied(hit) => return Some(Refusal::sender(sender, hit.to_string())),
+            Listed::Denied(hit) => return Some(Refusal::sender(sender, hit.into())),
             Listed::NotAllowed(list) => {
-                return Some(Refusal::sender(sender, format!("{}: not listed", list.name())));
+                return Some(Refusal::sender(sender, Cause::not_listed(list)));
             }
         }
         let (_, domain) = sender.rsplit_once('@')?;
@@ -175,10 +174,8 @@ impl<'v> Visit<'v> {
         let member = |group: &str| self.plugin.is_member(recipient, group);
         match mailbox::decide(allow, deny, recipient, member) {
             Listed::Accepted(_) => None,
-            Listed::Denied(hit) => Some(Refusal::recipient(hit.to_string())),
-            Listed::NotAllowed(list) => {
-                Some(Refusal::recipient(format!("{}: not listed", list.name())))
-            }
+            Listed::Denied(hit) => Some(Refusal::recipient(hit.into())),
+            Listed::NotAllowed(list) => Some(Refusal::recipient(Cause::not_listed(list))),
         }
     }
 
@@ -199,9 +196,9 @@ impl<'v> Visit<'v> {
         self.grant(edits, granted)?;
         let by = match by {
             _ if granted => return Ok(None),
-            By::Entry(hit) => hit.to_string(),
-            By::NotListed(list) => format!("{}: not listed", list.name()),
-            By::NoRule => String::new(),
+            By::Entry(hit) => hit.into(),
+            By::NotListed(list) => Cause::not_listed(list),
+            By::NoRule => Cause::rule("relay"),
         };
         Ok(Some(Refusal::relay(by)))
     }
@@ -335,6 +332,7 @@ impl AccessControl {
     /// Gives a refusal; it is logged by the list and entry that made it.
     fn refuse(&self, session: Session<'_>, refusal: &Refusal) -> Outcome {
         self.counters.refused(refusal);
+        self.statistics.refused(&refusal.by.rule);
         session.log(Level::Info, format_args!("refused by {}", refusal.by));
         Ok(refusal.answer())
     }
