@@ -416,4 +416,6 @@ enum Colour {
 }
 
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 pub(crate) mod tests;
