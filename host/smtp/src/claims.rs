@@ -200,14 +200,17 @@ impl Claims {
 
     /// Whether the keywords fit into a reply to EHLO.
     pub fn fit(&self) -> bool {
-        let octets: usize = self.keywords().map(|line| line.len() + 1).sum();
+        let line = |(keyword, parameters): (&str, &str)| {
+            keyword.len() + parameters.len() + usize::from(!parameters.is_empty())
+        };
+        let octets: usize = self.keywords().map(|known| line(known) + 1).sum();
         self.keywords().count() <= Self::KEYWORDS_MAX && octets <= Self::KEYWORDS_OCTETS_MAX
     }
 
-    /// The lines of the reply to EHLO.
-    pub(crate) fn keywords(&self) -> impl Iterator<Item = String> {
+    /// The keywords of the reply to EHLO, and what stands behind each.
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|claim| match claim {
-            Claim::Keyword { keyword, parameters } => Some(keyword_line(keyword, parameters)),
+            Claim::Keyword { keyword, parameters } => Some((&**keyword, &**parameters)),
             _ => None,
         })
     }
@@ -235,10 +238,13 @@ impl Claims {
     }
 }
 
-/// A line of the reply to EHLO.
-pub(crate) fn keyword_line(keyword: &str, parameters: &str) -> String {
-    let joint = if parameters.is_empty() { "" } else { " " };
-    format!("{keyword}{joint}{parameters}")
+/// Writes a line of the reply to EHLO.
+pub(crate) fn push_keyword(lines: &mut String, keyword: &str, parameters: &str) {
+    lines.push_str(keyword);
+    if !parameters.is_empty() {
+        lines.push(' ');
+        lines.push_str(parameters);
+    }
 }
 
 #[cfg(test)]

@@ -172,10 +172,10 @@ impl Reply {
         reply
     }
 
-    /// A greeting, or the reply to HELO or EHLO: our name, words, and a line for each keyword. Rewording keeps the name
-    /// and the keywords, which programs read (RFC 5321 sections 4.1.1.1 and 4.2).
-    pub(crate) fn introduction(code: u16, name: &str, words: &str, keywords: &[&str]) -> Self {
-        let text = introduced(name, words, keywords.iter().copied());
+    /// A greeting, or the reply to HELO or EHLO: our name, words, and a line for each keyword. `keywords`: separated by LF.
+    /// Rewording keeps the name and the keywords, which programs read (RFC 5321 sections 4.1.1.1 and 4.2).
+    pub(crate) fn introduction(code: u16, name: &str, words: &str, keywords: &str) -> Self {
+        let text = introduced(name, words, keywords);
         Self { introduces: true, ..Self::new(code, None, text) }
     }
 
@@ -255,9 +255,8 @@ impl Reply {
             return Err(ReplyError::TooManyLines(lines));
         }
         self.text = Cow::Owned(if self.introduces {
-            let mut lines = self.text.split('\n');
-            let name = lines.next().and_then(|line| line.split(' ').next()).unwrap_or_default();
-            introduced(name, text, lines)
+            let (first, keywords) = self.text.split_once('\n').unwrap_or((&self.text, ""));
+            introduced(first.split(' ').next().unwrap_or_default(), text, keywords)
         } else {
             text.to_owned()
         });
@@ -298,10 +297,18 @@ impl Reply {
             Some(mark) if enhanced => format!("{mark} "),
             _ => String::new(),
         };
+        let digit = |power: u16| b'0' + (self.code / power % 10) as u8;
+        let code = [digit(100), digit(10), digit(1)];
+        // Most lines are short, and a reply has few: one growth for all of them.
+        out.reserve(self.text.len() + 128);
         let mut lines = self.text.split('\n').flat_map(wrapped).peekable();
         while let Some(line) = lines.next() {
-            let joint = if lines.peek().is_some() { '-' } else { ' ' };
-            out.extend_from_slice(format!("{}{joint}{mark}{line}\r\n", self.code).as_bytes());
+            let joint = if lines.peek().is_some() { b'-' } else { b' ' };
+            out.extend_from_slice(&code);
+            out.push(joint);
+            out.extend_from_slice(mark.as_bytes());
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
@@ -313,19 +320,18 @@ fn tells_what_follows(code: u16) -> bool {
 }
 
 /// Our name and words in one line, each keyword in one of its own.
-fn introduced<'a>(name: &str, words: &str, keywords: impl Iterator<Item = &'a str>) -> String {
+fn introduced(name: &str, words: &str, keywords: &str) -> String {
     let words = words.split('\n').next().unwrap_or_default();
     let room = Reply::LINE_OCTETS_MAX.saturating_sub(name.len() + 1);
     // A line that is wrapped would go on as a keyword.
     let words = words.get(..room).unwrap_or(words);
-    let mut text = name.to_owned();
-    if !words.is_empty() {
-        text.push(' ');
-        text.push_str(words);
-    }
-    for keyword in keywords {
-        text.push('\n');
-        text.push_str(keyword);
+    let mut text = String::with_capacity(name.len() + words.len() + keywords.len() + 2);
+    text.push_str(name);
+    for (joint, part) in [(' ', words), ('\n', keywords)] {
+        if !part.is_empty() {
+            text.push(joint);
+            text.push_str(part);
+        }
     }
     text
 }
@@ -383,7 +389,7 @@ mod tests {
                 assert_eq!(String::from_utf8(out).unwrap(), format!("{wanted}\r\n"), "{code}");
             }
         }
-        let mut ehlo = Reply::introduction(250, "a.test", "", &["HELP"]);
+        let mut ehlo = Reply::introduction(250, "a.test", "", "HELP");
         let detail = Detail::of(Class::Positive, 251, None).unwrap();
         assert_eq!(ehlo.refine(detail), Err(ReplyError::Fixed { from: 250, to: 251 }));
         for (class, code, given) in [
@@ -474,8 +480,9 @@ mod tests {
             (&long, &cut),
         ];
         for (words, first) in cases {
-            for keywords in [&[][..], &["SIZE 9", "HELP"]] {
-                let wanted = [&[first], keywords].concat().join("\n");
+            for keywords in ["", "SIZE 9\nHELP"] {
+                let joint = if keywords.is_empty() { "" } else { "\n" };
+                let wanted = format!("{first}{joint}{keywords}");
                 let composed = Reply::introduction(250, "a.test", words, keywords);
                 assert_eq!((composed.text(), composed.enhanced()), (&*wanted, None));
                 let mut reworded = Reply::introduction(250, "a.test", "ESMTP Stagepost", keywords);

@@ -6,12 +6,14 @@ use std::time::SystemTime;
 use super::extensions::Extension;
 use super::path::Parameter;
 use super::settings::{Settings, StartTls};
-use crate::claims::{keyword_line, keyword_name};
+use crate::claims::{keyword_name, push_keyword};
 use crate::release::date_time;
 use crate::{Claim, ClaimError, Claims, Edit, Event, Interest, Release, Reply, Stage};
 
 /// The most lines of keywords in one reply, and the most octets: there must be room for our name and words beside them.
 const LINES_MAX: usize = Reply::LINES_MAX - 1;
+/// What most of them have room in.
+const LINES_OCTETS: usize = 256;
 const OCTETS_MAX: usize = Reply::TEXT_OCTETS_MAX - 1024;
 
 impl Edit {
@@ -46,8 +48,9 @@ pub(crate) fn keywords(
     date: Option<SystemTime>,
 ) -> String {
     // RFC 1870 section 4.
-    let size = settings.limits.message_octets_max;
-    let mut lines = format!("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE {size}");
+    let mut lines = String::with_capacity(LINES_OCTETS);
+    lines.push_str("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE ");
+    lines.push_str(&settings.limits.message_octets_max.to_string());
     for extension in Extension::ALL {
         if !offers(settings, extension, secured, date) {
             continue;
@@ -71,9 +74,9 @@ pub(crate) fn keywords(
         lines.push_str("\nXCLIENT ");
         lines.push_str(super::xclient::ATTRIBUTES);
     }
-    for line in claims.keywords() {
+    for (keyword, parameters) in claims.keywords() {
         lines.push('\n');
-        lines.push_str(&line);
+        push_keyword(&mut lines, keyword, parameters);
     }
     lines
 }
@@ -99,7 +102,9 @@ pub(crate) fn offers(
 pub(crate) fn edit(lines: &mut String, edit: &Edit) {
     let (keyword, line) = match edit {
         Edit::AddKeyword { keyword, parameters } => {
-            (keyword, Some(keyword_line(keyword, parameters)))
+            let mut line = String::new();
+            push_keyword(&mut line, keyword, parameters);
+            (keyword, Some(line))
         }
         Edit::RemoveKeyword(keyword) => (keyword, None),
         _ => return,
@@ -140,8 +145,7 @@ pub(crate) fn announces_verb(verb: &'static str) -> &'static str {
 
 /// The reply to EHLO.
 pub(crate) fn reply(settings: &Settings, lines: &str) -> Reply {
-    let keywords: Vec<&str> = lines.lines().collect();
-    Reply::introduction(250, &settings.hostname, "", &keywords)
+    Reply::introduction(250, &settings.hostname, "", lines)
 }
 
 fn name(line: &str) -> &str {

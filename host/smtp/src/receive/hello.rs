@@ -33,20 +33,16 @@ impl Session {
     }
 
     pub(super) fn proceed_hello(&mut self, name: Box<str>, extended: bool, edits: &[Attributed]) {
-        let offered = if extended { self.keywords() } else { String::new() };
-        let mut keywords = offered.clone();
-        for Attributed { plugin, edit, .. } in edits.iter().filter(|_| extended) {
-            extension::edit(&mut keywords, edit);
-            if let Edit::AddKeyword { keyword, .. } = edit
-                && !extension::fit(&keywords)
-            {
-                let fault = EditFault::Keywords { keyword: keyword.clone() };
-                let reply = self.blame(plugin.clone(), fault);
+        let mut keywords = if extended { self.keywords() } else { String::new() };
+        let edits = if extended { edits } else { &[] };
+        match edit_keywords(&mut keywords, edits) {
+            Ok(withheld) => self.withheld = withheld,
+            Err((plugin, fault)) => {
+                let reply = self.blame(plugin, fault);
                 let question = self.question_after(&Command::Hello { name, extended });
                 return self.conclude(question, Answer::plain(reply));
             }
         }
-        self.withheld = extension::missing(&offered, &keywords);
         // RFC 5321 section 4.1.4: like RSET, and the new name counts.
         self.forget_transaction();
         if self.facts.helo.is_some() {
@@ -59,4 +55,28 @@ impl Session {
         // To HELO no keywords.
         self.conclude(question, Answer::plain(extension::reply(&self.settings, &keywords)));
     }
+}
+
+/// Carries out the edits of the keywords; those that are missing then. An error names whose edit can't be carried out.
+fn edit_keywords(
+    keywords: &mut String,
+    given: &[Attributed],
+) -> Result<Vec<Box<str>>, (Arc<str>, EditFault)> {
+    let of_keywords = |known: &&Attributed| {
+        matches!(known.edit, Edit::AddKeyword { .. } | Edit::RemoveKeyword(_))
+    };
+    let mut edits = given.iter().filter(of_keywords).peekable();
+    if edits.peek().is_none() {
+        return Ok(Vec::new());
+    }
+    let offered = keywords.clone();
+    for Attributed { plugin, edit, .. } in edits {
+        extension::edit(keywords, edit);
+        if let Edit::AddKeyword { keyword, .. } = edit
+            && !extension::fit(keywords)
+        {
+            return Err((plugin.clone(), EditFault::Keywords { keyword: keyword.clone() }));
+        }
+    }
+    Ok(extension::missing(&offered, keywords))
 }

@@ -37,7 +37,7 @@ impl Session {
             }
             Ruling::Proceed | Ruling::Handled(_) => {
                 let Settings { hostname, banner, .. } = &*self.settings;
-                Answer::plain(Reply::introduction(220, hostname, banner, &[]))
+                Answer::plain(Reply::introduction(220, hostname, banner, ""))
             }
         };
         let question = |_: &Self, _: &Then| Some(Question::Connect);
