@@ -1004,7 +1004,7 @@ typedef struct EmConfigService {
     STATUS (*own_file)(struct EmHost *host, struct EmText *path);
 } EmConfigService;
 
-/* ---- The session service: facts, attributes and the plug-in's slot. ---- */
+/* ---- The session service: facts, attributes and the plug-in's slots. ---- */
 
 /** Id of EmSessionService. */
 #define EM_SESSION_ID "em.session/1"
@@ -1096,6 +1096,17 @@ typedef struct EmSessionService {
     /** Reads a tag of the open transaction, counted from 0; this call's own edits are not seen.
      * [session-thread & in-handler] */
     STATUS (*tag)(const struct EmSession *session, uint64_t index, struct EmText *value);
+
+    /** Reads the pointer that this plug-in keeps for the message of the open transaction; NULL until it was set. There is a
+     * message from before(EM_SMTPMAIL) on, also of a MAIL that is refused, until the reply that ends its transaction is
+     * sent: after(EM_SMTPMESSAGEACCEPT) has it still, after(EM_SMTPRSET) not any more. Else ERR_NOT_FOUND.
+     * [session-thread & in-handler] */
+    STATUS (*message_slot)(const struct EmSession *session, void **value);
+
+    /** Keeps a pointer for that message. `release` (may be NULL) is called with it when another one takes its place, or when
+     * the transaction is over and no call about it is out any more, before the session's slots are released. Else
+     * ERR_NOT_FOUND, as above, and nothing is kept. [session-thread & in-handler] */
+    STATUS (*message_slot_set)(const struct EmSession *session, void *value, EmRelease release);
 } EmSessionService;
 
 /* ---- The edits service: how a handler changes things and gives a verdict. ---- */
@@ -2281,7 +2292,7 @@ _Static_assert(sizeof(EmBase) == 72 && offsetof(EmBase, reserved) == 40, "EmBase
 _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 16, "EmLogService");
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 56 && offsetof(EmConfigService, own_file) == 48, "EmConfigService");
-_Static_assert(sizeof(EmSessionService) == 64 && offsetof(EmSessionService, tag) == 56, "EmSessionService");
+_Static_assert(sizeof(EmSessionService) == 80 && offsetof(EmSessionService, message_slot_set) == 72, "EmSessionService");
 _Static_assert(sizeof(EmEditsService) == 184 && offsetof(EmEditsService, identity) == 176, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");

@@ -1,6 +1,6 @@
 /* body-text: refuses a message while it comes, when its body has the text that is configured as `text`.
  *
- * A chunk may end inside the text, so how much of it the body has just ended with is kept for the session: a number, which
+ * A chunk may end inside the text, so how much of it the body has just ended with is kept for the message: a number, which
  * needs no memory of its own, in the slot. Chunks are octets: no encoding is undone and no case is folded. */
 #include <string.h>
 
@@ -31,10 +31,9 @@ static STATUS on_body(const EMRECORD *record)
     size_t matched;
     uint64_t at;
 
-    if (sessions->slot(body->event.session, &slot) != NOERROR)
+    if (sessions->message_slot(body->event.session, &slot) != NOERROR)
         return EM_FAULT;
-    /* What an earlier message ended with is nothing to this one. */
-    matched = body->offset == 0 ? 0 : (size_t)(uintptr_t)slot;
+    matched = (size_t)(uintptr_t)slot;
     for (at = 0; at < body->octets.len; at++) {
         matched = matched_with(matched, body->octets.data[at]);
         if (matched == text.len)
@@ -43,7 +42,7 @@ static STATUS on_body(const EMRECORD *record)
                        ? EM_VERDICT
                        : EM_FAULT;
     }
-    if (sessions->slot_set(body->event.session, (void *)(uintptr_t)matched, NULL) != NOERROR)
+    if (sessions->message_slot_set(body->event.session, (void *)(uintptr_t)matched, NULL) != NOERROR)
         return EM_FAULT;
     return ERR_EM_CONTINUE;
 }

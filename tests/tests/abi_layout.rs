@@ -75,7 +75,10 @@ fn layouts() -> String {
         EmLogService { size, reserved, write, enabled }
         EmPlace { file, line, column }
         EmConfigService { size, reserved, text, integer, boolean, json, place, own_file }
-        EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set, tag }
+        EmSessionService {
+            size, reserved, text, number, recipient, attribute, slot, slot_set, tag, message_slot,
+            message_slot_set,
+        }
         EmEditsService {
             size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,

@@ -1,52 +1,26 @@
 //! What the extension manager keeps for one session: the plug-ins' slots, and whose call has not returned yet.
 //! Knows no fact of the session: those come with each question.
 
-use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use stagepost_abi as abi;
 use stagepost_smtp::Ask;
 use tokio::time::Instant;
 
 use crate::pending::Pending;
 use crate::registry::{Registration, Registry};
-use crate::release::{Giver, Release};
+use crate::slots::Slots;
 
 /// One session's part. Dropped when the session is over and its last call has returned: first the slots, then the
 /// registrations, so that a slot's release finds what its registration was given. Any thread.
 pub(crate) struct Context {
     /// A slot for each plug-in, made when the first one is used.
-    slots: OnceLock<Box<[Mutex<Slot>]>>,
+    slots: OnceLock<Slots>,
     calls: Mutex<Calls>,
     /// The exchange that plug-ins were last waited for in, and for how long.
     waited: Mutex<(u64, Duration)>,
     /// The registry that the session began with.
     pub(crate) registry: Arc<Registry>,
-}
-
-/// A pointer that a plug-in keeps for a session.
-struct Slot {
-    value: *mut c_void,
-    release: Option<Release>,
-}
-
-// SAFETY: the plug-in's pointer is only handed back to the plug-in, which the contract tells to expect it on any thread.
-unsafe impl Send for Slot {}
-
-impl Slot {
-    const EMPTY: Self = Self { value: std::ptr::null_mut(), release: None };
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        for slot in self.slots.take().into_iter().flatten() {
-            let slot = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if let Some(release) = slot.release {
-                release.give_back(self.registry.clone());
-            }
-        }
-    }
 }
 
 /// Calls under way for this session.
@@ -67,29 +41,19 @@ impl Context {
         Self { slots: OnceLock::new(), calls: Mutex::default(), waited: Mutex::default(), registry }
     }
 
-    /// The pointer in a plug-in's slot.
-    pub(crate) fn slot(&self, plugin: usize) -> *mut c_void {
-        let slot = self.slots.get().and_then(|slots| slots.get(plugin));
-        slot.map_or(std::ptr::null_mut(), |slot| {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).value
-        })
+    /// What plug-ins keep for the session, if any does yet.
+    pub(crate) fn slots(&self) -> Option<&Slots> {
+        self.slots.get()
     }
 
-    /// Puts a pointer into the slot of the plug-in that gives it, in whose call this is, and releases the one before.
-    pub(crate) fn set_slot(&self, giver: Giver, value: *mut c_void, release: abi::EmRelease) {
-        let slots = self
-            .slots
-            .get_or_init(|| (0..self.registry.plugins).map(|_| Mutex::new(Slot::EMPTY)).collect());
-        let Some(slot) = slots.get(giver.plugin.index) else {
-            return;
-        };
-        let fresh = Slot { value, release: Release::new(giver, value, release) };
-        let stale =
-            std::mem::replace(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner), fresh);
-        // Outside the lock: the release is the plug-in's code and may ask for the slot.
-        if let Some(release) = stale.release {
-            release.call();
-        }
+    /// The same, to be written to.
+    pub(crate) fn slots_made(&self) -> &Slots {
+        self.slots.get_or_init(|| self.new_slots())
+    }
+
+    /// Room for what plug-ins keep.
+    pub(crate) fn new_slots(&self) -> Slots {
+        Slots::new(self.registry.clone())
     }
 
     /// When a chain that begins now would have begun if all chains of its exchange were one.

@@ -41,6 +41,7 @@ mod request;
 mod section;
 mod service;
 mod sheet;
+mod slots;
 mod state_call;
 mod stretch;
 mod submission;

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::{Address, ChannelBindings, Mechanism, ReversePath};
+use crate::{Address, ChannelBindings, Mechanism, MessageSlots, ReversePath};
 
 /// A snapshot of one session. A reader keeps the `Arc` it was given; the session changes a copy.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Facts {
     pub recipients: Vec<Address>,
     /// How plug-ins marked the open transaction, oldest first; a mark occurs once.
     pub tags: Vec<Arc<str>>,
+    /// What others keep for the message; none: there is no message. From before MAIL on, also of one that is refused.
+    pub slots: Option<MessageSlots>,
     /// What plug-ins said of this session, oldest first; a name occurs once.
     pub attributes: Vec<Attribute>,
 }
@@ -180,6 +182,7 @@ impl Facts {
             sender: None,
             recipients: Vec::new(),
             tags: Vec::new(),
+            slots: None,
             attributes: Vec::new(),
         }
     }

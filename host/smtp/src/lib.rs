@@ -13,6 +13,7 @@ mod envelope;
 mod facts;
 mod header_edit;
 mod ledger;
+mod message_slots;
 mod notify;
 mod priority;
 mod question;
@@ -37,6 +38,7 @@ pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Authenticated, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
 pub use header_edit::{change_header, edit_header};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
+pub use message_slots::MessageSlots;
 pub use notify::{Notify, RecipientWish, Return, SenderWish};
 pub use priority::Priority;
 pub use question::{

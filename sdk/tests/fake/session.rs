@@ -12,31 +12,46 @@ use super::{read, text, write};
 pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) recipients: Vec<&'static str>,
-    slot: Cell<*mut c_void>,
-    release: Cell<EmRelease>,
+    slot: Kept,
+    /// None: there is no message.
+    message: Option<Kept>,
+}
+
+/// A pointer that the plug-in keeps, and how it is given back.
+#[derive(Default)]
+struct Kept(Cell<Option<(*mut c_void, EmRelease)>>);
+
+impl Kept {
+    fn get(&self) -> *mut c_void {
+        self.0.get().map_or(ptr::null_mut(), |(value, _)| value)
+    }
+
+    fn set(&self, value: *mut c_void, release: EmRelease) {
+        assert!(self.0.replace(Some((value, release))).is_none(), "the SDK sets a slot once");
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some((value, Some(release))) = self.0.take() {
+            // SAFETY: given with this slot, and called once.
+            unsafe { release(value) };
+        }
+    }
 }
 
 impl Session {
     pub(crate) fn new(id: u64) -> Self {
-        Self {
-            id,
-            recipients: Vec::new(),
-            slot: Cell::new(ptr::null_mut()),
-            release: Cell::new(None),
-        }
+        Self { id, recipients: Vec::new(), slot: Kept::default(), message: Some(Kept::default()) }
+    }
+
+    /// Ends the message; another begins when `next`.
+    pub(crate) fn end_message(&mut self, next: bool) {
+        self.message = next.then(Kept::default);
     }
 
     pub(crate) fn handle(&self) -> *const EmSession {
         ptr::from_ref(self).cast()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(release) = self.release.get() {
-            // SAFETY: given with this slot, and called once.
-            unsafe { release(self.slot.get()) };
-        }
     }
 }
 
@@ -55,6 +70,8 @@ pub(super) static SESSION: EmSessionService = EmSessionService {
     slot: session_slot,
     slot_set: session_slot_set,
     tag: session_tag,
+    message_slot: session_message_slot,
+    message_slot_set: session_message_slot_set,
 };
 
 unsafe extern "C" fn session_text(_: *const EmSession, fact: u32, value: *mut EmText) -> STATUS {
@@ -108,7 +125,20 @@ unsafe extern "C" fn session_slot_set(
     if session(of).id == 0 {
         return EM_ERR_LIMIT;
     }
-    assert!(session(of).slot.replace(value).is_null(), "the SDK sets the slot once");
-    session(of).release.set(release);
+    session(of).slot.set(value, release);
+    NOERROR
+}
+
+unsafe extern "C" fn session_message_slot(of: *const EmSession, value: *mut *mut c_void) -> STATUS {
+    write(value, session(of).message.as_ref().map(Kept::get))
+}
+
+unsafe extern "C" fn session_message_slot_set(
+    of: *const EmSession,
+    value: *mut c_void,
+    release: EmRelease,
+) -> STATUS {
+    let Some(message) = &session(of).message else { return ERR_NOT_FOUND };
+    message.set(value, release);
     NOERROR
 }

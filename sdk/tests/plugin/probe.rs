@@ -14,6 +14,7 @@ use stagepost_sdk::{
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
 pub(crate) static DROPPED: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 pub(crate) static SLOTS_DROPPED: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static MESSAGE_SLOTS_DROPPED: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) struct Probe {
     host: Host,
@@ -32,6 +33,15 @@ impl Drop for Kept {
     fn drop(&mut self) {
         SLOTS_DROPPED.fetch_add(1, Ordering::Relaxed);
         assert!(!self.bomb, "in the drop of what was kept");
+    }
+}
+
+#[derive(Default)]
+struct KeptOfMessage(u32);
+
+impl Drop for KeptOfMessage {
+    fn drop(&mut self) {
+        MESSAGE_SLOTS_DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -225,6 +235,14 @@ impl Plugin for Probe {
                     kept.mails
                 })?;
                 edits.attribute("mails", &mails.to_string())?;
+                Ok(Answer::Continue)
+            }
+            "count message" => {
+                let calls = event.session.message_slot(|kept: &mut KeptOfMessage| {
+                    kept.0 += 1;
+                    kept.0
+                })?;
+                edits.attribute("calls", &calls.to_string())?;
                 Ok(Answer::Continue)
             }
             "bomb" => {

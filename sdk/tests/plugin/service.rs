@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use stagepost_abi::*;
 
 use crate::fake::{self, Fake, Session, Sheet, Value, event, text};
-use crate::probe::{SLOTS_DROPPED, em_entry, without_place};
+use crate::probe::{MESSAGE_SLOTS_DROPPED, SLOTS_DROPPED, em_entry, without_place};
 use crate::{before_mail, loaded};
 
 #[test]
@@ -28,6 +28,28 @@ fn what_is_kept_for_a_session_is_dropped_once_with_it() {
     // The host refuses to keep more: dropped at once.
     assert_eq!(before_mail(fake, &Session::new(0), text(b"count")).0, EM_FAULT);
     assert_eq!(SLOTS_DROPPED.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn what_is_kept_for_a_message_is_dropped_with_it() {
+    let fake = loaded();
+    let mut session = Session::new(8);
+    let calls = |session: &Session| {
+        let (status, sheet, _) = before_mail(fake, session, text(b"count message"));
+        (status, sheet.into_iter().next())
+    };
+    let said = |calls: u32| (ERR_EM_CONTINUE, Some(format!("attribute calls {calls}")));
+    let dropped = || MESSAGE_SLOTS_DROPPED.load(Ordering::Relaxed);
+    assert_eq!([calls(&session), calls(&session)], [said(1), said(2)]);
+    assert_eq!(dropped(), 0);
+    session.end_message(true);
+    assert_eq!(dropped(), 1);
+    assert_eq!(calls(&session), said(1));
+    session.end_message(false);
+    assert_eq!(dropped(), 2);
+    // There is no message: what would have been kept is dropped at once.
+    assert_eq!(calls(&session), (EM_FAULT, None));
+    assert_eq!(dropped(), 3);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The session service: facts, attributes and the plug-in's slot.
+//! The session service: facts, attributes and the plug-in's slots.
 
 use std::ffi::c_void;
 
@@ -8,6 +8,7 @@ use stagepost_smtp::{Facts, Helo, ReversePath};
 use crate::arguments::{lend, size_of_u32};
 use crate::base::answer;
 use crate::frame::CallSession;
+use crate::slots::Slots;
 
 pub(super) static TABLE: abi::EmSessionService = abi::EmSessionService {
     size: size_of_u32::<abi::EmSessionService>(),
@@ -19,6 +20,8 @@ pub(super) static TABLE: abi::EmSessionService = abi::EmSessionService {
     slot,
     slot_set,
     tag,
+    message_slot,
+    message_slot_set,
 };
 
 /// A fact in the form it has.
@@ -138,7 +141,7 @@ unsafe extern "C" fn slot(session: *const abi::EmSession, value: *mut *mut c_voi
     let find = || {
         // SAFETY: the contract gives what `asked` wants.
         let session = unsafe { asked(session) }?;
-        Ok(session.context.slot(session.called().plugin.index))
+        Ok(of_plugin(session.context.slots(), session))
     };
     // SAFETY: the contract gives what `hand_out` wants.
     unsafe { super::hand_out(value, find) }
@@ -152,7 +155,42 @@ unsafe extern "C" fn slot_set(
     answer(|| {
         // SAFETY: the contract gives what `asked` wants.
         let session = unsafe { asked(session) }?;
-        session.context.set_slot(session.called(), value, release);
+        session.context.slots_made().set(session.called(), value, release);
+        Ok(())
+    })
+}
+
+/// The pointer of the plug-in that is called.
+fn of_plugin(slots: Option<&Slots>, session: &CallSession<'_>) -> *mut c_void {
+    slots.map_or(std::ptr::null_mut(), |slots| slots.get(session.called().plugin.index))
+}
+
+unsafe extern "C" fn message_slot(
+    session: *const abi::EmSession,
+    value: *mut *mut c_void,
+) -> abi::STATUS {
+    let find = || {
+        // SAFETY: the contract gives what `asked` wants.
+        let session = unsafe { asked(session) }?;
+        let message = session.facts.slots.as_ref().ok_or(abi::ERR_NOT_FOUND)?;
+        Ok(of_plugin(message.get(), session))
+    };
+    // SAFETY: the contract gives what `hand_out` wants.
+    unsafe { super::hand_out(value, find) }
+}
+
+unsafe extern "C" fn message_slot_set(
+    session: *const abi::EmSession,
+    value: *mut c_void,
+    release: abi::EmRelease,
+) -> abi::STATUS {
+    answer(|| {
+        // SAFETY: the contract gives what `asked` wants.
+        let session = unsafe { asked(session) }?;
+        let message = session.facts.slots.as_ref().ok_or(abi::ERR_NOT_FOUND)?;
+        // Nobody else keeps anything there.
+        let slots = message.get_or_make(|| session.context.new_slots());
+        slots.ok_or(abi::EM_FAULT)?.set(session.called(), value, release);
         Ok(())
     })
 }

@@ -15,8 +15,8 @@ use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
 use super::xclient::Xclient;
 use crate::{
-    Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Question, Reply, Route, Stage,
-    VrfyVerb,
+    Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Interest, MessageSlots,
+    Question, Reply, Route, Stage, VrfyVerb,
 };
 
 /// Recipients beyond those of one message that are each told to come later; the next one ends the session. It leaves room
@@ -58,6 +58,10 @@ impl Session {
         let Some(event) = command.event().filter(|_| !self.is_unwelcome()) else {
             return self.proceed(command, rewrites);
         };
+        // Who cares for nothing keeps nothing.
+        if event == Event::Mail && self.interest != Interest::NONE {
+            Arc::make_mut(&mut self.facts).slots = Some(MessageSlots::default());
+        }
         let question = |session: &Self, then: &Then| match then {
             Then::Proceed { command: Command::Hello { name, extended: true }, .. } => {
                 Some(session.question_ehlo(name.clone(), true, &session.keywords()))

@@ -464,7 +464,13 @@ impl Session {
         match answer.next {
             Next::Leave(reason) => self.leave(reason),
             _ if self.hungup => self.leave(DisconnectReason::Hangup),
-            Next::Command => self.step = Step::Ready,
+            Next::Command => {
+                // A MAIL that was refused.
+                if self.facts.slots.is_some() && self.facts.sender.is_none() {
+                    Arc::make_mut(&mut self.facts).slots = None;
+                }
+                self.step = Step::Ready;
+            }
             Next::Fresh => {
                 self.forget_transaction();
                 self.step = Step::Ready;
@@ -486,6 +492,7 @@ impl Session {
         }
         if self.facts.sender.is_some() {
             let facts = Arc::make_mut(&mut self.facts);
+            facts.slots = None;
             facts.sender = None;
             facts.recipients.clear();
             facts.tags.clear();

@@ -12,6 +12,7 @@ mod model;
 mod property;
 mod rewriting;
 mod rig;
+mod slots;
 mod smuggling;
 mod starttls;
 mod verdict;

@@ -17,18 +17,11 @@ impl Plugin for BodyText {
     }
 
     fn before_body(&self, event: &BodyChunk<'_>, _: &mut Edits<'_>) -> Outcome {
-        // A chunk may end inside the text, so the end of the last one is kept for the session, and looked at again.
-        let found = event.session.slot(|window: &mut Vec<u8>| {
-            if event.offset == 0 {
-                window.clear();
-            }
+        // A chunk may end inside the text, so the end of the last one is kept for the message, and looked at again.
+        let found = event.session.message_slot(|window: &mut Vec<u8>| {
             window.extend_from_slice(event.octets);
             let found = window.windows(self.text.len()).any(|octets| octets == self.text);
             window.drain(..window.len().saturating_sub(self.text.len() - 1));
-            if event.last || found {
-                // An idle session need not keep room for a chunk.
-                *window = Vec::new();
-            }
             found
         })?;
         if found {

@@ -1,4 +1,4 @@
-//! The session service: facts, attributes and the plug-in's slot.
+//! The session service: facts, attributes and the plug-in's slots.
 
 use core::ffi::c_void;
 
@@ -109,4 +109,20 @@ pub struct EmSessionService {
     /// [session-thread & in-handler]
     pub tag:
         unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
+
+    /// Reads the pointer that this plug-in keeps for the message of the open transaction; NULL until it was set. There is a
+    /// message from before(EM_SMTPMAIL) on, also of a MAIL that is refused, until the reply that ends its transaction is
+    /// sent: after(EM_SMTPMESSAGEACCEPT) has it still, after(EM_SMTPRSET) not any more. Else ERR_NOT_FOUND.
+    /// [session-thread & in-handler]
+    pub message_slot:
+        unsafe extern "C" fn(session: *const EmSession, value: *mut *mut c_void) -> STATUS,
+
+    /// Keeps a pointer for that message. `release` (may be NULL) is called with it when another one takes its place, or when
+    /// the transaction is over and no call about it is out any more, before the session's slots are released. Else
+    /// ERR_NOT_FOUND, as above, and nothing is kept. [session-thread & in-handler]
+    pub message_slot_set: unsafe extern "C" fn(
+        session: *const EmSession,
+        value: *mut c_void,
+        release: EmRelease,
+    ) -> STATUS,
 }

@@ -28,8 +28,15 @@ pub(crate) struct EmSessionService {
         release: EmRelease,
     ) -> STATUS,
     tag: unsafe extern "C" fn(session: *const EmSession, index: u64, value: *mut EmText) -> STATUS,
+    message_slot:
+        unsafe extern "C" fn(session: *const EmSession, value: *mut *mut c_void) -> STATUS,
+    message_slot_set: unsafe extern "C" fn(
+        session: *const EmSession,
+        value: *mut c_void,
+        release: EmRelease,
+    ) -> STATUS,
 }
 
 crate::mirror::twins! {
-    EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set, tag }
+    EmSessionService { size, reserved, text, number, recipient, attribute, slot, slot_set, tag, message_slot, message_slot_set }
 }
