@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what is done then.
 //! Knows no setting: those are in the configuration file.
 
+mod access;
 mod plugin;
 mod queue;
 mod server;
@@ -71,6 +72,9 @@ enum Command {
     /// `stagepost stats smtp` shows how often each list, zone and rule of access-control had somebody, with the names that
     /// Domino gives them. Exit code 1 when no server answers.
     Stats(stats::StatsArgs),
+    /// Ask who may connect, relay, send and receive
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     /// Have a running server read its configuration again
     ///
     /// Plug-ins' own sections take effect at once, where the plug-in takes them; all else that has changed is named,
@@ -158,6 +162,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Status(args)) => watch::status(&args),
         Some(Command::Metrics(args)) => watch::metrics(&args),
         Some(Command::Stats(args)) => stats::stats(&args),
+        Some(Command::Access(command)) => access::run(&command),
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Reload(args)) => plugin::reload(&args),

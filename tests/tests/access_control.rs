@@ -300,3 +300,100 @@ fn lists_in_files_are_read_again_by_a_reload() {
     let place = format!("{}:2:1: \"300\" is no octet", list.display());
     assert_eq!(log.matching(|line| line.message().contains(&place)).len(), 1, "{log}");
 }
+
+#[test]
+fn clients_call_themselves_by_names_of_their_own() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![("mail.there.test", A, &[192, 0, 2, 80])]);
+    let section = "[plugin.config.helo]\ndeny = [\"mx.example.test\"]\nfull_name = true\nverify = true\n\
+        [plugin.config.relay]\nexclude = \"[192.0.2.9]\"\n";
+    let server = server(&site, &names, section);
+    for (address, helo, wanted) in [
+        ("192.0.2.1", "mail.there.test", "250 "),
+        ("192.0.2.1", "[192.0.2.1]", "250 "),
+        ("192.0.2.1", "mx.example.test", "550 5.7.1 Your EHLO name is rejected"),
+        ("192.0.2.1", "localhost", "550 5.5.2 EHLO needs a full domain name"),
+        ("192.0.2.1", "missing.test", "550 5.7.1 Your EHLO name does not exist"),
+        ("192.0.2.1", "trouble.test", "450 4.4.3 "),
+        ("192.0.2.9", "localhost", "250 "),
+    ] {
+        let mut client = from(&server, address);
+        client.expect(220);
+        client.say(&format!("EHLO {helo}"), 250);
+        let reply = client.ask("MAIL FROM:<a@b.test>").to_string();
+        assert!(reply.starts_with(wanted), "{helo}: {reply}");
+    }
+    server.stop();
+}
+
+/// Who tries again is known, with its whole network, and after a restart too.
+#[test]
+fn clients_that_nobody_knows_are_put_off_once() {
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let section = "[plugin.config.greylist]\nenabled = true\ndelay_s = 0\n\
+        [plugin.config.private_white]\nentries = [\"[203.0.113.1]\"]\n";
+    let running = server(&site, &names, section);
+    let rcpt = |server: &Server, address: &str, sender: &str, recipient: &str| {
+        mail(server, address, sender, recipient).1
+    };
+    let bob = "bob@example.test";
+    for (address, sender, wanted) in [
+        ("192.0.2.1", "a@b.test", "450 4.7.1 You are not known here yet"),
+        ("192.0.2.1", "other@b.test", "450 4.7.1 "),
+        ("192.0.2.1", "a@b.test", "250 "),
+        ("192.0.2.200", "new@b.test", "250 "),
+        ("203.0.113.1", "a@b.test", "250 "),
+        ("198.51.100.1", "", "450 4.7.1 "),
+    ] {
+        let reply = rcpt(&running, address, sender, bob);
+        assert!(reply.starts_with(wanted), "{address} {sender}: {reply}");
+    }
+    running.stop();
+    let running = site.start();
+    assert!(rcpt(&running, "192.0.2.7", "more@b.test", bob).starts_with("250 "));
+    assert!(
+        rcpt(&running, "198.51.100.1", "", bob).starts_with("450 "),
+        "the first attempt is forgotten"
+    );
+    running.stop();
+}
+
+#[test]
+fn an_operator_asks_before_a_client_does() {
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let section = "[plugin.config.connection]\ndeny = [\"bad.test\"]\n[plugin.config.helo]\nfull_name = true\n";
+    let server = server(&site, &names, section);
+    let asked = |arguments: &[&str]| {
+        let mut words = vec!["access", "test", "--config", "stagepost.toml"];
+        words.extend(arguments);
+        let output = site.run(&words);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) =
+        asked(&["--ip", "192.0.2.1", "--ptr", "mx.bad.test", "--to", "x@foreign.test"]);
+    let first = said.lines().next().unwrap();
+    let entry = "connection         refused   connection.deny \"bad.test\" (stagepost.toml:";
+    assert!(first.starts_with(entry), "{said}");
+    assert_eq!((code, said.lines().last()), (Some(0), Some("refused")), "{said}");
+    let (_, said) = asked(&[
+        "--ip",
+        "192.0.2.1",
+        "--helo",
+        "localhost",
+        "--from",
+        "",
+        "--to",
+        "bob@example.test",
+    ]);
+    let line = "EHLO name          refused     it is no full name\n";
+    assert!(said.contains(line), "{said}");
+    let (_, said) =
+        asked(&["--ip", "192.0.2.1", "--auth", "joe", "--to", "x@foreign.test", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["accepted"], true);
+    let (code, _) = asked(&["--ip", "192.0.2.1", "--plugin", "none"]);
+    assert_eq!(code, Some(1));
+    server.stop();
+}

@@ -22,6 +22,8 @@ pub(crate) struct Client {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lists {
     pub(crate) refusal: Option<Refusal>,
+    /// A white list has the host: it is spared more than the other lists.
+    pub(crate) white: bool,
     /// A header field for each message, and its value.
     pub(crate) tag: Option<(&'static str, String)>,
 }

@@ -8,6 +8,7 @@ use stagepost_sdk::{Fault, Route};
 
 use crate::AccessControl;
 use crate::connection::{Connection, Verified};
+use crate::helo::Helo;
 use crate::list::{Hit, List};
 use crate::mailbox::{self, Listed};
 use crate::own_address::Authenticated;
@@ -22,6 +23,8 @@ struct Asked {
     ip: IpAddr,
     /// The host's name, as if the DNS confirmed it; none: the host has no name.
     ptr: Option<String>,
+    /// What it calls itself.
+    helo: Option<String>,
     /// Whether the name is a claim alone.
     #[serde(default)]
     unconfirmed: bool,
@@ -64,7 +67,7 @@ impl AccessControl {
     pub(crate) fn explain(&self, arguments: &str) -> Result<String, Fault> {
         let asked: Asked = serde_json::from_str(arguments).map_err(|error| {
             Fault::new(format!(
-                "{error}; give {{\"ip\": ADDRESS}} and as you like \"ptr\", \"unconfirmed\", \"from\", \"to\", \"auth\""
+                "{error}; give {{\"ip\": ADDRESS}} and as you like \"ptr\", \"unconfirmed\", \"helo\", \"from\", \"to\", \"auth\""
             ))
         })?;
         let route = |address: &str| {
@@ -92,6 +95,7 @@ fn explain(
     let (subject, first) = subject(rules, peer, asked.auth.as_deref());
     steps.push(first);
     if subject {
+        steps.extend(asked.helo.as_deref().map(|name| helo(rules, name)));
         steps.extend(private(&rules.private_white, peer, rules.relay.trust, "private white list"));
         steps.extend(private(&rules.private_black, peer, Trust::Claimed, "private black list"));
         for (filter, control) in
@@ -118,6 +122,9 @@ fn explain(
                 member(to, group)
             }),
         ));
+        if subject && rules.greylist.enabled {
+            steps.push(step("greylist", "not asked", "a client that is not known is put off once"));
+        }
     }
     steps
 }
@@ -155,6 +162,15 @@ fn subject(rules: &Rules, peer: Peer<'_>, user: Option<&str>) -> (bool, Step) {
         Subject::No(Exempt::NotEnforced) => (false, step(control, "exempt", "relay.enforce")),
         Subject::No(Exempt::Internal) => (false, step(control, "exempt", "relay.internal_domains")),
         Subject::No(Exempt::Excluded(hit)) => (false, step(control, "exempt", hit.to_string())),
+    }
+}
+
+fn helo(rules: &Rules, name: &str) -> Step {
+    match rules.helo.decide(name) {
+        Helo::Accepted => step("EHLO name", "accepted", "nothing against it"),
+        Helo::Denied(hit) => step("EHLO name", "refused", hit.to_string()),
+        Helo::NotFull => step("EHLO name", "refused", "it is no full name"),
+        Helo::MustExist(name) => step("EHLO name", "not asked", name),
     }
 }
 

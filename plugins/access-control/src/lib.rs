@@ -10,6 +10,8 @@ mod counters;
 mod dns_list;
 mod entry;
 mod explain;
+mod greylist;
+mod helo;
 mod list;
 mod lists;
 mod look_up;
@@ -38,6 +40,7 @@ use stagepost_sdk::{
 };
 
 use counters::Counters;
+use greylist::Greylist;
 use rates::Rates;
 use rules::{Made, Rules};
 use soundness::Tested;
@@ -52,6 +55,7 @@ pub(crate) struct AccessControl {
     /// Those in force; a session keeps none, so that a reload is in force for every command to come.
     rules: RwLock<Arc<Rules>>,
     rates: Rates,
+    greylist: Greylist,
     /// What is known of the lists in the DNS.
     tested: Tested,
     counters: Counters,
@@ -78,10 +82,11 @@ impl Plugin for Exported {
         let rules = read(&host, &host.config()).map_err(StartError::failed)?;
         let (rates, counters) = (Rates::new(&rules.limits), Counters::new(&host)?);
         let (rules, tested) = (RwLock::new(Arc::new(rules)), Tested::default());
-        let statistics = Statistics::default();
-        let shared = Arc::new(AccessControl { host, rules, rates, tested, counters, statistics });
+        let (statistics, greylist) = (Statistics::default(), Greylist::new());
+        let shared =
+            Arc::new(AccessControl { host, rules, rates, greylist, tested, counters, statistics });
         let asked = Arc::clone(&shared);
-        let help = "what would become of a client: {\"ip\", \"ptr\", \"from\", \"to\", \"auth\"}";
+        let help = "what would become of a client: {\"ip\", \"ptr\", \"helo\", \"from\", \"to\", \"auth\"}";
         host.admin_verb("test", help, move |arguments| asked.explain(arguments))?;
         let counted = Arc::clone(&shared);
         let help = "how often each list, zone and rule had somebody, since the start";

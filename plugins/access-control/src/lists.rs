@@ -211,7 +211,8 @@ impl AccessControl {
 
     fn found(&self, peer: Peer<'_>, found: Found<'_>) -> Lists {
         let Found { filter, action, words, site, txt, by } = found;
-        let mut lists = Lists::default();
+        let white = matches!(filter, Filter::PrivateWhite | Filter::DnsWhite);
+        let mut lists = Lists { white, ..Lists::default() };
         if action == Action::Silent {
             return lists;
         }

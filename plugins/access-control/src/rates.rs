@@ -43,7 +43,7 @@ impl Windows {
 }
 
 /// A client as it is counted: of an IPv6 address the network that one customer has.
-fn counted(address: IpAddr) -> IpAddr {
+pub(crate) fn counted(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

@@ -54,6 +54,39 @@ impl Refusal {
         Self::new(450, "4.7.25", "Your host name can't be looked up now, try again later", by)
     }
 
+    /// What the client calls itself is denied.
+    pub(crate) fn helo(by: Cause) -> Self {
+        Self::new(550, "5.7.1", "Your EHLO name is rejected for policy reasons", by)
+    }
+
+    /// What the client calls itself is no name.
+    pub(crate) fn helo_not_full(by: &'static str) -> Self {
+        let text = "EHLO needs a full domain name, or an address in brackets";
+        Self::new(550, "5.5.2", text, Cause::rule(by))
+    }
+
+    /// What the client calls itself does not exist.
+    pub(crate) fn helo_missing() -> Self {
+        let by = Cause::rule("helo.verify");
+        Self::new(550, "5.7.1", "Your EHLO name does not exist in the DNS", by)
+    }
+
+    /// Whether what the client calls itself exists can't be told now.
+    pub(crate) fn helo_trouble() -> Self {
+        let by = Cause::rule("helo.verify");
+        Self::new(450, "4.4.3", "Your EHLO name can't be looked up now, try again later", by)
+    }
+
+    /// Nobody knows the client yet (RFC 6647 section 5).
+    pub(crate) fn greylisted() -> Self {
+        Self::new(
+            450,
+            "4.7.1",
+            "You are not known here yet, try again later",
+            Cause::rule("greylist"),
+        )
+    }
+
     /// The sender is denied, or not among those that are allowed.
     pub(crate) fn sender(sender: &str, by: Cause) -> Self {
         let text = format!("Mail from <{}> rejected for policy reasons", printable(sender));

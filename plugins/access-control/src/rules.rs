@@ -9,6 +9,7 @@ use stagepost_sdk::Config;
 use crate::connection::ConnectionRules;
 use crate::dns_list::Zone;
 use crate::entry::{Kind, Place};
+use crate::helo::HeloRules;
 use crate::list::List;
 use crate::mailbox::{RecipientRules, SenderRules};
 use crate::name_index::{Ending, folded};
@@ -39,6 +40,8 @@ pub(crate) struct Rules {
     pub(crate) dns_white: DnsFilter,
     pub(crate) dns_black: DnsFilter,
     pub(crate) limits: section::Limits,
+    pub(crate) helo: HeloRules,
+    pub(crate) greylist: section::Greylist,
 }
 
 /// A private list, and what a hit in it does.
@@ -233,6 +236,8 @@ impl<'m> Making<'m> {
             dns_white: self.dns("dns_white", &section.dns_white, Colour::White)?,
             dns_black: self.dns("dns_black", &section.dns_black, Colour::Black)?,
             limits: section.limits.clone(),
+            helo: self.helo(&section.helo)?,
+            greylist: self.greylist(&section.greylist)?,
         };
         if !(1..=86_400).contains(&rules.limits.window_s) {
             return Err(self.error("limits.window_s", "must be 1 to 86400"));
@@ -310,6 +315,21 @@ impl<'m> Making<'m> {
             allow: self.mailboxes("recipient.allow", &r.allow, r.allow_file.as_ref())?,
             deny: self.mailboxes("recipient.deny", &r.deny, r.deny_file.as_ref())?,
         })
+    }
+
+    fn helo(&mut self, h: &section::Helo) -> Result<HeloRules, RulesError> {
+        let deny = self.hosts("helo.deny", &h.deny, h.deny_file.as_ref())?;
+        Ok(HeloRules { deny, full_name: h.full_name, verify: h.verify })
+    }
+
+    fn greylist(&self, g: &section::Greylist) -> Result<section::Greylist, RulesError> {
+        if g.window_s > 30 * 24 * 3600 {
+            return Err(self.error("greylist.window_s", "must be at most 30 days, 2592000"));
+        }
+        if g.delay_s >= g.window_s {
+            return Err(self.error("greylist.delay_s", "must be under `window_s`"));
+        }
+        Ok(g.clone())
     }
 
     fn private(

@@ -38,6 +38,8 @@ pub(crate) struct Section {
     pub(crate) dns_white: DnsLists,
     pub(crate) dns_black: DnsLists,
     pub(crate) limits: Limits,
+    pub(crate) helo: Helo,
+    pub(crate) greylist: Greylist,
 }
 
 /// How hosts are known by name.
@@ -235,5 +237,36 @@ impl Default for Limits {
             messages_per_sender: 0,
             recipients_per_sender: 0,
         }
+    }
+}
+
+/// `[helo]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Helo {
+    pub(crate) deny: Entries,
+    pub(crate) deny_file: Option<String>,
+    /// Whether a client must give a full domain name, or an address in brackets.
+    pub(crate) full_name: bool,
+    /// Whether that name must exist in the DNS.
+    pub(crate) verify: bool,
+}
+
+/// `[greylist]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Greylist {
+    pub(crate) enabled: bool,
+    /// How long the first attempt is put off.
+    pub(crate) delay_s: u32,
+    /// The second attempt counts so long after the first.
+    pub(crate) window_s: u32,
+    /// A client is forgotten when it was not seen so long.
+    pub(crate) known_days: u16,
+}
+
+impl Default for Greylist {
+    fn default() -> Self {
+        Self { enabled: false, delay_s: 300, window_s: 24 * 3600, known_days: 35 }
     }
 }

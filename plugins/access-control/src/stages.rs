@@ -13,6 +13,7 @@ use crate::author::{Author, author};
 use crate::cause::Cause;
 use crate::client::Client;
 use crate::connection::{Connection, RefuseAt, Verified};
+use crate::helo::Helo;
 use crate::look_up;
 use crate::mailbox::{self, Domain, Listed};
 use crate::own_address;
@@ -168,6 +169,41 @@ impl<'v> Visit<'v> {
         }
     }
 
+    /// The refusal of a client for what it calls itself.
+    async fn helo(&self) -> Option<Refusal> {
+        let helo = &self.rules.helo;
+        match helo.decide(self.session.helo().unwrap_or_default()) {
+            Helo::Accepted => None,
+            Helo::Denied(hit) => Some(Refusal::helo(hit.into())),
+            Helo::NotFull if helo.full_name => Some(Refusal::helo_not_full("helo.full_name")),
+            Helo::NotFull => Some(Refusal::helo_not_full("helo.verify")),
+            Helo::MustExist(name) => match look_up::domain(self.call, name).await {
+                Domain::Exists | Domain::TakesNone => None,
+                Domain::Missing => Some(Refusal::helo_missing()),
+                Domain::Trouble => Some(Refusal::helo_trouble()),
+            },
+        }
+    }
+
+    /// Whether a recipient is put off, since nobody knows the client. Who is on a white list is known.
+    async fn greylisted(
+        &mut self,
+        sender: &str,
+        recipient: &str,
+        edits: &mut Edits<'_>,
+    ) -> Result<bool, Fault> {
+        if !self.rules.greylist.enabled || self.session.skip_lists() || !self.subject(edits).await?
+        {
+            return Ok(false);
+        }
+        if self.client.lists.as_ref().is_some_and(|lists| lists.white) {
+            return Ok(false);
+        }
+        let (host, settings) = (&self.plugin.host, &self.rules.greylist);
+        let pair = [sender, recipient];
+        Ok(self.plugin.greylist.puts_off(host, self.call, settings, pair, self.address).await)
+    }
+
     /// The refusal of a recipient.
     fn recipient(&self, recipient: &str) -> Option<Refusal> {
         let (allow, deny) = (&self.rules.recipient.allow, &self.rules.recipient.deny);
@@ -243,7 +279,11 @@ impl AccessControl {
         if let Some(refusal) = visit.verified().await {
             return Ok(Some(refusal));
         }
-        if visit.subject(edits).await? && !visit.session.skip_lists() {
+        let subject = visit.subject(edits).await?;
+        if subject && let Some(refusal) = visit.helo().await {
+            return Ok(Some(refusal));
+        }
+        if subject && !visit.session.skip_lists() {
             if visit.client.lists.is_none() {
                 let lists = self.look_at_lists(visit.peer(), &rules, visit.call).await;
                 visit.client.lists = Some(lists);
@@ -290,6 +330,9 @@ impl AccessControl {
             return Ok(Some(refusal));
         }
         let sender = visit.session.sender().unwrap_or_default();
+        if visit.greylisted(sender, recipient, edits).await? {
+            return Ok(Some(Refusal::greylisted()));
+        }
         Ok(self.rates.recipient(&visit.rules.limits, visit.address, sender))
     }
 
