@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use stagepost_extmgr::{
     Coming, Dispatch, Mail, MailError, MailFor, Submission, Submitter, Waiting,
 };
-use stagepost_queue::{Destination, Destinations, QueueName, Store, StoreError};
+use stagepost_queue::{Destination, Destinations, Move, QueueName, Selection, Store, StoreError};
 
 use crate::submission::Desk;
 use crate::throttle::{Line, Throttle};
@@ -41,6 +41,14 @@ impl QueuedMail {
         let (asked, faults) = (ask(self.store.clone(), of), self.faults.clone());
         Box::pin(async move { asked.await.map_err(|error| told(&faults, &error)) })
     }
+
+    /// Carries out an order.
+    fn move_all(&self, of: MailFor, what: Move) -> Coming<u64> {
+        self.ask(
+            of,
+            |store, of| async move { store.move_all(Selection::Destinations(of), what).await },
+        )
+    }
 }
 
 impl Mail for QueuedMail {
@@ -52,18 +60,15 @@ impl Mail for QueuedMail {
     }
 
     fn hold(&self, of: MailFor, reason: String) -> Coming<u64> {
-        self.ask(of, |store, of| async move { store.hold_destinations(of, &reason).await })
+        self.move_all(of, Move::Hold { reason: reason.into() })
     }
 
     fn release(&self, of: MailFor) -> Coming<u64> {
-        self.ask(
-            of,
-            |store, of| async move { store.release_destinations(of, SystemTime::now()).await },
-        )
+        self.move_all(of, Move::Release { now: SystemTime::now() })
     }
 
     fn flush(&self, of: MailFor) -> Coming<u64> {
-        self.ask(of, |store, of| async move { store.flush(of, SystemTime::now()).await })
+        self.move_all(of, Move::Flush { now: SystemTime::now() })
     }
 
     fn submit(

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use stagepost_queue::QueueName;
+use stagepost_queue::{QueueName, Queues};
 use stagepost_smtp::{Address, Route};
 
 use crate::config::{DomainPattern, LocalDomain, Mailboxes, Retry, RouteRule, Settings};
@@ -115,6 +115,25 @@ impl Router {
         self.relay(domain).or(self.default.as_ref()).map(Destination::Route)
     }
 
+    /// The same of mail that an operator has put on a route, as long as there is that route.
+    pub(crate) fn destination_by(
+        &self,
+        route: Option<&str>,
+        domain: &str,
+    ) -> Option<Destination<'_>> {
+        let chosen = route.and_then(|route| self.rule(route)).map(Destination::Route);
+        chosen.or_else(|| self.destination(domain))
+    }
+
+    /// The route of this name: the domain that it is written for, with its `@`, or `*`.
+    pub(crate) fn rule(&self, name: &str) -> Option<&RouteRule> {
+        match name.strip_prefix('@') {
+            _ if name == "*" => self.default.as_ref(),
+            Some(name) => self.subtrees.get(name),
+            None => self.exact.get(name),
+        }
+    }
+
     /// The queue that new mail of a domain comes into, if its route names one.
     pub(crate) fn queue(&self, domain: &str) -> Option<&QueueName> {
         match self.destination(domain)? {
@@ -123,9 +142,9 @@ impl Router {
         }
     }
 
-    /// How often and for how long mail queued under a domain is tried now.
-    pub(crate) fn retry(&self, domain: &str) -> &Retry {
-        match self.destination(domain) {
+    /// How often and for how long mail queued under a domain, or put on a route, is tried now.
+    pub(crate) fn retry(&self, route: Option<&str>, domain: &str) -> &Retry {
+        match self.destination_by(route, domain) {
             Some(Destination::Route(rule)) => &rule.retry,
             Some(Destination::Local(_)) | None => &self.retry,
         }
@@ -138,6 +157,12 @@ impl Router {
         });
         let subtree = || around.into_iter().find_map(|name| self.subtrees.get(name));
         self.exact.get(domain).or_else(subtree)
+    }
+}
+
+impl Queues for Router {
+    fn queue_of(&self, destination: &stagepost_queue::Destination) -> Option<QueueName> {
+        self.queue(destination.as_str()).cloned()
     }
 }
 
@@ -246,6 +271,22 @@ next_hop = "[2001:db8::1]:25"
             assert_eq!(found.as_deref(), wanted, "{domain}");
             let found = with.destination(domain).map(|found| found.to_string());
             assert_eq!(found.as_deref(), wanted.or(Some("smtp:smart.test:587")), "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_route_that_was_chosen_is_taken_as_long_as_it_is_there() {
+        let router = default();
+        for (route, wanted) in [
+            ("example.org", "smtp:exact.test:25"),
+            ("@example.org", "smtp:below.test:25"),
+            ("*", "smtp:smart.test:587"),
+            ("gone.example", "local:example.test"),
+            ("@gone.example", "local:example.test"),
+            ("", "local:example.test"),
+        ] {
+            let found = router.destination_by(Some(route), "example.test").unwrap();
+            assert_eq!(found.to_string(), wanted, "{route}");
         }
     }
 

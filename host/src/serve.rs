@@ -213,12 +213,13 @@ async fn serve(
         logins.clone(),
     );
     let carrier = Arc::new(carrier);
-    let scheduler = scheduler(&settings, store.clone(), carrier.clone(), ways.router.clone());
+    let router = ways.router;
+    let scheduler = scheduler(&settings, store.clone(), carrier.clone(), router.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         authenticator: authenticator.clone(),
-        router: ways.router,
+        router: router.clone(),
         store: store.clone(),
         sessions: sessions.clone(),
         stopping: stopping.clone(),
@@ -230,7 +231,7 @@ async fn serve(
     let files = Files { tls, users: ways.users, logins };
     let reloader = Arc::new(Reloader::new(settings.clone(), files, plugins.clone()));
     let mut parts = JoinSet::new();
-    let api = api(figures, plugins.clone(), reloader.clone(), store, stopping.clone());
+    let api = api(figures, plugins.clone(), reloader.clone(), store, router, stopping.clone());
     let mut stopping_admin = stopping.clone();
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
@@ -275,13 +276,14 @@ fn api(
     plugins: Arc<ExtMgr>,
     reloader: Arc<Reloader>,
     store: Arc<dyn Store>,
+    router: Arc<Router>,
     stopping: Stopping,
 ) -> axum::Router {
     let parts = admin::watching(Arc::new(figures))
         .merge(admin::calling(plugins.clone()))
         .merge(admin::reloading(reloader))
         .merge(admin::tracing(plugins, stopping))
-        .merge(admin::queue::managing(store));
+        .merge(admin::queue::managing(store, router));
     admin::whole(parts)
 }
 

@@ -96,8 +96,8 @@ fn ask(site: &Site, line: &str, body: &[u8]) -> (u16, String) {
 fn every_refusal_of_the_admin_api_has_error_and_remedy() {
     let site = crier("");
     let server = site.start();
-    let hold = "POST /v1/queue/messages/01KMQ2Z6V0C0QW8M0C0WJ5V2QK/hold";
-    let cases: [(&str, &[u8], u16, &str); 8] = [
+    let hold = "POST /v1/queue/hold";
+    let cases: [(&str, &[u8], u16, &str); 17] = [
         ("POST /v1/plugins/crier/verbs/measure", &[b' '; 3 << 20], 413, "octets"),
         ("POST /v1/plugins/crier/verbs/measure", b"\"\xff\"", 400, "not UTF-8"),
         ("POST /v1/plugins/%ff/verbs/x", b"", 400, "UTF-8"),
@@ -105,7 +105,21 @@ fn every_refusal_of_the_admin_api_has_error_and_remedy() {
         ("GET /", b"", 404, "/"),
         ("DELETE /v1/status", b"", 405, "DELETE"),
         (hold, &[b' '; 100_000], 413, "octets"),
-        (hold, b"{\"reason\":\"x\\u001b\"}", 400, "one line"),
+        (hold, b"{\"id\":\"01KMQ2Z6V0C0QW8M0C0WJ5V2QK\",\"reason\":\"x\\u001b\"}", 400, "one line"),
+        (hold, b"{\"id\":\"01KMQ2Z6V0C0QW8M0C0WJ5V2QK\"}", 404, "no message"),
+        (hold, b"{}", 400, "one of destination, sender and id"),
+        (
+            hold,
+            b"{\"sender\":\"a@b\",\"destination\":\"b\"}",
+            400,
+            "one of destination, sender and id",
+        ),
+        (hold, b"{\"sender\":\"a b\"}", 400, "local part is malformed"),
+        (hold, b"{\"sender\":\"a@b\",\"bounce\":true}", 400, "bounce is for remove"),
+        (hold, b"{\"sender\":\"a@b\",\"what\":1}", 400, "what"),
+        ("POST /v1/queue/hold?progress=yes", b"{\"sender\":\"a@b\"}", 400, "progress=true"),
+        ("POST /v1/queue/burn", b"{\"sender\":\"a@b\"}", 400, "burn"),
+        ("POST /v1/queue/requeue", b"{\"sender\":\"a@b\",\"route\":\"x\"}", 400, "no route"),
     ];
     for (line, body, status, wanted) in cases {
         let (found, said) = ask(&site, line, body);

@@ -4,6 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 use stagepost_tests::server::{Server, Site, plugin_section};
+use stagepost_tests::sink::Sink;
 
 const MESSAGE: &str = "From: a\r\nX-Secret: 1\r\n 2\r\nSubject: plain\r\n\r\nHello.\r\n";
 
@@ -126,19 +127,19 @@ fn messages_are_held_released_and_removed() {
     let removed = said(&site, &["remove", &ids[0], &ids[1]]);
     assert_eq!(
         removed,
-        format!("{}: removed, recipients: 2\n{}: removed, recipients: 2\n", ids[0], ids[1])
+        format!("{}: deliveries removed: 1\n{}: deliveries removed: 1\n", ids[0], ids[1])
     );
     let gone = refused(&site, &["remove", &ids[0], &ids[1]]);
     assert_eq!(gone.matches("error: there is no message").count(), 2, "{gone}");
     assert!(gone.contains("  = help: `stagepost queue list` shows what is there"), "{gone}");
 
     let held = said(&site, &["hold", &ids[2], "--reason", "let us see"]);
-    assert_eq!(held, format!("{}: on hold, recipients: 2\n", ids[2]));
+    assert_eq!(held, format!("{}: deliveries on hold now: 1\n", ids[2]));
     assert!(said(&site, &["explain", &ids[2]]).contains("let us see"));
     assert_eq!(said(&site, &["flush", "example.test"]), "example.test: deliveries due now: 0\n");
     count_and_hold_by_destination(&site, &ids[2]);
     let released = said(&site, &["release", &ids[2]]);
-    assert_eq!(released, format!("{}: released, recipients: 2\n", ids[2]));
+    assert_eq!(released, format!("{}: deliveries released: 1\n", ids[2]));
     server.log().wait_for_count("both", 2, |line| line.message() == "delivered");
     for user in ["b", "archive"] {
         assert_eq!(site.mail(user).len(), 1, "{user}");
@@ -195,6 +196,70 @@ fn the_held_are_listed_among_others_that_wait() {
     let told = said(&site, &["list", "--held"]);
     assert!(told.contains("let us see") && !told.contains(&ids[2]), "{told}");
     assert_eq!(page(&["--held"]).0, [ids[0].clone(), ids[3].clone()]);
+    server.stop();
+}
+
+/// Hands in a message from this sender to this recipient; its id.
+fn hand_in(server: &Server, from: &str, to: &str) -> String {
+    let reply = server.greeted().deliver(from, to, "Subject: x\r\n\r\nHello.\r\n");
+    assert_eq!(reply.code, 250, "{reply}");
+    reply.lines[0].rsplit(' ').next().expect("an id").to_owned()
+}
+
+#[test]
+fn mail_is_ordered_about_by_destination_queue_sender_and_id() {
+    let sink = Sink::open();
+    let site = Site::new(&format!(
+        "[[route]]\ndomain = \"@branch.test\"\nhold = \"30d\"\nqueue = \"branch\"\n\
+         [[route]]\ndomain = \"other.test\"\nnext_hop = \"{}\"\n",
+        sink.address()
+    ));
+    let server = site.start();
+    let first = hand_in(&server, "a@client.test", "b@branch.test");
+    hand_in(&server, "a@client.test", "b@sub.branch.test");
+    hand_in(&server, "b@client.test", "b@branch.test");
+    hand_in(&server, "bounces@example.test", "gone@branch.test");
+    let count = |of: &str| {
+        let counted = said(&site, &["count", of, "--json"]);
+        let counted: Value = serde_json::from_str(&counted).expect("JSON");
+        (counted["queued"].as_u64(), counted["held"].as_u64())
+    };
+    assert_eq!(count("#branch"), (Some(4), Some(0)));
+    let told = |args: &[&str], wanted: &str| assert_eq!(said(&site, args), wanted, "{args:?}");
+    told(&["hold", "--sender", "A@client.test"], "A@client.test: deliveries on hold now: 2\n");
+    assert_eq!(count("#Branch"), (Some(2), Some(2)));
+    told(
+        &["release", "--sender", "@client.test", "--json"],
+        "{\"of\":\"@client.test\",\"count\":2}\n",
+    );
+    told(&["remove", "--sender", "b@client.test"], "b@client.test: deliveries removed: 1\n");
+    told(&["remove", "--sender", "<>"], "<>: deliveries removed: 0\n");
+
+    // Not delivered, and told of to its sender.
+    let args = ["remove", "--destination", "branch.test", "--sender", "x@y"];
+    assert_eq!(run(&site, &args).status.code(), Some(2));
+    told(
+        &["remove", "--sender", "bounces@example.test", "--bounce", "--reason", "we moved"],
+        "bounces@example.test: deliveries given up: 1\n",
+    );
+    server.log().wait_for("the notification", |line| line.message() == "the sender is told");
+    server.log().wait_for("its delivery", |line| line.message() == "delivered");
+    let [notice] = &site.mail("bounces")[..] else { panic!("one notification") };
+    let notice = String::from_utf8_lossy(notice);
+    for part in ["we moved", "Action: failed", "Status: 5.7.0", "gone@branch.test"] {
+        assert!(notice.contains(part), "{part:?} is not in {notice}");
+    }
+
+    // By the route of another domain.
+    let wrong = refused(&site, &["requeue", &first, "--route", "nowhere.test"]);
+    assert!(wrong.contains("there is no route") && wrong.contains("  = help: "), "{wrong}");
+    assert!(sink.messages().is_empty());
+    told(
+        &["requeue", &first, "--route", "other.test"],
+        &format!("{first}: deliveries requeued: 1\n"),
+    );
+    assert_eq!(sink.wait_for(1)[0].recipients, ["b@branch.test"]);
+    told(&["requeue", "--destination", "#branch"], "#branch: deliveries requeued: 1\n");
     server.stop();
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_queue::local::{LocalOptions, LocalStore};
 use stagepost_queue::{
-    Destination, Destinations, NewDelivery, NewMessage, Origin, Store, StoreError,
+    Destination, Destinations, Move, NewDelivery, NewMessage, Origin, Selection, Store, StoreError,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 
@@ -47,7 +47,8 @@ async fn run(folder: &Path, messages: usize) -> Result<(), Box<dyn Error>> {
     println!("{} of one destination counted in {:.2} ms", counted.queued, milliseconds(begun));
     let begun = Instant::now();
     // They are due: looked through, and nothing to move.
-    store.flush(one, SystemTime::now()).await?;
+    let flush = Move::Flush { now: SystemTime::now() };
+    store.move_all(Selection::Destinations(one), flush).await?;
     println!("flushed in {:.2} ms", milliseconds(begun));
 
     let other = open(&empty)?;

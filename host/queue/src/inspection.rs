@@ -34,6 +34,8 @@ pub struct DeliveryState {
     pub destination: Destination,
     /// The queue that it is in, if it is in one that has a name.
     pub queue: Option<QueueName>,
+    /// The route that an operator has chosen for it, as the router calls it.
+    pub route: Option<Box<str>>,
     /// When it is due, if a recipient is queued.
     pub due: SystemTime,
     /// How often it was tried.

@@ -10,6 +10,7 @@ mod incoming;
 mod inspection;
 pub mod local;
 mod message;
+mod order;
 mod queue_name;
 mod store;
 
@@ -20,5 +21,6 @@ pub use id::{QueueId, QueueIdError, QueueIds};
 pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
 pub use inspection::{DeliveryState, Inspection, Listed, Page, RecipientState};
 pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
+pub use order::{Mark, Move, Moved, Queues, Selection};
 pub use queue_name::{QueueName, QueueNameError};
 pub use store::{BoxFuture, Count, Health, Lease, LeaseRequest, Settlement, Step, Store, Summary};

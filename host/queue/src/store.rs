@@ -3,13 +3,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
 use crate::{
-    Destination, Destinations, Incoming, Inspection, Listed, Page, QueueId, StoreError,
-    StoredMessage,
+    Destination, Destinations, Incoming, Inspection, Listed, Mark, Move, Moved, Page, QueueId,
+    Selection, StoreError, StoredMessage,
 };
 
 /// A future that a trait object can return.
@@ -73,57 +74,36 @@ pub trait Store: Send + Sync {
     /// `Unavailable`.
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>>;
 
-    /// Makes everything that waits for these destinations due now; held recipients stay held.
-    /// Resolves with the number of deliveries moved, when that is durable.
+    /// Carries out an order on all mail that is meant, or on a part of it, as much as can be made durable at once: whoever
+    /// gives it goes on behind the mark until there is none. What comes meanwhile may be meant too. Never scans the queue. An
+    /// attempt that is under way is not broken off: whom it reaches is delivered to.
     ///
     /// # Errors
-    /// `Unavailable`; some may have been moved then.
-    fn flush(
+    /// `Missing`: one message was meant, and there is none. `Unavailable`: this part was not carried out.
+    fn move_some(
         &self,
-        destinations: Destinations,
-        now: SystemTime,
-    ) -> BoxFuture<'_, Result<u64, StoreError>>;
+        selection: Selection,
+        what: Move,
+        after: Option<Mark>,
+    ) -> BoxFuture<'_, Result<Moved, StoreError>>;
 
-    /// Keeps what is left of a message undelivered until it is released, for this reason. An attempt that is under way is
-    /// not broken off: whom it reaches is delivered to.
+    /// Carries out an order on all mail that is meant; how many deliveries were changed.
     ///
     /// # Errors
-    /// `Missing`, `Corrupt`, `Unavailable`.
-    fn hold<'a>(&'a self, id: QueueId, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
-
-    /// Removes a message with its octets, damaged or not: nobody is told. An attempt that is under way is not broken off.
-    ///
-    /// # Errors
-    /// `Missing`, `Unavailable`.
-    fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Keeps everything that waits for these destinations now undelivered until it is released, for this reason; what comes
-    /// later is not held. Resolves with the number of deliveries held, when that is durable. Never scans the queue.
-    ///
-    /// # Errors
-    /// `Unavailable`; some may have been held then.
-    fn hold_destinations<'a>(
-        &'a self,
-        destinations: Destinations,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<u64, StoreError>>;
-
-    /// Ends every hold on mail for these destinations, whoever began it: it is due now. Resolves with the number of
-    /// deliveries released, when that is durable. Never scans the queue.
-    ///
-    /// # Errors
-    /// `Unavailable`; some may have been released then.
-    fn release_destinations(
-        &self,
-        destinations: Destinations,
-        now: SystemTime,
-    ) -> BoxFuture<'_, Result<u64, StoreError>>;
-
-    /// Ends the hold on a message: its held recipients are due now. Nothing happens to a message without.
-    ///
-    /// # Errors
-    /// `Missing`, `Corrupt`, `Unavailable`.
-    fn release(&self, id: QueueId, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// As [`Store::move_some`]; some may have been changed then.
+    fn move_all(&self, selection: Selection, what: Move) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let (mut count, mut after) = (0, None);
+            loop {
+                let moved = self.move_some(selection.clone(), what.clone(), after).await?;
+                count += moved.count;
+                after = moved.after;
+                if after.is_none() {
+                    return Ok(count);
+                }
+            }
+        })
+    }
 
     /// What is in the queue altogether. Never scans it.
     ///
@@ -177,6 +157,10 @@ pub struct Lease {
     pub due: SystemTime,
     /// When the message was taken over.
     pub received_at: SystemTime,
+    /// The route it is to go by, as the router calls it; none: that of its destination.
+    pub route: Option<Arc<str>>,
+    /// It is not to be tried but given up, and its sender told, for this reason.
+    pub give_up: Option<Arc<str>>,
     /// Tells this lease from an earlier one of the same delivery; chosen by the store.
     pub token: u64,
 }
@@ -241,7 +225,7 @@ pub enum Health {
     /// Not before it could be reopened, which the next commit or lease tries.
     Failed {
         /// What failed.
-        reason: std::sync::Arc<str>,
+        reason: Arc<str>,
     },
     /// It was closed.
     Closed,

@@ -202,7 +202,10 @@ async fn refusal(socket: &Path, response: Response<Incoming>) -> ClientError {
 }
 
 /// Reads whole lines as they come.
-async fn lines(mut body: Incoming, mut line: impl FnMut(&[u8]) -> bool) -> Result<(), String> {
+pub(super) async fn lines(
+    mut body: Incoming,
+    mut line: impl FnMut(&[u8]) -> bool,
+) -> Result<(), String> {
     let mut rest: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| error.to_string())?;

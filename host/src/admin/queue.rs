@@ -1,21 +1,21 @@
-//! The queue's part of the admin API: list, explain, count, hold, release, remove, flush.
+//! The queue's part of the admin API: what is in it, and what is done with it.
 //! Knows HTTP and the queue's trait; shows nothing.
 
 pub(crate) mod client;
 mod document;
+mod ordering;
 mod shown;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Frame;
 use serde::de::DeserializeOwned;
@@ -25,34 +25,26 @@ use stagepost_queue::{
 use tokio::sync::mpsc;
 
 use super::api::Problem;
-pub(crate) use document::Done;
-use document::{DestinationReport, FlushRequest, HoldRequest, MessagePage, MessageReport};
+use document::{DestinationReport, MessagePage, MessageReport};
+pub(crate) use document::{Done, OrderRequest};
 
 /// Messages of a page unless another number is asked for.
 const PAGE_DEFAULT: usize = 100;
 /// The most octets of a request.
 const REQUEST_OCTETS_MAX: usize = 64 * 1024;
-/// The longest reason of a hold, in octets.
-const REASON_OCTETS_MAX: usize = 256;
 /// What to do about a request that is not as it should be.
 const ASK: &str = "docs/administrators.md says what can be asked";
-/// The reason of a hold that was given none.
-const REASON: &str = "held by an operator";
 
 /// `/v1/queue/...`
-pub(crate) fn managing(store: Arc<dyn Store>) -> Router {
+pub(crate) fn managing(store: Arc<dyn Store>, router: Arc<crate::router::Router>) -> Router {
     Router::new()
         .route("/v1/queue/messages", get(list))
-        .route("/v1/queue/messages/{id}", get(explain).delete(remove))
+        .route("/v1/queue/messages/{id}", get(explain))
         .route("/v1/queue/messages/{id}/content", get(content))
-        .route("/v1/queue/messages/{id}/hold", post(hold))
-        .route("/v1/queue/messages/{id}/release", post(release))
-        .route("/v1/queue/flush", post(flush))
         .route("/v1/queue/destinations/{destination}", get(count))
-        .route("/v1/queue/destinations/{destination}/hold", post(hold_destination))
-        .route("/v1/queue/destinations/{destination}/release", post(release_destination))
+        .with_state(store.clone())
+        .merge(ordering::ordering(store, router))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
-        .with_state(store)
 }
 
 /// A request that is not carried out.
@@ -165,43 +157,6 @@ async fn send_pieces(message: StoredMessage, pieces: mpsc::Sender<Piece>) {
     }
 }
 
-async fn hold(
-    State(store): Queue,
-    Path(text): Path<String>,
-    body: Bytes,
-) -> Result<Json<Done>, Refused> {
-    let id = id(&text)?;
-    let reason = reason(&body)?;
-    let count = left(&*store, id, |_| true).await?;
-    store.hold(id, &reason).await?;
-    tracing::info!(%id, reason, "an operator has put a message on hold");
-    Ok(Json(Done { count }))
-}
-
-async fn release(State(store): Queue, Path(text): Path<String>) -> Result<Json<Done>, Refused> {
-    let id = id(&text)?;
-    let count = left(&*store, id, |held| held).await?;
-    store.release(id, SystemTime::now()).await?;
-    tracing::info!(%id, "an operator has released a message");
-    Ok(Json(Done { count }))
-}
-
-async fn remove(State(store): Queue, Path(text): Path<String>) -> Result<Json<Done>, Refused> {
-    let id = id(&text)?;
-    // Also what is damaged can be removed.
-    let count = left(&*store, id, |_| true).await.unwrap_or(0);
-    store.remove(id).await?;
-    tracing::warn!(%id, recipients = count, "an operator has removed a message");
-    Ok(Json(Done { count }))
-}
-
-async fn flush(State(store): Queue, body: Bytes) -> Result<Json<Done>, Refused> {
-    let FlushRequest { destination } = request(&body)?;
-    let count = store.flush(destinations(&destination)?, SystemTime::now()).await?;
-    tracing::info!(destination, deliveries = count, "an operator has flushed a destination");
-    Ok(Json(Done { count }))
-}
-
 async fn count(
     State(store): Queue,
     Path(destination): Path<String>,
@@ -209,54 +164,6 @@ async fn count(
     let counted = store.count(destinations(&destination)?).await?;
     let stagepost_queue::Count { queued, held, octets } = counted;
     Ok(Json(DestinationReport { destination, queued, held, octets }))
-}
-
-async fn hold_destination(
-    State(store): Queue,
-    Path(destination): Path<String>,
-    body: Bytes,
-) -> Result<Json<Done>, Refused> {
-    let reason = reason(&body)?;
-    let count = store.hold_destinations(destinations(&destination)?, &reason).await?;
-    tracing::info!(
-        destination,
-        reason,
-        deliveries = count,
-        "an operator has put a destination's mail on hold"
-    );
-    Ok(Json(Done { count }))
-}
-
-async fn release_destination(
-    State(store): Queue,
-    Path(destination): Path<String>,
-) -> Result<Json<Done>, Refused> {
-    let which = destinations(&destination)?;
-    let count = store.release_destinations(which, SystemTime::now()).await?;
-    tracing::info!(
-        destination,
-        deliveries = count,
-        "an operator has released a destination's mail"
-    );
-    Ok(Json(Done { count }))
-}
-
-/// The reason of a hold.
-fn reason(body: &[u8]) -> Result<String, Refused> {
-    let reason = request::<Option<HoldRequest>>(body)?.and_then(|request| request.reason);
-    let reason = reason.unwrap_or_else(|| REASON.to_owned());
-    if reason.is_empty() || reason.len() > REASON_OCTETS_MAX || reason.contains(char::is_control) {
-        let remedy = "write 1 to 256 octets without line ends and other control characters";
-        return Err(bad("a reason is one line of at most 256 octets", remedy));
-    }
-    Ok(reason)
-}
-
-/// How many recipients are left of a message, of those that are held or not.
-async fn left(store: &dyn Store, id: QueueId, counts: fn(bool) -> bool) -> Result<u64, Refused> {
-    let message = store.inspect(id).await?;
-    let left = message.deliveries.iter().flat_map(|delivery| &delivery.recipients);
-    Ok(left.filter(|recipient| counts(recipient.held)).count() as u64)
 }
 
 /// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.

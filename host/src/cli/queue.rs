@@ -2,17 +2,16 @@
 //! Knows what each shows; knows no path of the admin API.
 
 use std::fmt::Display;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use super::server::{AskError, ServerArgs};
 use super::watch::refused;
-use super::{print, print_json};
+use super::{failed, print, print_json};
 use crate::admin::ClientError;
-use crate::admin::queue::{Done, client};
+use crate::admin::queue::{Done, OrderRequest, client};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -30,24 +29,29 @@ pub(super) enum QueueCommand {
     ///
     /// Header and body as they are stored. Look out for what they may do to a terminal.
     Show(ShowArgs),
-    /// Keep messages undelivered until they are released
+    /// Keep mail undelivered until it is released
     ///
     /// An attempt to deliver that is under way is not broken off.
     Hold(HoldArgs),
-    /// Deliver messages that are on hold
-    Release(WhichArgs),
-    /// Remove messages for good
+    /// Deliver mail that is on hold
+    Release(OrderArgs),
+    /// Remove mail for good
     ///
-    /// Nobody is told. An attempt to deliver that is under way is not broken off.
-    Remove(ManyArgs),
+    /// Nobody is told, unless --bounce is given. An attempt to deliver that is under way is not broken off.
+    Remove(RemoveArgs),
+    /// Have mail go by another route, now
+    ///
+    /// Without --route it goes by the route that the configuration has for it now, and comes into the queue that this names.
+    /// Mail that was to be given up is not.
+    Requeue(RequeueArgs),
     /// Count what waits for a destination
     ///
     /// However long the queue is, the answer takes no longer.
     Count(DestinationArgs),
-    /// Try now what waits for a destination
+    /// Try mail now
     ///
     /// What is on hold stays so.
-    Flush(DestinationArgs),
+    Flush(FlushArgs),
 }
 
 #[derive(Debug, Args)]
@@ -93,32 +97,83 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(super) struct HoldArgs {
     #[command(flatten)]
-    which: WhichArgs,
+    order: OrderArgs,
     /// Why, for whoever looks at the queue later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ManyArgs {
+pub(super) struct RemoveArgs {
     #[command(flatten)]
-    server: ServerArgs,
-    /// The messages
-    #[arg(value_name = "ID", required = true)]
-    ids: Vec<String>,
+    order: OrderArgs,
+    /// Tell the senders that it is not delivered
+    #[arg(long)]
+    bounce: bool,
+    /// Why, for the senders
+    #[arg(long, value_name = "TEXT", requires = "bounce")]
+    reason: Option<String>,
 }
 
-/// Messages, or all that waits for a destination.
 #[derive(Debug, Args)]
-pub(super) struct WhichArgs {
+pub(super) struct RequeueArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// The route, as it is written in the configuration: a domain, @ and a domain, or *
+    #[arg(long, value_name = "ROUTE")]
+    route: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OrderArgs {
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    which: WhichArgs,
+    /// Print what was done as JSON, a line for each message or selection that is named
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which mail is meant.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct WhichArgs {
     /// The messages
-    #[arg(value_name = "ID", required_unless_present = "destination")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// All that waits now for a domain, with @ before it for a domain and all below it, with # before it in a queue
-    #[arg(long, value_name = "DESTINATION", conflicts_with = "ids")]
+    #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
+    /// All that this address has sent, with @ before a domain all senders there and below it, <> mail without a sender
+    #[arg(long, value_name = "SENDER")]
+    sender: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FlushArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    which: FlushedArgs,
+    /// Print what was done as JSON, a line for each message or selection that is named
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which mail is meant; ETRN's way of naming it comes first here.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct FlushedArgs {
+    /// A domain, with @ before it a domain and all below it, or with # before it a queue
+    #[arg(value_name = "DESTINATION")]
+    destination: Option<String>,
+    /// All that this address has sent, with @ before a domain all senders there and below it, <> mail without a sender
+    #[arg(long, value_name = "SENDER")]
+    sender: Option<String>,
+    /// The messages
+    #[arg(long = "id", value_name = "ID")]
+    ids: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -139,15 +194,24 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
         QueueCommand::List(args) => list(&args),
         QueueCommand::Explain(args) => explain(&args),
         QueueCommand::Show(args) => show(&args),
-        QueueCommand::Hold(args) => hold(&args),
-        QueueCommand::Release(args) => release(&args),
-        QueueCommand::Remove(args) => {
-            for_each(&args.server, &args.ids, "removed", |socket, id| async move {
-                client::remove(&socket, &id).await
-            })
+        QueueCommand::Hold(HoldArgs { order, reason }) => {
+            order.give("hold", "on hold now", &OrderRequest { reason, ..OrderRequest::default() })
+        }
+        QueueCommand::Release(order) => order.give("release", "released", &OrderRequest::default()),
+        QueueCommand::Remove(RemoveArgs { order, bounce, reason }) => {
+            let done = if bounce { "given up" } else { "removed" };
+            let bounce = bounce.then_some(true);
+            order.give("remove", done, &OrderRequest { bounce, reason, ..OrderRequest::default() })
+        }
+        QueueCommand::Requeue(RequeueArgs { order, route }) => {
+            order.give("requeue", "requeued", &OrderRequest { route, ..OrderRequest::default() })
         }
         QueueCommand::Count(args) => count(&args),
-        QueueCommand::Flush(args) => flush(&args),
+        QueueCommand::Flush(FlushArgs { server, which, json }) => {
+            let FlushedArgs { destination, sender, ids } = which;
+            let order = OrderArgs { server, which: WhichArgs { ids, destination, sender }, json };
+            order.give("flush", "due now", &OrderRequest::default())
+        }
     }
 }
 
@@ -179,79 +243,76 @@ fn show(args: &ShowArgs) -> ExitCode {
     asked.map_or_else(|error| refused(&error), |()| ExitCode::SUCCESS)
 }
 
-fn hold(args: &HoldArgs) -> ExitCode {
-    let (which, reason) = (&args.which, &args.reason);
-    let Some(destination) = &which.destination else {
-        return for_each(&which.server, &which.ids, "on hold", |socket, id| {
-            let reason = reason.clone();
-            async move { client::hold(&socket, &id, reason).await }
-        });
-    };
-    let asked = which.server.ask(|socket| async move {
-        client::hold_destination(&socket, destination, reason.clone()).await
-    });
-    told(asked, destination, "deliveries on hold now", false)
-}
-
-fn release(args: &WhichArgs) -> ExitCode {
-    let Some(destination) = &args.destination else {
-        return for_each(&args.server, &args.ids, "released", |socket, id| async move {
-            client::release(&socket, &id).await
-        });
-    };
-    let asked = args
-        .server
-        .ask(|socket| async move { client::release_destination(&socket, destination).await });
-    told(asked, destination, "deliveries released", false)
-}
-
 fn count(args: &DestinationArgs) -> ExitCode {
     let asked =
         args.server.ask(|socket| async move { client::count(&socket, &args.destination).await });
     answered(asked, args.json)
 }
 
-fn flush(args: &DestinationArgs) -> ExitCode {
-    let asked =
-        args.server.ask(|socket| async move { client::flush(&socket, &args.destination).await });
-    told(asked, &args.destination, "deliveries due now", args.json)
-}
+impl OrderArgs {
+    /// Gives an order for whatever is named, also when it failed for what was named before; the last failure is the exit code.
+    fn give(&self, order: &str, done: &str, request: &OrderRequest) -> ExitCode {
+        let mut code = ExitCode::SUCCESS;
+        for request in self.which.requests(request) {
+            let mut shown = Shown::default();
+            let asked = self.server.ask(|socket| async move {
+                client::order(&socket, order, &request, |count| shown.show(count)).await
+            });
+            code = match asked {
+                Ok(came) => match self.print(&came, done) {
+                    printed if printed == ExitCode::SUCCESS => code,
+                    broken => return broken,
+                },
+                Err(error @ AskError::Client(ClientError::Refused { .. })) => refused(&error),
+                // The next one would fare no better.
+                Err(error) => return refused(&error),
+            };
+        }
+        code
+    }
 
-/// Prints how much was done for a destination: as it came, or for a person.
-fn told(
-    asked: Result<(String, Done), AskError>,
-    destination: &str,
-    what: &str,
-    json: bool,
-) -> ExitCode {
-    match asked {
-        Ok((text, _)) if json => print_json(&text),
-        Ok((_, Done { count })) => print(&format!("{destination}: {what}: {count}\n")),
-        Err(error) => refused(&error),
+    fn print(&self, came: &Done, done: &str) -> ExitCode {
+        if !self.json {
+            return print(&format!("{}: deliveries {done}: {}\n", came.of, came.count));
+        }
+        match serde_json::to_string(came) {
+            Ok(json) => print_json(&json),
+            Err(error) => failed(&format!("error: {error}"), 1),
+        }
     }
 }
 
-/// Does one thing to each message, also when it can't be done to one before; the last failure is the exit code.
-fn for_each<F>(
-    server: &ServerArgs,
-    ids: &[String],
-    done: &str,
-    act: impl Fn(PathBuf, String) -> F,
-) -> ExitCode
-where
-    F: Future<Output = Result<Done, ClientError>>,
-{
-    let mut code = ExitCode::SUCCESS;
-    for id in ids {
-        code = match server.ask(|socket| act(socket, id.clone())) {
-            Ok(Done { count }) => match print(&format!("{id}: {done}, recipients: {count}\n")) {
-                printed if printed == ExitCode::SUCCESS => code,
-                broken => return broken,
-            },
-            Err(error @ AskError::Client(ClientError::Refused { .. })) => refused(&error),
-            // The next one would fare no better.
-            Err(error) => return refused(&error),
-        };
+impl WhichArgs {
+    /// A request for each thing that is named.
+    fn requests(&self, request: &OrderRequest) -> Vec<OrderRequest> {
+        let (destination, sender) = (self.destination.clone(), self.sender.clone());
+        if self.ids.is_empty() {
+            return vec![OrderRequest { destination, sender, ..request.clone() }];
+        }
+        let of = |id: &String| OrderRequest { id: Some(id.clone()), ..request.clone() };
+        self.ids.iter().map(of).collect()
     }
-    code
+}
+
+/// How far an order is, on a terminal; nothing where nobody watches.
+#[derive(Default)]
+struct Shown(bool);
+
+impl Shown {
+    fn show(&mut self, count: u64) {
+        let mut out = io::stderr();
+        if out.is_terminal() {
+            self.0 = true;
+            // Nobody is left to tell when stderr is gone.
+            let _ = write!(out, "\rdeliveries so far: {count}");
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if self.0 {
+            let _ = writeln!(io::stderr());
+        }
+    }
 }

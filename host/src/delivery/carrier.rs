@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use stagepost_extmgr::Resolver;
-use stagepost_queue::{BoxFuture, Destination, StoredMessage};
+use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{OwnName, Protocol};
 
 use super::finding::Finding;
@@ -109,11 +109,11 @@ impl Transports for Carrier {
     fn deliver<'a>(
         &'a self,
         message: &'a StoredMessage,
-        destination: &'a Destination,
-        recipients: &'a [u32],
+        lease: &'a Lease,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
         Box::pin(async move {
-            match self.router.destination(destination.as_str()) {
+            let (destination, recipients) = (&lease.destination, &*lease.recipients);
+            match self.router.destination_by(lease.route.as_deref(), destination.as_str()) {
                 Some(router::Destination::Local(domain)) => {
                     self.keep(domain, message, recipients).await
                 }

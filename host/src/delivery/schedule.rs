@@ -7,9 +7,7 @@ mod retry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use stagepost_queue::{
-    Destination, Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage,
-};
+use stagepost_queue::{Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, warn};
@@ -44,13 +42,13 @@ pub(crate) struct Limits {
 
 /// Says how often and for how long deliveries are tried.
 pub(crate) trait Schedules: Send + Sync {
-    /// How those to a destination are tried, now.
-    fn of(&self, destination: &Destination) -> Retry;
+    /// How a delivery is tried, now.
+    fn of(&self, lease: &Lease) -> Retry;
 }
 
 impl Schedules for Router {
-    fn of(&self, destination: &Destination) -> Retry {
-        self.retry(destination.as_str()).clone()
+    fn of(&self, lease: &Lease) -> Retry {
+        self.retry(lease.route.as_deref(), lease.destination.as_str()).clone()
     }
 }
 
@@ -154,7 +152,7 @@ fn pause(error: &StoreError) -> Instant {
 impl Work {
     /// Makes one attempt and settles it.
     async fn attempt(self: Arc<Self>, lease: Lease) {
-        let retry = self.schedules.of(&lease.destination);
+        let retry = self.schedules.of(&lease);
         let recipients = match self.store.read(lease.id).await {
             Ok(message) => self.try_message(Arc::new(message), &lease, &retry).await,
             // Nobody can deliver it, and nobody may lose it.
@@ -178,7 +176,11 @@ impl Work {
         lease: &Lease,
         retry: &Retry,
     ) -> Vec<Step> {
-        let outcomes = if retry.is_to_be_tried(lease, (self.now)()) {
+        let outcomes = if let Some(reason) = &lease.give_up {
+            // RFC 3463 section 3.8: by the will of who runs the server.
+            let finding = Finding::new((5, 7, 0), &**reason);
+            vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
+        } else if retry.is_to_be_tried(lease, (self.now)()) {
             self.carry(&message, lease).await
         } else if lease.attempts == 0 && retry.age(lease, (self.now)()) != Age::Expired {
             return same(lease, &Step::Retry(WAITS.into()));
@@ -204,10 +206,10 @@ impl Work {
             ]
         };
         let (transports, message) = (Arc::clone(&self.transports), Arc::clone(message));
-        let (destination, recipients) = (lease.destination.clone(), lease.recipients.clone());
+        let leased = lease.clone();
         // A task of its own, so that a panic ends this attempt and nothing else.
         let mut attempt = JoinSet::new();
-        attempt.spawn(async move { transports.deliver(&message, &destination, &recipients).await });
+        attempt.spawn(async move { transports.deliver(&message, &leased).await });
         match timeout(self.limits.attempt_max, attempt.join_next()).await {
             Ok(Some(Ok(outcomes))) if outcomes.len() == lease.recipients.len() => outcomes,
             Ok(Some(Ok(outcomes))) => {

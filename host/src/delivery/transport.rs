@@ -3,23 +3,20 @@
 
 use std::fmt;
 
-use stagepost_queue::{BoxFuture, Destination, StoredMessage};
+use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 
 use super::finding::Finding;
 
 /// Carries messages away. One implementation chooses among the ways there are (mailboxes, next hops).
 pub(crate) trait Transports: Send + Sync {
-    /// Tries to deliver a message to some of its recipients, all behind one destination.
-    ///
-    /// `recipients` are indexes into the message's envelope. The answer has one outcome for each of them, in their
+    /// Tries to deliver a message to the recipients of a lease. The answer has one outcome for each of them, in their
     /// order. An attempt ends in bounded time; it may be dropped in the middle, which has to be safe: what was not
     /// reported as delivered is tried again. When the message's body can't be read to its end, nothing of it may
     /// be completed anywhere, and the outcome is `Deferred`.
     fn deliver<'a>(
         &'a self,
         message: &'a StoredMessage,
-        destination: &'a Destination,
-        recipients: &'a [u32],
+        lease: &'a Lease,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>>;
 }
 

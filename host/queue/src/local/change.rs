@@ -7,7 +7,6 @@ use lsm_tree::{Guard, Slice};
 
 use super::engine::{Engine, TOTAL_KEY};
 use super::key::{DueKey, Place, delivery_destination, delivery_key, sender_key};
-use super::moving::{hold_all, release_all};
 use super::record::{CountRecord, DeliveryRecord, MessageRecord, queue_name, reply_text};
 use super::row::RecordError;
 use super::rows::{Batch, Rows};
@@ -112,7 +111,10 @@ impl<'a> Change<'a> {
         };
         let mut new = old.clone();
         new.attempts = old.attempts.saturating_add(1);
-        new.due_ms = due_ms;
+        // Who had it go otherwise during the attempt meant it to be tried so now.
+        let otherwise = old.route.as_deref() != lease.route.as_deref()
+            || old.give_up.as_deref() != lease.give_up.as_deref();
+        new.due_ms = if otherwise { old.due_ms } else { due_ms };
         for (index, step) in lease.recipients.iter().zip(&settlement.recipients) {
             let Some(at) = new.recipients.iter().position(|recipient| recipient.index == *index)
             else {
@@ -158,12 +160,19 @@ impl<'a> Change<'a> {
 
     /// Holds whatever is left of a message.
     pub(super) fn hold(&mut self, id: QueueId, reason: &str) -> Result<(), StoreError> {
-        self.rewrite(id, |record| hold_all(record, reason))
-    }
-
-    /// Makes the held recipients of a message due.
-    pub(super) fn release(&mut self, id: QueueId, now_ms: u64) -> Result<(), StoreError> {
-        self.rewrite(id, |record| release_all(record, now_ms))
+        let deliveries = self.deliveries(id)?;
+        if deliveries.is_empty() {
+            return Err(StoreError::Missing(id));
+        }
+        for (destination, record) in &deliveries {
+            self.load_counts(destination, record.queue.as_ref())?;
+        }
+        for (destination, old) in &deliveries {
+            let mut new = old.clone();
+            new.hold_all(reason);
+            self.put(id, destination, Some(old), Some(&new));
+        }
+        Ok(())
     }
 
     /// Puts a delivery whose row can't be read on hold: nobody is to find it due again and again.
@@ -185,16 +194,18 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Removes a message and whatever is left of it, also what can't be read.
-    pub(super) fn remove(&mut self, id: QueueId) -> Result<(), StoreError> {
+    /// Removes a message and whatever is left of it, also what can't be read; how many deliveries that were.
+    pub(super) fn remove(&mut self, id: QueueId) -> Result<u64, StoreError> {
         let row = self.engine.message.get(id.to_bytes()).map_err(StoreError::unavailable)?;
         let row = row.ok_or(StoreError::Missing(id))?;
         let known = MessageRecord::decode(&row).ok();
         let size = |record: &MessageRecord| record.header.len() as u64 + record.body.octets;
         let mut octets = known.as_ref().map(size);
         let mut in_file = known.as_ref().map(|record| record.body.in_file);
+        let mut deliveries = 0;
         for entry in self.engine.delivery.prefix(id.to_bytes()) {
             let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
+            deliveries += 1;
             match (delivery_destination(&key), DeliveryRecord::decode(&row)) {
                 (Some(destination), Ok(record)) => {
                     self.load_counts(&destination, record.queue.as_ref())?;
@@ -212,7 +223,12 @@ impl<'a> Change<'a> {
         }
         let sender = known.map(|record| sender_key(&record.envelope.sender, id));
         self.remove_message(id, octets.unwrap_or(0), in_file, sender);
-        Ok(())
+        Ok(deliveries)
+    }
+
+    /// Takes a message that is gone out of the index by sender.
+    pub(super) fn forget_sender(&mut self, key: &[u8]) {
+        self.batch.remove(&self.engine.sender, key);
     }
 
     /// Takes a delivery whose row can't be read out of indexes and counters. One that [`Change::set_aside`] knows is on hold; the
@@ -255,27 +271,6 @@ impl<'a> Change<'a> {
             forget(count);
         });
         forget(&mut self.total);
-        Ok(())
-    }
-
-    /// Changes every delivery of a message.
-    fn rewrite(
-        &mut self,
-        id: QueueId,
-        change: impl Fn(&mut DeliveryRecord),
-    ) -> Result<(), StoreError> {
-        let deliveries = self.deliveries(id)?;
-        if deliveries.is_empty() {
-            return Err(StoreError::Missing(id));
-        }
-        for (destination, record) in &deliveries {
-            self.load_counts(destination, record.queue.as_ref())?;
-        }
-        for (destination, old) in &deliveries {
-            let mut new = old.clone();
-            change(&mut new);
-            self.put(id, destination, Some(old), Some(&new));
-        }
         Ok(())
     }
 
@@ -421,6 +416,16 @@ impl<'a> Change<'a> {
         let row = self.engine.delivery.get(delivery_key(id, destination));
         let row = row.map_err(StoreError::unavailable)?;
         row.map(|row| decoded(id, &row)).transpose()
+    }
+
+    /// Where a message has deliveries.
+    pub(super) fn destinations(&self, id: QueueId) -> Result<Vec<Destination>, StoreError> {
+        let mut found = Vec::new();
+        for entry in self.engine.delivery.prefix(id.to_bytes()) {
+            let key = entry.key().map_err(StoreError::unavailable)?;
+            found.extend(delivery_destination(&key));
+        }
+        Ok(found)
     }
 
     fn deliveries(&self, id: QueueId) -> Result<Vec<(Destination, DeliveryRecord)>, StoreError> {

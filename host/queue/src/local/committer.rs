@@ -16,12 +16,11 @@ use super::fault::{Faults, Operation};
 use super::journal::{Doubt, Journal};
 use super::keeper::Keeper;
 use super::key::DueKey;
-use super::moving::MoveStep;
 use super::record::CountRecord;
 use super::request::{Answer, Request, Waiting};
 use super::rows::Batch;
 use super::upgrade::upgrade;
-use crate::{Health, Lease, QueueId, StoreError};
+use crate::{Health, Lease, Moved, QueueId, StoreError};
 
 /// Between two attempts to reopen a failed engine.
 const REOPEN_FIRST: Duration = Duration::from_millis(100);
@@ -31,8 +30,8 @@ const REOPEN_MAX: Duration = Duration::from_secs(5);
 enum Joined {
     Insert { file: Option<BodyFile>, answer: Answer<()> },
     Settle { lease: Lease, answer: Answer<()> },
-    Other { answer: Answer<()> },
-    Move { step: MoveStep, answer: Answer<MoveStep> },
+    Hold { answer: Answer<()> },
+    Move { moved: Moved, answer: Answer<Moved> },
     Nobody,
 }
 
@@ -142,16 +141,12 @@ impl Committer {
                 (change.settle(&lease, &settlement, due_ms), Joined::Settle { lease, answer })
             }
             Request::Hold { id, reason, answer } => {
-                (change.hold(id, &reason), Joined::Other { answer })
+                (change.hold(id, &reason), Joined::Hold { answer })
             }
-            Request::Release { id, now_ms, answer } => {
-                (change.release(id, now_ms), Joined::Other { answer })
-            }
-            Request::Remove { id, answer } => (change.remove(id), Joined::Other { answer }),
             Request::SetAside { key } => (change.set_aside(&key), Joined::Nobody),
-            Request::Move { destinations, what, after, answer } => {
-                match change.move_some(&destinations, &what, after.as_deref()) {
-                    Ok(step) => (Ok(()), Joined::Move { step, answer }),
+            Request::Move { selection, what, after, answer } => {
+                match change.move_some(&selection, &what, after.as_ref()) {
+                    Ok(moved) => (Ok(()), Joined::Move { moved, answer }),
                     Err(error) => {
                         let _ = answer.send(Err(error));
                         return None;
@@ -206,11 +201,11 @@ impl Committer {
                     }
                     let _ = answer.send(Ok(()));
                 }
-                Joined::Settle { answer, .. } | Joined::Other { answer } => {
+                Joined::Settle { answer, .. } | Joined::Hold { answer } => {
                     let _ = answer.send(Ok(()));
                 }
-                Joined::Move { step, answer } => {
-                    let _ = answer.send(Ok(step));
+                Joined::Move { moved, answer } => {
+                    let _ = answer.send(Ok(moved));
                 }
                 Joined::Nobody => {}
             }
@@ -294,11 +289,9 @@ impl Committer {
         let joined = match request {
             Request::Insert { file, answer, .. } => Joined::Insert { file, answer },
             Request::Settle { lease, answer, .. } => Joined::Settle { lease, answer },
-            Request::Hold { answer, .. }
-            | Request::Release { answer, .. }
-            | Request::Remove { answer, .. } => Joined::Other { answer },
+            Request::Hold { answer, .. } => Joined::Hold { answer },
             Request::Move { answer, .. } => {
-                Joined::Move { step: MoveStep { moved: 0, after: None }, answer }
+                Joined::Move { moved: Moved { count: 0, after: None }, answer }
             }
             Request::SetAside { .. } | Request::Reopen | Request::Close { .. } => Joined::Nobody,
         };
@@ -311,7 +304,7 @@ impl Committer {
                 self.core.ready().undo_finish(lease.id, &lease.destination);
                 answer.send(Err(error.clone())).is_ok()
             }
-            Joined::Insert { answer, .. } | Joined::Other { answer } => {
+            Joined::Insert { answer, .. } | Joined::Hold { answer } => {
                 answer.send(Err(error.clone())).is_ok()
             }
             Joined::Move { answer, .. } => answer.send(Err(error.clone())).is_ok(),

@@ -126,6 +126,7 @@ fn delivery(key: &[u8], row: &[u8]) -> Result<DeliveryState, RecordError> {
     Ok(DeliveryState {
         destination,
         queue: record.queue,
+        route: record.route,
         due: from_ms(record.due_ms),
         attempts: record.attempts,
         recipients: record.recipients.into_iter().map(state).collect(),

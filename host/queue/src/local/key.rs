@@ -135,6 +135,12 @@ pub(crate) fn held_place(key: &[u8]) -> Option<(&[u8], QueueId, &[u8])> {
     Some((place, QueueId::from_bytes(*id), rest))
 }
 
+/// Where at its place, given by a key of the index by place, what is due after a time begins.
+pub(crate) fn due_after(key: &[u8], due_ms: u64) -> Vec<u8> {
+    let place = split_place(key).map_or(key, |(place, _)| place);
+    [place, &due_ms.saturating_add(1).to_be_bytes()].concat()
+}
+
 /// What the keys of this mail begin with.
 pub(crate) fn place_prefix(destinations: &Destinations) -> Vec<u8> {
     match destinations {
@@ -156,6 +162,16 @@ pub(crate) fn sender_prefix(sender: &ReversePath) -> Vec<u8> {
     }
     key.push(NAME_END);
     key
+}
+
+/// What the keys of all senders of a domain and of the domains below it begin with.
+pub(crate) fn domain_prefix(domain: &Destination) -> Vec<u8> {
+    labels(domain.as_str())
+}
+
+/// The message that a key of the index by sender means.
+pub(crate) fn sender_message(key: &[u8]) -> Option<QueueId> {
+    Some(QueueId::from_bytes(*key.last_chunk()?))
 }
 
 /// The key of a message in the index by sender.
@@ -289,7 +305,7 @@ mod tests {
 
         #[test]
         fn random_octets_are_refused_without_panic(octets in any::<Vec<u8>>()) {
-            let _ = (DueKey::decode(&octets), DueKey::decode_at_place(&octets), delivery_destination(&octets), held_delivery(&octets));
+            let _ = (DueKey::decode(&octets), DueKey::decode_at_place(&octets), delivery_destination(&octets), held_delivery(&octets), sender_message(&octets));
         }
     }
 
@@ -326,8 +342,15 @@ mod tests {
             ("", "", true),
         ];
         for (one, other, wanted) in cases {
-            let found = sender_key(&sender(other), id).starts_with(&sender_prefix(&sender(one)));
-            assert_eq!(found, wanted, "{one} {other}");
+            let key = sender_key(&sender(other), id);
+            assert_eq!(key.starts_with(&sender_prefix(&sender(one))), wanted, "{one} {other}");
+            assert_eq!(sender_message(&key), Some(id));
+        }
+        let below = domain_prefix(&Destination::new("b.example").unwrap());
+        for (address, wanted) in
+            [("a@b.example", true), ("a@x.b.example", true), ("a@xb.example", false), ("", false)]
+        {
+            assert_eq!(sender_key(&sender(address), id).starts_with(&below), wanted, "{address}");
         }
     }
 

@@ -236,6 +236,8 @@ impl Search<'_> {
             attempts: record.attempts,
             due: from_ms(record.due_ms),
             received_at: from_ms(record.received_ms),
+            route: record.route.map(Into::into),
+            give_up: record.give_up.map(Into::into),
             token,
         });
         Ok(Next::GoOn)

@@ -43,14 +43,14 @@ use self::core::Core;
 use self::engine::{EngineError, TOTAL_KEY};
 use self::fault::NoFaults;
 pub use self::fault::{Faults, Operation};
-use self::moving::Move;
 use self::receiving::LocalIncoming;
 use self::record::to_ms;
 use self::request::{Answer, Request, WAITING_MAX};
 pub use self::table::{LocalTable, TableError};
 use crate::{
     BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Inspection, Lease, LeaseRequest,
-    Listed, Page, QueueId, Settlement, Store, StoreError, StoredMessage, Summary,
+    Listed, Mark, Move, Moved, Page, QueueId, Selection, Settlement, Store, StoreError,
+    StoredMessage, Summary,
 };
 
 /// The folder of large bodies in the spool.
@@ -193,21 +193,6 @@ impl LocalStore {
         }
         result
     }
-
-    /// Moves what waits for some destinations, step by step.
-    async fn move_all(&self, destinations: Destinations, what: Move) -> Result<u64, StoreError> {
-        let (mut moved, mut after) = (0, None);
-        loop {
-            let (destinations, what) = (destinations.clone(), what.clone());
-            let step =
-                self.ask(|answer| Request::Move { destinations, what, after, answer }).await?;
-            moved += step.moved;
-            after = step.after;
-            if after.is_none() {
-                return Ok(moved);
-            }
-        }
-    }
 }
 
 impl Store for LocalStore {
@@ -270,42 +255,13 @@ impl Store for LocalStore {
         }))
     }
 
-    fn flush(
+    fn move_some(
         &self,
-        destinations: Destinations,
-        now: SystemTime,
-    ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.move_all(destinations, Move::Flush { now_ms: to_ms(now) }))
-    }
-
-    fn hold<'a>(&'a self, id: QueueId, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        let reason = reason.into();
-        Box::pin(self.ask(move |answer| Request::Hold { id, reason, answer }))
-    }
-
-    fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.ask(move |answer| Request::Remove { id, answer }))
-    }
-
-    fn hold_destinations<'a>(
-        &'a self,
-        destinations: Destinations,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(self.move_all(destinations, Move::Hold { reason: reason.into() }))
-    }
-
-    fn release_destinations(
-        &self,
-        destinations: Destinations,
-        now: SystemTime,
-    ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.move_all(destinations, Move::Release { now_ms: to_ms(now) }))
-    }
-
-    fn release(&self, id: QueueId, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
-        let now_ms = to_ms(now);
-        Box::pin(self.ask(move |answer| Request::Release { id, now_ms, answer }))
+        selection: Selection,
+        what: Move,
+        after: Option<Mark>,
+    ) -> BoxFuture<'_, Result<Moved, StoreError>> {
+        Box::pin(self.ask(|answer| Request::Move { selection, what, after, answer }))
     }
 
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>> {

@@ -191,6 +191,8 @@ impl LocalIncoming {
                 body_in_file: in_file,
                 recipients: delivery.recipients.into_iter().map(recipient).collect(),
                 queue: delivery.queue,
+                route: None,
+                give_up: None,
             };
             (delivery.destination, record)
         };

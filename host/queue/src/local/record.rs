@@ -16,6 +16,10 @@ const WITH_PARTS: u8 = 2;
 const PART_LEDGER: u8 = 1;
 /// The part of a delivery that is the name of its queue.
 const PART_QUEUE: u8 = 1;
+/// The part of a delivery that is the route an operator has chosen.
+const PART_ROUTE: u8 = 2;
+/// The part of a delivery that is the reason to give it up.
+const PART_GIVE_UP: u8 = 3;
 
 /// The longest text kept of a reply or reason, in octets.
 pub(crate) const REPLY_OCTETS_MAX: usize = 1024;
@@ -54,6 +58,10 @@ pub(crate) struct DeliveryRecord {
     pub(crate) body_in_file: bool,
     pub(crate) recipients: Vec<RecipientRecord>,
     pub(crate) queue: Option<QueueName>,
+    /// The route it is to go by, if not that of its destination.
+    pub(crate) route: Option<Box<str>>,
+    /// Why it is to be given up, if it is.
+    pub(crate) give_up: Option<Box<str>>,
 }
 
 /// A recipient that is left.
@@ -179,7 +187,13 @@ impl MessageRecord {
 
 impl DeliveryRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let version = if self.queue.is_none() { PLAIN } else { WITH_PARTS };
+        let parts = [
+            (PART_QUEUE, self.queue.as_ref().map(QueueName::as_str)),
+            (PART_ROUTE, self.route.as_deref()),
+            (PART_GIVE_UP, self.give_up.as_deref()),
+        ];
+        let plain = parts.iter().all(|(_, text)| text.is_none());
+        let version = if plain { PLAIN } else { WITH_PARTS };
         let mut row = Writer::new(version, 96);
         row.u64(self.due_ms);
         row.u64(self.received_ms);
@@ -192,9 +206,11 @@ impl DeliveryRecord {
             row.flag(recipient.held);
             row.text(&recipient.reply);
         }
-        if let Some(queue) = &self.queue {
-            row.u8(PART_QUEUE);
-            row.text(queue.as_str());
+        for (part, text) in parts {
+            if let Some(text) = text {
+                row.u8(part);
+                row.text(text);
+            }
         }
         row.end()
     }
@@ -211,12 +227,18 @@ impl DeliveryRecord {
                 Ok(RecipientRecord { index: row.u32()?, held: row.flag()?, reply: row.text()? })
             })?,
             queue: None,
+            route: None,
+            give_up: None,
         };
         while version == WITH_PARTS && !row.is_empty() {
-            let (part, octets) = (row.u8()?, row.block()?);
-            // Others are a newer server's, who can do without them.
-            if part == PART_QUEUE {
-                record.queue = Some(queue_name(octets).ok_or(RecordError::Value)?);
+            match row.u8()? {
+                PART_QUEUE => {
+                    record.queue = Some(queue_name(row.block()?).ok_or(RecordError::Value)?);
+                }
+                PART_ROUTE => record.route = Some(row.text()?),
+                PART_GIVE_UP => record.give_up = Some(row.text()?),
+                // Others are a newer server's, who can do without them.
+                _ => drop(row.block()?),
             }
         }
         row.end(record)
@@ -289,11 +311,12 @@ mod tests {
             (due_ms, received_ms, attempts, octets, body_in_file) in any::<(u64, u64, u32, u64, bool)>(),
             recipients in proptest::collection::vec((any::<u32>(), any::<bool>(), text()), 0..5),
             queue in proptest::option::of("[a-z0-9_-]{1,63}"),
+            (route, give_up) in (proptest::option::of(text()), proptest::option::of(text())),
         ) -> DeliveryRecord {
             let recipient = |(index, held, reply)| RecipientRecord { index, held, reply };
             let recipients = recipients.into_iter().map(recipient).collect();
             let queue = queue.map(|name| QueueName::new(&name).unwrap());
-            DeliveryRecord { due_ms, received_ms, attempts, octets, body_in_file, recipients, queue }
+            DeliveryRecord { due_ms, received_ms, attempts, octets, body_in_file, recipients, queue, route, give_up }
         }
     }
 
@@ -382,6 +405,8 @@ mod tests {
             body_in_file: false,
             recipients: vec![RecipientRecord { index: 0, held: true, reply: "x".into() }],
             queue: None,
+            route: None,
+            give_up: None,
         };
         let hex: String = row.encode().iter().map(|octet| format!("{octet:02x}")).collect();
         assert_eq!(

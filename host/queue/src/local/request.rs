@@ -9,8 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::bodies::BodyFile;
 use super::change::NewRows;
 use super::key::DueKey;
-use super::moving::{Move, MoveStep};
-use crate::{Destination, Destinations, Lease, QueueId, Settlement, StoreError};
+use crate::{Destination, Lease, Mark, Move, Moved, QueueId, Selection, Settlement, StoreError};
 
 /// So many requests wait for the committer at most; more wait for room.
 pub(super) const WAITING_MAX: usize = 4096;
@@ -40,23 +39,14 @@ pub(super) enum Request {
         reason: Arc<str>,
         answer: Answer<()>,
     },
-    Release {
-        id: QueueId,
-        now_ms: u64,
-        answer: Answer<()>,
-    },
-    Remove {
-        id: QueueId,
-        answer: Answer<()>,
-    },
     SetAside {
         key: DueKey,
     },
     Move {
-        destinations: Destinations,
+        selection: Selection,
         what: Move,
-        after: Option<Vec<u8>>,
-        answer: Answer<MoveStep>,
+        after: Option<Mark>,
+        answer: Answer<Moved>,
     },
     /// Reopen a failed engine, if it is time.
     Reopen,
@@ -135,7 +125,7 @@ impl Batch {
             }
             Request::Settle { lease, .. } => self.touch(lease.id, &lease.destination),
             Request::SetAside { key } => self.touch(key.id, &key.destination),
-            Request::Hold { id, .. } | Request::Release { id, .. } | Request::Remove { id, .. } => {
+            Request::Hold { id, .. } => {
                 self.messages.insert(*id);
                 self.whole_messages.insert(*id);
             }
@@ -156,9 +146,7 @@ impl Batch {
             Request::Insert { .. } | Request::Reopen => true,
             Request::Settle { lease, .. } => delivery(lease.id, &lease.destination),
             Request::SetAside { key } => delivery(key.id, &key.destination),
-            Request::Hold { id, .. } | Request::Release { id, .. } | Request::Remove { id, .. } => {
-                !self.messages.contains(id)
-            }
+            Request::Hold { id, .. } => !self.messages.contains(id),
             Request::Move { .. } | Request::Close { .. } => false,
         }
     }
@@ -183,22 +171,24 @@ mod tests {
             attempts: 0,
             due: UNIX_EPOCH,
             received_at: UNIX_EPOCH,
+            route: None,
+            give_up: None,
             token: 0,
         };
         let settlement = Settlement { recipients: vec![], next_due: UNIX_EPOCH };
         Request::Settle { lease, settlement, due_ms: 0, answer: oneshot::channel().0 }
     }
 
-    fn release(id: u8) -> Request {
+    fn hold(id: u8) -> Request {
         let id = QueueId::from_bytes([id; 16]);
-        Request::Release { id, now_ms: 0, answer: oneshot::channel().0 }
+        Request::Hold { id, reason: "".into(), answer: oneshot::channel().0 }
     }
 
     fn flush() -> Request {
-        let destinations = Destinations::One(Destination::new("a").unwrap());
+        let all = crate::Destinations::One(Destination::new("a").unwrap());
         Request::Move {
-            destinations,
-            what: Move::Flush { now_ms: 0 },
+            selection: Selection::Destinations(all),
+            what: Move::Flush { now: UNIX_EPOCH },
             after: None,
             answer: oneshot::channel().0,
         }
@@ -209,9 +199,9 @@ mod tests {
         let cases: [(Vec<Request>, &[usize]); 8] = [
             (vec![settle(1, "a"), settle(1, "b"), settle(2, "a")], &[3]),
             (vec![settle(1, "a"), settle(1, "a"), settle(2, "a")], &[1, 2]),
-            (vec![settle(1, "a"), release(1), settle(1, "b")], &[1, 1, 1]),
-            (vec![release(1), settle(1, "a")], &[1, 1]),
-            (vec![release(1), release(2), settle(3, "a")], &[3]),
+            (vec![settle(1, "a"), hold(1), settle(1, "b")], &[1, 1, 1]),
+            (vec![hold(1), settle(1, "a")], &[1, 1]),
+            (vec![hold(1), hold(2), settle(3, "a")], &[3]),
             (vec![settle(1, "a"), flush(), settle(2, "a"), settle(3, "a")], &[1, 1, 2]),
             (vec![flush(), flush()], &[1, 1]),
             (vec![Request::Reopen, settle(1, "a"), Request::Reopen], &[3]),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::document::{
-    DestinationReport, Done, FlushRequest, HoldRequest, MessagePage, MessageReport,
+    DestinationReport, Done, MessagePage, MessageReport, OrderRequest, Progress,
 };
 use crate::admin::client::{self, ClientError};
 
@@ -38,46 +38,47 @@ pub(crate) async fn explain(socket: &Path, id: &str) -> Asked<(String, MessageRe
     ask(socket, Method::GET, &path(id, ""), &()).await
 }
 
-/// Puts a message on hold.
-pub(crate) async fn hold(socket: &Path, id: &str, reason: Option<String>) -> Asked<Done> {
-    let request = HoldRequest { reason };
-    Ok(ask(socket, Method::POST, &path(id, "/hold"), &request).await?.1)
-}
-
-/// Ends the hold on a message.
-pub(crate) async fn release(socket: &Path, id: &str) -> Asked<Done> {
-    Ok(ask(socket, Method::POST, &path(id, "/release"), &()).await?.1)
-}
-
-/// Removes a message.
-pub(crate) async fn remove(socket: &Path, id: &str) -> Asked<Done> {
-    Ok(ask(socket, Method::DELETE, &path(id, ""), &()).await?.1)
-}
-
-/// Makes what waits for a destination due; the JSON as it came, and what it says.
-pub(crate) async fn flush(socket: &Path, destination: &str) -> Asked<(String, Done)> {
-    let request = FlushRequest { destination: destination.to_owned() };
-    ask(socket, Method::POST, "/v1/queue/flush", &request).await
+/// Gives an order: what is to be done, and to which mail. `under_way` is told how many deliveries were changed so far.
+pub(crate) async fn order(
+    socket: &Path,
+    order: &str,
+    request: &OrderRequest,
+    mut under_way: impl FnMut(u64),
+) -> Asked<Done> {
+    let body = json(socket, request)?;
+    let path = format!("/v1/queue/{order}?progress=true");
+    let body = client::open(socket, Method::POST, &path, body, ANSWER_MAX).await?;
+    let mut end = None;
+    let read = client::lines(body, |line| {
+        end = Some(serde_json::from_slice::<Progress>(line).map_err(|error| error.to_string()));
+        match &end {
+            Some(Ok(Progress::Under { count })) => {
+                under_way(*count);
+                true
+            }
+            _ => false,
+        }
+    });
+    read.await.map_err(|reason| client::unusable(socket, reason))?;
+    match end {
+        Some(Ok(Progress::Done(done))) => Ok(done),
+        Some(Ok(Progress::Failed { count, error, remedy })) => {
+            let before = match count {
+                0 => String::new(),
+                count => format!("; deliveries changed before: {count}"),
+            };
+            Err(ClientError::Refused { error: error + &before, remedy })
+        }
+        Some(Err(reason)) => Err(client::unusable(socket, reason)),
+        Some(Ok(Progress::Under { .. })) | None => {
+            Err(client::unusable(socket, "it ended too early".to_owned()))
+        }
+    }
 }
 
 /// Counts what waits for a destination; the JSON as it came, and what it says.
 pub(crate) async fn count(socket: &Path, destination: &str) -> Asked<(String, DestinationReport)> {
-    ask(socket, Method::GET, &destination_path(destination, ""), &()).await
-}
-
-/// Puts what waits for a destination on hold; the JSON as it came, and what it says.
-pub(crate) async fn hold_destination(
-    socket: &Path,
-    destination: &str,
-    reason: Option<String>,
-) -> Asked<(String, Done)> {
-    let path = destination_path(destination, "/hold");
-    ask(socket, Method::POST, &path, &HoldRequest { reason }).await
-}
-
-/// Ends the holds on what waits for a destination; the JSON as it came, and what it says.
-pub(crate) async fn release_destination(socket: &Path, destination: &str) -> Asked<(String, Done)> {
-    ask(socket, Method::POST, &destination_path(destination, "/release"), &()).await
+    ask(socket, Method::GET, &destination_path(destination), &()).await
 }
 
 /// Writes the octets of a message to `out` as they come.
@@ -103,9 +104,9 @@ fn path(id: &str, rest: &str) -> String {
 }
 
 /// A destination in a path: whatever it is, it is one part of it.
-fn destination_path(destination: &str, rest: &str) -> String {
+fn destination_path(destination: &str) -> String {
     let escaped = destination.bytes().map(|octet| format!("%{octet:02X}"));
-    format!("/v1/queue/destinations/{}{rest}", escaped.collect::<String>())
+    format!("/v1/queue/destinations/{}", escaped.collect::<String>())
 }
 
 async fn ask<T: DeserializeOwned>(
@@ -114,9 +115,15 @@ async fn ask<T: DeserializeOwned>(
     path: &str,
     request: &impl Serialize,
 ) -> Asked<(String, T)> {
-    let failed = |error: serde_json::Error| client::unusable(socket, error.to_string());
-    let request = serde_json::to_string(request).map_err(failed)?;
-    let text = client::ask(socket, method, path, request, ANSWER_MAX).await?;
-    let answer = serde_json::from_str(&text).map_err(failed)?;
+    let text = client::ask(socket, method, path, json(socket, request)?, ANSWER_MAX).await?;
+    let answer = serde_json::from_str(&text).map_err(|error| unusable(socket, &error))?;
     Ok((text, answer))
+}
+
+fn json(socket: &Path, request: &impl Serialize) -> Asked<String> {
+    serde_json::to_string(request).map_err(|error| unusable(socket, &error))
+}
+
+fn unusable(socket: &Path, error: &serde_json::Error) -> ClientError {
+    client::unusable(socket, error.to_string())
 }

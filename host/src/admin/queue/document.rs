@@ -104,6 +104,9 @@ pub(crate) struct RecipientLine {
     /// The queue that it is in, as long as it is not done and if it is in one that has a name.
     #[serde(default)]
     pub(crate) queue: Option<String>,
+    /// The route that an operator has chosen for it.
+    #[serde(default)]
+    pub(crate) route: Option<String>,
     /// When it is due (RFC 3339), if it is queued.
     pub(crate) due: Option<String>,
     /// How often it was tried, as long as it is not done.
@@ -164,11 +167,35 @@ pub(crate) enum Octets {
     },
 }
 
-/// What a change to the queue came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What an order came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
-    /// How many recipients, or at a flush deliveries, it was done to.
+    /// Which mail was meant, as it was written.
+    pub(crate) of: String,
+    /// How many deliveries were changed.
     pub(crate) count: u64,
+}
+
+/// One line about an order that is being carried out; one with neither `of` nor `error` is not the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Progress {
+    /// It could not be carried out to its end.
+    Failed {
+        /// How many deliveries were changed.
+        count: u64,
+        /// What is wrong.
+        error: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// It was.
+    Done(Done),
+    /// It is under way.
+    Under {
+        /// How many deliveries were changed so far.
+        count: u64,
+    },
 }
 
 /// What waits for a destination.
@@ -184,18 +211,28 @@ pub(crate) struct DestinationReport {
     pub(crate) octets: u64,
 }
 
-/// What may be said with a hold.
+/// Which mail an order is for, and what it needs: one of `destination`, `sender` and `id`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HoldRequest {
-    /// Why, for whoever looks at the queue.
-    pub(crate) reason: Option<String>,
-}
-
-/// What to flush.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FlushRequest {
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OrderRequest {
     /// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.
-    pub(crate) destination: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) destination: Option<String>,
+    /// An address, with `@` before it a domain and everything below, or `<>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sender: Option<String>,
+    /// A message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    /// Of a hold: why, for whoever looks at the queue; of a removal with `bounce`: why, for the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// Of a removal: senders are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bounce: Option<bool>,
+    /// Of a requeueing: the route, as it is written in the configuration; none: that of each destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) route: Option<String>,
 }
 
 impl From<&[u8]> for Octets {
@@ -303,6 +340,7 @@ fn recipient(message: &Inspection, (index, known): (u32, &Recipient)) -> Recipie
             state,
             destination: None,
             queue: None,
+            route: None,
             due: None,
             attempts: None,
             reply,
@@ -313,6 +351,7 @@ fn recipient(message: &Inspection, (index, known): (u32, &Recipient)) -> Recipie
         state: if state.held { "held" } else { "queued" }.to_owned(),
         destination: Some(delivery.destination.to_string()),
         queue: delivery.queue.as_ref().map(QueueName::to_string),
+        route: delivery.route.as_deref().map(str::to_owned),
         due: (!state.held).then(|| time(delivery.due)),
         attempts: Some(delivery.attempts),
         reply: state.reply.to_string(),

@@ -116,11 +116,14 @@ impl fmt::Display for MessageReport {
 
 /// Where a recipient's mail waits.
 fn place(recipient: &RecipientLine) -> Option<String> {
-    let destination = recipient.destination.clone()?;
-    Some(match &recipient.queue {
-        Some(queue) => format!("{destination} #{queue}"),
-        None => destination,
-    })
+    let mut place = recipient.destination.clone()?;
+    if let Some(queue) = &recipient.queue {
+        place.push_str(&format!(" #{queue}"));
+    }
+    if let Some(route) = &recipient.route {
+        place.push_str(&format!(" by {route}"));
+    }
+    Some(place)
 }
 
 fn write_ledger(out: &mut fmt::Formatter<'_>, ledger: &[LedgerLine]) -> fmt::Result {
@@ -256,6 +259,7 @@ mod tests {
                 state: "held".into(),
                 destination: Some("d".into()),
                 queue: Some("q".into()),
+                route: Some("*".into()),
                 due: None,
                 attempts: Some(0),
                 reply: "x".repeat(61),
@@ -277,7 +281,7 @@ came for   <c@d> NOTIFY=NEVER
 tags       odd seen
 
 RECIPIENT  STATE  DESTINATION  DUE  TRIED  LAST REASON
-<c@d>      held   d #q         -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+<c@d>      held   d #q by *    -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
 
 PLUG-IN  STAGE        WHAT           FROM           TO             TOOK
 stamp    before mail  sender         <a@b>          <>             17 us

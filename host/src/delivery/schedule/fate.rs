@@ -148,6 +148,8 @@ pub(super) fn steps(
         (Fate::Lost(finding), Some(Err(error))) => {
             Step::Retry(format!("{finding}; its sender can't be told yet: {error}").into())
         }
+        // It is the operator who gives it up: there is nobody else to ask.
+        (Fate::Lost(_), Some(Ok(Noticed::Nobody)) | None) if lease.give_up.is_some() => Step::Done,
         (Fate::Lost(finding), Some(Ok(Noticed::Nobody)) | None) => {
             error!(id = %lease.id, destination = %lease.destination, reply = %finding, "nobody can be told of an undeliverable message; it is held");
             Step::Hold(finding.to_string().into())

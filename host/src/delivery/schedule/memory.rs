@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
     BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, Health, Incoming,
-    Inspection, Lease, LeaseRequest, Listed, Origin, Page, QueueId, QueueIds, Settlement, Step,
-    Store, StoreError, StoredMessage, Summary,
+    Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Origin, Page, QueueId, QueueIds,
+    Selection, Settlement, Step, Store, StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -48,11 +48,22 @@ impl MemoryStore {
             attempts: 0,
             due: now(),
             received_at: now() - age,
+            route: None,
+            give_up: None,
             token: 0,
         };
         let id = lease.id;
         self.waiting.lock().unwrap().push((now(), lease));
         self.wake.notify_one();
+        id
+    }
+
+    /// Queues a delivery that an operator gives up.
+    pub(super) fn give_up(&self, name: &str, recipients: u32, reason: &str) -> QueueId {
+        let id = self.add(name, recipients, Duration::ZERO);
+        let mut waiting = self.waiting.lock().unwrap();
+        let (_, lease) = waiting.iter_mut().find(|(_, lease)| lease.id == id).unwrap();
+        lease.give_up = Some(reason.into());
         id
     }
 
@@ -173,8 +184,13 @@ impl Store for MemoryStore {
         ready(Ok(Count::default()))
     }
 
-    fn flush(&self, _: Destinations, _: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
-        ready(Ok(0))
+    fn move_some(
+        &self,
+        _: Selection,
+        _: Move,
+        _: Option<Mark>,
+    ) -> BoxFuture<'_, Result<Moved, StoreError>> {
+        ready(Ok(Moved { count: 0, after: None }))
     }
 
     fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>> {
@@ -188,34 +204,6 @@ impl Store for MemoryStore {
         _: usize,
     ) -> BoxFuture<'_, Result<Page, StoreError>> {
         ready(Ok(Page::default()))
-    }
-
-    fn hold<'a>(&'a self, id: QueueId, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        ready(Err(StoreError::Missing(id)))
-    }
-
-    fn remove(&self, id: QueueId) -> BoxFuture<'_, Result<(), StoreError>> {
-        ready(Err(StoreError::Missing(id)))
-    }
-
-    fn hold_destinations<'a>(
-        &'a self,
-        _: Destinations,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        ready(Ok(0))
-    }
-
-    fn release_destinations(
-        &self,
-        _: Destinations,
-        _: SystemTime,
-    ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        ready(Ok(0))
-    }
-
-    fn release(&self, id: QueueId, _: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
-        ready(Err(StoreError::Missing(id)))
     }
 
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>> {
@@ -277,11 +265,10 @@ impl Transports for Script {
     fn deliver<'a>(
         &'a self,
         _: &'a StoredMessage,
-        destination: &'a Destination,
-        recipients: &'a [u32],
+        lease: &'a Lease,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
         Box::pin(async move {
-            let name = destination.as_str();
+            let (name, recipients) = (lease.destination.as_str(), &lease.recipients);
             self.begun.lock().unwrap().push((now(), name.to_owned()));
             {
                 let mut running = self.running.lock().unwrap();
@@ -332,7 +319,7 @@ impl Notifies for Notes {
 pub(super) struct Always(pub(super) Retry);
 
 impl Schedules for Always {
-    fn of(&self, _: &Destination) -> Retry {
+    fn of(&self, _: &Lease) -> Retry {
         self.0.clone()
     }
 }

@@ -82,6 +82,8 @@ mod tests {
             attempts,
             due: received_at,
             received_at,
+            route: None,
+            give_up: None,
             token: 1,
         }
     }

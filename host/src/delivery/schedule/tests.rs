@@ -286,3 +286,36 @@ async fn a_shutdown_does_not_wait_for_ever() {
     assert!((30..=31).contains(&waited.as_secs()), "{waited:?}");
     assert_eq!(scene.store.steps(id), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_gives_up_is_not_tried_and_its_sender_is_told() {
+    for nobody in [false, true] {
+        // A route whose mail waits to be fetched makes no difference.
+        let mut scene = Scene::new(Script::default());
+        scene.retry.parked = nobody;
+        *scene.notes.nobody.lock().unwrap() = nobody;
+        let id = scene.store.give_up("a.example", 2, "no such customer");
+        let (_running, _stop) = start(&scene);
+        pass(1).await;
+        assert!(scene.script.begun.lock().unwrap().is_empty());
+        assert_eq!(scene.store.steps(id), Some(vec![Step::Done, Step::Done]));
+        let told = scene.notes.told.lock().unwrap();
+        let [(of, told)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((*of, told.len(), told[0].action), (id, 2, Action::Failed));
+        assert!(told[0].finding.to_string().contains("no such customer"), "{}", told[0].finding);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_stays_until_its_sender_could_be_told() {
+    let scene = Scene::new(Script::default());
+    *scene.notes.broken.lock().unwrap() = true;
+    let id = scene.store.give_up("a.example", 1, "no such customer");
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    let steps = scene.store.steps(id).unwrap();
+    assert!(matches!(&steps[..], [Step::Retry(_)]), "{steps:?}");
+    *scene.notes.broken.lock().unwrap() = false;
+    pass(3600).await;
+    assert_eq!(scene.store.steps(id), Some(vec![Step::Done]));
+}

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lsm_tree::Guard;
 
-use super::spool::{Spool, destination, past};
+use super::spool::{Spool, destination, flush, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
 use crate::local::key::{DueKey, Place, delivery_destination, sender_key};
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
 use crate::local::rows::Rows;
-use crate::{Destinations, QueueId, Store, StoreError};
+use crate::{Destinations, QueueId, StoreError};
 
 /// All that has to agree does.
 pub(super) async fn audit(spool: &Spool) {
@@ -26,7 +26,7 @@ pub(super) async fn audit(spool: &Spool) {
 pub(super) async fn audit_but_senders(spool: &Spool) {
     // Files go after the answer that their message is gone, but before the next request: this one.
     let nobody = Destinations::One(destination("nobody.invalid"));
-    spool.store.flush(nobody, past(0)).await.unwrap();
+    flush(&spool.store, nobody, past(0)).await.unwrap();
     let engine = spool.store.core.engine().unwrap();
     let messages = messages(&engine);
     let mut total = CountRecord::default();

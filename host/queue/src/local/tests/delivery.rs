@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
-use super::spool::{Spool, assert_intact, lease, message, offer, past, queue, settle};
+use super::spool::{
+    Spool, assert_intact, flush, lease, message, offer, past, queue, release, settle,
+};
 use crate::local::key::delivery_key;
 use crate::local::record::DeliveryRecord;
 use crate::{BadMessage, LeaseRequest, Settlement, Step, Store, StoreError, Summary};
@@ -136,12 +138,12 @@ async fn each_recipient_is_settled_by_its_own_step() {
     assert!(lease(store, 1, 1).await.is_empty());
     assert_intact(store, id, 10).await;
     assert_eq!(store.summary().await.unwrap().held, 1);
-    store.release(id, past(1)).await.unwrap();
+    release(store, id, past(1)).await.unwrap();
     let third = lease(store, 1, 1).await.remove(0);
     assert_eq!(third.recipients, [1]);
     settle(store, &third, &Step::Done, past(0)).await;
     assert_eq!(store.summary().await.unwrap(), Summary::default());
-    assert_eq!(store.release(id, past(1)).await, Err(StoreError::Missing(id)));
+    assert_eq!(release(store, id, past(1)).await, Err(StoreError::Missing(id)));
     audit(&spool).await;
 }
 
@@ -156,7 +158,7 @@ async fn a_message_on_hold_waits_for_its_release() {
     audit(&spool).await;
     spool = spool.restart().await;
     assert!(lease(&spool.store, 10, 10).await.is_empty());
-    spool.store.release(id, past(1)).await.unwrap();
+    release(&spool.store, id, past(1)).await.unwrap();
     assert_eq!(lease(&spool.store, 10, 10).await.len(), 2);
     audit(&spool).await;
 }
@@ -233,7 +235,7 @@ async fn a_clock_that_jumps_hides_nothing_and_repeats_nothing() {
     let ahead = due_at(now + day * 30).await;
     assert!(lease_at(now).await.is_empty());
     let all = crate::Destinations::One(super::spool::destination("a.example"));
-    store.flush(all, now).await.unwrap();
+    flush(store, all, now).await.unwrap();
     assert_eq!(lease_at(now).await, [ahead]);
     audit(&spool).await;
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
-use super::spool::{Spool, destination, in_queue, lease, message, past, queue, settle};
+use super::spool::{
+    Spool, destination, flush, hold_all, in_queue, lease, message, past, queue, release_all, settle,
+};
 use crate::{Count, Destinations, NewMessage, QueueName, Step, Store};
 
 fn due_at(due: SystemTime, destinations: &[&str]) -> NewMessage {
@@ -99,11 +101,11 @@ async fn a_destination_is_counted_and_flushed_with_those_below() {
     assert_eq!(store.count(nobody.clone()).await.unwrap(), Count::default());
 
     assert!(lease(store, 10, 10).await.is_empty());
-    assert_eq!(store.flush(nobody, past(0)).await, Ok(0));
-    assert_eq!(store.flush(one.clone(), past(0)).await, Ok(1));
+    assert_eq!(flush(store, nobody, past(0)).await, Ok(0));
+    assert_eq!(flush(store, one.clone(), past(0)).await, Ok(1));
     assert_eq!(lease(store, 10, 10).await.len(), 1);
-    assert_eq!(store.flush(below, past(0)).await, Ok(2));
-    assert_eq!(store.flush(one, past(0)).await, Ok(0));
+    assert_eq!(flush(store, below, past(0)).await, Ok(2));
+    assert_eq!(flush(store, one, past(0)).await, Ok(0));
     let flushed: Vec<String> =
         lease(store, 10, 10).await.iter().map(|lease| lease.destination.to_string()).collect();
     assert_eq!(flushed, ["a.example.org", "b.a.example.org"]);
@@ -120,7 +122,7 @@ async fn a_flush_of_many_goes_through_in_steps() {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         queue(store, 10, due_at(later, &names)).await.unwrap();
     }
-    let moved = store.flush(Destinations::Below(destination("example")), past(0)).await;
+    let moved = flush(store, Destinations::Below(destination("example")), past(0)).await;
     assert_eq!(moved, Ok(2500));
     let mut leased = 0;
     loop {
@@ -155,15 +157,15 @@ async fn a_queue_is_counted_held_released_and_flushed_whatever_its_destinations(
     assert!(store.count(named("bran")).await.is_ok_and(count(0, 0)));
     let b = Destinations::One(destination("b.example"));
     assert!(store.count(b.clone()).await.is_ok_and(count(4, 0)));
-    assert_eq!(store.hold_destinations(named("branch"), "closed").await, Ok(3));
+    assert_eq!(hold_all(store, named("branch"), "closed").await, Ok(3));
     assert!(store.count(named("branch")).await.is_ok_and(count(0, 3)));
     assert!(store.count(b.clone()).await.is_ok_and(count(2, 2)));
     assert!(store.list(crate::Listed::Held, None, 10).await.is_ok_and(|it| it.messages.len() == 2));
-    assert_eq!(store.release_destinations(named("branch2"), later).await, Ok(0));
-    assert_eq!(store.release_destinations(named("branch"), later).await, Ok(3));
+    assert_eq!(release_all(store, named("branch2"), later).await, Ok(0));
+    assert_eq!(release_all(store, named("branch"), later).await, Ok(3));
     let spool = spool.restart().await;
     let store = &spool.store;
-    assert_eq!(store.flush(named("branch"), past(0)).await, Ok(3));
+    assert_eq!(flush(store, named("branch"), past(0)).await, Ok(3));
     let leases = lease(store, 10, 10).await;
     assert_eq!(leases.len(), 3);
     audit(&spool).await;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::audit::audit;
-use super::spool::{Spool, assert_intact, lease, message, offer, queue, settle};
+use super::spool::{Spool, assert_intact, lease, message, offer, queue, release, settle};
 use crate::local::Operation;
 use crate::{Health, Lease, QueueId, Settlement, Step, Store, StoreError};
 
@@ -166,7 +166,7 @@ async fn what_a_failed_batch_would_have_changed_has_not_happened() {
     // Both are refused, and both are in the journal: neither has happened.
     spool.disk.fail(Operation::JournalSync, ErrorKind::Other);
     let (released, settled) =
-        tokio::join!(store.release(held, leased.received_at), store.finish(&leased, retry()));
+        tokio::join!(release(store, held, leased.received_at), store.finish(&leased, retry()));
     assert!(released.is_err() && settled.is_err());
     spool.disk.heal();
     while store.summary().await.is_err() {
@@ -176,7 +176,7 @@ async fn what_a_failed_batch_would_have_changed_has_not_happened() {
     assert_eq!(ids(lease(store, 10, 10).await), []);
     store.finish(&leased, retry()).await.unwrap();
     assert_eq!(ids(lease(store, 10, 10).await), [tried]);
-    store.release(held, leased.received_at).await.unwrap();
+    release(store, held, leased.received_at).await.unwrap();
     assert_eq!(ids(lease(store, 10, 10).await), [held]);
     audit(&spool).await;
 }

@@ -9,6 +9,7 @@ mod destinations;
 mod failure;
 mod journal;
 mod operator;
+mod orders;
 mod random;
 mod reading;
 mod rewriting;

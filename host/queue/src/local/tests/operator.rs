@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 use stagepost_smtp::{Change, Event, LedgerEntry, Made, Stage};
 
 use super::audit::{audit, audit_but_senders};
-use super::spool::{Spool, body_of, destination, in_queue, lease, message, queue, settle};
+use super::spool::{
+    Spool, body_of, destination, flush, hold, hold_all, in_queue, lease, message, queue, release,
+    release_all, remove, settle,
+};
 use crate::local::key::delivery_key;
 use crate::{Destinations, Listed, QueueId, Step, Store, StoreError};
 
@@ -87,7 +90,7 @@ async fn the_held_are_listed_page_by_page() {
         let names = places[if number < 200 { 3 } else { number % places.len() }];
         let id = queue(store, 10, message(names)).await.unwrap();
         if number % 3 > 0 {
-            store.hold(id, "odd").await.unwrap();
+            hold(store, id, "odd").await.unwrap();
             held.push(id);
         }
     }
@@ -109,7 +112,7 @@ async fn the_held_are_listed_page_by_page() {
         assert_eq!(found, held, "{max} a page");
     }
     for id in &held[1..] {
-        store.release(*id, SystemTime::now()).await.unwrap();
+        release(store, *id, SystemTime::now()).await.unwrap();
     }
     let left = store.list(Listed::Held, None, 10).await.unwrap();
     let ids: Vec<_> = left.messages.iter().map(|(id, _)| *id).collect();
@@ -122,37 +125,37 @@ async fn what_is_held_or_removed_is_not_delivered() {
     let store = &spool.store;
     let held = queue(store, 10, message(&["a.example", "b.example"])).await.unwrap();
     let removed = queue(store, 100_000, message(&["a.example"])).await.unwrap();
-    store.hold(held, "an operator's reason").await.unwrap();
-    store.remove(removed).await.unwrap();
+    hold(store, held, "an operator's reason").await.unwrap();
+    remove(store, removed).await.unwrap();
     assert!(lease(store, 10, 10).await.is_empty());
     let found = store.inspect(held).await.unwrap();
     for recipient in found.deliveries.iter().flat_map(|delivery| &delivery.recipients) {
         assert_eq!((recipient.held, &*recipient.reply), (true, "an operator's reason"));
     }
-    for gone in [store.inspect(removed).await.err(), store.remove(removed).await.err()] {
+    for gone in [store.inspect(removed).await.err(), remove(store, removed).await.err()] {
         assert_eq!(gone, Some(StoreError::Missing(removed)));
     }
-    assert_eq!(store.hold(removed, "x").await, Err(StoreError::Missing(removed)));
+    assert_eq!(hold(store, removed, "x").await, Err(StoreError::Missing(removed)));
     audit(&spool).await;
-    store.release(held, SystemTime::now()).await.unwrap();
+    release(store, held, SystemTime::now()).await.unwrap();
     assert_eq!(lease(store, 10, 10).await.len(), 2);
 }
 
 #[tokio::test]
 async fn an_attempt_under_way_ends_though_its_message_is_held_or_removed() {
-    for remove in [false, true] {
+    for removed in [false, true] {
         let spool = Spool::new();
         let id = queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
         let leases = lease(&spool.store, 10, 10).await;
-        if remove {
-            spool.store.remove(id).await.unwrap();
+        if removed {
+            remove(&spool.store, id).await.unwrap();
         } else {
-            spool.store.hold(id, "too late").await.unwrap();
+            hold(&spool.store, id, "too late").await.unwrap();
         }
         settle(&spool.store, &leases[0], &Step::Retry("451 later".into()), SystemTime::now()).await;
-        assert!(lease(&spool.store, 10, 10).await.is_empty(), "removed: {remove}");
+        assert!(lease(&spool.store, 10, 10).await.is_empty(), "removed: {removed}");
         audit(&spool).await;
-        assert_eq!(spool.store.summary().await.unwrap().messages, u64::from(!remove));
+        assert_eq!(spool.store.summary().await.unwrap().messages, u64::from(!removed));
     }
 }
 
@@ -187,7 +190,7 @@ async fn damaged_messages_are_listed_and_can_be_removed() {
         if set_aside {
             assert!(lease(&spool.store, 10, 10).await.is_empty());
             // Requests are carried out in their order: this one comes behind the setting aside.
-            spool.store.flush(nobody(), SystemTime::now()).await.unwrap();
+            flush(&spool.store, nobody(), SystemTime::now()).await.unwrap();
             let held = spool.store.list(Listed::Held, None, 10).await.unwrap();
             assert!(matches!(&held.messages[..], [(of, Err(_))] if *of == id), "{held:?}");
         }
@@ -195,10 +198,10 @@ async fn damaged_messages_are_listed_and_can_be_removed() {
         let (of, found) = &page.messages[0];
         assert!(*of == id && found.as_ref().unwrap_err().contains("the row of"), "{found:?}");
         assert!(matches!(spool.store.inspect(id).await, Err(StoreError::Corrupt { .. })));
-        spool.store.remove(id).await.unwrap();
+        remove(&spool.store, id).await.unwrap();
         if row == "both" {
             // Nobody knows any more how large it was. Its file goes before the next request is carried out.
-            spool.store.flush(nobody(), SystemTime::now()).await.unwrap();
+            flush(&spool.store, nobody(), SystemTime::now()).await.unwrap();
             assert!(spool.body_files().is_empty() && lease(&spool.store, 10, 10).await.is_empty());
             let summary = spool.store.summary().await.unwrap();
             assert_eq!((summary.messages, summary.queued, summary.held), (0, 0, 0));
@@ -217,14 +220,14 @@ async fn a_destination_is_held_and_released_as_a_whole() {
         queue(store, 10, message(names)).await.unwrap();
     }
     let below = || Destinations::Below(destination("a.example"));
-    assert_eq!(store.hold_destinations(below(), "closed").await, Ok(3));
-    assert_eq!(store.hold_destinations(below(), "closed").await, Ok(0));
+    assert_eq!(hold_all(store, below(), "closed").await, Ok(3));
+    assert_eq!(hold_all(store, below(), "closed").await, Ok(0));
     assert_eq!(lease(store, 10, 10).await.len(), 1, "that of b.example");
     let counted = store.count(below()).await.unwrap();
     assert_eq!((counted.queued, counted.held), (0, 3));
     let one = Destinations::One(destination("b.a.example"));
-    assert_eq!(store.release_destinations(one, SystemTime::now()).await, Ok(1));
-    assert_eq!(store.release_destinations(below(), SystemTime::now()).await, Ok(2));
+    assert_eq!(release_all(store, one, SystemTime::now()).await, Ok(1));
+    assert_eq!(release_all(store, below(), SystemTime::now()).await, Ok(2));
     assert_eq!(lease(store, 10, 10).await.len(), 3);
     audit(&spool).await;
 }
@@ -241,7 +244,7 @@ async fn many_are_held_and_released_in_several_steps() {
         incoming.commit(if number % 100 == 0 { plain } else { held }).await.unwrap();
     }
     let all = Destinations::One(destination("a.example"));
-    assert_eq!(spool.store.release_destinations(all.clone(), now).await, Ok(1485));
-    assert_eq!(spool.store.hold_destinations(all, "again").await, Ok(1485));
+    assert_eq!(release_all(&spool.store, all.clone(), now).await, Ok(1485));
+    assert_eq!(hold_all(&spool.store, all, "again").await, Ok(1485));
     audit(&spool).await;
 }

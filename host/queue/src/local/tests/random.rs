@@ -1,14 +1,21 @@
 //! Random operations in random order: indexes, counters and files agree at every restart and at the end.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
 use super::audit::audit;
-use super::spool::{Spool, destination, in_queue, lease, message, past, queue};
+use super::spool::{
+    Spool, destination, flush, hold, hold_all, in_queue, lease, message, past, queue, release,
+    release_all, remove,
+};
 use crate::local::Operation;
-use crate::{Destinations, Lease, QueueId, QueueName, Settlement, Step, Store, StoreError};
+use crate::{
+    Destination, Destinations, Lease, Move, QueueId, QueueName, Queues, Selection, Settlement,
+    Step, Store, StoreError,
+};
 
 const NAMES: [&str; 4] = ["a.example", "b.a.example", "b.example", "[192.0.2.1]"];
 const QUEUES: [Option<&str>; 3] = [None, Some("branch"), Some("b")];
@@ -38,6 +45,10 @@ enum Act {
     Flush { which: Which },
     HoldAll { which: Which },
     ReleaseAll { which: Which },
+    GiveUpAll { which: Which },
+    RequeueAll { which: Which, queue: usize },
+    RemoveAll { which: Which },
+    OfSender { what: u8 },
     Release { which: prop::sample::Index },
     Hold { which: prop::sample::Index },
     Remove { which: prop::sample::Index },
@@ -56,6 +67,10 @@ fn act() -> impl Strategy<Value = Act> {
         1 => which().prop_map(|which| Act::Flush { which }),
         1 => which().prop_map(|which| Act::HoldAll { which }),
         2 => which().prop_map(|which| Act::ReleaseAll { which }),
+        1 => which().prop_map(|which| Act::GiveUpAll { which }),
+        1 => (which(), 0..QUEUES.len()).prop_map(|(which, queue)| Act::RequeueAll { which, queue }),
+        1 => which().prop_map(|which| Act::RemoveAll { which }),
+        1 => any::<u8>().prop_map(|what| Act::OfSender { what }),
         1 => index().prop_map(|which| Act::Release { which }),
         1 => index().prop_map(|which| Act::Hold { which }),
         1 => index().prop_map(|which| Act::Remove { which }),
@@ -69,6 +84,16 @@ fn chosen(which: Which) -> Destinations {
         Which::One(name) => Destinations::One(destination(NAMES[name])),
         Which::Below(name) => Destinations::Below(destination(NAMES[name])),
         Which::Queue(name) => Destinations::Queue(QueueName::new(QUEUES[name].unwrap()).unwrap()),
+    }
+}
+
+/// Everything is in this queue.
+#[derive(Debug)]
+struct Named(usize);
+
+impl Queues for Named {
+    fn queue_of(&self, _: &Destination) -> Option<QueueName> {
+        QUEUES[self.0].map(|name| QueueName::new(name).unwrap())
     }
 }
 
@@ -111,30 +136,58 @@ impl Run {
                 store.finish(&lease, Settlement { recipients, next_due: past(1) }).await.unwrap();
             }
             Act::Flush { which } => {
-                store.flush(chosen(which), SystemTime::now()).await.unwrap();
+                flush(store, chosen(which), SystemTime::now()).await.unwrap();
             }
             Act::HoldAll { which } => {
                 let which = chosen(which);
-                store.hold_destinations(which.clone(), "all of it").await.unwrap();
+                hold_all(store, which.clone(), "all of it").await.unwrap();
                 assert_eq!(store.count(which).await.unwrap().queued, 0);
             }
             Act::ReleaseAll { which } => {
                 let which = chosen(which);
-                store.release_destinations(which.clone(), past(1)).await.unwrap();
+                release_all(store, which.clone(), past(1)).await.unwrap();
                 assert_eq!(store.count(which).await.unwrap().held, 0);
+            }
+            Act::GiveUpAll { which } => {
+                let which = chosen(which);
+                let give_up = Move::GiveUp { reason: "no more".into(), now: past(1) };
+                store.move_all(Selection::Destinations(which.clone()), give_up).await.unwrap();
+                assert_eq!(store.count(which).await.unwrap().held, 0);
+            }
+            Act::RequeueAll { which, queue } => {
+                let which = chosen(which);
+                let requeue =
+                    Move::Requeue { route: None, queues: Arc::new(Named(queue)), now: past(1) };
+                store.move_all(Selection::Destinations(which), requeue).await.unwrap();
+            }
+            Act::RemoveAll { which } => {
+                let which = chosen(which);
+                let selection = Selection::Destinations(which.clone());
+                store.move_all(selection, Move::Remove).await.unwrap();
+                assert_eq!(store.count(which).await.unwrap(), crate::Count::default());
+            }
+            Act::OfSender { what } => {
+                let what = match what % 4 {
+                    0 => Move::Flush { now: past(1) },
+                    1 => Move::Hold { reason: "who is it".into() },
+                    2 => Move::Release { now: past(1) },
+                    _ => Move::Remove,
+                };
+                let all = Selection::SendersBelow(destination("test"));
+                store.move_all(all, what).await.unwrap();
             }
             Act::Release { which } if !self.ids.is_empty() => {
                 let id = self.ids[which.index(self.ids.len())];
-                let _ = store.release(id, past(1)).await;
+                let _ = release(store, id, past(1)).await;
             }
             Act::Hold { which } if !self.ids.is_empty() => {
                 let id = self.ids[which.index(self.ids.len())];
-                let _ = store.hold(id, "an operator's reason").await;
+                let _ = hold(store, id, "an operator's reason").await;
             }
             Act::Remove { which } if !self.ids.is_empty() => {
                 let id = self.ids.swap_remove(which.index(self.ids.len()));
-                let _ = store.remove(id).await;
-                assert!(matches!(store.remove(id).await, Err(StoreError::Missing(_))));
+                let _ = remove(store, id).await;
+                assert!(matches!(remove(store, id).await, Err(StoreError::Missing(_))));
             }
             Act::FailedSync => self.fail_a_sync().await,
             Act::Restart => {
@@ -162,7 +215,7 @@ impl Run {
     async fn drain(self) {
         let (store, far) = (&self.spool.store, SystemTime::now() + Duration::from_secs(7200));
         for id in &self.ids {
-            let _ = store.release(*id, past(1)).await;
+            let _ = release(store, *id, past(1)).await;
         }
         let mut leases = self.leases;
         loop {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::local::{Faults, LocalOptions, LocalStore, OpenError, Operation};
 use crate::{
-    Destination, Incoming, Lease, LeaseRequest, NewDelivery, NewMessage, Origin, QueueId,
-    QueueName, Settlement, Step, Store, StoreError, StoredMessage,
+    Destination, Destinations, Incoming, Lease, LeaseRequest, Move, NewDelivery, NewMessage,
+    Origin, QueueId, QueueName, Selection, Settlement, Step, Store, StoreError, StoredMessage,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tempfile::TempDir;
@@ -223,6 +223,46 @@ pub(super) async fn lease(store: &dyn Store, max: usize, per_destination_max: us
 pub(super) async fn settle(store: &dyn Store, lease: &Lease, step: &Step, next_due: SystemTime) {
     let recipients = vec![step.clone(); lease.recipients.len()];
     store.finish(lease, Settlement { recipients, next_due }).await.unwrap();
+}
+
+pub(super) async fn flush(
+    store: &dyn Store,
+    which: Destinations,
+    now: SystemTime,
+) -> Result<u64, StoreError> {
+    store.move_all(Selection::Destinations(which), Move::Flush { now }).await
+}
+
+pub(super) async fn hold(store: &dyn Store, id: QueueId, reason: &str) -> Result<u64, StoreError> {
+    store.move_all(Selection::Message(id), Move::Hold { reason: reason.into() }).await
+}
+
+pub(super) async fn release(
+    store: &dyn Store,
+    id: QueueId,
+    now: SystemTime,
+) -> Result<u64, StoreError> {
+    store.move_all(Selection::Message(id), Move::Release { now }).await
+}
+
+pub(super) async fn remove(store: &dyn Store, id: QueueId) -> Result<u64, StoreError> {
+    store.move_all(Selection::Message(id), Move::Remove).await
+}
+
+pub(super) async fn hold_all(
+    store: &dyn Store,
+    which: Destinations,
+    reason: &str,
+) -> Result<u64, StoreError> {
+    store.move_all(Selection::Destinations(which), Move::Hold { reason: reason.into() }).await
+}
+
+pub(super) async fn release_all(
+    store: &dyn Store,
+    which: Destinations,
+    now: SystemTime,
+) -> Result<u64, StoreError> {
+    store.move_all(Selection::Destinations(which), Move::Release { now }).await
 }
 
 pub(super) async fn body_of(message: &StoredMessage) -> Result<Vec<u8>, StoreError> {
