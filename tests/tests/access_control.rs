@@ -284,7 +284,9 @@ fn lists_in_files_are_read_again_by_a_reload() {
     let names = NameServer::start(Vec::new());
     let list = site.path().join("deny.txt");
     fs::write(&list, "[192.0.2.1] # the first\n").unwrap();
-    let section = format!("[plugin.config.connection]\ndeny_file = {list:?}\n");
+    let section = format!(
+        "[plugin.config]\nwatch_files = false\n[plugin.config.connection]\ndeny_file = {list:?}\n"
+    );
     let server = server(&site, &names, &section);
     from(&server, "192.0.2.1").expect(554);
     from(&server, "192.0.2.2").expect(220);
@@ -299,6 +301,32 @@ fn lists_in_files_are_read_again_by_a_reload() {
     let log = server.stop();
     let place = format!("{}:2:1: \"300\" is no octet", list.display());
     assert_eq!(log.matching(|line| line.message().contains(&place)).len(), 1, "{log}");
+}
+
+#[test]
+fn lists_in_files_are_read_again_when_they_change() {
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let list = site.path().join("deny.txt");
+    fs::write(&list, "[192.0.2.1]\n").unwrap();
+    let section = format!("[plugin.config.connection]\ndeny_file = {list:?}\n");
+    let server = server(&site, &names, &section);
+    from(&server, "192.0.2.1").expect(554);
+    fs::write(&list, "[192.0.2.2]\n[192.0.2.3]\n").unwrap();
+    let said = |text: &str| {
+        server.log().wait_for(text, |line| line.message().contains(text));
+    };
+    said("lists in files have changed, and are read again");
+    from(&server, "192.0.2.1").expect(220);
+    from(&server, "192.0.2.3").expect(554);
+    fs::write(&list, "[192.0.2.1]\n[192.0.2.300]\n").unwrap();
+    said("lists in files stay as they were: ");
+    said("deny.txt:2:1: \"300\" is no octet");
+    from(&server, "192.0.2.3").expect(554);
+    fs::write(&list, "[192.0.2.1]\n[192.0.2.30]\n").unwrap();
+    server.log().wait_for_count("both", 2, |line| line.message().contains("are read again"));
+    from(&server, "192.0.2.1").expect(554);
+    server.stop();
 }
 
 #[test]

@@ -28,11 +28,12 @@ mod section;
 mod soundness;
 mod stages;
 mod statistics;
+mod watch;
 mod window;
 mod words;
 mod written;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use stagepost_sdk::{
     AsyncPlugin, Config, Connect, Edits, Fault, Headers, Host, Level, Mail, Outcome, Pending,
@@ -54,6 +55,8 @@ pub(crate) struct AccessControl {
     host: Host,
     /// Those in force; a session keeps none, so that a reload is in force for every command to come.
     rules: RwLock<Arc<Rules>>,
+    /// Held by whoever makes others: what was made later is in force later.
+    making: Mutex<()>,
     rates: Rates,
     greylist: Greylist,
     /// What is known of the lists in the DNS.
@@ -65,6 +68,21 @@ pub(crate) struct AccessControl {
 impl AccessControl {
     fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes rules and puts them in force; what is wrong leaves the old ones.
+    pub(crate) fn put_in_force(&self, section: &Config) -> Result<(), rules::RulesError> {
+        let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = Arc::new(read(&self.host, section)?);
+        self.rates.follow(&rules.limits);
+        self.tested.keep(rules.dns_white.zones.iter().chain(&rules.dns_black.zones));
+        let old = {
+            let mut in_force = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *in_force, rules)
+        };
+        drop(making);
+        drop(old);
+        Ok(())
     }
 }
 
@@ -83,8 +101,17 @@ impl Plugin for Exported {
         let (rates, counters) = (Rates::new(&rules.limits), Counters::new(&host)?);
         let (rules, tested) = (RwLock::new(Arc::new(rules)), Tested::default());
         let (statistics, greylist) = (Statistics::default(), Greylist::new());
-        let shared =
-            Arc::new(AccessControl { host, rules, rates, greylist, tested, counters, statistics });
+        let shared = Arc::new(AccessControl {
+            host,
+            rules,
+            making: Mutex::new(()),
+            rates,
+            greylist,
+            tested,
+            counters,
+            statistics,
+        });
+        watch::begin(&shared).map_err(StartError::failed)?;
         let asked = Arc::clone(&shared);
         let help = "what would become of a client: {\"ip\", \"ptr\", \"helo\", \"from\", \"to\", \"auth\"}";
         host.admin_verb("test", help, move |arguments| asked.explain(arguments))?;
@@ -103,16 +130,7 @@ impl Plugin for Exported {
 
     fn after_config(&self, section: &Config) -> Result<(), Fault> {
         // Read again rather than kept: what is refused in between, of any plug-in, must leave nothing.
-        let Self(plugin) = self;
-        let rules = Arc::new(read(&plugin.host, section)?);
-        plugin.rates.follow(&rules.limits);
-        plugin.tested.keep(rules.dns_white.zones.iter().chain(&rules.dns_black.zones));
-        let old = {
-            let mut in_force = plugin.rules.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *in_force, rules)
-        };
-        drop(old);
-        Ok(())
+        Ok(self.0.put_in_force(section)?)
     }
 
     fn before_headers(&self, event: &Headers<'_>, _: &mut Edits<'_>) -> Outcome {

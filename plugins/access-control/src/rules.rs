@@ -17,6 +17,7 @@ use crate::own_address::OwnAddressRules;
 use crate::peer::Trust;
 use crate::relay::{Internal, RelayRules};
 use crate::section::{self, Action, DnsLists, Entries, PrivateList, Section};
+use crate::watch::Watched;
 use crate::words::Words;
 use crate::written::{self, Groups, ListError, Warning, Written};
 
@@ -42,6 +43,8 @@ pub(crate) struct Rules {
     pub(crate) limits: section::Limits,
     pub(crate) helo: HeloRules,
     pub(crate) greylist: section::Greylist,
+    /// The files that are to be watched.
+    pub(crate) files: Vec<Watched>,
 }
 
 /// A private list, and what a hit in it does.
@@ -138,6 +141,8 @@ struct Making<'m> {
     trust: Trust,
     groups: Groups,
     warnings: Vec<Warning>,
+    /// Those that were read.
+    files: Vec<Watched>,
 }
 
 impl<'m> Making<'m> {
@@ -149,6 +154,7 @@ impl<'m> Making<'m> {
             trust: if names.forward_confirm { Trust::Confirmed } else { Trust::Claimed },
             groups: Groups::default(),
             warnings: Vec::new(),
+            files: Vec::new(),
         };
         for (name, members) in &section.groups {
             let key = format!("groups.{name}");
@@ -191,7 +197,9 @@ impl<'m> Making<'m> {
     ) -> Result<List, RulesError> {
         let mut written = self.written(key, entries);
         if let Some(file) = file {
-            written.push(written::file(file, &self.place(file_key))?);
+            let (text, watched) = written::file(file, &self.place(file_key))?;
+            written.push(text);
+            self.files.push(watched);
         }
         Ok(written::list(key, kind, &written, &self.groups, &mut self.warnings)?)
     }
@@ -238,6 +246,7 @@ impl<'m> Making<'m> {
             limits: section.limits.clone(),
             helo: self.helo(&section.helo)?,
             greylist: self.greylist(&section.greylist)?,
+            files: if section.watch_files { std::mem::take(&mut self.files) } else { Vec::new() },
         };
         if !(1..=86_400).contains(&rules.limits.window_s) {
             return Err(self.error("limits.window_s", "must be 1 to 86400"));

@@ -24,9 +24,11 @@ impl Default for Entries {
 }
 
 /// The whole section.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Section {
+    /// Whether lists in files are read again when they change.
+    pub(crate) watch_files: bool,
     pub(crate) names: Names,
     pub(crate) groups: BTreeMap<String, Entries>,
     pub(crate) connection: Connection,
@@ -40,6 +42,27 @@ pub(crate) struct Section {
     pub(crate) limits: Limits,
     pub(crate) helo: Helo,
     pub(crate) greylist: Greylist,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self {
+            watch_files: true,
+            names: Names::default(),
+            groups: BTreeMap::new(),
+            connection: Connection::default(),
+            relay: Relay::default(),
+            sender: Sender::default(),
+            recipient: Recipient::default(),
+            private_white: PrivateList::default(),
+            private_black: PrivateList::default(),
+            dns_white: DnsLists::default(),
+            dns_black: DnsLists::default(),
+            limits: Limits::default(),
+            helo: Helo::default(),
+            greylist: Greylist::default(),
+        }
+    }
 }
 
 /// How hosts are known by name.

@@ -10,6 +10,7 @@ use crate::entry::{Entry, EntryError, Kind, Meaning, Place};
 use crate::list::{Builder, List, TooMany};
 use crate::name_index::Ending;
 use crate::pattern::Pattern;
+use crate::watch::{Stamp, Watched};
 
 /// The largest file of entries that is read.
 const FILE_OCTETS_MAX: u64 = 256 << 20;
@@ -191,18 +192,21 @@ pub(crate) fn warn_of_conflicts(allow: &List, deny: &List, warnings: &mut Vec<Wa
 /// Reads a file of entries: any number on a line, with commas or semicolons between; `#` begins a comment.
 ///
 /// - at: where the file is named.
-pub(crate) fn file(path: &str, at: &Place) -> Result<Written, ListError> {
+pub(crate) fn file(path: &str, at: &Place) -> Result<(Written, Watched), ListError> {
     let problem =
         |problem: String| ListError::File { place: at.clone(), path: path.to_owned(), problem };
     let mut text = String::new();
     let file = std::fs::File::open(Path::new(path)).map_err(|error| problem(error.to_string()))?;
+    // Before it is read: what is changed meanwhile is read again.
+    let stamp = file.metadata().map_err(|error| problem(error.to_string()))?;
     file.take(FILE_OCTETS_MAX + 1)
         .read_to_string(&mut text)
         .map_err(|error| problem(error.to_string()))?;
     if text.len() as u64 > FILE_OCTETS_MAX {
         return Err(problem(format!("it is larger than {} MiB", FILE_OCTETS_MAX >> 20)));
     }
-    Ok(Written { text, place: Place { file: path.into(), line: 1, column: 1 } })
+    let written = Written { text, place: Place { file: path.into(), line: 1, column: 1 } };
+    Ok((written, Watched { path: path.into(), stamp: Stamp::from(&stamp) }))
 }
 
 #[cfg(test)]
