@@ -1303,7 +1303,8 @@ typedef struct EmEditsService {
      * comes when there was none.
      *
      * - octets: any but NUL, and CR and LF only as CRLF, though a call may end between the two and the next go on there;
-     *   others are ERR_MISC_INVALID_ARGS. A last line without CRLF gets one. Give pieces of some KiB of a long text, not
+     *   others are ERR_MISC_INVALID_ARGS. A last line without CRLF gets one. Of a message that was sent with
+     *   BODY=BINARYMIME (RFC 3030) any octets, to the letter. Give pieces of some KiB of a long text, not
      *   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
      *
      * Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were
@@ -1395,8 +1396,8 @@ typedef struct EmLayoutService {
 /** Id of EmMessageService. */
 #define EM_MESSAGE_ID "em.message/1"
 
-/** Reads the message of an EmHeaders or EmMessageAccept. Octets are octets: any above 127 may come, NUL never does. The header block
- * and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
+/** Reads the message of an EmHeaders or EmMessageAccept. Octets are octets: any above 127 may come, and in the body
+ * of a message that was sent with BODY=BINARYMIME (RFC 3030) NUL, bare CR and bare LF too. The header block and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
  * fields.
  *
  * Both functions write their output only on success and return NOERROR or ERR_MISC_INVALID_ARGS (a NULL). */

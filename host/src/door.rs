@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stagepost_smtp::{Peer, Reply, Settings, StartTls, Tls};
+use stagepost_smtp::{Extension, Peer, Reply, Settings, StartTls, Tls};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -75,9 +75,14 @@ impl Door {
             Some(_) => StartTls::Offered,
             None => StartTls::None,
         };
+        let extensions = match config.binary {
+            true => receive.extensions.with(Extension::BinaryMime),
+            false => receive.extensions,
+        };
+        let auth = config.auth.clone();
         Self {
             name: config.name.as_str().into(),
-            settings: Arc::new(Settings { starttls, auth: config.auth.clone(), ..receive.clone() }),
+            settings: Arc::new(Settings { starttls, auth, extensions, ..receive.clone() }),
             tls: tls.map(Arc::new),
             implicit: config.purpose.is_implicit(),
             proxies: config.proxies.clone(),

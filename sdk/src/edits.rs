@@ -142,7 +142,7 @@ impl<'a> Edits<'a> {
     /// order in which it was given.
     ///
     /// - octets: any but NUL, and CR and LF only as CRLF, though one call may end between the two and the next go on there. A
-    ///   last line without CRLF gets one.
+    ///   last line without CRLF gets one. Of a message that was sent with `BODY=BINARYMIME` any octets, to the letter.
     ///
     /// The empty line that ends the header block is the host's: it stays, or comes when there was none.
     pub fn body_prepend(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Refusal> {

@@ -82,16 +82,80 @@ fn peak_memory(server: &Server) -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * KIB
 }
 
-#[test]
-fn octets_pass_ten_plug_ins_that_are_asked_everything() {
-    let site = Site::new("");
+/// Ten plug-ins that are asked everything and change nothing, some on threads that may block.
+fn ten_noops(site: &Site) -> String {
     let noop = |number: usize| {
         let name = format!("noop-{number}");
         let file = compile_c(&source("faults/noop.c"), site.path(), &[&format!("NAME=\"{name}\"")]);
         let run = if number.is_multiple_of(3) { "run = \"pool\"" } else { "" };
         plugin_section(&name, &file, run)
     };
-    site.configure(&((0..10).map(noop).collect::<String>() + &hold(&site)));
+    (0..10).map(noop).collect()
+}
+
+/// Octets of chance, all of them.
+fn any_octets(mut state: u64, octets: usize) -> Vec<u8> {
+    std::iter::repeat_with(|| {
+        // xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Line ends and what looks like one, more often than chance would have it.
+        if state >> 60 == 0 { b"\0\r\n."[state as usize % 4] } else { state as u8 }
+    })
+    .take(octets)
+    .collect()
+}
+
+/// Sends a binary message in chunks of so many octets; the reply to the last.
+fn send_binary(client: &mut Client, message: &[u8], chunk: usize) -> Reply {
+    client.say("MAIL FROM:<a@client.test> BODY=BINARYMIME", 250);
+    client.say("RCPT TO:<b@example.test>", 250);
+    for octets in message.chunks(chunk) {
+        client.send(format!("BDAT {}\r\n", octets.len()).as_bytes());
+        client.send(octets);
+        client.expect(250);
+    }
+    client.ask("BDAT 0 LAST")
+}
+
+#[test]
+fn binary_octets_pass_ten_plug_ins_and_are_rewritten_to_the_letter() {
+    let site = Site::new("");
+    let bodies = [
+        (Vec::new(), 7),
+        ((0..=255).collect(), 256),
+        (b"\r\n\r\n.\r\n\0\r\r\n\n\r\n.\r\nQUIT\r\n\r".to_vec(), 1),
+        (b"ends\r\n.".to_vec(), 3),
+        (any_octets(1, 70 * KIB), 1000),
+        (any_octets(2, 500 * KIB), 64 * KIB),
+    ];
+    for rewritten in [false, true] {
+        let rewriter = plugin_section("rewriter", &site.compile("plugins/rewriter.c"), "");
+        let plugins = ten_noops(&site) + if rewritten { &rewriter } else { "" } + &hold(&site);
+        site.configure_listener("binarymime = true\n", &plugins);
+        let server = site.start();
+        let mut client = server.greeted();
+        for (number, (body, chunk)) in bodies.iter().enumerate() {
+            let message = |body: &[u8]| [b"Subject: \xE4\xFF\r\n\r\n", body].concat();
+            let id = id(&send_binary(&mut client, &message(body), *chunk));
+            let wanted = match rewritten {
+                true => [b"first line\r\n", &replaced(body, b'a', b'b')[..], b"last line"].concat(),
+                false => body.clone(),
+            };
+            let found = sha256(&stored(&site, &id));
+            assert_eq!(found, sha256(&message(&wanted)), "body {number}, rewritten: {rewritten}");
+        }
+        let faults = server.log().matching(|line| line.message().contains("fault"));
+        assert!(faults.is_empty(), "{}", server.log());
+        server.stop();
+    }
+}
+
+#[test]
+fn octets_pass_ten_plug_ins_that_are_asked_everything() {
+    let site = Site::new("");
+    site.configure(&(ten_noops(&site) + &hold(&site)));
     let server = site.start();
     let mut client = server.greeted();
     let long = [&[b'x'; 60_000][..], b"\r\n"].concat();

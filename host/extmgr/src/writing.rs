@@ -55,8 +55,11 @@ impl Writing {
         if self.failed {
             return Err(abi::EM_ERR_IO);
         }
-        let at = self.text(place).as_ref().map_or(At::LineStart, |text| text.at);
-        let at = check(octets, at).ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        let at = match self.text(place).as_ref().map_or(At::LineStart, |text| text.at) {
+            // Where any octets are taken there are no lines to be ended.
+            _ if draft.is_binary() => At::LineStart,
+            at => check(octets, at).ok_or(abi::ERR_MISC_INVALID_ARGS)?,
+        };
         let replaced = self.whole.is_some() || place == Place::Whole;
         // A line end may have to be added to each.
         let wanted = self.octets().saturating_add(octets.len() as u64).saturating_add(6);

@@ -46,6 +46,7 @@ pub struct Draft {
     body: EditedBody,
     /// How much plug-ins may write into its body.
     written_max: u64,
+    binary: bool,
 }
 
 impl fmt::Debug for Draft {
@@ -56,9 +57,9 @@ impl fmt::Debug for Draft {
 
 impl Draft {
     /// A message without octets so far, with the edits of header and body among `edits`. Plug-ins may write
-    /// `written_max` octets into its body.
-    pub fn new<'a>(edits: impl Iterator<Item = &'a Edit>, written_max: u64) -> Self {
-        let mut draft = Self { written_max, ..Self::default() };
+    /// `written_max` octets into its body; `binary`: any octets (RFC 3030 section 3), else lines.
+    pub fn new<'a>(edits: impl Iterator<Item = &'a Edit>, written_max: u64, binary: bool) -> Self {
+        let mut draft = Self { written_max, binary, ..Self::default() };
         edits.for_each(|edit| draft.edit(edit));
         draft
     }
@@ -106,6 +107,11 @@ impl Draft {
     /// Begins to keep text for the body; none: there is no place for it.
     pub fn scratch(&self) -> Option<Box<dyn Scratch>> {
         self.content.as_ref().map(|content| content.scratch())
+    }
+
+    /// Whether any octets may be in the body, rather than lines.
+    pub fn is_binary(&self) -> bool {
+        self.binary
     }
 
     /// How many octets may be written into the body: beside what earlier handlers wrote, or in the place of all there is.
@@ -156,11 +162,11 @@ mod tests {
     #[test]
     fn the_header_is_read_as_edited_so_far() {
         let earlier = [Edit::Discard, delete("A")];
-        let mut draft = Draft::new(earlier.iter(), 0);
+        let mut draft = Draft::new(earlier.iter(), 0, false);
         assert_eq!(draft.header(), b"");
         draft.fill(Arc::new(Kept(b"A: 1\r\nB: 2\r\nC: 3\r\n")));
         assert_eq!(draft.header(), b"B: 2\r\nC: 3\r\n");
-        let unread = Draft::new(earlier.iter(), 0);
+        let unread = Draft::new(earlier.iter(), 0, false);
         let read = draft.clone();
         for mut draft in [read, unread] {
             draft.fill(Arc::new(Kept(b"A: 1\r\nB: 2\r\nC: 3\r\n")));

@@ -45,3 +45,37 @@ pub enum BodyKind {
     /// `BODY=BINARYMIME` (RFC 3030): any octets, of which no line end may be touched.
     BinaryMime,
 }
+
+impl BodyKind {
+    /// What the octets of a client that declared this are when somebody else declares `other` in its place: whether they are
+    /// lines is the client's to say.
+    #[must_use]
+    pub(crate) fn redeclared(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::BinaryMime, _) => Self::BinaryMime,
+            (_, Self::BinaryMime) => Self::EightBitMime,
+            (_, other) => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BodyKind::{self, BinaryMime, EightBitMime, SevenBit};
+
+    #[test]
+    fn whether_a_body_is_lines_is_the_clients_to_say() {
+        let cases = [
+            (SevenBit, EightBitMime, EightBitMime),
+            (EightBitMime, SevenBit, SevenBit),
+            (SevenBit, BinaryMime, EightBitMime),
+            (EightBitMime, BinaryMime, EightBitMime),
+            (BinaryMime, SevenBit, BinaryMime),
+            (BinaryMime, EightBitMime, BinaryMime),
+            (BinaryMime, BinaryMime, BinaryMime),
+        ];
+        for (declared, other, wanted) in cases {
+            assert_eq!(BodyKind::redeclared(declared, other), wanted, "{declared:?} {other:?}");
+        }
+    }
+}

@@ -111,6 +111,8 @@ pub(super) struct Listen {
     pub(super) auth_allow_plaintext: bool,
     #[serde(default = "relays")]
     pub(super) auth_relay: bool,
+    #[serde(default)]
+    pub(super) binarymime: bool,
     #[serde(default = "backlog")]
     pub(super) backlog: Number,
     #[serde(default)]

@@ -154,6 +154,8 @@ pub(crate) struct Listener {
     pub(crate) tls: ListenerTls,
     /// Whether and how clients log in.
     pub(crate) auth: stagepost_smtp::Auth,
+    /// Whether clients may send bodies of any octets.
+    pub(crate) binary: bool,
     /// How many connections may wait to be accepted.
     pub(crate) backlog: u32,
     /// Whose connections begin with a header of the PROXY protocol.

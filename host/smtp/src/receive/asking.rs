@@ -33,7 +33,8 @@ impl Session {
         let message = match &then {
             Then::Receive(message) | Then::Accept(message) if event != Event::Body => {
                 let edits = message.transaction.edits.iter().map(|known| &known.edit);
-                Some(Draft::new(edits, self.settings.limits.message_octets_max))
+                let written_max = self.settings.limits.message_octets_max;
+                Some(Draft::new(edits, written_max, message.transaction.is_binary()))
             }
             _ => None,
         };

@@ -272,7 +272,8 @@ impl Command {
                     }
                     mail.sender = sender.clone();
                     if let Some(given) = parameters {
-                        (mail.parameters, mail.body) = (given.text.clone(), given.body);
+                        mail.parameters = given.text.clone();
+                        mail.body = mail.body.redeclared(given.body);
                     }
                 }
                 (Self::Rcpt(rcpt), Edit::ReplaceRecipient { recipient, parameters, .. }) => {

@@ -227,10 +227,11 @@ fn replace_parameters(
     envelope: &mut Envelope,
     to: &MailParameters,
 ) -> Option<Box<ParametersChange>> {
+    let to = MailParameters { text: to.text.clone(), body: envelope.body.redeclared(to.body) };
     let text = std::mem::replace(&mut envelope.parameters, to.text.clone());
     let body = std::mem::replace(&mut envelope.body, to.body);
     let from = MailParameters { text, body };
-    (from != *to).then(|| Box::new(ParametersChange { from, to: to.clone() }))
+    (from != to).then(|| Box::new(ParametersChange { from, to }))
 }
 
 /// A place among the recipients, of whom there are fewer than would need more bits.

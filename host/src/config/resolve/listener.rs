@@ -66,6 +66,7 @@ impl Resolver<'_> {
                 purpose: listen.purpose,
                 tls: self.tls(listen, certificates)?,
                 auth: self.listener_auth(listen, auth, plugged)?,
+                binary: listen.binarymime,
                 backlog: listen.backlog.get(),
                 proxies: Networks::new(&listen.proxy_from),
                 proxy_timeout: listen.proxy_timeout.duration(),

@@ -214,7 +214,8 @@ pub struct EmEditsService {
     /// comes when there was none.
     ///
     /// - octets: any but NUL, and CR and LF only as CRLF, though a call may end between the two and the next go on there;
-    ///   others are ERR_MISC_INVALID_ARGS. A last line without CRLF gets one. Give pieces of some KiB of a long text, not
+    ///   others are ERR_MISC_INVALID_ARGS. A last line without CRLF gets one. Of a message that was sent with
+    ///   BODY=BINARYMIME (RFC 3030) any octets, to the letter. Give pieces of some KiB of a long text, not
     ///   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
     ///
     /// Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were

@@ -65,7 +65,7 @@ const ROOM: u64 = 1000;
 
 /// A message of which plug-ins may write so much, on a disk that has so much room.
 pub(super) fn filled(body: &'static [u8], room: u64, full_at: usize) -> Ask {
-    let mut message = Draft::new([].into_iter(), room);
+    let mut message = Draft::new([].into_iter(), room, false);
     message.fill(Arc::new(Memory { body, full_at }));
     Ask { message: Some(message), ..accept() }
 }
@@ -258,6 +258,42 @@ fn a_text_that_can_not_be_kept_takes_all_of_the_call_back() {
         assert_eq!(write(record, "append", lend("x\r\n")), abi::EM_ERR_IO);
         abi::ERR_EM_CONTINUE
     });
-    let message = Some(Draft::new([].into_iter(), ROOM));
+    let message = Some(Draft::new([].into_iter(), ROOM, false));
     assert!(now(rig.dispatch().ask(Ask { message, ..accept() })).edits.is_empty());
+}
+
+#[test]
+fn a_binary_body_is_written_to_the_letter() {
+    let octets = "\0\r\r\n\n.\r\n\0\r";
+    for (binary, status) in [(true, abi::NOERROR), (false, abi::ERR_MISC_INVALID_ARGS)] {
+        let mut rig = Rig::default();
+        rig.plugin("writer", Run::Inline).on(
+            abi::EM_SMTPMESSAGEACCEPT,
+            abi::EM_REG_BEFORE,
+            move |record| {
+                // Cut where a line end would be.
+                for piece in [&octets[..4], &octets[4..]] {
+                    assert_eq!(write(record, "replace", lend(piece)), status);
+                }
+                assert_eq!(write(record, "append", lend("end")), abi::NOERROR);
+                abi::ERR_EM_CONTINUE
+            },
+        );
+        let found = Arc::new(Mutex::new(String::new()));
+        let seen = found.clone();
+        rig.plugin("reader", Run::Inline).on(
+            abi::EM_SMTPMESSAGEACCEPT,
+            abi::EM_REG_BEFORE,
+            move |record| {
+                *seen.lock().unwrap() = body(record);
+                abi::ERR_EM_CONTINUE
+            },
+        );
+        let mut message = Draft::new([].into_iter(), ROOM, binary);
+        message.fill(Arc::new(Memory { body: b"\r\nold\0", full_at: 1000 }));
+        now(rig.dispatch().ask(Ask { message: Some(message), ..accept() }));
+        let wanted =
+            if binary { format!("\r\n{octets}end") } else { "\r\nold\0end\r\n".to_owned() };
+        assert_eq!(*found.lock().unwrap(), wanted);
+    }
 }
