@@ -1,0 +1,186 @@
+/* format.c: texts of add-ins, put together as printf does, by formats that may not be meant as such: add-ins hand over texts
+ * that are finished, with a '%' from a peer's host name in them and no argument behind. So at most six conversions
+ * are made, none of them writes, and a string is read only where there is memory to read. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "table.h"
+
+enum {
+    CONVERSIONS_MAX = 6,
+    SPEC_MAX = 12,
+    NUMBER_MAX = 999,
+    STRING_MAX = 1024,
+    PAGE = 4096,
+};
+
+/* One conversion: its flags, width and precision as written, and what it converts. */
+struct conversion {
+    char spec[SPEC_MAX + 2];
+    char length;
+    char kind;
+};
+
+/* Copies a string that may not be there, page by page: octets copied, without the NUL. */
+static size_t copy_string(char *to, const char *from)
+{
+    size_t done = 0;
+
+    while (done < STRING_MAX) {
+        size_t most = PAGE - ((uintptr_t)(from + done) % PAGE);
+        struct iovec here, there;
+        ssize_t got;
+        char *end;
+
+        if (most > STRING_MAX - done)
+            most = STRING_MAX - done;
+        here.iov_base = to + done;
+        here.iov_len = most;
+        there.iov_base = (void *)(uintptr_t)(from + done);
+        there.iov_len = most;
+        got = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+        if (got < 0 && (errno == ENOSYS || errno == EPERM)) {
+            /* This system does not say what can be read. */
+            memcpy(to + done, from + done, strnlen(from + done, most));
+            return done + strnlen(from + done, most);
+        }
+        if (got <= 0)
+            break;
+        end = (char *)memchr(to + done, '\0', (size_t)got);
+        if (end != NULL)
+            return (size_t)(end - to);
+        done += (size_t)got;
+    }
+    return done;
+}
+
+/* How many digits the longest of its numbers has: more than three would be padding without end. */
+static size_t longest_number(const char *spec)
+{
+    size_t longest = 0;
+
+    while (*spec != '\0') {
+        size_t digits = strspn(spec, "0123456789");
+
+        if (digits > longest)
+            longest = digits;
+        spec += digits == 0 ? 1 : digits;
+    }
+    return longest;
+}
+
+/* Reads what stands behind a '%'. Returns how many octets it has, 0 when it is no conversion that is made here. */
+static size_t read_conversion(const char *at, struct conversion *found)
+{
+    size_t used = strspn(at, "-+ #0123456789.*");
+
+    /* Three digits each of width and precision, and the flags. */
+    if (used > SPEC_MAX)
+        return 0;
+    found->length = '\0';
+    found->spec[0] = '%';
+    memcpy(found->spec + 1, at, used);
+    found->spec[1 + used] = '\0';
+    if (at[used] == 'l' && at[used + 1] == 'l') {
+        found->length = 'l';
+        used += 2;
+    } else if (at[used] == 'h' && at[used + 1] == 'h') {
+        used += 2;
+    } else if (at[used] != '\0' && strchr("hlz", at[used]) != NULL) {
+        found->length = at[used] == 'h' ? '\0' : 'l';
+        used += 1;
+    }
+    found->kind = at[used];
+    if (found->kind == '\0' || strchr("diuxXocspfgeE", found->kind) == NULL)
+        return 0;
+    if (found->kind == 'c')
+        found->length = '\0';
+    return longest_number(found->spec) <= 3 ? used + 1 : 0;
+}
+
+/* Puts numbers that are arguments in the place of asterisks, within what a number may be. */
+static void resolve(char *spec, size_t size, const char *written, va_list *arguments)
+{
+    size_t used = 0;
+
+    for (; *written != '\0' && used + 5 < size; written++) {
+        if (*written == '*') {
+            int number = va_arg(*arguments, int);
+
+            number = number > NUMBER_MAX ? NUMBER_MAX : number < -NUMBER_MAX ? -NUMBER_MAX : number;
+            used += (size_t)snprintf(spec + used, size - used, "%d", number);
+        } else {
+            spec[used++] = *written;
+        }
+    }
+    spec[used] = '\0';
+}
+
+/* Makes a conversion, of the next argument. */
+static void convert(char *text, size_t size, const struct conversion *one, va_list *arguments)
+{
+    char numbers[32], spec[40], string[STRING_MAX + 1];
+    const char *from;
+
+    resolve(numbers, sizeof numbers, one->spec, arguments);
+    switch (one->kind) {
+    case 's':
+        from = va_arg(*arguments, const char *);
+        string[copy_string(string, from)] = '\0';
+        snprintf(spec, sizeof spec, "%ss", numbers);
+        snprintf(text, size, spec, string);
+        break;
+    case 'p':
+        snprintf(text, size, "%p", va_arg(*arguments, void *));
+        break;
+    case 'f':
+    case 'g':
+    case 'e':
+    case 'E':
+        snprintf(spec, sizeof spec, "%s%c", numbers, one->kind);
+        snprintf(text, size, spec, va_arg(*arguments, double));
+        break;
+    default:
+        snprintf(spec, sizeof spec, "%s%s%c", numbers, one->length == 'l' ? "l" : "", one->kind);
+        if (one->length == 'l')
+            snprintf(text, size, spec, va_arg(*arguments, long));
+        else
+            snprintf(text, size, spec, va_arg(*arguments, int));
+    }
+}
+
+void notes_format(char *text, size_t size, const char *format, va_list arguments)
+{
+    size_t used = 0;
+    int conversions = 0;
+    va_list list;
+
+    va_copy(list, arguments);
+    text[0] = '\0';
+    while (format != NULL && *format != '\0' && used + 1 < size) {
+        struct conversion one;
+        size_t octets = 0;
+
+        if (format[0] == '%' && format[1] == '%') {
+            text[used++] = '%';
+            format += 2;
+            continue;
+        }
+        if (format[0] == '%' && conversions < CONVERSIONS_MAX)
+            octets = read_conversion(format + 1, &one);
+        if (octets == 0) {
+            text[used++] = *format++;
+            continue;
+        }
+        convert(text + used, size - used, &one, &list);
+        used += strlen(text + used);
+        conversions++;
+        format += 1 + octets;
+    }
+    text[used] = '\0';
+    va_end(list);
+}
