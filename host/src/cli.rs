@@ -2,6 +2,7 @@
 //! Knows no setting: those are in the configuration file.
 
 mod access;
+mod import;
 mod plugin;
 mod queue;
 mod server;
@@ -91,6 +92,9 @@ enum Command {
     /// Each call with its event and stage, what the event told, what the plug-in answered and edits, and how long it
     /// took. Secrets are left out. Ends by Ctrl-C and when the server stops.
     Trace(TraceArgs),
+    /// Take over the configuration of another server
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Work with certificates
     #[command(subcommand)]
     Tls(tls::TlsCommand),
@@ -166,6 +170,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Reload(args)) => plugin::reload(&args),
+        Some(Command::Import(command)) => import::run(&command),
         Some(Command::Tls(command)) => tls::run(&command),
         Some(Command::User(command)) => user::run(&command),
         Some(Command::Plugin(PluginCommand::Inspect { file })) => inspect(&file),

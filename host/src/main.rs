@@ -17,6 +17,7 @@ mod listener;
 mod log;
 mod mail;
 mod metrics;
+mod notes_ini;
 mod plugin_new;
 mod plugin_state;
 mod proxy_header;

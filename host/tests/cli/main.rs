@@ -3,6 +3,7 @@
 
 mod fault;
 mod folder;
+mod import;
 mod plugins;
 mod settings;
 
