@@ -23,4 +23,7 @@ pub use inspection::{DeliveryState, Inspection, Listed, Page, RecipientState};
 pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
 pub use order::{Mark, Move, Moved, Queues, Selection};
 pub use queue_name::{QueueName, QueueNameError};
-pub use store::{BoxFuture, Count, Health, Lease, LeaseRequest, Settlement, Step, Store, Summary};
+pub use store::{
+    BoxFuture, Count, FetchPlace, FetchRequest, Fetched, Health, Lease, LeaseRequest, Settlement,
+    Step, Store, Summary,
+};

@@ -31,6 +31,13 @@ pub trait Store: Send + Sync {
     /// `Unavailable`.
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>>;
 
+    /// Hands out deliveries for these destinations, or in this queue, whether they are due or not, none that is held or under
+    /// lease: for somebody who has come for them. The limit of a destination does not count.
+    ///
+    /// # Errors
+    /// `Unavailable`; what was leased then ends by itself.
+    fn fetch(&self, request: FetchRequest) -> BoxFuture<'_, Result<Fetched, StoreError>>;
+
     /// Settles a delivery: what becomes of each recipient of the lease. All of it happens at once, or nothing;
     /// a message without recipients left is removed with its octets. Resolves when that is durable; the lease no
     /// longer counts against its destination as soon as this is called, so nobody need wait before the next one.
@@ -140,6 +147,32 @@ pub struct LeaseRequest {
     pub per_destination_max: usize,
     /// After this time an unfinished lease ends by itself.
     pub duration: Duration,
+}
+
+/// What is asked for by [`Store::fetch`].
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    /// Whose mail.
+    pub of: Destinations,
+    /// Go on behind what was found before; none: begin.
+    pub after: Option<FetchPlace>,
+    /// Lease so many at most.
+    pub max: usize,
+    /// After this time an unfinished lease ends by itself.
+    pub duration: Duration,
+}
+
+/// How far a fetching came; of the store that has given it alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchPlace(pub(crate) Vec<u8>);
+
+/// The answer to a [`FetchRequest`].
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// The deliveries; there may be none though there are more.
+    pub leases: Vec<Lease>,
+    /// Where to go on; none: there is nothing more.
+    pub next: Option<FetchPlace>,
 }
 
 /// One delivery, handed out to be tried.

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 use std::sync::PoisonError;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lsm_tree::Guard;
 
@@ -84,6 +84,51 @@ struct Search<'a> {
     request: &'a LeaseRequest,
     now_ms: u64,
     found: Found,
+}
+
+/// What became of a delivery that an index has.
+pub(super) enum Granted {
+    Lease(Lease),
+    /// It was settled or moved since the index was read.
+    Gone,
+    /// Its row can't be read.
+    Damaged,
+}
+
+/// Leases a delivery that is not leased.
+pub(super) fn grant(
+    core: &Core,
+    engine: &Engine,
+    key: &DueKey,
+    duration: Duration,
+) -> Result<Granted, StoreError> {
+    let row = engine.delivery.get(delivery_key(key.id, &key.destination));
+    let Some(row) = row.map_err(StoreError::unavailable)? else {
+        return Ok(Granted::Gone);
+    };
+    let record = match DeliveryRecord::decode(&row) {
+        Ok(record) => record,
+        Err(error) => {
+            tracing::error!(id = %key.id, destination = %key.destination, %error, "the row of a delivery can't be read; it is held");
+            return Ok(Granted::Damaged);
+        }
+    };
+    if record.due_ms != key.due_ms || !record.is_queued() {
+        return Ok(Granted::Gone);
+    }
+    let queued = record.recipients.iter().filter(|recipient| !recipient.held);
+    let token = core.ready().grant(key.clone(), Instant::now(), duration);
+    Ok(Granted::Lease(Lease {
+        id: key.id,
+        destination: key.destination.clone(),
+        recipients: queued.map(|recipient| recipient.index).collect(),
+        attempts: record.attempts,
+        due: from_ms(record.due_ms),
+        received_at: from_ms(record.received_ms),
+        route: record.route.map(Into::into),
+        give_up: record.give_up.map(Into::into),
+        token,
+    }))
 }
 
 /// What to do after one index entry.
@@ -211,35 +256,11 @@ impl Search<'_> {
                 return Ok(Next::NoRoom);
             }
         }
-        let row = self.engine.delivery.get(delivery_key(key.id, &key.destination));
-        let Some(row) = row.map_err(StoreError::unavailable)? else {
-            return Ok(Next::GoOn);
-        };
-        let record = match DeliveryRecord::decode(&row) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::error!(id = %key.id, destination = %key.destination, %error, "the row of a delivery can't be read; it is held");
-                self.found.damaged.push(key.clone());
-                return Ok(Next::GoOn);
-            }
-        };
-        // Settled or moved since the index was read.
-        if record.due_ms != key.due_ms || !record.is_queued() {
-            return Ok(Next::GoOn);
+        match grant(self.core, self.engine, key, self.request.duration)? {
+            Granted::Lease(lease) => self.found.leases.push(lease),
+            Granted::Damaged => self.found.damaged.push(key.clone()),
+            Granted::Gone => {}
         }
-        let queued = record.recipients.iter().filter(|recipient| !recipient.held);
-        let token = self.core.ready().grant(key.clone(), Instant::now(), self.request.duration);
-        self.found.leases.push(Lease {
-            id: key.id,
-            destination: key.destination.clone(),
-            recipients: queued.map(|recipient| recipient.index).collect(),
-            attempts: record.attempts,
-            due: from_ms(record.due_ms),
-            received_at: from_ms(record.received_ms),
-            route: record.route.map(Into::into),
-            give_up: record.give_up.map(Into::into),
-            token,
-        });
         Ok(Next::GoOn)
     }
 

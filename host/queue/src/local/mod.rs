@@ -8,6 +8,7 @@ mod content;
 mod core;
 mod engine;
 mod fault;
+mod fetching;
 mod folder;
 mod held;
 mod inspecting;
@@ -48,9 +49,9 @@ use self::record::to_ms;
 use self::request::{Answer, Request, WAITING_MAX};
 pub use self::table::{LocalTable, TableError};
 use crate::{
-    BadMessage, BoxFuture, Count, Destinations, Health, Incoming, Inspection, Lease, LeaseRequest,
-    Listed, Mark, Move, Moved, Page, QueueId, Selection, Settlement, Store, StoreError,
-    StoredMessage, Summary,
+    BadMessage, BoxFuture, Count, Destinations, FetchRequest, Fetched, Health, Incoming,
+    Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Page, QueueId, Selection,
+    Settlement, Store, StoreError, StoredMessage, Summary,
 };
 
 /// The folder of large bodies in the spool.
@@ -166,6 +167,14 @@ impl LocalStore {
         Ok(found.leases)
     }
 
+    async fn fetch_waiting(&self, request: FetchRequest) -> Result<Fetched, StoreError> {
+        let found = self.read_with(move |core| fetching::fetch(core, &request)).await?;
+        for key in found.damaged {
+            let _ = self.requests.send(Request::SetAside { key }).await;
+        }
+        Ok(found.fetched)
+    }
+
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<(), StoreError> {
         let (given, leased) = (settlement.recipients.len(), lease.recipients.len());
         if given != leased {
@@ -212,6 +221,10 @@ impl Store for LocalStore {
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
         Box::pin(self.lease_due(request))
+    }
+
+    fn fetch(&self, request: FetchRequest) -> BoxFuture<'_, Result<Fetched, StoreError>> {
+        Box::pin(self.fetch_waiting(request))
     }
 
     fn finish<'a>(

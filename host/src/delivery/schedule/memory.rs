@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
-    BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, Health, Incoming,
-    Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Origin, Page, QueueId, QueueIds,
-    Selection, Settlement, Step, Store, StoreError, StoredMessage, Summary,
+    BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, FetchRequest, Fetched,
+    Health, Incoming, Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Origin, Page,
+    QueueId, QueueIds, Selection, Settlement, Step, Store, StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -166,6 +166,10 @@ impl Store for MemoryStore {
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
         ready(self.take_due(&request))
+    }
+
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, StoreError>> {
+        ready(Err(StoreError::unavailable("nobody fetches from the scheduler")))
     }
 
     fn finish<'a>(

@@ -7,6 +7,7 @@ mod damage;
 mod delivery;
 mod destinations;
 mod failure;
+mod fetching;
 mod journal;
 mod operator;
 mod orders;
