@@ -13,17 +13,10 @@ use crate::rules::Rules;
 use crate::runs::Full;
 use crate::scope::Scope;
 use crate::section::Tell;
+use crate::visitor::Visitor;
 
 /// The most destinations that one request may mean.
 const SCOPES_MAX: usize = 100;
-
-/// What is known of a client while its session lasts.
-#[derive(Debug, Default)]
-struct Visitor {
-    requests: u32,
-    /// None: nobody has asked for them.
-    names: Option<Vec<String>>,
-}
 
 /// What a request came to.
 enum Came {

@@ -25,6 +25,8 @@ pub(crate) struct Held {
     queues: HashMap<Box<str>, Vec<usize>>,
     /// By the keys of their domains.
     domains: BTreeMap<String, Vec<(Scope, usize)>>,
+    /// By those who may fetch their mail when they have logged in.
+    users: HashMap<Box<str>, Vec<usize>>,
     wants_host_names: bool,
 }
 
@@ -47,6 +49,9 @@ impl Held {
         }
         for scope in &node.domains {
             self.domains.entry(scope.key()).or_default().push((scope.clone(), number));
+        }
+        for user in &node.entitled.users {
+            self.users.entry(user.clone()).or_default().push(number);
         }
         self.wants_host_names |= !node.entitled.host_names.is_empty();
         self.nodes.push(node);
@@ -101,6 +106,29 @@ impl Held {
         meant.map(Meant::without_repetition)
     }
 
+    /// Whether some mail is a user's.
+    pub(crate) fn knows(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
+    /// Whether there are users at all.
+    pub(crate) fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// The mail of a user who does not say which; none: there is none.
+    pub(crate) fn of_user(&self, user: &str) -> Option<Meant> {
+        let mut found = Vec::new();
+        for number in self.users.get(user)? {
+            if self.nodes.get(*number).is_some_and(|node| node.default) {
+                self.whole(*number, &mut found);
+            }
+        }
+        let scopes: Vec<_> = found.into_iter().map(|(scope, _)| scope).collect();
+        let meant = Meant { scopes, tell: Tell::Count };
+        (!meant.scopes.is_empty()).then(|| meant.without_repetition())
+    }
+
     fn whole(&self, number: usize, found: &mut Vec<(Scope, usize)>) {
         let domains = self.nodes.get(number).into_iter().flat_map(|node| &node.domains);
         found.extend(domains.map(|scope| (scope.clone(), number)));
@@ -123,7 +151,7 @@ impl Held {
 }
 
 impl Meant {
-    fn without_repetition(mut self) -> Self {
+    pub(crate) fn without_repetition(mut self) -> Self {
         // Behind what covers it comes what is covered.
         self.scopes.sort_by_cached_key(|scope| (scope.key(), !scope.is_below()));
         self.scopes.dedup_by(|next, kept| kept.covers(next));
@@ -143,6 +171,7 @@ mod tests {
             domains: domains.iter().map(|domain| Scope::read(domain).unwrap()).collect(),
             entitled: Entitled::default(),
             tell,
+            default: true,
             anybody: false,
         }
     }

@@ -1,24 +1,28 @@
 //! pull-delivery: mail that waits for sites that are not always on-line, and how they get it.
 //! Takes the configuration and the handlers' calls; the rules stand in their own files.
 
+mod atrn;
 mod counters;
 mod etrn;
 mod held;
+mod lines;
 mod look_up;
 mod node;
 mod rules;
 mod runs;
 mod scope;
 mod section;
+mod visitor;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use stagepost_sdk::{
-    Answer, AsyncPlugin, Config, Edits, Ehlo, Etrn, Fault, Host, Level, Outcome, Pending, Plugin,
-    StartError, export_plugin,
+    Answer, AsyncPlugin, Atrn, Config, Edits, Ehlo, Etrn, Fault, Host, Level, Outcome, Pending,
+    Plugin, StartError, export_plugin,
 };
 
 use counters::Counters;
+use lines::Lines;
 use rules::Rules;
 use runs::Runs;
 
@@ -28,6 +32,7 @@ pub(crate) struct PullDelivery {
     /// Those in force; a session keeps none, so that a reload is in force for every command to come.
     rules: RwLock<Arc<Rules>>,
     runs: Runs,
+    lines: Lines,
     counters: Counters,
 }
 
@@ -47,7 +52,7 @@ impl Plugin for PullDelivery {
                 host.log(Level::Error, format_args!("the run for {scope} failed: {refusal}"));
             }
         });
-        Ok(Self { host, rules, runs, counters })
+        Ok(Self { host, rules, runs, lines: Lines::default(), counters })
     }
 
     fn before_config(&self, section: &Config) -> Result<(), Fault> {
@@ -66,10 +71,14 @@ impl Plugin for PullDelivery {
         Ok(())
     }
 
-    /// ETRN is announced where it can be answered.
+    /// What is announced can be answered.
     fn before_ehlo(&self, event: &Ehlo<'_>, edits: &mut Edits<'_>) -> Outcome {
-        if event.extended && self.rules().held.is_empty() {
-            edits.keyword_remove("ETRN")?;
+        let rules = self.rules();
+        for (keyword, there) in [("ETRN", !rules.held.is_empty()), ("ATRN", rules.held.has_users())]
+        {
+            if event.extended && !there {
+                edits.keyword_remove(keyword)?;
+            }
         }
         Ok(Answer::Continue)
     }
@@ -79,6 +88,15 @@ impl AsyncPlugin for PullDelivery {
     async fn before_etrn(&self, event: &Etrn<'_>, _: &mut Edits<'_>, call: &Pending) -> Outcome {
         self.answer_etrn(event, call).await
     }
+
+    async fn before_atrn(
+        &self,
+        event: &Atrn<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        self.answer_atrn(event, edits, call).await
+    }
 }
 
 export_plugin! {
@@ -87,6 +105,6 @@ export_plugin! {
     version = env!("CARGO_PKG_VERSION"),
     class = inline,
     stages = [before_config, after_config, before_ehlo],
-    async_stages = [before_etrn],
+    async_stages = [before_etrn, before_atrn],
     edits = [verdict, keyword, queue],
 }

@@ -16,6 +16,8 @@ pub(crate) struct Node {
     pub(crate) entitled: Entitled,
     /// What those who are entitled are told.
     pub(crate) tell: Tell,
+    /// Whether a user who names no domain is sent its mail.
+    pub(crate) default: bool,
     /// Whether everybody else may have the mail sent, and be told nothing.
     pub(crate) anybody: bool,
 }
@@ -58,13 +60,16 @@ impl Node {
 
 impl Entitled {
     fn has(&self, client: Client<'_>) -> bool {
-        let holds = |list: &[Box<str>], wanted: Option<&str>| {
-            wanted.is_some_and(|wanted| list.iter().any(|item| **item == *wanted))
-        };
+        let shown = |digest: &str| self.certificates.iter().any(|known| **known == *digest);
         self.networks.iter().any(|network| network.contains(&client.address))
-            || holds(&self.certificates, client.certificate)
-            || holds(&self.users, client.user)
+            || client.certificate.is_some_and(shown)
+            || client.user.is_some_and(|user| self.has_user(user))
             || client.names.iter().any(|name| self.host_names.iter().any(|host| host.fits(name)))
+    }
+
+    /// Whether a user who has logged in is entitled.
+    pub(crate) fn has_user(&self, user: &str) -> bool {
+        self.users.iter().any(|known| **known == *user)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -23,6 +23,8 @@ pub(crate) struct Rules {
 pub(crate) struct Limits {
     pub(crate) per_session_max: u32,
     pub(crate) runs_max: usize,
+    pub(crate) lines_max: u32,
+    pub(crate) lines_per_user_max: u32,
 }
 
 /// Makes an error of a value that does not do, with its place.
@@ -61,20 +63,27 @@ impl Rules {
             })?;
             held.add(&written.name, &queues, node);
         }
-        Ok(Self { held, limits: Limits::make(&section.etrn, blame)? })
+        Ok(Self { held, limits: Limits::make(section, blame)? })
     }
 }
 
 impl Limits {
-    fn make(etrn: &section::Etrn, blame: Blame<'_>) -> Result<Self, ConfigError> {
-        let check = |name: &str, value: u64, most: u64| {
-            let fits = (1..=most).contains(&value);
-            let blamed = || blame(&format!("etrn.{name}"), format!("must be 1 to {most}"));
-            if fits { Ok(()) } else { Err(blamed()) }
+    fn make(section: &Section, blame: Blame<'_>) -> Result<Self, ConfigError> {
+        let Section { etrn, atrn, .. } = section;
+        let check = |key: &str, value: u64, most: u64| match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(blame(key, format!("must be 1 to {most}"))),
         };
-        check("per_session_max", etrn.per_session_max.into(), 10_000)?;
-        check("runs_max", etrn.runs_max as u64, 100_000)?;
-        Ok(Self { per_session_max: etrn.per_session_max, runs_max: etrn.runs_max })
+        check("etrn.per_session_max", etrn.per_session_max.into(), 10_000)?;
+        check("etrn.runs_max", etrn.runs_max as u64, 100_000)?;
+        check("atrn.lines_max", atrn.lines_max.into(), 100_000)?;
+        check("atrn.per_user_max", atrn.per_user_max.into(), 100)?;
+        Ok(Self {
+            per_session_max: etrn.per_session_max,
+            runs_max: etrn.runs_max,
+            lines_max: atrn.lines_max,
+            lines_per_user_max: atrn.per_user_max,
+        })
     }
 }
 
@@ -94,7 +103,8 @@ fn make_node(written: &section::Node, key: &str, blame: Blame<'_>) -> Result<Nod
         let reason = "has nobody who may fetch its mail: write networks, host_names, certificates, users or anybody = true";
         return Err(blame(key, reason.to_owned()));
     }
-    Ok(Node { domains, entitled, tell: written.tell, anybody: written.anybody })
+    let (tell, default, anybody) = (written.tell, written.default, written.anybody);
+    Ok(Node { domains, entitled, tell, default, anybody })
 }
 
 /// Reads the items of a list.
@@ -138,12 +148,12 @@ fn digest(text: &str) -> Result<Box<str>, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn made(section: Value) -> Result<Rules, String> {
+    pub(crate) fn made(section: Value) -> Result<Rules, String> {
         let section = serde_json::from_value(section).map_err(|error| error.to_string())?;
         let blame = |key: &str, reason: String| ConfigError::Value {
             place: None,
@@ -156,7 +166,10 @@ mod tests {
     #[test]
     fn what_is_not_written_has_a_default() {
         let rules = made(json!({})).unwrap();
-        assert_eq!(rules.limits, Limits { per_session_max: 20, runs_max: 1000 });
+        assert_eq!(
+            rules.limits,
+            Limits { per_session_max: 20, runs_max: 1000, lines_max: 100, lines_per_user_max: 1 }
+        );
         assert!(rules.held.is_empty() && !rules.held.wants_host_names());
         let node = json!({ "name": "Branch.test.", "networks": ["192.0.2.1", "2001:db8::/32"],
             "certificates": ["AA:".repeat(31) + "aa"], "host_names": [".Gw.test"] });
@@ -189,6 +202,8 @@ mod tests {
             (node("tell", json!("all")), "unknown variant `all`"),
             (node("users", json!(vec!["u"; 1001])), "`node[0].users` has at most 1000 items"),
             (json!({ "etrn": { "runs_max": 0 } }), "`etrn.runs_max` must be 1 to 100000"),
+            (json!({ "atrn": { "lines_max": 0 } }), "`atrn.lines_max` must be 1 to 100000"),
+            (json!({ "atrn": { "per_user_max": 101 } }), "`atrn.per_user_max` must be 1 to 100"),
             (json!({ "etrn": { "per_session_max": 0 } }), "`etrn.per_session_max` must be 1 to"),
         ] {
             let error = made(section).unwrap_err();

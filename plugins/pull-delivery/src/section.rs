@@ -8,6 +8,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Section {
     pub(crate) etrn: Etrn,
+    pub(crate) atrn: Atrn,
     pub(crate) node: Vec<Node>,
 }
 
@@ -24,6 +25,22 @@ pub(crate) struct Etrn {
 impl Default for Etrn {
     fn default() -> Self {
         Self { per_session_max: 20, runs_max: 1000 }
+    }
+}
+
+/// `[atrn]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Atrn {
+    /// How many connections may be reversed at once.
+    pub(crate) lines_max: u32,
+    /// How many of one user.
+    pub(crate) per_user_max: u32,
+}
+
+impl Default for Atrn {
+    fn default() -> Self {
+        Self { lines_max: 100, per_user_max: 1 }
     }
 }
 
@@ -47,11 +64,18 @@ pub(crate) struct Node {
     pub(crate) certificates: Vec<String>,
     #[serde(default)]
     pub(crate) users: Vec<String>,
+    /// Whether a user who names no domain at ATRN is sent its mail.
+    #[serde(default = "yes")]
+    pub(crate) default: bool,
     /// Whether everybody else may have the mail sent, too.
     #[serde(default)]
     pub(crate) anybody: bool,
     #[serde(default)]
     pub(crate) tell: Tell,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What those who are entitled are told of the mail that waits. The order is from less to more.
