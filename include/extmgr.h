@@ -323,6 +323,17 @@ typedef void (*EmRelease)(void *data);
  * reply; disconnect -> and closed. */
 #define EM_SMTPETRN 0x4008
 
+/** ATRN: the client wants its mail over this connection (RFC 2645), which is reversed for it: it becomes the server. Struct: EmAtrn.
+ * Between lies the finding of that mail; it is sent behind the 250, after(ATRN) and after(COMMAND). Called on listeners of purpose
+ * "odmr" alone, for clients that have logged in.
+ *
+ * before: continue -> 450 when nobody has answered; handled -> 250, with the words given, and the connection is reversed: what
+ * waits for the destinations that EmEditsService.reverse names is sent over it, message by message, each acknowledged by itself;
+ * handled without that is a fault, as is another code; reject, defer -> that reply (450 not allowed, 451 not now, 453 no mail,
+ * RFC 2645 section 5.2); disconnect -> and closed.
+ * EM_SMTPDISCONNECT follows when all is sent or the connection broke: EM_DISCONNECT_REVERSED. */
+#define EM_SMTPATRN 0x4009
+
 /** VRFY or EXPN: the client asks who is here (RFC 5321 section 3.5). Struct: EmVrfy. Between lies the core's own answer:
  * 252 to VRFY, the same for everybody, and 502 to EXPN.
  *
@@ -567,6 +578,14 @@ typedef struct EmEtrn {
     uint8_t reserved[7];
 } EmEtrn;
 
+/** Arguments of EM_SMTPATRN. */
+typedef struct EmAtrn {
+    /** What every event has. */
+    struct EmEvent event;
+    /** Whose mail the client wants, as received: domains, one a line, lines separated by LF; at most 100. Empty: all that is its. */
+    struct EmText domains;
+} EmAtrn;
+
 /** EmVrfy.verb: VRFY, about a user or a mailbox. */
 #define EM_VRFY_VRFY 0
 
@@ -641,6 +660,9 @@ typedef struct EmTimeout {
 /** EmDisconnect.reason: the TLS handshake failed. */
 #define EM_DISCONNECT_HANDSHAKE 5
 
+/** EmDisconnect.reason: the connection was reversed (EM_SMTPATRN), and what followed is over. */
+#define EM_DISCONNECT_REVERSED 6
+
 /** Arguments of EM_SMTPDISCONNECT. */
 typedef struct EmDisconnect {
     /** What every event has. */
@@ -705,6 +727,8 @@ typedef struct EmDisconnect {
 #define EM_STAGE_STARTTLS 0x00010000ULL
 /** EmDescriptor.stages: EM_SMTPAUTH. */
 #define EM_STAGE_AUTH 0x00020000ULL
+/** EmDescriptor.stages: EM_SMTPATRN. */
+#define EM_STAGE_ATRN 0x00040000ULL
 /** EmDescriptor.stages: EM_START. */
 #define EM_STAGE_START 0x10000000ULL
 /** EmDescriptor.stages: EM_CONFIG. */
@@ -736,7 +760,7 @@ typedef struct EmDisconnect {
 #define EM_EDIT_TAG 0x0400ULL
 /** EmDescriptor.edits: EmEditsService.keyword_add and keyword_remove, and claims of keywords. */
 #define EM_EDIT_KEYWORD 0x0800ULL
-/** Hold, release and flush queued mail (EmQueueService). */
+/** Hold, release and flush queued mail (EmQueueService), and have it fetched (EmEditsService.reverse). */
 #define EM_EDIT_QUEUE 0x1000ULL
 /** Make new messages (EmSubmitService). */
 #define EM_EDIT_SUBMIT 0x2000ULL
@@ -1369,6 +1393,15 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*identity)(struct EmEdits *edits, struct EmText identity);
+
+    /** Names the mail that is sent over the connection once it is reversed, when this handler's answer is handled. EM_BEFORE of
+     * EM_SMTPATRN, with EM_EDIT_QUEUE declared, else ERR_EM_NOTAUTHORIZED. The last one of a call counts; with another answer than
+     * handled it changes nothing.
+     *
+     * - destinations: as EmQueueService takes them, one a line, lines separated by LF; 1 to 1,000.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*reverse)(struct EmEdits *edits, struct EmText destinations);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -2277,6 +2310,7 @@ _Static_assert(sizeof(EmHeaders) == 40 && offsetof(EmHeaders, message) == 32, "E
 _Static_assert(sizeof(EmBody) == 64 && offsetof(EmBody, reserved) == 57, "EmBody");
 _Static_assert(sizeof(EmMessageAccept) == 48 && offsetof(EmMessageAccept, message) == 40, "EmMessageAccept");
 _Static_assert(sizeof(EmEtrn) == 56 && offsetof(EmEtrn, reserved) == 49, "EmEtrn");
+_Static_assert(sizeof(EmAtrn) == 48 && offsetof(EmAtrn, domains) == 32, "EmAtrn");
 _Static_assert(sizeof(EmVrfy) == 56 && offsetof(EmVrfy, reserved) == 49, "EmVrfy");
 _Static_assert(sizeof(EmVerb) == 64 && offsetof(EmVerb, argument) == 48, "EmVerb");
 _Static_assert(sizeof(EmRset) == 32 && offsetof(EmRset, event) == 0, "EmRset");
@@ -2294,7 +2328,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 56 && offsetof(EmConfigService, own_file) == 48, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 80 && offsetof(EmSessionService, message_slot_set) == 72, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 184 && offsetof(EmEditsService, identity) == 176, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 192 && offsetof(EmEditsService, reverse) == 184, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
-use stagepost_smtp::{Action, Expired, Session, Tls, TlsFault};
+use stagepost_smtp::{Action, Expired, Reversal, Session, Tls, TlsFault};
 use tokio::time::timeout;
 
 use crate::auth::Authenticator;
+use crate::delivery::{Fetched, Fetching};
 use crate::intake::Intake;
+use crate::mail;
 use crate::router::Router;
 use crate::stopping::Stopping;
 use crate::tls::ServerTls;
@@ -36,6 +38,7 @@ pub(crate) struct Connection {
     pub(crate) router: Arc<Router>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) intake: Intake,
+    pub(crate) fetching: Arc<Fetching>,
     pub(crate) stopping: Stopping,
 }
 
@@ -112,6 +115,11 @@ impl Connection {
                     let tls = Box::pin(self.secure()).await;
                     self.session.handle_tls(Instant::now(), tls);
                 }
+                Action::Reverse(reversal) => {
+                    // As rare.
+                    Box::pin(self.reverse(reversal)).await;
+                    self.session.handle_reversed(Instant::now());
+                }
                 Action::Verify(verify) => {
                     // Rare, as a handshake is.
                     let authenticator = self.authenticator.clone();
@@ -166,6 +174,33 @@ impl Connection {
             }
             Err(_) => Err(TlsFault::Timeout),
         }
+    }
+
+    /// Becomes the client of who was ours, and sends it its mail. The connection is gone then.
+    async fn reverse(&mut self, reversal: Reversal) {
+        let facts = self.session.facts().clone();
+        let limit = self.session.settings().timeouts.write;
+        let Reversal { reply, destinations } = reversal;
+        // Dropped before it is told: what it says then it says as a server.
+        while BUFFER
+            .with_borrow_mut(|buffer| self.transport.try_read(buffer))
+            .is_ok_and(|more| more > 0)
+        {}
+        if !self.transport.send(&reply, limit).await {
+            return;
+        }
+        let user = facts.authenticated.as_ref().map_or("", |known| &*known.identity);
+        let shown: Box<str> = format!("{user} at {}", facts.peer.remote_text).into();
+        let destinations = destinations.iter().filter_map(|of| mail::named(of)).collect();
+        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
+        let (fetching, stopping) = (&self.fetching, &self.stopping);
+        let fetched = match transport {
+            Transport::Plain(stream) => fetching.send(stream, shown, destinations, stopping).await,
+            Transport::Tls(stream) => fetching.send(stream, shown, destinations, stopping).await,
+            Transport::Gone => return,
+        };
+        let Fetched { tried, done, broken_off } = fetched;
+        tracing::info!(session = facts.id, user, tried, done, broken_off, "mail was fetched");
     }
 
     async fn wait(&mut self, told_to_stop: bool) -> Waited {

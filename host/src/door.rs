@@ -82,7 +82,13 @@ impl Door {
         let auth = config.auth.clone();
         Self {
             name: config.name.as_str().into(),
-            settings: Arc::new(Settings { starttls, auth, extensions, ..receive.clone() }),
+            settings: Arc::new(Settings {
+                odmr: config.purpose.is_odmr(),
+                starttls,
+                auth,
+                extensions,
+                ..receive.clone()
+            }),
             tls: tls.map(Arc::new),
             implicit: config.purpose.is_implicit(),
             proxies: config.proxies.clone(),

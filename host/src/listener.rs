@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::auth::Authenticator;
 use crate::config;
 use crate::connection::Connection;
+use crate::delivery::Fetching;
 use crate::door::{Door, DoorLines, Entered};
 use crate::intake::Intake;
 use crate::router::Router;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) router: Arc<Router>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) fetching: Arc<Fetching>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) stopping: Stopping,
     /// For the lines about clients that get no session.
@@ -161,6 +163,7 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
         router,
         authenticator: shared.authenticator.clone(),
         intake,
+        fetching: shared.fetching.clone(),
         stopping,
     }
 }

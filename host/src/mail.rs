@@ -90,6 +90,11 @@ fn destinations(of: MailFor) -> Option<Destinations> {
     })
 }
 
+/// The mail that a plug-in means by a text, as the queue service takes it; none: it means nothing.
+pub(crate) fn named(text: &str) -> Option<Destinations> {
+    destinations(MailFor::parse(text))
+}
+
 /// Tells the operator why the queue can't be used; the plug-in is told that it can't.
 fn told(faults: &Throttle, error: &StoreError) -> MailError {
     if let Some(Line { left_out }) = faults.line(Instant::now()) {

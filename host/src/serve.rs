@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, AdminError, AdminServer};
 use crate::auth::{self, Authenticator};
 use crate::config::{ConfigError, Settings};
-use crate::delivery::{self, Carrier, Logins, Notifier, Scheduler};
+use crate::delivery::{self, Carrier, Fetching, Logins, Notifier, Scheduler};
 use crate::dns::Dns;
 use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
@@ -207,20 +207,22 @@ async fn serve(
     let carrier = Carrier::new(
         &settings,
         ways.router.clone(),
-        own_name,
+        own_name.clone(),
         ways.resolver,
         outbound,
         logins.clone(),
     );
     let carrier = Arc::new(carrier);
     let router = ways.router;
-    let scheduler = scheduler(&settings, store.clone(), carrier.clone(), router.clone());
+    let (scheduler, fetching) =
+        deliveries(&settings, store.clone(), carrier.clone(), router.clone(), own_name);
     let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         authenticator: authenticator.clone(),
         router: router.clone(),
         store: store.clone(),
+        fetching: Arc::new(fetching),
         sessions: sessions.clone(),
         stopping: stopping.clone(),
         lines: DoorLines::default(),
@@ -298,25 +300,29 @@ async fn drain(mut parts: JoinSet<()>, signals: &mut Signals) {
     parts.shutdown().await;
 }
 
-fn scheduler(
+/// What carries mail away: to where it goes, and over the connections of those who come for it.
+fn deliveries(
     settings: &Settings,
     store: Arc<dyn Store>,
     carrier: Arc<Carrier>,
     router: Arc<Router>,
-) -> Scheduler {
+    name: OwnName,
+) -> (Scheduler, Fetching) {
     let limits = delivery::Limits {
         concurrency_max: settings.delivery.concurrency as usize,
         per_destination_max: settings.delivery.per_destination as usize,
         attempt_max: ATTEMPT_MAX,
         drain_max: DRAIN,
     };
-    let notifier = Notifier::new(
+    let notifier = Arc::new(Notifier::new(
         store.clone(),
         router.clone(),
         &settings.receive.hostname,
         settings.delivery.postmaster.clone(),
-    );
-    Scheduler::new(store, carrier, router, Arc::new(notifier), limits)
+    ));
+    let fetching =
+        Fetching::new(store.clone(), router.clone(), notifier.clone(), limits.clone(), name);
+    (Scheduler::new(store, carrier, router, notifier, limits), fetching)
 }
 
 /// What accepts clients: for each socket of each listener one.

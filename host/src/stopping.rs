@@ -25,6 +25,11 @@ impl Stop {
 }
 
 impl Stopping {
+    /// Whether it was said.
+    pub(crate) fn is_said(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Resolves once the server is to stop.
     pub(crate) async fn wait(&mut self) {
         // An error means that the speaker is gone.

@@ -144,8 +144,12 @@ impl Draft {
                 Action::Ask(_) => {
                     self.session.handle_verdict(Instant::now(), Verdict::default());
                 }
-                // There is no network in it, so neither TLS nor AUTH is offered.
-                Action::StartTls | Action::Verify(_) | Action::Blame { .. } | Action::Close => {}
+                // There is no network in it, so neither TLS nor AUTH is offered, and nothing can be reversed.
+                Action::StartTls
+                | Action::Verify(_)
+                | Action::Reverse(_)
+                | Action::Blame { .. }
+                | Action::Close => {}
                 Action::Abandon => self.intake.abandon(),
                 // Octets and the end of them are given in `feed` alone.
                 Action::Body { .. } | Action::Store { .. } => return,
@@ -193,7 +197,7 @@ impl Draft {
                 Action::Blame { plugin, fault } => {
                     self.dispatch.blame(self.submitter.session, &plugin, &fault);
                 }
-                Action::StartTls | Action::Verify(_) | Action::Close => {}
+                Action::StartTls | Action::Verify(_) | Action::Reverse(_) | Action::Close => {}
             }
         }
     }

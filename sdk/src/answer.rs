@@ -15,8 +15,9 @@ use stagepost_abi::{
 pub enum Answer {
     /// The next handler is asked, and after the last one the core does its work.
     Continue,
-    /// The core skips its own work and replies positively. A fault at all but COMMAND, message accept, ETRN, VRFY, VERB and, with a
-    /// user named by [`Edits::identity`](crate::Edits::identity), AUTH by a mechanism that has a password.
+    /// The core skips its own work and replies positively. A fault at all but COMMAND, message accept, ETRN, VRFY, VERB; with
+    /// destinations named by [`Edits::reverse`](crate::Edits::reverse), ATRN; and, with a user named by
+    /// [`Edits::identity`](crate::Edits::identity), AUTH by a mechanism that has a password.
     Handled,
     /// A verdict with a reply of the plug-in's own; it ends the chain.
     Verdict(Verdict),

@@ -6,8 +6,8 @@ use std::future::Future;
 use crate::answer::{Answer, Outcome};
 use crate::edits::Edits;
 use crate::event::{
-    Auth, BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit, Rcpt,
-    Rset, StartTls, Timeout, Verb, Vrfy,
+    Atrn, Auth, BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
+    Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
 };
 use crate::pending::Pending;
 use crate::plugin::Plugin;
@@ -200,6 +200,17 @@ pub trait AsyncPlugin: Plugin {
     fn before_etrn(
         &self,
         event: &Etrn<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// ATRN: the client wants its mail over this connection.
+    fn before_atrn(
+        &self,
+        event: &Atrn<'_>,
         edits: &mut Edits<'_>,
         call: &Pending,
     ) -> impl Future<Output = Outcome> + Send {

@@ -51,7 +51,7 @@ pub mod edit {
     pub const tag: u64 = stagepost_abi::EM_EDIT_TAG;
     /// `Edits::keyword_add` and `keyword_remove`, and `Host::claim_keyword`.
     pub const keyword: u64 = stagepost_abi::EM_EDIT_KEYWORD;
-    /// `Queue::hold`, `release` and `flush`.
+    /// `Queue::hold`, `release` and `flush`, and `Edits::reverse`.
     pub const queue: u64 = stagepost_abi::EM_EDIT_QUEUE;
     /// `Host::submit`.
     pub const submit: u64 = stagepost_abi::EM_EDIT_SUBMIT;

@@ -259,6 +259,15 @@ impl<'a> Edits<'a> {
         })
     }
 
+    /// Names the mail that is sent once the answer is handled and the connection reversed. Needs the edit `queue`; at ATRN.
+    ///
+    /// - destinations: 1 to 1,000, as [`Queue`](crate::Queue) takes them.
+    pub fn reverse(&mut self, destinations: &[&str]) -> Result<(), Refusal> {
+        let lines = destinations.join("\n");
+        // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
+        check("reverse", unsafe { (self.table.reverse)(self.handle, lend(lines.as_bytes())) })
+    }
+
     /// Names the user whom the client is logged in as when the answer is handled. Needs the edit `credentials`; at AUTH.
     ///
     /// - identity: 1 to 255 octets without white space, in the form of SASLprep.

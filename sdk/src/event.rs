@@ -4,10 +4,10 @@
 use stagepost_abi::{
     EM_AUTH_ACCEPTED, EM_AUTH_BROKEN, EM_AUTH_OPEN, EM_AUTH_UNAVAILABLE, EM_AWAITED_MESSAGE,
     EM_DATA_BDAT, EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT,
-    EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN, EM_ETRN_HOST, EM_ETRN_QUEUE,
-    EM_VRFY_EXPN, EM_VRFY_VRFY, EmAuth, EmBody, EmCommand, EmConnect, EmData, EmDisconnect, EmEhlo,
-    EmEtrn, EmHeaders, EmMail, EmMessageAccept, EmQuit, EmRcpt, EmReply, EmRset, EmStartTls,
-    EmTimeout, EmVerb, EmVrfy,
+    EM_DISCONNECT_REVERSED, EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN,
+    EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY, EmAtrn, EmAuth, EmBody, EmCommand,
+    EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail, EmMessageAccept, EmQuit,
+    EmRcpt, EmReply, EmRset, EmStartTls, EmTimeout, EmVerb, EmVrfy,
 };
 
 use crate::message::Message;
@@ -202,6 +202,17 @@ event! {
         node: &'a str = text(raw.node)?,
         /// What the node is.
         kind: EtrnKind = EtrnKind::of(raw.kind),
+    }
+}
+
+event! {
+    /// ATRN: the client, which has logged in, wants its mail over this connection, which is reversed for it (RFC 2645).
+    ///
+    /// Handled before it with [`Edits::reverse`](crate::Edits::reverse): 250, and what waits for those destinations is sent. It is a
+    /// fault without.
+    Atrn from EmAtrn(raw, session) {
+        /// Whose mail, as received: domains, one a line; empty: all that is its.
+        domains: &'a str = text(raw.domains)?,
     }
 }
 
@@ -422,6 +433,8 @@ pub enum DisconnectReason {
     Shutdown,
     /// The TLS handshake failed.
     Handshake,
+    /// The connection was reversed by ATRN, and what followed is over.
+    Reversed,
 }
 
 impl DisconnectReason {
@@ -432,6 +445,7 @@ impl DisconnectReason {
             EM_DISCONNECT_TIMEOUT => Self::Timeout,
             EM_DISCONNECT_SHUTDOWN => Self::Shutdown,
             EM_DISCONNECT_HANDSHAKE => Self::Handshake,
+            EM_DISCONNECT_REVERSED => Self::Reversed,
             // The contract wants an unknown reason taken for EM_DISCONNECT_REFUSED.
             _ => Self::Refused,
         }

@@ -91,7 +91,7 @@ pub use directory::{Directory, Route};
 pub use dns::{Dns, DnsError, DnsWait, LookUp, Mx};
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
-    Auth, AuthResult, Awaited, BodyChunk, Chunk, Command, Connect, Data, Disconnect,
+    Atrn, Auth, AuthResult, Awaited, BodyChunk, Chunk, Command, Connect, Data, Disconnect,
     DisconnectReason, Ehlo, Etrn, EtrnKind, Headers, Mail, MessageAccept, Password, Quit, Rcpt,
     Reply, Rset, StartTls, Timeout, Verb, Vrfy, VrfyVerb,
 };

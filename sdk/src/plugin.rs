@@ -5,8 +5,8 @@ use crate::answer::{Answer, Fault, Outcome};
 use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
-    Auth, BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail, MessageAccept,
-    Quit, Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
+    Atrn, Auth, BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail,
+    MessageAccept, Quit, Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
 };
 use crate::filter::Filter;
 use crate::host::Host;
@@ -173,6 +173,18 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// The core has acted; its reply is composed and not sent.
     fn after_etrn(&self, event: &Etrn<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// ATRN: the client wants its mail over this connection.
+    fn before_atrn(&self, event: &Atrn<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The core has acted; its reply is composed and not sent.
+    fn after_atrn(&self, event: &Atrn<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
         let _ = (event, edits);
         Ok(())
     }

@@ -75,6 +75,11 @@ impl Client {
         self.stream.get_ref().exported()
     }
 
+    /// The connection, with what was read of it and not looked at.
+    pub fn into_stream(self) -> BufReader<Wire> {
+        self.stream
+    }
+
     /// Sends octets as they are.
     ///
     /// # Errors

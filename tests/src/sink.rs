@@ -1,7 +1,7 @@
 //! A next hop that keeps what it is given and does what it is told.
 //! Knows enough SMTP to receive from a well-behaved client, and no more.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+
+use crate::client::Client;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,6 +107,14 @@ impl Sink {
         lock(&self.shared).replies.push(reply.to_owned());
     }
 
+    /// Receives over the connection of a client that has become the server, until the other side is done.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn take_over(&self, client: Client) -> io::Result<()> {
+        serve(client.into_stream(), &self.shared)
+    }
+
     /// What it has accepted so far.
     pub fn messages(&self) -> Vec<Received> {
         lock(&self.shared).messages.clone()
@@ -182,7 +192,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn receive(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
-    let mut stream = BufReader::new(stream);
+    serve(BufReader::new(stream), shared)
+}
+
+fn serve<S: Read + Write>(mut stream: BufReader<S>, shared: &Shared) -> io::Result<()> {
     let (mut sender, mut recipients) = (String::new(), Vec::new());
     reply(&mut stream, "220 sink.example.test ESMTP")?;
     loop {
@@ -229,7 +242,7 @@ fn path(command: &str) -> String {
     path.map_or_else(String::new, |(path, _)| path.to_owned())
 }
 
-fn read_message(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
+fn read_message(stream: &mut BufReader<impl Read>) -> io::Result<Vec<u8>> {
     let mut message = Vec::new();
     loop {
         let line = read_line(stream)?;
@@ -241,7 +254,7 @@ fn read_message(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
     }
 }
 
-fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
+fn read_line(stream: &mut BufReader<impl Read>) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     if stream.read_until(b'\n', &mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -249,6 +262,6 @@ fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn reply(stream: &mut BufReader<TcpStream>, text: &str) -> io::Result<()> {
+fn reply(stream: &mut BufReader<impl Read + Write>, text: &str) -> io::Result<()> {
     stream.get_mut().write_all(format!("{text}\r\n").as_bytes())
 }

@@ -54,6 +54,7 @@ fn layouts() -> String {
         EmBody { event, octets, offset, last, reserved }
         EmMessageAccept { event, octets, message }
         EmEtrn { event, node, kind, reserved }
+        EmAtrn { event, domains }
         EmVrfy { event, argument, verb, reserved }
         EmVerb { event, verb, argument }
         EmRset { event }
@@ -84,7 +85,7 @@ fn layouts() -> String {
             header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
             command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
             reply_change,
-            identity,
+            identity, reverse,
         }
         EmExtensionService {
             size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,

@@ -87,6 +87,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 Action::Blame { plugin, fault } => panic!("{plugin} edited nothing: {fault}"),
                 Action::StartTls => panic!("there is no TLS"),
                 Action::Verify(verify) => panic!("nobody logs in, but {verify:?}"),
+                Action::Reverse(reversal) => panic!("nobody fetches mail, but {reversal:?}"),
                 Action::Abandon => {}
                 Action::Close => return Ok(()),
             }

@@ -20,6 +20,7 @@ pub(crate) enum Arguments {
     Body(abi::EmBody),
     MessageAccept(abi::EmMessageAccept),
     Etrn(abi::EmEtrn),
+    Atrn(abi::EmAtrn),
     Vrfy(abi::EmVrfy),
     Rset(abi::EmRset),
     Verb(abi::EmVerb),
@@ -113,6 +114,10 @@ impl Arguments {
                 message,
             }),
             Question::Etrn { node } => Self::Etrn(etrn(node, head::<abi::EmEtrn>(event))),
+            Question::Atrn { domains } => Self::Atrn(abi::EmAtrn {
+                event: head::<abi::EmAtrn>(event),
+                domains: lend(&**domains),
+            }),
             Question::Vrfy { verb, argument } => {
                 Self::Vrfy(vrfy(*verb, argument, head::<abi::EmVrfy>(event)))
             }
@@ -147,6 +152,7 @@ impl Arguments {
             Self::Body(event) => std::ptr::from_ref(event).cast(),
             Self::MessageAccept(event) => std::ptr::from_ref(event).cast(),
             Self::Etrn(event) => std::ptr::from_ref(event).cast(),
+            Self::Atrn(event) => std::ptr::from_ref(event).cast(),
             Self::Vrfy(event) => std::ptr::from_ref(event).cast(),
             Self::Rset(event) => std::ptr::from_ref(event).cast(),
             Self::Verb(event) => std::ptr::from_ref(event).cast(),
@@ -255,5 +261,6 @@ fn reason_number(reason: DisconnectReason) -> u32 {
         DisconnectReason::Refused => abi::EM_DISCONNECT_REFUSED,
         DisconnectReason::Handshake => abi::EM_DISCONNECT_HANDSHAKE,
         DisconnectReason::Shutdown => abi::EM_DISCONNECT_SHUTDOWN,
+        DisconnectReason::Reversed => abi::EM_DISCONNECT_REVERSED,
     }
 }

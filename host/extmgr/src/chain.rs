@@ -136,6 +136,13 @@ impl Chain {
         {
             return Err(Fault::NoIdentity);
         }
+        // Mail that is nobody's: the same, of who says handled to everything.
+        if matches!(decision, Decision::Handled(_))
+            && event == Event::Atrn
+            && !outcome.edits.iter().any(|edit| matches!(edit, Edit::Reverse(_)))
+        {
+            return Err(Fault::NoMail);
+        }
         Ok(decision)
     }
 
@@ -191,7 +198,7 @@ impl Chain {
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Tag { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
-                Edit::Hold { .. } | Edit::Discard | Edit::Identity(_) => {}
+                Edit::Hold { .. } | Edit::Discard | Edit::Identity(_) | Edit::Reverse(_) => {}
             }
             self.edits.push(Attributed { made, ..Attributed::new(plugin.name.clone(), edit) });
         }

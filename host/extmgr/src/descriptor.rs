@@ -182,7 +182,7 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 21] = [
+const STAGES: [(u64, &str); 22] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
@@ -195,6 +195,7 @@ const STAGES: [(u64, &str); 21] = [
     (abi::EM_STAGE_BODY, "body"),
     (abi::EM_STAGE_MESSAGEACCEPT, "message accept"),
     (abi::EM_STAGE_ETRN, "etrn"),
+    (abi::EM_STAGE_ATRN, "atrn"),
     (abi::EM_STAGE_VRFY, "vrfy"),
     (abi::EM_STAGE_RSET, "rset"),
     (abi::EM_STAGE_VERB, "verb"),

@@ -25,6 +25,7 @@ const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Body, abi::EM_SMTPBODY, abi::EM_STAGE_BODY),
     row(Event::MessageAccept, abi::EM_SMTPMESSAGEACCEPT, abi::EM_STAGE_MESSAGEACCEPT),
     row(Event::Etrn, abi::EM_SMTPETRN, abi::EM_STAGE_ETRN),
+    row(Event::Atrn, abi::EM_SMTPATRN, abi::EM_STAGE_ATRN),
     row(Event::Vrfy, abi::EM_SMTPVRFY, abi::EM_STAGE_VRFY),
     row(Event::Rset, abi::EM_SMTPRSET, abi::EM_STAGE_RSET),
     row(Event::Verb, abi::EM_SMTPVERB, abi::EM_STAGE_VERB),
@@ -77,6 +78,7 @@ pub(crate) fn takes_handled(question: &Question) -> bool {
     match question {
         Question::MessageAccept { .. }
         | Question::Etrn { .. }
+        | Question::Atrn { .. }
         | Question::Vrfy { .. }
         | Question::Verb { .. } => true,
         // By the others the client finds out that the server has no keys of its own.

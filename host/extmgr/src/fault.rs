@@ -37,6 +37,9 @@ pub(crate) enum Fault {
     /// A client is to be logged in, and the handler has not said as whom.
     #[error("bad verdict: handled at AUTH without the name of a user (EmEditsService.identity)")]
     NoIdentity,
+    /// A connection is to be reversed, and the handler has not said for whose mail.
+    #[error("bad verdict: handled at ATRN without destinations (EmEditsService.reverse)")]
+    NoMail,
     /// Handled with a reply that says something else to a client.
     #[error("bad verdict: handled can't be answered {code} at {event}")]
     HandledCode {
@@ -93,6 +96,7 @@ impl Fault {
             | Self::Handled
             | Self::HandledCode { .. }
             | Self::NoIdentity
+            | Self::NoMail
             | Self::Rewrite(_)
             | Self::Undeclared
             | Self::Leaked(_)

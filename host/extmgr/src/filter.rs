@@ -123,6 +123,7 @@ impl Filter {
             | Question::StartTls
             | Question::Auth { .. }
             | Question::Etrn { .. }
+            | Question::Atrn { .. }
             | Question::Vrfy { .. }
             | Question::Rset
             | Question::Verb { .. }

@@ -152,7 +152,7 @@ impl Door {
 
 impl MailFor {
     /// A domain, with `@` before it a domain and all below it, or with `#` before it the name of a queue.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         match (text.strip_prefix('@'), text.strip_prefix('#')) {
             (Some(top), _) => Self::Below(top.into()),
             (None, Some(queue)) => Self::Queue(queue.into()),

@@ -315,6 +315,14 @@ impl<'a> Sheet<'a> {
         self.push(identity.len(), Edit::Identity(identity.into()))
     }
 
+    pub(crate) fn reverse(&mut self, destinations: &str) -> Answer {
+        self.declared(abi::EM_EDIT_QUEUE)?;
+        self.allowed(self.stage == Stage::Before && self.event == Event::Atrn)?;
+        let lines: Vec<&str> = destinations.split('\n').collect();
+        let edit = Edit::reverse(&lines).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
+        self.push(destinations.len(), edit)
+    }
+
     pub(crate) fn hold(&mut self, reason: &str) -> Answer {
         self.declared(abi::EM_EDIT_HOLD)?;
         self.allowed(takes_message_edits(self.event, self.stage))?;

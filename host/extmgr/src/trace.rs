@@ -277,6 +277,7 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
         }
         Question::MessageAccept { octets } => vec![("octets", octets.to_string())],
         Question::Etrn { node } => vec![("node", shown_node(node))],
+        Question::Atrn { domains } => vec![("domains", shown(&domains.replace('\n', ",")))],
         Question::Vrfy { verb, argument } => {
             let verb = match verb {
                 VrfyVerb::Vrfy => "VRFY",
@@ -390,6 +391,7 @@ fn edit_in_words(edit: &Edit) -> String {
         Edit::Tag { name } => format!("tag {name}"),
         Edit::Discard => "discard".to_owned(),
         Edit::Identity(identity) => format!("identity {}", shown(identity)),
+        Edit::Reverse(destinations) => format!("reverse {}", shown(&destinations.join(","))),
         Edit::ReplaceCommand(line) => format!("command {:?}", shown_line(line.as_bytes())),
         Edit::AddKeyword { keyword, parameters } => {
             format!("keyword_add {}", shown(format!("{keyword} {parameters}").trim_end()))

@@ -24,6 +24,9 @@ pub enum Action<'a> {
     /// Make the TLS handshake: all that was sent so far was in clear text, and nothing that has arrived behind it counts.
     /// Answered by `handle_tls`.
     StartTls,
+    /// Turn the connection round: answered by `handle_reversed` once the other conversation is over. The session takes no
+    /// more input.
+    Reverse(Reversal),
     /// Find out whether a client is who it says; answered by `handle_verified`. No plug-in, log or trace gets to see it.
     Verify(Verify),
     /// Make the message durable; answered by `handle_stored`. Nothing is acknowledged before that.
@@ -53,6 +56,17 @@ pub enum Part {
     Header,
     /// What follows the header block, with the empty line when there was one.
     Body,
+}
+
+/// A connection that is reversed (RFC 2645): from here on the client is the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reversal {
+    /// What the client is told, with everything that was to be said before. Whatever has arrived until this is written was sent
+    /// as a client and is to be dropped.
+    pub reply: Vec<u8>,
+    /// The mail that it is sent then: that for these domains, each with `@` before it for all below it, too, and that in
+    /// these queues, with `#` before them.
+    pub destinations: Box<[Box<str>]>,
 }
 
 /// Why there is no TLS after a handshake; the session ends.

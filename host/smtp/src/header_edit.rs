@@ -65,7 +65,8 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::Tag { .. }
         | Edit::Discard
         | Edit::ReplyText(_)
-        | Edit::ReplyDetail { .. } => None,
+        | Edit::ReplyDetail { .. }
+        | Edit::Reverse(_) => None,
     }
 }
 

@@ -27,7 +27,7 @@ mod send;
 mod verdict;
 mod xtext;
 
-pub use action::{Action, BodyFault, Part, Stored, TlsFault};
+pub use action::{Action, BodyFault, Part, Reversal, Stored, TlsFault};
 pub use address::{Address, AddressError, ReversePath};
 pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use claims::{Claim, ClaimError, Claims};
@@ -46,9 +46,9 @@ pub use question::{
     VrfyVerb,
 };
 pub use receive::{
-    Auth, EnvelopeError, Expired, Extension, Extensions, Limits, RewriteError, Session, Settings,
-    StartTls, Timeouts, Verified, Verify, answers_handled, check_rewrite, is_for_session_alone,
-    parameter, received, received_from_plugin,
+    Auth, EnvelopeError, Expired, Extension, Extensions, Limits, ReversalError, RewriteError,
+    Session, Settings, StartTls, Timeouts, Verified, Verify, answers_handled, check_rewrite,
+    is_for_session_alone, parameter, received, received_from_plugin,
 };
 pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};

@@ -116,6 +116,8 @@ pub enum Event {
     MessageAccept,
     /// ETRN: a client asks for its mail.
     Etrn,
+    /// ATRN: a client wants its mail over this connection.
+    Atrn,
     /// VRFY or EXPN: a client asks who is here.
     Vrfy,
     /// RSET: the transaction is dropped.
@@ -132,7 +134,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
@@ -145,6 +147,7 @@ impl Event {
         Self::Body,
         Self::MessageAccept,
         Self::Etrn,
+        Self::Atrn,
         Self::Vrfy,
         Self::Rset,
         Self::Verb,
@@ -168,6 +171,7 @@ impl Event {
             Self::Body => "body",
             Self::MessageAccept => "message-accept",
             Self::Etrn => "etrn",
+            Self::Atrn => "atrn",
             Self::Vrfy => "vrfy",
             Self::Rset => "rset",
             Self::Verb => "verb",
@@ -266,6 +270,11 @@ pub enum Question {
         /// Which mail it asks for.
         node: EtrnNode,
     },
+    /// The client wants its mail over this connection (RFC 2645).
+    Atrn {
+        /// Whose mail, as received, one a line, separated by LF; empty: all that is its.
+        domains: Box<str>,
+    },
     /// The client asks who is here (RFC 5321 section 3.5).
     Vrfy {
         /// With which command.
@@ -312,6 +321,7 @@ impl Question {
             Self::Body { .. } => Event::Body,
             Self::MessageAccept { .. } => Event::MessageAccept,
             Self::Etrn { .. } => Event::Etrn,
+            Self::Atrn { .. } => Event::Atrn,
             Self::Vrfy { .. } => Event::Vrfy,
             Self::Rset => Event::Rset,
             Self::Verb { .. } => Event::Verb,
@@ -400,6 +410,8 @@ pub enum DisconnectReason {
     Handshake,
     /// The server is shutting down.
     Shutdown,
+    /// The connection was reversed, and what followed is over.
+    Reversed,
 }
 
 impl DisconnectReason {
@@ -412,6 +424,7 @@ impl DisconnectReason {
             Self::Refused => "refused",
             Self::Handshake => "handshake",
             Self::Shutdown => "shutdown",
+            Self::Reversed => "reversed",
         }
     }
 }

@@ -75,6 +75,8 @@ pub enum Edit {
     RemoveKeyword(Box<str>),
     /// At AUTH: whom the client is logged in as, when the answer is *handled*.
     Identity(Box<str>),
+    /// At ATRN: which mail is sent over the connection, when the answer is *handled*. Made by [`Edit::reverse`].
+    Reverse(Box<[Box<str>]>),
     /// At COMMAND: put another line, without its CRLF, in the place of the one in hand.
     ReplaceCommand(Box<str>),
     /// Add a header field at the end of the header block.

@@ -215,6 +215,11 @@ impl Purpose {
         self == Self::Submissions
     }
 
+    /// Whether clients come for their mail, and for nothing else.
+    pub(crate) fn is_odmr(self) -> bool {
+        self == Self::Odmr
+    }
+
     /// The default of `auth`: other servers have no user here; everybody else must say who they are (RFC 6409 section 4.3).
     pub(crate) fn auth(self) -> AuthMode {
         match self {

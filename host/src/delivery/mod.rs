@@ -2,6 +2,7 @@
 //! Holds how the parts hang together; the queue knows none of it.
 
 mod carrier;
+mod fetching;
 mod finding;
 mod line_end;
 mod logins;
@@ -14,6 +15,7 @@ mod servers;
 mod transport;
 
 pub(crate) use carrier::Carrier;
+pub(crate) use fetching::{Fetched, Fetching};
 pub(crate) use logins::Logins;
 pub(crate) use notification::Notifier;
 pub(crate) use schedule::{Limits, Scheduler};

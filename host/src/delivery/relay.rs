@@ -3,6 +3,7 @@
 
 mod connection;
 mod idle;
+mod reversed;
 mod stream;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use tokio::task::JoinSet;
 
 use self::connection::{ConnectError, Connection, Peer};
 use self::idle::{IdleConnections, Line};
+pub(super) use self::reversed::ReversedLine;
+pub(super) use self::stream::Carrying;
 use super::finding::Finding;
 use super::logins::nonce;
 use super::octets::MessageOctets;
@@ -162,11 +165,11 @@ impl Relay {
         for server in self.finder.find(hop.servers).await? {
             match self.try_server(&server, hop, &transaction, message).await {
                 Tried::Done(outcomes, onward) => {
-                    let told = |outcome| told(&server, onward, outcome);
+                    let told = |outcome| told(&server.shown, onward, outcome);
                     return Ok(outcomes.into_iter().map(told).collect());
                 }
                 Tried::Refused(outcomes) => {
-                    let told = |outcome| told(&server, Onward::Silent, outcome);
+                    let told = |outcome| told(&server.shown, Onward::Silent, outcome);
                     refused = Some(outcomes.into_iter().map(told).collect());
                 }
                 Tried::Unreachable(error) => {
@@ -322,11 +325,11 @@ fn onward(protocol: Protocol, connection: &Connection) -> Onward {
 }
 
 /// An outcome as the queue is told it.
-fn told(server: &Server, onward: Onward, outcome: Outcome) -> RecipientOutcome {
+fn told(shown: &str, onward: Onward, outcome: Outcome) -> RecipientOutcome {
     let status = outcome.status();
     let status = (status.class, status.subject, status.detail);
     let finding = |cause: Cause| {
-        let finding = Finding::new(status, &cause).about(&server.shown);
+        let finding = Finding::new(status, &cause).about(shown);
         match &cause {
             Cause::Replied { reply, .. } => finding.replied(&reply.in_line()),
             _ => finding,
@@ -335,8 +338,8 @@ fn told(server: &Server, onward: Onward, outcome: Outcome) -> RecipientOutcome {
     match outcome {
         Outcome::Delivered(reply) => {
             let text = reply.in_line();
-            tracing::debug!(server = %server.shown, reply = text, "given away");
-            let finding = Finding::new(status, &text).about(&server.shown).replied(&text);
+            tracing::debug!(server = shown, reply = text, "given away");
+            let finding = Finding::new(status, &text).about(shown).replied(&text);
             RecipientOutcome::Delivered(finding, onward)
         }
         Outcome::Failed(cause) => RecipientOutcome::Failed(finding(cause)),

@@ -58,14 +58,23 @@ pub(crate) struct Scheduler {
 }
 
 /// What each attempt needs.
-struct Work {
-    store: Arc<dyn Store>,
-    transports: Arc<dyn Transports>,
-    schedules: Arc<dyn Schedules>,
-    notifier: Arc<dyn Notifies>,
-    limits: Limits,
+pub(super) struct Work {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) transports: Arc<dyn Transports>,
+    pub(super) schedules: Arc<dyn Schedules>,
+    pub(super) notifier: Arc<dyn Notifies>,
+    pub(super) limits: Limits,
+    /// Somebody has come for it: nothing is left to wait for that.
+    pub(super) fetched: bool,
     /// The clock on the wall, which the due times go by.
-    now: fn() -> SystemTime,
+    pub(super) now: fn() -> SystemTime,
+}
+
+impl Limits {
+    /// How long a lease lasts. An attempt ends long before it, settlement included: two never overlap.
+    pub(super) fn lease(&self) -> Duration {
+        self.attempt_max * 2 + Duration::from_secs(3600)
+    }
 }
 
 impl Scheduler {
@@ -78,7 +87,9 @@ impl Scheduler {
         limits: Limits,
     ) -> Self {
         let now = SystemTime::now;
-        Self { work: Arc::new(Work { store, transports, schedules, notifier, limits, now }) }
+        let fetched = false;
+        let work = Work { store, transports, schedules, notifier, limits, fetched, now };
+        Self { work: Arc::new(work) }
     }
 
     /// Delivers until `shutdown` resolves, then lets running attempts end, for `drain_max` at most. What could not end
@@ -110,8 +121,7 @@ impl Scheduler {
             now: (self.work.now)(),
             max: room,
             per_destination_max: self.work.limits.per_destination_max,
-            // An attempt ends long before its lease, settlement included: two never overlap.
-            duration: self.work.limits.attempt_max * 2 + Duration::from_secs(3600),
+            duration: self.work.limits.lease(),
         };
         let leases = match self.work.store.lease(request).await {
             Ok(leases) => leases,
@@ -152,21 +162,26 @@ fn pause(error: &StoreError) -> Instant {
 impl Work {
     /// Makes one attempt and settles it.
     async fn attempt(self: Arc<Self>, lease: Lease) {
-        let retry = self.schedules.of(&lease);
+        let settlement = self.try_lease(&lease).await;
+        self.settle(&lease, &settlement).await;
+    }
+
+    /// Makes one attempt: what is to become of the delivery.
+    pub(super) async fn try_lease(&self, lease: &Lease) -> Settlement {
+        let retry = self.schedules.of(lease);
         let recipients = match self.store.read(lease.id).await {
-            Ok(message) => self.try_message(Arc::new(message), &lease, &retry).await,
+            Ok(message) => self.try_message(Arc::new(message), lease, &retry).await,
             // Nobody can deliver it, and nobody may lose it.
             Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
                 error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
-                same(&lease, &Step::Hold(error.to_string().into()))
+                same(lease, &Step::Hold(error.to_string().into()))
             }
             Err(error) => {
                 warn!(id = %lease.id, destination = %lease.destination, %error, "a message can't be read now");
-                same(&lease, &Step::Retry(error.to_string().into()))
+                same(lease, &Step::Retry(error.to_string().into()))
             }
         };
-        let next_due = retry.next_due(&lease, (self.now)());
-        self.settle(&lease, &Settlement { recipients, next_due }).await;
+        Settlement { recipients, next_due: retry.next_due(lease, (self.now)()) }
     }
 
     /// Has a message carried away, if it is time, and tells whom it concerns.
@@ -180,7 +195,7 @@ impl Work {
             // RFC 3463 section 3.8: by the will of who runs the server.
             let finding = Finding::new((5, 7, 0), &**reason);
             vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
-        } else if retry.is_to_be_tried(lease, (self.now)()) {
+        } else if self.fetched || retry.is_to_be_tried(lease, (self.now)()) {
             self.carry(&message, lease).await
         } else if lease.attempts == 0 && retry.age(lease, (self.now)()) != Age::Expired {
             return same(lease, &Step::Retry(WAITS.into()));
@@ -227,7 +242,7 @@ impl Work {
     }
 
     /// Has a settlement made durable, however long the store fails: what was delivered must not be delivered again.
-    async fn settle(&self, lease: &Lease, settlement: &Settlement) {
+    pub(super) async fn settle(&self, lease: &Lease, settlement: &Settlement) {
         let (id, destination) = (lease.id, &lease.destination);
         loop {
             match self.store.finish(lease, settlement.clone()).await {

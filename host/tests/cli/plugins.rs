@@ -84,7 +84,7 @@ pub(crate) const FAULTS: [Fault; 22] = [
         "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mial]\ndeadline_ms = 5",
         (8, 15),
         "plugin[0].stage.mial: unknown field `mial`",
-        "write one of `connect`, `command`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `headers`, `body`, `message-accept`, `etrn`, `vrfy`, `rset`, `verb`, `quit`, `timeout`, `disconnect`",
+        "write one of `connect`, `command`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `headers`, `body`, `message-accept`, `etrn`, `atrn`, `vrfy`, `rset`, `verb`, `quit`, `timeout`, `disconnect`",
     ),
     fault(
         "[[plugin]]\nname = \"a\"\npath = \"a\"\n[plugin.stage.mail]\ndeadline = 5",

@@ -53,6 +53,8 @@ pub const EM_STAGE_TIMEOUT: u64 = 0x4000;
 pub const EM_STAGE_STARTTLS: u64 = 0x0001_0000;
 /// EmDescriptor.stages: EM_SMTPAUTH.
 pub const EM_STAGE_AUTH: u64 = 0x0002_0000;
+/// EmDescriptor.stages: EM_SMTPATRN.
+pub const EM_STAGE_ATRN: u64 = 0x0004_0000;
 /// EmDescriptor.stages: EM_START.
 pub const EM_STAGE_START: u64 = 0x1000_0000;
 /// EmDescriptor.stages: EM_CONFIG.
@@ -84,7 +86,7 @@ pub const EM_EDIT_COMMAND: u64 = 0x0200;
 pub const EM_EDIT_TAG: u64 = 0x0400;
 /// EmDescriptor.edits: EmEditsService.keyword_add and keyword_remove, and claims of keywords.
 pub const EM_EDIT_KEYWORD: u64 = 0x0800;
-/// Hold, release and flush queued mail (EmQueueService).
+/// Hold, release and flush queued mail (EmQueueService), and have it fetched (EmEditsService.reverse).
 pub const EM_EDIT_QUEUE: u64 = 0x1000;
 /// Make new messages (EmSubmitService).
 pub const EM_EDIT_SUBMIT: u64 = 0x2000;

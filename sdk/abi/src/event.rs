@@ -117,6 +117,17 @@ pub const EM_SMTPBODY: EID = 0x4007;
 /// reply; disconnect -> and closed.
 pub const EM_SMTPETRN: EID = 0x4008;
 
+/// ATRN: the client wants its mail over this connection (RFC 2645), which is reversed for it: it becomes the server. Struct: EmAtrn.
+/// Between lies the finding of that mail; it is sent behind the 250, after(ATRN) and after(COMMAND). Called on listeners of purpose
+/// "odmr" alone, for clients that have logged in.
+///
+/// before: continue -> 450 when nobody has answered; handled -> 250, with the words given, and the connection is reversed: what
+/// waits for the destinations that EmEditsService.reverse names is sent over it, message by message, each acknowledged by itself;
+/// handled without that is a fault, as is another code; reject, defer -> that reply (450 not allowed, 451 not now, 453 no mail,
+/// RFC 2645 section 5.2); disconnect -> and closed.
+/// EM_SMTPDISCONNECT follows when all is sent or the connection broke: EM_DISCONNECT_REVERSED.
+pub const EM_SMTPATRN: EID = 0x4009;
+
 /// VRFY or EXPN: the client asks who is here (RFC 5321 section 3.5). Struct: EmVrfy. Between lies the core's own answer:
 /// 252 to VRFY, the same for everybody, and 502 to EXPN.
 ///
@@ -387,6 +398,16 @@ pub struct EmEtrn {
     pub reserved: [u8; 7],
 }
 
+/// Arguments of EM_SMTPATRN.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EmAtrn {
+    /// What every event has.
+    pub event: EmEvent,
+    /// Whose mail the client wants, as received: domains, one a line, lines separated by LF; at most 100. Empty: all that is its.
+    pub domains: EmText,
+}
+
 /// EmVrfy.verb: VRFY, about a user or a mailbox.
 pub const EM_VRFY_VRFY: u8 = 0;
 
@@ -470,6 +491,9 @@ pub const EM_DISCONNECT_SHUTDOWN: u32 = 4;
 
 /// EmDisconnect.reason: the TLS handshake failed.
 pub const EM_DISCONNECT_HANDSHAKE: u32 = 5;
+
+/// EmDisconnect.reason: the connection was reversed (EM_SMTPATRN), and what followed is over.
+pub const EM_DISCONNECT_REVERSED: u32 = 6;
 
 /// Arguments of EM_SMTPDISCONNECT.
 #[repr(C)]

@@ -53,6 +53,7 @@ pub(super) static EDITS: EmEditsService = EmEditsService {
     keyword_remove: edits_keyword_remove,
     reply_change: edits_reply_change,
     identity: edits_identity,
+    reverse: edits_reverse,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -175,6 +176,10 @@ unsafe extern "C" fn edits_keyword_add(
 
 unsafe extern "C" fn edits_identity(edits: *mut EmEdits, identity: EmText) -> STATUS {
     note(edits, format!("identity {}", read(identity)))
+}
+
+unsafe extern "C" fn edits_reverse(edits: *mut EmEdits, destinations: EmText) -> STATUS {
+    note(edits, format!("reverse {}", read(destinations)))
 }
 
 unsafe extern "C" fn edits_keyword_remove(edits: *mut EmEdits, keyword: EmText) -> STATUS {

@@ -210,6 +210,14 @@ impl<'d> Rig<'d> {
                 let tls = self.answers.tls();
                 self.session.handle_tls(self.now, tls);
             }
+            Action::Reverse(reversal) => {
+                self.hold_still();
+                assert!(!reversal.destinations.is_empty(), "nobody's mail");
+                self.output.extend(&reversal.reply);
+                // What comes now is the other conversation's.
+                self.session.handle_input(self.now, b"220 a.test\r\n");
+                self.session.handle_reversed(self.now);
+            }
             Action::Verify(verify) => {
                 self.hold_still();
                 let verified = self.answers.verified(&verify);

@@ -216,6 +216,14 @@ impl BareSession {
                 }
                 self.handshaking = true;
             }
+            Action::Reverse(reversal) => {
+                if self.session.wants_input() || self.hung_up {
+                    return fault("Reverse, but it reads on, or nobody is there");
+                }
+                self.writes += 1;
+                self.output.extend(reversal.reply);
+                self.session.handle_reversed(now);
+            }
             Action::Verify(verify) => {
                 let answer = self.verified.pop_front();
                 let verified = answer.unwrap_or_else(|| verified(&verify));

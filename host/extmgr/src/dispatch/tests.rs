@@ -2,6 +2,7 @@
 //! Plays both sides of the contract; loads no file.
 
 mod allocations;
+mod atrn;
 mod auth;
 mod bodies;
 mod chain;

@@ -35,6 +35,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     keyword_remove,
     reply_change,
     identity,
+    reverse,
 };
 
 /// The sheet that a handler writes to.
@@ -216,4 +217,9 @@ unsafe extern "C" fn keyword_remove(edits: *mut abi::EmEdits, keyword: abi::EmTe
 unsafe extern "C" fn identity(edits: *mut abi::EmEdits, identity: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.identity(super::text(identity)?) })
+}
+
+unsafe extern "C" fn reverse(edits: *mut abi::EmEdits, destinations: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.reverse(super::text(destinations)?) })
 }

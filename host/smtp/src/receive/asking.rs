@@ -132,6 +132,7 @@ impl Session {
                 | Edit::ReplaceRecipient { .. }
                 | Edit::ReplaceCommand(_)
                 | Edit::Identity(_)
+                | Edit::Reverse(_)
                 | Edit::AddKeyword { .. }
                 | Edit::RemoveKeyword(_)
                 | Edit::Hold { .. }

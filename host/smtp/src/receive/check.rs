@@ -44,8 +44,13 @@ pub(crate) fn check_authenticated(
     auth: &Auth,
     authenticated: bool,
 ) -> Option<Reply> {
-    let guarded = matches!(command, Command::Mail(_) | Command::Etrn(_) | Command::Vrfy { .. });
-    let refused = auth.required && !authenticated && guarded;
+    let guarded = match command {
+        // RFC 2645 section 5.1.
+        Command::Atrn { .. } => true,
+        Command::Mail(_) | Command::Etrn(_) | Command::Vrfy { .. } => auth.required,
+        _ => false,
+    };
+    let refused = !authenticated && guarded;
     refused.then(|| Reply::new(530, Some((5, 7, 0)), "Authentication required"))
 }
 

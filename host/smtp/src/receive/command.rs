@@ -1,6 +1,7 @@
 //! The commands: their table, and how a line becomes one (RFC 5321 section 4.1).
 //! Knows a command's form and where it is legal, not what it does.
 
+use super::atrn;
 use super::extensions::Extension;
 use super::grammar::Grammar;
 use super::line;
@@ -34,6 +35,10 @@ pub(crate) enum Command {
         argument: Box<str>,
     },
     Etrn(EtrnNode),
+    /// What it names is read once it is known whether that counts.
+    Atrn {
+        argument: Box<str>,
+    },
     /// A plug-in's own.
     Claimed {
         verb: Box<str>,
@@ -130,7 +135,7 @@ const RULES: [Rule; 22] = [
     }),
     rule("AUTH", Legal::Idle, Doer::Nobody, |rest, _| auth(rest)),
     rule("BDAT", Legal::Message, Doer::Nobody, bdat),
-    rule("ATRN", Legal::Always, Doer::Nobody, not_implemented),
+    rule("ATRN", Legal::Idle, Doer::Nobody, |rest, _| Ok(Command::Atrn { argument: rest.into() })),
     // Reverses the session for whoever asks: never (RFC 5321 appendix F.1).
     rule("TURN", Legal::Always, Doer::Anybody, not_implemented),
     rule("SEND", Legal::Always, Doer::Anybody, not_implemented),
@@ -245,6 +250,10 @@ impl Command {
             Self::Data => Question::Data { chunk: None },
             Self::Bdat { chunk, first: true } => Question::Data { chunk: Some(*chunk) },
             Self::Etrn(node) => Question::Etrn { node: node.clone() },
+            // It was checked.
+            Self::Atrn { argument } => {
+                Question::Atrn { domains: atrn::domains(argument).unwrap_or_default() }
+            }
             Self::Vrfy { verb, argument } => {
                 Question::Vrfy { verb: *verb, argument: argument.clone() }
             }
@@ -299,6 +308,7 @@ impl Command {
             Self::Rcpt(_) => Some(Event::Rcpt),
             Self::Data | Self::Bdat { first: true, .. } => Some(Event::Data),
             Self::Etrn(_) => Some(Event::Etrn),
+            Self::Atrn { .. } => Some(Event::Atrn),
             Self::Vrfy { .. } => Some(Event::Vrfy),
             Self::Claimed { .. } => Some(Event::Verb),
             Self::StartTls => Some(Event::StartTls),

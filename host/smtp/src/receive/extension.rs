@@ -47,6 +47,9 @@ pub(crate) fn keywords(
     xclient: bool,
     date: Option<SystemTime>,
 ) -> String {
+    if settings.odmr {
+        return odmr_keywords(settings, interest, secured);
+    }
     // RFC 1870 section 4.
     let mut lines = String::with_capacity(LINES_OCTETS);
     lines.push_str("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE ");
@@ -77,6 +80,19 @@ pub(crate) fn keywords(
     for (keyword, parameters) in claims.keywords() {
         lines.push('\n');
         push_keyword(&mut lines, keyword, parameters);
+    }
+    lines
+}
+
+/// The same where clients come for their mail alone, and bring none.
+fn odmr_keywords(settings: &Settings, interest: Interest, secured: bool) -> String {
+    let mut lines = "ENHANCEDSTATUSCODES\nHELP".to_owned();
+    if settings.starttls != StartTls::None && !secured {
+        lines.push_str("\nSTARTTLS");
+    }
+    // Only where a plug-in says whose mail it is does ATRN work.
+    if interest.contains(Event::Atrn, Stage::Before) {
+        lines.push_str("\nATRN");
     }
     lines
 }

@@ -4,6 +4,7 @@
 mod accept;
 mod admit;
 mod asking;
+mod atrn;
 mod auth;
 mod bdat;
 mod check;
@@ -36,6 +37,7 @@ mod trace;
 mod transaction;
 mod xclient;
 
+pub use atrn::ReversalError;
 pub use auth::{Verified, Verify};
 pub(crate) use command::is_core_verb;
 pub use command::is_for_session_alone;

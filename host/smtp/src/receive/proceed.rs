@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::admit::Work;
+use super::atrn;
 use super::check;
 use super::command::{Command, Mail, Rcpt};
 use super::command_line::Parsed;
@@ -27,6 +28,9 @@ const OVERRUN_MAX: u32 = 1000;
 const OK: &str = "Ok";
 const HELP: &str = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN HELP\n\
                     RFC 5321 says what they do";
+/// The same where clients come for their mail alone.
+const HELP_ODMR: &str = "Commands: EHLO STARTTLS AUTH ATRN NOOP RSET HELP QUIT\n\
+                         RFC 2645 says what they do";
 /// The most octets of the verbs of plug-ins in the reply to HELP.
 const CLAIMED_OCTETS_MAX: usize = 2048;
 
@@ -93,6 +97,8 @@ impl Session {
         let offered = || if self.withheld.is_empty() { None } else { offered() };
         let (starttls, secured) = (self.settings.starttls, self.facts.tls.is_some());
         let unprotected = match command {
+            _ if self.settings.odmr && !self.is_for_odmr(&command) => Some(check::not_offered()),
+            Command::Atrn { .. } if !self.has_atrn() => Some(check::not_offered()),
             Command::StartTls => check::check_starttls(starttls, secured),
             Command::Xclient { .. } if !self.xclient => Some(check::not_offered()),
             Command::Auth { .. } if !self.has_auth() => Some(check::not_offered()),
@@ -123,6 +129,7 @@ impl Session {
             (Command::Data, Place::Transaction(transaction)) => check::check_data(transaction),
             (Command::Bdat { .. }, place) => check::check_chunk(place, extended),
             (Command::Xclient { argument }, _) => Xclient::parse(argument).err(),
+            (Command::Atrn { argument }, _) => atrn::domains(argument).err(),
             _ => None,
         });
         refused.map_or(Ok(command), Err)
@@ -136,11 +143,14 @@ impl Session {
         edits: Vec<Attributed>,
     ) {
         let event = command.event().unwrap_or(Event::Command);
-        let answer = match ruling::rule(event, true, decision) {
+        // Nobody can be sent mail that is nobody's.
+        let answerable = event != Event::Atrn || atrn::names_mail(&edits);
+        let answer = match ruling::rule(event, answerable, decision) {
             Ruling::Proceed => {
                 command.edit(&edits);
                 return self.proceed(command, edits);
             }
+            Ruling::Handled(reply) if event == Event::Atrn => self.answer_reversing(reply, &edits),
             Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(|| handled(&command))),
             // Who says QUIT leaves, whatever the answer (RFC 5321 section 4.1.1.10).
             Ruling::Refuse(reply) | Ruling::Disconnect(reply) if command == Command::Quit => {
@@ -197,6 +207,7 @@ impl Session {
             Command::Bdat { chunk, first: false } => return self.proceed_chunk(chunk),
             Command::Rset => self.proceed_rset(),
             Command::Etrn(node) => self.proceed_etrn(&node),
+            Command::Atrn { .. } => self.proceed_atrn(),
             Command::StartTls => self.proceed_starttls(),
             Command::Auth { mechanism, initial } => return self.proceed_auth(&mechanism, initial),
             Command::Noop => plain(250, (2, 0, 0), OK),
@@ -221,6 +232,9 @@ impl Session {
 
     /// The commands that there are, with those of plug-ins as far as there is room for them.
     fn help(&self) -> Cow<'static, str> {
+        if self.settings.odmr {
+            return HELP_ODMR.into();
+        }
         let mut claimed = String::new();
         for verb in self.claims().verbs() {
             if claimed.len() + verb.len() > CLAIMED_OCTETS_MAX {

@@ -29,6 +29,7 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
                     | Event::Auth
                     | Event::MessageAccept
                     | Event::Etrn
+                    | Event::Atrn
                     | Event::Vrfy
                     | Event::Verb
             );
@@ -52,12 +53,14 @@ pub(crate) fn rule(event: Event, answerable: bool, decision: Decision) -> Ruling
 }
 
 /// Whether a reply can say that somebody else than the core has done the work. By its code a client must not take the session for
-/// another than it is: 235 alone says that it is logged in (RFC 4954 section 6), and says so nowhere else.
+/// another than it is: 235 alone says that it is logged in (RFC 4954 section 6), and says so nowhere else; 250 alone that the connection
+/// is reversed (RFC 2645 section 5.2).
 ///
 /// - `event`: whose work was done.
 pub fn answers_handled(event: Event, reply: &Reply) -> bool {
     match event {
         Event::Auth => reply.code() == 235,
+        Event::Atrn => reply.code() == 250,
         _ => reply.class() == Class::Positive && !reply.tells_what_follows(),
     }
 }
@@ -136,6 +139,9 @@ mod tests {
             (Event::Command, true, Handled(Some(reply(214))), "handled Some(214)"),
             (Event::Command, true, Handled(Some(reply(354))), "refuse 451"),
             (Event::Etrn, true, Handled(Some(reply(251))), "handled Some(251)"),
+            (Event::Atrn, true, Handled(Some(reply(250))), "handled Some(250)"),
+            (Event::Atrn, true, Handled(Some(reply(251))), "refuse 451"),
+            (Event::Atrn, false, Handled(None), "refuse 451"),
             (Event::Vrfy, true, Handled(Some(reply(250))), "handled Some(250)"),
             (Event::StartTls, true, Handled(None), "refuse 454"),
             (Event::StartTls, true, Reject(reply(554)), "refuse 554"),

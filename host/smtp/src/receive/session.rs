@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
     Action, Address, Ask, Attribute, Attributed, BodyFault, Claims, DisconnectReason, EditFault,
-    Envelope, Facts, Interest, Part, Peer, Reply, Route, Stored, Verdict, Verify,
+    Envelope, Facts, Interest, Part, Peer, Reply, Reversal, Route, Stored, Verdict, Verify,
 };
 
 /// Replies wait for the end of a pipelined group, but never more octets than this.
@@ -76,6 +76,8 @@ pub struct Session {
     /// The last line taken was AUTH, or a line without a known verb behind it.
     pub(super) behind_auth: bool,
     pub(super) tally: Tally,
+    /// How the connection is reversed behind the reply to ATRN.
+    pub(super) reversal: Option<Box<Reversal>>,
     /// Logins that were refused.
     pub(super) logins_refused: u32,
     pub(super) hungup: bool,
@@ -91,6 +93,7 @@ pub(super) enum Outgoing {
     Store(Box<(Envelope, Vec<Attributed>)>),
     Verify(Verify),
     StartTls,
+    Reverse(Reversal),
     Close,
 }
 
@@ -152,6 +155,7 @@ impl Session {
             hello: false,
             behind_auth: false,
             tally: Tally::default(),
+            reversal: None,
             logins_refused: 0,
             hungup: false,
             shutting_down: false,
@@ -271,6 +275,7 @@ impl Session {
             }
             Outgoing::Verify(verify) => Action::Verify(verify),
             Outgoing::StartTls => Action::StartTls,
+            Outgoing::Reverse(reversal) => Action::Reverse(reversal),
             Outgoing::Close => Action::Close,
         })
     }
@@ -481,6 +486,10 @@ impl Session {
             }
             Next::Message => self.receive(),
             Next::Handshake => self.step = Step::Securing,
+            Next::Reverse => {
+                let reply = std::mem::take(&mut self.output);
+                self.reverse(reply);
+            }
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Settings {
     pub hostname: Box<str>,
     /// The words that follow the name in the 220.
     pub banner: Box<str>,
+    /// Whether clients come here for their mail, with ATRN, and for nothing else (RFC 2645).
+    pub odmr: bool,
     /// Whether STARTTLS can be had, and whether it must.
     pub starttls: StartTls,
     /// Whether and how clients log in.
@@ -111,6 +113,7 @@ impl Default for Settings {
             extensions: Extensions::default(),
             hostname: "localhost".into(),
             banner: "ESMTP Stagepost".into(),
+            odmr: false,
             starttls: StartTls::None,
             auth: Auth::default(),
             limits: Limits::default(),

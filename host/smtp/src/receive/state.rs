@@ -56,6 +56,8 @@ pub(crate) enum Step {
     Responding(Box<Exchange>),
     /// The connection finds out who logs in.
     Verifying(Box<Verifying>),
+    /// The connection is reversed: the client is the server of another conversation.
+    Reversed,
     /// Writes what is left to say in clear text; the handshake begins then.
     Securing,
     /// The TLS handshake is under way.
@@ -117,6 +119,8 @@ pub(crate) enum Next {
     Failed,
     /// A TLS handshake.
     Handshake,
+    /// The connection is reversed.
+    Reverse,
     /// The end.
     Leave(DisconnectReason),
 }

@@ -185,7 +185,8 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         // Done to the command in hand.
         Edit::ReplaceRecipient { replaced: None, .. }
         | Edit::ReplaceCommand(_)
-        | Edit::Identity(_) => {}
+        | Edit::Identity(_)
+        | Edit::Reverse(_) => {}
         Edit::AddKeyword { .. } | Edit::RemoveKeyword(_) => {}
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
@@ -264,6 +265,7 @@ fn octets(edit: &Attributed) -> usize {
         Edit::PrependBody(_) | Edit::AppendBody(_) | Edit::ReplaceBody(_) => 0,
         Edit::AddKeyword { keyword, parameters } => keyword.len() + parameters.len(),
         Edit::RemoveKeyword(keyword) | Edit::Identity(keyword) => keyword.len(),
+        Edit::Reverse(destinations) => destinations.iter().map(|name| name.len()).sum(),
         Edit::Attribute(_) | Edit::Discard => 0,
         Edit::ReplyText(_) | Edit::ReplyDetail { .. } => 0,
     }

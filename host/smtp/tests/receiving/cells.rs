@@ -47,6 +47,7 @@ fn way(event: Event) -> (&'static str, &'static str) {
         Event::Data => (RCPT, "DATA\r\n"),
         Event::Headers | Event::Body | Event::MessageAccept => (DATA, "x\r\n.\r\n"),
         Event::Etrn => ("", "ETRN a.test\r\n"),
+        Event::Atrn => ("AUTH PLAIN AHVzZXIAcGVuY2ls\r\n", "ATRN a.test\r\n"),
         Event::Vrfy => ("", "EXPN a\r\n"),
         Event::Rset => ("", "RSET\r\n"),
         Event::Verb => ("", "xfoo a\r\n"),
@@ -69,6 +70,8 @@ fn wanted(event: Event) -> &'static str {
         Event::Headers | Event::Body => "250 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::MessageAccept => "250 250 251 550 450 421! 421! 554! 451 451 421!",
         Event::Etrn => "459 250 251 550 450 421! 421! 554! 451 451 421!",
+        // Nobody has said whose mail it would be.
+        Event::Atrn => "450 451 451 550 450 421! 421! 554! 451 451 421!",
         Event::Vrfy | Event::Verb => "502 250 251 550 450 421! 421! 554! 451 451 421!",
         Event::Quit => "221! 451! 451! 550! 450! 421! 421! 554! 451! 451! 421!",
         Event::Timeout => "421! 451! 451! 550! 450! 421! 421! 554! 451! 451! 421!",
@@ -111,9 +114,14 @@ fn codes(event: Event, (first, then): (&str, &str)) -> String {
     for decision in decisions() {
         let interest = Interest::NONE.with(event, Stage::Before);
         // Nothing else is asked, so this answers the event alone.
-        let auth =
-            Auth { mechanisms: Mechanism::ALL.into(), allow_plaintext: true, ..Auth::default() };
-        let settings = Settings { starttls: StartTls::Offered, auth, ..settings_with_all() };
+        let odmr = event == Event::Atrn;
+        let auth = Auth {
+            mechanisms: Mechanism::ALL.into(),
+            checks_passwords: odmr,
+            allow_plaintext: true,
+            ..Auth::default()
+        };
+        let settings = Settings { odmr, starttls: StartTls::Offered, auth, ..settings_with_all() };
         let first_chunk = first == CHUNK && matches!(event, Event::Data | Event::Headers);
         let mut rig = Rig::new(settings, interest, |_: &Ask| match first_chunk {
             true => Verdict::default(),

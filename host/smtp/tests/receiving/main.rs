@@ -1,5 +1,6 @@
 //! The receiving session from outside: what the dialogue scripts can't say.
 
+mod atrn;
 mod auth;
 mod cells;
 mod chunks;

@@ -101,6 +101,8 @@ pub(crate) struct Rig<A> {
     pub(crate) blamed: Vec<String>,
     pub(crate) abandoned: usize,
     pub(crate) handshakes: usize,
+    /// Whose mail was sent over a connection that was reversed.
+    pub(crate) reversed: Vec<Box<[Box<str>]>>,
     /// What the session wanted to know of logins, without the passwords.
     pub(crate) verified: Vec<String>,
     pub(crate) closed: bool,
@@ -147,6 +149,7 @@ impl<A: Answers> Rig<A> {
             blamed: Vec::new(),
             abandoned: 0,
             handshakes: 0,
+            reversed: Vec::new(),
             verified: Vec::new(),
             closed: false,
             header: Vec::new(),
@@ -250,6 +253,12 @@ impl<A: Answers> Rig<A> {
                 self.handshakes += 1;
                 let tls = self.answers.tls();
                 self.session.handle_tls(self.now, tls);
+            }
+            Action::Reverse(reversal) => {
+                assert!(!self.session.wants_input());
+                self.output.extend(&reversal.reply);
+                self.reversed.push(reversal.destinations);
+                self.session.handle_reversed(self.now);
             }
             Action::Verify(verify) => {
                 assert!(!self.session.wants_input());

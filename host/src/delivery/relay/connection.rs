@@ -47,7 +47,7 @@ pub(super) struct Connection {
     session: SendingSession,
     input: Box<[u8]>,
     /// With whom, should the session want TLS.
-    peer: Peer,
+    peer: Option<Peer>,
     /// How many transactions were begun.
     transactions: u32,
 }
@@ -89,13 +89,13 @@ impl Connection {
         let connected = connected.map_err(|_| ConnectError::Timeout(endpoint.clone()))?;
         let stream = connected
             .map_err(|error| ConnectError::Connect { endpoint: endpoint.clone(), error })?;
-        Ok(Self {
-            stream,
-            session: SendingSession::new(now(), settings),
-            input: vec![0; INPUT_OCTETS].into(),
-            peer,
-            transactions: 0,
-        })
+        Ok(Self::over(stream, SendingSession::new(now(), settings), Some(peer)))
+    }
+
+    /// A connection that there is already, with its session. `peer`: none where the session wants no TLS.
+    pub(super) fn over(stream: Stream, session: SendingSession, peer: Option<Peer>) -> Self {
+        let input = vec![0; INPUT_OCTETS].into();
+        Self { stream, session, input, peer, transactions: 0 }
     }
 
     /// Whether the conversation is over.
@@ -198,7 +198,10 @@ impl Connection {
 
     /// Makes the TLS handshake, in the time that the session gives.
     async fn secure(&mut self) {
-        let Peer { tls, host, verified } = &self.peer;
+        let Some(Peer { tls, host, verified }) = &self.peer else {
+            let reason = "TLS was not to be had on this connection";
+            return self.session.handle_tls(now(), Err(reason.into()));
+        };
         let handshake = tls.connect(host, *verified, self.stream.take());
         let deadline = self.session.poll_timeout().unwrap_or_else(now);
         match tokio::time::timeout_at(deadline.into(), Box::pin(handshake)).await {
@@ -258,6 +261,6 @@ async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
 }
 
 /// The session's time; tokio's clock, so that timers and session agree.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

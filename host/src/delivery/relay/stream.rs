@@ -10,7 +10,7 @@ use stagepost_smtp::Secret;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What carries octets both ways.
-pub(super) trait Carrying: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Carrying: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrying for T {}
 

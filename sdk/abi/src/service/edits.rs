@@ -285,4 +285,13 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub identity: unsafe extern "C" fn(edits: *mut EmEdits, identity: EmText) -> STATUS,
+
+    /// Names the mail that is sent over the connection once it is reversed, when this handler's answer is handled. EM_BEFORE of
+    /// EM_SMTPATRN, with EM_EDIT_QUEUE declared, else ERR_EM_NOTAUTHORIZED. The last one of a call counts; with another answer than
+    /// handled it changes nothing.
+    ///
+    /// - destinations: as EmQueueService takes them, one a line, lines separated by LF; 1 to 1,000.
+    ///
+    /// [session-thread & in-handler]
+    pub reverse: unsafe extern "C" fn(edits: *mut EmEdits, destinations: EmText) -> STATUS,
 }

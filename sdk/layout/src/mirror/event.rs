@@ -31,8 +31,9 @@ pub(crate) struct Events {
     stop: EmStopRef,
     verb: EmVerbRef,
     starttls: EmStartTlsRef,
-    #[sabi(last_prefix_field)]
     auth: EmAuthRef,
+    #[sabi(last_prefix_field)]
+    atrn: EmAtrnRef,
 }
 
 #[repr(C)]
@@ -152,6 +153,16 @@ pub(crate) struct EmEtrn {
     kind: u8,
     #[sabi(last_prefix_field)]
     reserved: [u8; 7],
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmAtrnRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmAtrn {
+    event: EmEvent,
+    #[sabi(last_prefix_field)]
+    domains: EmText,
 }
 
 #[repr(C)]
@@ -282,6 +293,7 @@ super::twins! {
     EmBody { event, octets, offset, last, reserved }
     EmMessageAccept { event, octets, message }
     EmEtrn { event, node, kind, reserved }
+    EmAtrn { event, domains }
     EmDisconnect { event, reason, reserved }
     EmVrfy { event, argument, verb, reserved }
     EmRset { event }

@@ -53,10 +53,11 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     let rcpt = Question::Rcpt { recipient: Address::parse("a@b").unwrap(), parameters: "".into() };
     let helo = Question::Ehlo { name: "x".into(), extended: true, keywords: "".into() };
     let vrfy = |verb| ask(Question::Vrfy { verb, argument: "x".into() }, Stage::Before, None);
+    let atrn = Question::Atrn { domains: "".into() };
     let verb = Question::Verb { verb: "XFOO".into(), argument: "".into() };
     let timeout = Question::Timeout { awaited: Awaited::Command };
     let disconnect = Question::Disconnect { reason: DisconnectReason::Quit };
-    let asks: [(&str, abi::EID, Ask, bool); 25] = [
+    let asks: [(&str, abi::EID, Ask, bool); 26] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
@@ -76,6 +77,8 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         ("body", abi::EM_SMTPBODY, chunk(b"x", 0, true), false),
         ("accept", abi::EM_SMTPMESSAGEACCEPT, accept(), true),
         ("etrn", abi::EM_SMTPETRN, etrn, true),
+        // Handled needs somebody's mail: see `atrn`.
+        ("atrn", abi::EM_SMTPATRN, ask(atrn, Stage::Before, None), false),
         ("vrfy", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Vrfy), true),
         ("expn", abi::EM_SMTPVRFY, vrfy(VrfyVerb::Expn), true),
         ("verb", abi::EM_SMTPVERB, ask(verb, Stage::Before, None), true),

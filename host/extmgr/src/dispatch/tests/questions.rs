@@ -21,6 +21,7 @@ pub(super) fn all() -> [Question; Event::ALL.len()] {
         Question::Body { octets: b"x"[..].into(), offset: 0, last: true },
         Question::MessageAccept { octets: 5 },
         Question::Etrn { node: EtrnNode::Host("x".into()) },
+        Question::Atrn { domains: "x".into() },
         Question::Vrfy { verb: VrfyVerb::Vrfy, argument: "x".into() },
         Question::Rset,
         Question::Verb { verb: "XFOO".into(), argument: "".into() },
