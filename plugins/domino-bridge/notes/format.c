@@ -58,27 +58,26 @@ static size_t copy_string(char *to, const char *from)
     return done;
 }
 
-/* How many digits the longest of its numbers has: more than three would be padding without end. */
-static size_t longest_number(const char *spec)
+/* Skips a number: an asterisk, or at most three digits, since more would be padding without end. */
+static const char *skip_number(const char *at)
 {
-    size_t longest = 0;
+    size_t digits = strspn(at, "0123456789");
 
-    while (*spec != '\0') {
-        size_t digits = strspn(spec, "0123456789");
-
-        if (digits > longest)
-            longest = digits;
-        spec += digits == 0 ? 1 : digits;
-    }
-    return longest;
+    if (*at == '*')
+        return at + 1;
+    return at + (digits < 3 ? digits : 3);
 }
 
 /* Reads what stands behind a '%'. Returns how many octets it has, 0 when it is no conversion that is made here. */
 static size_t read_conversion(const char *at, struct conversion *found)
 {
-    size_t used = strspn(at, "-+ #0123456789.*");
+    const char *end = skip_number(at + strspn(at, "-+ #0"));
+    size_t used;
 
-    /* Three digits each of width and precision, and the flags. */
+    /* Flags, width and precision, in this order. */
+    if (*end == '.')
+        end = skip_number(end + 1);
+    used = (size_t)(end - at);
     if (used > SPEC_MAX)
         return 0;
     found->length = '\0';
@@ -99,7 +98,7 @@ static size_t read_conversion(const char *at, struct conversion *found)
         return 0;
     if (found->kind == 'c')
         found->length = '\0';
-    return longest_number(found->spec) <= 3 ? used + 1 : 0;
+    return used + 1;
 }
 
 /* Puts numbers that are arguments in the place of asterisks, within what a number may be. */
@@ -112,7 +111,11 @@ static void resolve(char *spec, size_t size, const char *written, va_list *argum
             int number = va_arg(*arguments, int);
 
             number = number > NUMBER_MAX ? NUMBER_MAX : number < -NUMBER_MAX ? -NUMBER_MAX : number;
-            used += (size_t)snprintf(spec + used, size - used, "%d", number);
+            /* A negative precision is none. */
+            if (number < 0 && spec[used - 1] == '.')
+                used--;
+            else
+                used += (size_t)snprintf(spec + used, size - used, "%d", number);
         } else {
             spec[used++] = *written;
         }

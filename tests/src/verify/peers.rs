@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 19] = [
+const REQUIREMENTS: [Requirement; 21] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -68,6 +68,8 @@ const REQUIREMENTS: [Requirement; 19] = [
         name: "x86_64-w64-mingw32-g++",
         source: Source::Package("g++-mingw-w64-x86-64-win32"),
     },
+    Requirement { name: "aarch64-linux-gnu-g++", source: Source::Package("g++-aarch64-linux-gnu") },
+    Requirement { name: "qemu-aarch64", source: Source::Package("qemu-user") },
     Requirement { name: "tmpfs", source: Source::Mount },
     Requirement { name: "libasan", source: Source::Sanitizer },
     Requirement { name: "development", source: Source::Port(2525) },

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use stagepost_tests::add_in::{Making, bridge};
 use stagepost_tests::plugin::exports;
@@ -21,6 +22,11 @@ fn libnotes_exports_the_names_of_notes_and_how_it_is_bound() {
     assert_eq!(others, ["stagepost_notes_bind"]);
     assert!(exported.len() > 70, "{exported:?}");
     assert_eq!(exports(&bridge()), ["em_entry"]);
+    // The page for those who bring add-ins names each.
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/from-domino.md");
+    let page = fs::read_to_string(page).unwrap();
+    let unnamed = |name: &&String| of_notes(name) && !page.contains(&format!("`{name}`"));
+    assert_eq!(exported.iter().filter(unnamed).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 #[test]

@@ -5,5 +5,6 @@
 mod loading;
 mod notes;
 mod rig;
+mod sanitized;
 mod slow;
 mod verdicts;

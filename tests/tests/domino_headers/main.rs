@@ -205,6 +205,99 @@ fn native_oldest() -> Vec<Compiler> {
     all(&[("cc", ("c", &["c99"])), ("c++", ("c++", &["c++11"]))])
 }
 
+/// What the program of the records must print.
+const RECORDS: &str = "\
+copy fedcba98 192.0.2.1  1 NULL 0
+list fedcba98 192.0.2.1
+2d5
+record fedcba98 192.0.2.1  2 220 hello 800
+0
+va_arg fedcba98 192.0.2.1  3 220 hello 800
+327
+copy fedcba98 192.0.2.1  4 NULL 0
+list fedcba98 192.0.2.1
+2d5
+record fedcba98 192.0.2.1  5 220 hello 800
+0
+va_arg fedcba98 192.0.2.1  6 220 hello 800
+327
+narrow ffff ff -2 x
+246
+";
+
+/// Records that the bridge's own C code makes are read in every way, at every level of optimisation, under sanitizers.
+///
+/// - run: what runs the program; nothing: the system.
+fn records_are_read(compilers: &[Compiler], c: &'static str, flags: &[&[&str]], run: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let (object, program) = (folder.path().join("record.o"), folder.path().join("records"));
+    let notes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/domino-bridge/notes");
+    for flags in flags {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let maker = Compiler { name: c, language: "c", standard: "gnu11" };
+        maker.compile(&notes.join("record.c"), &[&["-c".to_owned()][..], &flags].concat(), &object);
+        for compiler in compilers {
+            let mut more = flags.clone();
+            // Behind the source's own language.
+            more.extend(["-Wl,".to_owned() + &object.display().to_string()]);
+            compiler.compile(&source("domino_records.c"), &more, &program);
+            let mut words: Vec<&str> = run.to_vec();
+            let place = program.display().to_string();
+            words.push(&place);
+            let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(printed, RECORDS, "{} {flags:?}: {said}", compiler.name);
+        }
+    }
+}
+
+const LEVELS: &[&[&str]] = &[&["-O0"], &["-O2"], &["-O3", "-DGCC3"]];
+
+#[test]
+fn records_are_read_in_every_way() {
+    let compilers = all(&[("cc", ("c", &["gnu11"])), ("c++", ("c++", &["c++98", "c++17"]))]);
+    records_are_read(&compilers, "cc", LEVELS, &[]);
+}
+
+/// What needs the C compiler's libasan.
+mod libasan {
+    use super::*;
+
+    #[test]
+    fn sees_nothing_odd_in_how_records_are_read() {
+        let flags: &[&[&str]] =
+            &[&["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]];
+        records_are_read(&all(&[("cc", ("c", &["gnu11"]))]), "cc", flags, &[]);
+    }
+}
+
+mod aarch64_linux_gnu_gxx {
+    mod qemu_aarch64 {
+        use super::super::*;
+
+        /// A record is 40 octets there, and its list is another struct.
+        #[test]
+        fn the_headers_and_records_are_the_same_on_aarch64() {
+            let compilers = all(&[
+                ("aarch64-linux-gnu-gcc", ("c", &["gnu11", "c2x"])),
+                ("aarch64-linux-gnu-g++", ("c++", &["c++98", "c++20"])),
+            ]);
+            let emulator = peer::need("qemu-aarch64").display().to_string();
+            let folder = tempfile::tempdir().unwrap();
+            let program = folder.path().join("values");
+            for compiler in &compilers {
+                compiler.compile(&source("domino_values.c"), &["-static".to_owned()], &program);
+                let output = Command::new(&emulator).arg(&program).output().unwrap();
+                let printed = String::from_utf8(output.stdout).unwrap();
+                assert_eq!(printed, wanted(40), "{} -std={}", compiler.name, compiler.standard);
+            }
+            let flags: &[&[&str]] = &[&["-O0", "-static"], &["-O2", "-static"]];
+            records_are_read(&compilers, "aarch64-linux-gnu-gcc", flags, &[&emulator]);
+        }
+    }
+}
+
 mod clang {
     use super::*;
 
@@ -212,6 +305,8 @@ mod clang {
     fn sees_the_same() {
         values_agree(&super::clang());
         makefiles_change_nothing(&all(&[("clang", ("c", &["gnu11"]))]));
+        let compilers = all(&[("clang", ("c", &["gnu11"])), ("clang++", ("c++", &["c++11"]))]);
+        records_are_read(&compilers, "clang", LEVELS, &[]);
         each_header_stands_alone(&all(&[("clang++", ("c++", &["c++11"]))]));
     }
 }
