@@ -244,9 +244,9 @@ fn a_server_that_was_killed_starts_again() {
 
 #[test]
 fn a_large_message_streams_through_in_bounded_memory() {
-    const OCTETS: usize = 20 << 20;
-    const GROWTH_KB_MAX: u64 = 8 << 10;
-    let site = Site::new("");
+    const OCTETS: usize = 100 << 20;
+    const GROWTH_KB_MAX: u64 = 16 << 10;
+    let site = Site::new("[limits]\nmessage_octets_max = \"200MB\"\n");
     let server = site.start();
     let mut client = server.greeted();
     // What any message costs once is not what a large one costs.

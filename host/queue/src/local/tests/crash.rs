@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
-use super::spool::{Spool, assert_intact, lease, message, queue};
+use super::spool::{Spool, assert_intact, destination, lease, message, queue};
 use crate::local::{Faults, LocalOptions, LocalStore, Operation};
-use crate::{QueueId, Settlement, Step, Store, StoreError};
+use crate::{
+    Destination, Destinations, Move, QueueId, QueueName, Queues, Selection, Settlement, Step,
+    Store, StoreError,
+};
 
 /// Names the spool to the process that is to be killed.
 const SPOOL: &str = "STAGEPOST_QUEUE_CRASH_SPOOL";
@@ -23,17 +26,31 @@ const SPOOLS: u64 = 6;
 /// So many deliveries are tried at once.
 const LEASES_MAX: usize = 10;
 
-/// Where a crash is told to happen. Without one the process is killed from outside, wherever it is.
-const POINTS: [Option<Operation>; 9] = [
-    None,
-    Some(Operation::SegmentWrite),
-    Some(Operation::BodyWrite),
-    Some(Operation::BodySync),
-    Some(Operation::DirectorySync),
-    Some(Operation::JournalWrite),
-    Some(Operation::JournalSync),
-    Some(Operation::Checkpoint),
-    Some(Operation::BodyRemove),
+/// Where a crash is told to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Point {
+    /// Wherever it is: it is killed from outside.
+    Anywhere,
+    /// Before an operation on the disk: of whoever brings a message, of the committer, of whoever removes what is gone.
+    Before(Operation),
+    /// Between a delivery and its settlement.
+    Delivered,
+    /// Between the settlement and whoever waits for it.
+    Settled,
+}
+
+const POINTS: [Point; 11] = [
+    Point::Anywhere,
+    Point::Before(Operation::SegmentWrite),
+    Point::Before(Operation::BodyWrite),
+    Point::Before(Operation::BodySync),
+    Point::Before(Operation::DirectorySync),
+    Point::Before(Operation::JournalWrite),
+    Point::Before(Operation::JournalSync),
+    Point::Before(Operation::Checkpoint),
+    Point::Before(Operation::BodyRemove),
+    Point::Delivered,
+    Point::Settled,
 ];
 
 /// What the killed processes said before they died.
@@ -75,24 +92,24 @@ fn acknowledged_messages_survive_kill_9() {
 impl Said {
     /// Runs a process that says what it does until it dies: by itself at a fault point, or by our hand after so many lines.
     /// Whether it did so by itself.
-    fn run_and_kill(&mut self, path: &Path, point: Option<Operation>, turn: u64) -> bool {
+    fn run_and_kill(&mut self, path: &Path, point: Point, turn: u64) -> bool {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "local::tests::crash::process_that_is_killed", "--nocapture"])
             .env(SPOOL, path)
             .stdout(Stdio::piped());
-        if let Some(point) = point {
-            // Some are passed often, some seldom; where in the process's life it dies differs from turn to turn.
-            let passes = match point {
-                Operation::SegmentWrite => 0,
-                Operation::JournalWrite | Operation::JournalSync => turn * 7,
-                _ => turn,
-            };
-            command.env(POINT, format!("{point:?} {passes}"));
-        }
+        // Some are passed often, some seldom; where in the process's life it dies differs from turn to turn.
+        let passes = match point {
+            Point::Anywhere | Point::Before(Operation::SegmentWrite) => 0,
+            Point::Before(Operation::JournalWrite | Operation::JournalSync)
+            | Point::Delivered
+            | Point::Settled => turn * 7,
+            Point::Before(_) => turn,
+        };
+        command.env(POINT, format!("{point:?} {passes}"));
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut seen, lines) = (0, if point.is_none() { 20 + turn * 50 } else { 2000 });
+        let (mut seen, lines) = (0, if point == Point::Anywhere { 20 + turn * 50 } else { 2000 });
         let mut by_itself = true;
         // What was written to the pipe before the end counts as said.
         for line in output {
@@ -104,7 +121,7 @@ impl Said {
         }
         kill(&mut child);
         // A journal that has all of its segments gets no more.
-        let expected = point.is_some_and(|point| point != Operation::SegmentWrite);
+        let expected = !matches!(point, Point::Anywhere | Point::Before(Operation::SegmentWrite));
         assert!(by_itself || !expected, "it did not die at {point:?}");
         by_itself
     }
@@ -159,16 +176,20 @@ struct Death {
     passes: AtomicU64,
 }
 
-impl Faults for Death {
-    fn before(&self, operation: Operation) -> io::Result<()> {
-        if format!("{operation:?}") == self.point
-            && self.passes.fetch_sub(1, Ordering::Relaxed) == 0
-        {
+impl Death {
+    fn pass(&self, point: Point) {
+        if format!("{point:?}") == self.point && self.passes.fetch_sub(1, Ordering::Relaxed) == 0 {
             let _ = rustix::process::kill_process(
                 rustix::process::getpid(),
                 rustix::process::Signal::KILL,
             );
         }
+    }
+}
+
+impl Faults for Death {
+    fn before(&self, operation: Operation) -> io::Result<()> {
+        self.pass(Point::Before(operation));
         Ok(())
     }
 }
@@ -179,21 +200,22 @@ fn process_that_is_killed() {
     let Ok(path) = std::env::var(SPOOL) else {
         return;
     };
-    let faults = std::env::var(POINT).ok().map(|point| {
-        let (point, passes) = point.split_once(' ').unwrap();
-        let passes = AtomicU64::new(passes.parse().unwrap());
-        Arc::new(Death { point: point.to_owned(), passes }) as Arc<dyn Faults>
-    });
+    let point = std::env::var(POINT).unwrap();
+    let (point, passes) = point.split_once(' ').unwrap();
+    let passes = AtomicU64::new(passes.parse().unwrap());
+    let death = Arc::new(Death { point: point.to_owned(), passes });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
+        let faults = Some(Arc::clone(&death) as Arc<dyn Faults>);
         let options = LocalOptions { path: path.into(), free_space_min: 0, faults };
         let store: Arc<dyn Store> = Arc::new(LocalStore::open(options).unwrap());
         let mut tasks = tokio::task::JoinSet::new();
         for writer in 0..16 {
             tasks.spawn(write(Arc::clone(&store), writer));
         }
-        tasks.spawn(deliver(Arc::clone(&store)));
+        tasks.spawn(order(Arc::clone(&store)));
+        tasks.spawn(deliver(store, death));
         // A parent that died leaves nobody to kill this process: it ends by itself.
         tokio::time::sleep(Duration::from_secs(60)).await;
     });
@@ -202,12 +224,41 @@ fn process_that_is_killed() {
 async fn write(store: Arc<dyn Store>, writer: usize) {
     for sent in 0.. {
         let octets = if (writer + sent).is_multiple_of(10) { 100_000 } else { 2000 };
-        let id = queue(&*store, octets, message(&["a.example"])).await.unwrap();
+        // Some are ordered about.
+        let name = if writer == 3 { "b.example" } else { "a.example" };
+        let id = queue(&*store, octets, message(&[name])).await.unwrap();
         say(&format!("+ {id} {octets} .\n"));
     }
 }
 
-async fn deliver(store: Arc<dyn Store>) {
+/// An operator who can't make up their mind.
+async fn order(store: Arc<dyn Store>) {
+    let all = || Selection::Destinations(Destinations::One(destination("b.example")));
+    let queues: Arc<dyn Queues> = Arc::new(Branch);
+    loop {
+        let now = SystemTime::now();
+        for what in [
+            Move::Hold { reason: "wait".into() },
+            Move::Requeue { route: Some("*".into()), queues: Arc::clone(&queues), now },
+            Move::Release { now },
+        ] {
+            store.move_all(all(), what).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Everything is in one queue.
+#[derive(Debug)]
+struct Branch;
+
+impl Queues for Branch {
+    fn queue_of(&self, _: &Destination) -> Option<QueueName> {
+        QueueName::new("branch").ok()
+    }
+}
+
+async fn deliver(store: Arc<dyn Store>, death: Arc<Death>) {
     loop {
         let leased = lease(&*store, LEASES_MAX, LEASES_MAX).await;
         for lease in &leased {
@@ -216,7 +267,9 @@ async fn deliver(store: Arc<dyn Store>) {
         for lease in leased {
             let settlement =
                 Settlement { recipients: vec![Step::Done], next_due: SystemTime::now() };
+            death.pass(Point::Delivered);
             store.finish(&lease, settlement).await.unwrap();
+            death.pass(Point::Settled);
             say(&format!("- {} .\n", lease.id));
         }
         tokio::task::yield_now().await;
