@@ -42,6 +42,12 @@ pub(super) fn fetch(core: &Core, request: &FetchRequest) -> Result<Found, StoreE
             && !core.ready().is_leased(&due)
         {
             match grant(core, &engine, &due, request.duration)? {
+                // That is for the scheduler, who tells its sender. Nobody saw this lease: all leasing waits for us.
+                Granted::Lease(lease) if lease.give_up.is_some() => {
+                    let mut ready = core.ready();
+                    ready.begin_finish(lease.id, &lease.destination, lease.token);
+                    ready.end_finish(lease.id, &lease.destination);
+                }
                 Granted::Lease(lease) => found.fetched.leases.push(lease),
                 Granted::Damaged => found.damaged.push(due),
                 Granted::Gone => {}

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
 use super::spool::{Spool, hold, lease, message, past, queue, settle};
-use crate::{Destination, Destinations, FetchPlace, FetchRequest, Fetched, Step, Store};
+use crate::{
+    Destination, Destinations, FetchPlace, FetchRequest, Fetched, Move, Selection, Step, Store,
+};
 
 async fn fetch(spool: &Spool, of: &str, after: Option<FetchPlace>, max: usize) -> Fetched {
     let of = match of.strip_prefix('@') {
@@ -67,6 +69,18 @@ async fn what_is_held_or_under_way_is_left_alone() {
     queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
     assert_eq!(lease(&spool.store, 10, 1).await.len(), 1);
     audit(&spool).await;
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_not_fetched() {
+    let spool = Spool::new();
+    queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+    park(&spool).await;
+    let all = Selection::Destinations(Destinations::One(Destination::new("a.example").unwrap()));
+    let give_up = Move::GiveUp { reason: "closed".into(), now: past(0) };
+    assert_eq!(spool.store.move_all(all, give_up).await, Ok(1));
+    assert!(fetch(&spool, "a.example", None, 10).await.leases.is_empty());
+    assert_eq!(lease(&spool.store, 10, 1).await[0].give_up.as_deref(), Some("closed"));
 }
 
 /// What is due is for the scheduler, too: each delivery is handed out to one of the two.
