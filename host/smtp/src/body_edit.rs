@@ -33,7 +33,7 @@ pub trait Scratch: Send {
     fn finish(self: Box<Self>, last: &[u8]) -> Arc<dyn Kept>;
 }
 
-/// Text that a plug-in wrote for a body: whole lines, each ended by CRLF.
+/// Text that a plug-in wrote for a body: whole lines, each ended by CRLF, unless the message is binary.
 #[derive(Clone)]
 pub struct BodyText {
     /// How much it is, and its digest.

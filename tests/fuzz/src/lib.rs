@@ -3,8 +3,10 @@
 
 pub mod corpus;
 pub mod meaning;
+mod message;
 mod next_hop;
 pub mod octets;
+mod plugin_file;
 pub mod plugins;
 pub mod replies;
 pub mod rig;
@@ -35,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     target::reply::TARGET,
     target::receiving::TARGET,
     target::sending::TARGET,
+    target::descriptor::TARGET,
+    target::edits::TARGET,
 ];
 
 /// The target of a name.

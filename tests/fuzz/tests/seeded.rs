@@ -52,4 +52,4 @@ macro_rules! targets {
     };
 }
 
-targets!(line command address data bdat reply receiving sending);
+targets!(line command address data bdat reply receiving sending descriptor edits);

@@ -43,6 +43,7 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (Option<abi::STATUS>, abi::STA
             }
             "keyword remove" => ((to.keyword_remove)(sheet, none), (to.keyword_remove)(sheet, x)),
             "identity" => ((to.identity)(sheet, none), (to.identity)(sheet, path)),
+            "reverse" => ((to.reverse)(sheet, none), (to.reverse)(sheet, lend("@a.test"))),
             "prepend" => ((to.body_prepend)(sheet, lend("\n")), (to.body_prepend)(sheet, y)),
             "append" => ((to.body_append)(sheet, lend("\n")), (to.body_append)(sheet, y)),
             "body" => ((to.body_replace)(sheet, lend("\n")), (to.body_replace)(sheet, y)),
@@ -75,9 +76,10 @@ fn replace(
 type Taken = (&'static str, &'static [Stage], Vec<Event>, u64);
 
 /// Every function of the edits service.
-fn table() -> [Taken; 22] {
+fn table() -> [Taken; 23] {
     use Event::{
-        Auth, Body, Command, Data, Disconnect, Ehlo, Headers, Mail, MessageAccept, Rcpt, StartTls,
+        Atrn, Auth, Body, Command, Data, Disconnect, Ehlo, Headers, Mail, MessageAccept, Rcpt,
+        StartTls,
     };
     const BEFORE: &[Stage] = &[Stage::Before];
     const AFTER: &[Stage] = &[Stage::After];
@@ -105,6 +107,7 @@ fn table() -> [Taken; 22] {
         ("keyword add", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
         ("keyword remove", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
         ("identity", BEFORE, vec![Auth], abi::EM_EDIT_CREDENTIALS),
+        ("reverse", BEFORE, vec![Atrn], abi::EM_EDIT_QUEUE),
         ("prepend", BEFORE, accept(), abi::EM_EDIT_BODY),
         ("append", BEFORE, accept(), abi::EM_EDIT_BODY),
         ("body", BEFORE, accept(), abi::EM_EDIT_BODY),
