@@ -198,6 +198,22 @@ impl Door {
             Full::FromAddress => ("too many sessions from your address", (4, 7, 0)),
             Full::FromNetwork => ("too many sessions from your network", (4, 7, 0)),
         };
+        self.turn_away(lines, stream, remote, reason, enhanced);
+    }
+
+    /// Refuses who has come where there is no low descriptor left.
+    pub(crate) fn no_descriptor(&self, lines: &DoorLines, stream: &TcpStream, remote: SocketAddr) {
+        self.turn_away(lines, stream, remote, "too many sessions here", (4, 3, 2));
+    }
+
+    fn turn_away(
+        &self,
+        lines: &DoorLines,
+        stream: &TcpStream,
+        remote: SocketAddr,
+        reason: &str,
+        enhanced: (u8, u16, u16),
+    ) {
         if let Some(Line { left_out }) = lines.refusals.line(Instant::now()) {
             tracing::warn!(client = %remote.ip(), left_out, "connection refused: {reason}");
         }

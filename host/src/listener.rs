@@ -16,6 +16,7 @@ use crate::auth::Authenticator;
 use crate::config;
 use crate::connection::Connection;
 use crate::delivery::Fetching;
+use crate::descriptor::Descriptors;
 use crate::door::{Door, DoorLines, Entered};
 use crate::intake::Intake;
 use crate::router::Router;
@@ -47,6 +48,7 @@ pub(crate) struct Listener {
     /// Its name in the configuration.
     pub(crate) name: Arc<str>,
     socket: TcpListener,
+    descriptors: Descriptors,
     door: Arc<Door>,
     /// Where it listens, as bound.
     pub(crate) address: SocketAddr,
@@ -63,12 +65,14 @@ impl Listener {
         socket: std::net::TcpListener,
         receive: &Settings,
         tls: Option<ServerTls>,
+        descriptors: Descriptors,
     ) -> io::Result<Self> {
         let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
         Ok(Self {
             name: config.name.as_str().into(),
             socket,
+            descriptors,
             door: Arc::new(Door::new(config, receive, tls)),
             address,
         })
@@ -108,7 +112,15 @@ impl Listener {
         stream: TcpStream,
         remote: SocketAddr,
     ) -> Option<impl Future<Output = ()> + use<>> {
+        if !self.descriptors.allow(&stream) {
+            self.door.no_descriptor(&shared.lines, &stream, remote);
+            return None;
+        }
         let place = self.door.enter(&shared.sessions, &shared.lines, &stream, remote)?;
+        let stream = self.descriptors.place(stream).inspect_err(|error| {
+            tracing::error!(listener = &*self.name, "a connection can't be kept: {error}");
+        });
+        let stream = stream.ok()?;
         let (shared, door) = (shared.clone(), self.door.clone());
         Some(serve(shared, door, stream, place, remote, self.address))
     }

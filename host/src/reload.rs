@@ -165,6 +165,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
         ("groups_file", groups_file(old) == groups_file(new)),
+        ("process_name", old.process_name == new.process_name),
         ("[auth]", auth(old) == auth(new)),
         ("[log]", old.log == new.log),
         ("[[listen]]", old.listeners == new.listeners),

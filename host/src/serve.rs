@@ -17,11 +17,13 @@ use crate::admin::{self, AdminError, AdminServer};
 use crate::auth::{self, Authenticator};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Fetching, Logins, Notifier, Scheduler};
+use crate::descriptor::Descriptors;
 use crate::dns::Dns;
 use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
 use crate::mail::QueuedMail;
 use crate::plugin_state::PluginState;
+use crate::process_name::ProcessNameError;
 use crate::reload::{Files, Reloader};
 use crate::router::Router;
 use crate::sessions::Sessions;
@@ -31,7 +33,7 @@ use crate::stopping::Stopping;
 use crate::submission::Desk;
 use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore};
 use crate::users::Users;
-use crate::{refusal, service_manager, socket, state_dir, stopping, welcome};
+use crate::{process_name, refusal, service_manager, socket, state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -65,6 +67,9 @@ pub(crate) enum ServeError {
     /// TLS to other servers.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// The name of the process.
+    #[error(transparent)]
+    ProcessName(#[from] ProcessNameError),
     /// Our own name is not one that next hops would take.
     #[error("error: hostname {name:?}: {reason}")]
     Hostname {
@@ -107,9 +112,11 @@ fn queue_remedy(error: &OpenError) -> &'static str {
 /// # Errors
 /// What kept the server from starting.
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
+    state_dir::make(&settings)?;
+    // What was passed stays open for the program that may take this one's place.
+    process_name::take(&settings)?;
     // Before there is any other thread.
     let passed = Passed::take()?;
-    state_dir::make(&settings)?;
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
     tls.warn_of_expired();
     if let Some((path, place)) = &settings.auth.users_file {
@@ -332,10 +339,12 @@ fn listeners(
     tls: &TlsStore,
 ) -> Result<Vec<Listener>, ServeError> {
     let mut listeners = Vec::new();
+    let any_low = settings.listeners.iter().any(|config| config.low_descriptors);
     for config in &settings.listeners {
+        let descriptors = Descriptors::of(config.low_descriptors, any_low);
         for socket in socket::of(config, &mut passed, settings.is_development())? {
             let tls = tls.listener(&config.tls)?;
-            let listener = Listener::new(config, socket, &settings.receive, tls)
+            let listener = Listener::new(config, socket, &settings.receive, tls, descriptors)
                 .map_err(system(format!("listener {}", config.name)))?;
             listeners.push(listener);
         }

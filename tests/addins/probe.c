@@ -2,7 +2,10 @@
  * READ says, statics shared by all threads. What it does is in its variables, which are read anew at each event; what it is told, it
  * writes to the log. C and C++. */
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "global.h"
@@ -70,6 +73,29 @@ static const char *stage(EMRECORD *rec)
     return rec->NotificationType == EM_BEFORE ? "before" : "after";
 }
 
+/* Looks for the client's socket among the descriptors of the process, as add-ins do that want to know whether it is still there. */
+static int find_client(const char *ip)
+{
+    struct sockaddr_storage peer;
+    char text[INET6_ADDRSTRLEN];
+    socklen_t length;
+    int descriptor, found = 0;
+
+    for (descriptor = 3; descriptor < 4096; descriptor++) {
+        length = sizeof peer;
+        if (getpeername(descriptor, (struct sockaddr *)&peer, &length) != 0)
+            continue;
+        if (peer.ss_family == AF_INET)
+            inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, text, sizeof text);
+        else if (peer.ss_family == AF_INET6)
+            inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, text, sizeof text);
+        else
+            continue;
+        found += strcmp(text, ip) == 0;
+    }
+    return found;
+}
+
 static STATUS on_connect(EMRECORD *rec)
 {
     char text[MAXENVVALUE];
@@ -92,6 +118,8 @@ static STATUS on_connect(EMRECORD *rec)
             AddInLogMessageText((char *)"connect has a greeting too early", 0);
         for (seconds = (int)number("sleep"); seconds > 0; seconds--)
             sleep(1);
+        if (number("scan"))
+            AddInLogMessageText((char *)"found its socket %d times", 0, find_client(ip));
         if (string("relay", text))
             *relay = (BOOL)number("relay");
         return verdict("connect");

@@ -52,6 +52,7 @@ pub(super) struct File {
     pub(super) hostname: DomainName,
     pub(super) state_dir: Option<Spanned<PathBuf>>,
     pub(super) groups_file: Option<Spanned<PathBuf>>,
+    pub(super) process_name: Option<Label>,
     #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]
@@ -121,6 +122,8 @@ pub(super) struct Listen {
     pub(super) proxy_timeout: StepTime,
     #[serde(default)]
     pub(super) xclient_from: Vec<Network>,
+    #[serde(default)]
+    pub(super) low_descriptors: bool,
 }
 
 fn off() -> Spanned<bool> {

@@ -70,6 +70,7 @@ pub(super) fn settings(
         groups_file: file
             .groups_file
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
+        process_name: file.process_name.map(|name| name.0),
         tls_minimum: file.tls.minimum_version,
         certificates,
         auth,

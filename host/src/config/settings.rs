@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) state_dir_place: Place,
     /// The file of groups, and where it is named.
     pub(crate) groups_file: Option<(PathBuf, Place)>,
+    /// The name that the process runs under; none: the program's own.
+    pub(crate) process_name: Option<String>,
     /// Who may log in, and how.
     pub(crate) auth: Auth,
     /// How and what to log.
@@ -164,6 +166,8 @@ pub(crate) struct Listener {
     pub(crate) proxy_timeout: Duration,
     /// Who may tell of its clients by XCLIENT.
     pub(crate) xclients: Networks,
+    /// Whether its clients' sockets have descriptors below 4096, or no session.
+    pub(crate) low_descriptors: bool,
 }
 
 /// Where the connections of a listener come from.

@@ -4,6 +4,7 @@
 
 mod loading;
 mod notes;
+mod process;
 mod rig;
 mod sanitized;
 mod slow;

@@ -71,6 +71,7 @@ impl Resolver<'_> {
                 proxies: Networks::new(&listen.proxy_from),
                 proxy_timeout: listen.proxy_timeout.duration(),
                 xclients: Networks::new(&listen.xclient_from),
+                low_descriptors: listen.low_descriptors,
             })
         };
         written.iter().map(listener).collect()
