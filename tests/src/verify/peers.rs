@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 21] = [
+const REQUIREMENTS: [Requirement; 23] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -54,6 +54,8 @@ const REQUIREMENTS: [Requirement; 21] = [
     Requirement { name: "msmtp", source: Source::Package("msmtp") },
     Requirement { name: "fetchmail", source: Source::Package("fetchmail") },
     Requirement { name: "gsasl", source: Source::Package("gsasl") },
+    Requirement { name: "dnsmasq", source: Source::Package("dnsmasq-base") },
+    Requirement { name: "rbldnsd", source: Source::Unpacked("rbldnsd") },
     Requirement { name: "strace", source: Source::Package("strace") },
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
