@@ -333,6 +333,16 @@ const EXCEPTIONS: &[Exception] = &[
         },
     },
     Exception {
+        reason: "an original recipient has up to 500 octets, not 256 (RFC 3461 section 4.2)",
+        covers: |line, ours, theirs| {
+            let orcpt = line.split(' ').find_map(|word| {
+                let (key, value) = word.split_once('=')?;
+                key.eq_ignore_ascii_case("ORCPT").then_some(value)
+            });
+            ours.is_some() && theirs.is_none() && orcpt.is_some_and(|value| value.len() > 256)
+        },
+    },
+    Exception {
         reason: "VRFY and EXPN have one argument, spaces, quotes and all (RFC 5321 section 4.1.1.6)",
         covers: |line, ours, theirs| {
             matches!(verb(line).as_str(), "VRFY" | "EXPN")
