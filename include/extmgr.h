@@ -181,7 +181,7 @@ typedef struct EMRECORD {
  * - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
  * - EM_VERDICT: the verdict given to the edits sheet ends the chain.
  * - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
- *   CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
+ *   CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT, TIMEOUT and ROUTE, and at COMMAND for the commands that
  *   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
  * - EM_PENDING: the answer comes later, if the handler has taken a token; else that is a fault.
  * - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
@@ -197,7 +197,8 @@ typedef struct EMRECORD {
  * once, nor while a call of this plug-in is pending in it.
  * A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
  *
- * [session-thread] */
+ * [session-thread]; behind the session [message-thread]: any OS thread, never two at once for one message and destination. Both
+ * slots (EmSessionService.slot, message_slot) last for one attempt there. */
 typedef STATUS (*EMHANDLER)(const struct EMRECORD *record);
 
 /** Gives something back to the plug-in when nobody can reach it any more. Called exactly once. At the end of a session
@@ -673,6 +674,184 @@ typedef struct EmDisconnect {
     uint32_t reserved;
 } EmDisconnect;
 
+/* ---- Events behind the session: a message is queued, finds its way, is delivered, comes back, grows too old. ---- */
+
+/** A message is about to be queued. Struct: EmQueue. Between lies the commit. Called for messages that clients send, on the session's
+ * thread and with its slot, after before(MESSAGEACCEPT) and every edit; for those of plug-ins where EM_REG_SUBMITTED asks for
+ * them; not for notifications, which have EM_SMTPBOUNCE.
+ *
+ * before: continue -> it is stored and acknowledged once it is on disk; handled -> the plug-in has taken it over: it is
+ * acknowledged, with the words given, and not stored; reject, defer, disconnect -> that reply, not stored, and the session goes on
+ * (behind 421 it is closed). header_... and hold may be used.
+ * after: called once it is on disk; what is said of it comes with after(MESSAGEACCEPT): reply is NULL. */
+#define EM_SMTPQUEUE 0x4020
+
+/** An attempt to deliver begins: where does it lead? Struct: EmRoute. Between lies the choice of servers or mailboxes. Called at each
+ * attempt for each destination of a message, so also for mail whose route has changed meanwhile.
+ *
+ * before: continue -> as the configuration says, or as EmEditsService.route has said last; reject, disconnect with 5yz -> every
+ * recipient of the attempt fails with that reply, and its sender is told; defer, disconnect with 4yz -> nothing is tried, and
+ * that reply is the reason for the next attempt; handled -> fault, whose contract is `defer`. hold keeps the recipients until they
+ * are released, discard drops them in silence.
+ * after: EmRoute.next_hop is what was chosen. There is no reply. */
+#define EM_SMTPROUTE 0x4021
+
+/** An attempt to deliver is made. Struct: EmDeliver. Between lies the conversation with the server, or the writing into mailboxes.
+ *
+ * before: continue -> it is made; handled -> the plug-in has delivered the message to every recipient of the attempt, with the reply
+ * given; reject, defer, disconnect, hold -> as at EM_SMTPROUTE.
+ * after: called with what became of each recipient (EmDeliver.results), also when before has ended it. There is no reply. */
+#define EM_SMTPDELIVER 0x4022
+
+/** A sender is about to be told what became of a message (RFC 3461). Struct: EmBounce. Between lies the queueing of the notification.
+ *
+ * before: continue -> the notification is queued, with the header fields as header_... has left them; handled, reject,
+ * disconnect with 5yz -> there is none, and the recipients are done with; defer, disconnect with 4yz -> nobody is told yet, and
+ * the recipients are tried again. hold keeps the notification until it is released.
+ * after: called when it is queued, with its id, or with none when nobody is told. There is no reply. */
+#define EM_SMTPBOUNCE 0x4023
+
+/** A message could not be delivered for so long that it is not tried any more. Struct: EmExpire. Between lies the giving up.
+ *
+ * before: continue -> the recipients fail, and the sender is told; defer, disconnect with 4yz -> it is tried again as its route
+ * says, and this event comes again with the next attempt that fails; reject, disconnect with 5yz -> they fail with that reply;
+ * handled -> they are done with and nobody is told. hold keeps them until they are released.
+ * after: called whatever was decided. There is no reply. */
+#define EM_SMTPEXPIRE 0x4024
+
+/** Arguments of EM_SMTPQUEUE. */
+typedef struct EmQueue {
+    /** What every event has. */
+    struct EmEvent event;
+    /** The message's id in the queue. */
+    struct EmText id;
+    /** Octets of header block and body. */
+    uint64_t octets;
+    /** EM_BEFORE: the message, to be read. EM_AFTER: NULL. */
+    const struct EmMessage *message;
+} EmQueue;
+
+/** Arguments of EM_SMTPROUTE. */
+typedef struct EmRoute {
+    /** What every event has. EM_FACT_RECIPIENTS are those of the attempt. */
+    struct EmEvent event;
+    /** The message's id in the queue. */
+    struct EmText id;
+    /** The domain or address literal that it is queued under, in lower case. */
+    struct EmText destination;
+
+    /** Where it leads: `mx`, `mx:DOMAIN`, `discard`, servers as `HOST:PORT` with a comma and a space between, `local:DOMAIN`
+     * for mailboxes here, `fetched` where who gets it has come for it, or empty where the configuration leads nowhere. */
+    struct EmText next_hop;
+
+    /** Seconds since the message was taken over. */
+    uint64_t age_s;
+    /** How often it was tried before. */
+    uint32_t attempts;
+    /** Zero. */
+    uint32_t reserved;
+    /** For EmMessageService.header; its body is empty here. */
+    const struct EmMessage *message;
+} EmRoute;
+
+/** EmRecipientResult.result: the mailbox or the next hop has it. */
+#define EM_RESULT_DELIVERED 0
+
+/** EmRecipientResult.result: it never will be delivered. */
+#define EM_RESULT_FAILED 1
+
+/** EmRecipientResult.result: it is tried again. */
+#define EM_RESULT_DEFERRED 2
+
+/** EmRecipientResult.result: a next hop has it that tells nothing of such things (EM_SMTPBOUNCE alone). */
+#define EM_RESULT_RELAYED 3
+
+/** EmRecipientResult.result: it is kept until it is released. */
+#define EM_RESULT_HELD 4
+
+/** EmRecipientResult.result: it is dropped in silence. */
+#define EM_RESULT_DROPPED 5
+
+/** What became of one recipient. Valid as long as the record it came with. */
+typedef struct EmRecipientResult {
+    /** The recipient's address. */
+    struct EmText recipient;
+    /** Why, in words: the server's name and reply, or what was found out here. One line. */
+    struct EmText reason;
+    /** EM_RESULT_...; take an unknown value for EM_RESULT_DEFERRED. */
+    uint32_t result;
+    /** The enhanced code (RFC 3463): its class. */
+    uint8_t enhanced_class;
+    /** Zero. */
+    uint8_t reserved[3];
+    /** Its subject. */
+    uint16_t enhanced_subject;
+    /** Its detail. */
+    uint16_t enhanced_detail;
+    /** Zero. */
+    uint32_t reserved_2;
+} EmRecipientResult;
+
+/** Arguments of EM_SMTPDELIVER. */
+typedef struct EmDeliver {
+    /** What every event has. EM_FACT_RECIPIENTS are those of the attempt. */
+    struct EmEvent event;
+    /** The message's id in the queue. */
+    struct EmText id;
+    /** The domain or address literal that it is queued under, in lower case. */
+    struct EmText destination;
+    /** Where it leads, as in EmRoute. */
+    struct EmText next_hop;
+    /** EM_AFTER: what became of the recipients, in their order. EM_BEFORE: NULL. */
+    const struct EmRecipientResult *results;
+    /** How many. */
+    uint32_t results_count;
+    /** How often it was tried before. */
+    uint32_t attempts;
+    /** Seconds since the message was taken over. */
+    uint64_t age_s;
+    /** For EmMessageService.header; its body is empty here. */
+    const struct EmMessage *message;
+} EmDeliver;
+
+/** Arguments of EM_SMTPBOUNCE. */
+typedef struct EmBounce {
+    /** What every event has: the session that the message came in. */
+    struct EmEvent event;
+    /** The id in the queue of the message that the sender is told of. */
+    struct EmText id;
+    /** EM_AFTER: the id of the notification, empty when there is none. EM_BEFORE: empty. */
+    struct EmText notification;
+    /** Who is told: the sender, or the postmaster for a message without one. */
+    struct EmText to;
+    /** What is told, of each recipient that it concerns. */
+    const struct EmRecipientResult *results;
+    /** How many. */
+    uint32_t results_count;
+    /** Zero. */
+    uint32_t reserved;
+    /** The header block of the message that the sender is told of; its body is empty here. */
+    const struct EmMessage *message;
+} EmBounce;
+
+/** Arguments of EM_SMTPEXPIRE. */
+typedef struct EmExpire {
+    /** What every event has. EM_FACT_RECIPIENTS are those of the attempt. */
+    struct EmEvent event;
+    /** The message's id in the queue. */
+    struct EmText id;
+    /** The domain or address literal that it is queued under, in lower case. */
+    struct EmText destination;
+    /** Seconds since the message was taken over. */
+    uint64_t age_s;
+    /** How often it was tried, this attempt included. */
+    uint32_t attempts;
+    /** Zero. */
+    uint32_t reserved;
+    /** For EmMessageService.header; its body is empty here. */
+    const struct EmMessage *message;
+} EmExpire;
+
 /* ---- The descriptor: what a plug-in says of itself in its file, read before any of its code runs. ---- */
 
 /** The first eight octets of a descriptor: "STAGEPST". */
@@ -729,6 +908,16 @@ typedef struct EmDisconnect {
 #define EM_STAGE_AUTH 0x00020000ULL
 /** EmDescriptor.stages: EM_SMTPATRN. */
 #define EM_STAGE_ATRN 0x00040000ULL
+/** EmDescriptor.stages: EM_SMTPQUEUE. */
+#define EM_STAGE_QUEUE 0x00100000ULL
+/** EmDescriptor.stages: EM_SMTPROUTE. */
+#define EM_STAGE_ROUTE 0x00200000ULL
+/** EmDescriptor.stages: EM_SMTPDELIVER. */
+#define EM_STAGE_DELIVER 0x00400000ULL
+/** EmDescriptor.stages: EM_SMTPBOUNCE. */
+#define EM_STAGE_BOUNCE 0x00800000ULL
+/** EmDescriptor.stages: EM_SMTPEXPIRE. */
+#define EM_STAGE_EXPIRE 0x01000000ULL
 /** EmDescriptor.stages: EM_START. */
 #define EM_STAGE_START 0x10000000ULL
 /** EmDescriptor.stages: EM_CONFIG. */
@@ -768,6 +957,8 @@ typedef struct EmDisconnect {
 #define EM_EDIT_REPLY_CODE 0x4000ULL
 /** See the credentials of clients that log in, and log them in (EmAuth.password, EmCommand.line, EmEditsService.identity). */
 #define EM_EDIT_CREDENTIALS 0x8000ULL
+/** EmDescriptor.edits: EmEditsService.route. */
+#define EM_EDIT_ROUTE 0x00010000ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -1402,6 +1593,15 @@ typedef struct EmEditsService {
      *
      * [session-thread & in-handler] */
     STATUS (*reverse)(struct EmEdits *edits, struct EmText destinations);
+
+    /** Says where mail leads in the place of the configuration, for this attempt. EM_BEFORE of EM_SMTPROUTE. Later handlers see it as
+     * EmRoute.next_hop; the last one counts. What the route wants of TLS stays, its login does not go to other servers.
+     *
+     * - next_hop: as in the configuration: `HOST:PORT`, `mx`, `mx:DOMAIN` or `discard`; printable ASCII, at most 512 octets. One
+     *   that can't be read is the plug-in's fault, and the attempt is put off.
+     *
+     * [message-thread & in-handler] */
+    STATUS (*route)(struct EmEdits *edits, struct EmText next_hop);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -2319,6 +2519,12 @@ _Static_assert(sizeof(EmAuth) == 104 && offsetof(EmAuth, reserved) == 100, "EmAu
 _Static_assert(sizeof(EmQuit) == 32 && offsetof(EmQuit, event) == 0, "EmQuit");
 _Static_assert(sizeof(EmTimeout) == 40 && offsetof(EmTimeout, reserved) == 36, "EmTimeout");
 _Static_assert(sizeof(EmDisconnect) == 40 && offsetof(EmDisconnect, reserved) == 36, "EmDisconnect");
+_Static_assert(sizeof(EmQueue) == 64 && offsetof(EmQueue, message) == 56, "EmQueue");
+_Static_assert(sizeof(EmRoute) == 104 && offsetof(EmRoute, message) == 96, "EmRoute");
+_Static_assert(sizeof(EmDeliver) == 112 && offsetof(EmDeliver, message) == 104, "EmDeliver");
+_Static_assert(sizeof(EmBounce) == 104 && offsetof(EmBounce, message) == 96, "EmBounce");
+_Static_assert(sizeof(EmExpire) == 88 && offsetof(EmExpire, message) == 80, "EmExpire");
+_Static_assert(sizeof(EmRecipientResult) == 48 && offsetof(EmRecipientResult, reserved_2) == 44, "EmRecipientResult");
 _Static_assert(sizeof(EmStart) == 32 && offsetof(EmStart, event) == 0, "EmStart");
 _Static_assert(sizeof(EmConfig) == 40 && offsetof(EmConfig, section) == 32, "EmConfig");
 _Static_assert(sizeof(EmStop) == 40 && offsetof(EmStop, reserved) == 36, "EmStop");
@@ -2328,7 +2534,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 56 && offsetof(EmConfigService, own_file) == 48, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 80 && offsetof(EmSessionService, message_slot_set) == 72, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 192 && offsetof(EmEditsService, reverse) == 184, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 200 && offsetof(EmEditsService, route) == 192, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");

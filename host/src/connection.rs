@@ -107,7 +107,8 @@ impl Connection {
                 }
                 Action::Store { envelope, edits } => {
                     let facts = self.session.facts().clone();
-                    let stored = self.intake.store(&facts, envelope, edits).await;
+                    let stored =
+                        self.intake.store(&facts, envelope, edits, &mut self.dispatch).await;
                     self.session.handle_stored(Instant::now(), stored);
                 }
                 Action::StartTls => {

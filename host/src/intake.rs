@@ -5,13 +5,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use stagepost_extmgr::Dispatch;
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
-    Attributed, BodyFault, Content, Edit, Envelope, Facts, LedgerEntry, Part, Stored,
-    change_header, empty_line_before, parameter, received, received_from_plugin,
+    Ask, Attributed, BodyFault, Change, Content, Decision, Draft, Edit, Envelope, Event, Facts,
+    LedgerEntry, Part, Question, Stage, Stored, Verdict, change_header, empty_line_before,
+    parameter, received, received_from_plugin,
 };
 
 use crate::body_change::{self, edits_body};
+use crate::delivery::{answer, next_exchange, reason_to_hold};
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};
 
@@ -76,12 +79,13 @@ impl Intake {
     /// Makes the message durable.
     pub(crate) async fn store(
         &mut self,
-        facts: &Facts,
+        facts: &Arc<Facts>,
         envelope: Envelope,
         edits: Vec<Attributed>,
+        dispatch: &mut Dispatch,
     ) -> Stored {
-        match self.commit(facts, envelope, edits).await {
-            Ok(id) => Stored::Committed(id),
+        match self.commit(facts, envelope, edits, dispatch).await {
+            Ok(stored) => stored,
             Err(error) => {
                 if let Some(Line { left_out }) = self.faults.line(Instant::now()) {
                     tracing::error!(
@@ -100,10 +104,11 @@ impl Intake {
 
     async fn commit(
         &mut self,
-        facts: &Facts,
+        facts: &Arc<Facts>,
         envelope: Envelope,
         edits: Vec<Attributed>,
-    ) -> Result<String, StoreError> {
+        dispatch: &mut Dispatch,
+    ) -> Result<Stored, StoreError> {
         // A message without octets has lent none.
         self.incoming()?;
         let Some(mut incoming) = self.incoming.take() else {
@@ -113,7 +118,19 @@ impl Intake {
         let id = incoming.id().to_string();
         let hold = reason_to_hold(&edits);
         let edits = edit_body(incoming.as_mut(), edits).await?;
-        let ledger = carry_out(edits, incoming.header());
+        let mut ledger = carry_out(edits, incoming.header());
+        let octets = incoming.header().len() as u64 + incoming.body_octets();
+        let queue = Queue { facts, id: &id, octets };
+        let Verdict { decision, edits } = queue.ask(dispatch, Some(incoming.content())).await;
+        match decision {
+            Decision::Continue => {}
+            Decision::Handled(reply) => return Ok(Stored::TakenOver(reply)),
+            Decision::Reject(reply) | Decision::Defer(reply) | Decision::Disconnect(reply) => {
+                return Ok(Stored::Refused(reply));
+            }
+        }
+        let hold = hold.or_else(|| reason_to_hold(&edits));
+        ledger.extend(carry_out(noting_holds(edits), incoming.header()));
         let utf8 = parameter(&envelope.parameters, "SMTPUTF8").is_some();
         let only = match &envelope.recipients[..] {
             [one] if utf8 || one.address.is_ascii() => Some(one.address.as_str()),
@@ -125,7 +142,7 @@ impl Intake {
             None => received(facts, hostname, &id, &date, only, utf8),
         };
         incoming.header().splice(0..0, trace);
-        let octets = incoming.header().len() as u64 + incoming.body_octets();
+        let queued_octets = incoming.header().len() as u64 + incoming.body_octets();
         let message = NewMessage {
             deliveries: self.deliveries(&envelope, now)?,
             received_at: now,
@@ -147,11 +164,12 @@ impl Intake {
             proxy,
             sender,
             recipients,
-            octets,
+            octets = queued_octets,
             edits,
             "message queued"
         );
-        Ok(id)
+        queue.ask(dispatch, None).await;
+        Ok(Stored::Committed(id))
     }
 
     fn origin(&self, facts: &Facts) -> Origin {
@@ -229,20 +247,54 @@ async fn edit_body(
     Ok(edits)
 }
 
+/// A message that is about to be queued, or is.
+struct Queue<'q> {
+    facts: &'q Arc<Facts>,
+    id: &'q str,
+    octets: u64,
+}
+
+impl Queue<'_> {
+    /// Asks plug-ins about it, before it is queued; tells them without content, when it is.
+    async fn ask(&self, dispatch: &mut Dispatch, content: Option<Arc<dyn Content>>) -> Verdict {
+        let stage = if content.is_some() { Stage::Before } else { Stage::After };
+        if !dispatch.interest().contains(Event::Queue, stage) {
+            return Verdict::default();
+        }
+        let message = content.map(|content| {
+            let mut draft = Draft::new(std::iter::empty(), 0, false);
+            draft.fill(content);
+            draft
+        });
+        let asked = dispatch.ask(Ask {
+            question: Question::Queue { id: self.id.into(), octets: self.octets },
+            stage,
+            exchange: next_exchange(),
+            reply: None,
+            facts: self.facts.clone(),
+            message,
+            secret: None,
+        });
+        answer(asked).await
+    }
+}
+
+/// The edits, of which each that holds the message tells so.
+fn noting_holds(mut edits: Vec<Attributed>) -> Vec<Attributed> {
+    for Attributed { edit, changes, .. } in &mut edits {
+        if let Edit::Hold { reason } = edit {
+            changes.push(Change::Hold { reason: reason.clone() });
+        }
+    }
+    edits
+}
+
 /// Carries out the edits of the header block, in their order; what was changed of the whole message.
-fn carry_out(mut edits: Vec<Attributed>, header: &mut Vec<u8>) -> Vec<LedgerEntry> {
+pub(crate) fn carry_out(mut edits: Vec<Attributed>, header: &mut Vec<u8>) -> Vec<LedgerEntry> {
     for Attributed { edit, changes, .. } in &mut edits {
         changes.extend(change_header(header, edit));
     }
     edits.into_iter().flat_map(Attributed::into_ledger).collect()
-}
-
-/// Why the message is to be held: the first reason counts.
-fn reason_to_hold(edits: &[Attributed]) -> Option<Box<str>> {
-    edits.iter().find_map(|Attributed { plugin, edit, .. }| match edit {
-        Edit::Hold { reason } => Some(format!("{plugin}: {reason}").into()),
-        _ => None,
-    })
 }
 
 /// The date of a trace field (RFC 5322 section 3.3).

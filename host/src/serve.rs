@@ -221,8 +221,14 @@ async fn serve(
     );
     let carrier = Arc::new(carrier);
     let router = ways.router;
-    let (scheduler, fetching) =
-        deliveries(&settings, store.clone(), carrier.clone(), router.clone(), own_name);
+    let (scheduler, fetching) = deliveries(
+        &settings,
+        store.clone(),
+        carrier.clone(),
+        router.clone(),
+        own_name,
+        plugins.clone(),
+    );
     let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
@@ -314,6 +320,7 @@ fn deliveries(
     carrier: Arc<Carrier>,
     router: Arc<Router>,
     name: OwnName,
+    plugins: Arc<ExtMgr>,
 ) -> (Scheduler, Fetching) {
     let limits = delivery::Limits {
         concurrency_max: settings.delivery.concurrency as usize,
@@ -328,8 +335,9 @@ fn deliveries(
         settings.delivery.postmaster.clone(),
     ));
     let fetching =
-        Fetching::new(store.clone(), router.clone(), notifier.clone(), limits.clone(), name);
-    (Scheduler::new(store, carrier, router, notifier, limits), fetching)
+        Fetching::new(store.clone(), router.clone(), notifier.clone(), limits.clone(), name)
+            .asking(plugins.clone());
+    (Scheduler::new(store, carrier, router, notifier, limits).asking(plugins), fetching)
 }
 
 /// What accepts clients: for each socket of each listener one.

@@ -168,7 +168,8 @@ impl Draft {
                 }
                 Action::Store { envelope, edits } => {
                     let facts = self.session.facts().clone();
-                    let stored = self.intake.store(&facts, envelope, edits).await;
+                    let stored =
+                        self.intake.store(&facts, envelope, edits, &mut self.dispatch).await;
                     if let Stored::Committed(id) = &stored {
                         self.id = Some(id.clone());
                     }

@@ -6,8 +6,8 @@ use std::future::Future;
 use crate::answer::{Answer, Outcome};
 use crate::edits::Edits;
 use crate::event::{
-    Atrn, Auth, BodyChunk, Command, Connect, Data, Ehlo, Etrn, Headers, Mail, MessageAccept, Quit,
-    Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
+    Atrn, Auth, BodyChunk, Bounce, Command, Connect, Data, Delivery, Ehlo, Enqueue, Etrn, Expiry,
+    Headers, Mail, MessageAccept, Quit, Rcpt, Routing, Rset, StartTls, Timeout, Verb, Vrfy,
 };
 use crate::pending::Pending;
 use crate::plugin::Plugin;
@@ -266,6 +266,61 @@ pub trait AsyncPlugin: Plugin {
     fn before_timeout(
         &self,
         event: &Timeout<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// A message is about to be queued.
+    fn before_queue(
+        &self,
+        event: &Enqueue<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// An attempt to deliver begins: where does it lead?
+    fn before_route(
+        &self,
+        event: &Routing<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// An attempt to deliver is made.
+    fn before_deliver(
+        &self,
+        event: &Delivery<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// A sender is about to be told what became of a message.
+    fn before_bounce(
+        &self,
+        event: &Bounce<'_>,
+        edits: &mut Edits<'_>,
+        call: &Pending,
+    ) -> impl Future<Output = Outcome> + Send {
+        let _ = (event, edits, call);
+        std::future::ready(Ok(Answer::Continue))
+    }
+
+    /// A message has grown too old to be tried again.
+    fn before_expire(
+        &self,
+        event: &Expiry<'_>,
         edits: &mut Edits<'_>,
         call: &Pending,
     ) -> impl Future<Output = Outcome> + Send {

@@ -57,6 +57,8 @@ pub mod edit {
     pub const submit: u64 = stagepost_abi::EM_EDIT_SUBMIT;
     /// See the credentials of clients that log in, and log them in: [`Edits::identity`](crate::Edits::identity).
     pub const credentials: u64 = stagepost_abi::EM_EDIT_CREDENTIALS;
+    /// `Edits::route`.
+    pub const route: u64 = stagepost_abi::EM_EDIT_ROUTE;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

@@ -276,6 +276,14 @@ impl<'a> Edits<'a> {
         check("identity", unsafe { (self.table.identity)(self.handle, lend(identity.as_bytes())) })
     }
 
+    /// Says where mail leads in the place of the configuration, for this attempt. Needs the edit `route`; at route. The last one counts.
+    ///
+    /// - next_hop: as in the configuration: `host:port`, `mx`, `mx:domain` or `discard`, at most 512 octets of printable ASCII.
+    pub fn route(&mut self, next_hop: &str) -> Result<(), Refusal> {
+        // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
+        check("route", unsafe { (self.table.route)(self.handle, lend(next_hop.as_bytes())) })
+    }
+
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let (enhanced, text) = (lend(verdict.enhanced.as_bytes()), lend(verdict.text.as_bytes()));
         // SAFETY: the handle is valid during the lifetime; both texts are lent for the call.

@@ -5,12 +5,14 @@ use stagepost_abi::{
     EM_AUTH_ACCEPTED, EM_AUTH_BROKEN, EM_AUTH_OPEN, EM_AUTH_UNAVAILABLE, EM_AWAITED_MESSAGE,
     EM_DATA_BDAT, EM_DISCONNECT_HANDSHAKE, EM_DISCONNECT_HANGUP, EM_DISCONNECT_QUIT,
     EM_DISCONNECT_REVERSED, EM_DISCONNECT_SHUTDOWN, EM_DISCONNECT_TIMEOUT, EM_ETRN_DOMAIN,
-    EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY, EmAtrn, EmAuth, EmBody, EmCommand,
-    EmConnect, EmData, EmDisconnect, EmEhlo, EmEtrn, EmHeaders, EmMail, EmMessageAccept, EmQuit,
-    EmRcpt, EmReply, EmRset, EmStartTls, EmTimeout, EmVerb, EmVrfy,
+    EM_ETRN_HOST, EM_ETRN_QUEUE, EM_VRFY_EXPN, EM_VRFY_VRFY, EmAtrn, EmAuth, EmBody, EmBounce,
+    EmCommand, EmConnect, EmData, EmDeliver, EmDisconnect, EmEhlo, EmEtrn, EmExpire, EmHeaders,
+    EmMail, EmMessageAccept, EmQueue, EmQuit, EmRcpt, EmReply, EmRoute, EmRset, EmStartTls,
+    EmTimeout, EmVerb, EmVrfy,
 };
 
 use crate::message::Message;
+use crate::result::Results;
 use crate::session::Session;
 use crate::text::{Broken, octets, octets_if_any, text};
 
@@ -261,6 +263,102 @@ event! {
     Disconnect from EmDisconnect(raw, session) {
         /// Why it ended.
         reason: DisconnectReason = DisconnectReason::of(raw.reason),
+    }
+}
+
+event! {
+    /// A message is about to be queued. Between lies the commit.
+    ///
+    /// Before it, handled takes the message over: it is acknowledged and not stored. Reject and defer are the client's reply. *After* it
+    /// is on disk.
+    Enqueue from EmQueue(raw, session) {
+        /// The message's id in the queue.
+        id: &'a str = text(raw.id)?,
+        /// Octets of header block and body.
+        octets: u64 = raw.octets,
+        /// The message, to be read *before*; *after* it refuses to be.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
+    }
+}
+
+event! {
+    /// An attempt to deliver begins: where does it lead? Between lies the choice. Behind the session, as the next ones.
+    ///
+    /// Before it, [`Edits::route`](crate::Edits::route) chooses another way; reject has the recipients fail, defer puts the attempt off;
+    /// handled is a fault.
+    Routing from EmRoute(raw, session) {
+        /// The message's id in the queue.
+        id: &'a str = text(raw.id)?,
+        /// The domain or address literal that it is queued under, in lower case.
+        destination: &'a str = text(raw.destination)?,
+        /// Where it leads, as the configuration writes it; empty: nowhere.
+        next_hop: &'a str = text(raw.next_hop)?,
+        /// How often it was tried before.
+        attempts: u32 = raw.attempts,
+        /// Seconds since the message was taken over.
+        age_s: u64 = raw.age_s,
+        /// The message, of which the header block can be read.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
+    }
+}
+
+event! {
+    /// An attempt to deliver is made. Between lies the conversation with the server, or the writing into mailboxes.
+    ///
+    /// Before it, handled says that the plug-in has delivered the message to every recipient of the attempt; reject and defer as at
+    /// [`Routing`].
+    Delivery from EmDeliver(raw, session) {
+        /// The message's id in the queue.
+        id: &'a str = text(raw.id)?,
+        /// The domain or address literal that it is queued under, in lower case.
+        destination: &'a str = text(raw.destination)?,
+        /// Where it leads.
+        next_hop: &'a str = text(raw.next_hop)?,
+        /// How often it was tried before.
+        attempts: u32 = raw.attempts,
+        /// Seconds since the message was taken over.
+        age_s: u64 = raw.age_s,
+        /// *After*: what became of each recipient; none *before*.
+        results: Results<'a> = Results::new(raw.results, raw.results_count)?,
+        /// The message, of which the header block can be read.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
+    }
+}
+
+event! {
+    /// A sender is about to be told what became of a message. Between lies the queueing of the notification.
+    ///
+    /// Before it, handled or reject have nobody told, and the recipients are done with; defer has them tried again; the header fields are
+    /// those of the notification.
+    Bounce from EmBounce(raw, session) {
+        /// The id in the queue of the message that it is about.
+        id: &'a str = text(raw.id)?,
+        /// *After*: the id of the notification; empty: there is none.
+        notification: &'a str = text(raw.notification)?,
+        /// Who is told.
+        to: &'a str = text(raw.to)?,
+        /// What is told, of each recipient that it concerns.
+        results: Results<'a> = Results::new(raw.results, raw.results_count)?,
+        /// The message that it is about, of which the header block can be read.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
+    }
+}
+
+event! {
+    /// A message could not be delivered for so long that it is not tried any more. Between lies the giving up.
+    ///
+    /// Before it, defer has it tried again, and asked about again when that fails; handled drops it without a word.
+    Expiry from EmExpire(raw, session) {
+        /// The message's id in the queue.
+        id: &'a str = text(raw.id)?,
+        /// The domain or address literal that it is queued under, in lower case.
+        destination: &'a str = text(raw.destination)?,
+        /// How often it was tried, this attempt included.
+        attempts: u32 = raw.attempts,
+        /// Seconds since the message was taken over.
+        age_s: u64 = raw.age_s,
+        /// The message, of which the header block can be read.
+        message: Message<'a> = Message::new(raw.message, session.messages()),
     }
 }
 

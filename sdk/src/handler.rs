@@ -5,10 +5,11 @@ use std::fmt;
 
 use stagepost_abi::{
     EID, EM_AFTER, EM_BEFORE, EM_CONFIG, EM_FAULT, EM_SMTPATRN, EM_SMTPAUTH, EM_SMTPBODY,
-    EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA, EM_SMTPDISCONNECT, EM_SMTPEHLO, EM_SMTPETRN,
-    EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPRSET,
-    EM_SMTPSTARTTLS, EM_SMTPTIMEOUT, EM_SMTPVERB, EM_SMTPVRFY, EM_START, EM_STOP, EM_VERDICT,
-    EMRECORD, ERR_EM_CONTINUE, EmConfig, EmEdits, EmEvent, NOERROR, STATUS,
+    EM_SMTPBOUNCE, EM_SMTPCOMMAND, EM_SMTPCONNECT, EM_SMTPDATA, EM_SMTPDELIVER, EM_SMTPDISCONNECT,
+    EM_SMTPEHLO, EM_SMTPETRN, EM_SMTPEXPIRE, EM_SMTPHEADERS, EM_SMTPMAIL, EM_SMTPMESSAGEACCEPT,
+    EM_SMTPQUEUE, EM_SMTPQUIT, EM_SMTPRCPT, EM_SMTPROUTE, EM_SMTPRSET, EM_SMTPSTARTTLS,
+    EM_SMTPTIMEOUT, EM_SMTPVERB, EM_SMTPVRFY, EM_START, EM_STOP, EM_VERDICT, EMRECORD,
+    ERR_EM_CONTINUE, EmConfig, EmEdits, EmEvent, NOERROR, STATUS,
 };
 
 use crate::answer::{Answer, Fault, Outcome};
@@ -157,6 +158,11 @@ impl<'a> Call<'a> {
             EM_SMTPRSET before_rset after_rset
             EM_SMTPVERB before_verb after_verb
             EM_SMTPQUIT before_quit after_quit
+            EM_SMTPQUEUE before_queue after_queue
+            EM_SMTPROUTE before_route after_route
+            EM_SMTPDELIVER before_deliver after_deliver
+            EM_SMTPBOUNCE before_bounce after_bounce
+            EM_SMTPEXPIRE before_expire after_expire
         }
     }
 

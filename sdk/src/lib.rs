@@ -69,6 +69,7 @@ mod pending;
 mod plugin;
 mod queue;
 mod request;
+mod result;
 #[cfg(feature = "serde")]
 mod section;
 mod service;
@@ -91,9 +92,10 @@ pub use directory::{Directory, Route};
 pub use dns::{Dns, DnsError, DnsWait, LookUp, Mx};
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{
-    Atrn, Auth, AuthResult, Awaited, BodyChunk, Chunk, Command, Connect, Data, Disconnect,
-    DisconnectReason, Ehlo, Etrn, EtrnKind, Headers, Mail, MessageAccept, Password, Quit, Rcpt,
-    Reply, Rset, StartTls, Timeout, Verb, Vrfy, VrfyVerb,
+    Atrn, Auth, AuthResult, Awaited, BodyChunk, Bounce, Chunk, Command, Connect, Data, Delivery,
+    Disconnect, DisconnectReason, Ehlo, Enqueue, Etrn, EtrnKind, Expiry, Headers, Mail,
+    MessageAccept, Password, Quit, Rcpt, Reply, Routing, Rset, StartTls, Timeout, Verb, Vrfy,
+    VrfyVerb,
 };
 pub use filter::Filter;
 pub use host::{Host, Level};
@@ -102,6 +104,7 @@ pub use metric::{Counter, Gauge, Histogram};
 pub use pending::Pending;
 pub use plugin::Plugin;
 pub use queue::{Count, Queue};
+pub use result::{Outgoing, RecipientResult, Results};
 pub use session::Session;
 pub use stage::Stages;
 pub use start::StartError;

@@ -5,8 +5,9 @@ use crate::answer::{Answer, Fault, Outcome};
 use crate::config::Config;
 use crate::edits::{AfterEdits, Edits};
 use crate::event::{
-    Atrn, Auth, BodyChunk, Command, Connect, Data, Disconnect, Ehlo, Etrn, Headers, Mail,
-    MessageAccept, Quit, Rcpt, Rset, StartTls, Timeout, Verb, Vrfy,
+    Atrn, Auth, BodyChunk, Bounce, Command, Connect, Data, Delivery, Disconnect, Ehlo, Enqueue,
+    Etrn, Expiry, Headers, Mail, MessageAccept, Quit, Rcpt, Routing, Rset, StartTls, Timeout, Verb,
+    Vrfy,
 };
 use crate::filter::Filter;
 use crate::host::Host;
@@ -252,6 +253,66 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     /// The session is over, and the last handler of it runs.
     fn after_disconnect(&self, event: &Disconnect<'_>) -> Result<(), Fault> {
         let _ = event;
+        Ok(())
+    }
+
+    /// A message is about to be queued.
+    fn before_queue(&self, event: &Enqueue<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// The message is on disk. There is no reply.
+    fn after_queue(&self, event: &Enqueue<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// An attempt to deliver begins: where does it lead?
+    fn before_route(&self, event: &Routing<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// It is decided. There is no reply.
+    fn after_route(&self, event: &Routing<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// An attempt to deliver is made.
+    fn before_deliver(&self, event: &Delivery<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// It is over. There is no reply.
+    fn after_deliver(&self, event: &Delivery<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// A sender is about to be told what became of a message.
+    fn before_bounce(&self, event: &Bounce<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// They are told, or are not. There is no reply.
+    fn after_bounce(&self, event: &Bounce<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
+        Ok(())
+    }
+
+    /// A message has grown too old to be tried again.
+    fn before_expire(&self, event: &Expiry<'_>, edits: &mut Edits<'_>) -> Outcome {
+        let _ = (event, edits);
+        Ok(Answer::Continue)
+    }
+
+    /// It is decided. There is no reply.
+    fn after_expire(&self, event: &Expiry<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let _ = (event, edits);
         Ok(())
     }
 

@@ -63,6 +63,14 @@ fn layouts() -> String {
         EmQuit { event }
         EmTimeout { event, awaited, reserved }
         EmDisconnect { event, reason, reserved }
+        EmQueue { event, id, octets, message }
+        EmRoute { event, id, destination, next_hop, age_s, attempts, reserved, message }
+        EmDeliver { event, id, destination, next_hop, results, results_count, attempts, age_s, message }
+        EmBounce { event, id, notification, to, results, results_count, reserved, message }
+        EmExpire { event, id, destination, age_s, attempts, reserved, message }
+        EmRecipientResult {
+            recipient, reason, result, enhanced_class, reserved, enhanced_subject, enhanced_detail, reserved_2,
+        }
         EmStart { event }
         EmConfig { event, section }
         EmStop { event, deadline_ms, reserved }
@@ -81,11 +89,7 @@ fn layouts() -> String {
             message_slot_set,
         }
         EmEditsService {
-            size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
-            header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
-            command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
-            reply_change,
-            identity, reverse,
+            size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert, header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace, command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove, reply_change, identity, reverse, route,
         }
         EmExtensionService {
             size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,

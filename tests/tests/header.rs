@@ -12,6 +12,7 @@ const SOURCES: &[&str] = &[
     "text.rs",
     "record.rs",
     "event.rs",
+    "behind.rs",
     "descriptor.rs",
     "base.rs",
     "life.rs",

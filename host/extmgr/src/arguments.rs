@@ -6,6 +6,8 @@ use stagepost_smtp::{
     Ask, AuthResult, Awaited, Chunk, DisconnectReason, EtrnNode, Question, Reply, Secret, VrfyVerb,
 };
 
+use crate::behind::{self, WithResults};
+
 /// An event's own struct. Lends text of the `Ask` it was made from, by pointer: it must not outlive it.
 pub(crate) enum Arguments {
     Connect(abi::EmConnect),
@@ -27,6 +29,11 @@ pub(crate) enum Arguments {
     Quit(abi::EmQuit),
     Timeout(abi::EmTimeout),
     Disconnect(abi::EmDisconnect),
+    Queue(abi::EmQueue),
+    Route(abi::EmRoute),
+    Deliver(Box<WithResults<abi::EmDeliver>>),
+    Bounce(Box<WithResults<abi::EmBounce>>),
+    Expire(abi::EmExpire),
 }
 
 /// Text that there is none of.
@@ -134,6 +141,25 @@ impl Arguments {
             Question::Disconnect { reason } => {
                 Self::Disconnect(disconnect(*reason, head::<abi::EmDisconnect>(event)))
             }
+            Question::Queue { id, octets } => {
+                let head = head::<abi::EmQueue>(event);
+                Self::Queue(behind::queue(head, id, *octets, message))
+            }
+            Question::Route { attempt, next_hop } => {
+                let head = head::<abi::EmRoute>(event);
+                Self::Route(behind::route(head, attempt, next_hop, message))
+            }
+            Question::Deliver { attempt, next_hop, results } => {
+                let head = head::<abi::EmDeliver>(event);
+                Self::Deliver(behind::deliver(head, attempt, next_hop, results, message))
+            }
+            Question::Bounce { id, notification, to, results } => {
+                let head = head::<abi::EmBounce>(event);
+                Self::Bounce(behind::bounce(head, [id, notification], to, results, message))
+            }
+            Question::Expire { attempt } => {
+                Self::Expire(behind::expire(head::<abi::EmExpire>(event), attempt, message))
+            }
         }
     }
 
@@ -159,6 +185,11 @@ impl Arguments {
             Self::Quit(event) => std::ptr::from_ref(event).cast(),
             Self::Timeout(event) => std::ptr::from_ref(event).cast(),
             Self::Disconnect(event) => std::ptr::from_ref(event).cast(),
+            Self::Queue(event) => std::ptr::from_ref(event).cast(),
+            Self::Route(event) => std::ptr::from_ref(event).cast(),
+            Self::Deliver(lent) => std::ptr::from_ref(&lent.event).cast(),
+            Self::Bounce(lent) => std::ptr::from_ref(&lent.event).cast(),
+            Self::Expire(event) => std::ptr::from_ref(event).cast(),
         }
     }
 }

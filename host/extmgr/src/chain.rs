@@ -196,7 +196,8 @@ impl Chain {
                 | Edit::Sender { .. }
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)
-                | Edit::ReplaceRecipient { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
+                | Edit::ReplaceRecipient { .. }
+                | Edit::Route(_) => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Tag { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Hold { .. } | Edit::Discard | Edit::Identity(_) | Edit::Reverse(_) => {}
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stagepost_smtp::{Event, Stage};
 
-use crate::event::takes_message_edits;
+use crate::event::takes_hold;
 
 /// What a fault in *before* means for the command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +29,9 @@ impl OnFault {
         }
     }
 
-    /// Whether it can be carried out at an event: a message can be held while a transaction is open.
+    /// Whether it can be carried out at an event: a message can be held while a transaction is open, and behind the session.
     pub fn is_possible_at(self, event: Event) -> bool {
-        self != Self::Hold || takes_message_edits(event, Stage::Before)
+        self != Self::Hold || takes_hold(event, Stage::Before)
     }
 }
 

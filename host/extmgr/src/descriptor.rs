@@ -182,7 +182,7 @@ impl Descriptor {
 }
 
 /// Every stage bit this host knows, with its word for the operator.
-const STAGES: [(u64, &str); 22] = [
+const STAGES: [(u64, &str); 27] = [
     (abi::EM_STAGE_CONNECT, "connect"),
     (abi::EM_STAGE_COMMAND, "command"),
     (abi::EM_STAGE_EHLO, "ehlo"),
@@ -202,6 +202,11 @@ const STAGES: [(u64, &str); 22] = [
     (abi::EM_STAGE_QUIT, "quit"),
     (abi::EM_STAGE_TIMEOUT, "timeout"),
     (abi::EM_STAGE_DISCONNECT, "disconnect"),
+    (abi::EM_STAGE_QUEUE, "queue"),
+    (abi::EM_STAGE_ROUTE, "route"),
+    (abi::EM_STAGE_DELIVER, "deliver"),
+    (abi::EM_STAGE_BOUNCE, "bounce"),
+    (abi::EM_STAGE_EXPIRE, "expire"),
     (abi::EM_STAGE_START, "start"),
     (abi::EM_STAGE_CONFIG, "config"),
     (abi::EM_STAGE_STOP, "stop"),
@@ -225,6 +230,7 @@ const EDITS: &[(u64, &str)] = &[
     (abi::EM_EDIT_SUBMIT, "submit"),
     (abi::EM_EDIT_REPLY_CODE, "reply code"),
     (abi::EM_EDIT_CREDENTIALS, "credentials"),
+    (abi::EM_EDIT_ROUTE, "route"),
 ];
 
 const STAGES_ALL: u64 = union(&STAGES);

@@ -32,6 +32,11 @@ const ROWS: [Row; Event::ALL.len()] = [
     row(Event::Quit, abi::EM_SMTPQUIT, abi::EM_STAGE_QUIT),
     row(Event::Timeout, abi::EM_SMTPTIMEOUT, abi::EM_STAGE_TIMEOUT),
     row(Event::Disconnect, abi::EM_SMTPDISCONNECT, abi::EM_STAGE_DISCONNECT),
+    row(Event::Queue, abi::EM_SMTPQUEUE, abi::EM_STAGE_QUEUE),
+    row(Event::Route, abi::EM_SMTPROUTE, abi::EM_STAGE_ROUTE),
+    row(Event::Deliver, abi::EM_SMTPDELIVER, abi::EM_STAGE_DELIVER),
+    row(Event::Bounce, abi::EM_SMTPBOUNCE, abi::EM_STAGE_BOUNCE),
+    row(Event::Expire, abi::EM_SMTPEXPIRE, abi::EM_STAGE_EXPIRE),
 ];
 
 const fn row(event: Event, number: abi::EID, stage_bit: u64) -> Row {
@@ -48,7 +53,26 @@ pub(crate) fn number(event: Event) -> abi::EID {
     ROWS[event as usize].number
 }
 
-/// Whether message edits (header, hold, discard) are allowed here: while a transaction is being built.
+/// Whether edits of the header block are allowed here: while a transaction is being built, and before the message or
+/// notification is queued.
+pub(crate) fn takes_header_edits(event: Event, stage: Stage) -> bool {
+    let last = matches!(event, Event::Queue | Event::Bounce) && stage == Stage::Before;
+    last || takes_message_edits(event, stage)
+}
+
+/// Whether a message can be held here: wherever it is one's to be decided about.
+pub(crate) fn takes_hold(event: Event, stage: Stage) -> bool {
+    let behind = event.is_behind_session() && stage == Stage::Before;
+    behind || takes_message_edits(event, stage)
+}
+
+/// Whether a message can be dropped here in silence.
+pub(crate) fn takes_discard(event: Event, stage: Stage) -> bool {
+    let routed = event == Event::Route && stage == Stage::Before;
+    routed || takes_message_edits(event, stage)
+}
+
+/// Whether all edits of a message are allowed here: while a transaction is being built.
 pub(crate) fn takes_message_edits(event: Event, stage: Stage) -> bool {
     let open = matches!(
         event,
@@ -80,7 +104,11 @@ pub(crate) fn takes_handled(question: &Question) -> bool {
         | Question::Etrn { .. }
         | Question::Atrn { .. }
         | Question::Vrfy { .. }
-        | Question::Verb { .. } => true,
+        | Question::Verb { .. }
+        | Question::Queue { .. }
+        | Question::Deliver { .. }
+        | Question::Bounce { .. }
+        | Question::Expire { .. } => true,
         // By the others the client finds out that the server has no keys of its own.
         Question::Auth { mechanism, .. } => mechanism.shows_password(),
         Question::Command { line } => !is_for_session_alone(line),

@@ -112,7 +112,12 @@ impl Filter {
             Question::Data { .. }
             | Question::Headers
             | Question::Body { .. }
-            | Question::MessageAccept { .. } => {
+            | Question::MessageAccept { .. }
+            | Question::Queue { .. }
+            | Question::Route { .. }
+            | Question::Deliver { .. }
+            | Question::Bounce { .. }
+            | Question::Expire { .. } => {
                 self.admits_accepted_sender(ask)
                     && (self.recipient_domains.is_empty()
                         || facts.recipients.iter().any(|known| self.has_recipient(known)))

@@ -5,6 +5,7 @@
 mod admin_verb;
 mod arguments;
 mod base;
+mod behind;
 mod call;
 mod chain;
 mod claim;

@@ -9,7 +9,7 @@ use stagepost_smtp::{
     Event, Facts, Reply, ReplyError, Stage, prepare_name,
 };
 
-use crate::event::takes_message_edits;
+use crate::event::{takes_discard, takes_header_edits, takes_hold, takes_message_edits};
 use crate::host::Host;
 use crate::writing::{Place, Writing};
 
@@ -19,6 +19,9 @@ const EDITS_MAX: usize = 256;
 const OCTETS_MAX: usize = 1 << 20;
 /// The most attributes of one session.
 const ATTRIBUTES_MAX: usize = 64;
+
+/// The longest next hop.
+const NEXT_HOP_OCTETS_MAX: usize = 512;
 
 /// The most tags of one message.
 const TAGS_MAX: usize = 64;
@@ -78,7 +81,7 @@ impl<'a> Sheet<'a> {
 
     /// Whether an edit of the message can be asked for: declared by the plug-in, and allowed here.
     pub(crate) fn may_change_message(plugin: &Host, event: Event, stage: Stage) -> bool {
-        plugin.descriptor.edits & OF_MESSAGE != 0 && takes_message_edits(event, stage)
+        plugin.descriptor.edits & OF_MESSAGE != 0 && takes_header_edits(event, stage)
     }
 
     pub(crate) fn set_verdict(
@@ -118,7 +121,8 @@ impl<'a> Sheet<'a> {
 
     pub(crate) fn reply_text(&mut self, text: &str) -> Answer {
         self.declared(abi::EM_EDIT_REPLY_TEXT)?;
-        let replies = !matches!(self.event, Event::StartTls | Event::Disconnect);
+        let mute = matches!(self.event, Event::StartTls | Event::Disconnect);
+        let replies = !mute && !self.event.is_behind_session();
         self.allowed(self.stage == Stage::After && replies)?;
         // Any code does to check the words: the reply's own code stays.
         Reply::checked(250, None, text).map_err(|_| abi::ERR_MISC_INVALID_ARGS)?;
@@ -208,7 +212,7 @@ impl<'a> Sheet<'a> {
     /// Whether a header edit may be made here, of a field of this name and body.
     fn check_header(&self, name: &str, value: Option<&[u8]>) -> Answer {
         self.declared(abi::EM_EDIT_HEADER)?;
-        self.allowed(takes_message_edits(self.event, self.stage))?;
+        self.allowed(takes_header_edits(self.event, self.stage))?;
         let sound = |octet: u8| octet.is_ascii_graphic() && octet != b':';
         let named = (1..=76).contains(&name.len()) && name.bytes().all(sound);
         if named && value.is_none_or(|value| is_field_body(name.len(), value)) {
@@ -325,7 +329,7 @@ impl<'a> Sheet<'a> {
 
     pub(crate) fn hold(&mut self, reason: &str) -> Answer {
         self.declared(abi::EM_EDIT_HOLD)?;
-        self.allowed(takes_message_edits(self.event, self.stage))?;
+        self.allowed(takes_hold(self.event, self.stage))?;
         let printable = reason.bytes().all(|octet| matches!(octet, b' '..=b'~'));
         if !(1..=256).contains(&reason.len()) || !printable {
             return Err(abi::ERR_MISC_INVALID_ARGS);
@@ -348,8 +352,18 @@ impl<'a> Sheet<'a> {
 
     pub(crate) fn discard(&mut self) -> Answer {
         self.declared(abi::EM_EDIT_DISCARD)?;
-        self.allowed(takes_message_edits(self.event, self.stage))?;
+        self.allowed(takes_discard(self.event, self.stage))?;
         self.push(0, Edit::Discard)
+    }
+
+    pub(crate) fn route(&mut self, next_hop: &str) -> Answer {
+        self.declared(abi::EM_EDIT_ROUTE)?;
+        self.allowed(self.stage == Stage::Before && self.event == Event::Route)?;
+        let printable = next_hop.bytes().all(|octet| octet.is_ascii_graphic());
+        if !(1..=NEXT_HOP_OCTETS_MAX).contains(&next_hop.len()) || !printable {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        self.push(next_hop.len(), Edit::Route(next_hop.into()))
     }
 
     fn declared(&self, edit: u64) -> Answer {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_abi as abi;
 use stagepost_smtp::{
-    Address, Ask, AuthResult, Awaited, Decision, Edit, EtrnNode, Peer, Question, Reply, Stage,
-    VrfyVerb,
+    Address, Ask, Attempt, AuthResult, Awaited, Decision, Edit, EtrnNode, Peer, Question,
+    RecipientResult, Reply, Stage, VrfyVerb,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -317,6 +317,24 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
         Question::Data { chunk: Some(chunk) } => {
             vec![("chunk", chunk.octets.to_string()), ("last", chunk.last.to_string())]
         }
+        Question::Queue { id, octets } => {
+            vec![("id", shown(id)), ("octets", octets.to_string())]
+        }
+        Question::Route { attempt, next_hop } => {
+            [attempt_shown(attempt), vec![("next_hop", shown(next_hop))]].concat()
+        }
+        Question::Deliver { attempt, next_hop, results } => [
+            attempt_shown(attempt),
+            vec![("next_hop", shown(next_hop)), ("results", shown_results(results))],
+        ]
+        .concat(),
+        Question::Bounce { id, notification, to, results } => vec![
+            ("id", shown(id)),
+            ("to", shown(to.as_str())),
+            ("notification", shown(notification)),
+            ("results", shown_results(results)),
+        ],
+        Question::Expire { attempt } => attempt_shown(attempt),
         Question::Data { chunk: None } | Question::Headers | Question::Rset | Question::Quit => {
             Vec::new()
         }
@@ -324,6 +342,24 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
     arguments.retain(|(_, text)| !text.is_empty());
     arguments.extend(ask.reply.as_ref().map(|reply| ("reply", shown_reply(reply))));
     arguments
+}
+
+fn attempt_shown(attempt: &Attempt) -> Vec<(&'static str, String)> {
+    vec![
+        ("id", shown(&attempt.id)),
+        ("destination", shown(&attempt.destination)),
+        ("attempts", attempt.attempts.to_string()),
+        ("age_s", attempt.age_s.to_string()),
+    ]
+}
+
+/// The first results.
+fn shown_results(results: &[RecipientResult]) -> String {
+    let one = |result: &RecipientResult| {
+        format!("{} {} {}", result.recipient, result.fate.name(), result.status)
+    };
+    let all: Vec<String> = results.iter().take(EDITS_SHOWN_MAX).map(one).collect();
+    shown(&all.join(", "))
 }
 
 /// Who has connected, and where.
@@ -387,6 +423,7 @@ fn edit_in_words(edit: &Edit) -> String {
             let given = parameters.as_ref().map(|given| format!(" {}", shown(given)));
             format!("recipient_replace{replaced}{}{}", path(recipient), given.unwrap_or_default())
         }
+        Edit::Route(next_hop) => format!("route {}", shown(next_hop)),
         Edit::Hold { reason } => format!("hold {:?}", shown(reason)),
         Edit::Tag { name } => format!("tag {name}"),
         Edit::Discard => "discard".to_owned(),

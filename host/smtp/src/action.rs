@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Ask, Attributed, EditFault, Envelope, Verify};
+use crate::{Address, Ask, Attributed, EditFault, Envelope, Reply, Verify};
 
 /// One thing for the connection to do; [`crate::Session::poll_action`] hands them out one at a time.
 #[derive(Debug)]
@@ -92,8 +92,10 @@ pub enum BodyFault {
 pub enum Stored {
     /// It is on disk under this queue id.
     Committed(String),
-    /// The message was taken over or discarded on purpose; it needs no place on disk.
-    Discarded,
+    /// A plug-in has taken the message over at QUEUE, and said so with this reply.
+    TakenOver(Option<Reply>),
+    /// A plug-in has refused it at QUEUE.
+    Refused(Reply),
     /// No room: 452.
     NoSpace,
     /// The store failed in another way: 451.

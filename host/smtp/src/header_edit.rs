@@ -58,6 +58,7 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::RemoveRecipient(_)
         | Edit::ReplaceRecipient { .. }
         | Edit::ReplaceCommand(_)
+        | Edit::Route(_)
         | Edit::Identity(_)
         | Edit::AddKeyword { .. }
         | Edit::RemoveKeyword(_)

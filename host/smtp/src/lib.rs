@@ -4,6 +4,7 @@
 
 mod action;
 mod address;
+mod attempt;
 mod body_edit;
 mod claims;
 mod deliver_by;
@@ -29,6 +30,7 @@ mod xtext;
 
 pub use action::{Action, BodyFault, Part, Reversal, Stored, TlsFault};
 pub use address::{Address, AddressError, ReversePath};
+pub use attempt::{Attempt, RecipientFate, RecipientResult};
 pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use claims::{Claim, ClaimError, Claims};
 pub use deliver_by::{DeliverBy, Late};

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Draft, Edit, Facts, Mechanism, Reply, ReversePath, Secret};
+use crate::{
+    Address, Attempt, Draft, Edit, Facts, Mechanism, RecipientResult, Reply, ReversePath, Secret,
+};
 
 /// One question to the plug-ins; while it is open the session takes no input.
 #[derive(Clone, Debug)]
@@ -50,6 +52,7 @@ impl Ask {
                     *parameters = given.clone();
                 }
             }
+            (Question::Route { next_hop, .. }, Edit::Route(new)) => *next_hop = new.clone(),
             (Question::Command { line }, Edit::ReplaceCommand(new)) => {
                 *line = new.as_bytes().into();
             }
@@ -130,11 +133,21 @@ pub enum Event {
     Timeout,
     /// The session is over.
     Disconnect,
+    /// A message is about to be queued.
+    Queue,
+    /// An attempt to deliver begins: where does it lead?
+    Route,
+    /// An attempt to deliver is made.
+    Deliver,
+    /// A sender is about to be told what became of a message.
+    Bounce,
+    /// A message has grown too old to be tried again.
+    Expire,
 }
 
 impl Event {
     /// Every event, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::Connect,
         Self::Command,
         Self::Ehlo,
@@ -154,6 +167,11 @@ impl Event {
         Self::Quit,
         Self::Timeout,
         Self::Disconnect,
+        Self::Queue,
+        Self::Route,
+        Self::Deliver,
+        Self::Bounce,
+        Self::Expire,
     ];
 
     /// The event's name in logs, in the configuration and in dialogue scripts.
@@ -178,7 +196,17 @@ impl Event {
             Self::Quit => "quit",
             Self::Timeout => "timeout",
             Self::Disconnect => "disconnect",
+            Self::Queue => "queue",
+            Self::Route => "route",
+            Self::Deliver => "deliver",
+            Self::Bounce => "bounce",
+            Self::Expire => "expire",
         }
+    }
+
+    /// Whether it is about a message alone: no client waits for a reply to it.
+    pub fn is_behind_session(self) -> bool {
+        matches!(self, Self::Queue | Self::Route | Self::Deliver | Self::Bounce | Self::Expire)
     }
 
     /// Whether the core does something between before and after; where it does not, there is no after.
@@ -303,6 +331,45 @@ pub enum Question {
         /// Why it ends.
         reason: DisconnectReason,
     },
+    /// A message is about to be queued (before), or is on disk (after).
+    Queue {
+        /// Its id.
+        id: Box<str>,
+        /// Octets of header block and body.
+        octets: u64,
+    },
+    /// An attempt to deliver begins; the recipients are in the facts.
+    Route {
+        /// Which.
+        attempt: Arc<Attempt>,
+        /// Where it leads, as the configuration writes it; empty: nowhere.
+        next_hop: Box<str>,
+    },
+    /// An attempt to deliver is made.
+    Deliver {
+        /// Which.
+        attempt: Arc<Attempt>,
+        /// Where it leads.
+        next_hop: Box<str>,
+        /// After: what became of each recipient.
+        results: Arc<[RecipientResult]>,
+    },
+    /// A sender is about to be told, or is.
+    Bounce {
+        /// The id of the message that it is about.
+        id: Box<str>,
+        /// After: that of the notification; empty: there is none.
+        notification: Box<str>,
+        /// Who is told.
+        to: Address,
+        /// What is told.
+        results: Arc<[RecipientResult]>,
+    },
+    /// A message is not tried again.
+    Expire {
+        /// The attempt that has failed.
+        attempt: Arc<Attempt>,
+    },
 }
 
 impl Question {
@@ -328,6 +395,11 @@ impl Question {
             Self::Quit => Event::Quit,
             Self::Timeout { .. } => Event::Timeout,
             Self::Disconnect { .. } => Event::Disconnect,
+            Self::Queue { .. } => Event::Queue,
+            Self::Route { .. } => Event::Route,
+            Self::Deliver { .. } => Event::Deliver,
+            Self::Bounce { .. } => Event::Bounce,
+            Self::Expire { .. } => Event::Expire,
         }
     }
 }

@@ -150,6 +150,8 @@ pub enum Edit {
     },
     /// Accept the message and drop it.
     Discard,
+    /// At ROUTE: where the attempt leads, as the configuration writes it.
+    Route(Box<str>),
     /// After: replace the words of the reply, as [`Reply::reword`] does. Its code, and so its class, stays.
     ReplyText(Box<str>),
     /// After: replace the code of the reply within its class, as [`Reply::refine`] does, and the words, if any are given.
@@ -181,6 +183,12 @@ pub enum EditFault {
     /// It put a line in the place of another that can't be there.
     #[error("bad edit: {0}")]
     Command(#[from] RewriteError),
+    /// It chose a way that can't be read.
+    #[error("bad edit: no next hop: {next_hop:?}")]
+    NextHop {
+        /// What it chose.
+        next_hop: Box<str>,
+    },
     /// It removed the last recipient of a message that is not discarded.
     #[error(
         "bad edit: it removed <{recipient}>, the last recipient; a message for nobody is to be discarded"

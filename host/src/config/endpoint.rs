@@ -94,6 +94,16 @@ fn parse_way(text: &str) -> Result<Way, String> {
     }
 }
 
+impl Way {
+    /// Parses a way as `next_hop` has it, of one server at most.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        parse_way(text)
+    }
+}
+
 fn parse_lmtp_server(text: &str) -> Result<LmtpServer, String> {
     if text.starts_with('/') {
         return Ok(LmtpServer::Socket(text.into()));

@@ -346,6 +346,11 @@ pub(super) struct Stages {
     quit: StageContract,
     timeout: StageContract,
     disconnect: StageContract,
+    queue: StageContract,
+    route: StageContract,
+    deliver: StageContract,
+    bounce: StageContract,
+    expire: StageContract,
 }
 
 impl Stages {
@@ -371,6 +376,11 @@ impl Stages {
             Event::Quit => &self.quit,
             Event::Timeout => &self.timeout,
             Event::Disconnect => &self.disconnect,
+            Event::Queue => &self.queue,
+            Event::Route => &self.route,
+            Event::Deliver => &self.deliver,
+            Event::Bounce => &self.bounce,
+            Event::Expire => &self.expire,
         }
     }
 }

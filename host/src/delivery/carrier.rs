@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stagepost_extmgr::Resolver;
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
-use stagepost_smtp::{OwnName, Protocol};
+use stagepost_smtp::{Credentials, OwnName, Protocol};
 
 use super::finding::Finding;
 use super::logins::Logins;
@@ -14,9 +14,16 @@ use super::maildir::Maildirs;
 use super::relay::{Hop, Relay, RelayTimeouts};
 use super::servers::Servers;
 use super::transport::{Onward, RecipientOutcome, Transports};
-use crate::config::{LmtpServer, LocalDomain, MailStore, RouteRule, Settings, TlsPolicy, Way};
+use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, TlsPolicy, Way};
 use crate::router::{self, Router};
 use crate::tls::OutboundTls;
+
+/// The way that an attempt takes.
+struct Course<'c> {
+    way: &'c Way,
+    tls: TlsPolicy,
+    login: Option<Credentials>,
+}
 
 /// Carries messages away as the router says.
 pub(crate) struct Carrier {
@@ -78,12 +85,12 @@ impl Carrier {
 
     async fn send(
         &self,
-        rule: &RouteRule,
+        course: Course<'_>,
         domain: &str,
         message: &StoredMessage,
         recipients: &[u32],
     ) -> Vec<RecipientOutcome> {
-        let servers = match &rule.way {
+        let servers = match course.way {
             Way::Hosts(hosts) => Servers::Hosts(hosts),
             Way::Mx(None) => Servers::Mx(domain),
             Way::Mx(Some(domain)) => Servers::Mx(domain),
@@ -95,30 +102,52 @@ impl Carrier {
                 return vec![RecipientOutcome::Delivered(finding, Onward::End); recipients.len()];
             }
         };
-        let login = rule.login_file.as_ref().map(|path| self.logins.of(path));
-        if login == Some(None) {
-            return everyone(recipients, (4, 3, 5), "the login file of the route was not read");
-        }
-        let login = login.flatten();
-        let hop = Hop { servers, protocol: Protocol::Smtp, tls: rule.tls, login: login.as_ref() };
+        let Course { tls, login, .. } = course;
+        let hop = Hop { servers, protocol: Protocol::Smtp, tls, login: login.as_ref() };
         self.relay.deliver(hop, message, recipients).await
     }
 }
 
 impl Transports for Carrier {
+    fn next_hop(&self, lease: &Lease) -> String {
+        let destination = lease.destination.as_str();
+        match self.router.destination_by(lease.route.as_deref(), destination) {
+            Some(router::Destination::Local(domain)) => format!("local:{}", domain.name),
+            Some(router::Destination::Route(rule)) => rule.way.to_string(),
+            None => String::new(),
+        }
+    }
+
     fn deliver<'a>(
         &'a self,
         message: &'a StoredMessage,
         lease: &'a Lease,
+        way: Option<&'a Way>,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
         Box::pin(async move {
             let (destination, recipients) = (&lease.destination, &*lease.recipients);
-            match self.router.destination_by(lease.route.as_deref(), destination.as_str()) {
+            let configured =
+                self.router.destination_by(lease.route.as_deref(), destination.as_str());
+            if let Some(way) = way {
+                let tls = match configured {
+                    Some(router::Destination::Route(rule)) => rule.tls,
+                    _ => TlsPolicy::default(),
+                };
+                let course = Course { way, tls, login: None };
+                return self.send(course, destination.as_str(), message, recipients).await;
+            }
+            match configured {
                 Some(router::Destination::Local(domain)) => {
                     self.keep(domain, message, recipients).await
                 }
                 Some(router::Destination::Route(rule)) => {
-                    self.send(rule, destination.as_str(), message, recipients).await
+                    let login = rule.login_file.as_ref().map(|path| self.logins.of(path));
+                    if login == Some(None) {
+                        let text = "the login file of the route was not read";
+                        return everyone(recipients, (4, 3, 5), text);
+                    }
+                    let course = Course { way: &rule.way, tls: rule.tls, login: login.flatten() };
+                    self.send(course, destination.as_str(), message, recipients).await
                 }
                 // The configuration has changed since the message was accepted: it may change back.
                 None => {

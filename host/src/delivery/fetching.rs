@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use stagepost_extmgr::ExtMgr;
 use stagepost_queue::{
     Destinations, FetchPlace, FetchRequest, Lease, Settlement, Step, Store, StoreError,
 };
@@ -26,6 +27,7 @@ pub(crate) struct Fetching {
     limits: Limits,
     name: OwnName,
     timeouts: SendingTimeouts,
+    plugins: Option<Arc<ExtMgr>>,
 }
 
 /// What came of one connection.
@@ -48,7 +50,13 @@ impl Fetching {
         limits: Limits,
         name: OwnName,
     ) -> Self {
-        Self { store, schedules, notifier, limits, name, timeouts: SendingTimeouts::default() }
+        let timeouts = SendingTimeouts::default();
+        Self { store, schedules, notifier, limits, name, timeouts, plugins: None }
+    }
+
+    /// The same, which asks plug-ins about each message.
+    pub(crate) fn asking(self, plugins: Arc<ExtMgr>) -> Self {
+        Self { plugins: Some(plugins), ..self }
     }
 
     /// Sends what waits for these destinations over a connection, and ends it.
@@ -124,6 +132,7 @@ impl Fetching {
             schedules: self.schedules.clone(),
             notifier: self.notifier.clone(),
             limits: self.limits.clone(),
+            plugins: self.plugins.clone(),
             fetched: true,
             now: SystemTime::now,
         }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use stagepost_smtp::Enhanced;
+use stagepost_smtp::{Address, Enhanced, RecipientFate, RecipientResult};
 
 /// Why a recipient was not delivered, or how it was; for the operator, and for the sender of the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,15 @@ impl Finding {
     /// The same about a server.
     pub(crate) fn about(self, remote: &str) -> Self {
         Self { remote: Some(remote.into()), ..self }
+    }
+
+    /// The same as plug-ins are told of it.
+    pub(crate) fn result(&self, recipient: &Address, fate: RecipientFate) -> RecipientResult {
+        let reason = match &self.remote {
+            Some(remote) => format!("{remote}: {}", self.text).into(),
+            None => self.text.clone(),
+        };
+        RecipientResult { recipient: recipient.clone(), fate, status: self.status, reason }
     }
 
     /// The same with a server's own words.

@@ -1,6 +1,7 @@
 //! Getting queued mail out: the scheduler that decides when, and the transports that carry it.
 //! Holds how the parts hang together; the queue knows none of it.
 
+mod asking;
 mod carrier;
 mod fetching;
 mod finding;
@@ -14,6 +15,7 @@ mod schedule;
 mod servers;
 mod transport;
 
+pub(crate) use asking::{answer, next_exchange, reason_to_hold};
 pub(crate) use carrier::Carrier;
 pub(crate) use fetching::{Fetched, Fetching};
 pub(crate) use logins::Logins;

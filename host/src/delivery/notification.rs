@@ -10,10 +10,15 @@ use stagepost_queue::{
     BoxFuture, Destination, DestinationError, Incoming, NewDelivery, NewMessage, Origin, QueueId,
     Store, StoreError, StoredMessage,
 };
-use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, Return, ReversePath, SenderWish};
+use stagepost_smtp::{
+    Address, Attributed, BodyKind, Envelope, LedgerEntry, Recipient, RecipientFate,
+    RecipientResult, Reply, Return, ReversePath, SenderWish,
+};
 
 use self::report::Report;
+use super::asking::{BounceRuled, MessageThread};
 use super::finding::Finding;
+use crate::intake::carry_out;
 use crate::router::Router;
 
 /// A failed message with more octets than this comes back without its body: who sent it has it.
@@ -30,6 +35,20 @@ pub(crate) struct Told {
     pub(crate) finding: Finding,
     /// Until when it will be tried, if it will.
     pub(crate) until: Option<SystemTime>,
+}
+
+impl Told {
+    /// The same as plug-ins are told of it.
+    fn result(&self, message: &StoredMessage) -> Option<RecipientResult> {
+        let recipient = message.envelope.recipients.get(self.recipient as usize)?;
+        let fate = match self.action {
+            Action::Delivered => RecipientFate::Delivered,
+            Action::Relayed => RecipientFate::Relayed,
+            Action::Delayed => RecipientFate::Deferred,
+            Action::Failed => RecipientFate::Failed,
+        };
+        Some(self.finding.result(&recipient.address, fate))
+    }
 }
 
 /// What happened to a recipient (RFC 3464 section 2.3.3).
@@ -54,6 +73,8 @@ pub(crate) enum Noticed {
     Postmaster(QueueId),
     /// Nobody: there is nobody who could be told.
     Nobody,
+    /// Nobody, since a plug-in has it so.
+    Suppressed,
 }
 
 /// Why somebody could not be told: to be tried again.
@@ -63,6 +84,8 @@ pub(crate) enum NotifyError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    #[error("a plug-in: {}", .0.in_line())]
+    Plugin(Reply),
 }
 
 /// Tells senders what became of their messages.
@@ -72,6 +95,7 @@ pub(crate) trait Notifies: Send + Sync {
         &'a self,
         message: &'a StoredMessage,
         told: &'a [Told],
+        thread: &'a mut MessageThread,
     ) -> BoxFuture<'a, Result<Noticed, NotifyError>>;
 }
 
@@ -117,18 +141,46 @@ impl Notifier {
         self.router.destination(&self.router.queue_domain(address)).is_some()
     }
 
-    async fn tell(&self, message: &StoredMessage, told: &[Told]) -> Result<Noticed, NotifyError> {
+    async fn tell(
+        &self,
+        message: &StoredMessage,
+        told: &[Told],
+        thread: &mut MessageThread,
+    ) -> Result<Noticed, NotifyError> {
+        let suppressed = Noticed::Suppressed;
         if let Some(sender) = self.sender(message) {
-            return Ok(Noticed::Sender(self.queue(message, told, sender).await?));
+            let queued = self.ask_and_queue(message, told, sender, thread).await?;
+            return Ok(queued.map_or(suppressed, Noticed::Sender));
         }
         let failed: Vec<Told> =
             told.iter().filter(|told| told.action == Action::Failed).cloned().collect();
         match self.postmaster(message, &failed) {
             Some(postmaster) if !failed.is_empty() => {
-                Ok(Noticed::Postmaster(self.queue(message, &failed, postmaster).await?))
+                let queued = self.ask_and_queue(message, &failed, postmaster, thread).await?;
+                Ok(queued.map_or(suppressed, Noticed::Postmaster))
             }
             _ => Ok(Noticed::Nobody),
         }
+    }
+
+    /// Queues a notification, unless plug-ins have nobody told.
+    async fn ask_and_queue(
+        &self,
+        message: &StoredMessage,
+        told: &[Told],
+        to: &Address,
+        thread: &mut MessageThread,
+    ) -> Result<Option<QueueId>, NotifyError> {
+        let results: Arc<[RecipientResult]> =
+            told.iter().filter_map(|told| told.result(message)).collect();
+        let queued = match thread.before_bounce(to, &results).await {
+            BounceRuled::Go(edits, hold) => Some(self.queue(message, told, to, edits, hold).await?),
+            BounceRuled::Suppressed => None,
+            BounceRuled::Later(reply) => return Err(NotifyError::Plugin(reply)),
+        };
+        let id = queued.map(|id| id.to_string()).unwrap_or_default();
+        thread.after_bounce(to, &results, &id).await;
+        Ok(queued)
     }
 
     async fn queue(
@@ -136,6 +188,8 @@ impl Notifier {
         message: &StoredMessage,
         told: &[Told],
         to: &Address,
+        edits: Vec<Attributed>,
+        hold: Option<Box<str>>,
     ) -> Result<QueueId, NotifyError> {
         let domain = self.router.queue_domain(to);
         let destination = Destination::new(&domain)?;
@@ -152,6 +206,7 @@ impl Notifier {
         };
         let (head, tail) = (report.head(), report.tail());
         *incoming.header() = report.header();
+        let ledger = carry_out(edits, incoming.header());
         incoming.body(&head).await?;
         incoming.body(&message.header).await?;
         if report.whole {
@@ -163,8 +218,8 @@ impl Notifier {
         incoming.body(&tail).await?;
         let queue = self.router.queue(&domain).cloned();
         let delivery = NewDelivery { destination, queue, recipients: vec![0], due: now };
-        let id = commit(incoming, to, delivery, report.is_eight_bit()).await?;
-        Ok(id)
+        let kept = Kept { hold, ledger, eight_bit: report.is_eight_bit() };
+        Ok(commit(incoming, to, delivery, kept).await?)
     }
 }
 
@@ -179,13 +234,20 @@ fn is_returned_whole(message: &StoredMessage, told: &[Told]) -> bool {
     failed && lines && small && wish != Some(Return::Headers)
 }
 
+/// What is kept of a notification beside its octets.
+struct Kept {
+    hold: Option<Box<str>>,
+    ledger: Vec<LedgerEntry>,
+    eight_bit: bool,
+}
+
 async fn commit(
     incoming: Box<dyn Incoming>,
     to: &Address,
     delivery: NewDelivery,
-    eight_bit: bool,
+    kept: Kept,
 ) -> Result<QueueId, StoreError> {
-    let body = if eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
+    let body = if kept.eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
     let recipient = Recipient { address: to.clone(), parameters: "".into() };
     let message = NewMessage {
         // RFC 3461 section 6.1: nothing is ever sent back to a notification.
@@ -197,9 +259,9 @@ async fn commit(
         },
         received_at: delivery.due,
         deliveries: vec![delivery],
-        hold: None,
+        hold: kept.hold,
         origin: Origin { client: "this server".into(), ..Origin::default() },
-        ledger: Vec::new(),
+        ledger: kept.ledger,
     };
     incoming.commit(message).await
 }
@@ -209,8 +271,9 @@ impl Notifies for Notifier {
         &'a self,
         message: &'a StoredMessage,
         told: &'a [Told],
+        thread: &'a mut MessageThread,
     ) -> BoxFuture<'a, Result<Noticed, NotifyError>> {
-        Box::pin(self.tell(message, told))
+        Box::pin(self.tell(message, told, thread))
     }
 }
 

@@ -7,16 +7,18 @@ mod retry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use stagepost_extmgr::ExtMgr;
 use stagepost_queue::{Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, warn};
 
 use self::fate::Age;
+use super::asking::{ExpiryRuled, MessageThread, Ruled};
 use super::finding::Finding;
 use super::notification::Notifies;
 use super::transport::{RecipientOutcome, Transports};
-use crate::config::Retry;
+use crate::config::{Retry, Way};
 use crate::router::Router;
 
 /// After a failure of the store it is left alone for so long.
@@ -64,6 +66,8 @@ pub(super) struct Work {
     pub(super) schedules: Arc<dyn Schedules>,
     pub(super) notifier: Arc<dyn Notifies>,
     pub(super) limits: Limits,
+    /// Who is asked about each message.
+    pub(super) plugins: Option<Arc<ExtMgr>>,
     /// Somebody has come for it: nothing is left to wait for that.
     pub(super) fetched: bool,
     /// The clock on the wall, which the due times go by.
@@ -86,10 +90,18 @@ impl Scheduler {
         notifier: Arc<dyn Notifies>,
         limits: Limits,
     ) -> Self {
-        let now = SystemTime::now;
-        let fetched = false;
-        let work = Work { store, transports, schedules, notifier, limits, fetched, now };
+        let (now, plugins, fetched) = (SystemTime::now, None, false);
+        let work = Work { store, transports, schedules, notifier, limits, plugins, fetched, now };
         Self { work: Arc::new(work) }
+    }
+
+    /// The same, which asks plug-ins about each message.
+    pub(crate) fn asking(self, plugins: Arc<ExtMgr>) -> Self {
+        let Self { mut work } = self;
+        if let Some(work) = Arc::get_mut(&mut work) {
+            work.plugins = Some(plugins);
+        }
+        Self { work }
     }
 
     /// Delivers until `shutdown` resolves, then lets running attempts end, for `drain_max` at most. What could not end
@@ -191,29 +203,78 @@ impl Work {
         lease: &Lease,
         retry: &Retry,
     ) -> Vec<Step> {
+        let now = (self.now)();
+        let mut thread = MessageThread::begin(self.plugins.as_ref(), &message, lease, now);
         let outcomes = if let Some(reason) = &lease.give_up {
             // RFC 3463 section 3.8: by the will of who runs the server.
             let finding = Finding::new((5, 7, 0), &**reason);
             vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
-        } else if self.fetched || retry.is_to_be_tried(lease, (self.now)()) {
-            self.carry(&message, lease).await
+        } else if self.fetched || retry.is_to_be_tried(lease, now) {
+            self.attempt_delivery(&message, lease, &mut thread).await
         } else if lease.attempts == 0 && retry.age(lease, (self.now)()) != Age::Expired {
             return same(lease, &Step::Retry(WAITS.into()));
         } else {
             let finding = Finding::new((4, 4, 7), WAITS);
             vec![RecipientOutcome::Deferred(finding); lease.recipients.len()]
         };
-        let age = retry.age(lease, (self.now)());
+        let mut age = retry.age(lease, (self.now)());
+        let mut outcomes = outcomes;
+        let is_open = |outcome: &RecipientOutcome| matches!(outcome, RecipientOutcome::Deferred(_));
+        if age == Age::Expired && outcomes.iter().any(is_open) {
+            match thread.expire().await {
+                ExpiryRuled::Go => {}
+                ExpiryRuled::Again => age = Age::Young { until: now },
+                ExpiryRuled::Ended(ended) => outcomes = closed(outcomes, &ended),
+                ExpiryRuled::Dropped => {
+                    let finding = Finding::new((2, 0, 0), "given up, as a plug-in says");
+                    outcomes = closed(outcomes, &RecipientOutcome::Dropped(finding));
+                }
+            }
+        }
         let (fates, told) = fate::judge(&message, lease, outcomes, age);
         let noticed = match told.is_empty() {
             true => None,
-            false => Some(self.notifier.notify(&message, &told).await),
+            false => Some(self.notifier.notify(&message, &told, &mut thread).await),
         };
         fate::steps(lease, fates, noticed.as_ref())
     }
 
+    /// Makes an attempt as plug-ins have it.
+    async fn attempt_delivery(
+        &self,
+        message: &Arc<StoredMessage>,
+        lease: &Lease,
+        thread: &mut MessageThread,
+    ) -> Vec<RecipientOutcome> {
+        let configured = self.transports.next_hop(lease);
+        let ruled = match self.fetched {
+            // Whoever has come gets it: there is nothing to choose.
+            true => Ruled::Go(None),
+            false => thread.route(&configured).await,
+        };
+        let (way, next_hop) = match ruled {
+            Ruled::Ended(outcome) => return vec![outcome; lease.recipients.len()],
+            Ruled::Go(None) => (None, configured),
+            Ruled::Go(Some(way)) => {
+                let next_hop = way.to_string();
+                (Some(way), next_hop)
+            }
+        };
+        let outcomes = match thread.before_deliver(&next_hop).await {
+            Some(outcome) => vec![outcome; lease.recipients.len()],
+            None => self.carry(message, lease, way).await,
+        };
+        thread.after_deliver(&next_hop, &outcomes).await;
+        outcomes
+    }
+
     /// Has a message carried away: one outcome for each recipient, whatever happens.
-    async fn carry(&self, message: &Arc<StoredMessage>, lease: &Lease) -> Vec<RecipientOutcome> {
+    async fn carry(
+        &self,
+        message: &Arc<StoredMessage>,
+        lease: &Lease,
+        way: Option<Way>,
+    ) -> Vec<RecipientOutcome> {
         let defer = |reason: String| {
             vec![
                 RecipientOutcome::Deferred(Finding::new((4, 3, 0), reason));
@@ -224,7 +285,7 @@ impl Work {
         let leased = lease.clone();
         // A task of its own, so that a panic ends this attempt and nothing else.
         let mut attempt = JoinSet::new();
-        attempt.spawn(async move { transports.deliver(&message, &leased).await });
+        attempt.spawn(async move { transports.deliver(&message, &leased, way.as_ref()).await });
         match timeout(self.limits.attempt_max, attempt.join_next()).await {
             Ok(Some(Ok(outcomes))) if outcomes.len() == lease.recipients.len() => outcomes,
             Ok(Some(Ok(outcomes))) => {
@@ -258,6 +319,15 @@ impl Work {
             }
         }
     }
+}
+
+/// The outcomes, with this in the place of those that are still open.
+fn closed(outcomes: Vec<RecipientOutcome>, ended: &RecipientOutcome) -> Vec<RecipientOutcome> {
+    let closed = |outcome| match outcome {
+        RecipientOutcome::Deferred(_) => ended.clone(),
+        other => other,
+    };
+    outcomes.into_iter().map(closed).collect()
 }
 
 /// The same for each recipient of a lease.

@@ -4,19 +4,27 @@
 use std::fmt;
 
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
+use stagepost_smtp::{Address, RecipientFate, RecipientResult};
 
 use super::finding::Finding;
+use crate::config::Way;
 
 /// Carries messages away. One implementation chooses among the ways there are (mailboxes, next hops).
 pub(crate) trait Transports: Send + Sync {
+    /// Where mail of a lease leads now, as the configuration writes it; empty: nowhere.
+    fn next_hop(&self, lease: &Lease) -> String;
+
     /// Tries to deliver a message to the recipients of a lease. The answer has one outcome for each of them, in their
     /// order. An attempt ends in bounded time; it may be dropped in the middle, which has to be safe: what was not
     /// reported as delivered is tried again. When the message's body can't be read to its end, nothing of it may
     /// be completed anywhere, and the outcome is `Deferred`.
+    ///
+    /// `way`: where it leads in the place of what the configuration says.
     fn deliver<'a>(
         &'a self,
         message: &'a StoredMessage,
         lease: &'a Lease,
+        way: Option<&'a Way>,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>>;
 }
 
@@ -29,6 +37,10 @@ pub(crate) enum RecipientOutcome {
     Failed(Finding),
     /// Not now.
     Deferred(Finding),
+    /// Not before it is released.
+    Held(Finding),
+    /// Not at all, and nobody is told.
+    Dropped(Finding),
 }
 
 /// What a delivered message has before it.
@@ -42,12 +54,28 @@ pub(crate) enum Onward {
     Silent,
 }
 
+impl RecipientOutcome {
+    /// The same as plug-ins are told of it.
+    pub(crate) fn result(&self, recipient: &Address) -> RecipientResult {
+        let (fate, finding) = match self {
+            Self::Delivered(finding, _) => (RecipientFate::Delivered, finding),
+            Self::Failed(finding) => (RecipientFate::Failed, finding),
+            Self::Deferred(finding) => (RecipientFate::Deferred, finding),
+            Self::Held(finding) => (RecipientFate::Held, finding),
+            Self::Dropped(finding) => (RecipientFate::Dropped, finding),
+        };
+        finding.result(recipient, fate)
+    }
+}
+
 impl fmt::Display for RecipientOutcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delivered(finding, _) => write!(out, "delivered {finding}"),
             Self::Failed(finding) => write!(out, "failed {finding}"),
             Self::Deferred(finding) => write!(out, "deferred {finding}"),
+            Self::Held(finding) => write!(out, "held {finding}"),
+            Self::Dropped(finding) => write!(out, "dropped {finding}"),
         }
     }
 }

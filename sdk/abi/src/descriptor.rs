@@ -55,6 +55,16 @@ pub const EM_STAGE_STARTTLS: u64 = 0x0001_0000;
 pub const EM_STAGE_AUTH: u64 = 0x0002_0000;
 /// EmDescriptor.stages: EM_SMTPATRN.
 pub const EM_STAGE_ATRN: u64 = 0x0004_0000;
+/// EmDescriptor.stages: EM_SMTPQUEUE.
+pub const EM_STAGE_QUEUE: u64 = 0x0010_0000;
+/// EmDescriptor.stages: EM_SMTPROUTE.
+pub const EM_STAGE_ROUTE: u64 = 0x0020_0000;
+/// EmDescriptor.stages: EM_SMTPDELIVER.
+pub const EM_STAGE_DELIVER: u64 = 0x0040_0000;
+/// EmDescriptor.stages: EM_SMTPBOUNCE.
+pub const EM_STAGE_BOUNCE: u64 = 0x0080_0000;
+/// EmDescriptor.stages: EM_SMTPEXPIRE.
+pub const EM_STAGE_EXPIRE: u64 = 0x0100_0000;
 /// EmDescriptor.stages: EM_START.
 pub const EM_STAGE_START: u64 = 0x1000_0000;
 /// EmDescriptor.stages: EM_CONFIG.
@@ -94,6 +104,8 @@ pub const EM_EDIT_SUBMIT: u64 = 0x2000;
 pub const EM_EDIT_REPLY_CODE: u64 = 0x4000;
 /// See the credentials of clients that log in, and log them in (EmAuth.password, EmCommand.line, EmEditsService.identity).
 pub const EM_EDIT_CREDENTIALS: u64 = 0x8000;
+/// EmDescriptor.edits: EmEditsService.route.
+pub const EM_EDIT_ROUTE: u64 = 0x0001_0000;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

@@ -1,5 +1,5 @@
 //! Events: their numbers and the struct that each hands to its handlers.
-//! Numbers below 0x4000 are Domino's; ours start there, with room for the stages between.
+//! Numbers below 0x4000 are Domino's; ours start there, with room for the stages between. Those behind the session are next door.
 
 use crate::{EID, EmReply, EmText};
 

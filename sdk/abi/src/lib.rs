@@ -9,6 +9,7 @@
 )]
 
 mod base;
+mod behind;
 mod descriptor;
 mod digest;
 mod event;
@@ -19,6 +20,7 @@ mod status;
 mod text;
 
 pub use base::*;
+pub use behind::*;
 pub use descriptor::*;
 pub use digest::EM_BASE_DIGEST;
 pub use event::*;

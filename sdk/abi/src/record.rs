@@ -41,7 +41,7 @@ pub struct EMRECORD {
 /// - ERR_EM_CONTINUE: the next handler is asked; after the last one the core does its work.
 /// - EM_VERDICT: the verdict given to the edits sheet ends the chain.
 /// - NOERROR: handled; ends the chain. The core skips its own work and replies positively. A fault at
-///   CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT and TIMEOUT, and at COMMAND for the commands that
+///   CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, HEADERS, BODY, RSET, QUIT, TIMEOUT and ROUTE, and at COMMAND for the commands that
 ///   EM_SMTPCOMMAND names, where skipping would put client and server out of step.
 /// - EM_PENDING: the answer comes later, if the handler has taken a token; else that is a fault.
 /// - anything else is a fault of the plug-in: its fault contract applies, by default a 4yz reply.
@@ -57,7 +57,8 @@ pub struct EMRECORD {
 /// once, nor while a call of this plug-in is pending in it.
 /// A handler must not throw, unwind or longjmp out of the call: what is thrown out of it aborts the process.
 ///
-/// [session-thread]
+/// [session-thread]; behind the session [message-thread]: any OS thread, never two at once for one message and destination. Both
+/// slots (EmSessionService.slot, message_slot) last for one attempt there.
 pub type EMHANDLER = Option<unsafe extern "C" fn(record: *const EMRECORD) -> STATUS>;
 
 /// Gives something back to the plug-in when nobody can reach it any more. Called exactly once. At the end of a session

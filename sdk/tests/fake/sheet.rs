@@ -54,6 +54,7 @@ pub(super) static EDITS: EmEditsService = EmEditsService {
     reply_change: edits_reply_change,
     identity: edits_identity,
     reverse: edits_reverse,
+    route: edits_route,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -180,6 +181,10 @@ unsafe extern "C" fn edits_identity(edits: *mut EmEdits, identity: EmText) -> ST
 
 unsafe extern "C" fn edits_reverse(edits: *mut EmEdits, destinations: EmText) -> STATUS {
     note(edits, format!("reverse {}", read(destinations)))
+}
+
+unsafe extern "C" fn edits_route(edits: *mut EmEdits, next_hop: EmText) -> STATUS {
+    note(edits, format!("route {}", read(next_hop)))
 }
 
 unsafe extern "C" fn edits_keyword_remove(edits: *mut EmEdits, keyword: EmText) -> STATUS {

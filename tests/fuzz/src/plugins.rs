@@ -233,7 +233,7 @@ impl<'d> Answers<'d> {
         match self.octets.draw() {
             1..=8 => Stored::NoSpace,
             9..=16 => Stored::Unavailable,
-            17..=20 => Stored::Discarded,
+            17..=20 => Stored::TakenOver(None),
             21 => Stored::Committed("an id\r\n250 with more".to_owned()),
             _ => Stored::Committed("ID".to_owned()),
         }

@@ -145,7 +145,7 @@ impl Parser {
             "stored" => Step::Stored(match rest {
                 "no-space" => Stored::NoSpace,
                 "unavailable" => Stored::Unavailable,
-                "discarded" => Stored::Discarded,
+                "discarded" => Stored::TakenOver(None),
                 _ => return Err(format!("the store never answers {rest:?}")),
             }),
             "taken" => Step::Taken(match rest {

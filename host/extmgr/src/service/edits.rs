@@ -36,6 +36,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     reply_change,
     identity,
     reverse,
+    route,
 };
 
 /// The sheet that a handler writes to.
@@ -222,4 +223,9 @@ unsafe extern "C" fn identity(edits: *mut abi::EmEdits, identity: abi::EmText) -
 unsafe extern "C" fn reverse(edits: *mut abi::EmEdits, destinations: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.reverse(super::text(destinations)?) })
+}
+
+unsafe extern "C" fn route(edits: *mut abi::EmEdits, next_hop: abi::EmText) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe { sheet(edits)?.route(super::text(next_hop)?) })
 }

@@ -204,7 +204,13 @@ impl Session {
                 let words = format!("Ok: queued as {id}");
                 Reply::checked(250, ok().enhanced(), &words).unwrap_or_else(|_| ok())
             }
-            Stored::Discarded => ok(),
+            Stored::TakenOver(reply) => reply.unwrap_or_else(ok),
+            // RFC 5321 section 3.8: 421 says that the connection closes, so it does.
+            Stored::Refused(reply) if reply.code() == 421 => {
+                let next = Next::Leave(DisconnectReason::Refused);
+                return self.finish(tail, Answer { reply, next });
+            }
+            Stored::Refused(reply) => reply,
             Stored::NoSpace => Reply::new(452, Some((4, 3, 1)), "No room for the message now"),
             Stored::Unavailable => Reply::new(451, Some((4, 3, 0)), "Can't store the message now"),
         };

@@ -138,6 +138,8 @@ impl Session {
                 | Edit::Hold { .. }
                 | Edit::Tag { .. }
                 | Edit::Discard => lasting.push(edit),
+                // No session is asked where its mail leads.
+                Edit::Route(_) => {}
             }
         }
         lasting

@@ -198,6 +198,7 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         | Edit::Attribute(_)
         | Edit::Tag { .. }
         | Edit::Discard
+        | Edit::Route(_)
         | Edit::ReplyText(_)
         | Edit::ReplyDetail { .. } => {}
     }
@@ -266,6 +267,8 @@ fn octets(edit: &Attributed) -> usize {
         Edit::AddKeyword { keyword, parameters } => keyword.len() + parameters.len(),
         Edit::RemoveKeyword(keyword) | Edit::Identity(keyword) => keyword.len(),
         Edit::Reverse(destinations) => destinations.iter().map(|name| name.len()).sum(),
+        // It is for mail that is queued.
+        Edit::Route(_) => 0,
         Edit::Attribute(_) | Edit::Discard => 0,
         Edit::ReplyText(_) | Edit::ReplyDetail { .. } => 0,
     }

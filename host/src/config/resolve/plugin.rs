@@ -173,4 +173,5 @@ impl Resolver<'_> {
 
 const HOLD_REMEDY: &str = "write \"defer\" or \"continue\" here; \"hold\" needs a message, so it belongs below \
     [plugin.stage.mail], [plugin.stage.rcpt], [plugin.stage.data], [plugin.stage.headers], \
-    [plugin.stage.body] or [plugin.stage.message-accept]";
+    [plugin.stage.body], [plugin.stage.message-accept], [plugin.stage.queue], [plugin.stage.route], [plugin.stage.deliver], \
+    [plugin.stage.bounce] or [plugin.stage.expire]";

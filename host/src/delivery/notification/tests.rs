@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use stagepost_queue::local::{LocalOptions, LocalStore};
-use stagepost_queue::{LeaseRequest, StoredMessage};
+use stagepost_queue::{Lease, LeaseRequest, StoredMessage};
 use tempfile::TempDir;
 
 use super::*;
@@ -30,6 +30,23 @@ impl Scene {
         let postmaster = postmaster.map(|address| Address::parse(address).unwrap());
         let notifier = Notifier::new(store.clone(), router, "mx.us.test", postmaster);
         Self { store, notifier, _folder: folder }
+    }
+
+    /// Notifies, with nobody who is asked.
+    async fn notify(&self, message: &StoredMessage, told: &[Told]) -> Result<Noticed, NotifyError> {
+        let lease = Lease {
+            id: message.id,
+            destination: Destination::new("x.test").unwrap(),
+            recipients: vec![0],
+            attempts: 0,
+            due: message.received_at,
+            received_at: message.received_at,
+            token: 1,
+            give_up: None,
+            route: None,
+        };
+        let mut thread = MessageThread::begin(None, message, &lease, SystemTime::now());
+        self.notifier.notify(message, told, &mut thread).await
     }
 
     /// Envelope and octets of what was queued.
@@ -85,7 +102,7 @@ async fn a_failure_comes_back_with_the_message_octet_for_octet() {
         message(&["u@x.test", "v@x.test"], "A: b\r\n", &[b"\r\n.dot\r\n", b"end\r\n"]);
     message.envelope.parameters = "RET=FULL ENVID=QQ+2B1".into();
     message.envelope.recipients[1].parameters = "ORCPT=rfc822;w+2Bx@y.test".into();
-    let noticed = scene.notifier.notify(&message, &[failed(1)]).await.unwrap();
+    let noticed = scene.notify(&message, &[failed(1)]).await.unwrap();
     let Noticed::Sender(id) = noticed else { panic!("{noticed:?}") };
     let (queued, text) = scene.queued().await.unwrap();
     assert_eq!((queued.id, &queued.envelope.sender), (id, &ReversePath::Null));
@@ -186,7 +203,7 @@ async fn how_much_comes_back_depends_on_what_happened_and_what_was_asked_for() {
         let scene = Scene::new(None);
         let mut message = message(&["u@x.test"], "A: b\r\n", &[body]);
         message.envelope.parameters = parameters.into();
-        scene.notifier.notify(&message, &[tell(0)]).await.unwrap();
+        scene.notify(&message, &[tell(0)]).await.unwrap();
         let (_, text) = scene.queued().await.unwrap();
         for wanted in [&[&*format!("Content-Type: {kind}\r\n")], wanted].concat() {
             assert!(text.contains(wanted), "{wanted:?} in {text}");
@@ -199,7 +216,7 @@ async fn of_a_binary_message_the_header_block_comes_back() {
     let scene = Scene::new(None);
     let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n\0\n\r"]);
     message.envelope.body = BodyKind::BinaryMime;
-    scene.notifier.notify(&message, &[failed(0)]).await.unwrap();
+    scene.notify(&message, &[failed(0)]).await.unwrap();
     let (_, text) = scene.queued().await.unwrap();
     assert!(text.contains("text/rfc822-headers") && !text.contains('\0'), "{text}");
 }
@@ -212,7 +229,7 @@ async fn a_message_without_sender_is_told_of_to_the_postmaster_or_nobody() {
         message
     };
     let scene = Scene::new(None);
-    let noticed = scene.notifier.notify(&null("u@x.test"), &[failed(0)]).await.unwrap();
+    let noticed = scene.notify(&null("u@x.test"), &[failed(0)]).await.unwrap();
     assert_eq!(noticed, Noticed::Nobody);
     assert!(scene.queued().await.is_none());
 
@@ -220,10 +237,10 @@ async fn a_message_without_sender_is_told_of_to_the_postmaster_or_nobody() {
     // No delay and no success is worth a word to them, and mail to them that fails goes round no more.
     let delayed = Told { action: Action::Delayed, ..failed(0) };
     for (message, told) in [(null("u@x.test"), delayed), (null("pm@US.test"), failed(0))] {
-        let noticed = scene.notifier.notify(&message, &[told]).await.unwrap();
+        let noticed = scene.notify(&message, &[told]).await.unwrap();
         assert_eq!(noticed, Noticed::Nobody);
     }
-    let noticed = scene.notifier.notify(&null("u@x.test"), &[failed(0)]).await.unwrap();
+    let noticed = scene.notify(&null("u@x.test"), &[failed(0)]).await.unwrap();
     assert!(matches!(noticed, Noticed::Postmaster(_)), "{noticed:?}");
     let (queued, _) = scene.queued().await.unwrap();
     assert_eq!(queued.envelope.recipients[0].address.as_str(), "pm@us.test");
@@ -231,7 +248,7 @@ async fn a_message_without_sender_is_told_of_to_the_postmaster_or_nobody() {
     // A sender whom no route leads to is like none.
     let mut lost = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
     lost.envelope.sender = ReversePath::Address(Address::parse("a@nowhere.test").unwrap());
-    let noticed = scene.notifier.notify(&lost, &[failed(0)]).await.unwrap();
+    let noticed = scene.notify(&lost, &[failed(0)]).await.unwrap();
     assert!(matches!(noticed, Noticed::Postmaster(_)), "{noticed:?}");
 }
 
@@ -240,6 +257,6 @@ async fn a_message_that_can_not_be_read_is_told_of_later() {
     use crate::delivery::octets::sample::broken_message;
     let scene = Scene::new(None);
     let message = broken_message(&["u@x.test"], "A: b\r\n", &[b"\r\n"], 0);
-    assert!(scene.notifier.notify(&message, &[failed(0)]).await.is_err());
+    assert!(scene.notify(&message, &[failed(0)]).await.is_err());
     assert!(scene.queued().await.is_none());
 }

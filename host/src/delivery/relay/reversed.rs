@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::connection::{Connection, now};
 use super::stream::{Carrying, Stream};
 use super::{onward, told, transaction};
+use crate::config::Way;
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::transport::{RecipientOutcome, Transports};
 
@@ -57,10 +58,15 @@ impl ReversedLine {
 }
 
 impl Transports for ReversedLine {
+    fn next_hop(&self, _: &Lease) -> String {
+        "fetched".to_owned()
+    }
+
     fn deliver<'a>(
         &'a self,
         message: &'a StoredMessage,
         lease: &'a Lease,
+        _: Option<&'a Way>,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
         let recipients = &lease.recipients;
         Box::pin(async move {

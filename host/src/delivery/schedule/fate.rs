@@ -14,10 +14,12 @@ use crate::delivery::transport::{Onward, RecipientOutcome};
 /// What becomes of one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Delivered.
+    /// Delivered, or dropped in silence.
     Done,
     /// To be tried again.
     Again(Finding),
+    /// To be kept until it is released.
+    Held(Finding),
     /// Never to be delivered, and somebody has to be told.
     Lost(Finding),
     /// Never to be delivered, and its sender does not want to know.
@@ -72,6 +74,8 @@ pub(super) fn judge(
                 }
                 Fate::Again(finding)
             }
+            Judged::Held(finding) => Fate::Held(finding),
+            Judged::Dropped(_) => Fate::Done,
             Judged::Failed(finding) if wish.failure => {
                 tell(Action::Failed, finding.clone(), None);
                 Fate::Lost(finding)
@@ -87,6 +91,8 @@ enum Judged {
     Delivered(Finding, Onward),
     /// Its sender is told of it when a time is given.
     Again(Finding, Option<SystemTime>),
+    Held(Finding),
+    Dropped(Finding),
     Failed(Finding),
 }
 
@@ -94,6 +100,8 @@ fn fate(outcome: RecipientOutcome, age: Age) -> Judged {
     match (outcome, age) {
         (RecipientOutcome::Delivered(finding, onward), _) => Judged::Delivered(finding, onward),
         (RecipientOutcome::Failed(finding), _) => Judged::Failed(finding),
+        (RecipientOutcome::Held(finding), _) => Judged::Held(finding),
+        (RecipientOutcome::Dropped(finding), _) => Judged::Dropped(finding),
         (RecipientOutcome::Deferred(finding), Age::Expired) => {
             let text = format!("expired: {finding}");
             // RFC 3463 section 3.5: delivery time expired.
@@ -116,6 +124,12 @@ fn log(lease: &Lease, recipient: &str, fate: &Judged) {
         Judged::Again(reply, _) => {
             warn!(%id, recipient, %destination, attempt, %reply, "deferred");
         }
+        Judged::Dropped(reason) => {
+            info!(%id, recipient, %destination, attempt, %reason, "dropped");
+        }
+        Judged::Held(reason) => {
+            warn!(%id, recipient, %destination, attempt, %reason, "held");
+        }
         Judged::Failed(reply) => {
             warn!(%id, recipient, %destination, attempt, %reply, "undeliverable");
         }
@@ -136,6 +150,9 @@ pub(super) fn steps(
         Some(Ok(Noticed::Postmaster(notification))) => {
             warn!(id = %lease.id, %notification, "the postmaster is told: the message has no sender to tell");
         }
+        Some(Ok(Noticed::Suppressed)) => {
+            info!(id = %lease.id, "nobody is told: a plug-in has it so");
+        }
         Some(Ok(Noticed::Nobody)) | None => {}
         Some(Err(error)) => {
             error!(id = %lease.id, %error, "the sender can't be told yet");
@@ -144,7 +161,11 @@ pub(super) fn steps(
     let step = |fate| match (fate, noticed) {
         (Fate::Done | Fate::Dropped(_), _) => Step::Done,
         (Fate::Again(finding), _) => Step::Retry(finding.to_string().into()),
-        (Fate::Lost(_), Some(Ok(Noticed::Sender(_) | Noticed::Postmaster(_)))) => Step::Done,
+        (Fate::Held(finding), _) => Step::Hold(finding.text),
+        (
+            Fate::Lost(_),
+            Some(Ok(Noticed::Sender(_) | Noticed::Postmaster(_) | Noticed::Suppressed)),
+        ) => Step::Done,
         (Fate::Lost(finding), Some(Err(error))) => {
             Step::Retry(format!("{finding}; its sender can't be told yet: {error}").into())
         }

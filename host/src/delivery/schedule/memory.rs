@@ -1,5 +1,7 @@
 //! A store and a transport in memory, for tests of the scheduler under a clock that they drive.
 
+use crate::config::Way;
+use crate::delivery::asking::MessageThread;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -266,10 +268,15 @@ impl Script {
 }
 
 impl Transports for Script {
+    fn next_hop(&self, _: &Lease) -> String {
+        String::new()
+    }
+
     fn deliver<'a>(
         &'a self,
         _: &'a StoredMessage,
         lease: &'a Lease,
+        _: Option<&'a Way>,
     ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
         Box::pin(async move {
             let (name, recipients) = (lease.destination.as_str(), &lease.recipients);
@@ -309,6 +316,7 @@ impl Notifies for Notes {
         &'a self,
         message: &'a StoredMessage,
         told: &'a [Told],
+        _: &'a mut MessageThread,
     ) -> BoxFuture<'a, Result<Noticed, NotifyError>> {
         if *self.broken.lock().unwrap() {
             return ready(Err(StoreError::unavailable("broken").into()));

@@ -294,4 +294,13 @@ pub struct EmEditsService {
     ///
     /// [session-thread & in-handler]
     pub reverse: unsafe extern "C" fn(edits: *mut EmEdits, destinations: EmText) -> STATUS,
+
+    /// Says where mail leads in the place of the configuration, for this attempt. EM_BEFORE of EM_SMTPROUTE. Later handlers see it as
+    /// EmRoute.next_hop; the last one counts. What the route wants of TLS stays, its login does not go to other servers.
+    ///
+    /// - next_hop: as in the configuration: `HOST:PORT`, `mx`, `mx:DOMAIN` or `discard`; printable ASCII, at most 512 octets. One
+    ///   that can't be read is the plug-in's fault, and the attempt is put off.
+    ///
+    /// [message-thread & in-handler]
+    pub route: unsafe extern "C" fn(edits: *mut EmEdits, next_hop: EmText) -> STATUS,
 }

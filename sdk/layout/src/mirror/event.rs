@@ -32,8 +32,13 @@ pub(crate) struct Events {
     verb: EmVerbRef,
     starttls: EmStartTlsRef,
     auth: EmAuthRef,
-    #[sabi(last_prefix_field)]
     atrn: EmAtrnRef,
+    queue: EmQueueRef,
+    route: EmRouteRef,
+    deliver: EmDeliverRef,
+    bounce: EmBounceRef,
+    #[sabi(last_prefix_field)]
+    expire: EmExpireRef,
 }
 
 #[repr(C)]
@@ -282,7 +287,101 @@ pub(crate) struct EmAuth {
     reserved: u32,
 }
 
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmQueueRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmQueue {
+    event: EmEvent,
+    id: EmText,
+    octets: u64,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmRouteRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmRoute {
+    event: EmEvent,
+    id: EmText,
+    destination: EmText,
+    next_hop: EmText,
+    age_s: u64,
+    attempts: u32,
+    reserved: u32,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmDeliverRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmDeliver {
+    event: EmEvent,
+    id: EmText,
+    destination: EmText,
+    next_hop: EmText,
+    results: *const EmRecipientResult,
+    results_count: u32,
+    attempts: u32,
+    age_s: u64,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmBounceRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmBounce {
+    event: EmEvent,
+    id: EmText,
+    notification: EmText,
+    to: EmText,
+    results: *const EmRecipientResult,
+    results_count: u32,
+    reserved: u32,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
+}
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EmExpireRef)))]
+#[sabi(missing_field(panic))]
+pub(crate) struct EmExpire {
+    event: EmEvent,
+    id: EmText,
+    destination: EmText,
+    age_s: u64,
+    attempts: u32,
+    reserved: u32,
+    #[sabi(last_prefix_field)]
+    message: *const EmMessage,
+}
+
+/// An element of lists, so compared exactly.
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct EmRecipientResult {
+    recipient: EmText,
+    reason: EmText,
+    result: u32,
+    enhanced_class: u8,
+    reserved: [u8; 3],
+    enhanced_subject: u16,
+    enhanced_detail: u16,
+    reserved_2: u32,
+}
+
 super::twins! {
+    EmRecipientResult {
+        recipient, reason, result, enhanced_class, reserved, enhanced_subject, enhanced_detail,
+        reserved_2,
+    }
     EmConnect { event, remote_ip, local_ip, listener, remote_port, local_port, reserved }
     EmCommand { event, line }
     EmEhlo { event, name, extended, reserved, keywords }
@@ -305,4 +404,9 @@ super::twins! {
     EmConfig { event, section }
     EmStop { event, deadline_ms, reserved }
     EmVerb { event, verb, argument }
+    EmQueue { event, id, octets, message }
+    EmRoute { event, id, destination, next_hop, age_s, attempts, reserved, message }
+    EmDeliver { event, id, destination, next_hop, results, results_count, attempts, age_s, message }
+    EmBounce { event, id, notification, to, results, results_count, reserved, message }
+    EmExpire { event, id, destination, age_s, attempts, reserved, message }
 }

@@ -317,7 +317,7 @@ impl<'d> Model<'d> {
         if last {
             match self.rig.mails.get(before) {
                 Some(mail) => {
-                    let kept = matches!(mail.stored, Stored::Committed(_) | Stored::Discarded);
+                    let kept = matches!(mail.stored, Stored::Committed(_) | Stored::TakenOver(_));
                     assert_eq!(code / 100 == 2, kept, "{code}: {:?}", mail.stored);
                     assert!(!chunks.refused || !kept, "stored though a chunk was refused");
                     assert_eq!(mail.octets, chunks.octets, "not as it was sent");
@@ -394,7 +394,7 @@ impl<'d> Model<'d> {
         match self.rig.mails.get(before) {
             Some(mail) => {
                 assert_eq!(stuffed(&mail.octets), sent, "not as it was sent");
-                let kept = matches!(mail.stored, Stored::Committed(_) | Stored::Discarded);
+                let kept = matches!(mail.stored, Stored::Committed(_) | Stored::TakenOver(_));
                 assert_eq!(code / 100 == 2, kept, "{code}: {:?}", mail.stored);
                 self.judge_mail(before);
             }

@@ -57,7 +57,11 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
     let verb = Question::Verb { verb: "XFOO".into(), argument: "".into() };
     let timeout = Question::Timeout { awaited: Awaited::Command };
     let disconnect = Question::Disconnect { reason: DisconnectReason::Quit };
-    let asks: [(&str, abi::EID, Ask, bool); 26] = [
+    let behind = |event: Event| {
+        let mut all = questions::all().into_iter();
+        ask(all.find(|question| question.event() == event).unwrap(), Stage::Before, None)
+    };
+    let asks: [(&str, abi::EID, Ask, bool); 31] = [
         ("connect", abi::EM_SMTPCONNECT, ask(Question::Connect, Stage::Before, None), false),
         ("noop", abi::EM_SMTPCOMMAND, command(b"NOOP"), true),
         ("data line", abi::EM_SMTPCOMMAND, command(b"data"), false),
@@ -85,6 +89,11 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
         ("rset", abi::EM_SMTPRSET, ask(Question::Rset, Stage::Before, None), false),
         ("quit", abi::EM_SMTPQUIT, ask(Question::Quit, Stage::Before, None), false),
         ("timeout", abi::EM_SMTPTIMEOUT, ask(timeout, Stage::Before, None), false),
+        ("queue", abi::EM_SMTPQUEUE, behind(Event::Queue), true),
+        ("route", abi::EM_SMTPROUTE, behind(Event::Route), false),
+        ("deliver", abi::EM_SMTPDELIVER, behind(Event::Deliver), true),
+        ("bounce", abi::EM_SMTPBOUNCE, behind(Event::Bounce), true),
+        ("expire", abi::EM_SMTPEXPIRE, behind(Event::Expire), true),
         ("disconnect", abi::EM_SMTPDISCONNECT, ask(disconnect, Stage::Before, None), false),
     ];
     for (name, event, question, takes_handled) in asks {

@@ -42,7 +42,8 @@ fn a_fault_keeps_to_the_contract_of_its_stage() {
         let case = format!("{} {} {}", event.name(), stage.name(), on_fault.name());
 
         let counts = stage == Stage::Before && event != Event::Disconnect;
-        let holds = counts && on_fault == OnFault::Hold && open.contains(&event);
+        let open = open.contains(&event) || event.is_behind_session();
+        let holds = counts && on_fault == OnFault::Hold && open;
         let defers = counts && on_fault != OnFault::Continue && !holds;
         let code = match event {
             Event::StartTls | Event::Auth => 454,

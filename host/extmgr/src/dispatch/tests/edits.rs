@@ -44,6 +44,7 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (Option<abi::STATUS>, abi::STA
             "keyword remove" => ((to.keyword_remove)(sheet, none), (to.keyword_remove)(sheet, x)),
             "identity" => ((to.identity)(sheet, none), (to.identity)(sheet, path)),
             "reverse" => ((to.reverse)(sheet, none), (to.reverse)(sheet, lend("@a.test"))),
+            "route" => ((to.route)(sheet, none), (to.route)(sheet, x)),
             "prepend" => ((to.body_prepend)(sheet, lend("\n")), (to.body_prepend)(sheet, y)),
             "append" => ((to.body_append)(sheet, lend("\n")), (to.body_append)(sheet, y)),
             "body" => ((to.body_replace)(sheet, lend("\n")), (to.body_replace)(sheet, y)),
@@ -76,10 +77,10 @@ fn replace(
 type Taken = (&'static str, &'static [Stage], Vec<Event>, u64);
 
 /// Every function of the edits service.
-fn table() -> [Taken; 23] {
+fn table() -> [Taken; 24] {
     use Event::{
-        Atrn, Auth, Body, Command, Data, Disconnect, Ehlo, Headers, Mail, MessageAccept, Rcpt,
-        StartTls,
+        Atrn, Auth, Body, Bounce, Command, Data, Deliver, Disconnect, Ehlo, Expire, Headers, Mail,
+        MessageAccept, Queue, Rcpt, Route, StartTls,
     };
     const BEFORE: &[Stage] = &[Stage::Before];
     const AFTER: &[Stage] = &[Stage::After];
@@ -87,18 +88,21 @@ fn table() -> [Taken; 23] {
     let but = |out: &[Event]| Event::ALL.into_iter().filter(|e| !out.contains(e)).collect();
     let of_message = || vec![Mail, Rcpt, Data, Headers, Body, MessageAccept];
     let accept = || vec![MessageAccept];
+    let and = |further: &[Event]| [&of_message()[..], further].concat();
+    let mute = [StartTls, Disconnect, Queue, Route, Deliver, Bounce, Expire];
+    let of_header = || and(&[Queue, Bounce]);
     [
         ("verdict", BEFORE, but(&[Disconnect]), abi::EM_EDIT_VERDICT),
-        ("reply text", AFTER, but(&[StartTls, Disconnect]), abi::EM_EDIT_REPLY_TEXT),
-        ("reply change", AFTER, but(&[StartTls, Disconnect]), abi::EM_EDIT_REPLY_CODE),
+        ("reply text", AFTER, but(&mute), abi::EM_EDIT_REPLY_TEXT),
+        ("reply change", AFTER, but(&mute), abi::EM_EDIT_REPLY_CODE),
         ("attribute", EITHER, but(&[Disconnect]), abi::EM_EDIT_ATTRIBUTE),
-        ("header add", BEFORE, of_message(), abi::EM_EDIT_HEADER),
-        ("insert", BEFORE, of_message(), abi::EM_EDIT_HEADER),
-        ("change", BEFORE, of_message(), abi::EM_EDIT_HEADER),
-        ("delete", BEFORE, of_message(), abi::EM_EDIT_HEADER),
-        ("hold", BEFORE, of_message(), abi::EM_EDIT_HOLD),
+        ("header add", BEFORE, of_header(), abi::EM_EDIT_HEADER),
+        ("insert", BEFORE, of_header(), abi::EM_EDIT_HEADER),
+        ("change", BEFORE, of_header(), abi::EM_EDIT_HEADER),
+        ("delete", BEFORE, of_header(), abi::EM_EDIT_HEADER),
+        ("hold", BEFORE, and(&[Queue, Route, Deliver, Bounce, Expire]), abi::EM_EDIT_HOLD),
         ("tag", BEFORE, of_message(), abi::EM_EDIT_TAG),
-        ("discard", BEFORE, of_message(), abi::EM_EDIT_DISCARD),
+        ("discard", BEFORE, and(&[Route]), abi::EM_EDIT_DISCARD),
         ("sender", BEFORE, vec![Mail, Headers, MessageAccept], abi::EM_EDIT_SENDER),
         ("add", BEFORE, vec![Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("remove", BEFORE, vec![Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
@@ -106,6 +110,7 @@ fn table() -> [Taken; 23] {
         ("command", BEFORE, vec![Command], abi::EM_EDIT_COMMAND),
         ("keyword add", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
         ("keyword remove", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
+        ("route", BEFORE, vec![Route], abi::EM_EDIT_ROUTE),
         ("identity", BEFORE, vec![Auth], abi::EM_EDIT_CREDENTIALS),
         ("reverse", BEFORE, vec![Atrn], abi::EM_EDIT_QUEUE),
         ("prepend", BEFORE, accept(), abi::EM_EDIT_BODY),
@@ -117,7 +122,8 @@ fn table() -> [Taken; 23] {
 /// A question as the session puts it: with a reply after, but where there is none, and with the message when it is there.
 fn put(question: Question, stage: Stage) -> Ask {
     let event = question.event();
-    let replies = stage == Stage::After && !matches!(event, Event::StartTls | Event::Disconnect);
+    let mute = matches!(event, Event::StartTls | Event::Disconnect) || event.is_behind_session();
+    let replies = stage == Stage::After && !mute;
     let message = match event {
         Event::MessageAccept => bodies::filled(b"", 1000, 1000).message,
         _ => None,

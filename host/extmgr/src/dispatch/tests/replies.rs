@@ -81,7 +81,8 @@ fn every_reply_is_changed_after_its_event() {
             continue;
         }
         let number = crate::event::number(event);
-        let replies = !matches!(event, Event::StartTls | Event::Disconnect);
+        let mute = matches!(event, Event::StartTls | Event::Disconnect);
+        let replies = !mute && !event.is_behind_session();
         let status = if replies { abi::NOERROR } else { abi::EM_ERR_STAGE };
         let mut rig = Rig::default();
         rig.plugin("one", Run::Inline).on(number, abi::EM_REG_AFTER, move |record| {

@@ -63,8 +63,9 @@ pub(crate) struct EmEditsService {
         text: EmText,
     ) -> STATUS,
     identity: unsafe extern "C" fn(edits: *mut EmEdits, identity: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     reverse: unsafe extern "C" fn(edits: *mut EmEdits, destinations: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    route: unsafe extern "C" fn(edits: *mut EmEdits, next_hop: EmText) -> STATUS,
 }
 
 crate::mirror::twins! {
@@ -72,6 +73,6 @@ crate::mirror::twins! {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
         command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
-        reply_change, identity, reverse,
+    reply_change, identity, reverse, route,
     }
 }
