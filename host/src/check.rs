@@ -11,7 +11,7 @@ use stagepost_extmgr::{
     Run, inspect,
 };
 
-use crate::auth;
+use crate::auth::{self, SecretsFile};
 use crate::config::{self, ConfigError};
 use crate::delivery::Logins;
 use crate::router::Router;
@@ -35,6 +35,10 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     if let Some((path, place)) = &settings.auth.users_file {
         let users = auth::users(path, place)?;
         push(&mut lines, format_args!("OK  users_file {} with {users} users", path.display()));
+    }
+    if let Some((path, place)) = &settings.auth.secrets_file {
+        SecretsFile::new(path, place)?;
+        push(&mut lines, format_args!("OK  secrets_file {}", path.display()));
     }
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.socket));

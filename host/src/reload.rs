@@ -157,8 +157,10 @@ fn groups_file(settings: &Settings) -> Option<&Path> {
 /// What differs, beside the sections of plug-ins and what is in the files of certificates, by its name in the file.
 fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     let auth = |settings: &Settings| {
-        let Auth { users_file, mechanisms, checks_max, failures } = settings.auth.clone();
-        (users_file.map(|(path, _)| path), mechanisms, checks_max, failures)
+        let Auth { users_file, secrets_file, mechanisms, checks_max, failures } =
+            settings.auth.clone();
+        let files = [users_file, secrets_file].map(|file| file.map(|(path, _)| path));
+        (files, mechanisms, checks_max, failures)
     };
     let roots = |settings: &Settings| settings.tls_roots.as_ref().map(|(path, _)| path.clone());
     let parts = [

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::admin::{self, AdminError, AdminServer};
-use crate::auth::{self, Authenticator};
+use crate::auth::{self, Authenticator, SecretsFile};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Fetching, Logins, Notifier, Scheduler};
 use crate::descriptor::Descriptors;
@@ -282,7 +282,9 @@ fn authenticator(settings: &Settings) -> Result<Authenticator, ConfigError> {
         Some((path, place)) => Some(Arc::new(auth::accounts(path, place, &settings.state_dir)?)),
         None => None,
     };
-    Ok(Authenticator::new(accounts, auth.failures.clone(), auth.checks_max as usize))
+    let secrets = auth.secrets_file.as_ref().map(|(path, place)| SecretsFile::new(path, place));
+    Ok(Authenticator::new(accounts, auth.failures.clone(), auth.checks_max as usize)
+        .with_secrets(secrets.transpose()?))
 }
 
 /// All of the admin API.

@@ -1,6 +1,8 @@
 //! Other people's clients that fetch mail from the real server with the default plug-in for that.
 //! A module holds the tests of the program of its name; `cargo verify` skips those that can't be had.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use stagepost_tests::peer::{command as program, run};
@@ -25,7 +27,19 @@ fn holding() -> (Site, Server, Sink) {
         let reply = server.greeted().deliver("a@client.test", recipient, MESSAGE);
         assert_eq!(reply.code, 250, "{reply}");
     }
+    wait_until_it_waits(&site);
     (site, server, sink)
+}
+
+/// Each message is looked at once when it comes; from then on it waits.
+fn wait_until_it_waits(site: &Site) {
+    loop {
+        let listed = site.run(&["queue", "list", "--json", "--config", "stagepost.toml"]).stdout;
+        let listed = String::from_utf8_lossy(&listed).replace(' ', "");
+        if !listed.contains("\"attempts\":0") {
+            return;
+        }
+    }
 }
 
 /// The exit code of a client, and what it said.
@@ -49,13 +63,14 @@ mod msmtp {
 
     #[test]
     fn has_mail_sent_for_every_kind_of_node() {
-        let (_site, server, sink) = holding();
+        let (site, server, sink) = holding();
         run(&mut msmtp(&server, "branch.test"));
         assert_eq!(sink.wait_for(1)[0].recipients, ["x@branch.test"]);
         run(&mut msmtp(&server, "@sub.branch.test"));
         assert_eq!(sink.wait_for(2)[1].recipients, ["y@sub.branch.test"]);
         let mut client = server.greeted();
         assert_eq!(client.deliver("a@client.test", "z@branch.test", MESSAGE).code, 250);
+        wait_until_it_waits(&site);
         run(&mut msmtp(&server, "#nightly"));
         assert_eq!(sink.wait_for(3)[2].recipients, ["z@branch.test"]);
         let (code, said) = ended(&mut msmtp(&server, "other.test"));
@@ -73,9 +88,64 @@ mod fetchmail {
         command
             .env("FETCHMAILHOME", site.path())
             .args(["--fetchmailrc", "/dev/null", "--nodetach", "--nosyslog", "-v"])
+            .args(["--pidfile", "pid"])
+            .current_dir(site.path())
             .args(["--protocol", "ETRN", "--port", &server.address().port().to_string()])
             .args(["--sslproto", "", "--timeout", "30", "--fetchdomains", domains, "127.0.0.1"]);
         command
+    }
+
+    /// Of ATRN it knows the client's side: what comes is handed on to a server of the same site.
+    #[test]
+    fn fetches_mail_by_atrn() {
+        let (site, sink) = (Site::new(""), Sink::open());
+        let secrets = site.path().join("secrets");
+        fs::write(&secrets, "# for fetchmail\nbranch@example.test:tanstaaf\n").expect("a file");
+        fs::set_permissions(&secrets, Permissions::from_mode(0o600)).expect("a mode");
+        let node =
+            "[[plugin.config.node]]\nname = \"branch.test\"\nusers = [\"branch@example.test\"]\n";
+        let plugin = plugin_section("pull-delivery", &build_rust("pull-delivery"), node);
+        let further = "[auth]\nsecrets_file = \"secrets\"\nfailure_delay = \"0s\"\n\
+            [[listen]]\nname = \"odmr\"\naddress = \"127.0.0.1:0\"\npurpose = \"odmr\"\n\
+            require_tls = false\nauth_allow_plaintext = true\n\
+            [[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n";
+        site.configure(&format!("{further}{plugin}"));
+        let server = site.start();
+        for recipient in ["x@branch.test", "y@branch.test"] {
+            let reply = server.greeted().deliver("a@client.test", recipient, MESSAGE);
+            assert_eq!(reply.code, 250, "{reply}");
+        }
+        wait_until_it_waits(&site);
+        let fetch = |secret: &str| {
+            let (port, to) = (server.listener("odmr").port(), sink.address().port());
+            let configuration = format!(
+                "poll 127.0.0.1 protocol ODMR port {port} username \"branch@example.test\" \
+                 password \"{secret}\" fetchdomains branch.test smtphost \"127.0.0.1/{to}\" sslproto ''\n"
+            );
+            let file = site.path().join("fetchmailrc");
+            fs::write(&file, configuration).expect("a file");
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
+            ended(
+                program("fetchmail")
+                    .env("FETCHMAILHOME", site.path())
+                    .args(["--fetchmailrc", "fetchmailrc", "--nodetach", "--nosyslog", "-v"])
+                    .args(["--timeout", "30", "--pidfile", "pid"])
+                    .current_dir(site.path()),
+            )
+        };
+        let (code, said) = fetch("wrong");
+        assert!(said.contains("535 5.7.8"), "{code:?}: {said}");
+        assert_eq!(sink.messages(), []);
+        let (code, said) = fetch("tanstaaf");
+        assert!(said.contains("250 2.0.0 Ok, now reversing"), "{code:?}: {said}");
+        let mut recipients: Vec<_> =
+            sink.wait_for(2).into_iter().flat_map(|message| message.recipients).collect();
+        recipients.sort();
+        assert_eq!(recipients, ["x@branch.test", "y@branch.test"]);
+        server.log().wait_for("the end", |line| line.message() == "mail was fetched");
+        let (code, said) = fetch("tanstaaf");
+        assert!(said.contains("453 4.2.1 You have no mail"), "{code:?}: {said}");
+        server.stop();
     }
 
     #[test]

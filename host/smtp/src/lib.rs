@@ -56,8 +56,8 @@ pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};
 pub use route::Route;
 pub use sasl::{
-    ChannelBindings, ClientKeys, Credentials, Derivation, KeysError, LoginFault, Mechanism,
-    ScramKeys, prepare_name, prepare_password,
+    ChannelBindings, ClientKeys, CramProof, Credentials, Derivation, KeysError, LoginFault,
+    Mechanism, ScramKeys, prepare_name, prepare_password,
 };
 pub use secret::Secret;
 pub use send::{

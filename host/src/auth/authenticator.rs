@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use stagepost_smtp::{Secret, Verified, Verify};
+use stagepost_smtp::{CramProof, Secret, Verified, Verify};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::accounts::{Accounts, Checked};
 use super::failures::Failures;
 use super::password;
+use super::secrets_file::SecretsFile;
 use crate::config::FailureLimits;
 use crate::throttle::{Line, Throttle};
 
@@ -22,6 +23,7 @@ const TURN_MAX: Duration = Duration::from_secs(30);
 /// Who checks logins for all sessions of a server.
 pub(crate) struct Authenticator {
     accounts: Option<Arc<Accounts>>,
+    secrets: Option<Arc<SecretsFile>>,
     failures: Failures,
     /// Passwords that are checked at once: each takes a thread and memory.
     turns: Arc<Semaphore>,
@@ -59,11 +61,19 @@ impl Authenticator {
     ) -> Self {
         Self {
             accounts,
+            secrets: None,
             failures: Failures::new(limits),
             turns: Arc::new(Semaphore::new(at_once)),
             counts: Counts::default(),
             refusals: Throttle::default(),
         }
+    }
+
+    /// The same, which knows those who log in with a secret.
+    #[must_use]
+    pub(crate) fn with_secrets(mut self, secrets: Option<SecretsFile>) -> Self {
+        self.secrets = secrets.map(Arc::new);
+        self
     }
 
     /// Answers a session whose client is at `address`. A refusal takes its time.
@@ -90,6 +100,26 @@ impl Authenticator {
                     return self.barred(session, address, &identity);
                 }
                 self.keys(identity).await.unwrap_or_else(|| self.unavailable())
+            }
+            Verify::Random => match self.random() {
+                Some(words) => Verified::Random { words },
+                None => self.unavailable(),
+            },
+            Verify::Proof { identity, proof } => {
+                if self.failures.is_barred(address, &identity, Instant::now()) {
+                    return self.barred(session, address, &identity);
+                }
+                match self.check_proof(&identity, *proof).await {
+                    Some(Checked::Accepted(name)) => {
+                        self.accepted(session, address, &name);
+                        Verified::Accepted { identity: name }
+                    }
+                    Some(Checked::Refused | Checked::Unknown) => {
+                        self.refused(session, address, &identity).await;
+                        Verified::Refused
+                    }
+                    None => self.unavailable(),
+                }
             }
             Verify::Outcome { identity, accepted: true } => {
                 self.accepted(session, address, &identity);
@@ -121,12 +151,24 @@ impl Authenticator {
         self.blocking(move || accounts.check(&name, password.expose())).await
     }
 
+    /// Checks a proof on a thread that may block; none: nobody can say.
+    async fn check_proof(&self, identity: &str, proof: CramProof) -> Option<Checked> {
+        let secrets = self.secrets.clone()?;
+        let name = identity.to_owned();
+        self.blocking(move || secrets.check(&name, &proof)).await?
+    }
+
+    /// Words that nobody can foresee; none: the system has none.
+    fn random(&self) -> Option<Box<str>> {
+        let octets: [u8; 18] = password::random().ok()?;
+        let words: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        Some(words.into())
+    }
+
     async fn keys(&self, identity: Box<str>) -> Option<Verified> {
         let accounts = self.accounts.clone()?;
         let (identity, keys) = self.blocking(move || accounts.keys(&identity)).await?;
-        let nonce: [u8; 18] = password::random().ok()?;
-        let nonce: String = nonce.iter().map(|octet| format!("{octet:02x}")).collect();
-        Some(Verified::Keys { identity, keys, nonce: nonce.into() })
+        Some(Verified::Keys { identity, keys, nonce: self.random()? })
     }
 
     /// Does blocking work in its turn; none: its turn does not come, or it failed.

@@ -6,6 +6,7 @@ mod authenticator;
 mod failures;
 mod password;
 mod record;
+mod secrets_file;
 mod users_file;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ pub(crate) use accounts::Accounts;
 pub(crate) use authenticator::{Authenticator, LoginCounts};
 pub(crate) use password::{NoRandom, PasswordError, check as check_password};
 pub(crate) use record::UserRecord;
+pub(crate) use secrets_file::SecretsFile;
 pub(crate) use users_file::{UsersFile, UsersFileError};
 
 /// Reads the users of a configuration; how many there are.

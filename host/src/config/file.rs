@@ -163,6 +163,7 @@ pub(super) struct Certificate {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Auth {
     pub(super) users_file: Option<Spanned<PathBuf>>,
+    pub(super) secrets_file: Option<Spanned<PathBuf>>,
     pub(super) mechanisms: Option<Vec<Spanned<MechanismName>>>,
     pub(super) checks_max: Count<1, 256>,
     pub(super) failure_delay: Period<0, 10>,
@@ -513,6 +514,7 @@ impl Default for Auth {
         let failures = settings::FailureLimits::default();
         Self {
             users_file: None,
+            secrets_file: None,
             mechanisms: None,
             checks_max: Count::new(settings::Auth::CHECKS_MAX),
             failure_delay: Period::new(failures.delay),

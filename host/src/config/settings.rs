@@ -255,6 +255,8 @@ pub(crate) enum AuthMode {
 pub(crate) struct Auth {
     /// The file of users, and where it is named.
     pub(crate) users_file: Option<(PathBuf, Place)>,
+    /// The file of secrets for CRAM-MD5, and where it is named.
+    pub(crate) secrets_file: Option<(PathBuf, Place)>,
     /// By which mechanisms.
     pub(crate) mechanisms: Vec<Mechanism>,
     /// How many passwords are checked at once.

@@ -269,7 +269,8 @@ impl<'d> Answers<'d> {
                 nonce: "3rfcNHYJY1ZVvWVs7j".into(),
             },
             (_, Verify::Outcome { .. }) => Verified::Noted,
-            (_, Verify::Password { .. }) => Verified::Refused,
+            (_, Verify::Random) => Verified::Random { words: "1896.697170952".into() },
+            (_, Verify::Password { .. } | Verify::Proof { .. }) => Verified::Refused,
         }
     }
 

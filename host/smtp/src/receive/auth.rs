@@ -12,7 +12,7 @@ use crate::sasl::exchange::{Exchange, Fault, Said};
 use crate::sasl::plain::Login;
 use crate::sasl::{Mechanism, ScramKeys, base64};
 use crate::{
-    Attribute, Attributed, AuthResult, Authenticated, ChannelBindings, Class, Decision,
+    Attribute, Attributed, AuthResult, Authenticated, ChannelBindings, Class, CramProof, Decision,
     DisconnectReason, Edit, Event, Facts, Question, Reply, Secret, Stage,
 };
 
@@ -33,6 +33,15 @@ pub enum Verify {
     Keys {
         /// The user's name, prepared.
         identity: Box<str>,
+    },
+    /// Random words, to make a challenge of: [`Verified::Random`].
+    Random,
+    /// Whether this is the proof of a user: [`Verified::Accepted`] or [`Verified::Refused`].
+    Proof {
+        /// The user's name, prepared.
+        identity: Box<str>,
+        /// The proof.
+        proof: Box<CramProof>,
     },
     /// What came of an authentication that was decided elsewhere, for whoever counts: [`Verified::Noted`].
     Outcome {
@@ -62,6 +71,11 @@ pub enum Verified {
         /// Printable ASCII without a comma that nobody could foresee: 18 random octets in Base64.
         nonce: Box<str>,
     },
+    /// Printable ASCII that nobody could foresee, without angle brackets and `@`.
+    Random {
+        /// The words.
+        words: Box<str>,
+    },
     /// Whoever knows can't be asked now: 454.
     Unavailable,
     /// Too many have failed from there, or for this name: 454, whatever the password.
@@ -85,7 +99,7 @@ impl Session {
         let auth = &self.settings.auth;
         let open = self.facts.authenticated.is_none() && (tls.is_some() || auth.allow_plaintext);
         let bound = tls.is_some_and(|tls| !tls.bindings.is_empty());
-        Mechanism::ALL.into_iter().filter(move |&mechanism| {
+        Mechanism::WITH_SECRETS.into_iter().filter(move |&mechanism| {
             open && (bound || mechanism != Mechanism::ScramSha256Plus) && self.can_check(mechanism)
         })
     }
@@ -100,13 +114,13 @@ impl Session {
 
     /// Whether there is AUTH on this listener at all. Pure.
     pub(super) fn has_auth(&self) -> bool {
-        Mechanism::ALL.into_iter().any(|mechanism| self.can_check(mechanism))
+        Mechanism::WITH_SECRETS.into_iter().any(|mechanism| self.can_check(mechanism))
     }
 
     /// What is against AUTH with this mechanism, as the client names it. Pure.
     pub(super) fn check_auth(&self, mechanism: &str) -> Option<Reply> {
         let auth = &self.settings.auth;
-        let known = Mechanism::parse(mechanism);
+        let known = Mechanism::parse_with_secrets(mechanism);
         let (code, enhanced, words) = if self.facts.authenticated.is_some() {
             // RFC 4954 section 4.
             (503, (5, 5, 1), "Already authenticated")
@@ -129,10 +143,17 @@ impl Session {
     /// Begins an authentication, with the client's first words if they came along.
     pub(super) fn proceed_auth(&mut self, mechanism: &str, initial: Option<Secret>) {
         // It was checked.
-        let Some(mechanism) = Mechanism::parse(mechanism) else {
+        let Some(mechanism) = Mechanism::parse_with_secrets(mechanism) else {
             return self.conclude_command(Answer::plain(malformed()));
         };
         let exchange = Exchange::new(mechanism);
+        if exchange.wants_random() {
+            // RFC 2195 section 2: the server begins.
+            if initial.is_some() {
+                return self.break_off(exchange, malformed());
+            }
+            return self.ask_about(exchange, Verify::Random);
+        }
         let Some(initial) = initial else {
             let opening = exchange.opening();
             return self.challenge(exchange, opening);
@@ -268,10 +289,16 @@ impl Session {
         if !authorization.is_empty() && !authorization.eq_ignore_ascii_case(&identity) {
             return self.note(exchange, AuthResult::Refused, refused());
         }
-        let verify = match password {
-            Some(password) => Verify::Password { identity, password },
-            None => Verify::Keys { identity },
+        let verify = match (password, exchange.proof.clone()) {
+            (Some(password), _) => Verify::Password { identity, password },
+            (None, Some(proof)) => Verify::Proof { identity, proof: Box::new(proof) },
+            (None, None) => Verify::Keys { identity },
         };
+        self.ask_about(exchange, verify);
+    }
+
+    /// Has the connection answer a question.
+    fn ask_about(&mut self, exchange: Exchange, verify: Verify) {
         self.outgoing = Some(Outgoing::Verify(verify));
         self.step = Step::Verifying(Box::new(Verifying { exchange, end: None }));
     }
@@ -302,7 +329,15 @@ impl Session {
             return self.end(exchange, result, reply);
         }
         match verified {
-            Verified::Accepted { identity } if !exchange.wants_keys() => {
+            Verified::Random { words } if exchange.wants_random() => {
+                match exchange.random(&words, &self.settings.hostname) {
+                    Some(challenge) => self.challenge(exchange, &challenge),
+                    None => self.end(exchange, AuthResult::Unavailable, unavailable()),
+                }
+            }
+            Verified::Accepted { identity }
+                if !exchange.wants_keys() && !exchange.wants_random() =>
+            {
                 self.log_in(exchange.mechanism, identity);
                 self.end(exchange, AuthResult::Accepted, authenticated());
             }
@@ -342,7 +377,7 @@ impl Session {
     /// Ends an authentication that came to something; after(AUTH).
     fn end(&mut self, exchange: Exchange, result: AuthResult, reply: Reply) {
         match (result, &exchange.login) {
-            (AuthResult::Accepted, Some(login)) if !exchange.mechanism.shows_password() => {
+            (AuthResult::Accepted, Some(login)) if exchange.is_proved() => {
                 let identity = login.identity.clone();
                 self.log_in(exchange.mechanism, identity);
             }

@@ -136,6 +136,8 @@ impl ClientExchange {
     ) -> (Self, Option<Secret>) {
         let (expected, first) = match mechanism {
             Mechanism::Login => (Expected::Name, None),
+            // Never chosen: what it shows of the password is too much.
+            Mechanism::CramMd5 => (Expected::Success, None),
             Mechanism::Plain => {
                 let name = credentials.name.as_bytes();
                 let words = [b"\0", name, b"\0", credentials.password.expose()].concat();

@@ -2,6 +2,7 @@
 //! Knows neither who may log in nor how that is told.
 
 use super::binding::ChannelBindings;
+use super::cram::{self, CramProof};
 use super::plain::{self, Login};
 use super::prepare::{prepare_name, prepare_password};
 use super::scram::{Challenge, ClientFirst, ScramFault};
@@ -14,6 +15,8 @@ pub(crate) struct Exchange {
     pub(crate) mechanism: Mechanism,
     /// Who wants to log in, once that was said.
     pub(crate) login: Option<Login>,
+    /// CRAM-MD5: how it shows that.
+    pub(crate) proof: Option<CramProof>,
     expected: Expected,
 }
 
@@ -22,6 +25,10 @@ pub(crate) struct Exchange {
 enum Expected {
     /// The client's first message.
     First,
+    /// CRAM-MD5: random words, to make a challenge of.
+    Random,
+    /// CRAM-MD5: what the client makes of this challenge.
+    Digest(Box<str>),
     /// LOGIN: the name.
     Name,
     /// LOGIN: the password.
@@ -60,9 +67,10 @@ impl Exchange {
     pub(crate) fn new(mechanism: Mechanism) -> Self {
         let expected = match mechanism {
             Mechanism::Login => Expected::Name,
+            Mechanism::CramMd5 => Expected::Random,
             _ => Expected::First,
         };
-        Self { mechanism, login: None, expected }
+        Self { mechanism, login: None, proof: None, expected }
     }
 
     /// The words that ask for the client's first ones.
@@ -108,7 +116,15 @@ impl Exchange {
                 Ok(Said::Challenge(ours))
             }
             Expected::Nod if words.expose().is_empty() => Ok(Said::Proved),
-            Expected::Nod | Expected::Keys(_) | Expected::Nothing => Err(Fault::Form),
+            Expected::Digest(challenge) => {
+                let (name, digest) = cram::parse(words.expose()).ok_or(Fault::Form)?;
+                self.proof = Some(CramProof { challenge, digest });
+                let (authorization, identity) = ("".into(), name.into());
+                self.name(Login { authorization, identity, password: None })
+            }
+            Expected::Nod | Expected::Keys(_) | Expected::Random | Expected::Nothing => {
+                Err(Fault::Form)
+            }
         }
     }
 
@@ -123,6 +139,26 @@ impl Exchange {
             }
             _ => None,
         }
+    }
+
+    /// Takes random words, and makes a challenge of them; what the client is told. None where none are wanted.
+    pub(crate) fn random(&mut self, words: &str, hostname: &str) -> Option<String> {
+        if !self.wants_random() {
+            return None;
+        }
+        let challenge = format!("<{words}@{hostname}>");
+        self.expected = Expected::Digest(challenge.as_str().into());
+        Some(challenge)
+    }
+
+    /// Whether the client proves by words of the mechanism alone who it is.
+    pub(crate) fn is_proved(&self) -> bool {
+        matches!(self.mechanism, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus)
+    }
+
+    /// Whether random words are wanted.
+    pub(crate) fn wants_random(&self) -> bool {
+        matches!(self.expected, Expected::Random)
     }
 
     /// Whether keys are wanted.

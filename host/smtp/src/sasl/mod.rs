@@ -4,6 +4,7 @@
 pub(crate) mod base64;
 mod binding;
 pub(crate) mod client;
+mod cram;
 pub(crate) mod exchange;
 mod keys;
 pub(crate) mod plain;
@@ -12,6 +13,7 @@ pub(crate) mod scram;
 
 pub use binding::ChannelBindings;
 pub use client::{ClientKeys, Credentials, Derivation, LoginFault};
+pub use cram::CramProof;
 pub use keys::{KeysError, ScramKeys};
 pub use prepare::{prepare_name, prepare_password};
 
@@ -26,11 +28,17 @@ pub enum Mechanism {
     Plain,
     /// LOGIN: PLAIN in two steps, for programs that know nothing better.
     Login,
+    /// CRAM-MD5 (RFC 2195), for those who fetch their mail by ATRN and know nothing else.
+    CramMd5,
 }
 
 impl Mechanism {
-    /// Every mechanism, the strongest first.
+    /// Every mechanism that leaves nothing with the server that others could log in with, the strongest first.
     pub const ALL: [Self; 4] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login];
+
+    /// The same, and behind them what wants secrets kept as they are.
+    pub const WITH_SECRETS: [Self; 5] =
+        [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login, Self::CramMd5];
 
     /// The mechanism's name, as it is announced.
     pub const fn name(self) -> &'static str {
@@ -39,12 +47,18 @@ impl Mechanism {
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
+            Self::CramMd5 => "CRAM-MD5",
         }
     }
 
     /// The mechanism of a name in any case.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The same among those that want secrets, too.
+    pub fn parse_with_secrets(name: &str) -> Option<Self> {
+        Self::WITH_SECRETS.into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
     }
 
     /// Whether the server gets to see the password.

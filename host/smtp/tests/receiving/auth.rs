@@ -541,3 +541,39 @@ fn a_login_grants_relaying_where_the_listener_says_so() {
         assert_eq!(reply.ends_with("250 2.1.5"), relayed, "{reply}");
     }
 }
+
+/// CRAM-MD5 (RFC 2195), with the example of its section 2: only where there are secrets, and the server begins.
+#[test]
+fn who_knows_nothing_better_proves_a_secret() {
+    let auth = Auth {
+        mechanisms: vec![Mechanism::CramMd5],
+        allow_plaintext: true,
+        required: true,
+        ..Auth::default()
+    };
+    let settings = Settings { hostname: "postoffice.reston.mci.net".into(), auth, ..settings() };
+    let mut rig = Rig::new(settings, Interest::ALL, Fine);
+    rig.say("EHLO a.test\r\n");
+    assert!(rig.replies().contains(" AUTH CRAM-MD5\r\n"));
+    let challenge = "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n";
+    for (said, wanted) in [
+        ("AUTH CRAM-MD5 dXNlcg==", "501 5.5.2"),
+        ("AUTH PLAIN", "534 5.7.9"),
+        ("AUTH CRAM-MD5", challenge),
+        ("dXNlcg==", "501 5.5.2"),
+        ("AUTH CRAM-MD5", challenge),
+        // user, and the digest by another secret
+        ("dXNlciAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMA==", "535 5.7.8"),
+        ("auth cram-md5", challenge),
+        // user b913a602c7eda7a495b4e6e7334d3890
+        ("dXNlciBiOTEzYTYwMmM3ZWRhN2E0OTViNGU2ZTczMzRkMzg5MA==", "235 2.7.0"),
+    ] {
+        rig.say(format!("{said}\r\n"));
+        let reply = rig.replies();
+        assert!(reply.starts_with(wanted), "{said}: {reply}");
+    }
+    let known = rig.session.facts().authenticated.clone().expect("somebody");
+    assert_eq!((&*known.identity, known.mechanism), ("user", Mechanism::CramMd5));
+    let asked = ["random", "random", "proof user", "random", "proof user"];
+    assert_eq!(rig.verified, asked);
+}

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
     Action, Ask, Attributed, BodyFault, ChannelBindings, DisconnectReason, Envelope, Event,
-    Extension, Extensions, Interest, Limits, Part, Peer, Question, Route, ScramKeys, Session,
-    Settings, Stage, Stored, Timeouts, Tls, TlsFault, Verdict, Verified, Verify,
+    Extension, Extensions, Interest, Limits, Part, Peer, Question, Route, ScramKeys, Secret,
+    Session, Settings, Stage, Stored, Timeouts, Tls, TlsFault, Verdict, Verified, Verify,
 };
 
 /// Answers in the place of plug-ins, router and store. By default everything goes well.
@@ -63,6 +63,14 @@ pub(crate) fn verified(verify: &Verify) -> Verified {
                 identity: identity.clone(),
                 keys: ScramKeys::derive(password, salt, 4096),
                 nonce: "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".into(),
+            }
+        }
+        Verify::Random => Verified::Random { words: "1896.697170952".into() },
+        Verify::Proof { identity, proof } => {
+            let fits = proof.fits(&Secret::new(b"tanstaaftanstaaf".to_vec()));
+            match known(identity) && fits {
+                true => Verified::Accepted { identity: "user".into() },
+                false => Verified::Refused,
             }
         }
         Verify::Outcome { .. } => Verified::Noted,
@@ -265,6 +273,8 @@ impl<A: Answers> Rig<A> {
                 self.verified.push(match &verify {
                     Verify::Password { identity, .. } => format!("password {identity}"),
                     Verify::Keys { identity } => format!("keys {identity}"),
+                    Verify::Random => "random".to_owned(),
+                    Verify::Proof { identity, .. } => format!("proof {identity}"),
                     Verify::Outcome { identity, accepted } => format!("{identity} {accepted}"),
                 });
                 let verified = self.answers.verified(&verify);

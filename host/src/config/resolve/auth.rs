@@ -13,6 +13,9 @@ impl Resolver<'_> {
         let users_file = written
             .users_file
             .map(|path| (self.base.join(path.get_ref()), self.document.at(path.span())));
+        let secrets_file = written
+            .secrets_file
+            .map(|path| (self.base.join(path.get_ref()), self.document.at(path.span())));
         let names = written.mechanisms.as_deref().unwrap_or_default();
         self.unique(names.iter().map(|name| (name, name.get_ref().0.name().to_owned())))?;
         let keyed = |mechanism: &Mechanism| mechanism.shows_password() || users_file.is_some();
@@ -28,6 +31,7 @@ impl Resolver<'_> {
         mechanisms.sort_unstable();
         Ok(Auth {
             users_file,
+            secrets_file,
             mechanisms,
             checks_max: written.checks_max.get(),
             failures: FailureLimits {
@@ -54,7 +58,8 @@ impl Resolver<'_> {
         if mode == AuthMode::None {
             return Ok(stagepost_smtp::Auth::default());
         }
-        if !checks_passwords && !plugged {
+        let secrets = listen.purpose.is_odmr() && auth.secrets_file.is_some();
+        if !checks_passwords && !plugged && !secrets {
             let problem = "clients are to log in, and nobody knows any user";
             let remedy = "add [auth] with users_file = \"...\" (`stagepost user add` makes one), or write auth = \"none\"";
             return Err(self.document.fault(span, problem, remedy));
@@ -64,8 +69,10 @@ impl Resolver<'_> {
             let remedy = "add certificates = [\"NAME\"], or auth_allow_plaintext = true where nobody can listen";
             return Err(self.document.fault(span, problem, remedy));
         }
+        let mut mechanisms = auth.mechanisms.clone();
+        mechanisms.extend(secrets.then_some(Mechanism::CramMd5));
         Ok(stagepost_smtp::Auth {
-            mechanisms: auth.mechanisms.clone(),
+            mechanisms,
             checks_passwords,
             allow_plaintext: listen.auth_allow_plaintext,
             required: mode == AuthMode::Required,
@@ -92,6 +99,7 @@ mod tests {
     fn a_purpose_says_whether_clients_log_in() {
         const TLS: &str = "certificates = [\"c\"]\n";
         const USERS: &str = "[auth]\nusers_file = \"users\"\n";
+        const SECRETS: &str = "[auth]\nsecrets_file = \"secrets\"\n";
         let plugin = "[[plugin]]\nname = \"p\"\npath = \"p\"\n";
         // The listener, the sections; how many mechanisms, whether required, in clear text, and for relaying.
         let cases = [
@@ -106,6 +114,13 @@ mod tests {
             (format!("{TLS}purpose = \"submission\""), USERS, Ok((4, true, false, true))),
             (format!("{TLS}purpose = \"submissions\""), USERS, Ok((4, true, false, true))),
             (format!("{TLS}purpose = \"odmr\""), USERS, Ok((4, true, false, true))),
+            // CRAM-MD5, and those that show a password to plug-ins; elsewhere it is nothing.
+            (format!("{TLS}purpose = \"odmr\""), SECRETS, Ok((3, true, false, true))),
+            (
+                format!("{TLS}purpose = \"submission\""),
+                SECRETS,
+                Err("listen[0].name: clients are to log in, and nobody"),
+            ),
             (format!("{TLS}purpose = \"odmr\"\nauth = \"none\""), "", Ok((0, false, false, false))),
             (format!("{TLS}purpose = \"submission\""), plugin, Ok((2, true, false, true))),
             (
