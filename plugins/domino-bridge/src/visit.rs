@@ -174,8 +174,19 @@ pub(crate) fn disconnect(bridge: &'static Bridge, seat: &Arc<Seat>) {
         }
         for (stage, registration) in partings(bridge, add_in) {
             let arguments = Arguments::Disconnect { session: seat.id };
-            if let Err(error) = one(bridge, seat, registration, (stage, NOERROR), arguments) {
-                bridge.host.log(Level::Error, error);
+            match one(bridge, seat, registration, (stage, NOERROR), arguments) {
+                Ok(_) => {}
+                // It must be told, whatever it takes: this thread may block as well.
+                Err(CallError::NoThread(_)) => {
+                    let Some(notes) = bridge.notes.get() else { continue };
+                    Arguments::Disconnect { session: seat.id }.call(
+                        notes,
+                        &registration,
+                        stage,
+                        NOERROR,
+                    );
+                }
+                Err(error) => bridge.host.log(Level::Error, error),
             }
         }
     }

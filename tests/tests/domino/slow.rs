@@ -64,6 +64,8 @@ fn threads_are_bounded_and_who_gets_none_is_deferred() {
     wait_for(&server, "connect before");
     Client::connect(server.address()).expect(421);
     wait_for(&server, "all 1 threads for add-ins are in calls (threads_max)");
+    // Its end is told all the same.
+    wait_for(&server, "disconnect after");
     first.expect(220);
     server.stop();
 }
