@@ -1602,6 +1602,26 @@ typedef struct EmEditsService {
      *
      * [message-thread & in-handler] */
     STATUS (*route)(struct EmEdits *edits, struct EmText next_hop);
+
+    /** Refuses the message for one of its recipients. EM_BEFORE of EM_SMTPMESSAGEACCEPT, with EM_EDIT_VERDICT declared. The chain
+     * goes on, and whatever ends it is for all recipients. Of several verdicts for one the strictest counts: reject, then
+     * defer, then the first. Nothing happens when the recipient is not there.
+     *
+     * A client that has asked for it (PRDR) is told of each recipient, and the message goes on for the others. Any other
+     * client gets one reply: the strictest, and the message is refused for all, unless the operator has it accepted for the
+     * others (`split`).
+     *
+     * - path: as in recipient_remove.
+     * - verdict: EM_VERDICT_REJECT or EM_VERDICT_DEFER.
+     * - code, enhanced, text: as in verdict; not 421.
+     *
+     * [session-thread & in-handler] */
+    STATUS (*recipient_verdict)(struct EmEdits *edits,
+                                struct EmText path,
+                                uint32_t verdict,
+                                uint16_t code,
+                                struct EmText enhanced,
+                                struct EmText text);
 } EmEditsService;
 
 /* ---- The layout service: how a Rust plug-in has its view of the contract compared with the host's. ---- */
@@ -2534,7 +2554,7 @@ _Static_assert(sizeof(EmLogService) == 24 && offsetof(EmLogService, enabled) == 
 _Static_assert(sizeof(EmPlace) == 24 && offsetof(EmPlace, column) == 20, "EmPlace");
 _Static_assert(sizeof(EmConfigService) == 56 && offsetof(EmConfigService, own_file) == 48, "EmConfigService");
 _Static_assert(sizeof(EmSessionService) == 80 && offsetof(EmSessionService, message_slot_set) == 72, "EmSessionService");
-_Static_assert(sizeof(EmEditsService) == 200 && offsetof(EmEditsService, route) == 192, "EmEditsService");
+_Static_assert(sizeof(EmEditsService) == 208 && offsetof(EmEditsService, recipient_verdict) == 200, "EmEditsService");
 _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, parameter) == 40, "EmExtensionService");
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");

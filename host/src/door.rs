@@ -87,6 +87,8 @@ impl Door {
                 starttls,
                 auth,
                 extensions,
+                vrfy: config.vrfy,
+                split: config.split,
                 ..receive.clone()
             }),
             tls: tls.map(Arc::new),

@@ -5,7 +5,9 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-use stagepost_abi::{EM_ATTRIBUTE_RELAY_GRANTED, EmEdits, EmEditsService};
+use stagepost_abi::{
+    EM_ATTRIBUTE_RELAY_GRANTED, EM_VERDICT_DEFER, EM_VERDICT_REJECT, EmEdits, EmEditsService,
+};
 
 use crate::answer::Verdict;
 use crate::call::{Refusal, check};
@@ -282,6 +284,49 @@ impl<'a> Edits<'a> {
     pub fn route(&mut self, next_hop: &str) -> Result<(), Refusal> {
         // SAFETY: the handle is valid during the lifetime; the text is lent for the call.
         check("route", unsafe { (self.table.route)(self.handle, lend(next_hop.as_bytes())) })
+    }
+
+    /// Refuses the message for one of its recipients for good. Needs a verdict; at message accept. A client that has asked for
+    /// it is told of each recipient, any other gets the strictest reply for all, unless the operator chose otherwise.
+    ///
+    /// - path: without angle brackets.
+    /// - code: 5yz; enhanced, text: as in [`Answer::reject`](crate::Answer::reject).
+    pub fn recipient_reject(
+        &mut self,
+        path: &str,
+        code: u16,
+        enhanced: &str,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        self.recipient_verdict(path, EM_VERDICT_REJECT, code, enhanced, text)
+    }
+
+    /// Refuses the message for one of its recipients for now. As [`Self::recipient_reject`].
+    ///
+    /// - code: 4yz, but not 421.
+    pub fn recipient_defer(
+        &mut self,
+        path: &str,
+        code: u16,
+        enhanced: &str,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        self.recipient_verdict(path, EM_VERDICT_DEFER, code, enhanced, text)
+    }
+
+    fn recipient_verdict(
+        &mut self,
+        path: &str,
+        verdict: u32,
+        code: u16,
+        enhanced: &str,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        let [path, enhanced, text] = [path, enhanced, text].map(|text| lend(text.as_bytes()));
+        // SAFETY: the handle is valid during the lifetime; all text is lent for the call.
+        check("recipient_verdict", unsafe {
+            (self.table.recipient_verdict)(self.handle, path, verdict, code, enhanced, text)
+        })
     }
 
     pub(crate) fn verdict(&mut self, verdict: &Verdict) -> Result<(), Refusal> {

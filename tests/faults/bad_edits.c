@@ -78,6 +78,11 @@ static void ask(struct EmEdits *sheet, EmText bad)
     refused(AT_ACCEPT, edits->body_replace(sheet, bad));
     refused(BEFORE, edits->verdict(sheet, EM_VERDICT_REJECT, 550, bad, good));
     refused(BEFORE, edits->verdict(sheet, EM_VERDICT_REJECT, 550, none, bad));
+    refused(AT_ACCEPT, edits->recipient_verdict(sheet, bad, EM_VERDICT_REJECT, 550, none, good));
+    refused(AT_ACCEPT, edits->recipient_verdict(sheet, path, EM_VERDICT_REJECT, 450, none, good));
+    refused(AT_ACCEPT, edits->recipient_verdict(sheet, path, EM_VERDICT_DEFER, 421, none, good));
+    refused(AT_ACCEPT, edits->recipient_verdict(sheet, path, EM_VERDICT_DISCONNECT, 550, none, good));
+    refused(AT_ACCEPT, edits->recipient_verdict(sheet, path, EM_VERDICT_DEFER, 450, none, bad));
     refused(AT_COMMAND, edits->command_replace(sheet, bad));
     refused(AT_EHLO, edits->keyword_add(sheet, bad, none));
     refused(AT_EHLO, edits->keyword_add(sheet, good, bad));

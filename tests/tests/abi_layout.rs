@@ -89,7 +89,10 @@ fn layouts() -> String {
             message_slot_set,
         }
         EmEditsService {
-            size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert, header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace, command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove, reply_change, identity, reverse, route,
+            size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
+            header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
+            command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
+            reply_change, identity, reverse, route, recipient_verdict,
         }
         EmExtensionService {
             size, reserved, claim_verb, claim_keyword, claim_mail_parameter, claim_rcpt_parameter, parameter,

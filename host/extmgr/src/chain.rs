@@ -199,6 +199,7 @@ impl Chain {
                 | Edit::ReplaceRecipient { .. }
                 | Edit::Route(_) => Arc::make_mut(&mut self.ask).edit(&edit),
                 Edit::Tag { .. } => Arc::make_mut(&mut self.ask).edit(&edit),
+                Edit::RefuseRecipient { .. } => {}
                 Edit::Hold { .. } | Edit::Discard | Edit::Identity(_) | Edit::Reverse(_) => {}
             }
             self.edits.push(Attributed { made, ..Attributed::new(plugin.name.clone(), edit) });

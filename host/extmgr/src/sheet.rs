@@ -272,6 +272,27 @@ impl<'a> Sheet<'a> {
         self.push_envelope(octets, edit)
     }
 
+    pub(crate) fn recipient_verdict(
+        &mut self,
+        path: &str,
+        verdict: u32,
+        code: u16,
+        enhanced: &str,
+        text: &str,
+    ) -> Answer {
+        self.check_envelope(abi::EM_EDIT_VERDICT, &[Event::MessageAccept])?;
+        let class = match verdict {
+            abi::EM_VERDICT_REJECT => 5,
+            abi::EM_VERDICT_DEFER => 4,
+            _ => return Err(abi::ERR_MISC_INVALID_ARGS),
+        };
+        if code / 100 != class {
+            return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        let octets = path.len() + text.len();
+        self.push_envelope(octets, Edit::refuse_recipient(path, reply(code, enhanced, text)?))
+    }
+
     /// Whether an edit of the envelope may be made here: before one of `events`.
     fn check_envelope(&self, edit: u64, events: &[Event]) -> Answer {
         self.declared(edit)?;

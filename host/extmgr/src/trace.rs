@@ -424,6 +424,10 @@ fn edit_in_words(edit: &Edit) -> String {
             format!("recipient_replace{replaced}{}{}", path(recipient), given.unwrap_or_default())
         }
         Edit::Route(next_hop) => format!("route {}", shown(next_hop)),
+        Edit::RefuseRecipient { recipient, reply } => {
+            let reply = shown(&reply.in_line());
+            format!("recipient_verdict <{}> {reply}", shown(recipient.as_str()))
+        }
         Edit::Hold { reason } => format!("hold {:?}", shown(reason)),
         Edit::Tag { name } => format!("tag {name}"),
         Edit::Discard => "discard".to_owned(),

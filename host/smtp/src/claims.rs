@@ -34,7 +34,7 @@ pub enum ClaimError {
 
 /// Keywords that the core announces where it does what they say, or that only it could: they change how the dialogue is
 /// framed or who is trusted.
-const CORE_KEYWORDS: [&str; 19] = [
+const CORE_KEYWORDS: [&str; 20] = [
     "PIPELINING",
     "8BITMIME",
     "ENHANCEDSTATUSCODES",
@@ -48,6 +48,7 @@ const CORE_KEYWORDS: [&str; 19] = [
     "SMTPUTF8",
     "DSN",
     "PRDR",
+    "LIMITS",
     "REQUIRETLS",
     "MT-PRIORITY",
     "DELIVERBY",
@@ -57,11 +58,12 @@ const CORE_KEYWORDS: [&str; 19] = [
 ];
 
 /// Parameters of MAIL that belong to those keywords.
-const CORE_MAIL_PARAMETERS: [&str; 11] = [
+const CORE_MAIL_PARAMETERS: [&str; 12] = [
     "SIZE",
     "BODY",
     "AUTH",
     "SMTPUTF8",
+    "PRDR",
     "RET",
     "ENVID",
     "REQUIRETLS",

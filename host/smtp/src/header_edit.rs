@@ -57,6 +57,7 @@ fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
         | Edit::AddRecipient(_)
         | Edit::RemoveRecipient(_)
         | Edit::ReplaceRecipient { .. }
+        | Edit::RefuseRecipient { .. }
         | Edit::ReplaceCommand(_)
         | Edit::Route(_)
         | Edit::Identity(_)

@@ -49,8 +49,8 @@ pub use question::{
 };
 pub use receive::{
     Auth, EnvelopeError, Expired, Extension, Extensions, Limits, ReversalError, RewriteError,
-    Session, Settings, StartTls, Timeouts, Verified, Verify, answers_handled, check_rewrite,
-    is_for_session_alone, parameter, received, received_from_plugin,
+    Session, Settings, Split, StartTls, Timeouts, Verified, Verify, Vrfy, answers_handled,
+    check_rewrite, is_for_session_alone, parameter, received, received_from_plugin,
 };
 pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};

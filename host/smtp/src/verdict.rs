@@ -138,6 +138,14 @@ pub enum Edit {
         /// Their parameters of RCPT; none: those of the one replaced stay.
         parameters: Option<Box<str>>,
     },
+    /// At MESSAGEACCEPT: refuse the message for one of its recipients, with a 4xx or 5xx reply; nothing when they are not
+    /// there. Of several the strictest counts.
+    RefuseRecipient {
+        /// For whom.
+        recipient: Address,
+        /// What the client is told.
+        reply: Reply,
+    },
     /// Accept the message and keep it undelivered until it is released.
     Hold {
         /// Why, for the operator.

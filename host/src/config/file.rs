@@ -9,14 +9,14 @@ use serde::de::IgnoredAny;
 use stagepost_smtp::Event;
 use toml::Spanned;
 
+use super::choice::{self, AuthMode, LogFormat};
 use super::duration::Period;
 use super::endpoint::{DnsServer, ListenAddress, SocketName};
 use super::name::{DomainName, Label, MailAddress, MechanismName, NameOfQueue, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::settings::{
-    self, AuthMode, DomainPattern, LmtpServer, LogFormat, LogLevel, Mailboxes, Purpose, TlsPolicy,
-    TlsVersion, Way,
+    self, DomainPattern, LmtpServer, LogLevel, Mailboxes, Purpose, TlsPolicy, TlsVersion, Way,
 };
 use super::size::Size;
 
@@ -114,6 +114,10 @@ pub(super) struct Listen {
     pub(super) auth_relay: bool,
     #[serde(default)]
     pub(super) binarymime: bool,
+    #[serde(default)]
+    pub(super) vrfy: choice::Vrfy,
+    #[serde(default)]
+    pub(super) split: choice::Split,
     #[serde(default = "backlog")]
     pub(super) backlog: Number,
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! The configuration: read from TOML, checked, with every error at its place in the file.
 //! Knows no listener, no session and no plug-in: it says what they are to be.
 
+mod choice;
 mod development;
 mod document;
 mod duration;
@@ -23,12 +24,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub(crate) use choice::LogFormat;
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use network::Networks;
 pub(crate) use settings::{
     Auth, Certificate, Dns, DomainPattern, FailureLimits, Listener, ListenerSocket, ListenerTls,
-    LmtpServer, LocalDomain, Log, LogFormat, LogLevel, MailStore, Mailboxes, NextHop, Plugin,
-    Retry, RouteRule, Sessions, Settings, TlsPolicy, TlsVersion, Way,
+    LmtpServer, LocalDomain, Log, LogLevel, MailStore, Mailboxes, NextHop, Plugin, Retry,
+    RouteRule, Sessions, Settings, TlsPolicy, TlsVersion, Way,
 };
 
 use document::Document;

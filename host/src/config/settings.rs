@@ -12,6 +12,7 @@ use stagepost_extmgr::PluginConfig;
 use stagepost_queue::QueueName;
 use stagepost_smtp::{Address, Mechanism};
 
+use super::choice::{AuthMode, LogFormat};
 use super::error::Place;
 use super::network::Networks;
 
@@ -113,17 +114,6 @@ pub(crate) struct Log {
     pub(crate) level: LogLevel,
 }
 
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// One line of text for each event.
-    #[default]
-    Text,
-    /// One JSON object for each event.
-    Json,
-}
-
 /// The severity of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -158,6 +148,10 @@ pub(crate) struct Listener {
     pub(crate) auth: stagepost_smtp::Auth,
     /// Whether clients may send bodies of any octets.
     pub(crate) binary: bool,
+    /// What VRFY and EXPN tell there.
+    pub(crate) vrfy: stagepost_smtp::Vrfy,
+    /// What is made of a message that plug-ins refuse for some of its recipients.
+    pub(crate) split: stagepost_smtp::Split,
     /// How many connections may wait to be accepted.
     pub(crate) backlog: u32,
     /// Whose connections begin with a header of the PROXY protocol.
@@ -236,18 +230,6 @@ impl Purpose {
     pub(crate) fn requires_tls(self) -> bool {
         self != Self::Mx
     }
-}
-
-/// Whether clients of a listener log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum AuthMode {
-    /// They can't.
-    None,
-    /// They may.
-    Offered,
-    /// They do nothing of use before.
-    Required,
 }
 
 /// Who may log in, and how.

@@ -8,7 +8,7 @@ pub(crate) const FAULTS: [Fault; 61] = [
         "backlg = 5",
         (5, 1),
         "listen[0].backlg: unknown field `backlg`",
-        "write one of `name`, `address`, `socket`, `reuse_port`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `auth`, `auth_allow_plaintext`, `auth_relay`, `binarymime`, `backlog`",
+        "write one of `name`, `address`, `socket`, `reuse_port`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `auth`, `auth_allow_plaintext`, `auth_relay`, `binarymime`, `vrfy`, `split`, `backlog`",
     ),
     fault(
         "backlog = 0",

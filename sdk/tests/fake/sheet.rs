@@ -55,6 +55,7 @@ pub(super) static EDITS: EmEditsService = EmEditsService {
     identity: edits_identity,
     reverse: edits_reverse,
     route: edits_route,
+    recipient_verdict: edits_recipient_verdict,
 };
 
 unsafe extern "C" fn edits_verdict(
@@ -185,6 +186,18 @@ unsafe extern "C" fn edits_reverse(edits: *mut EmEdits, destinations: EmText) ->
 
 unsafe extern "C" fn edits_route(edits: *mut EmEdits, next_hop: EmText) -> STATUS {
     note(edits, format!("route {}", read(next_hop)))
+}
+
+unsafe extern "C" fn edits_recipient_verdict(
+    edits: *mut EmEdits,
+    path: EmText,
+    verdict: u32,
+    code: u16,
+    enhanced: EmText,
+    text: EmText,
+) -> STATUS {
+    let (path, enhanced, text) = (read(path), read(enhanced), read(text));
+    note(edits, format!("recipient_verdict <{path}> {verdict} {code} {enhanced} {text}"))
 }
 
 unsafe extern "C" fn edits_keyword_remove(edits: *mut EmEdits, keyword: EmText) -> STATUS {

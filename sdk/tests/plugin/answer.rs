@@ -139,6 +139,8 @@ fn edits_and_facts_arrive() {
             "sender <> SIZE=1",
             "recipient_add <a@b> NOTIFY=NEVER",
             "recipient_remove <c@d>",
+            "recipient_verdict <c@d> 2 550 5.7.1 no",
+            "recipient_verdict <e@f> 3 451 4.7.1 later",
             "recipient_replace <> <e@f> ",
             "recipient_replace <e@f> <g@h> NOTIFY=NEVER",
             "command_replace NOOP",

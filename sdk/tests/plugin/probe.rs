@@ -219,6 +219,8 @@ impl Plugin for Probe {
                 edits.sender("", "SIZE=1")?;
                 edits.recipient_add("a@b", "NOTIFY=NEVER")?;
                 edits.recipient_remove("c@d")?;
+                edits.recipient_reject("c@d", 550, "5.7.1", "no")?;
+                edits.recipient_defer("e@f", 451, "4.7.1", "later")?;
                 edits.recipient_replace(None, "e@f", "")?;
                 edits.recipient_replace(Some("e@f"), "g@h", "NOTIFY=NEVER")?;
                 edits.command_replace("NOOP")?;

@@ -65,6 +65,8 @@ impl BareSession {
             starttls: script.starttls,
             auth: auth(script.auth),
             extensions: script.extensions.unwrap_or_default(),
+            vrfy: script.vrfy,
+            split: script.split,
             ..Settings::default()
         };
         let remote = ([192, 0, 2, 1], 40_000).into();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use stagepost_smtp::{
     Attribute, Attributed, BodyFault, Claim, Claims, Class, Decision, Detail, Edit, Enhanced,
-    Event, Extension, Extensions, Limits, Reply, Route, Stage, StartTls, Stored, Verdict, Verified,
+    Event, Extension, Extensions, Limits, Reply, Route, Split, Stage, StartTls, Stored, Verdict,
+    Verified, Vrfy,
 };
 
 use super::pattern::Pattern;
@@ -29,6 +30,8 @@ impl Parser {
             name: name.to_owned(),
             limits: None,
             extensions: None,
+            vrfy: Vrfy::default(),
+            split: Split::default(),
             starttls: StartTls::None,
             xclient: false,
             auth: LogIn::No,
@@ -127,6 +130,18 @@ impl Parser {
                 _ => return Err(format!("no login is answered {rest:?}")),
             }),
             "settings" => return self.settings(rest),
+            "vrfy" => {
+                self.script.vrfy = match rest {
+                    "answer" => Vrfy::Answer,
+                    "off" => Vrfy::Off,
+                    _ => return Err(format!("VRFY is answer or off, not {rest:?}")),
+                };
+                return Ok(());
+            }
+            "split" if rest == "discard" => {
+                self.script.split = Split::Discard;
+                return Ok(());
+            }
             "extensions" => {
                 self.script.extensions = Some(extensions(rest)?);
                 return Ok(());
@@ -346,6 +361,11 @@ fn verdict(text: &str) -> Result<Step, String> {
                     None => Edit::replace_recipient(None, path, parameters, Claims::none()),
                 },
             };
+            edit(made.map_err(|error| error.to_string())?);
+        }
+        "refuse" => {
+            let (path, words) = rest.split_once(' ').ok_or("refuse a@b 550 5.1.1 words")?;
+            let made = Edit::refuse_recipient(path, reply(words)?);
             edit(made.map_err(|error| error.to_string())?);
         }
         "keyword" => {

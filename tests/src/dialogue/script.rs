@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use stagepost_smtp::{
-    BodyFault, Claim, Event, Extensions, Limits, Route, Stage, StartTls, Stored, Verdict, Verified,
+    BodyFault, Claim, Event, Extensions, Limits, Route, Split, Stage, StartTls, Stored, Verdict,
+    Verified, Vrfy,
 };
 
 use super::parse::Parser;
@@ -20,6 +21,10 @@ pub struct Script {
     pub limits: Option<Limits>,
     /// Other extensions than the default ones, if the script asks for them.
     pub extensions: Option<Extensions>,
+    /// What VRFY tells.
+    pub vrfy: Vrfy,
+    /// What is made of a message that is refused for some.
+    pub split: Split,
     /// Whether there is STARTTLS.
     pub starttls: StartTls,
     /// The client may use XCLIENT.
@@ -210,7 +215,8 @@ impl Script {
     /// What a player must be able to do, each need once.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self.steps.iter().filter_map(|n| n.step.need()).collect();
-        if self.limits.is_some() || self.extensions.is_some() {
+        let other_ways = self.vrfy != Vrfy::default() || self.split != Split::default();
+        if self.limits.is_some() || self.extensions.is_some() || other_ways {
             needs.push(Need::Settings);
         }
         match self.starttls {

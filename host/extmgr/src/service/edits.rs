@@ -37,6 +37,7 @@ pub(super) static TABLE: abi::EmEditsService = abi::EmEditsService {
     identity,
     reverse,
     route,
+    recipient_verdict,
 };
 
 /// The sheet that a handler writes to.
@@ -228,4 +229,20 @@ unsafe extern "C" fn reverse(edits: *mut abi::EmEdits, destinations: abi::EmText
 unsafe extern "C" fn route(edits: *mut abi::EmEdits, next_hop: abi::EmText) -> abi::STATUS {
     // SAFETY: the contract: the sheet of the running handler, text lent for the call.
     answer(|| unsafe { sheet(edits)?.route(super::text(next_hop)?) })
+}
+
+unsafe extern "C" fn recipient_verdict(
+    edits: *mut abi::EmEdits,
+    path: abi::EmText,
+    verdict: u32,
+    code: u16,
+    enhanced: abi::EmText,
+    text: abi::EmText,
+) -> abi::STATUS {
+    // SAFETY: the contract: the sheet of the running handler, text lent for the call.
+    answer(|| unsafe {
+        let (path, enhanced, text) =
+            (super::text(path)?, super::text(enhanced)?, super::text(text)?);
+        sheet(edits)?.recipient_verdict(path, verdict, code, enhanced, text)
+    })
 }

@@ -173,10 +173,13 @@ impl Session {
         if let Err(reply) = self.edit_transaction(&mut message.transaction, edits) {
             return self.refuse_accept(&message, reply);
         }
-        if message.transaction.is_discarded() {
-            return self.drop_message(&message, fresh(ok()));
+        match self.split(message) {
+            None => {}
+            Some(message) if message.transaction.is_discarded() => {
+                self.drop_message(&message, fresh(ok()));
+            }
+            Some(message) => self.proceed_accept(message),
         }
-        self.proceed_accept(message);
     }
 
     pub(super) fn refuse_accept(&mut self, message: &Message, reply: Reply) {
@@ -199,6 +202,10 @@ impl Session {
 
     /// The store has answered; nothing was acknowledged before.
     pub(super) fn stored(&mut self, tail: Tail, stored: Stored) {
+        if matches!(stored, Stored::NoSpace | Stored::Unavailable) {
+            // It is not accepted for anybody.
+            self.verdicts = Box::default();
+        }
         let reply = match stored {
             Stored::Committed(id) => {
                 let words = format!("Ok: queued as {id}");
@@ -241,7 +248,7 @@ impl Session {
 }
 
 /// Whatever the reply to its last octet, the transaction is over (RFC 5321 section 4.1.1.4).
-fn fresh(reply: Reply) -> Answer {
+pub(super) fn fresh(reply: Reply) -> Answer {
     let next = Next::Fresh;
     Answer { reply, next }
 }

@@ -130,6 +130,7 @@ impl Session {
                 | Edit::AddRecipient(_)
                 | Edit::RemoveRecipient(_)
                 | Edit::ReplaceRecipient { .. }
+                | Edit::RefuseRecipient { .. }
                 | Edit::ReplaceCommand(_)
                 | Edit::Identity(_)
                 | Edit::Reverse(_)

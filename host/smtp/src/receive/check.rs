@@ -1,11 +1,10 @@
 //! What the core itself refuses, command by command: pure functions from what is known to a reply or nothing.
 //! Changes nothing, and knows no plug-in.
 
-use std::time::SystemTime;
-
 use super::command::{Command, Legal, Mail, Rcpt, Rule, needs_utf8};
+use super::extension::Offer;
 use super::extensions::Extension;
-use super::settings::{Auth, Limits, Settings, StartTls};
+use super::settings::{Auth, Limits, StartTls};
 use super::state::Place;
 use super::transaction::Transaction;
 use super::{extension, parameter, path};
@@ -80,25 +79,19 @@ pub(crate) fn check_parameters(parameters: &str, extended: bool) -> Option<Reply
     refused.then(|| Reply::new(555, Some((5, 5, 4)), "Parameters need EHLO"))
 }
 
-/// Whether MAIL says what its client may say. `secured`: TLS is on. `date`: now, where it is known.
-pub(crate) fn check_mail(
-    mail: &Mail,
-    settings: &Settings,
-    secured: bool,
-    date: Option<SystemTime>,
-) -> Option<Reply> {
-    let limits = &settings.limits;
+/// Whether MAIL says what its client may say.
+pub(crate) fn check_mail(mail: &Mail, offer: Offer<'_>) -> Option<Reply> {
+    let settings = offer.settings;
     // RFC 1870 section 6.1.
-    if mail.size.is_some_and(|size| size > limits.message_octets_max) {
-        return Some(too_big(limits));
+    if mail.size.is_some_and(|size| size > settings.limits.message_octets_max) {
+        return Some(too_big(&settings.limits));
     }
     let refused = |keyword: &str| match keyword {
         // RFC 4954 section 5: it belongs to AUTH.
         "AUTH" => settings.auth.mechanisms.is_empty(),
-        "REQUIRETLS" => !extension::offers(settings, Extension::RequireTls, secured, date),
-        "HOLDFOR" | "HOLDUNTIL" => {
-            !extension::offers(settings, Extension::FutureRelease, secured, date)
-        }
+        "PRDR" => !offer.has(Extension::Prdr),
+        "REQUIRETLS" => !offer.has(Extension::RequireTls),
+        "HOLDFOR" | "HOLDUNTIL" => !offer.has(Extension::FutureRelease),
         _ => false,
     };
     let parameters = path::parameters(&mail.parameters).unwrap_or_default();
@@ -107,7 +100,7 @@ pub(crate) fn check_mail(
         return Some(parameter::unknown_parameter(keyword));
     }
     // RFC 4865 section 5.
-    let (release, date) = (SenderWish::of(&mail.parameters).release?, date?);
+    let (release, date) = (SenderWish::of(&mail.parameters).release?, offer.date?);
     let late = release.time(date) > date + Release::MAX;
     late.then(|| Reply::new(501, Some((5, 5, 4)), "That is too far in the future"))
 }
@@ -200,8 +193,15 @@ mod tests {
     use super::super::command::parse;
     use super::super::grammar::Grammar;
     use super::super::message::Message;
+    use std::time::SystemTime;
+
+    use super::super::settings::Settings;
     use super::*;
-    use crate::{Address, Extensions, ReversePath};
+    use crate::{Address, Extensions, Interest, ReversePath};
+
+    fn offer(settings: &Settings, secured: bool, date: Option<SystemTime>) -> Offer<'_> {
+        Offer { settings, interest: Interest::NONE, secured, date }
+    }
 
     fn parsed(line: &str) -> (&'static Rule, Command) {
         parse(line, Grammar::new(crate::Claims::none())).unwrap()
@@ -310,7 +310,7 @@ mod tests {
             let Command::Mail(mail) = parsed(line).1 else { panic!("{line}") };
             assert_eq!(mail.sender, ReversePath::Null);
             let refused = check_parameters(&mail.parameters, extended)
-                .or_else(|| check_mail(&mail, &settings, false, None));
+                .or_else(|| check_mail(&mail, offer(&settings, false, None)));
             assert_eq!(refused.map(|reply| reply.code()), wanted, "{line}");
         }
         let transaction = |line: &str| {
@@ -340,10 +340,11 @@ mod tests {
             let Ok((_, Command::Mail(mail))) = parse(line, grammar) else { panic!("{line}") };
             let auth = Auth { required, ..Auth::default() };
             let settings = Settings { extensions: all, auth, ..Settings::default() };
-            check_mail(&mail, &settings, secured, date).map(|reply| reply.code())
+            check_mail(&mail, offer(&settings, secured, date)).map(|reply| reply.code())
         };
         let tls = "MAIL FROM:<> requireTLS";
         assert_eq!((code(tls, true, false, None), code(tls, false, true, None)), (Some(555), None));
+        assert_eq!(code("MAIL FROM:<> PRDR", false, true, None), Some(555));
         let hold = "MAIL FROM:<> HOLDFOR=2592000";
         assert_eq!(code(hold, false, true, Some(date)), Some(555));
         assert_eq!(code(hold, true, false, None), Some(555));

@@ -4,7 +4,7 @@
 use super::extensions::{Extension, Extensions};
 use super::grammar::Grammar;
 use super::{parameter, path};
-use crate::{Claims, Edit, MailParameters, Recipient, Reply, ReversePath};
+use crate::{Claims, Class, Edit, MailParameters, Recipient, Reply, ReversePath};
 
 /// Whether addresses may be of any script.
 const UTF8: bool = Extensions::WORKING.contains(Extension::SmtpUtf8);
@@ -60,6 +60,19 @@ impl Edit {
     /// What is no path.
     pub fn remove_recipient(path: &str) -> Result<Self, EnvelopeError> {
         path::forward_path(path, UTF8).map(Self::RemoveRecipient).map_err(|_| EnvelopeError::Path)
+    }
+
+    /// Refuses the message for a recipient.
+    ///
+    /// # Errors
+    /// What is no path. A reply that does not refuse, or that closes the connection, counts as no parameters would.
+    pub fn refuse_recipient(path: &str, reply: Reply) -> Result<Self, EnvelopeError> {
+        let refuses = matches!(reply.class(), Class::Transient | Class::Permanent);
+        if !refuses || reply.tells_what_follows() {
+            return Err(EnvelopeError::Parameters);
+        }
+        let recipient = path::forward_path(path, UTF8).map_err(|_| EnvelopeError::Path)?;
+        Ok(Self::RefuseRecipient { recipient, reply })
     }
 
     /// Puts a recipient in the place of another, or, where `replaced` is none, of the one in hand, with the parameters of
@@ -136,5 +149,12 @@ mod tests {
         assert_eq!(replace(Some("a@b@c"), "a@b", ""), Err(Path));
         assert_eq!(replace(Some("a@b"), "c@d", "NOTIFY=NEVER"), Err(Parameters));
         assert_eq!(replace(Some("a@b"), "c@d", ""), Ok(()));
+        let refuse =
+            |path, code| Edit::refuse_recipient(path, Reply::new(code, None, "No")).map(drop);
+        assert_eq!((refuse("a@b", 550), refuse("a@b", 451)), (Ok(()), Ok(())));
+        assert_eq!(refuse("a@b@c", 550), Err(Path));
+        for code in [250, 354, 421] {
+            assert_eq!(refuse("a@b", code), Err(Parameters), "{code}");
+        }
     }
 }

@@ -37,16 +37,37 @@ impl Edit {
     }
 }
 
+/// What an extension is offered by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) interest: Interest,
+    /// TLS is on.
+    pub(crate) secured: bool,
+    /// Now, where it is known.
+    pub(crate) date: Option<SystemTime>,
+}
+
+impl Offer<'_> {
+    /// Whether an extension is offered.
+    pub(crate) fn has(&self, extension: Extension) -> bool {
+        let here = match extension {
+            // Nobody else tells one recipient from another.
+            Extension::Prdr => self.interest.contains(Event::MessageAccept, Stage::Before),
+            // RFC 8689 section 2.
+            Extension::RequireTls => self.secured,
+            // RFC 4865 section 4: of submission, and its keyword tells a date.
+            Extension::FutureRelease => self.settings.auth.required && self.date.is_some(),
+            _ => true,
+        };
+        here && self.settings.extensions.contains(extension)
+    }
+}
+
 /// What a session announces before plug-ins edit it: lines separated by LF. A keyword stands in it only where it works.
-/// `secured`: TLS is on. `xclient`: XCLIENT is carried out. `date`: now, where it is known.
-pub(crate) fn keywords(
-    settings: &Settings,
-    interest: Interest,
-    claims: &Claims,
-    secured: bool,
-    xclient: bool,
-    date: Option<SystemTime>,
-) -> String {
+/// `xclient`: XCLIENT is carried out.
+pub(crate) fn keywords(offer: Offer<'_>, claims: &Claims, xclient: bool) -> String {
+    let Offer { settings, interest, secured, date } = offer;
     if settings.odmr {
         return odmr_keywords(settings, interest, secured);
     }
@@ -54,8 +75,11 @@ pub(crate) fn keywords(
     let mut lines = String::with_capacity(LINES_OCTETS);
     lines.push_str("PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE ");
     lines.push_str(&settings.limits.message_octets_max.to_string());
+    // RFC 9422 section 4.
+    lines.push_str("\nLIMITS RCPTMAX=");
+    lines.push_str(&settings.limits.recipients_max.to_string());
     for extension in Extension::ALL {
-        if !offers(settings, extension, secured, date) {
+        if !offer.has(extension) {
             continue;
         }
         lines.push('\n');
@@ -95,23 +119,6 @@ fn odmr_keywords(settings: &Settings, interest: Interest, secured: bool) -> Stri
         lines.push_str("\nATRN");
     }
     lines
-}
-
-/// Whether an extension is offered, as far as that is the same for a whole session that has TLS on or not.
-pub(crate) fn offers(
-    settings: &Settings,
-    extension: Extension,
-    secured: bool,
-    date: Option<SystemTime>,
-) -> bool {
-    let here = match extension {
-        // RFC 8689 section 2.
-        Extension::RequireTls => secured,
-        // RFC 4865 section 4: of submission, and its keyword tells a date.
-        Extension::FutureRelease => settings.auth.required && date.is_some(),
-        _ => true,
-    };
-    here && settings.extensions.contains(extension)
 }
 
 /// Carries out an edit of the keywords; other edits change nothing here.
@@ -176,19 +183,21 @@ mod tests {
     #[test]
     fn a_keyword_is_announced_only_where_it_works() {
         let settings = Settings::default();
+        let lines = |settings, interest, claims: &Claims, secured| {
+            let offer = Offer { settings, interest, secured, date: None };
+            keywords(offer, claims, false)
+        };
         let made = |interest, claims: &Claims| {
-            reply(&settings, &keywords(&settings, interest, claims, false, false, None))
-                .text()
-                .to_owned()
+            reply(&settings, &lines(&settings, interest, claims, false)).text().to_owned()
         };
         let plain = made(Interest::NONE, Claims::none());
-        let wanted =
-            "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nCHUNKING";
+        let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nLIMITS RCPTMAX=100\nCHUNKING";
         assert_eq!(plain, wanted);
         let offered = Settings { starttls: StartTls::Offered, ..settings.clone() };
-        let lines =
-            |secured| keywords(&offered, Interest::NONE, Claims::none(), secured, false, None);
+        let lines = |secured| lines(&offered, Interest::NONE, Claims::none(), secured);
         assert!(lines(false).ends_with("\nSTARTTLS") && !lines(true).contains("STARTTLS"));
+        let accept = Interest::NONE.with(Event::MessageAccept, Stage::Before);
+        assert_eq!(made(accept, Claims::none()), format!("{wanted}\nPRDR"));
         let after = Interest::NONE.with(Event::Etrn, Stage::After);
         assert_eq!(made(after, Claims::none()), wanted);
         let before = Interest::NONE.with(Event::Etrn, Stage::Before);
@@ -205,8 +214,9 @@ mod tests {
         let lines = |required, secured, date| {
             let auth = Auth { required, ..Auth::default() };
             let settings = Settings { extensions, auth, ..Settings::default() };
-            let lines = keywords(&settings, Interest::NONE, Claims::none(), secured, false, date);
-            lines.split_once("\nSIZE 52428800").map(|(_, rest)| rest.to_owned()).unwrap()
+            let offer = Offer { settings: &settings, interest: Interest::NONE, secured, date };
+            let lines = keywords(offer, Claims::none(), false);
+            lines.split_once("\nLIMITS RCPTMAX=100").map(|(_, rest)| rest.to_owned()).unwrap()
         };
         let date = Some(SystemTime::UNIX_EPOCH);
         assert_eq!(lines(false, false, date), "");

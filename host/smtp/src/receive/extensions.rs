@@ -9,6 +9,8 @@ pub enum Extension {
     Chunking,
     /// BINARYMIME (RFC 3030): bodies of any octets, kept and delivered to the letter.
     BinaryMime,
+    /// PRDR (draft-hall-prdr): a reply for each recipient behind the message. It is offered where plug-ins may give them.
+    Prdr,
     /// SMTPUTF8 (RFC 6531): addresses and header fields of any script.
     SmtpUtf8,
     /// DSN (RFC 3461): senders are told what they ask to be told.
@@ -25,9 +27,10 @@ pub enum Extension {
 
 impl Extension {
     /// Every one, in the order of the reply to EHLO.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Chunking,
         Self::BinaryMime,
+        Self::Prdr,
         Self::SmtpUtf8,
         Self::Dsn,
         Self::RequireTls,
@@ -41,6 +44,7 @@ impl Extension {
         match self {
             Self::Chunking => "CHUNKING",
             Self::BinaryMime => "BINARYMIME",
+            Self::Prdr => "PRDR",
             Self::SmtpUtf8 => "SMTPUTF8",
             Self::Dsn => "DSN",
             Self::RequireTls => "REQUIRETLS",
@@ -59,7 +63,7 @@ impl Extensions {
     /// None of them.
     pub const NONE: Self = Self(0);
     /// Those that this server carries through to the last hop.
-    pub const WORKING: Self = Self::NONE.with(Extension::Chunking);
+    pub const WORKING: Self = Self::NONE.with(Extension::Chunking).with(Extension::Prdr);
 
     /// The set with one more.
     #[must_use]

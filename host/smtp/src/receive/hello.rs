@@ -4,23 +4,22 @@
 use std::sync::Arc;
 
 use super::command::Command;
-use super::extension;
+use super::extension::{self, Offer};
 use super::session::Session;
 use super::state::{Answer, Place};
 use crate::{Attributed, Edit, EditFault, Event, Helo, Question, Stage};
 
 impl Session {
+    /// What extensions are offered by.
+    pub(super) fn offer(&self) -> Offer<'_> {
+        let secured = self.facts.tls.is_some();
+        let (settings, interest, date) = (&*self.settings, self.interest, self.date());
+        Offer { settings, interest, secured, date }
+    }
+
     /// What is announced before plug-ins edit it.
     pub(super) fn keywords(&self) -> String {
-        let secured = self.facts.tls.is_some();
-        let mut lines = extension::keywords(
-            &self.settings,
-            self.interest,
-            self.claims(),
-            secured,
-            self.xclient,
-            self.date(),
-        );
+        let mut lines = extension::keywords(self.offer(), self.claims(), self.xclient);
         for (place, mechanism) in self.auth_mechanisms().enumerate() {
             lines.push_str(if place == 0 { "\nAUTH " } else { " " });
             lines.push_str(mechanism.name());

@@ -67,6 +67,7 @@ fn check_wish(
     let (extension, sound, form) = match keyword {
         "RET" => (Extension::Dsn, Return::parse(given).is_some(), "Syntax: RET=FULL or RET=HDRS"),
         "ENVID" => (Extension::Dsn, is_envid(given), "Syntax: ENVID=xtext"),
+        "PRDR" => (Extension::Prdr, value.is_none(), "PRDR takes no value"),
         // RFC 6531 section 3.4.
         "SMTPUTF8" => (Extension::SmtpUtf8, value.is_none(), "SMTPUTF8 takes no value"),
         "REQUIRETLS" => (Extension::RequireTls, value.is_none(), "REQUIRETLS takes no value"),

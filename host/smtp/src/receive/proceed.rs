@@ -14,10 +14,11 @@ use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::{Crowded, Transaction};
+use super::vrfy;
 use super::xclient::Xclient;
 use crate::{
     Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Interest, MessageSlots,
-    Question, Reply, Route, Stage, VrfyVerb,
+    Question, Reply, Route, Stage, Vrfy, VrfyVerb,
 };
 
 /// Recipients beyond those of one message that are each told to come later; the next one ends the session. It leaves room
@@ -100,6 +101,7 @@ impl Session {
             _ if self.settings.odmr && !self.is_for_odmr(&command) => Some(check::not_offered()),
             Command::Atrn { .. } if !self.has_atrn() => Some(check::not_offered()),
             Command::StartTls => check::check_starttls(starttls, secured),
+            Command::Vrfy { .. } if self.settings.vrfy == Vrfy::Off => Some(check::not_offered()),
             Command::Xclient { .. } if !self.xclient => Some(check::not_offered()),
             Command::Auth { .. } if !self.has_auth() => Some(check::not_offered()),
             _ => check::check_secured(&command, starttls, secured),
@@ -119,9 +121,7 @@ impl Session {
         });
         let refused = refused.or_else(|| match (&command, &self.place) {
             (Command::Mail(mail), _) if mail.parameters.is_empty() => None,
-            (Command::Mail(mail), _) => {
-                check::check_mail(mail, &self.settings, secured, self.date())
-            }
+            (Command::Mail(mail), _) => check::check_mail(mail, self.offer()),
             (Command::Auth { mechanism, .. }, _) => self.check_auth(mechanism),
             (Command::Rcpt(rcpt), Place::Transaction(transaction)) => {
                 check::check_rcpt(rcpt, transaction, limits)
@@ -212,9 +212,15 @@ impl Session {
             Command::Auth { mechanism, initial } => return self.proceed_auth(&mechanism, initial),
             Command::Noop => plain(250, (2, 0, 0), OK),
             Command::Help => Answer::plain(Reply::new(214, Some((2, 0, 0)), self.help())),
-            // The same for everybody: it is no directory (RFC 5321 section 7.3).
-            Command::Vrfy { verb: VrfyVerb::Vrfy, .. } => {
-                plain(252, (2, 0, 0), "Send some mail, that will tell")
+            Command::Vrfy { verb: VrfyVerb::Vrfy, argument } => {
+                match vrfy::address(&argument).filter(|_| self.settings.vrfy == Vrfy::Answer) {
+                    Some(address) => {
+                        self.outgoing = Some(Outgoing::Route(address.clone()));
+                        self.step = Step::LookingUp(Box::new((address, question)));
+                        return;
+                    }
+                    None => Answer::plain(vrfy::hidden()),
+                }
             }
             Command::Vrfy { verb: VrfyVerb::Expn, .. } => {
                 plain(502, (5, 5, 1), "Command not implemented")

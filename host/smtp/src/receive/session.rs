@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::extensions::Extension;
 use super::grammar::Grammar;
 use super::input::Input;
 use super::line::Framer;
@@ -41,8 +42,8 @@ pub struct Session {
     pub(super) facts: Arc<Facts>,
     /// The time of the last `handle_*`.
     pub(super) now: Instant,
-    /// A moment by the calendar, where somebody has told one.
-    dated: Option<(Instant, SystemTime)>,
+    /// A moment by the calendar, where somebody has told one and it makes a difference.
+    dated: Option<Box<(Instant, SystemTime)>>,
     /// Since when the session waits for input.
     pub(super) since: Instant,
     /// How fast the message comes that is being read.
@@ -59,6 +60,8 @@ pub struct Session {
     pub(super) outgoing: Option<Outgoing>,
     /// Lent octets are to be called back before anything else is done.
     pub(super) abandon: bool,
+    /// Replies for the recipients of the message that is to be answered.
+    pub(super) verdicts: Box<[Reply]>,
     /// A plug-in whose edits could not be carried out, not named yet.
     pub(super) blamed: Option<Box<(Arc<str>, EditFault)>>,
     /// The line in hand, kept only while somebody is to be asked after it.
@@ -146,6 +149,7 @@ impl Session {
             output_since: now,
             outgoing: None,
             abandon: false,
+            verdicts: Box::default(),
             blamed: None,
             line_in_hand: None,
             exchange: 0,
@@ -172,13 +176,16 @@ impl Session {
     /// The same session, which knows what the calendar says now.
     #[must_use]
     pub fn with_date(mut self, date: SystemTime) -> Self {
-        self.dated = Some((self.now, date));
+        if self.settings.extensions.contains(Extension::FutureRelease) {
+            self.dated = Some(Box::new((self.now, date)));
+        }
         self
     }
 
     /// What the calendar says now.
     pub(super) fn date(&self) -> Option<SystemTime> {
-        self.dated.map(|(at, date)| date + self.now.saturating_duration_since(at))
+        let (at, date) = **self.dated.as_ref()?;
+        Some(date + self.now.saturating_duration_since(at))
     }
 
     /// What plug-ins claim.
@@ -339,7 +346,13 @@ impl Session {
     pub fn handle_route(&mut self, now: Instant, route: Route) {
         self.now = now;
         match std::mem::replace(&mut self.step, Step::Closed) {
-            Step::Routing { .. } if self.hungup => self.leave(DisconnectReason::Hangup),
+            Step::Routing { .. } | Step::LookingUp(_) if self.hungup => {
+                self.leave(DisconnectReason::Hangup);
+            }
+            Step::LookingUp(looked_up) if self.outgoing.is_none() => {
+                let (address, question) = *looked_up;
+                self.verified_address(&address, route, question);
+            }
             Step::Routing { rcpt, edits } if self.outgoing.is_none() => {
                 self.proceed_rcpt(rcpt, edits, route);
             }
@@ -464,6 +477,7 @@ impl Session {
 
     /// Writes a reply and does what follows it.
     pub(super) fn say(&mut self, answer: Answer) {
+        self.say_verdicts();
         self.write(&answer.reply);
         self.since = self.now;
         match answer.next {

@@ -21,6 +21,10 @@ pub struct Settings {
     pub starttls: StartTls,
     /// Whether and how clients log in.
     pub auth: Auth,
+    /// What VRFY and EXPN tell.
+    pub vrfy: Vrfy,
+    /// What is made of a message that plug-ins refuse for some of its recipients.
+    pub split: Split,
     /// How much of everything.
     pub limits: Limits,
     /// How long for everything.
@@ -38,6 +42,28 @@ pub enum StartTls {
     /// Without it nothing but EHLO, NOOP and QUIT is carried out: 530. A server that takes mail for its domains from everybody
     /// must not ask for this (RFC 3207 section 4).
     Required,
+}
+
+/// What VRFY and EXPN tell where no plug-in answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vrfy {
+    /// The same for everybody: 252.
+    #[default]
+    Hide,
+    /// VRFY tells who is here.
+    Answer,
+    /// There are no such commands: 502. Plug-ins are not asked.
+    Off,
+}
+
+/// What is made of a message that plug-ins refuse for some of its recipients, where the client can't be told of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// It is refused for all of them, for good if it is for one. Nothing is lost, and the sender is told.
+    #[default]
+    Strictest,
+    /// It is accepted for the others, and nobody is told.
+    Discard,
 }
 
 /// Whether and how clients log in (RFC 4954).
@@ -116,6 +142,8 @@ impl Default for Settings {
             odmr: false,
             starttls: StartTls::None,
             auth: Auth::default(),
+            vrfy: Vrfy::default(),
+            split: Split::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

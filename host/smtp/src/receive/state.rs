@@ -12,7 +12,7 @@ use super::message::{Message, Tail};
 use super::session::Expired;
 use super::transaction::Transaction;
 use crate::sasl::exchange::Exchange;
-use crate::{Attributed, DisconnectReason, Question, Reply, Secret};
+use crate::{Address, Attributed, DisconnectReason, Question, Reply, Secret};
 
 /// Where the session is in the dialogue.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(crate) enum Step {
     Deciding(Then),
     /// The router is asked about a recipient that the plug-ins let pass.
     Routing { rcpt: Rcpt, edits: Vec<Attributed> },
+    /// The router is asked about who VRFY names; the question comes then.
+    LookingUp(Box<(Address, Option<Question>)>),
     /// The router is asked about a recipient that plug-ins add.
     Admitting(Box<Admission>),
     /// Reads the octets of a message.

@@ -17,6 +17,10 @@ pub(crate) struct Transaction {
     binary: bool,
     /// Its client declared that it may be of any script (RFC 6531 section 3.4), likewise.
     utf8: bool,
+    /// Its client wants a reply for each recipient, likewise.
+    each: bool,
+    /// Then: the recipients of the RCPTs that were accepted, as they are now.
+    named: Vec<Address>,
     /// How plug-ins marked it; each mark once.
     pub(crate) tags: Vec<Arc<str>>,
     /// In the order of the changes; none from a command that was refused.
@@ -49,7 +53,18 @@ impl Transaction {
         };
         let binary = envelope.body == BodyKind::BinaryMime;
         let utf8 = parameter(&envelope.parameters, "SMTPUTF8").is_some();
-        Self { envelope, binary, utf8, tags: Vec::new(), edits: Vec::new(), edits_octets: 0 }
+        let each = parameter(&envelope.parameters, "PRDR").is_some();
+        let named = Vec::new();
+        Self {
+            envelope,
+            binary,
+            utf8,
+            each,
+            named,
+            tags: Vec::new(),
+            edits: Vec::new(),
+            edits_octets: 0,
+        }
     }
 
     /// Whether its octets need not be text.
@@ -60,6 +75,16 @@ impl Transaction {
     /// Whether its addresses may be of any script.
     pub(crate) fn is_utf8(&self) -> bool {
         self.utf8
+    }
+
+    /// Whether each of its recipients is to have a reply behind the message: there must be several.
+    pub(crate) fn wants_each(&self) -> bool {
+        self.named.len() > 1
+    }
+
+    /// The recipients of the RCPTs that were accepted, where each is to have a reply.
+    pub(crate) fn named(&self) -> &[Address] {
+        &self.named
     }
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
@@ -77,6 +102,10 @@ impl Transaction {
         self.edits_octets = octets;
         for Attributed { edit, changes, .. } in &mut edits {
             edit_envelope(&mut self.envelope, edit, |change| changes.push(change));
+            if let Edit::ReplaceRecipient { replaced: Some(replaced), recipient, .. } = edit {
+                let same = self.named.iter_mut().filter(|named| named.is_same_as(replaced));
+                same.for_each(|named| named.clone_from(recipient));
+            }
             if let Edit::Tag { name } = edit
                 && !self.tags.iter().any(|known| **known == **name)
             {
@@ -92,7 +121,9 @@ impl Transaction {
     /// message would come twice else, and grow each time. Returns whether it is new.
     pub(crate) fn add(&mut self, rcpt: Rcpt, mut edits: Vec<Attributed>) -> Result<bool, Crowded> {
         let known = |known: &Recipient| known.address.is_same_as(&rcpt.recipient);
+        let named = self.each.then(|| rcpt.recipient.clone());
         if self.envelope.recipients.iter().any(known) {
+            self.named.extend(named);
             return Ok(false);
         }
         note_replacements(&mut edits, rcpt.received, self.envelope.recipients.len());
@@ -103,6 +134,7 @@ impl Transaction {
             self.envelope.recipients.pop();
             return Err(crowded);
         }
+        self.named.extend(named);
         Ok(true)
     }
 
@@ -188,6 +220,8 @@ fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Chan
         | Edit::Identity(_)
         | Edit::Reverse(_) => {}
         Edit::AddKeyword { .. } | Edit::RemoveKeyword(_) => {}
+        // Done when all have been asked.
+        Edit::RefuseRecipient { .. } => {}
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
         | Edit::ChangeHeader { .. }
@@ -255,6 +289,7 @@ fn octets(edit: &Attributed) -> usize {
             recipient.address.as_str().len() + recipient.parameters.len()
         }
         Edit::RemoveRecipient(recipient) => recipient.as_str().len(),
+        Edit::RefuseRecipient { recipient, reply } => recipient.as_str().len() + reply.text().len(),
         Edit::ReplaceRecipient { replaced, recipient, parameters } => {
             let named = replaced.as_ref().map_or(0, |replaced| replaced.as_str().len());
             named + recipient.as_str().len() + parameters.as_ref().map_or(0, |given| given.len())

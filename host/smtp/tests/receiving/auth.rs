@@ -225,7 +225,7 @@ fn auth_has_its_place() {
     rig.output.clear();
     assert_eq!(codes(&mut rig, &auth), "503 5.5.1");
     assert_eq!(codes(&mut rig, &format!("HELO a.test\r\n{auth}")), "250 mx.here.test, 503 5.5.1");
-    assert_eq!(codes(&mut rig, "EHLO a.test\r\n").matches("250").count(), 7);
+    assert_eq!(codes(&mut rig, "EHLO a.test\r\n").matches("250").count(), 8);
     assert_eq!(
         codes(&mut rig, &format!("MAIL FROM:<>\r\n{auth}RSET\r\n")),
         "250 2.1.0, 503 5.5.1, 250 2.0.0"

@@ -79,20 +79,20 @@ fn more_keywords_than_one_reply_takes_are_the_fault_of_whoever_added_the_first()
                 keyword: format!("X{number}").into(),
                 parameters: "".into(),
             };
-            let by = |number| if number < 57 { "p" } else { "q" };
+            let by = |number| if number < 56 { "p" } else { "q" };
             verdict.edits = (0..many).map(|n| Attributed::new(by(n), add(n))).collect();
             verdict.edits.push(Attributed::new("p", Edit::RemoveKeyword("HELP".into())));
-            many += 57;
+            many += 56;
         }
         verdict
     });
-    // Six are the core's own, so there is room for 57; then there are more.
+    // Seven are the core's own, so there is room for 56; then there are more.
     rig.say("EHLO one.test\r\n");
-    assert_eq!(rig.replies().matches("X").count(), 57);
+    assert_eq!(rig.replies().lines().filter(|line| line[4..].starts_with('X')).count(), 56);
     assert!(rig.blamed.is_empty(), "{:?}", rig.blamed);
     rig.say("EHLO two.test\r\n");
     assert_eq!(rig.replies(), "451 Temporary trouble, try again later\r\n");
-    assert_eq!(rig.blamed, ["q: bad edit: there is no room for the EHLO keyword X57"]);
+    assert_eq!(rig.blamed, ["q: bad edit: there is no room for the EHLO keyword X56"]);
     // The session is as before: its name, and what it was offered.
     assert_eq!(&*rig.session.facts().helo.as_ref().expect("a name").name, "one.test");
     rig.say("HELP\r\n");

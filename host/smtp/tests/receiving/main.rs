@@ -15,6 +15,7 @@ mod rewriting;
 mod rig;
 mod slots;
 mod smuggling;
+mod splitting;
 mod starttls;
 mod verdict;
 mod watching;

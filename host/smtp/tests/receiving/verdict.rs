@@ -200,7 +200,9 @@ fn questions_carry_what_was_received() {
     assert_eq!(lines[0], "ehlo A.test");
     assert_eq!(lines[2], "MAIL FROM: <@r.test:\"x y\"@b.test>  SIZE=3 ");
     assert_eq!(lines.last().unwrap(), "AUTH PLAIN *", "secrets are not shown");
-    let keywords = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nETRN".into();
+    let keywords =
+        "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nLIMITS RCPTMAX=100\nETRN"
+            .into();
     let name = "A.test".into();
     assert!(questions.contains(&Question::Ehlo { name, extended: true, keywords }));
     assert!(questions.contains(&Question::Etrn { node: EtrnNode::Domain("n.test".into()) }));
@@ -286,10 +288,10 @@ fn what_the_last_handler_is_shown_is_what_is_sent() {
         assert_eq!(shown.len(), 6);
         let name = |reply: &Reply| reply.text().split([' ', '\n']).next() == Some("mx.here.test");
         assert!(shown[..3].iter().all(name), "{sent}");
-        let keywords = "\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nETRN";
+        let keywords = "\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nLIMITS RCPTMAX=100\nETRN";
         assert!(shown[2].text().ends_with(keywords), "{sent}");
         // No words become a keyword, however long they are.
-        assert_eq!(sent.lines().skip(2).take_while(|line| line.starts_with("250-")).count(), 6);
+        assert_eq!(sent.lines().skip(2).take_while(|line| line.starts_with("250-")).count(), 7);
     }
 }
 

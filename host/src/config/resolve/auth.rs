@@ -4,9 +4,10 @@
 use stagepost_smtp::Mechanism;
 
 use super::Resolver;
+use crate::config::choice::AuthMode;
 use crate::config::error::ConfigError;
 use crate::config::file;
-use crate::config::settings::{Auth, AuthMode, FailureLimits};
+use crate::config::settings::{Auth, FailureLimits};
 
 impl Resolver<'_> {
     pub(super) fn auth(&self, written: file::Auth) -> Result<Auth, ConfigError> {

@@ -67,6 +67,8 @@ impl Resolver<'_> {
                 tls: self.tls(listen, certificates)?,
                 auth: self.listener_auth(listen, auth, plugged)?,
                 binary: listen.binarymime,
+                vrfy: listen.vrfy.into(),
+                split: listen.split.into(),
                 backlog: listen.backlog.get(),
                 proxies: Networks::new(&listen.proxy_from),
                 proxy_timeout: listen.proxy_timeout.duration(),

@@ -303,4 +303,26 @@ pub struct EmEditsService {
     ///
     /// [message-thread & in-handler]
     pub route: unsafe extern "C" fn(edits: *mut EmEdits, next_hop: EmText) -> STATUS,
+
+    /// Refuses the message for one of its recipients. EM_BEFORE of EM_SMTPMESSAGEACCEPT, with EM_EDIT_VERDICT declared. The chain
+    /// goes on, and whatever ends it is for all recipients. Of several verdicts for one the strictest counts: reject, then
+    /// defer, then the first. Nothing happens when the recipient is not there.
+    ///
+    /// A client that has asked for it (PRDR) is told of each recipient, and the message goes on for the others. Any other
+    /// client gets one reply: the strictest, and the message is refused for all, unless the operator has it accepted for the
+    /// others (`split`).
+    ///
+    /// - path: as in recipient_remove.
+    /// - verdict: EM_VERDICT_REJECT or EM_VERDICT_DEFER.
+    /// - code, enhanced, text: as in verdict; not 421.
+    ///
+    /// [session-thread & in-handler]
+    pub recipient_verdict: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        path: EmText,
+        verdict: u32,
+        code: u16,
+        enhanced: EmText,
+        text: EmText,
+    ) -> STATUS,
 }

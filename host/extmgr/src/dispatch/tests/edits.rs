@@ -34,6 +34,10 @@ fn write(name: &str, sheet: *mut abi::EmEdits) -> (Option<abi::STATUS>, abi::STA
                 (to.recipient_add)(sheet, path, none),
             ),
             "remove" => ((to.recipient_remove)(sheet, none), (to.recipient_remove)(sheet, path)),
+            "recipient verdict" => (
+                (to.recipient_verdict)(sheet, path, abi::EM_VERDICT_DEFER, 421, none, x),
+                (to.recipient_verdict)(sheet, path, abi::EM_VERDICT_REJECT, 550, none, x),
+            ),
             "replace" => return replace(to, sheet),
             "command" => {
                 ((to.command_replace)(sheet, lend("A\tB")), (to.command_replace)(sheet, x))
@@ -77,7 +81,7 @@ fn replace(
 type Taken = (&'static str, &'static [Stage], Vec<Event>, u64);
 
 /// Every function of the edits service.
-fn table() -> [Taken; 24] {
+fn table() -> [Taken; 25] {
     use Event::{
         Atrn, Auth, Body, Bounce, Command, Data, Deliver, Disconnect, Ehlo, Expire, Headers, Mail,
         MessageAccept, Queue, Rcpt, Route, StartTls,
@@ -107,6 +111,7 @@ fn table() -> [Taken; 24] {
         ("add", BEFORE, vec![Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("remove", BEFORE, vec![Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
         ("replace", BEFORE, vec![Rcpt, Data, Headers, MessageAccept], abi::EM_EDIT_RECIPIENT),
+        ("recipient verdict", BEFORE, accept(), abi::EM_EDIT_VERDICT),
         ("command", BEFORE, vec![Command], abi::EM_EDIT_COMMAND),
         ("keyword add", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),
         ("keyword remove", BEFORE, vec![Ehlo], abi::EM_EDIT_KEYWORD),

@@ -64,8 +64,16 @@ pub(crate) struct EmEditsService {
     ) -> STATUS,
     identity: unsafe extern "C" fn(edits: *mut EmEdits, identity: EmText) -> STATUS,
     reverse: unsafe extern "C" fn(edits: *mut EmEdits, destinations: EmText) -> STATUS,
-    #[sabi(last_prefix_field)]
     route: unsafe extern "C" fn(edits: *mut EmEdits, next_hop: EmText) -> STATUS,
+    #[sabi(last_prefix_field)]
+    recipient_verdict: unsafe extern "C" fn(
+        edits: *mut EmEdits,
+        path: EmText,
+        verdict: u32,
+        code: u16,
+        enhanced: EmText,
+        text: EmText,
+    ) -> STATUS,
 }
 
 crate::mirror::twins! {
@@ -73,6 +81,6 @@ crate::mirror::twins! {
         size, reserved, verdict, reply_text, attribute, header_add, hold, discard, header_insert,
         header_change, header_delete, sender, recipient_add, recipient_remove, recipient_replace,
         command_replace, tag, body_prepend, body_append, body_replace, keyword_add, keyword_remove,
-    reply_change, identity, reverse, route,
+        reply_change, identity, reverse, route, recipient_verdict,
     }
 }
