@@ -22,7 +22,7 @@ use crate::intake::Intake;
 use crate::router::Router;
 use crate::sessions::{Place, Sessions};
 use crate::stopping::Stopping;
-use crate::throttle::Throttle;
+use crate::throttle::{Line, Throttle};
 use crate::tls::ServerTls;
 
 /// How long accepting rests after the system refused a socket: descriptors come back when sessions end.
@@ -82,6 +82,8 @@ impl Listener {
     pub(crate) async fn serve(self, shared: Arc<Shared>) {
         let mut stopping = shared.stopping.clone();
         let mut sessions = JoinSet::new();
+        // Without descriptors each client that waits causes one after the other.
+        let refused = Throttle::default();
         loop {
             tokio::select! {
                 biased;
@@ -95,7 +97,9 @@ impl Listener {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(listener = &*self.name, "a connection can't be accepted: {error}");
+                        if let Some(Line { left_out }) = refused.line(Instant::now()) {
+                            tracing::error!(listener = &*self.name, left_out, "a connection can't be accepted: {error}");
+                        }
                         tokio::time::sleep(REST).await;
                     }
                 },

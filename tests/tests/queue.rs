@@ -225,6 +225,18 @@ fn mail_is_ordered_about_by_destination_queue_sender_and_id() {
         (counted["queued"].as_u64(), counted["held"].as_u64())
     };
     assert_eq!(count("#branch"), (Some(4), Some(0)));
+    let all = said(&site, &["count", "--limit", "1"]);
+    assert!(
+        all.starts_with("DESTINATION  QUEUED  HELD  OCTETS\n#branch      4       0     "),
+        "{all}"
+    );
+    assert!(all.ends_with("\nThere are more: go on with --after '#branch'\n"), "{all}");
+    let rest = said(&site, &["count", "--after", "#branch", "--json"]);
+    let rest: Value = serde_json::from_str(&rest).expect("JSON");
+    let names =
+        rest["destinations"].as_array().expect("a list").iter().map(|it| &it["destination"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["branch.test", "sub.branch.test"]);
+    assert_eq!(rest["next"], Value::Null);
     let told = |args: &[&str], wanted: &str| assert_eq!(said(&site, args), wanted, "{args:?}");
     told(&["hold", "--sender", "A@client.test"], "A@client.test: deliveries on hold now: 2\n");
     assert_eq!(count("#Branch"), (Some(2), Some(2)));

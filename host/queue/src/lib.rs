@@ -24,6 +24,6 @@ pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
 pub use order::{Mark, Move, Moved, Queues, Selection};
 pub use queue_name::{QueueName, QueueNameError};
 pub use store::{
-    BoxFuture, Count, FetchPlace, FetchRequest, Fetched, Health, Lease, LeaseRequest, Settlement,
-    Step, Store, Summary,
+    BoxFuture, Count, Counts, FetchPlace, FetchRequest, Fetched, Health, Lease, LeaseRequest,
+    Settlement, Step, Store, Summary,
 };

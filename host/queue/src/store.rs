@@ -81,6 +81,18 @@ pub trait Store: Send + Sync {
     /// `Unavailable`.
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>>;
 
+    /// How much waits for each destination, and in each queue with a name, that has any: the queues first, then the
+    /// destinations in the order of their labels from the last to the first, behind one of them or from the beginning,
+    /// `max` at most. Reads a row for each, none for messages.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn counts(
+        &self,
+        after: Option<Destinations>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Counts, StoreError>>;
+
     /// Carries out an order on all mail that is meant, or on a part of it, as much as can be made durable at once: whoever
     /// gives it goes on behind the mark until there is none. What comes meanwhile may be meant too. Never scans the queue. An
     /// attempt that is under way is not broken off: whom it reaches is delivered to.
@@ -228,6 +240,15 @@ pub struct Count {
     pub held: u64,
     /// Octets of both: header blocks and bodies.
     pub octets: u64,
+}
+
+/// How much waits for some destinations and queues, each by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Each with what it has.
+    pub places: Vec<(Destinations, Count)>,
+    /// There are more behind the last one.
+    pub more: bool,
 }
 
 /// What is in the queue altogether.

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Frame;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use stagepost_queue::{
     Destination, Destinations, Listed, QueueId, QueueName, Store, StoreError, StoredMessage,
@@ -25,7 +26,7 @@ use stagepost_queue::{
 use tokio::sync::mpsc;
 
 use super::api::Problem;
-use document::{DestinationReport, MessagePage, MessageReport};
+use document::{DestinationPage, DestinationReport, MessagePage, MessageReport};
 pub(crate) use document::{Done, OrderRequest};
 
 /// Messages of a page unless another number is asked for.
@@ -41,6 +42,7 @@ pub(crate) fn managing(store: Arc<dyn Store>, router: Arc<crate::router::Router>
         .route("/v1/queue/messages", get(list))
         .route("/v1/queue/messages/{id}", get(explain))
         .route("/v1/queue/messages/{id}/content", get(content))
+        .route("/v1/queue/destinations", get(counts))
         .route("/v1/queue/destinations/{destination}", get(count))
         .with_state(store.clone())
         .merge(ordering::ordering(store, router))
@@ -162,8 +164,27 @@ async fn count(
     Path(destination): Path<String>,
 ) -> Result<Json<DestinationReport>, Refused> {
     let counted = store.count(destinations(&destination)?).await?;
-    let stagepost_queue::Count { queued, held, octets } = counted;
-    Ok(Json(DestinationReport { destination, queued, held, octets }))
+    Ok(Json(DestinationReport::new(destination, counted)))
+}
+
+async fn counts(
+    State(store): Queue,
+    RawQuery(query): RawQuery,
+) -> Result<Json<DestinationPage>, Refused> {
+    let (mut after, mut limit) = (None, PAGE_DEFAULT);
+    for pair in query.as_deref().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("after", value)) => {
+                let value = percent_decode_str(value).decode_utf8_lossy();
+                after = Some(destinations(&value)?);
+            }
+            Some(("limit", value)) => {
+                limit = value.parse().map_err(|_| bad("limit must be a whole number", ASK))?;
+            }
+            _ => return Err(bad(&format!("{pair:?} is no parameter of this request"), ASK)),
+        }
+    }
+    Ok(Json(DestinationPage::from(&store.counts(after, limit).await?)))
 }
 
 /// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.

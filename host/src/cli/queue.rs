@@ -44,10 +44,10 @@ pub(super) enum QueueCommand {
     /// Without --route it goes by the route that the configuration has for it now, and comes into the queue that this names.
     /// Mail that was to be given up is not.
     Requeue(RequeueArgs),
-    /// Count what waits for a destination
+    /// Count what waits for a destination, or for each
     ///
     /// However long the queue is, the answer takes no longer.
-    Count(DestinationArgs),
+    Count(CountArgs),
     /// Try mail now
     ///
     /// What is on hold stays so.
@@ -177,12 +177,19 @@ struct FlushedArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct DestinationArgs {
+pub(super) struct CountArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// A domain, with @ before it a domain and all below it, or with # before it a queue
+    /// A domain, with @ before it a domain and all below it, or with # before it a queue; without it each that has any
     #[arg(value_name = "DESTINATION")]
-    destination: String,
+    destination: Option<String>,
+    /// Begin behind this one
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "destination")]
+    after: Option<String>,
+    /// Count so many at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -243,9 +250,14 @@ fn show(args: &ShowArgs) -> ExitCode {
     asked.map_or_else(|error| refused(&error), |()| ExitCode::SUCCESS)
 }
 
-fn count(args: &DestinationArgs) -> ExitCode {
-    let asked =
-        args.server.ask(|socket| async move { client::count(&socket, &args.destination).await });
+fn count(args: &CountArgs) -> ExitCode {
+    let Some(destination) = &args.destination else {
+        let asked = args.server.ask(|socket| async move {
+            client::counts(&socket, args.after.as_deref(), args.limit).await
+        });
+        return answered(asked, args.json);
+    };
+    let asked = args.server.ask(|socket| async move { client::count(&socket, destination).await });
     answered(asked, args.json)
 }
 

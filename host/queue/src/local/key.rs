@@ -181,6 +181,15 @@ pub(crate) fn sender_key(sender: &ReversePath, id: QueueId) -> Vec<u8> {
     key
 }
 
+/// What the key of counters is about.
+pub(crate) fn counted(key: &[u8]) -> Option<Destinations> {
+    let name = key.strip_suffix(&[NAME_END])?;
+    match name.strip_prefix(&[QUEUE]) {
+        Some(queue) => queue_name(queue).map(Destinations::Queue),
+        None => name_of(name).map(Destinations::One),
+    }
+}
+
 /// Splits a key behind the place that it begins with.
 fn split_place(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = key.iter().position(|octet| *octet == NAME_END)?;
@@ -275,6 +284,8 @@ mod tests {
                 let held = place.held_key(key.id, &key.destination);
                 prop_assert_eq!(held_delivery(&held), Some((key.id, key.destination.clone())));
                 prop_assert_eq!(held_place(&held).unwrap().0, place.as_bytes());
+                let meant = counted(place.as_bytes()).unwrap();
+                prop_assert_eq!(&*place_prefix(&meant), place.as_bytes());
             }
             let delivery = delivery_key(key.id, &key.destination);
             prop_assert_eq!(delivery_destination(&delivery), Some(key.destination));
@@ -305,7 +316,7 @@ mod tests {
 
         #[test]
         fn random_octets_are_refused_without_panic(octets in any::<Vec<u8>>()) {
-            let _ = (DueKey::decode(&octets), DueKey::decode_at_place(&octets), delivery_destination(&octets), held_delivery(&octets), sender_message(&octets));
+            let _ = (DueKey::decode(&octets), DueKey::decode_at_place(&octets), delivery_destination(&octets), held_delivery(&octets), sender_message(&octets), counted(&octets));
         }
     }
 

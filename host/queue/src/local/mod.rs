@@ -6,6 +6,7 @@ mod change;
 mod committer;
 mod content;
 mod core;
+mod counting;
 mod engine;
 mod fault;
 mod fetching;
@@ -34,7 +35,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lsm_tree::Guard;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::bodies::Bodies;
@@ -49,7 +49,7 @@ use self::record::to_ms;
 use self::request::{Answer, Request, WAITING_MAX};
 pub use self::table::{LocalTable, TableError};
 use crate::{
-    BadMessage, BoxFuture, Count, Destinations, FetchRequest, Fetched, Health, Incoming,
+    BadMessage, BoxFuture, Count, Counts, Destinations, FetchRequest, Fetched, Health, Incoming,
     Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Page, QueueId, Selection,
     Settlement, Store, StoreError, StoredMessage, Summary,
 };
@@ -253,19 +253,15 @@ impl Store for LocalStore {
     }
 
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {
-        Box::pin(self.read_with(move |core| {
-            let prefix = key::place_prefix(&destinations);
-            let mut sum = Count::default();
-            // One row for each destination, none for each message.
-            for entry in core.engine()?.count.prefix(prefix) {
-                let row = entry.value().map_err(StoreError::unavailable)?;
-                let count = record::CountRecord::decode(&row).map_err(StoreError::unavailable)?;
-                sum.queued += count.queued;
-                sum.held += count.held;
-                sum.octets += count.octets;
-            }
-            Ok(sum)
-        }))
+        Box::pin(self.read_with(move |core| counting::count(core, &destinations)))
+    }
+
+    fn counts(
+        &self,
+        after: Option<Destinations>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Counts, StoreError>> {
+        Box::pin(self.read_with(move |core| counting::counts(core, after.as_ref(), max)))
     }
 
     fn move_some(

@@ -13,7 +13,7 @@ use super::record::{DeliveryRecord, reply_text, to_ms};
 use super::rows::Rows;
 use crate::{Destination, Mark, Move, Moved, QueueId, Selection, StoreError};
 
-/// So many keys of an index are looked at by one step.
+/// So many keys of an index are looked at by one step; it ends with the message that has so many deliveries changed.
 const STEP_MAX: usize = 1000;
 
 /// Where a walk through an index goes on.
@@ -138,7 +138,8 @@ impl Change<'_> {
                 Next::From(key) => entries = index.range(key..),
             }
             seen += 1;
-            if seen == STEP_MAX {
+            // A message may have many deliveries.
+            if seen == STEP_MAX || moved.count >= STEP_MAX as u64 {
                 moved.after = Some(Mark { index: number as u8, key: key.to_vec() });
                 break;
             }

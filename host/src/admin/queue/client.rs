@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::document::{
-    DestinationReport, Done, MessagePage, MessageReport, OrderRequest, Progress,
+    DestinationPage, DestinationReport, Done, MessagePage, MessageReport, OrderRequest, Progress,
 };
 use crate::admin::client::{self, ClientError};
 
@@ -81,6 +81,17 @@ pub(crate) async fn count(socket: &Path, destination: &str) -> Asked<(String, De
     ask(socket, Method::GET, &destination_path(destination), &()).await
 }
 
+/// Counts what waits for each destination and in each queue, behind one or from the first; the JSON as it came, and what it says.
+pub(crate) async fn counts(
+    socket: &Path,
+    after: Option<&str>,
+    limit: u32,
+) -> Asked<(String, DestinationPage)> {
+    let after = after.map_or_else(String::new, |after| format!("&after={}", escaped(after)));
+    let path = format!("/v1/queue/destinations?limit={limit}{after}");
+    ask(socket, Method::GET, &path, &()).await
+}
+
 /// Writes the octets of a message to `out` as they come.
 pub(crate) async fn show(socket: &Path, id: &str, out: &mut impl Write) -> Asked<()> {
     let path = path(id, "/content");
@@ -105,8 +116,11 @@ fn path(id: &str, rest: &str) -> String {
 
 /// A destination in a path: whatever it is, it is one part of it.
 fn destination_path(destination: &str) -> String {
-    let escaped = destination.bytes().map(|octet| format!("%{octet:02X}"));
-    format!("/v1/queue/destinations/{}", escaped.collect::<String>())
+    format!("/v1/queue/destinations/{}", escaped(destination))
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|octet| format!("%{octet:02X}")).collect()
 }
 
 async fn ask<T: DeserializeOwned>(

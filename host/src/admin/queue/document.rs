@@ -4,7 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use stagepost_queue::{Inspection, Page, QueueId, QueueName, RecipientState};
+use stagepost_queue::{
+    Count, Counts, Destinations, Inspection, Page, QueueId, QueueName, RecipientState,
+};
 use stagepost_smtp::{Change, LedgerEntry, Recipient, ReversePath, Span, as_it_came};
 
 /// Some messages of the queue, oldest first.
@@ -209,6 +211,40 @@ pub(crate) struct DestinationReport {
     pub(crate) held: u64,
     /// Octets of both.
     pub(crate) octets: u64,
+}
+
+/// What waits for destinations and in queues, each by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DestinationPage {
+    /// Queues with a name first, then destinations in the order of their labels from the last to the first.
+    pub(crate) destinations: Vec<DestinationReport>,
+    /// There are more: they come behind this one.
+    pub(crate) next: Option<String>,
+}
+
+impl DestinationReport {
+    pub(crate) fn new(destination: String, Count { queued, held, octets }: Count) -> Self {
+        Self { destination, queued, held, octets }
+    }
+}
+
+impl From<&Counts> for DestinationPage {
+    fn from(counts: &Counts) -> Self {
+        let name = |place: &Destinations| match place {
+            Destinations::One(name) => name.to_string(),
+            Destinations::Below(name) => format!("@{name}"),
+            Destinations::Queue(name) => format!("#{name}"),
+        };
+        let last = counts.places.last().filter(|_| counts.more);
+        Self {
+            next: last.map(|(place, _)| name(place)),
+            destinations: counts
+                .places
+                .iter()
+                .map(|(place, count)| DestinationReport::new(name(place), *count))
+                .collect(),
+        }
+    }
 }
 
 /// Which mail an order is for, and what it needs: one of `destination`, `sender` and `id`.

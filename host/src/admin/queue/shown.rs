@@ -4,7 +4,8 @@
 use std::fmt;
 
 use super::document::{
-    DestinationReport, Envelope, LedgerLine, MessagePage, MessageReport, Octets, RecipientLine,
+    DestinationPage, DestinationReport, Envelope, LedgerLine, MessagePage, MessageReport, Octets,
+    RecipientLine,
 };
 use crate::admin::table::write_table;
 
@@ -63,6 +64,24 @@ impl fmt::Display for DestinationReport {
             out,
             "{destination}: deliveries queued: {queued}, on hold: {held}, octets: {octets}"
         )
+    }
+}
+
+impl fmt::Display for DestinationPage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.destinations.is_empty() {
+            return writeln!(out, "nothing waits");
+        }
+        let mut rows = vec![["DESTINATION", "QUEUED", "HELD", "OCTETS"].map(String::from).to_vec()];
+        for DestinationReport { destination, queued, held, octets } in &self.destinations {
+            let counts = [queued, held, octets].map(u64::to_string);
+            rows.push([vec![destination.clone()], counts.to_vec()].concat());
+        }
+        write_table(out, &rows)?;
+        match &self.next {
+            Some(next) => writeln!(out, "\nThere are more: go on with --after '{next}'"),
+            None => Ok(()),
+        }
     }
 }
 

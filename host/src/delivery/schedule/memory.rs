@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
-    BodyReader, BodySource, BoxFuture, Count, Destination, Destinations, FetchRequest, Fetched,
-    Health, Incoming, Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Origin, Page,
-    QueueId, QueueIds, Selection, Settlement, Step, Store, StoreError, StoredMessage, Summary,
+    BodyReader, BodySource, BoxFuture, Count, Counts, Destination, Destinations, FetchRequest,
+    Fetched, Health, Incoming, Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Origin,
+    Page, QueueId, QueueIds, Selection, Settlement, Step, Store, StoreError, StoredMessage,
+    Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -188,6 +189,14 @@ impl Store for MemoryStore {
 
     fn count(&self, _: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {
         ready(Ok(Count::default()))
+    }
+
+    fn counts(
+        &self,
+        _: Option<Destinations>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Counts, StoreError>> {
+        ready(Ok(Counts::default()))
     }
 
     fn move_some(

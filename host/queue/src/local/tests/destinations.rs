@@ -100,6 +100,23 @@ async fn a_destination_is_counted_and_flushed_with_those_below() {
     let nobody = Destinations::Below(destination("org.example"));
     assert_eq!(store.count(nobody.clone()).await.unwrap(), Count::default());
 
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let counts = store.counts(after, 2).await.unwrap();
+        found.extend(counts.places.iter().cloned());
+        after = counts.places.last().map(|(place, _)| place.clone());
+        if !counts.more {
+            break;
+        }
+    }
+    let wanted =
+        ["example.net", "badexample.org", "example.org", "a.example.org", "b.a.example.org"];
+    assert_eq!(found.len(), wanted.len());
+    for ((place, count), name) in found.iter().zip(wanted) {
+        assert_eq!(place, &Destinations::One(destination(name)));
+        assert_eq!(store.count(place.clone()).await.as_ref(), Ok(count));
+    }
+
     assert!(lease(store, 10, 10).await.is_empty());
     assert_eq!(flush(store, nobody, past(0)).await, Ok(0));
     assert_eq!(flush(store, one.clone(), past(0)).await, Ok(1));
@@ -155,6 +172,10 @@ async fn a_queue_is_counted_held_released_and_flushed_whatever_its_destinations(
     let count = |queued, held| move |count: Count| (count.queued, count.held) == (queued, held);
     assert!(store.count(named("branch")).await.is_ok_and(count(3, 0)));
     assert!(store.count(named("bran")).await.is_ok_and(count(0, 0)));
+    let places: Vec<_> =
+        store.counts(None, 10).await.unwrap().places.into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places[..2], [named("branch"), named("branch2")]);
+    assert_eq!(places[2..].len(), 2);
     let b = Destinations::One(destination("b.example"));
     assert!(store.count(b.clone()).await.is_ok_and(count(4, 0)));
     assert_eq!(hold_all(store, named("branch"), "closed").await, Ok(3));

@@ -1,0 +1,53 @@
+//! Reading the counters: of some destinations together, or of each place by itself.
+//! Knows no delivery: there is a row for each place, and none of them is made here.
+
+use std::ops::Bound;
+
+use lsm_tree::Guard;
+
+use super::core::Core;
+use super::key::{counted, place_prefix};
+use super::record::CountRecord;
+use crate::{Count, Counts, Destinations, StoreError};
+
+/// The most places of one answer.
+const PLACES_MAX: usize = 1000;
+
+/// What waits for some destinations. Blocks.
+pub(super) fn count(core: &Core, destinations: &Destinations) -> Result<Count, StoreError> {
+    let mut sum = Count::default();
+    for entry in core.engine()?.count.prefix(place_prefix(destinations)) {
+        let count = read(&entry.value().map_err(StoreError::unavailable)?)?;
+        sum.queued += count.queued;
+        sum.held += count.held;
+        sum.octets += count.octets;
+    }
+    Ok(sum)
+}
+
+/// What waits at each place behind one, or from the first. Blocks.
+pub(super) fn counts(
+    core: &Core,
+    after: Option<&Destinations>,
+    max: usize,
+) -> Result<Counts, StoreError> {
+    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(place_prefix(after)));
+    let max = max.clamp(1, PLACES_MAX);
+    let mut counts = Counts::default();
+    for entry in core.engine()?.count.range((from, Bound::Unbounded)) {
+        if counts.places.len() == max {
+            counts.more = true;
+            break;
+        }
+        let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
+        if let Some(place) = counted(&key) {
+            counts.places.push((place, read(&row)?));
+        }
+    }
+    Ok(counts)
+}
+
+fn read(row: &[u8]) -> Result<Count, StoreError> {
+    let count = CountRecord::decode(row).map_err(StoreError::unavailable)?;
+    Ok(Count { queued: count.queued, held: count.held, octets: count.octets })
+}
