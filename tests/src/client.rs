@@ -107,6 +107,19 @@ impl Client {
         socket.set_linger(Some(Duration::ZERO)).expect("an option can be set");
     }
 
+    /// Whether the server has said something that is not read yet.
+    ///
+    /// # Panics
+    ///
+    /// When the system refuses.
+    pub fn has_octets(&self) -> bool {
+        let socket = self.stream.get_ref().socket();
+        socket.set_nonblocking(true).expect("an option can be set");
+        let arrived = socket.peek(&mut [0]).is_ok();
+        socket.set_nonblocking(false).expect("an option can be set");
+        arrived || !self.stream.buffer().is_empty()
+    }
+
     /// Reads a reply.
     ///
     /// # Errors

@@ -17,10 +17,19 @@ pub const PTR: u16 = 12;
 /// An IPv4 address.
 pub const A: u16 = 1;
 
+/// Another name of the same.
+const CNAME: u16 = 5;
+/// Where the name stands that was asked for.
+const NAME_ASKED: [u8; 2] = [0xc0, 12];
+/// In the head of a reply: there is more than fits.
+const TRUNCATED: u8 = 0x02;
+
 /// One record: name, type, and its data as on the wire.
 pub type Record = (&'static str, u16, &'static [u8]);
 
-/// A server; dropping it ends it. Names that it has not do not exist, and below `trouble.test` it fails.
+/// A server; dropping it ends it. Names that it has not do not exist. Below some it misbehaves: below `trouble.test` it fails,
+/// `lame.test` is none of its, below `silent.test` it says nothing, `cut.test` has more than an answer can hold, `loop.test` is
+/// another name of itself, and about `forged.test` somebody else, who can't see the question, answers before it.
 pub struct NameServer {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
@@ -76,22 +85,52 @@ fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
         .iter()
         .filter(|(known, of, _)| name.eq_ignore_ascii_case(known) && *of == kind)
         .collect();
+    let below = |zone: &str| name.ends_with(zone);
+    if below("silent.test") {
+        return Ok(());
+    }
+    if below("forged.test") {
+        let mut forged = reply_to(&query[..end], 0, 1);
+        forged[0] ^= 0xff;
+        append(&mut forged, A, &[127, 0, 0, 2]);
+        socket.send_to(&forged, from)?;
+    }
     let code = match () {
-        () if name.ends_with("trouble.test") => 2,
+        () if below("trouble.test") => 2,
+        () if below("lame.test") => 5,
+        () if below("cut.test") || below("loop.test") => 0,
         () if records.iter().any(|(known, ..)| name.eq_ignore_ascii_case(known)) => 0,
         () => 3,
     };
-    let mut reply = query[..end].to_vec();
-    (reply[2], reply[3]) = (0x81, 0x80 | code);
-    reply[4..12].copy_from_slice(&[0, 1, 0, answers.len() as u8, 0, 0, 0, 0]);
+    let is_loop = below("loop.test");
+    let mut reply = reply_to(&query[..end], code, answers.len() as u8 + u8::from(is_loop));
+    if below("cut.test") {
+        reply[2] |= TRUNCATED;
+    }
+    if is_loop {
+        append(&mut reply, CNAME, &NAME_ASKED);
+    }
     for (_, _, data) in answers {
-        reply.extend([0xc0, 12]);
-        reply.extend(kind.to_be_bytes());
-        // Class IN, 60 seconds.
-        reply.extend([0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
-        reply.extend_from_slice(data);
+        append(&mut reply, kind, data);
     }
     socket.send_to(&reply, from).map(|_| ())
+}
+
+/// The head of a reply, and the question.
+fn reply_to(question: &[u8], code: u8, answers: u8) -> Vec<u8> {
+    let mut reply = question.to_vec();
+    (reply[2], reply[3]) = (0x81, 0x80 | code);
+    reply[4..12].copy_from_slice(&[0, 1, 0, answers, 0, 0, 0, 0]);
+    reply
+}
+
+/// Adds a record of the name that was asked for.
+fn append(reply: &mut Vec<u8>, kind: u16, data: &[u8]) {
+    reply.extend(NAME_ASKED);
+    reply.extend(kind.to_be_bytes());
+    // Class IN, 60 seconds.
+    reply.extend([0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+    reply.extend_from_slice(data);
 }
 
 /// Name and type of a query, and where its question ends.

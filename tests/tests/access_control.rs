@@ -425,3 +425,60 @@ fn an_operator_asks_before_a_client_does() {
     assert_eq!(code, Some(1));
     server.stop();
 }
+
+/// Whatever name servers do, nobody is refused for good because of it, and nobody is let pass who must be known.
+#[test]
+fn name_servers_that_misbehave_decide_nothing() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![("2.2.0.192.sound.test", A, &[127, 0, 0, 2])]);
+    let section = "[plugin.config.dns_black]\naction = \"reject\"\nzones = [\
+        { name = \"l.trouble.test\", test = false }, { name = \"l.lame.test\", test = false }, \
+        { name = \"l.silent.test\", test = false, timeout_ms = 200 }, { name = \"l.cut.test\", test = false }, \
+        { name = \"l.loop.test\", test = false }, { name = \"l.forged.test\", test = false }, \
+        { name = \"sound.test\", test = false }]\n[plugin.config.sender]\nverify_domain = true\n";
+    let server = server(&site, &names, section);
+    for (address, sender, wanted) in [
+        ("192.0.2.1", "", "250 "),
+        ("192.0.2.2", "", "554 5.7.1 "),
+        ("192.0.2.1", "a@b.trouble.test", "451 4.4.3 "),
+        ("192.0.2.1", "a@b.lame.test", "451 4.4.3 "),
+        ("192.0.2.1", "a@b.silent.test", "451 4.4.3 "),
+        ("192.0.2.1", "a@b.cut.test", "451 4.4.3 "),
+        ("192.0.2.1", "a@b.forged.test", "550 5.1.8 "),
+    ] {
+        let (reply, _) = mail(&server, address, sender, "bob@example.test");
+        assert!(reply.starts_with(wanted), "{address} {sender}: {reply}");
+    }
+    let (reply, _) = mail(&server, "192.0.2.1", "a@b.loop.test", "bob@example.test");
+    assert!(!reply.starts_with("250 "), "{reply}");
+    server.stop();
+}
+
+/// Who waits for a list that is dead holds up nobody who needs no list.
+#[test]
+fn a_dead_list_holds_up_those_alone_who_need_it() {
+    const WAITING: u8 = 200;
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let section = "[plugin.config.relay]\nexclude = \"[203.0.113.1]\"\n\
+        [plugin.config.dns_black]\nzones = [{ name = \"dead.silent.test\", test = false, timeout_ms = 30000 }]\n";
+    let section = format!("deadline_ms = 60000\ndeadline_max_ms = 60000\n{section}");
+    let plugin = plugin_section("access-control", &build_rust("access-control"), &section);
+    let patient = names.section().replace("\"2s\"", "\"30s\"");
+    site.configure_listener("proxy_from = [\"127.0.0.0/8\"]\n", &format!("{patient}{plugin}"));
+    let server = site.start();
+    let waiting: Vec<Client> = (1..=WAITING)
+        .map(|number| {
+            let mut client = greeted(&server, &format!("192.0.2.{number}"));
+            client.send(b"MAIL FROM:<a@b.test>\r\n");
+            client
+        })
+        .collect();
+    let (_, reply) = mail(&server, "203.0.113.1", "a@b.test", "bob@example.test");
+    assert!(reply.starts_with("250 "), "{reply}");
+    for client in &waiting {
+        assert!(!client.has_octets(), "somebody was answered without the list");
+    }
+    drop(waiting);
+    server.kill();
+}
