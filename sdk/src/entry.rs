@@ -113,11 +113,15 @@ unsafe fn start<P: Plugin>(
     let filter = plugin.filter();
     // SAFETY: base and host are those of em_entry.
     let submitted = if plugin.sees_submitted() { unsafe { recursion(base, host) }? } else { 0 };
+    let unused = plugin.unused();
     let started = Arc::new(Started { plugin, host: host_side, name: exported.name });
-    let plain = exported.stages.registrations().map(|stage| (stage, handle::<P> as Handler));
-    let asynchronous = exported.handle_async.into_iter().flat_map(|handler| {
-        exported.async_stages.registrations().map(move |stage| (stage, handler))
-    });
+    let stages = exported.stages.without(unused);
+    let async_stages = exported.async_stages.without(unused);
+    let plain = stages.registrations().map(|stage| (stage, handle::<P> as Handler));
+    let asynchronous = exported
+        .handle_async
+        .into_iter()
+        .flat_map(|handler| async_stages.registrations().map(move |stage| (stage, handler)));
     for ((event, flags), handler) in plain.chain(asynchronous) {
         // SAFETY: base and host are those of em_entry, and both handlers take what is registered with them.
         let registration =

@@ -11,6 +11,7 @@ use crate::event::{
 };
 use crate::filter::Filter;
 use crate::host::Host;
+use crate::stage::Stages;
 use crate::start::StartError;
 
 /// A plug-in.
@@ -30,6 +31,12 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     /// Says what the handlers are to be called for: by default everything. Asked once, behind `start`.
     fn filter(&self) -> Filter {
         Filter::new()
+    }
+
+    /// Says which of the stages that were exported have nothing to do in this run, by the plug-in's configuration for example: their
+    /// handlers are never called, and cost nothing. By default none. Asked once, behind `start`.
+    fn unused(&self) -> Stages {
+        Stages::all(&[])
     }
 
     /// Tells whether the handlers of headers, body and message accept are called for messages that plug-ins make, too

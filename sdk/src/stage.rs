@@ -53,6 +53,11 @@ impl Stages {
         self
     }
 
+    /// The set without those of another.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self { before: self.before & !other.before, after: self.after & !other.after }
+    }
+
     /// The events of the set as the descriptor declares them: EM_STAGE_...
     pub const fn declared(&self) -> u64 {
         self.before | self.after

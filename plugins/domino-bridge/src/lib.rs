@@ -26,10 +26,11 @@ mod threads;
 mod visit;
 
 use bridge::Bridge;
+use registry::{AFTER, BEFORE, COMMAND, CONNECT, MESSAGE_ACCEPT};
 use section::Section;
 use stagepost_sdk::{
     AfterEdits, AsyncPlugin, Command, Config, Connect, Disconnect, Edits, Fault, Host, Level,
-    MessageAccept, Outcome, Pending, Plugin, StartError, export_plugin,
+    MessageAccept, Outcome, Pending, Plugin, Stages, StartError, export_plugin, stage,
 };
 
 /// The plug-in.
@@ -38,6 +39,21 @@ struct DominoBridge(&'static Bridge);
 impl Plugin for DominoBridge {
     fn start(host: Host) -> Result<Self, StartError> {
         start::start(host).map(Self)
+    }
+
+    /// Stages of which no add-in wants to hear; what a session has to keep begins with connect and ends with disconnect.
+    fn unused(&self) -> Stages {
+        let quiet = |event, at| self.0.registry.chain(event, at).is_empty();
+        let message = [BEFORE, AFTER].iter().all(|at| quiet(MESSAGE_ACCEPT, *at));
+        let unused = [
+            (quiet(CONNECT, AFTER), stage::after_connect),
+            (quiet(COMMAND, BEFORE), stage::before_command),
+            (quiet(COMMAND, AFTER), stage::after_command),
+            (message, stage::before_message_accept),
+            (message, stage::after_message_accept),
+        ];
+        let none = Stages::all(&[]);
+        Stages::all(&unused.map(|(is, stage)| if is { stage } else { none }))
     }
 
     fn after_connect(&self, event: &Connect<'_>, edits: &mut AfterEdits<'_>) -> Result<(), Fault> {

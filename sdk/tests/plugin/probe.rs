@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stagepost_sdk::{
     AfterEdits, Answer, BodyChunk, Config, Connect, Disconnect, Edits, Fault, Filter, Headers,
-    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, Reason, Refusal, Route, StartError,
-    Timeout, Vrfy, export_plugin,
+    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, Reason, Refusal, Route, Stages,
+    StartError, Timeout, Vrfy, export_plugin, stage,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -166,6 +166,15 @@ impl Plugin for Probe {
                 .sender_domains(["<>", ".example.org"])
                 .recipient_domains(Vec::<String>::new())
                 .tls(true),
+        }
+    }
+
+    fn unused(&self) -> Stages {
+        match self.host.config().text("mode") {
+            Ok(Some("idle")) => {
+                Stages::all(&[stage::before_mail, stage::after_rcpt, stage::before_body])
+            }
+            _ => Stages::all(&[]),
         }
     }
 

@@ -35,6 +35,21 @@ fn exactly_the_stages_that_are_named_are_registered() {
 }
 
 #[test]
+fn stages_without_use_are_not_registered() {
+    let config = [("mode", Value::Text("idle"))].into();
+    let (fake, status) = Fake { config, ..Fake::default() }.load(em_entry);
+    assert_eq!(status, NOERROR);
+    let registrations = fake.registrations.lock().unwrap();
+    let flags = |event| registrations.iter().find(|one| one.event == event).map(|one| one.flags);
+    // Of MAIL the other half stays.
+    assert_eq!(flags(EM_SMTPMAIL), Some(EM_REG_AFTER));
+    assert_eq!((flags(EM_SMTPRCPT), flags(EM_SMTPBODY)), (None, None));
+    assert_eq!(flags(EM_SMTPHEADERS), Some(EM_REG_BEFORE));
+    drop(registrations);
+    fake.stop();
+}
+
+#[test]
 fn the_plugin_is_dropped_with_its_last_registration() {
     let number = 1;
     let config = [("number", Value::Integer(1))].into();

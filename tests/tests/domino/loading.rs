@@ -158,3 +158,18 @@ fn variables_change_with_a_reload_and_a_bad_section_changes_nothing() {
     server.greeted().say("NOOP", 554);
     server.stop();
 }
+
+#[test]
+fn the_server_asks_only_about_what_add_ins_have_registered_for() {
+    let rig = Rig::new();
+    rig.make("probe.c", "probe", Making::default());
+    rig.make("notes.c", "notes", Making::default());
+    // Each has connect, disconnect, config and stop; beside them both stages of three events, and of one.
+    for (name, registrations) in [("probe", "9"), ("notes", "6")] {
+        let server = rig.start(&[name]);
+        let loaded = server.log().wait_for("the bridge", |line| line.message() == "plug-in loaded");
+        assert_eq!(loaded.text("registrations"), registrations, "{name}");
+        greeted(&server).say("QUIT", 221);
+        server.stop();
+    }
+}

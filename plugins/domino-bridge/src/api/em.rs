@@ -21,6 +21,11 @@ pub(super) unsafe extern "C" fn EMRegister(
     };
     // Whose it is decides its place in the chain; threads that add-ins have made are nobody's.
     let Some(add_in) = Bridge::current() else { return ERR_EM_NOTAUTHORIZED };
+    // The host was told by then which stages are wanted.
+    if bridge.opened.get().is_some() {
+        bridge.say("EMRegister was called after MainEntryPoint, and is refused");
+        return ERR_EM_NOTAUTHORIZED;
+    }
     match bridge.registry.add(add_in, event, flags, handler) {
         Ok(id) => {
             // SAFETY: NULL or a place for the handle (extmgr.h).
