@@ -47,12 +47,12 @@ typedef struct {
 /** A handler. Returns ERR_EM_CONTINUE, NOERROR (the event is dealt with) or an error (it is refused). */
 typedef STATUS(LNCALLBACKPTR EMHANDLER)(EMRECORD far *record);
 
-/** Registers a handler for an event, any of those below.
+/** Registers a handler for an event, any of those below, while MainEntryPoint runs.
  *
  * - recursion_id: 0, or one of EMCreateRecursionID: then it is not called on a thread that is in a handler with the same.
  * - registration: receives its name; may be NULL.
  *
- * Returns NOERROR, ERR_EM_ILLEGALFLAGS or ERR_EM_ILLEGAL. */
+ * Returns NOERROR, ERR_EM_ILLEGALFLAGS, ERR_EM_ILLEGAL, ERR_EM_TOOMANYADDINS or ERR_EM_NOTAUTHORIZED (at another time). */
 STATUS LNPUBLIC EMRegister(EID event, DWORD flags, EMHANDLER handler, WORD recursion_id,
                            HEMREGISTRATION far *registration);
 STATUS LNPUBLIC EMDeregister(HEMREGISTRATION registration);

@@ -20,7 +20,7 @@ STATUS LNPUBLIC NSFDbClose(DBHANDLE database);
 STATUS LNPUBLIC NSFDbPathGet(DBHANDLE database, char far *canonical, char far *expanded);
 /** Tells who has opened a database: the server.
  *
- * - name: receives at most length octets and a NUL. */
+ * - name: receives at most length octets with the NUL. */
 STATUS LNPUBLIC NSFDbUserNameGet(DBHANDLE database, char far *name, WORD length);
 
 #ifdef __cplusplus

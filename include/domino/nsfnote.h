@@ -37,7 +37,7 @@ BOOL LNPUBLIC NSFNoteHasMIMEPart(NOTEHANDLE note);
 
 /** Reads the first text of an item.
  *
- * - text: receives at most length octets and a NUL; line ends in it are NULs.
+ * - text: receives at most length octets with the NUL; line ends in it are NULs.
  *
  * Returns how many octets; 0 for an item that is empty or not there. */
 WORD LNPUBLIC NSFItemGetText(NOTEHANDLE note, const char far *name, char far *text, WORD length);
