@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 23] = [
+const REQUIREMENTS: [Requirement; 24] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -65,6 +65,7 @@ const REQUIREMENTS: [Requirement; 23] = [
         name: "net-ssleay",
         source: Source::Perl { module: "Net::SSLeay", package: "libnet-ssleay-perl" },
     },
+    Requirement { name: "valgrind", source: Source::Package("valgrind") },
     Requirement { name: "clang", source: Source::Package("clang") },
     Requirement {
         name: "x86_64-w64-mingw32-g++",
