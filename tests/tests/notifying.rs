@@ -40,6 +40,41 @@ fn in_queue(site: &Site) -> String {
 }
 
 #[test]
+fn senders_are_told_what_they_ask_to_be_told() {
+    let sink = Sink::open();
+    let site = Site::new(&route("relayed.test", sink.address()));
+    let server = site.start();
+    let keywords = server.greeted().say("EHLO client.example.test", 250).lines;
+    assert!(keywords.contains(&"DSN".to_owned()), "{keywords:?}");
+    let mail_from = "MAIL FROM:<sender@example.test> RET=HDRS ENVID=QQ+2B1";
+    let asked = "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Old+2Bname@first.test";
+    hand_in(&server, mail_from, &format!("RCPT TO:<b@example.test> {asked}"));
+    let [text] = &mail(&site, &server, "sender", 1)[..] else { panic!("one notification") };
+    expect(
+        text,
+        &[
+            "Original-Envelope-Id: QQ+1\n",
+            "Original-Recipient: rfc822; Old+name@first.test\nFinal-Recipient: rfc822; b@example.test\nAction: delivered\nStatus: 2.0.0\n",
+            "Content-Type: text/rfc822-headers\n",
+        ],
+    );
+    assert!(!text.contains("Hello."), "{text}");
+    // The next hop does not know DSN.
+    hand_in(&server, mail_from, &format!("RCPT TO:<c@relayed.test> {asked}"));
+    let relayed = mail(&site, &server, "sender", 2);
+    assert_eq!(relayed.iter().filter(|text| text.contains("\nAction: relayed\n")).count(), 1);
+    // Nobody wants to know of these.
+    sink.answer("554 5.6.0 never");
+    hand_in(&server, mail_from, "RCPT TO:<d@relayed.test> NOTIFY=NEVER");
+    server.log().wait_for("the failure", |line| line.message() == "undeliverable");
+    hand_in(&server, mail_from, "RCPT TO:<b@example.test>");
+    mail(&site, &server, "b", 2);
+    assert_eq!(in_queue(&site).matches("queue     0 messages").count(), 1);
+    assert_eq!(site.mail("sender").len(), 2);
+    server.stop();
+}
+
+#[test]
 fn the_sender_of_a_refused_message_gets_it_back() {
     let sink = Sink::open();
     sink.answer("554 5.6.0 never");

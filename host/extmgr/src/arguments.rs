@@ -153,9 +153,9 @@ impl Arguments {
                 let head = head::<abi::EmDeliver>(event);
                 Self::Deliver(behind::deliver(head, attempt, next_hop, results, message))
             }
-            Question::Bounce { id, notification, to, results } => {
+            Question::Bounce(telling) => {
                 let head = head::<abi::EmBounce>(event);
-                Self::Bounce(behind::bounce(head, [id, notification], to, results, message))
+                Self::Bounce(behind::bounce(head, telling, message))
             }
             Question::Expire { attempt } => {
                 Self::Expire(behind::expire(head::<abi::EmExpire>(event), attempt, message))

@@ -2,7 +2,7 @@
 //! Knows the contract's layouts; makes no call.
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Address, Attempt, RecipientFate, RecipientResult};
+use stagepost_smtp::{Attempt, RecipientFate, RecipientResult, Telling};
 
 use crate::arguments::lend;
 
@@ -63,21 +63,23 @@ pub(crate) fn deliver(
     Box::new(WithResults { event, _results: lent })
 }
 
-/// `ids`: of the message, and of the notification.
 pub(crate) fn bounce(
     event: abi::EmEvent,
-    ids: [&str; 2],
-    to: &Address,
-    results: &[RecipientResult],
+    telling: &Telling,
     message: *const abi::EmMessage,
 ) -> Box<WithResults<abi::EmBounce>> {
-    let lent = lend_results(results);
+    let lent = lend_results(&telling.results);
     let (results, results_count) = list(&lent);
-    let [id, notification] = ids.map(lend);
-    let to = lend(to.as_str());
-    let reserved = 0;
-    let event =
-        abi::EmBounce { event, id, notification, to, results, results_count, reserved, message };
+    let event = abi::EmBounce {
+        event,
+        id: lend(&*telling.id),
+        notification: lend(&*telling.notification),
+        to: lend(telling.to.as_str()),
+        results,
+        results_count,
+        reserved: 0,
+        message,
+    };
     Box::new(WithResults { event, _results: lent })
 }
 

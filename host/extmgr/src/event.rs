@@ -107,7 +107,7 @@ pub(crate) fn takes_handled(question: &Question) -> bool {
         | Question::Verb { .. }
         | Question::Queue { .. }
         | Question::Deliver { .. }
-        | Question::Bounce { .. }
+        | Question::Bounce(_)
         | Question::Expire { .. } => true,
         // By the others the client finds out that the server has no keys of its own.
         Question::Auth { mechanism, .. } => mechanism.shows_password(),

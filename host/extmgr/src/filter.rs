@@ -116,7 +116,7 @@ impl Filter {
             | Question::Queue { .. }
             | Question::Route { .. }
             | Question::Deliver { .. }
-            | Question::Bounce { .. }
+            | Question::Bounce(_)
             | Question::Expire { .. } => {
                 self.admits_accepted_sender(ask)
                     && (self.recipient_domains.is_empty()

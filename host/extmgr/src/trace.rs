@@ -328,11 +328,11 @@ fn arguments(ask: &Ask) -> Vec<(&'static str, String)> {
             vec![("next_hop", shown(next_hop)), ("results", shown_results(results))],
         ]
         .concat(),
-        Question::Bounce { id, notification, to, results } => vec![
-            ("id", shown(id)),
-            ("to", shown(to.as_str())),
-            ("notification", shown(notification)),
-            ("results", shown_results(results)),
+        Question::Bounce(telling) => vec![
+            ("id", shown(&telling.id)),
+            ("to", shown(telling.to.as_str())),
+            ("notification", shown(&telling.notification)),
+            ("results", shown_results(&telling.results)),
         ],
         Question::Expire { attempt } => attempt_shown(attempt),
         Question::Data { chunk: None } | Question::Headers | Question::Rset | Question::Quit => {

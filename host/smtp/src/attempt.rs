@@ -1,6 +1,8 @@
 //! An attempt to deliver a queued message, as plug-ins are told of it.
 //! Knows no queue and no route.
 
+use std::sync::Arc;
+
 use crate::{Address, Enhanced};
 
 /// Which message, where to, and how far it has come.
@@ -14,6 +16,19 @@ pub struct Attempt {
     pub attempts: u32,
     /// Seconds since the message was taken over.
     pub age_s: u64,
+}
+
+/// What a sender is about to be told, or is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// The id of the message that it is about.
+    pub id: Box<str>,
+    /// After: that of the notification; empty: there is none.
+    pub notification: Box<str>,
+    /// Who is told.
+    pub to: Address,
+    /// What is told, of each recipient that it concerns.
+    pub results: Arc<[RecipientResult]>,
 }
 
 /// What became of one recipient.

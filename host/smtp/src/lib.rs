@@ -30,7 +30,7 @@ mod xtext;
 
 pub use action::{Action, BodyFault, Part, Reversal, Stored, TlsFault};
 pub use address::{Address, AddressError, ReversePath};
-pub use attempt::{Attempt, RecipientFate, RecipientResult};
+pub use attempt::{Attempt, RecipientFate, RecipientResult, Telling};
 pub use body_edit::{BodyText, EditedBody, Kept, Scratch};
 pub use claims::{Claim, ClaimError, Claims};
 pub use deliver_by::{DeliverBy, Late};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     Address, Attempt, Draft, Edit, Facts, Mechanism, RecipientResult, Reply, ReversePath, Secret,
+    Telling,
 };
 
 /// One question to the plug-ins; while it is open the session takes no input.
@@ -355,16 +356,7 @@ pub enum Question {
         results: Arc<[RecipientResult]>,
     },
     /// A sender is about to be told, or is.
-    Bounce {
-        /// The id of the message that it is about.
-        id: Box<str>,
-        /// After: that of the notification; empty: there is none.
-        notification: Box<str>,
-        /// Who is told.
-        to: Address,
-        /// What is told.
-        results: Arc<[RecipientResult]>,
-    },
+    Bounce(Box<Telling>),
     /// A message is not tried again.
     Expire {
         /// The attempt that has failed.
@@ -398,7 +390,7 @@ impl Question {
             Self::Queue { .. } => Event::Queue,
             Self::Route { .. } => Event::Route,
             Self::Deliver { .. } => Event::Deliver,
-            Self::Bounce { .. } => Event::Bounce,
+            Self::Bounce(_) => Event::Bounce,
             Self::Expire { .. } => Event::Expire,
         }
     }

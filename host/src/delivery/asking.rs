@@ -12,7 +12,7 @@ use stagepost_queue::{Lease, StoredMessage};
 use stagepost_smtp::{
     Address, Ask, Attempt, Attributed, Class, Content, Decision, Draft, Edit, EditFault, Enhanced,
     Event, Facts, Helo, Kept, MessageSlots, Peer, Question, RecipientResult, Reply, Scratch, Stage,
-    Verdict,
+    Telling, Verdict,
 };
 
 use super::finding::Finding;
@@ -214,12 +214,12 @@ impl MessageThread {
         results: &Arc<[RecipientResult]>,
         notification: &str,
     ) -> Question {
-        Question::Bounce {
+        Question::Bounce(Box::new(Telling {
             id: self.attempt.id.clone(),
             notification: notification.into(),
             to: to.clone(),
             results: results.clone(),
-        }
+        }))
     }
 
     /// Asks whether a message is given up.

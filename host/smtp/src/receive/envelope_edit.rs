@@ -140,14 +140,14 @@ mod tests {
         }
         assert!(Edit::add_recipient("Postmaster", "", Claims::none()).is_ok());
         assert_eq!(Edit::add_recipient("", "", Claims::none()), Err(Path));
-        assert_eq!(Edit::add_recipient("a@b", "NOTIFY=NEVER", Claims::none()), Err(Parameters));
+        assert_eq!(Edit::add_recipient("a@b", "NOTIFY=SOON", Claims::none()), Err(Parameters));
         assert_eq!(Edit::remove_recipient("a@b>"), Err(Path));
         let replace = |replaced, path, given| {
             Edit::replace_recipient(replaced, path, given, Claims::none()).map(drop)
         };
         assert_eq!(replace(None, "a@b@c", ""), Err(Path));
         assert_eq!(replace(Some("a@b@c"), "a@b", ""), Err(Path));
-        assert_eq!(replace(Some("a@b"), "c@d", "NOTIFY=NEVER"), Err(Parameters));
+        assert_eq!(replace(Some("a@b"), "c@d", "NOTIFY=SOON"), Err(Parameters));
         assert_eq!(replace(Some("a@b"), "c@d", ""), Ok(()));
         let refuse =
             |path, code| Edit::refuse_recipient(path, Reply::new(code, None, "No")).map(drop);

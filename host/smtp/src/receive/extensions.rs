@@ -63,7 +63,8 @@ impl Extensions {
     /// None of them.
     pub const NONE: Self = Self(0);
     /// Those that this server carries through to the last hop.
-    pub const WORKING: Self = Self::NONE.with(Extension::Chunking).with(Extension::Prdr);
+    pub const WORKING: Self =
+        Self::NONE.with(Extension::Chunking).with(Extension::Dsn).with(Extension::Prdr);
 
     /// The set with one more.
     #[must_use]

@@ -1,7 +1,9 @@
 //! One question of each event, for the tests that look at all of them.
 //! Knows nothing of what handlers answer.
 
-use stagepost_smtp::{Attempt, Enhanced, EtrnNode, Mechanism, RecipientFate, RecipientResult};
+use stagepost_smtp::{
+    Attempt, Enhanced, EtrnNode, Mechanism, RecipientFate, RecipientResult, Telling,
+};
 
 use super::*;
 
@@ -31,12 +33,12 @@ pub(super) fn all() -> [Question; Event::ALL.len()] {
         Question::Queue { id: "i".into(), octets: 5 },
         Question::Route { attempt: attempt(), next_hop: "mx".into() },
         Question::Deliver { attempt: attempt(), next_hop: "mx".into(), results: results() },
-        Question::Bounce {
+        Question::Bounce(Box::new(Telling {
             id: "i".into(),
             notification: "".into(),
             to: recipient(),
             results: results(),
-        },
+        })),
         Question::Expire { attempt: attempt() },
     ];
     assert_eq!(questions.each_ref().map(Question::event), Event::ALL);
