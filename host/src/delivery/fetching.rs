@@ -166,3 +166,6 @@ impl Fetched {
         self.done += u64::from(done);
     }
 }
+
+#[cfg(test)]
+mod tests;
