@@ -194,7 +194,7 @@ impl Intake {
     fn deliveries(
         &self,
         envelope: &Envelope,
-        due: SystemTime,
+        received_at: SystemTime,
     ) -> Result<Vec<NewDelivery>, StoreError> {
         let mut deliveries: Vec<NewDelivery> = Vec::new();
         for (recipient, index) in envelope.recipients.iter().zip(0u32..) {
@@ -204,6 +204,7 @@ impl Intake {
                 Some(known) => known.recipients.push(index),
                 None => {
                     let queue = self.router.queue(&domain).cloned();
+                    let due = self.router.retry(None, &domain).first_due(received_at);
                     deliveries.push(NewDelivery {
                         destination,
                         queue,

@@ -211,7 +211,7 @@ impl Work {
             vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
         } else if self.fetched || retry.is_to_be_tried(lease, now) {
             self.attempt_delivery(&message, lease, &mut thread).await
-        } else if lease.attempts == 0 && retry.age(lease, (self.now)()) != Age::Expired {
+        } else if retry::is_new(lease) && retry.age(lease, (self.now)()) != Age::Expired {
             return same(lease, &Step::Retry(WAITS.into()));
         } else {
             let finding = Finding::new((4, 4, 7), WAITS);

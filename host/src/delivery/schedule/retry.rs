@@ -25,6 +25,12 @@ impl Retry {
         }
     }
 
+    /// When a message is due that has just come: what waits to be fetched, when there is something to tell.
+    pub(crate) fn first_due(&self, received_at: SystemTime) -> SystemTime {
+        let notice = self.notice.filter(|notice| *notice < self.expire);
+        if self.parked { received_at + notice.unwrap_or(self.expire) } else { received_at }
+    }
+
     /// How old the message of a lease is, as far as that decides anything.
     pub(super) fn age(&self, lease: &Lease, now: SystemTime) -> Age {
         let until = self.end(lease);
@@ -44,7 +50,7 @@ impl Retry {
             let stops = [Some(self.end(lease)), self.notice_at(lease)];
             now >= self.end(lease) || stops.contains(&Some(lease.due))
         };
-        !self.parked || lease.attempts > 0 && !woken()
+        !self.parked || !is_new(lease) && !woken()
     }
 
     fn end(&self, lease: &Lease) -> SystemTime {
@@ -64,6 +70,11 @@ impl Retry {
         (lease.id, &lease.destination, lease.attempts).hash(&mut chance);
         wait.mul_f64(0.8 + 0.4 * (chance.finish() % 1000) as f64 / 1000.0)
     }
+}
+
+/// Whether a delivery is due because it came, and was neither tried nor flushed since: so are those that an earlier release queued.
+pub(super) fn is_new(lease: &Lease) -> bool {
+    lease.attempts == 0 && lease.due == lease.received_at
 }
 
 #[cfg(test)]
@@ -164,8 +175,14 @@ mod tests {
         let received = SystemTime::now();
         let (end, notice) = (received + 120 * HOUR, received + 96 * HOUR);
         let retry = Retry { notice: Some(96 * HOUR), parked: true, ..retry() };
+        assert_eq!(retry.first_due(received), notice);
+        assert_eq!(Retry { notice: None, ..retry.clone() }.first_due(received), end);
+        assert_eq!(Retry { parked: false, ..retry.clone() }.first_due(received), received);
         let new = lease(0, received);
         assert!(!retry.is_to_be_tried(&new, received));
+        // Flushed before anybody has looked at it.
+        let flushed = Lease { due: received + HOUR, ..new.clone() };
+        assert!(retry.is_to_be_tried(&flushed, received + HOUR));
         assert_eq!(retry.next_due(&new, received), notice);
         let woken = Lease { due: notice, ..lease(1, received) };
         assert!(!retry.is_to_be_tried(&woken, notice));
