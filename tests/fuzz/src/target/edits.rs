@@ -50,7 +50,7 @@ static PLUGINS: LazyLock<ExtMgr> = LazyLock::new(|| {
 
 fn run(input: &[u8]) {
     let mut octets = Octets::new(input);
-    let event = octets.one_of(&Event::ALL);
+    let event = octets.one_of(&of_session());
     let stage = match octets.draw() % 2 {
         1 if event.has_after() => Stage::After,
         _ => Stage::Before,
@@ -135,6 +135,12 @@ fn asked(event: Event, stage: Stage, binary: bool, wishes: &[u8]) -> Ask {
     }
 }
 
+/// The events that a session asks about; those behind it have no reply to hold a verdict to.
+fn of_session() -> Vec<Event> {
+    let behind = [Event::Queue, Event::Route, Event::Deliver, Event::Bounce, Event::Expire];
+    Event::ALL.into_iter().filter(|event| !behind.contains(event)).collect()
+}
+
 fn question(event: Event) -> Question {
     let recipient = || Address::parse("u@here.test").expect("an address");
     match event {
@@ -164,6 +170,9 @@ fn question(event: Event) -> Question {
         Event::Quit => Question::Quit,
         Event::Timeout => Question::Timeout { awaited: Awaited::Message },
         Event::Disconnect => Question::Disconnect { reason: DisconnectReason::Quit },
+        Event::Queue | Event::Route | Event::Deliver | Event::Bounce | Event::Expire => {
+            unreachable!("no session asks about {event:?}")
+        }
     }
 }
 
@@ -249,9 +258,11 @@ fn check_place(event: Event, stage: Stage, edit: &Edit) {
             (Stage::Before, &[Rcpt, Data, Headers, MessageAccept])
         }
         Edit::RemoveRecipient(_) => (Stage::Before, &[Data, Headers, MessageAccept]),
-        Edit::PrependBody(_) | Edit::AppendBody(_) | Edit::ReplaceBody(_) => {
-            (Stage::Before, &[MessageAccept])
-        }
+        Edit::PrependBody(_)
+        | Edit::AppendBody(_)
+        | Edit::ReplaceBody(_)
+        | Edit::RefuseRecipient { .. } => (Stage::Before, &[MessageAccept]),
+        Edit::Route(_) => (Stage::Before, &[Event::Route]),
         Edit::AddHeader { .. }
         | Edit::InsertHeader { .. }
         | Edit::ChangeHeader { .. }
@@ -266,6 +277,9 @@ fn check_place(event: Event, stage: Stage, edit: &Edit) {
 /// Whether what an edit holds can be written where it goes.
 fn check_form(edit: &Edit) {
     let plain = |text: &str| text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    // Of any script, where SMTPUTF8 is on.
+    let text = |text: &str| !text.contains(char::is_control);
+    let path = |path: &str| Address::parse_international(path).is_ok();
     let sound = match edit {
         Edit::Hold { reason } => (1..=256).contains(&reason.len()) && plain(reason),
         Edit::Tag { name } => (1..=64).contains(&name.len()) && plain(name) && !name.contains(' '),
@@ -284,14 +298,19 @@ fn check_form(edit: &Edit) {
         }
         Edit::ChangeHeader { index, .. } | Edit::DeleteHeader { index, .. } => *index > 0,
         Edit::Sender { sender, parameters } => {
-            let taken = *sender == ReversePath::Null || Address::parse(sender.as_str()).is_ok();
+            let taken = *sender == ReversePath::Null || path(sender.as_str());
             taken && parameters.as_ref().is_none_or(|given| plain(&given.text))
         }
         Edit::AddRecipient(recipient) => {
-            Address::parse(recipient.address.as_str()).is_ok() && plain(&recipient.parameters)
+            path(recipient.address.as_str()) && text(&recipient.parameters)
         }
         Edit::RemoveRecipient(recipient) | Edit::ReplaceRecipient { recipient, .. } => {
-            Address::parse(recipient.as_str()).is_ok()
+            path(recipient.as_str())
+        }
+        Edit::RefuseRecipient { recipient, reply } => {
+            check_reply(reply);
+            let refuses = matches!(reply.class(), Class::Transient | Class::Permanent);
+            path(recipient.as_str()) && refuses && reply.code() != 421
         }
         _ => true,
     };
