@@ -1,5 +1,6 @@
 //! The receiving session from outside: what the dialogue scripts can't say.
 
+mod addresses;
 mod atrn;
 mod auth;
 mod cells;
