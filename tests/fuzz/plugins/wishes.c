@@ -59,7 +59,7 @@ static EmText draw_text(struct wishes *left, char *room)
 static STATUS wish(EmEdits *sheet, struct wishes *left)
 {
     char rooms[2][256];
-    unsigned operation = draw(left) % 23, number = draw(left);
+    unsigned operation = draw(left) % 24, number = draw(left);
     uint16_t code = (uint16_t)(draw(left) << 8);
     EmText a, b;
 
@@ -89,7 +89,8 @@ static STATUS wish(EmEdits *sheet, struct wishes *left)
     case 19: return edits->keyword_add(sheet, a, b);
     case 20: return edits->keyword_remove(sheet, a);
     case 21: return edits->identity(sheet, a);
-    default: return edits->reverse(sheet, a);
+    case 22: return edits->reverse(sheet, a);
+    default: return edits->recipient_verdict(sheet, a, number, code, em_text(""), b);
     }
 }
 
