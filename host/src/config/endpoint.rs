@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use super::name::parse_domain;
-use super::settings::{LmtpServer, NextHop, Way};
+use super::routing::{LmtpServer, NextHop, Way};
 use super::text::deserialize_text;
 
 /// An IP address and port to listen on.

@@ -15,9 +15,8 @@ use super::endpoint::{DnsServer, ListenAddress, SocketName};
 use super::name::{DomainName, Label, MailAddress, MechanismName, NameOfQueue, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
-use super::settings::{
-    self, DomainPattern, LmtpServer, LogLevel, Mailboxes, Purpose, TlsPolicy, TlsVersion, Way,
-};
+use super::routing::{DomainPattern, LmtpServer, Mailboxes, TlsPolicy, Way};
+use super::settings::{self, LogLevel, Purpose, TlsVersion};
 use super::size::Size;
 
 /// The fields of the top level that are one section: `[log]`.

@@ -15,6 +15,7 @@ mod name;
 mod network;
 mod number;
 mod resolve;
+mod routing;
 mod section;
 mod settings;
 mod size;
@@ -27,10 +28,13 @@ use std::path::{Path, PathBuf};
 pub(crate) use choice::LogFormat;
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use network::Networks;
+pub(crate) use routing::{
+    DomainPattern, LmtpServer, LocalDomain, MailStore, Mailboxes, NextHop, RouteRule, TlsPolicy,
+    Way,
+};
 pub(crate) use settings::{
-    Auth, Certificate, Dns, DomainPattern, FailureLimits, Listener, ListenerSocket, ListenerTls,
-    LmtpServer, LocalDomain, Log, LogLevel, MailStore, Mailboxes, NextHop, Plugin, Retry,
-    RouteRule, Sessions, Settings, TlsPolicy, TlsVersion, Way,
+    Auth, Certificate, Dns, FailureLimits, Listener, ListenerSocket, ListenerTls, Log, LogLevel,
+    Plugin, Retry, Sessions, Settings, TlsVersion,
 };
 
 use document::Document;

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use stagepost_queue::QueueName;
 use stagepost_smtp::{Address, Mechanism, check_domain, domain_to_ascii};
 
-use super::settings::{DomainPattern, Mailboxes};
+use super::routing::{DomainPattern, Mailboxes};
 use super::text::deserialize_text;
 
 /// A domain name in lower case; no address literal.

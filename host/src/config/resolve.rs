@@ -18,9 +18,8 @@ use super::file::{self, File, NOWHERE};
 use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
-use super::settings::{
-    Delivery, Dns, LocalDomain, Log, MailStore, Mailboxes, Sessions, Settings, admin_socket,
-};
+use super::routing::{LocalDomain, MailStore, Mailboxes};
+use super::settings::{Delivery, Dns, Log, Sessions, Settings, admin_socket};
 
 /// Where state is kept when the configuration does not say.
 const STATE_DIR: &str = "/var/lib/stagepost";

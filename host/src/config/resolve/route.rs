@@ -10,9 +10,8 @@ use crate::config::duration::Written;
 use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::name::NameOfQueue;
-use crate::config::settings::{
-    DomainPattern, Listener, ListenerSocket, LocalDomain, Queue, Retry, RouteRule, TlsPolicy, Way,
-};
+use crate::config::routing::{DomainPattern, LocalDomain, RouteRule, TlsPolicy, Way};
+use crate::config::settings::{Listener, ListenerSocket, Queue, Retry};
 
 impl Resolver<'_> {
     pub(super) fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
