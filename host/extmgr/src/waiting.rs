@@ -63,7 +63,11 @@ impl Wait {
 async fn poll(pending: &Arc<Pending>) -> Option<()> {
     let plugin = pending.plugin();
     match plugin.run {
-        Run::Inline => pending.poll_woken(),
+        Run::Inline => {
+            pending.poll_woken();
+            // One that wakes its own token each time would have no end else.
+            return (Instant::now() < pending.deadline()).then_some(());
+        }
         Run::Pool => {
             let polled = pending.clone();
             let free = plugin.pool.when_free(move || polled.poll_woken());

@@ -209,6 +209,35 @@ async fn poll_is_called_when_the_token_is_woken_and_its_answer_counts() {
     }
 }
 
+/// A poll that always has more to do ends at the deadline, as any call does.
+#[tokio::test]
+async fn a_poll_that_always_wakes_itself_is_at_fault_in_the_end() {
+    for run in [Run::Inline, Run::Pool] {
+        let mut rig = Rig::default();
+        rig.plugin_with("p", run, |config, _| {
+            config.contracts = FaultContracts::everywhere(contract(50, OnFault::Defer));
+        });
+        let hand = Hand::of(&rig);
+        let token = Arc::new(Mutex::new(0));
+        let woken = token.clone();
+        let data = leak(move |_, reason| {
+            if reason == abi::EM_POLL_WOKEN {
+                hand.wake(*woken.lock().unwrap());
+            }
+            abi::EM_PENDING
+        });
+        rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+            let taken = take_with(hand.table, record, Some(look), data.data()).unwrap();
+            *token.lock().unwrap() = taken;
+            hand.wake(taken);
+            abi::EM_PENDING
+        });
+        let verdict = answered(rig.dispatch().ask(mail())).await;
+        assert!(matches!(verdict.decision, Decision::Defer(_)), "{verdict:?}");
+        assert_eq!(faults(&rig), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_token_is_taken_only_where_an_answer_is_waited_for() {
     let mut rig = Rig::default();
