@@ -102,7 +102,12 @@ impl Chain {
             return Err(Fault::Failed);
         }
         if !self.answers_count() {
-            return Ok(Decision::Continue);
+            return match outcome.status {
+                abi::ERR_EM_CONTINUE | abi::NOERROR | abi::EM_VERDICT => Ok(Decision::Continue),
+                abi::EM_PENDING => Err(Fault::NoToken),
+                // Nothing depends on it, and still it is none.
+                other => Err(Fault::Status(other)),
+            };
         }
         let decision = match (outcome.status, outcome.verdict.take()) {
             (abi::ERR_EM_CONTINUE, None) => return Ok(Decision::Continue),
