@@ -42,6 +42,12 @@ impl Submissions {
             return Err(abi::EM_ERR_LIMIT);
         };
         let mut table = self.table();
+        // Others may have begun some meanwhile.
+        if table.open.len() >= SUBMISSIONS_MAX {
+            drop(table);
+            drop(made);
+            return Err(abi::EM_ERR_LIMIT);
+        }
         table.last += 1;
         let submission = table.last;
         table.open.insert(submission, Some(made));
