@@ -2,7 +2,7 @@
 //! Knows no handler, and of its futures only whom to wake.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -128,6 +128,9 @@ impl PendingCall {
         self.waking.store(true, Ordering::Relaxed);
         woken.into_iter().for_each(|waiter| waiter.waker.wake());
         self.waking.store(false, Ordering::Relaxed);
+        // Whoever was kept from waking has written before what the future is going to read: by this fence and that of
+        // `wake_by_ref`, either it saw that nobody is woken any more, or the future sees what it wrote.
+        fence(Ordering::SeqCst);
     }
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
@@ -141,6 +144,8 @@ impl Wake for PendingCall {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // See `wake_waiters`.
+        fence(Ordering::SeqCst);
         if self.waking.load(Ordering::Relaxed) {
             return;
         }
