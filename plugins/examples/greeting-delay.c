@@ -13,6 +13,7 @@ EM_DESCRIPTOR("greeting-delay", "1.0", EM_CLASS_INLINE, EM_STAGE_CONNECT, 0);
 /* Set once by em_entry, before any handler runs. */
 static const EmAsyncService *later;
 static const EmTimersService *timers;
+static const EmLogService *logging;
 static EmHost *our_host;
 static int64_t delay_ms = 5000;
 
@@ -37,19 +38,23 @@ static STATUS on_connect(const EMRECORD *record)
     default:
         return EM_FAULT;
     }
-    if (later->extend(our_host, token, (uint32_t)delay_ms + GRACE_MS) != NOERROR ||
-        timers->wake_after(our_host, token, (uint32_t)delay_ms) != NOERROR)
+    if (later->extend(our_host, token, (uint32_t)delay_ms + GRACE_MS) != NOERROR) {
+        logging->write(our_host, connect->event.session, EM_LOG_ERROR,
+                       em_text("`delay_ms` is more than `deadline_max_ms` and `chain_budget_ms` allow"));
         later->complete(our_host, token, EM_FAULT);
+    } else if (timers->wake_after(our_host, token, (uint32_t)delay_ms) != NOERROR) {
+        later->complete(our_host, token, EM_FAULT);
+    }
     return EM_PENDING;
 }
 
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
     const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
-    const EmLogService *logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
     STATUS status;
 
     our_host = host;
+    logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
     later = (const EmAsyncService *)base->service(host, em_text(EM_ASYNC_ID));
     timers = (const EmTimersService *)base->service(host, em_text(EM_TIMERS_ID));
     if (config == NULL || logging == NULL || later == NULL || timers == NULL)
