@@ -286,7 +286,8 @@ typedef void (*EmRelease)(void *data);
  * before: continue -> accepted when it has a route (local, relay) or the session has the attribute
  * relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
  * handled -> fault.
- * Edits made here are dropped when the recipient is refused, by whomever, or known already.
+ * Edits made here are dropped when the recipient is refused, by whomever. When it is known already, those count that add
+ * something the message has not: recipients, tags, hold and discard.
  * Attributes, and so grants, stay set all the same, for the whole session. */
 #define EM_SMTPRCPT 0x4004
 
@@ -1453,7 +1454,7 @@ typedef struct EmEditsService {
      *
      * The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
      * plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
-     * it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused or known already.
+     * it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused.
      *
      * - path: as RCPT takes it, without angle brackets.
      * - parameters: as RCPT takes them; may be empty.
@@ -1523,7 +1524,9 @@ typedef struct EmEditsService {
      *   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
      *
      * Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were
-     * replaced not counted; EM_ERR_IO: the file could not be written. A refused piece changes nothing.
+     * replaced not counted; EM_ERR_IO: the file could not be written, and what this call has written into the body before is
+     * gone too: answer EM_FAULT where the message must not be stored so. A piece that is refused otherwise changes nothing.
+     *
      * [session-thread & in-handler] */
     STATUS (*body_prepend)(struct EmEdits *edits, struct EmText octets);
 

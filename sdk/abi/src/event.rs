@@ -79,7 +79,8 @@ pub const EM_SMTPMAIL: EID = 0x4003;
 /// before: continue -> accepted when it has a route (local, relay) or the session has the attribute
 /// relay_granted, else 550; reject, defer -> that reply, the recipient is not accepted; disconnect -> and closed;
 /// handled -> fault.
-/// Edits made here are dropped when the recipient is refused, by whomever, or known already.
+/// Edits made here are dropped when the recipient is refused, by whomever. When it is known already, those count that add
+/// something the message has not: recipients, tags, hold and discard.
 /// Attributes, and so grants, stay set all the same, for the whole session.
 pub const EM_SMTPRCPT: EID = 0x4004;
 

@@ -290,7 +290,12 @@ impl Session {
             match transaction.add(rcpt, edits) {
                 Ok(true) if alone => Arc::make_mut(&mut self.facts).recipients.push(recipient),
                 Ok(true) => transaction.show(Arc::make_mut(&mut self.facts)),
-                Ok(false) => self.tally.idle_commands += 1,
+                Ok(false) => {
+                    self.tally.idle_commands += 1;
+                    if !alone {
+                        transaction.show(Arc::make_mut(&mut self.facts));
+                    }
+                }
                 Err(Crowded) => answer = self.refuse_crowd(),
             }
         }

@@ -117,12 +117,15 @@ impl Transaction {
         Ok(())
     }
 
-    /// Adds an accepted recipient and its edits. One named twice is kept once, with what was changed for it then: the
-    /// message would come twice else, and grow each time. Returns whether it is new.
+    /// Adds an accepted recipient and its edits. One that is known is kept once, as it is, since the message would come twice
+    /// else; of its edits those count that add something the message has not, so that naming it again and again makes nothing
+    /// grow. Returns whether it is new.
     pub(crate) fn add(&mut self, rcpt: Rcpt, mut edits: Vec<Attributed>) -> Result<bool, Crowded> {
         let known = |known: &Recipient| known.address.is_same_as(&rcpt.recipient);
         let named = self.each.then(|| rcpt.recipient.clone());
         if self.envelope.recipients.iter().any(known) {
+            edits.retain(|edit| self.lacks(&edit.edit));
+            self.edit(edits)?;
             self.named.extend(named);
             return Ok(false);
         }
@@ -136,6 +139,20 @@ impl Transaction {
         }
         self.named.extend(named);
         Ok(true)
+    }
+
+    /// Whether an edit adds something to the message that it has not.
+    fn lacks(&self, edit: &Edit) -> bool {
+        match edit {
+            // Kept once by `edit`.
+            Edit::Hold { .. } | Edit::Discard => true,
+            Edit::Tag { name } => !self.tags.iter().any(|known| **known == **name),
+            Edit::AddRecipient(recipient) => {
+                let same = |known: &Recipient| known.address.is_same_as(&recipient.address);
+                !self.envelope.recipients.iter().any(same)
+            }
+            _ => false,
+        }
     }
 
     /// Who removed the last recipient, and which, when these edits leave none for a message that is not discarded.
@@ -406,6 +423,45 @@ mod tests {
             prop_assert_eq!(holds.count(), held);
             prop_assert_eq!(as_it_came(&envelope, &ledger), said);
         }
+    }
+
+    /// Two aliases of one mailbox: what plug-ins want at the second is not lost with it, and at a third time nothing is new.
+    #[test]
+    fn a_recipient_that_is_known_loses_no_edits_but_its_own() {
+        let Command::Mail(mail) = command("MAIL FROM:<s@x>") else { unreachable!() };
+        let mut transaction = Transaction::new(mail);
+        let mut add = |path: &str| {
+            let mut rcpt = command(&format!("RCPT TO:<{path}>"));
+            let replacement = Edit::ReplaceRecipient {
+                replaced: None,
+                recipient: Address::parse("c@x").unwrap(),
+                parameters: None,
+            };
+            let another = Address::parse("d@x").unwrap();
+            let another = Recipient { address: another, parameters: "".into() };
+            let header = Edit::AddHeader { name: "X-A".into(), value: (*b"1").into() };
+            let edits = [
+                replacement,
+                Edit::AddRecipient(another),
+                Edit::Tag { name: path.into() },
+                Edit::Hold { reason: "h".into() },
+                header,
+            ];
+            let edits: Vec<_> = edits.into_iter().map(|edit| Attributed::new("p", edit)).collect();
+            rcpt.edit(&edits);
+            let Command::Rcpt(rcpt) = rcpt else { unreachable!() };
+            let new = transaction.add(rcpt, edits).unwrap();
+            let recipients: Vec<_> = transaction
+                .envelope
+                .recipients
+                .iter()
+                .map(|known| known.address.as_str().to_owned())
+                .collect();
+            (new, recipients.join(" "), transaction.tags.len(), transaction.edits.len())
+        };
+        assert_eq!(add("a@x"), (true, "c@x d@x".to_owned(), 1, 5));
+        assert_eq!(add("b@x"), (false, "c@x d@x".to_owned(), 2, 6));
+        assert_eq!(add("b@x"), (false, "c@x d@x".to_owned(), 2, 6));
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub struct EmEditsService {
     ///
     /// The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
     /// plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
-    /// it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused or known already.
+    /// it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused.
     ///
     /// - path: as RCPT takes it, without angle brackets.
     /// - parameters: as RCPT takes them; may be empty.
@@ -219,7 +219,9 @@ pub struct EmEditsService {
     ///   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
     ///
     /// Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were
-    /// replaced not counted; EM_ERR_IO: the file could not be written. A refused piece changes nothing.
+    /// replaced not counted; EM_ERR_IO: the file could not be written, and what this call has written into the body before is
+    /// gone too: answer EM_FAULT where the message must not be stored so. A piece that is refused otherwise changes nothing.
+    ///
     /// [session-thread & in-handler]
     pub body_prepend: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
 
