@@ -16,6 +16,13 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
 }
 
+impl Envelope {
+    /// Where a recipient stands.
+    pub(crate) fn place_of(&self, address: &Address) -> Option<usize> {
+        self.recipients.iter().position(|known| known.address.is_same_as(address))
+    }
+}
+
 /// Parameters of MAIL as a plug-in replaced them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailParameters {

@@ -131,7 +131,7 @@ pub(crate) fn not_offered() -> Reply {
 
 /// Whether there is room for one more recipient (RFC 5321 section 4.5.3.1.10), of the scripts that the client has announced.
 pub(crate) fn check_rcpt(rcpt: &Rcpt, transaction: &Transaction, limits: &Limits) -> Option<Reply> {
-    if transaction.envelope.recipients.len() >= limits.recipients_max {
+    if transaction.named_by_client() >= limits.recipients_max {
         return Some(Reply::new(452, Some((4, 5, 3)), "Too many recipients"));
     }
     let ascii = rcpt.recipient.is_ascii() && rcpt.parameters.is_ascii();

@@ -7,6 +7,7 @@ mod asking;
 mod atrn;
 mod auth;
 mod bdat;
+mod change;
 mod check;
 mod chunk;
 mod command;

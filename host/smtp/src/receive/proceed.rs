@@ -13,7 +13,7 @@ use super::line::Framing;
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::state::{Answer, Next, Place, Step, Then};
-use super::transaction::{Crowded, Transaction};
+use super::transaction::{Crowded, Named, Transaction};
 use super::vrfy;
 use super::xclient::Xclient;
 use crate::{
@@ -288,11 +288,12 @@ impl Session {
             let recipient = rcpt.recipient.clone();
             let alone = !edits.iter().any(|edit| edit.edit.is_in_facts());
             match transaction.add(rcpt, edits) {
-                Ok(true) if alone => Arc::make_mut(&mut self.facts).recipients.push(recipient),
-                Ok(true) => transaction.show(Arc::make_mut(&mut self.facts)),
-                Ok(false) => {
-                    self.tally.idle_commands += 1;
-                    if !alone {
+                Ok(Named::First) if alone => {
+                    Arc::make_mut(&mut self.facts).recipients.push(recipient);
+                }
+                Ok(named) => {
+                    self.tally.idle_commands += u32::from(named == Named::Again);
+                    if !alone || named == Named::Late {
                         transaction.show(Arc::make_mut(&mut self.facts));
                     }
                 }

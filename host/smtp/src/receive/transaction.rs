@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
+use super::change::{edit_envelope, index_u32, note_merger, note_replacements};
 use super::command::{Mail, Rcpt};
-use crate::{
-    Address, Attributed, BodyKind, Change, Edit, Envelope, MailParameters, ParametersChange,
-    Recipient, parameter,
-};
+use crate::{Address, Attributed, BodyKind, Change, Edit, Envelope, Recipient, parameter};
 
 /// The accepted sender and recipients, and what plug-ins changed.
 #[derive(Debug)]
@@ -32,6 +30,17 @@ pub(crate) struct Transaction {
 /// Plug-ins want to change more than one transaction keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Crowded;
+
+/// How a recipient came into the envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// By this RCPT, at the end.
+    First,
+    /// The same; plug-ins had put it there before.
+    Late,
+    /// By an earlier RCPT.
+    Again,
+}
 
 /// The most edits of one transaction.
 const EDITS_MAX: usize = 1024;
@@ -89,7 +98,14 @@ impl Transaction {
 
     /// Keeps the edits of one command, and carries out those of the envelope: all of them, or none when there is no room.
     /// What a plug-in asks for at every chunk of a body, to hold or discard the message, is kept once.
-    pub(crate) fn edit(&mut self, mut edits: Vec<Attributed>) -> Result<(), Crowded> {
+    pub(crate) fn edit(&mut self, edits: Vec<Attributed>) -> Result<(), Crowded> {
+        let edits = self.make_room(edits)?;
+        self.carry_out(edits);
+        Ok(())
+    }
+
+    /// Those edits that are not kept already, once there is room for them.
+    fn make_room(&mut self, mut edits: Vec<Attributed>) -> Result<Vec<Attributed>, Crowded> {
         edits.retain(|edit| {
             let same = |known: &Attributed| known.plugin == edit.plugin && known.edit == edit.edit;
             let sticky = matches!(edit.edit, Edit::Hold { .. } | Edit::Discard);
@@ -100,6 +116,10 @@ impl Transaction {
             return Err(Crowded);
         }
         self.edits_octets = octets;
+        Ok(edits)
+    }
+
+    fn carry_out(&mut self, mut edits: Vec<Attributed>) {
         for Attributed { edit, changes, .. } in &mut edits {
             edit_envelope(&mut self.envelope, edit, |change| changes.push(change));
             if let Edit::ReplaceRecipient { replaced: Some(replaced), recipient, .. } = edit {
@@ -114,31 +134,99 @@ impl Transaction {
             }
         }
         self.edits.extend(edits);
-        Ok(())
     }
 
-    /// Adds an accepted recipient and its edits. One that is known is kept once, as it is, since the message would come twice
-    /// else; of its edits those count that add something the message has not, so that naming it again and again makes nothing
-    /// grow. Returns whether it is new.
-    pub(crate) fn add(&mut self, rcpt: Rcpt, mut edits: Vec<Attributed>) -> Result<bool, Crowded> {
-        let known = |known: &Recipient| known.address.is_same_as(&rcpt.recipient);
-        let named = self.each.then(|| rcpt.recipient.clone());
-        if self.envelope.recipients.iter().any(known) {
-            edits.retain(|edit| self.lacks(&edit.edit));
-            self.edit(edits)?;
-            self.named.extend(named);
-            return Ok(false);
+    /// Adds an accepted recipient and its edits. One whom plug-ins have put there before becomes the client's own, with
+    /// the parameters that the client gives (RFC 3461 section 4). One whom the client has named before is kept once, as it
+    /// is, since the message would come twice else; of its edits those count that add something the message has not, so
+    /// that naming it again and again makes nothing grow.
+    pub(crate) fn add(&mut self, rcpt: Rcpt, mut edits: Vec<Attributed>) -> Result<Named, Crowded> {
+        let Rcpt { recipient: address, parameters, received } = rcpt;
+        let itself = received.as_ref().is_none_or(|it| it.address.is_same_as(&address));
+        let place = self.envelope.place_of(&address);
+        let by_plugins = place.is_some_and(|place| self.put_there(place, itself));
+        let known = place.is_some() && !by_plugins;
+        // One who gives way leaves a place.
+        let index = self.envelope.recipients.len() - usize::from(by_plugins);
+        if !known {
+            note_replacements(&mut edits, received, index);
+        } else {
+            let another = received.filter(|it| !itself && !self.has_come(&it.address));
+            note_merger(&mut edits, another, index);
+            edits.retain(|edit| !edit.changes.is_empty() || self.lacks(&edit.edit));
         }
-        note_replacements(&mut edits, rcpt.received, self.envelope.recipients.len());
-        let recipient = Recipient { address: rcpt.recipient, parameters: rcpt.parameters };
-        // Before those that were added for it.
-        self.envelope.recipients.push(recipient);
-        if let Err(crowded) = self.edit(edits) {
-            self.envelope.recipients.pop();
-            return Err(crowded);
+        let edits = self.make_room(edits)?;
+        if self.each {
+            self.named.push(address.clone());
         }
-        self.named.extend(named);
-        Ok(true)
+        if let Some(place) = place.filter(|_| by_plugins) {
+            self.give_way(place);
+        }
+        if !known {
+            // Before those that were added for it.
+            self.envelope.recipients.push(Recipient { address, parameters });
+        }
+        self.carry_out(edits);
+        Ok(match (known, by_plugins) {
+            (true, _) => Named::Again,
+            (false, true) => Named::Late,
+            (false, false) => Named::First,
+        })
+    }
+
+    /// How many recipients the client has named: those that plug-ins have added are not its business.
+    pub(crate) fn named_by_client(&self) -> usize {
+        let added = |change: &&Change| matches!(change, Change::RecipientAdded { .. });
+        self.envelope.recipients.len() - self.changes().filter(added).count()
+    }
+
+    /// What was changed so far, in order.
+    fn changes(&self) -> impl DoubleEndedIterator<Item = &Change> {
+        self.edits.iter().flat_map(|edit| &edit.changes)
+    }
+
+    /// Whether the recipient at a place is there because of plug-ins alone: added, or, where the client names it
+    /// `itself`, in the place of another.
+    fn put_there(&self, place: usize, itself: bool) -> bool {
+        let address = &self.envelope.recipients[place].address;
+        match self.changes().find(|change| change.leaves(place)) {
+            Some(Change::RecipientAdded { .. }) => true,
+            Some(Change::RecipientReplaced { from, .. }) => {
+                itself && !from.address.is_same_as(address)
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes out a recipient whom plug-ins have put there, so that the client's own can come: theirs counts as done after
+    /// that, when there was nobody to add, and one to be replaced only went.
+    fn give_way(&mut self, place: usize) {
+        self.envelope.recipients.remove(place);
+        let (mut gone, mut last) = (None, 0);
+        for (number, edit) in self.edits.iter_mut().enumerate() {
+            edit.changes.retain_mut(|change| {
+                if !change.leaves(place) {
+                    change.close_up(place);
+                    return true;
+                }
+                if let Change::RecipientReplaced { from, .. } = change {
+                    gone.get_or_insert_with(|| from.clone());
+                }
+                last = number;
+                false
+            });
+        }
+        if let Some(recipient) = gone {
+            let index = index_u32(place);
+            self.edits[last].changes.push(Change::RecipientRemoved { index, recipient });
+        }
+    }
+
+    /// Whether the client has named a recipient, whatever became of it.
+    fn has_come(&self, address: &Address) -> bool {
+        let mut envelope = self.envelope.clone();
+        self.changes().rev().for_each(|change| change.undo(&mut envelope));
+        envelope.place_of(address).is_some()
     }
 
     /// Whether an edit adds something to the message that it has not.
@@ -147,10 +235,7 @@ impl Transaction {
             // Kept once by `edit`.
             Edit::Hold { .. } | Edit::Discard => true,
             Edit::Tag { name } => !self.tags.iter().any(|known| **known == **name),
-            Edit::AddRecipient(recipient) => {
-                let same = |known: &Recipient| known.address.is_same_as(&recipient.address);
-                !self.envelope.recipients.iter().any(same)
-            }
+            Edit::AddRecipient(recipient) => self.envelope.place_of(&recipient.address).is_none(),
             _ => false,
         }
     }
@@ -175,121 +260,6 @@ impl Transaction {
         let discard = |edit: &Attributed| edit.edit == Edit::Discard;
         self.edits.iter().any(discard)
     }
-}
-
-/// Notes what the edits of a RCPT have put in the place of its recipient, who comes next into the envelope. They come
-/// first: the envelope never had the one received.
-fn note_replacements(edits: &mut [Attributed], received: Option<Box<Recipient>>, index: usize) {
-    let Some(received) = received else { return };
-    edits.sort_by_key(|known| !matches!(known.edit, Edit::ReplaceRecipient { .. }));
-    let mut from = *received;
-    for Attributed { edit, changes, .. } in edits {
-        if let Some(to) = from.replaced_by(edit) {
-            let from = std::mem::replace(&mut from, to.clone());
-            changes.push(Change::RecipientReplaced { index: index_u32(index), from, to });
-        }
-    }
-}
-
-impl Recipient {
-    /// Who comes in the place of this one, unless they are the same in every letter.
-    fn replaced_by(&self, edit: &Edit) -> Option<Self> {
-        let Edit::ReplaceRecipient { recipient, parameters, .. } = edit else { return None };
-        let parameters = parameters.as_ref().unwrap_or(&self.parameters).clone();
-        let by = Self { address: recipient.clone(), parameters };
-        (by != *self).then_some(by)
-    }
-}
-
-/// Carries out an edit of the envelope, and tells what changed: of a message that is on its way already no more than that it
-/// is to be held. Other edits change nothing here.
-fn edit_envelope(envelope: &mut Envelope, edit: &Edit, mut note: impl FnMut(Change)) {
-    match edit {
-        Edit::Sender { sender, parameters } => {
-            let from = std::mem::replace(&mut envelope.sender, sender.clone());
-            let parameters = parameters.as_ref().and_then(|to| replace_parameters(envelope, to));
-            if from != *sender || parameters.is_some() {
-                note(Change::Sender { from, to: sender.clone(), parameters });
-            }
-        }
-        Edit::AddRecipient(recipient) => {
-            let same = |known: &Recipient| known.address.is_same_as(&recipient.address);
-            if !envelope.recipients.iter().any(same) {
-                let index = index_u32(envelope.recipients.len());
-                envelope.recipients.push(recipient.clone());
-                note(Change::RecipientAdded { index, recipient: recipient.clone() });
-            }
-        }
-        Edit::RemoveRecipient(recipient) => {
-            let same = |known: &Recipient| known.address.is_same_as(recipient);
-            while let Some(index) = envelope.recipients.iter().position(same) {
-                let recipient = envelope.recipients.remove(index);
-                note(Change::RecipientRemoved { index: index_u32(index), recipient });
-            }
-        }
-        Edit::ReplaceRecipient { replaced: Some(replaced), recipient, .. } => {
-            replace_recipient(envelope, edit, [replaced, recipient], note);
-        }
-        Edit::Hold { reason } => note(Change::Hold { reason: reason.clone() }),
-        // Done to the command in hand.
-        Edit::ReplaceRecipient { replaced: None, .. }
-        | Edit::ReplaceCommand(_)
-        | Edit::Identity(_)
-        | Edit::Reverse(_) => {}
-        Edit::AddKeyword { .. } | Edit::RemoveKeyword(_) => {}
-        // Done when all have been asked.
-        Edit::RefuseRecipient { .. } => {}
-        Edit::AddHeader { .. }
-        | Edit::InsertHeader { .. }
-        | Edit::ChangeHeader { .. }
-        | Edit::DeleteHeader { .. }
-        | Edit::PrependBody(_)
-        | Edit::AppendBody(_)
-        | Edit::ReplaceBody(_)
-        | Edit::Attribute(_)
-        | Edit::Tag { .. }
-        | Edit::Discard
-        | Edit::Route(_)
-        | Edit::ReplyText(_)
-        | Edit::ReplyDetail { .. } => {}
-    }
-}
-
-/// Puts a recipient in the place of another. One who is there elsewhere is kept once: the message would come twice else.
-fn replace_recipient(
-    envelope: &mut Envelope,
-    edit: &Edit,
-    [replaced, by]: [&Address; 2],
-    mut note: impl FnMut(Change),
-) {
-    let recipients = &mut envelope.recipients;
-    let place = |of: &Address| recipients.iter().position(|known| known.address.is_same_as(of));
-    let Some(at) = place(replaced) else { return };
-    let index = index_u32(at);
-    if place(by).is_some_and(|elsewhere| elsewhere != at) {
-        let recipient = recipients.remove(at);
-        note(Change::RecipientRemoved { index, recipient });
-    } else if let Some(to) = recipients[at].replaced_by(edit) {
-        let from = std::mem::replace(&mut recipients[at], to.clone());
-        note(Change::RecipientReplaced { index, from, to });
-    }
-}
-
-/// Replaces the parameters of MAIL; what changed, if anything did.
-fn replace_parameters(
-    envelope: &mut Envelope,
-    to: &MailParameters,
-) -> Option<Box<ParametersChange>> {
-    let to = MailParameters { text: to.text.clone(), body: envelope.body.redeclared(to.body) };
-    let text = std::mem::replace(&mut envelope.parameters, to.text.clone());
-    let body = std::mem::replace(&mut envelope.body, to.body);
-    let from = MailParameters { text, body };
-    (from != to).then(|| Box::new(ParametersChange { from, to }))
-}
-
-/// A place among the recipients, of whom there are fewer than would need more bits.
-fn index_u32(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 /// Octets of text in an edit.
@@ -338,6 +308,11 @@ mod tests {
 
     fn command(line: &str) -> Command {
         parse(line, Grammar::new(Claims::none())).map(|(_, command)| command).unwrap()
+    }
+
+    fn rcpt(path: &str, parameters: &str) -> Rcpt {
+        let Command::Rcpt(rcpt) = command(&format!("RCPT TO:<{path}>")) else { unreachable!() };
+        Rcpt { parameters: parameters.into(), ..rcpt }
     }
 
     /// Few names, so that edits meet each other.
@@ -397,18 +372,28 @@ mod tests {
             transaction.edit(at_mail).unwrap();
             let Envelope { sender, parameters, body, .. } = transaction.envelope.clone();
             prop_assert_eq!((sender, parameters, body), now);
-            for (path, edits) in rcpts {
+            for (number, (path, edits)) in rcpts.into_iter().enumerate() {
                 let edits = allowed(edits, |edit| {
                     let in_hand = matches!(edit, Edit::ReplaceRecipient { replaced: None, .. });
                     in_hand || matches!(edit, Edit::AddRecipient(_) | Edit::Hold { .. })
                 });
-                let mut rcpt = command(&format!("RCPT TO:<{path}>"));
-                let Command::Rcpt(first) = rcpt.clone() else { unreachable!() };
-                rcpt.edit(&edits);
-                let Command::Rcpt(rcpt) = rcpt else { unreachable!() };
-                if transaction.add(rcpt, edits).unwrap() {
-                    let Rcpt { recipient: address, parameters, .. } = first;
-                    said.recipients.push(Recipient { address, parameters });
+                let first = rcpt(&path, &format!("N={number}"));
+                let came = Recipient { address: first.recipient.clone(), parameters: first.parameters.clone() };
+                let mut first = Command::Rcpt(first);
+                first.edit(&edits);
+                let Command::Rcpt(rcpt) = first else { unreachable!() };
+                let itself = rcpt.recipient.is_same_as(&came.address);
+                let named = transaction.add(rcpt, edits).unwrap();
+                let known = itself || said.place_of(&came.address).is_some();
+                if named != Named::Again || !known {
+                    said.recipients.push(came.clone());
+                }
+                // Whom the client names, and nobody replaces, is there as it was named first.
+                let place = transaction.envelope.place_of(&came.address);
+                let first = said.recipients.iter().find(|it| it.address.is_same_as(&came.address));
+                if let Some(place) = place && itself && named != Named::Again && first == Some(&came) {
+                    let replaced = transaction.changes().any(|change| change.leaves(place));
+                    prop_assert!(replaced || transaction.envelope.recipients[place] == came);
                 }
             }
             let at_data = allowed(at_data, |edit| {
@@ -459,9 +444,102 @@ mod tests {
                 .collect();
             (new, recipients.join(" "), transaction.tags.len(), transaction.edits.len())
         };
-        assert_eq!(add("a@x"), (true, "c@x d@x".to_owned(), 1, 5));
-        assert_eq!(add("b@x"), (false, "c@x d@x".to_owned(), 2, 6));
-        assert_eq!(add("b@x"), (false, "c@x d@x".to_owned(), 2, 6));
+        assert_eq!(add("a@x"), (Named::First, "c@x d@x".to_owned(), 1, 5));
+        // Its tag, and that it went in favour of the other.
+        assert_eq!(add("b@x"), (Named::Again, "c@x d@x".to_owned(), 2, 7));
+        assert_eq!(add("b@x"), (Named::Again, "c@x d@x".to_owned(), 2, 7));
+    }
+
+    /// What a transaction is after RCPTs of a path with its number as parameter, each with edits: `+` adds, `=` replaces.
+    fn after(rcpts: &[(&str, &[&str])]) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let Command::Mail(mail) = command("MAIL FROM:<s@x>") else { unreachable!() };
+        let mut transaction = Transaction::new(mail);
+        let (sign, claims) = (|edit: &str| edit.as_bytes()[0], Claims::none());
+        for (number, (path, edits)) in rcpts.iter().enumerate() {
+            let edits = edits.iter().map(|edit| match (sign(edit), &edit[1..]) {
+                (b'+', path) => Edit::add_recipient(path, "", claims).unwrap(),
+                (_, path) => Edit::replace_recipient(None, path, "", claims).unwrap(),
+            });
+            let edits: Vec<_> = edits.map(|edit| Attributed::new("p", edit)).collect();
+            let mut command = Command::Rcpt(rcpt(path, &number.to_string()));
+            command.edit(&edits);
+            let Command::Rcpt(rcpt) = command else { unreachable!() };
+            transaction.add(rcpt, edits).unwrap();
+        }
+        let show = |envelope: &Envelope| {
+            let recipients = envelope.recipients.iter();
+            recipients.map(|it| format!("{} {}", it.address, it.parameters)).collect()
+        };
+        let changes = transaction.changes().map(|change| match change {
+            Change::RecipientAdded { index, recipient } => {
+                format!("{index} + {}", recipient.address)
+            }
+            Change::RecipientRemoved { index, recipient } => {
+                format!("{index} - {}", recipient.address)
+            }
+            Change::RecipientReplaced { index, from, to } => {
+                format!("{index} {} = {}", from.address, to.address)
+            }
+            other => format!("{other:?}"),
+        });
+        let changes: Vec<_> = changes.collect();
+        let ledger: Vec<LedgerEntry> =
+            transaction.edits.clone().into_iter().flat_map(Attributed::into_ledger).collect();
+        let came = show(&as_it_came(&transaction.envelope, &ledger));
+        (came, changes, show(&transaction.envelope))
+    }
+
+    #[test]
+    fn whom_the_client_names_is_the_clients_whatever_plug_ins_did_before() {
+        type Case<'a> =
+            (&'a [(&'a str, &'a [&'a str])], &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
+            // Added first or later, it makes no difference.
+            (&[("a@x", &["+b@x"]), ("b@x", &[])], &["a@x 0", "b@x 1"], &[], &["a@x 0", "b@x 1"]),
+            (&[("a@x", &[]), ("b@x", &["+a@x"])], &["a@x 0", "b@x 1"], &[], &["a@x 0", "b@x 1"]),
+            // Others that were added stay, and their places close up.
+            (
+                &[("a@x", &["+b@x", "+c@x"]), ("d@x", &["+e@x"]), ("b@X", &["+f@x"])],
+                &["a@x 0", "d@x 1", "b@X 2"],
+                &["1 + c@x", "3 + e@x", "5 + f@x"],
+                &["a@x 0", "c@x ", "d@x 1", "e@x ", "b@X 2", "f@x "],
+            ),
+            // Another who is replaced by one that was added.
+            (
+                &[("a@x", &["+b@x"]), ("c@x", &["=b@x"])],
+                &["a@x 0", "c@x 1"],
+                &["1 c@x = b@x"],
+                &["a@x 0", "b@x 1"],
+            ),
+            // One who came in the place of another: that one only went.
+            (
+                &[("a@x", &["=c@x", "=b@x", "+d@x"]), ("b@x", &[])],
+                &["a@x 0", "b@x 1"],
+                &["0 - a@x", "0 + d@x"],
+                &["d@x ", "b@x 1"],
+            ),
+            // Two aliases of one: the first is kept, and the second went; a third time it is nothing new.
+            (
+                &[("a@x", &["=c@x"]), ("b@x", &["=c@x"]), ("b@x", &["=c@x"]), ("a@x", &["=c@x"])],
+                &["a@x 0", "b@x 1"],
+                &["0 a@x = c@x", "1 - b@x"],
+                &["c@x 0"],
+            ),
+            (
+                &[("c@x", &[]), ("a@x", &["=b@x", "=c@x", "+d@x"])],
+                &["c@x 0", "a@x 1"],
+                &["1 - a@x", "1 + d@x"],
+                &["c@x 0", "d@x "],
+            ),
+            // There and back again.
+            (&[("a@x", &[]), ("a@x", &["=b@x", "=a@x"])], &["a@x 0"], &[], &["a@x 0"]),
+        ];
+        for (rcpts, came, changes, is) in cases {
+            let found = after(rcpts);
+            let [came, changes, is] = [came, changes, is]
+                .map(|texts| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            assert_eq!(found, (came, changes, is), "{rcpts:?}");
+        }
     }
 
     #[test]
