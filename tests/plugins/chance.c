@@ -1,6 +1,6 @@
 /* Edits every message by chance, wherever it may: header fields, body, sender, recipients, tags, hold. What it does depends on the
- * setting `seed` and on how often it was called. keep@example.test is never removed nor replaced. With CLAIM it claims the
- * RCPT parameter that all of them give. */
+ * setting `seed` and on how often it was called. The recipients that it names are few, and the client names the same, before or
+ * after it. keep@example.test is never removed nor replaced. With CLAIM it claims the RCPT parameter that all of them give. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,11 +47,12 @@ static EmText value(uint64_t *state)
     return pick(state, values, 5);
 }
 
+/* Some of them in another spelling than the client's. */
 static EmText known(uint64_t *state)
 {
     static const char *const known[] = {"p0@example.test", "p1@EXAMPLE.test", "p1@example.test", "r0@example.test",
-                                        "r1@example.test"};
-    return pick(state, known, 5);
+                                        "r1@example.test", "r2@Example.test", "r3@example.test"};
+    return pick(state, known, 7);
 }
 
 static EmText parameters(uint64_t *state)
@@ -104,27 +105,25 @@ static STATUS edit_sender(uint64_t *state, struct EmEdits *sheet)
 
 static STATUS edit_recipients(uint64_t *state, struct EmEdits *sheet, EID event)
 {
-    /* Nobody whom a client names later: its RCPT would change nothing then. */
+    EmText recipient = known(state);
+
     if (event == EM_SMTPRCPT || next(state) % 2 == 0)
-        return edits->recipient_add(sheet, em_text(next(state) % 2 ? "p0@example.test" : "p1@EXAMPLE.test"),
-                                    parameters(state));
-    return edits->recipient_remove(sheet, known(state));
+        return edits->recipient_add(sheet, recipient, parameters(state));
+    return edits->recipient_remove(sheet, recipient);
 }
 
-/* Another one each time, so that no two RCPTs end at the same; behind them also one who is there already. */
+/* By one whom nobody else names, or by one who may be there already or come later. */
 static STATUS replace(uint64_t *state, const EMRECORD *record, uint64_t call)
 {
     const EmRcpt *rcpt = (const EmRcpt *)record->Event;
+    EmText replaced = record->EId == EM_SMTPRCPT ? em_text("") : known(state);
     char path[64];
 
-    snprintf(path, sizeof path, "q%llu-" NAME "@example.test", (unsigned long long)call);
-    if (record->EId != EM_SMTPRCPT) {
-        EmText replaced = known(state), by = next(state) % 2 ? em_text(path) : known(state);
-        return edits->recipient_replace(rcpt->event.edits, replaced, by, parameters(state));
-    }
-    if (rcpt->recipient.len >= 5 && memcmp(rcpt->recipient.data, "keep@", 5) == 0)
+    if (record->EId == EM_SMTPRCPT && rcpt->recipient.len >= 5 && memcmp(rcpt->recipient.data, "keep@", 5) == 0)
         return NOERROR;
-    return edits->recipient_replace(rcpt->event.edits, em_text(""), em_text(path), parameters(state));
+    snprintf(path, sizeof path, "q%llu-" NAME "@example.test", (unsigned long long)call);
+    return edits->recipient_replace(rcpt->event.edits, replaced, next(state) % 2 ? em_text(path) : known(state),
+                                    parameters(state));
 }
 
 static STATUS on_event(const EMRECORD *record)

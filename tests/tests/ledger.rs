@@ -50,9 +50,18 @@ impl std::fmt::Debug for Mail {
 }
 
 fn random_mail(chance: &mut Chance) -> Mail {
-    let mut recipients = vec!["keep".to_owned()];
-    recipients.extend((0..chance.below(4)).map(|number| format!("r{number}")));
-    let recipient = |user: String| (format!("{user}@example.test"), String::new());
+    // Whom plug-ins add or put in the place of others, too; each once.
+    let mut users = vec!["r0", "r1", "r2", "r3", "p0", "p1"];
+    let mut recipients = vec!["keep"];
+    for _ in 0..chance.below(6) {
+        recipients.push(users.swap_remove(chance.below(users.len() as u64) as usize));
+    }
+    let parameters =
+        ["", "NOTIFY=NEVER", "NOTIFY=SUCCESS ORCPT=rfc822;a+2Bb@client.test", "XCHANCE=3"];
+    let recipients: Vec<_> = recipients
+        .into_iter()
+        .map(|user| (format!("{user}@example.test"), chance.pick(&parameters).to_owned()))
+        .collect();
     let fields = [
         &b"From: a\r\n"[..],
         b"x-a : 1\r\n",
@@ -71,7 +80,7 @@ fn random_mail(chance: &mut Chance) -> Mail {
     Mail {
         sender: chance.pick(&["", "s@client.test"]).to_owned(),
         parameters: chance.pick(&["", "SIZE=5", "BODY=8BITMIME"]).to_owned(),
-        recipients: recipients.into_iter().map(recipient).collect(),
+        recipients,
         header,
         body,
     }
@@ -81,8 +90,8 @@ fn random_mail(chance: &mut Chance) -> Mail {
 fn send(server: &Server, mail: &Mail) -> String {
     let mut client = server.greeted();
     client.say(format!("MAIL FROM:<{}> {}", mail.sender, mail.parameters).trim_end(), 250);
-    for (recipient, _) in &mail.recipients {
-        client.say(&format!("RCPT TO:<{recipient}>"), 250);
+    for (recipient, parameters) in &mail.recipients {
+        client.say(format!("RCPT TO:<{recipient}> {parameters}").trim_end(), 250);
     }
     client.say("DATA", 354);
     client.send(&mail.header);
@@ -91,11 +100,17 @@ fn send(server: &Server, mail: &Mail) -> String {
     reply.lines[0].rsplit(' ').next().expect("an id").to_owned()
 }
 
+/// The recipients of an envelope, with their parameters.
+fn recipients(envelope: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let recipients = envelope["recipients"].as_array().expect("a list").iter();
+    recipients.map(|it| (text(&it["address"]), text(&it["parameters"]))).collect()
+}
+
 /// The message as it is stored, without the trace field that the server puts on top.
 fn stored(site: &Site, id: &str, explained: &Value) -> Mail {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let envelope = &explained["is"];
-    let recipients = envelope["recipients"].as_array().expect("a list").iter();
     let shown = site.run(&["queue", "show", id, "--socket", "state/admin.sock"]).stdout;
     assert!(shown.starts_with(b"Received: "));
     let trace =
@@ -105,7 +120,7 @@ fn stored(site: &Site, id: &str, explained: &Value) -> Mail {
     Mail {
         sender: text(&envelope["sender"]),
         parameters: text(&envelope["parameters"]),
-        recipients: recipients.map(|it| (text(&it["address"]), text(&it["parameters"]))).collect(),
+        recipients: recipients(envelope),
         header: octets[..header].to_vec(),
         body: octets[header..].to_vec(),
     }
@@ -253,10 +268,7 @@ fn the_ledger_explains_every_stored_octet() {
             Some(&stored),
             "message {number}: {explained:#}"
         );
-        assert_eq!(
-            explained["came"]["recipients"].as_array().map(Vec::len),
-            Some(sent.recipients.len())
-        );
+        assert_eq!(recipients(&explained["came"]), sent.recipients, "message {number}");
         // Without any one of its lines the ledger does not explain the message.
         for (left_out, line) in ledger.iter().enumerate() {
             seen.insert(line["what"].to_string());
