@@ -37,7 +37,7 @@ mod tmpfs {
     use std::process::Command;
 
     use stagepost_tests::peer;
-    use stagepost_tests::server::{Server, Site, program};
+    use stagepost_tests::server::{Server, Site, plugin_section, program};
     use stagepost_tests::sink::Closed;
 
     /// Starts the server with its state on a file system of this size, which goes away with it.
@@ -99,5 +99,48 @@ mod tmpfs {
         assert_eq!(reply.code, 250, "{reply}");
         sink.wait_for(acknowledged.len() + 1);
         server.stop();
+    }
+
+    /// What a plug-in writes into a body has room or is a fault of its call, whatever the plug-in says: a message that was to
+    /// be another never comes as it was unless the operator wants it so.
+    #[test]
+    fn a_body_for_which_there_is_no_room_is_a_fault_of_the_call() {
+        const MESSAGE: &str = "Subject: to be replaced\r\n\r\nAs it came.\r\n";
+        let site = Site::new("");
+        let file = site.compile("faults/lost_body.c");
+        let fault = "plug-in fault: lost edit: text for the body could not be kept: ";
+        let cases = [
+            ("", "", 451, fault),
+            ("continue", "", 250, fault),
+            ("", "refuse = true", 550, "text for the body could not be kept: "),
+        ];
+        for (on_fault, setting, code, told) in cases {
+            let mut further = format!("[plugin.config]\n{setting}\n");
+            if !on_fault.is_empty() {
+                further += &format!("[plugin.stage.message-accept]\non_fault = \"{on_fault}\"\n");
+            }
+            let limits =
+                "[queue]\nfree_space_min = \"0B\"\n[limits]\nmessage_octets_max = \"1GB\"\n";
+            site.configure(&format!("{limits}{}", plugin_section("lost-body", &file, &further)));
+            let server = start(&site, "100m");
+            let mut client = server.greeted();
+            let reply = client.deliver("a@client.test", "b@example.test", MESSAGE);
+            assert_eq!(reply.code, code, "{on_fault} {setting}: {reply}");
+            if code == 250 {
+                server.log().wait_for("the delivery", |line| line.message() == "delivered");
+                let mail = site.mail("b");
+                let [mail] = &mail[..] else { panic!("{mail:?}") };
+                let unchanged = MESSAGE.replace("\r\n", "\n");
+                assert!(mail.ends_with(unchanged.as_bytes()), "nothing of the call counts");
+            }
+            // What was written is gone from the disk again, and the session goes on.
+            client.say("NOOP", 250);
+            let log = server.stop();
+            let lines = log.matching(|line| line.message().contains("could not be kept"));
+            let [line] = &lines[..] else { panic!("{log}") };
+            assert!(line.message().starts_with(told), "{log}");
+            assert!(line.message().contains("No space left"), "{log}");
+            assert_eq!(line.text("plugin"), "lost-body");
+        }
     }
 }

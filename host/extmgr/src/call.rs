@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Decision, Edit, Event, Stage};
+use stagepost_smtp::{Ask, Event, Stage};
 
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::pending::{Begun, Held, Site, Waited};
 use crate::registry::Registration;
+use crate::sheet::Written;
 use crate::turn::Turn;
 
 /// What a handler left behind.
 pub(crate) struct Outcome {
     pub(crate) status: abi::STATUS,
-    pub(crate) verdict: Option<Decision>,
-    pub(crate) edits: Vec<Edit>,
+    pub(crate) written: Written,
     /// How long the handler took, when that was measured: where it may be asked how a message came to be changed.
     pub(crate) spent: Option<Duration>,
 }
@@ -42,14 +42,14 @@ impl Called {
     /// A call that has an answer, with what was written to its sheet, if anything was.
     pub(crate) fn answered(
         status: abi::STATUS,
-        written: Option<(Option<Decision>, Vec<Edit>)>,
+        written: Option<Written>,
         spent: Option<Duration>,
     ) -> Self {
         if status == abi::ERR_EM_CONTINUE && written.is_none() {
             return Self::GoesOn;
         }
-        let (verdict, edits) = written.unwrap_or_default();
-        Self::Answered(Outcome { status, verdict, edits, spent })
+        let written = written.unwrap_or_default();
+        Self::Answered(Outcome { status, written, spent })
     }
 
     /// Whether the handler failed inside.

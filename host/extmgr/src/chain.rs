@@ -42,9 +42,9 @@ impl Chain {
             Called::GoesOn => self.note(plugin, took, Ok((&Decision::Continue, &[]))),
             Called::Answered(mut outcome) => match self.decide(plugin, &mut outcome) {
                 Ok(decision) => {
-                    self.note(plugin, took, Ok((&decision, &outcome.edits)));
-                    if !outcome.edits.is_empty() {
-                        self.apply(plugin, outcome.edits, outcome.spent);
+                    self.note(plugin, took, Ok((&decision, &outcome.written.edits)));
+                    if !outcome.written.edits.is_empty() {
+                        self.apply(plugin, outcome.written.edits, outcome.spent);
                     }
                     self.decision = decision;
                 }
@@ -92,9 +92,30 @@ impl Chain {
 
     /// What a status means, and whether the edits that came with it can be.
     fn decide(&self, plugin: &Host, outcome: &mut Outcome) -> Result<Decision, Fault> {
-        let decision = self.judge(plugin, outcome)?;
-        self.check_rewrites(&outcome.edits)?;
+        let decision = self.judge(plugin, outcome);
+        if let Some(error) = outcome.written.lost.take() {
+            self.check_loss(plugin, &decision, error)?;
+        }
+        let decision = decision?;
+        self.check_rewrites(&outcome.written.edits)?;
         Ok(decision)
+    }
+
+    /// Whether a handler whose text for the body is lost has an answer for which that is no matter: one that does not let the
+    /// message come, told all the same.
+    fn check_loss(
+        &self,
+        plugin: &Host,
+        decision: &Result<Decision, Fault>,
+        error: Box<str>,
+    ) -> Result<(), Fault> {
+        use Decision::{Defer, Disconnect, Reject};
+        if !matches!(decision, Ok(Reject(_) | Defer(_) | Disconnect(_))) {
+            return Err(Fault::Lost(error));
+        }
+        let (session, plugin) = (self.ask.facts.id, &*plugin.name);
+        tracing::warn!(session, plugin, "text for the body could not be kept: {error}");
+        Ok(())
     }
 
     fn judge(&self, plugin: &Host, outcome: &mut Outcome) -> Result<Decision, Fault> {
@@ -109,7 +130,7 @@ impl Chain {
                 other => Err(Fault::Status(other)),
             };
         }
-        let decision = match (outcome.status, outcome.verdict.take()) {
+        let decision = match (outcome.status, outcome.written.verdict.take()) {
             (abi::ERR_EM_CONTINUE, None) => return Ok(Decision::Continue),
             (abi::NOERROR, None) => Decision::Handled(None),
             (abi::NOERROR, Some(handled @ Decision::Handled(_))) => handled,
@@ -137,14 +158,14 @@ impl Chain {
         // A login that is nobody's: a handler that says handled to everything lets nobody in.
         if matches!(decision, Decision::Handled(_))
             && matches!(self.ask.question, Question::Auth { .. })
-            && !outcome.edits.iter().any(|edit| matches!(edit, Edit::Identity(_)))
+            && !outcome.written.edits.iter().any(|edit| matches!(edit, Edit::Identity(_)))
         {
             return Err(Fault::NoIdentity);
         }
         // Mail that is nobody's: the same, of who says handled to everything.
         if matches!(decision, Decision::Handled(_))
             && event == Event::Atrn
-            && !outcome.edits.iter().any(|edit| matches!(edit, Edit::Reverse(_)))
+            && !outcome.written.edits.iter().any(|edit| matches!(edit, Edit::Reverse(_)))
         {
             return Err(Fault::NoMail);
         }

@@ -51,6 +51,9 @@ pub(crate) enum Fault {
     /// A command line that can't stand in the place of the one in hand.
     #[error("bad edit: {0}")]
     Rewrite(#[from] RewriteError),
+    /// What it wrote into the body is not there, so that the message would come without it.
+    #[error("lost edit: text for the body could not be kept: {0}")]
+    Lost(Box<str>),
     /// A verdict that the descriptor does not declare.
     #[error("bad verdict: the descriptor does not declare EM_EDIT_VERDICT")]
     Undeclared,
@@ -106,7 +109,7 @@ impl Fault {
             | Self::Spent(_)
             | Self::Exhausted { .. }
             | Self::Busy => FaultKind::Overrun,
-            Self::Host(_) => FaultKind::Host,
+            Self::Host(_) | Self::Lost(_) => FaultKind::Host,
         }
     }
 }

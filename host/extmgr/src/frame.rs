@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Class, Decision, Draft, Edit, Facts, Stage};
+use stagepost_smtp::{Ask, Class, Draft, Facts, Stage};
 use tokio::time::Instant;
 
 use crate::arguments::{Arguments, lend_reply, size_of_u32};
@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::lookup::Lookups;
 use crate::pending::Site;
 use crate::release::Giver;
-use crate::sheet::Sheet;
+use crate::sheet::{Sheet, Written};
 
 /// Marks what a handle of the contract points to as long as the call lasts, so that a wrong pointer, or one kept
 /// beyond that, is told while nothing else is at its place. A later call's passes for it there.
@@ -279,10 +279,9 @@ impl<'a> Frame<'a> {
 
     /// Takes what was written to the sheet; none: nobody has written to it.
     #[inline]
-    pub(crate) fn take(&self) -> Option<(Option<Decision>, Vec<Edit>)> {
+    pub(crate) fn take(&self) -> Option<Written> {
         self.sheet.sheet.get()?;
-        let mut sheet = self.sheet.write();
-        Some((sheet.verdict.take(), sheet.take_edits()))
+        Some(self.sheet.write().take())
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Decision, Edit, Event, Stage};
+use stagepost_smtp::{Ask, Event, Stage};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use crate::lookup::Lookups;
 use crate::plugin::Run;
 use crate::registry::Registration;
 use crate::release::{Giver, Release};
+use crate::sheet::Written;
 use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
@@ -190,7 +191,7 @@ impl Held {
     }
 
     /// Takes what was written to the sheet.
-    pub(crate) fn take(&self) -> Option<(Option<Decision>, Vec<Edit>)> {
+    pub(crate) fn take(&self) -> Option<Written> {
         self.frame.take()
     }
 }
@@ -410,10 +411,10 @@ impl Pending {
             // While poll runs what it is lent stays.
             let Some(held) = state.release() else { return Next::Wait(state.deadline) };
             drop(state);
-            let (verdict, edits) = held.take().unwrap_or_default();
+            let written = held.take().unwrap_or_default();
             let spent = held.may_change_message().then(|| self.time.begun.elapsed());
             self.end(held);
-            return Next::Take(Outcome { status, verdict, edits, spent });
+            return Next::Take(Outcome { status, written, spent });
         }
         if state.gone {
             state.over = true;

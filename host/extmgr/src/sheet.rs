@@ -46,9 +46,19 @@ pub(crate) struct Sheet<'a> {
     message: Option<&'a Draft>,
     claims: &'a Claims,
     octets: usize,
-    pub(crate) verdict: Option<Decision>,
+    verdict: Option<Decision>,
     edits: Vec<Edit>,
     writing: Option<Box<Writing>>,
+}
+
+/// What a handler has left on its sheet.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) verdict: Option<Decision>,
+    /// In the order in which they are carried out.
+    pub(crate) edits: Vec<Edit>,
+    /// Why its text for the body is not among them.
+    pub(crate) lost: Option<Box<str>>,
 }
 
 /// What a setter of the sheet answers.
@@ -72,11 +82,13 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Takes the edits, in the order in which they are carried out.
-    pub(crate) fn take_edits(&mut self) -> Vec<Edit> {
-        let mut edits = std::mem::take(&mut self.edits);
-        edits.extend(self.writing.take().into_iter().flat_map(|writing| writing.into_edits()));
-        edits
+    /// Takes what was written to it.
+    pub(crate) fn take(&mut self) -> Written {
+        let (verdict, mut edits) = (self.verdict.take(), std::mem::take(&mut self.edits));
+        let writing = self.writing.take();
+        let lost = writing.as_ref().and_then(|writing| writing.lost()).map(Into::into);
+        edits.extend(writing.into_iter().flat_map(|writing| writing.into_edits()));
+        Written { verdict, edits, lost }
     }
 
     /// Whether an edit of the message can be asked for: declared by the plug-in, and allowed here.
@@ -227,7 +239,7 @@ impl<'a> Sheet<'a> {
         self.declared(abi::EM_EDIT_BODY)?;
         self.allowed(self.event == Event::MessageAccept && self.stage == Stage::Before)?;
         let message = self.message.ok_or(abi::EM_ERR_STAGE)?;
-        self.writing.get_or_insert_default().write(message, self.facts.id, place, octets)
+        self.writing.get_or_insert_default().write(message, place, octets)
     }
 
     pub(crate) fn sender(&mut self, path: &str, parameters: &str) -> Answer {

@@ -1,6 +1,8 @@
 //! What one call writes into a body: text before it, behind it or in its place, checked as it comes and kept by the store.
 //! Knows no sheet and no plug-in: who may write, and where, is for others to say.
 
+use std::io;
+
 use sha2::{Digest, Sha256};
 use stagepost_abi as abi;
 use stagepost_smtp::{BodyText, Draft, Edit, Scratch, Span};
@@ -12,8 +14,8 @@ pub(crate) struct Writing {
     /// In the place of all there is.
     whole: Option<Text>,
     back: Option<Text>,
-    /// Something could not be kept: nothing of it counts.
-    failed: bool,
+    /// Why something could not be kept: nothing of it counts.
+    lost: Option<Box<str>>,
 }
 
 /// Where text goes.
@@ -42,17 +44,14 @@ enum At {
 }
 
 impl Writing {
-    /// Adds octets to a text. Refused ones change nothing; ones that can't be kept take back all of the call's.
-    ///
-    /// `session`: its id, for the log.
+    /// Adds octets to a text. Refused ones change nothing; with ones that can't be kept all of the call's are lost.
     pub(crate) fn write(
         &mut self,
         draft: &Draft,
-        session: u64,
         place: Place,
         octets: &[u8],
     ) -> Result<(), abi::STATUS> {
-        if self.failed {
+        if self.lost.is_some() {
             return Err(abi::EM_ERR_IO);
         }
         let at = match self.text(place).as_ref().map_or(At::LineStart, |text| text.at) {
@@ -66,19 +65,28 @@ impl Writing {
         if wanted > draft.room(replaced) {
             return Err(abi::EM_ERR_LIMIT);
         }
-        let text = match self.text(place) {
-            Some(text) => text,
-            none => none.insert(Text::new(draft.scratch().ok_or(abi::EM_ERR_IO)?)),
-        };
-        if let Err(error) = text.scratch.write(octets) {
-            tracing::error!(session, "what a plug-in writes into a body can't be kept: {error}");
-            *self = Self { failed: true, ..Self::default() };
+        if let Err(error) = self.keep(draft, place, octets, at) {
+            *self = Self { lost: Some(error.to_string().into()), ..Self::default() };
             return Err(abi::EM_ERR_IO);
         }
+        Ok(())
+    }
+
+    fn keep(&mut self, draft: &Draft, place: Place, octets: &[u8], at: At) -> io::Result<()> {
+        let text = match self.text(place) {
+            Some(text) => text,
+            none => none.insert(Text::new(draft.scratch().ok_or(io::ErrorKind::NotFound)?)),
+        };
+        text.scratch.write(octets)?;
         text.at = at;
         text.octets += octets.len() as u64;
         text.sha256.update(octets);
         Ok(())
+    }
+
+    /// Why nothing of it counts, if so.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     /// The edits that it comes to, in the order in which they are carried out.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stagepost_smtp::{Content, Draft, Kept, Scratch};
+use stagepost_smtp::{Attributed, Content, Draft, Kept, Scratch};
 
 use super::*;
 
@@ -242,24 +242,60 @@ fn what_plug_ins_write_is_bounded_and_what_is_replaced_counts_no_more() {
     assert!(rig.hosts.iter().all(|host| host.state().faults == 0));
 }
 
-#[test]
-fn a_text_that_can_not_be_kept_takes_all_of_the_call_back() {
+/// A handler whose text can't be kept, whatever it answers; what becomes of the message, and how many faults there were.
+fn unkept(
+    ask: Ask,
+    on_fault: OnFault,
+    answer: fn(&abi::EMRECORD) -> abi::STATUS,
+) -> (Verdict, u64) {
     let mut rig = Rig::default();
-    rig.plugin("p", Run::Inline).on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, |record| {
-        assert_eq!(write(record, "prepend", lend("fits\r\n")), abi::NOERROR);
+    rig.plugin_with("p", Run::Inline, |config, _| {
+        config.contracts = FaultContracts::everywhere(contract(20_000, on_fault));
+    });
+    rig.on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, move |record| {
+        let first = write(record, "prepend", lend("fits\r\n"));
         assert_eq!(write(record, "append", lend(&"x".repeat(200))), abi::EM_ERR_IO);
+        // Whatever comes behind it is lost too, though there were room.
         assert_eq!(write(record, "prepend", lend("fits\r\n")), abi::EM_ERR_IO);
-        abi::ERR_EM_CONTINUE
+        assert!([abi::NOERROR, abi::EM_ERR_IO].contains(&first));
+        answer(record)
     });
-    assert!(now(rig.dispatch().ask(filled(b"\r\n", ROOM, 100))).edits.is_empty());
-    // A message that the store has no place for.
-    let mut rig = Rig::default();
-    rig.plugin("p", Run::Inline).on(abi::EM_SMTPMESSAGEACCEPT, abi::EM_REG_BEFORE, |record| {
-        assert_eq!(write(record, "append", lend("x\r\n")), abi::EM_ERR_IO);
+    let verdict = now(rig.dispatch().ask(ask));
+    let faults = rig.hosts[0].state().faults;
+    (verdict, faults)
+}
+
+#[test]
+fn a_text_that_can_not_be_kept_is_a_fault_of_the_call() {
+    fn header(record: &abi::EMRECORD) -> abi::STATUS {
+        let edits: &abi::EmEditsService = service(abi::EM_EDITS_ID);
+        // SAFETY: the sheet is this call's.
+        let status = unsafe { (edits.header_add)(sheet(record), lend("X-A"), lend("b")) };
+        assert_eq!(status, abi::NOERROR);
         abi::ERR_EM_CONTINUE
-    });
-    let message = Some(Draft::new([].into_iter(), ROOM, false));
-    assert!(now(rig.dispatch().ask(Ask { message, ..accept() })).edits.is_empty());
+    }
+    let full = || filled(b"\r\n", ROOM, 100);
+    let nowhere = || Ask { message: Some(Draft::new([].into_iter(), ROOM, false)), ..accept() };
+    for ask in [full, nowhere] {
+        let (verdict, faults) = unkept(ask(), OnFault::Defer, header);
+        assert!(matches!(&verdict.decision, Decision::Defer(reply) if reply.code() == 451));
+        assert_eq!((verdict.edits.len(), faults), (0, 1));
+        let (verdict, faults) = unkept(ask(), OnFault::Continue, header);
+        assert_eq!((verdict.decision, verdict.edits.len(), faults), (Decision::Continue, 0, 1));
+        let (verdict, faults) = unkept(ask(), OnFault::Hold, header);
+        assert!(matches!(verdict.edits[..], [Attributed { edit: Edit::Hold { .. }, .. }]));
+        assert_eq!((verdict.decision, faults), (Decision::Continue, 1));
+        // Who says that it failed has one fault, not two.
+        assert_eq!(unkept(ask(), OnFault::Defer, |_| abi::EM_FAULT).1, 1);
+        // A message that is refused needs no body.
+        let refuse = |record: &abi::EMRECORD| {
+            give(record, abi::EM_VERDICT_REJECT, 550);
+            abi::EM_VERDICT
+        };
+        let (verdict, faults) = unkept(ask(), OnFault::Continue, refuse);
+        assert!(matches!(&verdict.decision, Decision::Reject(reply) if reply.code() == 550));
+        assert_eq!(faults, 0);
+    }
 }
 
 #[test]
