@@ -146,7 +146,8 @@ impl<'a> Edits<'a> {
     /// - octets: any but NUL, and CR and LF only as CRLF, though one call may end between the two and the next go on there. A
     ///   last line without CRLF gets one. Of a message that was sent with `BODY=BINARYMIME` any octets, to the letter.
     ///
-    /// The empty line that ends the header block is the host's: it stays, or comes when there was none.
+    /// The empty line that ends the header block is the host's: it stays, or comes when there was none. When the disk has no
+    /// room for what is written, the call is at fault, whatever it answers, unless it refuses the message.
     pub fn body_prepend(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Refusal> {
         // SAFETY: the handle is valid during the lifetime; the octets are lent for the call.
         check("body_prepend", unsafe {
@@ -183,7 +184,8 @@ impl<'a> Edits<'a> {
     }
 
     /// Adds a recipient, who needs a route or a grant: without one this plug-in is at fault and the command is answered
-    /// 451. One who is there already stays as they are. Needs the edit `recipient`; at RCPT, DATA, headers and message accept.
+    /// 451. One who is there already stays as they are, and whom the client names at a later RCPT is the client's, with its
+    /// parameters. Needs the edit `recipient`; at RCPT, DATA, headers and message accept.
     ///
     /// - path: without angle brackets. parameters: those of RCPT; may be empty.
     pub fn recipient_add(&mut self, path: &str, parameters: &str) -> Result<(), Refusal> {
@@ -201,8 +203,8 @@ impl<'a> Edits<'a> {
         })
     }
 
-    /// Puts another recipient in the place of one, who needs a route or a grant as any other does. Needs the edit
-    /// `recipient`; at RCPT, DATA, headers and message accept.
+    /// Puts another recipient in the place of one, who needs a route or a grant as any other does. One who is there already is
+    /// kept once. Needs the edit `recipient`; at RCPT, DATA, headers and message accept.
     ///
     /// - replaced: `None` at RCPT, for the one in hand; elsewhere who goes, and nothing happens when they are not there.
     /// - path: who comes, without angle brackets.
