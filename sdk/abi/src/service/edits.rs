@@ -146,7 +146,8 @@ pub struct EmEditsService {
     ///
     /// The recipient needs a route or a grant, as at EM_SMTPRCPT; a grant made in the same chain counts. Without one the
     /// plug-in is at fault, whatever its fault contract says: the command is answered 451, and none of the edits made at
-    /// it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused.
+    /// it is carried out. What is added at a RCPT is dropped when the recipient in hand is refused. Whom the client names at a
+    /// later RCPT is the client's: the parameters are those of that RCPT, and nothing was added.
     ///
     /// - path: as RCPT takes it, without angle brackets.
     /// - parameters: as RCPT takes them; may be empty.
@@ -171,8 +172,9 @@ pub struct EmEditsService {
     ///
     /// At EM_SMTPRCPT it is the one in hand. Later handlers see the new one as EmRcpt.recipient; the route or grant that counts
     /// is that of the new one, and without one the client is refused as for any recipient. At the other events it is one of
-    /// the transaction's; nothing happens when they are not there, the new one needs a route or a grant as in
-    /// recipient_add, and one who is a recipient already is kept once.
+    /// the transaction's; nothing happens when they are not there, and the new one needs a route or a grant as in
+    /// recipient_add. One who is a recipient already is kept once, as they are, and whoever they replace only goes; the same
+    /// when the client itself names them later.
     ///
     /// - replaced: at EM_SMTPRCPT empty; elsewhere who goes, as in recipient_remove.
     /// - path: who comes, as in recipient_add.
@@ -219,8 +221,8 @@ pub struct EmEditsService {
     ///   all of it: beyond 64 KiB it is kept in a file, which blocks shortly; a handler of class EM_CLASS_INLINE may do so.
     ///
     /// Returns EM_ERR_LIMIT when all handlers together would have written more than a message may have, texts that were
-    /// replaced not counted; EM_ERR_IO: the file could not be written, and what this call has written into the body before is
-    /// gone too: answer EM_FAULT where the message must not be stored so. A piece that is refused otherwise changes nothing.
+    /// replaced not counted; EM_ERR_IO: the file could not be written. The call is at fault then, whatever it answers, unless its
+    /// verdict refuses the message: none of its edits counts. A piece that is refused otherwise changes nothing.
     ///
     /// [session-thread & in-handler]
     pub body_prepend: unsafe extern "C" fn(edits: *mut EmEdits, octets: EmText) -> STATUS,
