@@ -17,7 +17,7 @@ use crate::delivery::Logins;
 use crate::router::Router;
 use crate::tls::{OutboundError, OutboundTls, TlsStore};
 use crate::users::Users;
-use crate::{refusal, state_dir};
+use crate::{dns, refusal, state_dir};
 
 /// Checks a file and what it names; one line for each thing that is right.
 ///
@@ -56,6 +56,10 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
         Err(OutboundError::Config(error)) => return Err(error),
         Err(OutboundError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
         Ok(_) => {}
+    }
+    dns::check(&settings.dns)?;
+    if let Some((path, _)) = &settings.dns.trust_anchor {
+        push(&mut lines, format_args!("OK  trust_anchor {}", path.display()));
     }
     Logins::load(&settings)?;
     for (path, _) in &settings.login_files {

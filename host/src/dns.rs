@@ -1,41 +1,73 @@
 //! Looks names up, for plug-ins and for deliveries, by the servers that the operator or the system names, with a cache.
-//! Knows hickory, here and nowhere else; knows no plug-in.
+//! Knows hickory, here and in its parts and nowhere else; knows no plug-in.
+
+mod anchors;
+mod answer;
+mod chain;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType as Type};
 use stagepost_extmgr::{DnsAnswer, DnsQuestion, DnsRecord, LookingUp, RecordType, Resolver};
 
-use crate::config::Dns as Settings;
+pub(crate) use self::answer::{Answer, Asking, Data, Found, Kind, Names, Tlsa};
+use crate::config::{ConfigError, Dns as Settings};
 
 /// How many times a server that does not answer is asked within the time of one look-up.
 const TRIES: u32 = 3;
+/// A look-up that is validated has others in its train, for the keys of every zone on the way: so many times as long it may take.
+const VALIDATED_TIMES: u32 = 2;
 
 /// The resolver.
 pub(crate) struct Dns {
     /// None: there are no servers to ask.
     client: Option<TokioResolver>,
+    /// The same for deliveries, where answers are validated (RFC 4035).
+    validating: Option<TokioResolver>,
     timeout: Duration,
 }
 
 impl Dns {
     /// Makes the resolver; its servers are not asked yet. Inside a tokio runtime.
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let client = client(settings).inspect_err(|error| {
-            tracing::warn!(
-                "no DNS: the system's servers are not known: {error}; name some in [dns] servers"
-            );
-        });
-        Self { client: client.ok(), timeout: settings.timeout }
+    ///
+    /// # Errors
+    /// The trust anchors that the operator names can't be used.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let anchors = anchors::read(settings)?;
+        let warned = |client: Result<TokioResolver, NetError>| {
+            client.inspect_err(|error| {
+                tracing::warn!(
+                    "no DNS: the system's servers are not known: {error}; name some in [dns] servers"
+                );
+            })
+        };
+        let client = warned(client(settings, None)).ok();
+        let validating =
+            anchors.and_then(|anchors| warned(self::client(settings, Some(anchors))).ok());
+        Ok(Self { client, validating, timeout: settings.timeout })
     }
 }
 
-fn client(settings: &Settings) -> Result<TokioResolver, NetError> {
+/// Finds out whether a resolver can be made of settings.
+///
+/// # Errors
+/// As [`Dns::new`].
+pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
+    anchors::read(settings).map(drop)
+}
+
+fn client(
+    settings: &Settings,
+    anchors: Option<Arc<TrustAnchors>>,
+) -> Result<TokioResolver, NetError> {
     let provider = TokioRuntimeProvider::default();
     let mut builder = if settings.servers.is_empty() {
         TokioResolver::builder(provider)?
@@ -49,6 +81,15 @@ fn client(settings: &Settings) -> Result<TokioResolver, NetError> {
     options.attempts = TRIES as usize - 1;
     // What a PTR look-up says must come from the DNS: the hosts file of this machine proves nothing of a client.
     options.use_hosts_file = ResolveHosts::Never;
+    if let Some(anchors) = anchors {
+        // Signatures come with EDNS alone (RFC 3225), whatever the system's programs make of it.
+        (options.validate, options.edns0) = (true, true);
+        // Each alias has a proof of its own.
+        options.preserve_intermediates = true;
+        // hickory-dns#3963: with several servers asked at once, a truncated answer of one ends the look-up.
+        options.num_concurrent_reqs = 1;
+        builder = builder.with_trust_anchor(anchors);
+    }
     builder.build()
 }
 
@@ -70,6 +111,63 @@ impl Resolver for Dns {
                 DnsAnswer::Trouble
             })
         })
+    }
+}
+
+impl Names for Dns {
+    fn ask(&self, kind: Kind, name: &str) -> Asking {
+        let (client, timeout) = match &self.validating {
+            Some(client) => (Some(client.clone()), self.timeout * VALIDATED_TIMES),
+            None => (self.client.clone(), self.timeout),
+        };
+        // What a name is, is the same for everybody.
+        let question = DnsQuestion::new(RecordType::Txt, name);
+        Box::pin(async move {
+            let Some(question) = question else { return Answer::NoName };
+            let Some(client) = client else { return Answer::Trouble };
+            let asked = tokio::time::timeout(timeout, ask(&client, kind, question.name())).await;
+            asked.unwrap_or_else(|_| {
+                tracing::debug!(name = question.name(), ?kind, "look-up: no answer in time");
+                Answer::Trouble
+            })
+        })
+    }
+}
+
+async fn ask(client: &TokioResolver, kind: Kind, name: &str) -> Answer {
+    let wanted = match kind {
+        Kind::A => Type::A,
+        Kind::Aaaa => Type::AAAA,
+        Kind::Mx => Type::MX,
+        Kind::Tlsa => Type::TLSA,
+    };
+    let Ok(mut asked) = Name::from_ascii(name) else { return Answer::NoName };
+    // Nothing is appended to it.
+    asked.set_fqdn(true);
+    match client.lookup(asked.clone(), wanted).await {
+        Ok(found) => {
+            let code = found.message().metadata.response_code;
+            chain::follow(&asked, wanted, found.answers()).unwrap_or_else(|| nothing(code))
+        }
+        Err(error) if error.is_nx_domain() => Answer::NoName,
+        Err(error) if error.is_no_records_found() => Answer::NoData,
+        // Validated, and found to be in a zone that nobody has signed, or that has opted out.
+        Err(NetError::Dns(DnsError::Nsec { response, proof: Proof::Insecure, .. })) => {
+            nothing(response.metadata.response_code)
+        }
+        Err(error) => {
+            tracing::debug!(name, ?kind, "look-up: {error}");
+            Answer::Trouble
+        }
+    }
+}
+
+/// What an answer without records means.
+fn nothing(code: ResponseCode) -> Answer {
+    match code {
+        ResponseCode::NoError => Answer::NoData,
+        ResponseCode::NXDomain => Answer::NoName,
+        _ => Answer::Trouble,
     }
 }
 
@@ -124,6 +222,11 @@ fn text(name: &Name) -> String {
 }
 
 #[cfg(test)]
+pub(crate) use self::answer::Alias;
+#[cfg(test)]
+pub(crate) mod signed;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
@@ -172,7 +275,12 @@ mod tests {
 
         fn resolver(&self) -> Dns {
             let servers = vec![self.address];
-            Dns::new(&Settings { servers, timeout: Duration::from_millis(600) })
+            Dns::new(&Settings {
+                servers,
+                timeout: Duration::from_millis(600),
+                ..Settings::default()
+            })
+            .unwrap()
         }
     }
 
@@ -310,8 +418,12 @@ mod tests {
     #[tokio::test]
     async fn without_a_server_there_is_trouble() {
         let nobody = Responder::start(BTreeMap::new()).await.address;
-        let settings = Settings { servers: vec![nobody], timeout: Duration::from_millis(300) };
-        let dns = Dns { client: None, ..Dns::new(&settings) };
+        let settings = Settings {
+            servers: vec![nobody],
+            timeout: Duration::from_millis(300),
+            ..Settings::default()
+        };
+        let dns = Dns { client: None, ..Dns::new(&settings).unwrap() };
         assert_eq!(ask(&dns, RecordType::A, "a.test").await, DnsAnswer::Trouble);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
-use crate::config::{self, Auth, Certificate, ConfigError, Place, Settings};
+use crate::config::{self, Auth, Certificate, ConfigError, Dns, Place, Settings};
 use crate::delivery::Logins;
 use crate::service_manager;
 use crate::tls::TlsStore;
@@ -163,6 +163,10 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         (files, mechanisms, checks_max, failures)
     };
     let roots = |settings: &Settings| settings.tls_roots.as_ref().map(|(path, _)| path.clone());
+    let dns = |settings: &Settings| {
+        let Dns { servers, timeout, dnssec, trust_anchor } = settings.dns.clone();
+        (servers, timeout, dnssec, trust_anchor.map(|(path, _)| path))
+    };
     let parts = [
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
@@ -186,7 +190,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ),
         ("[queue]", old.queue == new.queue),
         ("[delivery]", old.delivery == new.delivery && roots(old) == roots(new)),
-        ("[dns]", old.dns == new.dns),
+        ("[dns]", dns(old) == dns(new)),
         ("[[local_domain]]", old.local_domains == new.local_domains),
         ("[[route]]", old.routes == new.routes),
         ("[plugins]", old.plugin_limits == new.plugin_limits),
@@ -238,6 +242,7 @@ mod tests {
             ),
             (format!("{BASE}[plugins]\ninline_warn_ms = 5\n"), &["[plugins]"]),
             (format!("{BASE}[dns]\ntimeout = \"5s\"\n"), &["[dns]"]),
+            (format!("{BASE}[dns]\ndnssec = true\n"), &["[dns]"]),
         ];
         for (text, wanted) in cases {
             assert_eq!(differences(&old, &settings(&text)), wanted, "{text}");

@@ -137,7 +137,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         // Entry points of plug-ins are called here, before there is any session.
         let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
         let router = Arc::new(Router::new(&settings));
-        let dns = Arc::new(Dns::new(&settings.dns));
+        let dns = Arc::new(Dns::new(&settings.dns)?);
         let users = Arc::new(Users::load(&settings, router.clone())?);
         let ways = Ways { router, resolver: dns.clone(), users: users.clone() };
         let hosted = Hosted {

@@ -1,6 +1,8 @@
 //! The configuration as it is written in TOML: names of fields, their types, which are optional.
 //! Knows no rule that spans two fields. Defaults come from the settings.
 
+mod dns;
+
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -9,9 +11,10 @@ use serde::de::IgnoredAny;
 use stagepost_smtp::Event;
 use toml::Spanned;
 
+pub(super) use self::dns::Dns;
 use super::choice::{self, AuthMode, LogFormat};
 use super::duration::Period;
-use super::endpoint::{DnsServer, ListenAddress, SocketName};
+use super::endpoint::{ListenAddress, SocketName};
 use super::name::{DomainName, Label, MailAddress, MechanismName, NameOfQueue, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
@@ -236,14 +239,6 @@ pub(super) struct Delivery {
     pub(super) mx_port: Count<1, 65_535>,
     pub(super) postmaster: Option<MailAddress>,
     pub(super) tls_roots: Option<Spanned<PathBuf>>,
-}
-
-/// `[dns]`
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Dns {
-    pub(super) servers: Vec<DnsServer>,
-    pub(super) timeout: Period<1, 60>,
 }
 
 /// `[[local_domain]]`
@@ -565,16 +560,6 @@ impl Default for Delivery {
             mx_port: Count::new(delivery.mx_port.into()),
             postmaster: delivery.postmaster.map(MailAddress),
             tls_roots: None,
-        }
-    }
-}
-
-impl Default for Dns {
-    fn default() -> Self {
-        let dns = settings::Dns::default();
-        Self {
-            servers: dns.servers.into_iter().map(DnsServer).collect(),
-            timeout: Period::new(dns.timeout),
         }
     }
 }

@@ -50,7 +50,8 @@ pub(super) fn settings(
         .filter_map(|route| route.login_file.as_ref())
         .map(|written| (base.join(written.get_ref()), document.at(written.span())))
         .collect();
-    let routes = resolver.routes(file.route, &queue.retry, &local_domains, &listeners)?;
+    let dnssec = file.dns.dnssec;
+    let routes = resolver.routes(file.route, &queue.retry, &local_domains, &listeners, dnssec)?;
     let plugins = resolver.plugins(&file.plugins, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
@@ -78,17 +79,12 @@ pub(super) fn settings(
         sessions: resolver.sessions(&file.limits)?,
         queue,
         delivery: resolver.delivery(&file.delivery)?,
-        dns: dns(&file.dns),
+        dns: resolver.dns(&file.dns)?,
         local_domains,
         routes,
         plugins,
         plugin_limits: resolver.plugin_limits(&file.plugins)?,
     })
-}
-
-fn dns(written: &file::Dns) -> Dns {
-    let servers = written.servers.iter().map(|server| server.0).collect();
-    Dns { servers, timeout: written.timeout.duration() }
 }
 
 struct Resolver<'r> {
@@ -143,6 +139,20 @@ impl Resolver<'_> {
         let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
         let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
         Ok(Delivery { concurrency, per_destination, mx_port, postmaster })
+    }
+
+    fn dns(&self, written: &file::Dns) -> Result<Dns, ConfigError> {
+        let trust_anchor = written
+            .trust_anchor
+            .as_ref()
+            .map(|path| (self.base.join(path.get_ref()), self.document.at(path.span())));
+        if let Some((_, place)) = trust_anchor.as_ref().filter(|_| !written.dnssec) {
+            let remedy = "add dnssec = true, or remove the line";
+            return Err(place.fault("nothing is validated", remedy));
+        }
+        let servers = written.servers.iter().map(|server| server.0).collect();
+        let (timeout, dnssec) = (written.timeout.duration(), written.dnssec);
+        Ok(Dns { servers, timeout, dnssec, trust_anchor })
     }
 
     fn local_domains(

@@ -70,13 +70,15 @@ pub(crate) struct RouteRule {
 pub(crate) enum TlsPolicy {
     /// None of it.
     None,
-    /// It is used where it can be had; anybody may be at the other end.
+    /// It is used where it can be had; anybody may be at the other end, where the server's domain does not say who is.
     #[default]
     Opportunistic,
-    /// Nothing is sent without; anybody may be at the other end.
+    /// The same, and nothing is sent without.
     Required,
     /// Nothing is sent without, and but to who has a certificate for the server's name.
     Verified,
+    /// Nothing is sent but to who has a certificate that the DNS vouches for (RFC 7672).
+    Dane,
 }
 
 /// How mail leaves by a route.

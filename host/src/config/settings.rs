@@ -413,17 +413,26 @@ pub(crate) struct Delivery {
 }
 
 /// Who looks names up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dns {
     /// The servers to ask; none: the system's.
     pub(crate) servers: Vec<SocketAddr>,
     /// How long one look-up may take.
     pub(crate) timeout: Duration,
+    /// Whether what deliveries ask is validated (RFC 4035).
+    pub(crate) dnssec: bool,
+    /// The file of the keys that this begins with, and where it is named; none: those of the root.
+    pub(crate) trust_anchor: Option<(PathBuf, Place)>,
 }
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: Duration::from_secs(15) }
+        Self {
+            servers: Vec::new(),
+            timeout: Duration::from_secs(15),
+            dnssec: false,
+            trust_anchor: None,
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stagepost_extmgr::Resolver;
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{Credentials, OwnName, Protocol};
 
@@ -15,6 +14,7 @@ use super::relay::{Hop, Relay, RelayTimeouts};
 use super::servers::Servers;
 use super::transport::{Onward, RecipientOutcome, Transports};
 use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, TlsPolicy, Way};
+use crate::dns::Names;
 use crate::router::{self, Router};
 use crate::tls::OutboundTls;
 
@@ -40,7 +40,7 @@ impl Carrier {
         settings: &Settings,
         router: Arc<Router>,
         name: OwnName,
-        resolver: Arc<dyn Resolver>,
+        names: Arc<dyn Names>,
         tls: OutboundTls,
         logins: Arc<Logins>,
     ) -> Self {
@@ -52,8 +52,14 @@ impl Carrier {
             MailStore::Lmtp(_) => None,
         });
         let maildirs = maildirs.collect();
-        let relay =
-            Relay::new(resolver, name, settings.delivery.mx_port, tls, RelayTimeouts::default());
+        let relay = Relay::new(
+            names,
+            settings.dns.dnssec,
+            name,
+            settings.delivery.mx_port,
+            tls,
+            RelayTimeouts::default(),
+        );
         Self { maildirs, router, relay, logins }
     }
 

@@ -3,6 +3,7 @@
 
 mod asking;
 mod carrier;
+mod demand;
 mod fetching;
 mod finding;
 mod line_end;

@@ -9,7 +9,6 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_extmgr::Resolver;
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
     Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, SenderWish,
@@ -21,12 +20,14 @@ use self::connection::{ConnectError, Connection, Peer};
 use self::idle::{IdleConnections, Line};
 pub(super) use self::reversed::ReversedLine;
 pub(super) use self::stream::Carrying;
+use super::demand::{Demand, Demands, Unmet};
 use super::finding::Finding;
 use super::logins::nonce;
 use super::octets::MessageOctets;
 use super::servers::{Finder, NoServer, Server, Servers};
 use super::transport::{Onward, RecipientOutcome};
 use crate::config::TlsPolicy;
+use crate::dns::Names;
 use crate::tls::OutboundTls;
 
 /// How long a relay waits.
@@ -68,6 +69,7 @@ pub(crate) struct Hop<'h> {
 #[derive(Clone)]
 pub(crate) struct Relay {
     finder: Finder,
+    demands: Demands,
     name: OwnName,
     timeouts: RelayTimeouts,
     tls: OutboundTls,
@@ -85,6 +87,8 @@ enum RelayError {
     NoServer(#[from] NoServer),
     #[error("{error}")]
     Connect { server: Box<str>, error: ConnectError },
+    #[error("{error}")]
+    Unmet { server: Box<str>, error: Unmet },
 }
 
 impl RelayError {
@@ -94,13 +98,16 @@ impl RelayError {
             Self::Message(_) | Self::Recipient(_) => (4, 3, 0),
             Self::NoServer(error) => error.status(),
             Self::Connect { .. } => (4, 4, 1),
+            Self::Unmet { .. } => (4, 7, 5),
         };
         let finding = Finding::new(status, self);
         match self {
             Self::Connect { server, error } if error.names(server) => {
                 RecipientOutcome::Deferred(finding)
             }
-            Self::Connect { server, .. } => RecipientOutcome::Deferred(finding.about(server)),
+            Self::Connect { server, .. } | Self::Unmet { server, .. } => {
+                RecipientOutcome::Deferred(finding.about(server))
+            }
             _ if status.0 == 5 => RecipientOutcome::Failed(finding),
             _ => RecipientOutcome::Deferred(finding),
         }
@@ -114,20 +121,25 @@ enum Tried {
     /// It did not come to that: another server may be better.
     Refused(Vec<Outcome>),
     Unreachable(ConnectError),
+    /// It can't be what it has to be.
+    Unmet(Unmet),
 }
 
 impl Relay {
-    /// A relay that calls itself `name`, looks names up by `resolver` and takes servers from the DNS to listen on `mx_port`.
+    /// A relay that calls itself `name`, looks names up by `names` (with DNSSEC: certificates too) and takes servers from the DNS to
+    /// listen on `mx_port`.
     pub(crate) fn new(
-        resolver: Arc<dyn Resolver>,
+        names: Arc<dyn Names>,
+        dnssec: bool,
         name: OwnName,
         mx_port: u16,
         tls: OutboundTls,
         timeouts: RelayTimeouts,
     ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
-        let finder = Finder::new(resolver, name.as_str(), mx_port, timeouts.connect);
-        Self { finder, name, timeouts, tls, idle }
+        let demands = Demands::new(dnssec.then(|| names.clone()));
+        let finder = Finder::new(names, name.as_str(), mx_port, timeouts.connect);
+        Self { finder, demands, name, timeouts, tls, idle }
     }
 
     /// Sends a message to some of its recipients, given as indexes into its envelope, in one transaction.
@@ -175,6 +187,9 @@ impl Relay {
                 Tried::Unreachable(error) => {
                     unreachable = Some(RelayError::Connect { server: server.shown, error });
                 }
+                Tried::Unmet(error) => {
+                    unreachable = Some(RelayError::Unmet { server: server.shown, error });
+                }
             }
         }
         // What a server said tells more than that another one is down.
@@ -190,10 +205,14 @@ impl Relay {
         transaction: &Transaction,
         message: &StoredMessage,
     ) -> Tried {
+        let demand = match self.demands.of(hop.tls, server).await {
+            Ok(demand) => demand,
+            Err(unmet) => return Tried::Unmet(unmet),
+        };
         let line = Line {
             endpoint: server.endpoint.clone(),
             protocol: hop.protocol,
-            tls: (server.host.clone(), hop.tls),
+            tls: (server.host.clone(), demand),
             login: hop.login.map(|login| login.name().into()),
         };
         if let Some(mut connection) = self.idle.take(&line) {
@@ -207,11 +226,7 @@ impl Relay {
                 return Tried::Done(outcomes, onward);
             }
         }
-        let tls = match hop.tls {
-            TlsPolicy::None => SendingTls::Never,
-            TlsPolicy::Opportunistic => SendingTls::IfOffered,
-            TlsPolicy::Required | TlsPolicy::Verified => SendingTls::Must,
-        };
+        let (_, Demand { tls, .. }) = line.tls;
         let tried = self.open_and_send(server, hop, &line, tls, transaction, message).await;
         match tried {
             // Where clear text is good enough, a server whose TLS is broken gets it (RFC 7435).
@@ -235,8 +250,8 @@ impl Relay {
         transaction: &Transaction,
         message: &StoredMessage,
     ) -> Tried {
-        let verified = hop.tls == TlsPolicy::Verified;
-        let login = match login(hop.login, verified) {
+        let (host, Demand { identity, .. }) = line.tls.clone();
+        let login = match login(hop.login, identity.is_known()) {
             Ok(login) => login,
             Err(error) => return Tried::Unreachable(ConnectError::NoRandom(error)),
         };
@@ -247,7 +262,7 @@ impl Relay {
             login,
             timeouts: self.timeouts.session,
         };
-        let peer = Peer { tls: self.tls.clone(), host: server.host.clone(), verified };
+        let peer = Peer { tls: self.tls.clone(), host, identity };
         let wait = self.timeouts.connect;
         let opened = Connection::open(&server.endpoint, settings, peer, wait).await;
         let mut connection = match opened {

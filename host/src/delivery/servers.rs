@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_extmgr::{DnsAnswer, DnsQuestion, DnsRecord, RecordType, Resolver};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::config::NextHop;
+use crate::dns::{Answer, Data, Found, Kind, Names};
 
 /// So many addresses are tried within one attempt at most.
 const SERVERS_MAX: usize = 8;
@@ -41,6 +41,21 @@ pub(super) struct Server {
     pub(super) shown: Box<str>,
     /// Where it listens.
     pub(super) endpoint: Endpoint,
+    /// What the DNS may say of its certificates.
+    pub(super) footing: Footing,
+}
+
+/// How far the names that lead to a server can be believed (RFC 7672 section 2.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Footing {
+    /// Not at all: no record of certificates is looked for.
+    #[default]
+    Loose,
+    /// The operator has named the server; its name still has to be looked up.
+    Named,
+    /// DNSSEC vouches for them: such records stand below the first of the `bases` that has some, and certificates that an
+    /// authority has made may be for the `owners` of the mail, too.
+    Firm { bases: Vec<Box<str>>, owners: Vec<Box<str>> },
 }
 
 /// Where a server listens.
@@ -56,6 +71,39 @@ impl fmt::Display for Endpoint {
             Self::Tcp(address) => address.fmt(out),
             Self::Socket(path) => path.display().fmt(out),
         }
+    }
+}
+
+impl Footing {
+    /// Of a server that the operator has named.
+    fn of_named(host: &str) -> Self {
+        if host.parse::<IpAddr>().is_ok() { Self::Loose } else { Self::Named }
+    }
+
+    /// What the answers about its addresses make of a server (RFC 7672 section 2.2.2). `owners`: whose mail it is.
+    pub(super) fn of(name: &str, owners: &[Box<str>], answers: [&Answer; 2]) -> Self {
+        let found = || {
+            answers.into_iter().filter_map(|answer| match answer {
+                Answer::Found(found) => Some(found),
+                _ => None,
+            })
+        };
+        let own: Box<str> = name.to_ascii_lowercase().into();
+        let aliases = || found().filter_map(|found| found.alias.as_ref());
+        let bases: Vec<Box<str>> = if found().next().is_some() && found().all(|found| found.secure)
+        {
+            // The end of the aliases first, then the name itself.
+            let ends = aliases().map(|alias| alias.target.clone());
+            let mut bases: Vec<_> = ends.chain([own]).collect();
+            bases.dedup();
+            bases
+        } else if aliases().next().is_some() && aliases().all(|alias| alias.secure) {
+            // Whoever has signed the alias can vouch for the name, if not for what it leads to.
+            vec![own]
+        } else {
+            return Self::Loose;
+        };
+        Self::Firm { bases, owners: owners.to_vec() }
     }
 }
 
@@ -98,7 +146,7 @@ impl NoServer {
 /// Finds servers. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Finder {
-    resolver: Arc<dyn Resolver>,
+    names: Arc<dyn Names>,
     /// Our own name: mail for a domain is not given to ourselves, nor to those behind us.
     own_name: Box<str>,
     mx_port: u16,
@@ -107,13 +155,8 @@ pub(super) struct Finder {
 }
 
 impl Finder {
-    pub(super) fn new(
-        resolver: Arc<dyn Resolver>,
-        own_name: &str,
-        mx_port: u16,
-        wait: Duration,
-    ) -> Self {
-        Self { resolver, own_name: own_name.to_ascii_lowercase().into(), mx_port, wait }
+    pub(super) fn new(names: Arc<dyn Names>, own_name: &str, mx_port: u16, wait: Duration) -> Self {
+        Self { names, own_name: own_name.to_ascii_lowercase().into(), mx_port, wait }
     }
 
     /// The servers, at least one.
@@ -121,13 +164,16 @@ impl Finder {
         match servers {
             Servers::Hosts(hosts) => self.hosts(hosts).await,
             Servers::Mx(domain) => match literal(domain) {
-                Some(address) => Ok(vec![self.by_dns(&address.to_string(), address)]),
+                Some(address) => {
+                    Ok(vec![self.by_dns(&address.to_string(), address, &Footing::Loose)])
+                }
                 None => self.mx(domain).await,
             },
             Servers::Socket(path) => {
                 let shown: Box<str> = path.display().to_string().into();
                 let endpoint = Endpoint::Socket(path.to_owned());
-                Ok(vec![Server { host: shown.clone(), shown, endpoint }])
+                let footing = Footing::Loose;
+                Ok(vec![Server { host: shown.clone(), shown, endpoint, footing }])
             }
         }
     }
@@ -143,6 +189,7 @@ impl Finder {
                     host: host.host.as_str().into(),
                     shown: named.as_str().into(),
                     endpoint: Endpoint::Tcp(address),
+                    footing: Footing::of_named(&host.host),
                 })),
                 Ok(Err(error)) => {
                     fault = format!("{named}: its name can't be resolved: {error}").into();
@@ -158,16 +205,21 @@ impl Finder {
 
     /// RFC 5321 section 5.1.
     async fn mx(&self, domain: &str) -> Result<Vec<Server>, NoServer> {
-        let mut records = match self.ask(RecordType::Mx, domain).await {
-            DnsAnswer::Found { records, .. } => exchanges(records),
-            DnsAnswer::NoName => return Err(NoServer::NoDomain),
-            DnsAnswer::Trouble => return Err(NoServer::Trouble),
-            DnsAnswer::NoData => {
+        let found = match self.ask(Kind::Mx, domain).await {
+            Answer::Found(found) => found,
+            Answer::NoName => return Err(NoServer::NoDomain),
+            Answer::Trouble => return Err(NoServer::Trouble),
+            Answer::NoData => {
                 // The implicit MX: the domain itself, as with preference 0.
-                let found = self.addresses(domain, SERVERS_MAX).await.ok_or(NoServer::Trouble)?;
+                let owners = Some(vec![domain.to_ascii_lowercase().into()]);
+                let found = self.addresses(domain, SERVERS_MAX, owners.as_deref()).await;
+                let found = found.ok_or(NoServer::Trouble)?;
                 return if found.is_empty() { Err(NoServer::NoAddress) } else { Ok(found) };
             }
         };
+        // RFC 7672 section 2.2.1: what anybody may have put there leads to anybody's servers.
+        let owners = found.secure.then(|| owners(domain, &found));
+        let mut records = exchanges(found);
         // RFC 7505 section 3: a lone MX to the root means that there is no mail. Beside others it is a mistake.
         if records.iter().all(|(_, host)| host.is_empty()) {
             return Err(NoServer::NullMx);
@@ -182,17 +234,21 @@ impl Finder {
                 return Err(NoServer::Loop);
             }
         }
-        self.of_exchanges(&records).await
+        self.of_exchanges(&records, owners.as_deref()).await
     }
 
-    async fn of_exchanges(&self, records: &[(u16, String)]) -> Result<Vec<Server>, NoServer> {
+    async fn of_exchanges(
+        &self,
+        records: &[(u16, Box<str>)],
+        owners: Option<&[Box<str>]>,
+    ) -> Result<Vec<Server>, NoServer> {
         let (mut found, mut trouble) = (Vec::new(), false);
         let per_name = if records.len() == 1 { SERVERS_MAX } else { PER_NAME_MAX };
         for (_, host) in records {
             if found.len() >= SERVERS_MAX {
                 break;
             }
-            match self.addresses(host, per_name).await {
+            match self.addresses(host, per_name, owners).await {
                 Some(servers) => found.extend(servers),
                 None => trouble = true,
             }
@@ -205,63 +261,83 @@ impl Finder {
         }
     }
 
-    /// The addresses of a name, IPv6 first as RFC 6724 has it; none: the DNS can't tell.
-    async fn addresses(&self, name: &str, max: usize) -> Option<Vec<Server>> {
+    /// The addresses of a name, IPv6 first as RFC 6724 has it; none: the DNS can't tell. `owners`: whose mail it is, where DNSSEC
+    /// vouches for what has led to the name.
+    async fn addresses(
+        &self,
+        name: &str,
+        max: usize,
+        owners: Option<&[Box<str>]>,
+    ) -> Option<Vec<Server>> {
         // An address in the place of a name is a common mistake of zones; RFC 5321 section 5.1 wants names.
-        let (six, four) =
-            tokio::join!(self.ask(RecordType::Aaaa, name), self.ask(RecordType::A, name));
-        let trouble = |answer: &DnsAnswer| *answer == DnsAnswer::Trouble;
+        let (six, four) = tokio::join!(self.ask(Kind::Aaaa, name), self.ask(Kind::A, name));
+        let trouble = |answer: &Answer| *answer == Answer::Trouble;
         if trouble(&six) && trouble(&four) {
             return None;
         }
         let half_known = trouble(&six) || trouble(&four);
-        let mut addresses = parsed(six);
+        let footing = match owners {
+            Some(owners) => Footing::of(name, owners, [&six, &four]),
+            None => Footing::Loose,
+        };
+        let mut addresses = addresses(six);
         // Both kinds get their turn, whatever the other has.
         addresses.truncate(max.div_ceil(2));
-        addresses.extend(parsed(four));
+        addresses.extend(self::addresses(four));
         addresses.truncate(max);
         if addresses.is_empty() && half_known {
             return None;
         }
-        Some(addresses.into_iter().map(|address| self.by_dns(name, address)).collect())
+        let server = |address| self.by_dns(name, address, &footing);
+        Some(addresses.into_iter().map(server).collect())
     }
 
-    fn by_dns(&self, name: &str, address: IpAddr) -> Server {
+    fn by_dns(&self, name: &str, address: IpAddr, footing: &Footing) -> Server {
         let endpoint = SocketAddr::new(address, self.mx_port);
         let shown = if name == address.to_string() {
             endpoint.to_string()
         } else {
             format!("{name}[{address}]:{}", self.mx_port)
         };
-        Server { host: name.into(), shown: shown.into(), endpoint: Endpoint::Tcp(endpoint) }
-    }
-
-    async fn ask(&self, kind: RecordType, name: &str) -> DnsAnswer {
-        match DnsQuestion::new(kind, name) {
-            Some(question) => self.resolver.look_up(question).await,
-            None => DnsAnswer::NoName,
+        Server {
+            host: name.into(),
+            shown: shown.into(),
+            endpoint: Endpoint::Tcp(endpoint),
+            footing: footing.clone(),
         }
     }
+
+    async fn ask(&self, kind: Kind, name: &str) -> Answer {
+        self.names.ask(kind, name).await
+    }
+}
+
+/// A domain, and what it is another name of.
+fn owners(domain: &str, found: &Found) -> Vec<Box<str>> {
+    let alias = found.alias.iter().map(|alias| alias.target.clone());
+    [domain.to_ascii_lowercase().into()].into_iter().chain(alias).collect()
 }
 
 /// MX records as preference and name.
-fn exchanges(records: Vec<DnsRecord>) -> Vec<(u16, String)> {
-    let exchange = |record: DnsRecord| {
-        let name = String::from_utf8_lossy(&record.value).to_ascii_lowercase();
-        (record.preference, name.trim_end_matches('.').to_owned())
+fn exchanges(found: Found) -> Vec<(u16, Box<str>)> {
+    let exchange = |record| match record {
+        Data::Exchange { preference, name } => Some((preference, name)),
+        _ => None,
     };
-    records.into_iter().take(MX_MAX).map(exchange).collect()
+    found.records.into_iter().filter_map(exchange).take(MX_MAX).collect()
 }
 
-fn parsed(answer: DnsAnswer) -> Vec<IpAddr> {
-    let DnsAnswer::Found { records, .. } = answer else { return Vec::new() };
-    let address =
-        |record: &DnsRecord| std::str::from_utf8(&record.value).ok().and_then(|t| t.parse().ok());
-    records.iter().filter_map(address).collect()
+fn addresses(answer: Answer) -> Vec<IpAddr> {
+    let Answer::Found(found) = answer else { return Vec::new() };
+    let address = |record| match record {
+        Data::Address(address) => Some(address),
+        _ => None,
+    };
+    found.records.into_iter().filter_map(address).collect()
 }
 
 /// Sorts by preference; equal ones come in any order, a new one each time, so that they share the load.
-fn shuffle(records: &mut [(u16, String)]) {
+fn shuffle(records: &mut [(u16, Box<str>)]) {
     let chance = RandomState::new();
     records.sort_by_cached_key(|(preference, host)| (*preference, chance.hash_one(host)));
 }

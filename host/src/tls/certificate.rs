@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use stagepost_extmgr::{FileError, PluginFile};
 use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
@@ -66,6 +67,9 @@ pub(crate) enum CertificateError {
         key: PathBuf,
     },
 }
+
+/// Of the attribute commonName (RFC 4519 section 2.3).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 const CHAIN: &str =
     "it should hold the server's certificate and those that lead to a root, one PEM block each";
@@ -122,10 +126,7 @@ impl Loaded {
 
     /// Whether it is for a host name, which is in lower case (RFC 6125 section 6.4: a star is one whole label).
     pub(super) fn is_for(&self, host: &str) -> bool {
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
-            None => name == host,
-        })
+        self.names.iter().any(|name| is_for(name, host))
     }
 
     /// Whether the files were the same.
@@ -161,6 +162,28 @@ fn read_key(path: &Path) -> Result<PluginFile, CertificateError> {
         return Err(CertificateError::Readable { path: path.to_owned(), mode });
     }
     Ok(file)
+}
+
+/// Whether a name of a certificate stands for a host name; both are in lower case.
+pub(super) fn is_for(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
+        None => name == host,
+    }
+}
+
+/// The names of a server's certificate as RFC 7672 section 3.2.3 has it: the common name where there is no other.
+pub(super) fn names_of_server(certificate: &x509_cert::Certificate) -> Vec<String> {
+    let found = names(certificate);
+    if !found.is_empty() {
+        return found;
+    }
+    let parts = certificate.tbs_certificate.subject.0.iter().flat_map(|part| part.0.iter());
+    let common = parts.filter(|part| part.oid == COMMON_NAME);
+    common
+        .filter_map(|part| std::str::from_utf8(part.value.value()).ok())
+        .map(str::to_ascii_lowercase)
+        .collect()
 }
 
 /// The names of a certificate (RFC 6125 section 6.4.4: the common name counts for nothing).

@@ -1,22 +1,26 @@
-//! TLS to other servers: with whoever answers, or only with who has a certificate for the name.
-//! Knows no SMTP; which of the two is wanted is for the route to say.
+//! TLS to other servers: with whoever answers, or only with who can show who it is.
+//! Knows no SMTP; which of them is wanted is for others to say.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
+    WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::dane::{Dane, DaneFault};
 use super::store::{TlsError, versions};
 use crate::config::{ConfigError, Place, Settings, TlsPolicy};
 
@@ -25,6 +29,39 @@ use crate::config::{ConfigError, Place, Settings, TlsPolicy};
 pub(crate) struct OutboundTls {
     anybody: TlsConnector,
     verified: TlsConnector,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// Who may be at the other end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Identity {
+    /// Anybody.
+    Anybody,
+    /// Who has a certificate for the name or address that is connected to, by an authority that the operator believes.
+    Named,
+    /// Whose certificates the DNS vouches for.
+    Dane(Dane),
+}
+
+impl Identity {
+    /// Whether it is made sure of.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self, Self::Anybody)
+    }
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    /// What is connected to is neither a name nor an address that TLS could be spoken with.
+    #[error("{0:?} is not the name of a server")]
+    Host(Box<str>),
+    /// The certificates are not those that the DNS vouches for.
+    #[error(transparent)]
+    Dane(#[from] DaneFault),
+    /// Anything else.
+    #[error("{0}")]
+    Tls(#[from] io::Error),
 }
 
 /// Why TLS to other servers can't be set up.
@@ -57,26 +94,57 @@ impl OutboundTls {
             builder.with_protocol_versions(versions(settings.tls_minimum)).map_err(TlsError::from)
         };
         let verified = builder()?.with_root_certificates(roots).with_no_client_auth();
+        let algorithms = provider.signature_verification_algorithms;
         let anybody = builder()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer::new(&provider)))
+            .with_custom_certificate_verifier(Arc::new(Judge { dane: None, algorithms }))
             .with_no_client_auth();
-        Ok(Self { anybody: Arc::new(anybody).into(), verified: Arc::new(verified).into() })
+        let (anybody, verified) = (Arc::new(anybody).into(), Arc::new(verified).into());
+        Ok(Self { anybody, verified, algorithms })
     }
 
-    /// Makes the handshake with a server; `verified`: it must have a certificate for this name or address.
+    /// Makes the handshake with a server that is known by this name or address.
     ///
     /// # Errors
     /// What went wrong; the connection is no more.
     pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         host: &str,
-        verified: bool,
+        identity: &Identity,
         stream: S,
-    ) -> io::Result<TlsStream<S>> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let connector = if verified { &self.verified } else { &self.anybody };
-        connector.connect(name, stream).await
+    ) -> Result<TlsStream<S>, HandshakeError> {
+        let (host, connector) = match identity {
+            Identity::Anybody => (host, self.anybody.clone()),
+            Identity::Named => (host, self.verified.clone()),
+            Identity::Dane(dane) => (dane.name(), self.dane(dane)),
+        };
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| HandshakeError::Host(host.into()))?;
+        connector.connect(name, stream).await.map_err(|error| match dane_fault(&error) {
+            Some(fault) => HandshakeError::Dane(fault),
+            None => HandshakeError::Tls(error),
+        })
+    }
+
+    /// As with anybody, but for who is believed.
+    fn dane(&self, dane: &Dane) -> TlsConnector {
+        let mut config = (**self.anybody.config()).clone();
+        // A connection that was begun with anybody must not be taken up again.
+        config.resumption = Resumption::disabled();
+        let judge = Judge { dane: Some(dane.clone()), algorithms: self.algorithms };
+        config.dangerous().set_certificate_verifier(Arc::new(judge));
+        Arc::new(config).into()
+    }
+}
+
+/// What was wrong with certificates that the DNS was asked about.
+fn dane_fault(error: &io::Error) -> Option<DaneFault> {
+    let error = error.get_ref()?.downcast_ref::<Error>()?;
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(fault))) => {
+            fault.downcast_ref::<DaneFault>().cloned()
+        }
+        _ => None,
     }
 }
 
@@ -108,25 +176,26 @@ fn system() -> RootCertStore {
     roots
 }
 
-/// Takes any certificate whose key the server has.
+/// Takes any certificate whose key the server has; or only those that the DNS vouches for.
 #[derive(Debug)]
-struct AnyServer(WebPkiSupportedAlgorithms);
-
-impl AnyServer {
-    fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
-    }
+struct Judge {
+    dane: Option<Dane>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for AnyServer {
+impl ServerCertVerifier for Judge {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        own: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
-        _: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Some(dane) = &self.dane {
+            let checked = dane.check(&self.algorithms, own, above, now);
+            checked.map_err(|fault| CertificateError::Other(OtherError(Arc::new(fault))))?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -136,7 +205,7 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -145,10 +214,10 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

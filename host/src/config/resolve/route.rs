@@ -39,6 +39,7 @@ impl Resolver<'_> {
         default: &Retry,
         local_domains: &[LocalDomain],
         listeners: &[Listener],
+        dnssec: bool,
     ) -> Result<Vec<RouteRule>, ConfigError> {
         self.unique(
             written.iter().map(|route| (&route.domain, route.domain.get_ref().to_string())),
@@ -69,6 +70,13 @@ impl Resolver<'_> {
             let default =
                 if login_file.is_some() { TlsPolicy::Verified } else { TlsPolicy::default() };
             let tls = route.tls.as_ref().map_or(default, |written| *written.get_ref());
+            if let Some(written) = route.tls.as_ref().filter(|_| tls == TlsPolicy::Dane && !dnssec)
+            {
+                let problem =
+                    "without DNSSEC the DNS vouches for nobody: the mail would wait for ever";
+                let remedy = "add dnssec = true to [dns]";
+                return Err(self.document.fault(written.span(), problem, remedy));
+            }
             let queue = route.queue.map(|NameOfQueue(queue)| queue);
             Ok(RouteRule { domain: route.domain.into_inner(), queue, way, retry, tls, login_file })
         };

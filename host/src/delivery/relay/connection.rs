@@ -13,7 +13,7 @@ use tokio::time::{sleep_until, timeout};
 use super::stream::{Happened, Stream};
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::servers::Endpoint;
-use crate::tls::OutboundTls;
+use crate::tls::{Identity, OutboundTls};
 
 const INPUT_OCTETS: usize = 4096;
 
@@ -58,13 +58,13 @@ pub(super) struct Peer {
     pub(super) tls: OutboundTls,
     /// Its name or address.
     pub(super) host: Box<str>,
-    /// It must have a certificate for that.
-    pub(super) verified: bool,
+    /// Who is to be there.
+    pub(super) identity: Identity,
 }
 
 impl std::fmt::Debug for Peer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{} verified={}", self.host, self.verified)
+        write!(out, "{} {:?}", self.host, self.identity)
     }
 }
 
@@ -198,11 +198,11 @@ impl Connection {
 
     /// Makes the TLS handshake, in the time that the session gives.
     async fn secure(&mut self) {
-        let Some(Peer { tls, host, verified }) = &self.peer else {
+        let Some(Peer { tls, host, identity }) = &self.peer else {
             let reason = "TLS was not to be had on this connection";
             return self.session.handle_tls(now(), Err(reason.into()));
         };
-        let handshake = tls.connect(host, *verified, self.stream.take());
+        let handshake = tls.connect(host, identity, self.stream.take());
         let deadline = self.session.poll_timeout().unwrap_or_else(now);
         match tokio::time::timeout_at(deadline.into(), Box::pin(handshake)).await {
             Ok(Ok(stream)) => {

@@ -9,7 +9,7 @@ use stagepost_smtp::Protocol;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
-use crate::config::TlsPolicy;
+use crate::delivery::demand::Demand;
 use crate::delivery::servers::Endpoint;
 
 /// So many connections wait at most, all together.
@@ -26,8 +26,8 @@ pub(super) struct Line {
     pub(super) endpoint: Endpoint,
     /// What is spoken there.
     pub(super) protocol: Protocol,
-    /// For which name, and with what wanted of TLS.
-    pub(super) tls: (Box<str>, TlsPolicy),
+    /// For which name, and with what demanded of TLS.
+    pub(super) tls: (Box<str>, Demand),
     /// As whom we are known there, by name.
     pub(super) login: Option<Box<str>>,
 }

@@ -3,47 +3,56 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stagepost_extmgr::LookingUp;
-
 use super::*;
+use crate::dns::{Alias, Asking};
 
 /// What the DNS says of a name and type; it does not have others.
-struct Table(BTreeMap<(u8, &'static str), Vec<&'static str>>);
+struct Table(BTreeMap<(Kind, &'static str), Vec<&'static str>>);
 
-fn kind(of: RecordType) -> u8 {
-    match of {
-        RecordType::A => 0,
-        RecordType::Aaaa => 1,
-        RecordType::Mx => 2,
-        RecordType::Txt => 3,
-        RecordType::Ptr => 4,
-    }
-}
+/// In the place of the first record: DNSSEC vouches for the others.
+const SECURE: &str = "secure";
 
-impl Resolver for Table {
-    fn look_up(&self, question: DnsQuestion) -> LookingUp {
-        let answer = match self.0.get(&(kind(question.record_type()), question.name())) {
-            Some(records) if records == &["trouble"] => DnsAnswer::Trouble,
+impl Names for Table {
+    fn ask(&self, kind: Kind, name: &str) -> Asking {
+        let answer = match self.0.get(&(kind, name)) {
+            Some(records) if records == &["trouble"] => Answer::Trouble,
             Some(records) => {
-                let record = |text: &&str| {
-                    let (preference, value) = text.split_once(' ').unwrap_or(("0", text));
-                    DnsRecord {
-                        value: value.as_bytes().into(),
-                        preference: preference.parse().unwrap(),
-                    }
+                let (secure, records) = match &records[..] {
+                    [SECURE, rest @ ..] => (true, rest),
+                    all => (false, all),
                 };
-                let records = records.iter().map(record).collect();
-                DnsAnswer::Found { records, ttl: Duration::from_secs(60) }
+                // `alias NAME [SECURE]`: what the name leads to.
+                let alias = records.iter().find_map(|text| {
+                    let (target, rest) = text.strip_prefix("alias ")?.split_once(' ')?;
+                    Some(Alias { target: target.into(), secure: rest == SECURE })
+                });
+                let records = records.iter().filter(|text| !text.starts_with("alias "));
+                let records = records.map(|text| data(kind, text)).collect();
+                Answer::Found(Found { records, secure, alias })
             }
-            None if self.0.keys().any(|(_, name)| *name == question.name()) => DnsAnswer::NoData,
-            None => DnsAnswer::NoName,
+            None if self.0.keys().any(|(_, known)| *known == name) => Answer::NoData,
+            None => Answer::NoName,
         };
         Box::pin(std::future::ready(answer))
     }
 }
 
-fn finder(records: &[(RecordType, &'static str, &[&'static str])]) -> Finder {
-    let table = records.iter().map(|(of, name, values)| ((kind(*of), *name), values.to_vec()));
+fn data(kind: Kind, text: &str) -> Data {
+    match kind {
+        Kind::A | Kind::Aaaa => Data::Address(text.parse().unwrap()),
+        Kind::Mx => {
+            let (preference, name) = text.split_once(' ').unwrap();
+            Data::Exchange { preference: preference.parse().unwrap(), name: name.into() }
+        }
+        Kind::Tlsa => unreachable!("servers are not found by certificates"),
+    }
+}
+
+/// What one name has of a type.
+type Zone = (Kind, &'static str, &'static [&'static str]);
+
+fn finder(records: &[(Kind, &'static str, &[&'static str])]) -> Finder {
+    let table = records.iter().map(|(of, name, values)| ((*of, *name), values.to_vec()));
     let table = Arc::new(Table(table.collect()));
     Finder::new(table, "Us.test", 25, Duration::from_secs(5))
 }
@@ -53,12 +62,12 @@ async fn found(finder: &Finder, domain: &str) -> Result<Vec<String>, NoServer> {
     Ok(servers.into_iter().map(|server| server.shown.into()).collect())
 }
 
-use RecordType::{A, Aaaa, Mx};
+use Kind::{A, Aaaa, Mx};
 
 #[tokio::test]
 async fn servers_come_by_preference_with_both_kinds_of_addresses() {
     let finder = finder(&[
-        (Mx, "x.test", &["20 c.test", "10 A.test.", "10 gone.test"]),
+        (Mx, "x.test", &["20 c.test", "10 a.test", "10 gone.test"]),
         (A, "a.test", &["192.0.2.1", "192.0.2.2"]),
         (Aaaa, "a.test", &["2001:db8::1", "2001:db8::2", "2001:db8::3"]),
         (A, "c.test", &["192.0.2.3"]),
@@ -96,17 +105,17 @@ async fn equal_preferences_share_the_load() {
 async fn what_the_dns_does_not_say_has_a_status() {
     use NoServer::{Loop, MxWithoutAddress, NoAddress, NoDomain, NullMx, Trouble};
     let finder = finder(&[
-        (Mx, "null.test", &["0 ."]),
+        (Mx, "null.test", &["0 "]),
         (Aaaa, "bare.test", &["2001:db8::1"]),
-        (RecordType::Txt, "empty.test", &["v=spf1"]),
+        (Kind::Tlsa, "empty.test", &[]),
         (Mx, "dangling.test", &["10 gone.test"]),
-        (Mx, "mixed.test", &["0 .", "10 bare.test"]),
+        (Mx, "mixed.test", &["0 ", "10 bare.test"]),
         (Mx, "broken.test", &["trouble"]),
         (Mx, "later.test", &["10 broken-host.test", "20 gone.test"]),
         (A, "broken-host.test", &["trouble"]),
         (Mx, "numbers.test", &["10 192.0.2.1"]),
         (Mx, "own.test", &["10 us.test", "20 bare.test"]),
-        (Mx, "backup.test", &["5 bare.test", "10 US.test", "10 late.test", "20 late.test"]),
+        (Mx, "backup.test", &["5 bare.test", "10 us.test", "10 late.test", "20 late.test"]),
     ]);
     let bare = || Ok(vec!["bare.test[2001:db8::1]:25".to_owned()]);
     let cases = [
@@ -158,4 +167,48 @@ async fn named_servers_come_in_their_order_and_one_that_is_unknown_is_passed_ove
     assert_eq!(shown, ["127.0.0.2:2525", "127.0.0.1:2525"]);
     let error = finder.find(Servers::Hosts(&hosts[1..2])).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("{nobody}:2525: its name can't be")), "{error}");
+}
+
+/// The bases and owners of a domain's first server.
+async fn footing(records: &[Zone]) -> Footing {
+    let servers = finder(records).find(Servers::Mx("X.test")).await.unwrap();
+    servers[0].footing.clone()
+}
+
+#[tokio::test]
+async fn only_names_that_dnssec_vouches_for_lead_to_records_of_certificates() {
+    let firm = |bases: &[&str], owners: &[&str]| {
+        let boxed = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+        Footing::Firm { bases: boxed(bases), owners: boxed(owners) }
+    };
+    let (address, secure) = (&["192.0.2.1"][..], &[SECURE, "192.0.2.1"][..]);
+    let mx = &[SECURE, "10 a.test"][..];
+    let cases: [(&[Zone], Footing); 8] = [
+        (&[(Mx, "X.test", mx), (A, "a.test", secure)], firm(&["a.test"], &["x.test"])),
+        (&[(Mx, "X.test", &["10 a.test"]), (A, "a.test", secure)], Footing::Loose),
+        (&[(Mx, "X.test", mx), (A, "a.test", address)], Footing::Loose),
+        (
+            &[(Mx, "X.test", mx), (A, "a.test", secure), (Aaaa, "a.test", &["2001:db8::1"])],
+            Footing::Loose,
+        ),
+        // The domain itself is another name, and so is the server.
+        (
+            &[
+                (Mx, "X.test", &[SECURE, "alias y.test secure", "10 a.test"]),
+                (A, "a.test", &[SECURE, "alias b.test secure", "192.0.2.1"]),
+            ],
+            firm(&["b.test", "a.test"], &["x.test", "y.test"]),
+        ),
+        // What the alias leads to is not signed; the alias is, or is not.
+        (
+            &[(Mx, "X.test", mx), (A, "a.test", &["alias b.test secure", "192.0.2.1"])],
+            firm(&["a.test"], &["x.test"]),
+        ),
+        (&[(Mx, "X.test", mx), (A, "a.test", &["alias b.test no", "192.0.2.1"])], Footing::Loose),
+        // Without MX records the domain is its own server.
+        (&[(A, "X.test", secure)], firm(&["x.test"], &["x.test"])),
+    ];
+    for (records, wanted) in cases {
+        assert_eq!(footing(records).await, wanted, "{records:?}");
+    }
 }

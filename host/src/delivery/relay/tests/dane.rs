@@ -1,0 +1,199 @@
+//! Deliveries to servers whose certificates a signed DNS vouches for, or does not.
+//! Knows the relay by its public methods, and the DNS by its records.
+
+use super::security::offering_tls;
+use super::*;
+use crate::dns::signed::{SignedRoot, Written};
+use crate::tls::authority::{Authority, Shown, sha256_hex};
+
+/// A next hop at an address of its own, on a port that the DNS can't know before.
+async fn hop(scripts: Vec<Vec<Turn>>) -> (u16, JoinHandle<Vec<String>>) {
+    let (address, heard) = next_hop(scripts).await;
+    (address.port(), heard)
+}
+
+/// What comes of one message to `domain`, with these records.
+async fn deliver(policy: TlsPolicy, port: u16, domain: &str, root: &SignedRoot) -> String {
+    let name = OwnName::parse("us.test").unwrap();
+    let timeouts = RelayTimeouts::default();
+    let relay = Relay::new(root.resolver(), true, name, port, outbound(""), timeouts);
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let hop =
+        Hop { servers: Servers::Mx(domain), protocol: Protocol::Smtp, tls: policy, login: None };
+    let outcome = relay.deliver(hop, &message, &[0]).await.remove(0);
+    match outcome {
+        RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+const MX: Written<'static> = ("x.test.", "MX 10 mx.test.");
+const HOST: Written<'static> = ("mx.test.", "A 127.0.0.1");
+
+/// The record of a server's own certificate, below a name.
+fn record(base: &str, port: u16, shown: &Shown) -> (String, String) {
+    (format!("_{port}._tcp.{base}."), format!("TLSA 3 0 1 {}", sha256_hex(&shown.chain[0])))
+}
+
+fn written<'w>(records: &[Written<'w>], further: &'w [(String, String)]) -> Vec<Written<'w>> {
+    let further = further.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    records.iter().copied().chain(further).collect()
+}
+
+/// A server without TLS that takes what comes.
+fn clear() -> Vec<Turn> {
+    script([Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait])
+}
+
+/// A server without TLS that gets nothing.
+fn untold() -> Vec<Turn> {
+    script([Hear("QUIT\r\n"), Say("221 bye\r\n"), Wait])
+}
+
+#[tokio::test]
+async fn a_server_that_the_dns_vouches_for_must_be_that_server() {
+    // Neither its name nor its time is right: with a record of itself that says nothing.
+    let (shown, other) = (Shown::alone(&["else.test"], 2010), Shown::alone(&["mx.test"], 2100));
+    for (presented, good) in [(&shown, true), (&other, false)] {
+        let (port, heard) = hop(vec![offering_tls(&presented.acceptor())]).await;
+        let further = [record("mx.test", port, &shown)];
+        let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+        let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
+        let why = "the TLS handshake failed: no TLSA record of the server matches its certificates";
+        let refused = outcome.starts_with("deferred 4.7.5 ") && outcome.ends_with(why);
+        assert_eq!((outcome == DELIVERED, refused), (good, !good), "{outcome}");
+        assert_eq!(heard.await.unwrap().concat().contains("MAIL"), good);
+    }
+    // Nor does it get clear text where it offers no TLS.
+    let (port, heard) = hop(vec![untold()]).await;
+    let further = [record("mx.test", port, &shown)];
+    let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+    let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
+    assert!(outcome.starts_with("deferred 4.7.4 "), "{outcome}");
+    assert!(!heard.await.unwrap().concat().contains("MAIL"));
+}
+
+#[tokio::test]
+async fn an_authority_in_the_dns_vouches_for_the_server_or_its_domain() {
+    let authority = Authority::new();
+    for (names, until, good) in [
+        (&["mx.test"][..], 2100, true),
+        (&["x.test"], 2100, true),
+        (&["else.test"], 2100, false),
+        (&["mx.test"], 2010, false),
+    ] {
+        let shown = authority.server(names, until);
+        let (port, heard) = hop(vec![offering_tls(&shown.acceptor())]).await;
+        let digest = sha256_hex(authority.der());
+        let further = [(format!("_{port}._tcp.mx.test."), format!("TLSA 2 0 1 {digest}"))];
+        let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+        let outcome = deliver(TlsPolicy::Dane, port, "x.test", &root).await;
+        assert_eq!(outcome == DELIVERED, good, "{names:?} {until}: {outcome}");
+        heard.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_dnssec_does_not_vouch_for_asks_for_nothing() {
+    let shown = Shown::alone(&["mx.test"], 2100);
+    let plain: [Written<'_>; 2] =
+        [("plain.test.", "MX 10 mx.plain.test."), ("mx.plain.test.", "A 127.0.0.1")];
+    let led: [Written<'_>; 2] =
+        [("x.test.", "MX 10 mx.plain.test."), ("mx.plain.test.", "A 127.0.0.1")];
+    let cases: [(&[Written<'_>], &str, &str); 4] = [
+        // Nothing is signed; a record of certificates is not even looked for.
+        (&plain, "plain.test", "mx.plain.test"),
+        // The server's name is not signed.
+        (&led, "x.test", "mx.plain.test"),
+        // There is a signed no.
+        (&[MX, HOST], "x.test", "else.test"),
+        (&[("plain.test.", "MX 10 mx.test."), HOST], "plain.test", "mx.test"),
+    ];
+    for (records, domain, base) in cases {
+        let (port, heard) = hop(vec![clear()]).await;
+        let further = [record(base, port, &shown)];
+        let root = SignedRoot::start(&written(records, &further)).await;
+        let outcome = deliver(TlsPolicy::Opportunistic, port, domain, &root).await;
+        assert_eq!(outcome, DELIVERED, "{domain} {base}");
+        let asked = root.asked().iter().any(|question| question.starts_with("TLSA"));
+        assert_eq!(asked, base == "else.test", "{:?}", root.asked());
+        heard.await.unwrap();
+
+        // Who wants certificates gets no further.
+        let outcome = deliver(TlsPolicy::Dane, port, domain, &root).await;
+        let why = "the DNS has no certificates of the server (TLSA) that DNSSEC vouches for";
+        assert!(outcome.starts_with("deferred 4.7.5 ") && outcome.ends_with(why), "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn no_answer_about_certificates_is_no_leave_to_do_without() {
+    let shown = Shown::alone(&["mx.test"], 2100);
+    // The address is as it should be; the record of certificates is forged, or can't be had.
+    for host in ["mx.forged.test", "mx.broken.test"] {
+        let (port, heard) = hop(vec![]).await;
+        let alias = format!("CNAME _{port}._tcp.{host}.");
+        let mut further = vec![(format!("_{port}._tcp.mx.test."), alias)];
+        if host.contains("forged") {
+            further.push(record(host, port, &shown));
+        }
+        let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+        for policy in [TlsPolicy::Opportunistic, TlsPolicy::Required, TlsPolicy::Dane] {
+            let outcome = deliver(policy, port, "x.test", &root).await;
+            let why = "the DNS can't tell now which certificates the server has (TLSA)";
+            assert!(outcome.starts_with("deferred 4.7.5 ") && outcome.ends_with(why), "{outcome}");
+        }
+        assert_eq!(heard.await.unwrap(), [""; 0]);
+    }
+    // A forged address leads nowhere at all.
+    let (port, _heard) = hop(vec![]).await;
+    let records = [("x.test.", "MX 10 mx.forged.test."), ("mx.forged.test.", "A 127.0.0.1")];
+    let root = SignedRoot::start(&records).await;
+    let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
+    assert_eq!(outcome, "deferred 4.4.3 the DNS can't tell now where mail for the domain goes");
+}
+
+#[tokio::test]
+async fn records_that_nobody_can_use_still_want_tls() {
+    for (tls, good) in [(true, true), (false, false)] {
+        let shown = Shown::alone(&["else.test"], 2100);
+        let script = if tls { offering_tls(&shown.acceptor()) } else { untold() };
+        let (port, heard) = hop(vec![script]).await;
+        let unusable = format!("TLSA 1 1 1 {}", sha256_hex(b"x"));
+        let further = [(format!("_{port}._tcp.mx.test."), unusable)];
+        let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+        let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
+        assert_eq!(outcome == DELIVERED, good, "{outcome}");
+        heard.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn other_names_lead_to_the_records_of_the_last_one_first() {
+    let (shown, other) = (Shown::alone(&["mx.test"], 2100), Shown::alone(&["mx.test"], 2100));
+    let records = [MX, ("mx.test.", "CNAME host.test."), ("host.test.", "A 127.0.0.1")];
+    for (first, second, good) in [
+        // Both have records: those of the host count.
+        (Some(&shown), Some(&other), true),
+        (Some(&other), Some(&shown), false),
+        // The host has none.
+        (None, Some(&shown), true),
+    ] {
+        let (port, heard) = hop(vec![offering_tls(&shown.acceptor())]).await;
+        let of = |base: &str, shown: Option<&Shown>| shown.map(|shown| record(base, port, shown));
+        let further: Vec<_> =
+            [of("host.test", first), of("mx.test", second)].into_iter().flatten().collect();
+        let root = SignedRoot::start(&written(&records, &further)).await;
+        let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
+        assert_eq!(outcome == DELIVERED, good, "{outcome}");
+        heard.await.unwrap();
+    }
+    // The alias is signed and what it leads to is not: the alias's own records count.
+    let records = [MX, ("mx.test.", "CNAME mx.plain.test."), ("mx.plain.test.", "A 127.0.0.1")];
+    let (port, heard) = hop(vec![offering_tls(&other.acceptor())]).await;
+    let further = [record("mx.test", port, &shown)];
+    let root = SignedRoot::start(&written(&records, &further)).await;
+    let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
+    assert!(outcome.starts_with("deferred 4.7.5 "), "{outcome}");
+    heard.await.unwrap();
+}
