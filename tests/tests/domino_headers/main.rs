@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod published;
+mod texts;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
