@@ -45,6 +45,16 @@ pub(crate) enum SocketError {
         /// Its name.
         socket: String,
     },
+    /// What was passed is for both families, where add-ins look for their clients.
+    #[error(
+        "error: listener {name}: the socket passed as {socket:?} has IPv4 clients under IPv6 addresses, so that add-ins would look for them in vain (low_descriptors)\n  = help: write BindIPv6Only=ipv6-only in the socket unit, and a ListenStream= of its own for IPv4"
+    )]
+    Both {
+        /// The listener.
+        name: String,
+        /// The name of the socket.
+        socket: String,
+    },
     /// What was passed is not a socket to accept from.
     #[error(
         "error: the socket passed as {socket:?}: {source}\n  = help: write ListenStream= with an address and port, and Accept=no, in the socket unit"
@@ -133,12 +143,21 @@ pub(crate) fn of(
                 return Err(SocketError::Missing { name, socket: socket.clone() });
             }
             for one in &sockets {
-                adopt(config, one)
-                    .map_err(|source| SocketError::Unfit { socket: socket.clone(), source })?;
+                let unfit = |source| SocketError::Unfit { socket: socket.clone(), source };
+                if config.low_descriptors && is_for_both(one).map_err(unfit)? {
+                    let name = config.name.clone();
+                    return Err(SocketError::Both { name, socket: socket.clone() });
+                }
+                adopt(config, one).map_err(unfit)?;
             }
             Ok(sockets)
         }
     }
+}
+
+/// Whether IPv4 clients come to it as well, under addresses such as ::ffff:192.0.2.1.
+fn is_for_both(socket: &std::net::TcpListener) -> io::Result<bool> {
+    Ok(socket.local_addr()?.is_ipv6() && !SockRef::from(socket).only_v6()?)
 }
 
 fn open(config: &Listener, address: SocketAddr) -> io::Result<std::net::TcpListener> {

@@ -192,12 +192,22 @@ impl Site {
     ///
     /// When it starts.
     pub fn refused(&self) -> (Option<i32>, String) {
-        let mut child = self
-            .command(&["run", "--config", "stagepost.toml"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
+        Self::refused_by(self.command(&["run", "--config", "stagepost.toml"]), Stdio::null())
+    }
+
+    /// The same of one that is passed a socket, as [`Server::start_passing`] does.
+    ///
+    /// # Panics
+    ///
+    /// When it starts.
+    pub fn refused_passing(&self, socket: TcpListener, name: &str) -> (Option<i32>, String) {
+        let (command, second) = passing(self, vec![socket], name);
+        Self::refused_by(command, second)
+    }
+
+    fn refused_by(mut command: Command, stdout: Stdio) -> (Option<i32>, String) {
+        let mut child =
+            command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut said = String::new();
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         while let Some(Ok(line)) = lines.next() {
@@ -238,19 +248,7 @@ impl Server {
     ///
     /// When it does not start, with its log, or when there are other than one or two.
     pub fn start_passing(site: &Site, sockets: Vec<TcpListener>, names: &str) -> Self {
-        let count = sockets.len();
-        let mut sockets = sockets.into_iter().map(|socket| Stdio::from(OwnedFd::from(socket)));
-        let first = sockets.next().expect("a socket");
-        let second = sockets.next().unwrap_or_else(Stdio::null);
-        assert!(sockets.next().is_none(), "no more than two");
-        // The standard descriptors are the ones that a child can be given; a shell moves them, and stays the same process.
-        const MOVE: &str =
-            "exec 3<&0 4>&1 0</dev/null 1>/dev/null; export LISTEN_PID=$$; exec \"$@\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", MOVE, "sh"]).arg(program());
-        command.args(["run", "--config", "stagepost.toml"]).current_dir(site.path());
-        command.env_remove("STAGEPOST_LOG").env("LISTEN_FDS", count.to_string());
-        command.env("LISTEN_FDNAMES", names).stdin(first);
+        let (command, second) = passing(site, sockets, names);
         Self::begin(command, second)
     }
 
@@ -340,4 +338,21 @@ impl Server {
         self.child.signal(Signal::KILL);
         self.wait().1
     }
+}
+
+/// A command that runs a server with sockets that are passed to it, and its standard output: the second of them.
+fn passing(site: &Site, sockets: Vec<TcpListener>, names: &str) -> (Command, Stdio) {
+    let count = sockets.len();
+    let mut sockets = sockets.into_iter().map(|socket| Stdio::from(OwnedFd::from(socket)));
+    let first = sockets.next().expect("a socket");
+    let second = sockets.next().unwrap_or_else(Stdio::null);
+    assert!(sockets.next().is_none(), "no more than two");
+    // The standard descriptors are the ones that a child can be given; a shell moves them, and stays the same process.
+    const MOVE: &str = "exec 3<&0 4>&1 0</dev/null 1>/dev/null; export LISTEN_PID=$$; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", MOVE, "sh"]).arg(program());
+    command.args(["run", "--config", "stagepost.toml"]).current_dir(site.path());
+    command.env_remove("STAGEPOST_LOG").env("LISTEN_FDS", count.to_string());
+    command.env("LISTEN_FDNAMES", names).stdin(first);
+    (command, second)
 }
