@@ -14,6 +14,17 @@ typedef WORD HCOLLECTION;
 #define NAVIGATE_NEXT 1
 #define READ_MASK_NOTEID 1
 
+/* What NIFReadEntries signals: nothing ever changes under it here, and it gives all that is asked for at once. */
+#define SIGNAL_DEFN_ITEM_MODIFIED 0x0001
+#define SIGNAL_VIEW_ITEM_MODIFIED 0x0002
+#define SIGNAL_INDEX_MODIFIED 0x0004
+#define SIGNAL_UNREADLIST_MODIFIED 0x0008
+#define SIGNAL_DATABASE_MODIFIED 0x0010
+#define SIGNAL_MORE_TO_DO 0x0020
+#define SIGNAL_ANY_CONFLICT                                                                          \
+    (SIGNAL_DEFN_ITEM_MODIFIED | SIGNAL_VIEW_ITEM_MODIFIED | SIGNAL_INDEX_MODIFIED | SIGNAL_UNREADLIST_MODIFIED | \
+     SIGNAL_DATABASE_MODIFIED)
+
 #define MAXTUMBLERLEVELS 32
 
 /** A place in a view. */
@@ -48,6 +59,8 @@ STATUS LNPUBLIC NIFFindByName(HCOLLECTION collection, const char far *name, WORD
 
 /** Reads the NOTEIDs of entries.
  *
+ * - position: where to begin; receives that of the last entry that was read, from which to skip one to go on.
+ * - mask: READ_MASK_NOTEID; anything else is ERR_UNSUPPORTED_FLAGS.
  * - buffer: receives a block that the caller frees, or NULLHANDLE.
  * - the rest may be NULL. */
 STATUS LNPUBLIC NIFReadEntries(HCOLLECTION collection, COLLECTIONPOSITION far *position, WORD skip_navigator,

@@ -1,8 +1,11 @@
-/* niferr.h: status codes of views. Sources include it; none of its codes can come from here. */
+/* niferr.h: status codes of views. */
 
 #ifndef NIF_ERR
 #define NIF_ERR
 
 #include "globerr.h"
+
+/** What is asked for is not offered. */
+#define ERR_UNSUPPORTED_FLAGS (PKG_NIF + 6)
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "globerr.h"
 
+/** A note has no such item. */
+#define ERR_ITEM_NOT_FOUND (PKG_NSF + 34)
 /** The add-in may not do this; returned by add-ins to turn a client away. */
 #define ERR_NOACCESS (PKG_NSF + 70)
 

@@ -7,6 +7,8 @@
 
 #define ITEM_SUMMARY 0x0004
 
+#define UPDATE_FORCE 0x0001
+
 #define _NOTE_DB 0
 #define _NOTE_ID 1
 #define _NOTE_OID 2
@@ -35,7 +37,7 @@ STATUS LNPUBLIC NSFNoteClose(NOTEHANDLE note);
 BOOL LNPUBLIC NSFNoteHasMIME(NOTEHANDLE note);
 BOOL LNPUBLIC NSFNoteHasMIMEPart(NOTEHANDLE note);
 
-/** Reads the first text of an item.
+/** Reads the text of an item; of a list all entries, with "; " between.
  *
  * - text: receives at most length octets with the NUL; line ends in it are NULs.
  *
@@ -71,13 +73,15 @@ STATUS LNPUBLIC NSFItemDelete(NOTEHANDLE note, const char far *name, WORD name_l
 
 /** Finds an item; each of the last four may be NULL.
  *
+ * - name: NULL means the first item, whatever it is called.
+ * - type: receives TYPE_INVALID_OR_UNKNOWN when there is none.
  * - value: the block that holds the type's code, a WORD, and the value. Valid until the item changes.
  * - value_length: octets of both.
  *
- * Returns ERR_NOT_FOUND when there is none. */
+ * Returns ERR_ITEM_NOT_FOUND when there is none. */
 STATUS LNPUBLIC NSFItemInfo(NOTEHANDLE note, const char far *name, WORD name_length, BLOCKID far *item,
                             WORD far *type, BLOCKID far *value, DWORD far *value_length);
-/** Finds the next item of the same name. */
+/** Finds the next item of the same name; with NULL for it, the next item. */
 STATUS LNPUBLIC NSFItemInfoNext(NOTEHANDLE note, BLOCKID previous, const char far *name, WORD name_length,
                                 BLOCKID far *item, WORD far *type, BLOCKID far *value, DWORD far *value_length);
 #define NSFItemIsPresent(note, name, length) (NSFItemInfo(note, name, length, NULL, NULL, NULL, NULL) == NOERROR)

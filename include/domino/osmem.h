@@ -23,7 +23,7 @@ extern "C" {
 STATUS LNPUBLIC OSMemAlloc(WORD type, DWORD size, DHANDLE far *handle);
 STATUS LNPUBLIC OSMemFree(DHANDLE handle);
 STATUS LNPUBLIC OSMemGetSize(DHANDLE handle, DWORD far *size);
-/** Changes the size of a block, which must not be locked. */
+/** Changes the size of a block. Whoever has it locked must lock it again: it is somewhere else then. */
 STATUS LNPUBLIC OSMemRealloc(DHANDLE handle, DWORD size);
 
 /** Lends the octets of a block until it is freed or unlocked as often as it was locked; NULL when there is no such block. */

@@ -17,7 +17,16 @@ extern "C" {
  * Returns how many octets. */
 WORD LNPUBLIC OSLoadString(HMODULE module, STATUS status, char far *text, WORD length);
 
-/** Copies text: all character sets are taken for the same, and octets pass unchanged.
+/* What OSTranslate does. */
+#define OS_TRANSLATE_NATIVE_TO_LMBCS 0
+#define OS_TRANSLATE_LMBCS_TO_NATIVE 1
+#define OS_TRANSLATE_LOWER_TO_UPPER 3
+#define OS_TRANSLATE_UPPER_TO_LOWER 4
+#define OS_TRANSLATE_LMBCS_TO_UTF8 22
+#define OS_TRANSLATE_UTF8_TO_LMBCS 24
+
+/** Copies text: all character sets are taken for the same, so that octets pass unchanged but for ASCII letters in the two modes that
+ * are about these.
  *
  * - in_length: MAXWORD for a text that ends with NUL.
  * - out: receives at most out_length octets, and a NUL if there is room.

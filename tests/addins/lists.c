@@ -69,7 +69,6 @@ STATUS LNPUBLIC MainEntryPoint(void)
     AddInLogMessageText("set %d [%s]", 0, OSGetEnvironmentInt("LISTSREAD"), text);
     if (OSMemAlloc(MEM_SHARE, 10, &memory) == NOERROR) {
         strcpy(OSLock(char, memory), "123456789");
-        AddInLogMessageText("locked", ERR(OSMemRealloc(memory, 5000)));
         OSUnlock(memory);
         OSMemRealloc(memory, 5000);
         OSMemGetSize(memory, &size);

@@ -41,14 +41,16 @@ static void walk(NOTEHANDLE note, char *name)
 static void read_stream(NOTEHANDLE note)
 {
     MIMEHANDLE stream;
-    char line[200];
+    char line[200], last[200] = "";
     int lines = 0;
 
     if (MIMEStreamOpen(note, "Body", 4, MIME_STREAM_OPEN_READ | MIME_STREAM_INCLUDE_HEADERS, &stream) != NOERROR)
         return;
-    while (MIMEStreamGetLine(line, sizeof line, stream) == MIME_STREAM_SUCCESS)
+    while (MIMEStreamGetLine(line, sizeof line, stream) == MIME_STREAM_SUCCESS) {
+        strcpy(last, line);
         lines++;
-    AddInLogMessageText("stream of %d lines, the last [%s]", 0, lines, strtok(line, "\r\n"));
+    }
+    AddInLogMessageText("stream of %d lines, the last [%s]", 0, lines, strtok(last, "\r\n"));
     MIMEStreamRewind(stream);
     MIMEStreamClose(stream);
 }

@@ -5,6 +5,7 @@
 mod loading;
 mod notes;
 mod process;
+mod published;
 mod rig;
 mod sanitized;
 mod slow;

@@ -105,7 +105,6 @@ fn lists_are_read_from_the_server_s_document() {
         "freed",
         "path names.nsf",
         "set 2 [tw]",
-        "locked: Invalid argument",
         "memory 5000 [123456789]",
         "means [File does not exist]",
         "translated [plain]",

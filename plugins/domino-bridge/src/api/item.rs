@@ -9,9 +9,9 @@ use super::note::with;
 use super::pointer::{name, octets, put, put_text};
 use crate::bridge::Bridge;
 use crate::note::time::TimeDate;
-use crate::note::value::Value;
+use crate::note::value::{UNKNOWN, Value};
 use crate::note::{Note, TooMany};
-use crate::status::{ERR_MEMORY, ERR_MISC_INVALID_ARGS, ERR_NOT_FOUND, NOERROR};
+use crate::status::{ERR_ITEM_NOT_FOUND, ERR_MEMORY, ERR_MISC_INVALID_ARGS, NOERROR};
 
 /// The longest text that NSFItemConvertToText gives, with the NUL.
 const CONVERTED_OCTETS: usize = 60 << 10;
@@ -70,13 +70,9 @@ pub(super) unsafe extern "C" fn NSFItemGetText(
 ) -> u16 {
     // SAFETY: a text (nsfnote.h).
     let value = unsafe { value(note, item) };
-    let found = match &value {
-        Some(Value::Raw(_, octets)) => octets.as_slice(),
-        Some(value) => value.texts().first().map_or(&[][..], Vec::as_slice),
-        None => &[],
-    };
+    let found = value.map(|value| value.text()).unwrap_or_default();
     // SAFETY: a buffer of this length (nsfnote.h).
-    unsafe { put_text(text, length.into(), &with_nuls(found)) }
+    unsafe { put_text(text, length.into(), &with_nuls(&found)) }
 }
 
 pub(super) unsafe extern "C" fn NSFItemSetText(
@@ -198,7 +194,7 @@ pub(super) unsafe extern "C" fn NSFItemDelete(
     let item = String::from_utf8_lossy(unsafe { octets(item, name_length) }).into_owned();
     match with(note, |note| note.delete(&item)) {
         Some(true) => NOERROR,
-        Some(false) => ERR_NOT_FOUND,
+        Some(false) => ERR_ITEM_NOT_FOUND,
         None => ERR_MISC_INVALID_ARGS,
     }
 }
@@ -213,7 +209,7 @@ pub(super) unsafe extern "C" fn NSFItemInfo(
     length: *mut u32,
 ) -> u16 {
     // SAFETY: as for this function (nsfnote.h).
-    unsafe { info(note, 0, octets(item, name_length), found, kind, value, length) }
+    unsafe { info(note, 0, item_name(item, name_length), found, kind, value, length) }
 }
 
 pub(super) unsafe extern "C" fn NSFItemInfoNext(
@@ -228,28 +224,40 @@ pub(super) unsafe extern "C" fn NSFItemInfoNext(
 ) -> u16 {
     let next = usize::from(previous.block) + 1;
     // SAFETY: as for this function (nsfnote.h).
-    unsafe { info(note, next, octets(item, name_length), found, kind, value, length) }
+    unsafe { info(note, next, item_name(item, name_length), found, kind, value, length) }
 }
 
-/// Tells of the items of a name, counted from 0: an item is named by its note and that number.
+/// The name of the item that is asked for. None: NULL, which means any.
+///
+/// # Safety
+///
+/// NULL, or as `octets`.
+unsafe fn item_name(item: *const c_char, length: u16) -> Option<String> {
+    // SAFETY: by the caller's promise.
+    let name = (!item.is_null()).then(|| unsafe { octets(item, length) });
+    name.map(|name| String::from_utf8_lossy(name).into_owned())
+}
+
+/// Tells of an item of a name, or of any, from a place on: an item is named by its note and its place.
 ///
 /// # Safety
 ///
 /// The places are NULL, or for what they are named for.
 unsafe fn info(
     note: u32,
-    number: usize,
-    item: &[u8],
+    from: usize,
+    item: Option<String>,
     found: *mut BlockId,
     kind: *mut u16,
     value: *mut BlockId,
     length: *mut u32,
 ) -> u16 {
-    let item = String::from_utf8_lossy(item);
-    let known = with(note, |note| note.values(&item).into_iter().nth(number)).flatten();
-    let (Some(known), Ok(block), Some(bridge)) = (known, u16::try_from(number), Bridge::get())
-    else {
-        return ERR_NOT_FOUND;
+    let known = with(note, |note| note.entries(from, item.as_deref()).next()).flatten();
+    let known = known.and_then(|(place, known)| Some((u16::try_from(place).ok()?, known)));
+    let (Some((block, known)), Some(bridge)) = (known, Bridge::get()) else {
+        // SAFETY: by the caller's promise.
+        unsafe { put(kind, UNKNOWN) };
+        return ERR_ITEM_NOT_FOUND;
     };
     let octets = known.octets();
     let pool = match value.is_null() {

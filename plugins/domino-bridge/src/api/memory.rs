@@ -102,22 +102,21 @@ pub(super) unsafe extern "C" fn OSMemGetSize(handle: u32, size: *mut u32) -> u16
 
 pub(super) extern "C" fn OSMemRealloc(handle: u32, size: u32) -> u16 {
     let mut blocks = blocks();
-    let Some(block) = blocks.all.get(&handle) else { return ERR_MISC_INVALID_ARGS };
-    // Who has it locked has a pointer to where it is.
-    if block.locks > 0 {
-        return ERR_MISC_INVALID_ARGS;
-    }
+    let blocks = &mut *blocks;
+    let Some(block) = blocks.all.get_mut(&handle) else { return ERR_MISC_INVALID_ARGS };
     let octets = blocks.octets - u64::from(block.octets) + u64::from(size);
     if octets > OCTETS_MAX {
         return ERR_MEMORY;
     }
-    let larger = Block::new(size);
-    // SAFETY: both are as long at least as the shorter one, and nobody has a pointer to either.
+    let mut fresh = Block::new(size);
+    // SAFETY: both are as long at least as the shorter one, and nobody has a pointer to the fresh one. Who has the other one locked
+    // must lock it again (osmem.h).
     unsafe {
-        larger.place().copy_from_nonoverlapping(block.place(), block.octets.min(size) as usize);
+        fresh.place().copy_from_nonoverlapping(block.place(), block.octets.min(size) as usize);
     }
+    fresh.locks = block.locks;
+    *block = fresh;
     blocks.octets = octets;
-    blocks.all.insert(handle, larger);
     NOERROR
 }
 

@@ -40,6 +40,8 @@ pub(super) unsafe extern "C" fn MIMEStreamOpen(
     let (Some(bridge), false) = (Bridge::get(), place.is_null()) else {
         return ERR_MISC_INVALID_ARGS;
     };
+    // SAFETY: a place for a handle (mime.h), NULL whatever comes of it.
+    unsafe { put(place, ptr::null_mut()) };
     let writes = flags & OPEN_READ == 0;
     if writes && flags & OPEN_WRITE == 0 {
         return ERR_MISC_INVALID_ARGS;
@@ -87,6 +89,8 @@ pub(super) unsafe extern "C" fn MIMEStreamGetLine(
     most: c_uint,
     handle: *mut c_void,
 ) -> c_int {
+    // SAFETY: a buffer of so many octets (mime.h), with an empty text whatever comes of it.
+    unsafe { put_text(line, most as usize, &[]) };
     let read = stream(handle, |stream| {
         let left = &stream.octets[stream.place..];
         let end = left.iter().position(|octet| *octet == b'\n').map_or(left.len(), |end| end + 1);
@@ -151,6 +155,7 @@ pub(super) unsafe extern "C" fn MIMEStreamItemize(
 ) -> u16 {
     let octets = stream(handle, |stream| stream.writes.then(|| stream.octets.clone())).flatten();
     let Some(octets) = octets else { return ERR_MISC_INVALID_ARGS };
+    let flags = if flags & (ITEMIZE_HEADERS | ITEMIZE_BODY) == 0 { ITEMIZE_BODY } else { flags };
     // A stream of a body alone has no header in front.
     let end = match flags & ITEMIZE_HEADERS {
         0 => None,

@@ -15,6 +15,10 @@ use crate::status::{self, NOERROR};
 const PATH_OCTETS: usize = 256;
 const NAME_OCTETS: usize = 257;
 
+/// Modes of OSTranslate that are about letters, not about sets of characters: osmisc.h.
+const LOWER_TO_UPPER: u16 = 3;
+const UPPER_TO_LOWER: u16 = 4;
+
 pub(super) unsafe extern "C" fn OSGetEnvironmentString(
     name: *const c_char,
     value: *mut c_char,
@@ -71,7 +75,7 @@ pub(super) unsafe extern "C" fn OSLoadString(
 }
 
 pub(super) unsafe extern "C" fn OSTranslate(
-    _mode: u16,
+    mode: u16,
     from: *const c_char,
     length: u16,
     place: *mut c_char,
@@ -83,9 +87,15 @@ pub(super) unsafe extern "C" fn OSTranslate(
     if place.is_null() {
         return 0;
     }
+    let mut text = from[..count].to_vec();
+    match mode {
+        LOWER_TO_UPPER => text.make_ascii_uppercase(),
+        UPPER_TO_LOWER => text.make_ascii_lowercase(),
+        _ => {}
+    }
     // SAFETY: a buffer of `room` octets (osmisc.h). Sources translate in place, so the two may be one.
     unsafe {
-        place.cast::<u8>().copy_from(from.as_ptr(), count);
+        place.cast::<u8>().copy_from(text.as_ptr(), count);
         if count < room.into() {
             place.add(count).write(0);
         }

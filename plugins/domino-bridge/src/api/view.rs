@@ -7,11 +7,17 @@ use super::memory;
 use super::pointer::{put, put_text, text};
 use crate::bridge::Bridge;
 use crate::names::{Names, VIEW};
-use crate::status::{ERR_MEMORY, ERR_MISC_INVALID_ARGS, ERR_NOEXIST, ERR_NOT_FOUND, NOERROR};
+use crate::status::{
+    ERR_MEMORY, ERR_MISC_INVALID_ARGS, ERR_NOEXIST, ERR_NOT_FOUND, ERR_UNSUPPORTED_FLAGS, NOERROR,
+};
 
 /// MAXPATH, with the NUL.
 const PATH_OCTETS: usize = 256;
 const PATH: &[u8] = b"names.nsf";
+
+/// READ_MASK_NOTEID, and what of a navigator says where to go: nif.h.
+const NOTE_IDS: u32 = 1;
+const NAVIGATE_MASK: u16 = 0x7f;
 
 /// COLLECTIONPOSITION of nif.h.
 #[repr(C)]
@@ -162,7 +168,7 @@ pub(super) unsafe extern "C" fn NIFReadEntries(
     skip: u32,
     _return_navigator: u16,
     count: u32,
-    _mask: u32,
+    mask: u32,
     buffer: *mut u32,
     length: *mut u16,
     skipped: *mut u32,
@@ -173,11 +179,15 @@ pub(super) unsafe extern "C" fn NIFReadEntries(
     let (Some(bridge), false, false) = (known, position.is_null(), buffer.is_null()) else {
         return ERR_MISC_INVALID_ARGS;
     };
+    // What else may be asked for has another form in the buffer.
+    if mask != NOTE_IDS {
+        return ERR_UNSUPPORTED_FLAGS;
+    }
     // SAFETY: a position (nif.h).
     let mut place = unsafe { position.read_unaligned() };
     // NAVIGATE_CURRENT stays where it is; every other step goes on by as many as are to be skipped.
-    let skip = if skip_navigator == 0 { 0 } else { skip };
-    let first = place.tumbler[0].saturating_add(skip);
+    let skip = if skip_navigator & NAVIGATE_MASK == 0 { 0 } else { skip };
+    let first = place.tumbler[0].saturating_add(skip).max(1);
     let ids = bridge.names.ids_from(first, count);
     let octets: Vec<u8> = ids.iter().flat_map(|id| id.to_ne_bytes()).collect();
     let block = match ids.is_empty() {
@@ -186,7 +196,10 @@ pub(super) unsafe extern "C" fn NIFReadEntries(
     };
     let Some(block) = block else { return ERR_MEMORY };
     let read_now = u32::try_from(ids.len()).unwrap_or(0);
-    place.tumbler[0] = first.saturating_add(read_now);
+    // The last that was read, from which the next call goes on.
+    if read_now > 0 {
+        place.tumbler[0] = first + (read_now - 1);
+    }
     // SAFETY: a position and a place for a handle; the others are NULL or places for numbers (nif.h).
     unsafe {
         put(position, place);

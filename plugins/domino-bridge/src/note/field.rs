@@ -52,6 +52,45 @@ pub(crate) fn split(header: &[u8]) -> Vec<Field> {
     fields
 }
 
+/// The longest line of a value: with the longest name no more than 998 octets (RFC 5322 section 2.1.1).
+const LINE_OCTETS: usize = 900;
+
+fn is_space(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n' | b'\0')
+}
+
+/// Whether there is nothing in a text that could be seen.
+pub(crate) fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(|octet| is_space(*octet))
+}
+
+/// Text as the value of a field: line ends are spaces, and long lines are folded (RFC 5322 section 2.2.3), at a space if there is one.
+pub(crate) fn folded(text: &[u8]) -> Vec<u8> {
+    let plain = |octet: &u8| if matches!(octet, b'\0' | b'\r' | b'\n') { b' ' } else { *octet };
+    let text: Vec<u8> = text.iter().map(plain).collect();
+    let (mut folded, mut rest) = (Vec::with_capacity(text.len()), text.as_slice());
+    while rest.len() > LINE_OCTETS {
+        // Not the first octet, so that there is always something in front.
+        let space = rest[1..=LINE_OCTETS].iter().rposition(|octet| is_space(*octet));
+        let (line, next) = rest.split_at(space.map_or(LINE_OCTETS, |space| space + 1));
+        put_line(&mut folded, line);
+        rest = next;
+    }
+    put_line(&mut folded, rest);
+    folded
+}
+
+/// Adds a line to a value; a further one begins with a space and is not blank.
+fn put_line(value: &mut Vec<u8>, line: &[u8]) {
+    if !value.is_empty() {
+        if is_blank(line) {
+            return;
+        }
+        value.extend_from_slice(if is_space(line[0]) { b"\r\n" } else { b"\r\n " });
+    }
+    value.extend_from_slice(line);
+}
+
 /// Divides a list of addresses at the commas that are in no quotes, brackets or comments (RFC 5322 section 3.4).
 pub(crate) fn addresses(list: &[u8]) -> Vec<Vec<u8>> {
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);
@@ -91,6 +130,29 @@ mod tests {
         assert_eq!(octets, b"A: b\r\nC: d\r\n e: f\r\nG: h\r\nodd\r\n");
         assert_eq!(split(b""), []);
         assert_eq!(split(b" lost\r\n"), []);
+    }
+
+    #[test]
+    fn long_texts_are_folded_at_spaces_and_unfolded_as_they_were() {
+        let words = b"word ".repeat(1000);
+        let spaces = [b"a".to_vec(), vec![b' '; 2000], b"b".to_vec()].concat();
+        for text in [b"short".to_vec(), Vec::new(), words, b"x".repeat(3000), spaces] {
+            let value = folded(&text);
+            let lines: Vec<&[u8]> = value.split(|octet| *octet == b'\n').collect();
+            assert!(lines.iter().all(|line| line.len() <= LINE_OCTETS + 2), "{value:?}");
+            assert!(lines.iter().skip(1).all(|line| is_space(line[0]) && !is_blank(line)));
+            let unfolded = Field { name: String::new(), value }.unfolded();
+            let seen = |text: &[u8]| {
+                text.iter().copied().filter(|octet| *octet != b' ').collect::<Vec<u8>>()
+            };
+            assert_eq!(seen(&unfolded), seen(&text));
+        }
+        let value = folded(&b"word ".repeat(1000));
+        assert_eq!(
+            Field { name: String::new(), value }.unfolded(),
+            b"word ".repeat(1000).trim_ascii()
+        );
+        assert_eq!(folded(b"a\r\nB: c\0d"), b"a  B: c d");
     }
 
     #[test]

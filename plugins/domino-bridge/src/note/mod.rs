@@ -103,24 +103,42 @@ impl Note {
         }
     }
 
-    /// The values of all items of a name, in their order.
-    pub(crate) fn values(&self, name: &str) -> Vec<Value> {
-        let items = self.items.iter().filter(|item| same(&item.name, name));
-        let mut values: Vec<Value> = items.map(|item| item.value.clone()).collect();
-        if values.is_empty() && same(name, BODY) && self.is_message {
-            values.push(Value::Raw(value::MIME_PART, self.body.to_vec()));
-        } else if values.is_empty()
-            && let Some(header) = header_name(name)
-        {
-            let fields = self.fields.iter().filter(|field| same(&field.name, header));
-            values.extend(fields.map(|field| Value::of_field(name, field)));
-        }
-        values
+    /// The items of a name, or all, from a place on: their places, which end with the next change, and values. Fields are
+    /// behind the others, unless one of these has their name.
+    pub(crate) fn entries<'a>(
+        &'a self,
+        from: usize,
+        name: Option<&'a str>,
+    ) -> impl Iterator<Item = (usize, Value)> + 'a {
+        let wanted = move |item: &str| name.is_none_or(|name| same(item, name));
+        let is_item = |name: &str| self.items.iter().any(|item| same(&item.name, name));
+        let header = name.filter(|name| !is_item(name)).and_then(header_name);
+        let (body, has_body) = (self.items.len(), self.is_message && !is_item(BODY));
+
+        let items = self.items.iter().enumerate().skip(from);
+        let items = items.filter(move |(_, item)| wanted(&item.name));
+        let items = items.map(|(place, item)| (place, item.value.clone()));
+        let part = (has_body && wanted(BODY) && from <= body).then_some(&self.body);
+        let part = part
+            .into_iter()
+            .map(move |octets| (body, Value::Raw(value::MIME_PART, octets.to_vec())));
+        let first = from.saturating_sub(body + 1);
+        let fields =
+            self.fields.iter().enumerate().skip(first).filter_map(move |(place, field)| {
+                let item = match name {
+                    Some(name) => {
+                        header.filter(|header| same(&field.name, header)).and(Some(name))?
+                    }
+                    None => item_name(field),
+                };
+                Some((body + 1 + place, Value::of_field(item, field)))
+            });
+        items.chain(part).chain(fields)
     }
 
     /// The value of the first item of a name.
     pub(crate) fn value(&self, name: &str) -> Option<Value> {
-        self.values(name).into_iter().next()
+        self.entries(0, Some(name)).next().map(|(_, value)| value)
     }
 
     /// Puts a value in the place of all items of a name.
@@ -210,6 +228,12 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
+/// The name that a field has as an item.
+fn item_name(field: &Field) -> &str {
+    let renamed = RENAMED.iter().find(|(_, header)| same(header, &field.name));
+    renamed.map_or(&field.name, |(item, _)| item)
+}
+
 /// The header field that items of this name are, if they can be one.
 fn header_name(name: &str) -> Option<&str> {
     if let Some((_, header)) = RENAMED.iter().find(|(item, _)| same(item, name)) {
@@ -254,7 +278,18 @@ mod tests {
         ] {
             assert_eq!(text(&note, name).as_deref(), wanted, "{name}");
         }
-        assert_eq!(note.values("Received")[1].joined(b""), b"two\tmore");
+        let received: Vec<_> = note.entries(0, Some("received")).collect();
+        assert_eq!((received.len(), received[1].1.joined(b"")), (2, b"two\tmore".to_vec()));
+        assert_eq!(note.entries(received[1].0, Some("Received")).count(), 1);
+        assert_eq!(note.entries(received[1].0 + 1, Some("Received")).count(), 0);
+        // Four beside the header, the body, and a field each.
+        let places: Vec<usize> = note.entries(0, None).map(|(place, _)| place).collect();
+        assert_eq!(places, (0..11).collect::<Vec<_>>());
+        assert_eq!(
+            note.entries(4, None).next().map(|(_, value)| value.kind()),
+            Some(value::MIME_PART)
+        );
+        assert_eq!(note.entries(5, None).count(), 6);
     }
 
     #[test]

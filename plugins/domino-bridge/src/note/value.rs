@@ -5,6 +5,8 @@ use super::field::{self, Field};
 use super::same;
 use super::time::TimeDate;
 
+/// No type: TYPE_INVALID_OR_UNKNOWN.
+pub(crate) const UNKNOWN: u16 = 0;
 pub(crate) const MIME_PART: u16 = 0x0019;
 pub(crate) const NUMBER: u16 = 0x0300;
 pub(crate) const TIME: u16 = 0x0400;
@@ -83,6 +85,15 @@ impl Value {
         }
     }
 
+    /// What stands for the value as one text: of a list, all entries.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) | Self::Raw(_, text) => text.clone(),
+            Self::List(texts) => texts.join(&b"; "[..]),
+            Self::Number(_) | Self::Time(_) => Vec::new(),
+        }
+    }
+
     /// The texts of a text or a list; none for others.
     pub(crate) fn texts(&self) -> &[Vec<u8>] {
         match self {
@@ -92,15 +103,15 @@ impl Value {
         }
     }
 
-    /// As the value of a header field, for text. Line ends are spaces: an item is one line.
+    /// As the value of a header field, for text, folded so that no line is longer than it may be. Line ends are spaces: an
+    /// item is one line.
     pub(super) fn field_text(&self) -> Option<Vec<u8>> {
-        let plain = |octet: u8| if matches!(octet, b'\0' | b'\r' | b'\n') { b' ' } else { octet };
         match self {
-            Self::Text(text) => Some(text.iter().copied().map(plain).collect()),
+            Self::Text(text) => Some(field::folded(text)),
             Self::List(texts) => {
-                let lines: Vec<Vec<u8>> =
-                    texts.iter().map(|text| text.iter().copied().map(plain).collect()).collect();
-                // Folded, so that no line is longer than it may be.
+                // An entry of nothing would end the header.
+                let entries = texts.iter().filter(|text| !field::is_blank(text));
+                let lines: Vec<Vec<u8>> = entries.map(|text| field::folded(text)).collect();
                 Some(lines.join(&b",\r\n "[..]))
             }
             _ => None,
