@@ -15,12 +15,15 @@ static STATUS call(EMHANDLER handler, EMRECORD *record, ...)
 
 STATUS notes_call(EMHANDLER handler, EID event, WORD stage, STATUS outcome, const uint64_t *arguments)
 {
+    const uint64_t none = 0;
     EMRECORD record;
 
     memset(&record, 0, sizeof record);
     record.EId = event;
     record.NotificationType = stage;
     record.Status = outcome;
-    /* As many as any event has: NOTES_ARGUMENTS. Where the list wants an int, the slot's lower half is it. */
-    return call(handler, &record, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+    /* As many as any event has: NOTES_ARGUMENTS. Where the list wants an int, the slot's lower half is it. Behind them are zeros, for
+     * handlers that read on. */
+    return call(handler, &record, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5], none,
+                none, none, none, none, none, none, none, none, none);
 }

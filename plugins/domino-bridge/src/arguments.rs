@@ -16,7 +16,7 @@ const GUARD_OCTETS: usize = 64;
 const GUARD: u8 = 0xA5;
 
 /// A text that an add-in may write to, with a guard behind it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
     octets: Vec<u8>,
     size: usize,
@@ -136,6 +136,32 @@ impl Arguments {
             | Self::Command { reply, .. }
             | Self::Message { reply, .. } => reply.as_ref(),
             Self::Disconnect { .. } | Self::Terminate => None,
+        }
+    }
+
+    /// Takes over what a handler may change, of what it has left: all else stays what it is, whatever was done to it.
+    pub(crate) fn follow(&mut self, left: Self) {
+        match (self, left) {
+            (
+                Self::Connect { possible_relay, greeting, .. },
+                Self::Connect { possible_relay: relay, greeting: text, .. },
+            ) => (*possible_relay, *greeting) = (relay, text),
+            // After the event it is the reply alone.
+            (Self::Command { reply: Some(reply), .. }, Self::Command { reply: Some(left), .. })
+            | (Self::Message { reply: Some(reply), .. }, Self::Message { reply: Some(left), .. }) =>
+            {
+                *reply = left;
+            }
+            (Self::Command { command, .. }, Self::Command { command: left, .. }) => *command = left,
+            _ => {}
+        }
+    }
+
+    /// Takes the names of the client out, at the place where they were lent: add-ins keep pointers to them.
+    pub(crate) fn take_names(&mut self) -> Vec<Buffer> {
+        match self {
+            Self::Connect { ip, host, .. } => vec![std::mem::take(ip), std::mem::take(host)],
+            _ => Vec::new(),
         }
     }
 

@@ -83,6 +83,12 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether a registration is still there.
+    pub(crate) fn has(&self, id: u32) -> bool {
+        let registrations = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        registrations.all.iter().any(|known| known.id == id)
+    }
+
     /// Drops what an add-in has registered for.
     pub(crate) fn remove_all(&self, add_in: usize) {
         let mut registrations = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +129,9 @@ mod tests {
             |stage| registry.chain(CONNECT, stage).iter().map(|one| one.id).collect::<Vec<_>>();
         assert_eq!((ids(BEFORE), ids(AFTER)), (vec![early, both, late], vec![both]));
         assert_eq!(registry.idle(0), [13].into());
+        assert!(registry.has(early) && !registry.has(0));
         assert_eq!((registry.remove(early), registry.remove(early)), (Ok(()), Err(ERR_NOT_FOUND)));
+        assert!(!registry.has(early));
         registry.remove_all(0);
         assert_eq!((ids(BEFORE), ids(AFTER)), (vec![late], vec![]));
         for (event, flags, wanted) in [

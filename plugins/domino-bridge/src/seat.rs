@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::arguments::Buffer;
 use crate::bridge::Bridge;
 use crate::visit;
 
@@ -25,11 +26,13 @@ pub(crate) struct Seat {
     /// SessionID: unique in the process.
     pub(crate) id: u32,
     standings: Mutex<Vec<Standing>>,
+    /// What was lent for as long as the session lasts.
+    lent: Mutex<Vec<Buffer>>,
 }
 
 impl Seat {
     pub(crate) fn new(id: u32, add_ins: usize) -> Self {
-        Self { id, standings: Mutex::new(vec![Standing::Free; add_ins]) }
+        Self { id, standings: Mutex::new(vec![Standing::Free; add_ins]), lent: Mutex::default() }
     }
 
     fn standings(&self) -> MutexGuard<'_, Vec<Standing>> {
@@ -55,6 +58,11 @@ impl Seat {
     /// Nobody waits for the call of an add-in any more.
     pub(crate) fn late(&self, add_in: usize) {
         self.moved(add_in, Standing::Out, Standing::Late);
+    }
+
+    /// Leaves buffers where they are until the session is over and every add-in back.
+    pub(crate) fn keep(&self, buffers: Vec<Buffer>) {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).extend(buffers);
     }
 
     /// The session is over. True: the add-in is to be told when it is back, not now.

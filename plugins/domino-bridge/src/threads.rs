@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a thread waits for a job before it goes.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
+/// How much of the stack each has: as much as programs' own threads have, for which add-ins were written.
+const STACK_OCTETS: usize = 8 << 20;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Why there is no thread for a job.
@@ -100,7 +103,7 @@ impl Threads {
         }
         let shared = Arc::clone(&self.0);
         let named = Builder::new().name("domino add-in".to_owned());
-        named.spawn(move || shared.work(job)).map_err(NoThread::System)?;
+        named.stack_size(STACK_OCTETS).spawn(move || shared.work(job)).map_err(NoThread::System)?;
         crew.all += 1;
         Ok(())
     }
@@ -140,6 +143,13 @@ impl<T> Desk<T> {
 }
 
 impl<T> Returned<T> {
+    /// Waits until it is done. None: it panicked.
+    pub(crate) fn wait(&self) -> Option<T> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.done.wait_while(state, |state| state.came.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).came.take().flatten()
+    }
+
     /// Waits until it is done, but no longer than until then. `None`: it is not; the inner one: it panicked.
     pub(crate) fn wait_until(&self, due: Instant) -> Option<Option<T>> {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);

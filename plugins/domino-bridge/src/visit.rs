@@ -66,7 +66,8 @@ impl Out {
         }
         let taken = Arc::clone(seat);
         let job = move || {
-            let left = arguments.call(&notes, &registration, stage, status);
+            let mut left = arguments.call(&notes, &registration, stage, status);
+            taken.keep(left.arguments.take_names());
             taken.finished(bridge, add_in);
             left
         };
@@ -100,15 +101,19 @@ pub(crate) async fn ask(
     mut arguments: Arguments,
 ) -> Result<(u16, Arguments), CallError> {
     for registration in bridge.registry.chain(arguments.event(), BEFORE) {
+        // One before it may have taken it away.
+        if !bridge.registry.has(registration.id) {
+            continue;
+        }
         let deadline = bridge.deadline(registration.add_in);
         if let Err(refusal) = call.extend(deadline + MARGIN) {
             let name = bridge.name(registration.add_in);
             let remedy = "deadline_max_ms of the plug-in is less than deadline_ms of the add-in";
             bridge.host.log(Level::Debug, format_args!("{name}: {refusal}: {remedy}"));
         }
-        let out = Out::begin(bridge, seat, registration, (BEFORE, NOERROR), arguments)?;
+        let out = Out::begin(bridge, seat, registration, (BEFORE, NOERROR), arguments.clone())?;
         let came = within(call, deadline, out).await?;
-        arguments = came.arguments;
+        arguments.follow(came.arguments);
         if status::plain(came.status) != ERR_EM_CONTINUE {
             return Ok((status::plain(came.status), arguments));
         }
@@ -139,12 +144,15 @@ pub(crate) fn tell(
 ) -> (Arguments, Option<usize>) {
     let mut changed_by = None;
     for registration in bridge.registry.chain(arguments.event(), AFTER) {
+        if !bridge.registry.has(registration.id) {
+            continue;
+        }
         match one(bridge, seat, registration, (AFTER, status), arguments.clone()) {
             Ok(left) => {
                 if left.arguments.reply().map(Buffer::text) != arguments.reply().map(Buffer::text) {
                     changed_by = Some(registration.add_in);
                 }
-                arguments = left.arguments;
+                arguments.follow(left.arguments);
             }
             Err(error) => bridge.host.log(Level::Error, error),
         }
@@ -169,26 +177,26 @@ fn one(
 /// Tells every add-in that a session is over; one that is late is told when it is back.
 pub(crate) fn disconnect(bridge: &'static Bridge, seat: &Arc<Seat>) {
     for add_in in 0..bridge.add_ins.len() {
-        if seat.owe(add_in) {
+        if seat.owe(add_in) || partings(bridge, add_in).is_empty() {
             continue;
         }
-        for (stage, registration) in partings(bridge, add_in) {
-            let arguments = Arguments::Disconnect { session: seat.id };
-            match one(bridge, seat, registration, (stage, NOERROR), arguments) {
-                Ok(_) => {}
-                // It must be told, whatever it takes: this thread may block as well.
-                Err(CallError::NoThread(_)) => {
-                    let Some(notes) = bridge.notes.get() else { continue };
-                    Arguments::Disconnect { session: seat.id }.call(
-                        notes,
-                        &registration,
-                        stage,
-                        NOERROR,
-                    );
-                }
-                Err(error) => bridge.host.log(Level::Error, error),
+        let (kept, deadline) = (Arc::clone(seat), bridge.deadline(add_in));
+        // All that it has for this on one thread, so that it is told to the end, however long it takes.
+        let tell = move || disconnect_now(bridge, kept.id, add_in);
+        let name = || bridge.name(add_in).to_owned();
+        let error = match bridge.threads.run(tell) {
+            Ok(returned) => match returned.wait_until(Instant::now() + deadline) {
+                Some(Some(())) => continue,
+                Some(None) => CallError::Broken(name()),
+                None => CallError::Late { name: name(), deadline },
+            },
+            Err(error) => {
+                // It must be told: this thread may block as well.
+                disconnect_now(bridge, seat.id, add_in);
+                error.into()
             }
-        }
+        };
+        bridge.host.log(Level::Error, error);
     }
 }
 
@@ -196,7 +204,9 @@ pub(crate) fn disconnect(bridge: &'static Bridge, seat: &Arc<Seat>) {
 pub(crate) fn disconnect_now(bridge: &Bridge, session: u32, add_in: usize) {
     let Some(notes) = bridge.notes.get() else { return };
     for (stage, registration) in partings(bridge, add_in) {
-        Arguments::Disconnect { session }.call(notes, &registration, stage, NOERROR);
+        if bridge.registry.has(registration.id) {
+            Arguments::Disconnect { session }.call(notes, &registration, stage, NOERROR);
+        }
     }
 }
 

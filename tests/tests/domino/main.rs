@@ -10,3 +10,4 @@ mod rig;
 mod sanitized;
 mod slow;
 mod verdicts;
+mod wayward;

@@ -242,6 +242,73 @@ fn a_session_ends_exactly_once_however_it_ends() {
     server.stop();
 }
 
+/// For add-ins a proxy's client is another one: the session before is over, and this one begins.
+#[test]
+fn a_client_that_a_proxy_tells_of_is_a_connect_of_its_own() {
+    let rig = Rig::new();
+    rig.make("probe.c", "probe", Making::default());
+    let proxies = "proxy_from = [\"127.0.0.1\"]\nxclient_from = [\"192.0.2.1\"]\n";
+    rig.configure_listener(proxies, "", "", "addins = [\"probe\"]\n");
+    let server = rig.site.start();
+    let greeted = || {
+        let mut client = Client::connect(server.address());
+        client.send(b"PROXY TCP4 192.0.2.1 192.0.2.25 4000 25\r\n");
+        client.expect(220);
+        client.say("EHLO client.test", 250);
+        client
+    };
+    let mut client = greeted();
+    client.say("XCLIENT ADDR=192.0.2.77 NAME=told.client.test", 220);
+    client.say("QUIT", 221);
+    server.log().wait_for_count("both ends", 2, |line| line.message().contains("disconnect after"));
+    // What it was told, in order: event, stage and of connect the client.
+    let told: Vec<String> = said(&server)
+        .iter()
+        .filter_map(|line| line.strip_prefix("probe: "))
+        .filter(|line| line.contains(" session="))
+        .map(|line| {
+            let (stage, rest) = line.split_once(" session=").unwrap();
+            let behind = rest.split_once(' ').map_or("", |(_, behind)| behind);
+            let shown = behind.split(" status=").next().unwrap_or_default();
+            format!("{stage} {shown}").trim_end().to_owned()
+        })
+        .collect();
+    let wanted = [
+        "connect before ip=192.0.2.1 host=[mx.client.test] relay=1",
+        "connect after ip=192.0.2.1 host=[mx.client.test] relay=1",
+        "command before [EHLO client.test]",
+        "command after [EHLO client.test]",
+        "command before [XCLIENT ADDR=192.0.2.77 NAME=told.client.test]",
+        "disconnect before",
+        "disconnect after",
+        "connect before ip=192.0.2.77 host=[told.client.test] relay=1",
+        "connect after ip=192.0.2.77 host=[told.client.test] relay=1",
+        "command after [XCLIENT ADDR=192.0.2.77 NAME=told.client.test]",
+        "command before [QUIT]",
+        "command after [QUIT]",
+        "disconnect before",
+        "disconnect after",
+    ];
+    assert_eq!(told, wanted);
+
+    // What was said of the proxy is not said of its client.
+    rig.set("probe_connect=0\nprobe_relay=0\n");
+    let mut client = greeted();
+    rig.set(&format!("probe_connect={NO_ACCESS}\n"));
+    client.say("XCLIENT ADDR=192.0.2.78", 554);
+    client.say("EHLO client.test", 503);
+    client.say("QUIT", 221);
+    server.log().wait_for_count("all ends", 4, |line| line.message().contains("disconnect after"));
+    rig.set("probe_connect=0\nprobe_relay=0\n");
+    let mut client = greeted();
+    rig.set("");
+    client.say("XCLIENT ADDR=192.0.2.79", 220);
+    client.say("EHLO client.test", 250);
+    client.say("MAIL FROM:<a@client.test>", 250);
+    client.say("RCPT TO:<b@elsewhere.test>", 550);
+    server.stop();
+}
+
 #[test]
 fn every_way_to_read_a_record_works_with_every_compiler() {
     for (compiler, language, standard) in [

@@ -9,7 +9,8 @@ use crate::registry::{AFTER, BEFORE, CONNECT};
 use crate::status::{ERR_EM_CONTINUE, NOERROR};
 use crate::visit;
 
-/// Room for a name, as MAXPATH has it.
+/// Room for an address, and for a name, as MAXPATH has it.
+const IP_OCTETS: usize = 64;
 const NAME_OCTETS: usize = 256;
 
 /// Before the server's own controls:
@@ -36,7 +37,7 @@ pub(crate) async fn before(
     session.slot(|kept: &mut Kept| kept.host.clone_from(&host))?;
     let arguments = Arguments::Connect {
         session: seat.id,
-        ip: Buffer::new(event.remote_ip.as_bytes(), NAME_OCTETS),
+        ip: Buffer::new(event.remote_ip.as_bytes(), IP_OCTETS),
         host: Buffer::new(host.as_bytes(), NAME_OCTETS),
         possible_relay: at_first.into(),
         greeting: None,
@@ -81,7 +82,7 @@ pub(crate) fn after(
     }
     let arguments = Arguments::Connect {
         session: seat.id,
-        ip: Buffer::new(event.remote_ip.as_bytes(), NAME_OCTETS),
+        ip: Buffer::new(event.remote_ip.as_bytes(), IP_OCTETS),
         host: Buffer::new(host.as_bytes(), NAME_OCTETS),
         possible_relay: possible_relay(bridge, &session).into(),
         greeting: Some(buffer(&reply)),
