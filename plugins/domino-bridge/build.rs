@@ -62,8 +62,7 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// What libnotes.so exports: the functions of the list, those of any number of arguments, and, under a version of its own so that
-/// no add-in can mean it, the one by which the bridge binds it.
+/// What libnotes.so exports: the functions of the list, those of any number of arguments, and the one by which the bridge binds it.
 fn version_script(list: &str) -> String {
     let listed = list.lines().filter_map(|line| match line.split_once('(')? {
         ("VALUE", rest) => rest.split(',').nth(1),

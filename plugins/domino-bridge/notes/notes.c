@@ -108,7 +108,7 @@ EXPORT STATUS LogEventTextNoConsole(char *format, HMODULE module, STATUS additio
 }
 
 /* Fills the table by asking for each function by its name. Returns NULL, or the name of the first that the bridge does not
- * have; "agreement" when the two are of different builds. Not a Notes name: it has a version of its own. */
+ * have; "agreement" when the two are of different builds. Not a Notes name, and none that an add-in could mean. */
 EXPORT const char *stagepost_notes_bind(uint32_t agreement, void *(*find)(const char *name), NotesCall **call)
 {
     void *found;

@@ -86,8 +86,9 @@ impl Bridge {
     /// How long one call of an add-in may take.
     pub(crate) fn deadline(&self, add_in: usize) -> Duration {
         let settings = self.settings();
-        let own = settings.addin.get(self.name(add_in)).map(|own| own.deadline_ms);
-        Duration::from_millis(own.unwrap_or(settings.deadline_ms).into())
+        let own =
+            settings.addin.iter().find(|(name, _)| name.eq_ignore_ascii_case(self.name(add_in)));
+        Duration::from_millis(own.map_or(settings.deadline_ms, |(_, own)| own.deadline_ms).into())
     }
 
     /// Runs something in the name of an add-in.

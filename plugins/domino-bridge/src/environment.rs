@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -109,10 +110,10 @@ impl File {
     /// Reads the file again if it has changed; one that can't be read now leaves what was read before.
     fn refresh(&mut self) {
         let Some(stamp) = stamp(&self.path) else { return };
-        if self.stamp == Some(stamp) || stamp.1 > FILE_OCTETS_MAX {
+        if self.stamp == Some(stamp) {
             return;
         }
-        if let Ok(octets) = fs::read(&self.path) {
+        if let Ok(octets) = read(&self.path) {
             self.values = lines(&octets).into_iter().collect();
             self.stamp = Some(stamp);
         }
@@ -122,6 +123,17 @@ impl File {
 fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+/// Reads a notes.ini.
+///
+/// # Errors
+/// The system's, and one for a file that is too large.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > FILE_OCTETS_MAX {
+        return Err(io::Error::other(format!("larger than {FILE_OCTETS_MAX} octets")));
+    }
+    fs::read(path)
 }
 
 /// The variables of a notes.ini in the order of the file, names in small letters.

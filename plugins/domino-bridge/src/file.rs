@@ -42,6 +42,8 @@ pub(crate) const LIBNOTES: &str = "libnotes.so";
 #[derive(Debug)]
 pub(crate) struct AddInFile {
     pub(crate) path: PathBuf,
+    /// What the system knows it by, whatever its names: device and number.
+    pub(crate) identity: (u64, u64),
     /// Whether it names libnotes.so as needed, and so binds to it by itself.
     pub(crate) needs_libnotes: bool,
     /// Whether it has TerminateLibrary.
@@ -65,6 +67,13 @@ pub(crate) enum FileError {
     Entry { name: String, found: &'static str },
     #[error("add-in {name} needs {functions}, which the bridge does not have")]
     Functions { name: String, functions: String },
+}
+
+impl FileError {
+    /// What an add-in needs and nobody has.
+    pub(crate) fn missing(name: &str, functions: &str) -> Self {
+        Self::Functions { name: name.to_owned(), functions: functions.to_owned() }
+    }
 }
 
 /// Names of files that a name may stand for on Linux, in the order in which they are looked for: as given when it has a slash or
@@ -98,17 +107,18 @@ impl AddInFile {
         check_trust(name, &path)?;
         let unreadable =
             |source| FileError::Read { name: name.to_owned(), path: path.clone(), source };
+        let metadata = fs::metadata(&path).map_err(unreadable)?;
         let octets = fs::read(&path).map_err(unreadable)?;
         let symbols = Symbols::read(name, &path, &octets)?;
         symbols.check_entry(name)?;
         let missing = symbols.missing(has);
         if !missing.is_empty() {
-            let functions = missing.join(", ");
-            return Err(FileError::Functions { name: name.to_owned(), functions });
+            return Err(FileError::missing(name, &missing.join(", ")));
         }
         Ok(Self {
             needs_libnotes: symbols.needs_libnotes(),
             leaves: symbols.defined.contains(LEAVE),
+            identity: (metadata.dev(), metadata.ino()),
             path,
         })
     }

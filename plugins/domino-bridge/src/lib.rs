@@ -77,8 +77,9 @@ impl Plugin for DominoBridge {
     }
 
     fn before_config(&self, section: &Config) -> Result<(), Fault> {
-        Section::read(section)?;
-        Ok(())
+        let read = Section::read(section)?;
+        let list = if read.addins.is_empty() { &self.0.add_ins } else { &read.addins };
+        Ok(read.check_names(section, list)?)
     }
 
     fn after_config(&self, section: &Config) -> Result<(), Fault> {

@@ -38,6 +38,14 @@ type Bind =
 #[error("{0}")]
 pub(crate) struct LinkError(String);
 
+impl LinkError {
+    /// The function that nobody has, where it is that: of several the one that the dynamic linker came to first.
+    pub(crate) fn missing(&self) -> Option<&str> {
+        let (_, name) = self.0.rsplit_once("undefined symbol: ")?;
+        name.split([',', ' ']).next()
+    }
+}
+
 /// libnotes.so, bound.
 #[derive(Clone, Copy)]
 pub(crate) struct Notes {
@@ -117,6 +125,11 @@ impl Opened {
     pub(crate) fn enter(&self) -> u16 {
         // SAFETY: the symbol has the type of MainEntryPoint, since an add-in that has another is none.
         unsafe { (self.entry)() }
+    }
+
+    /// The same, of an add-in that has refused to start: there is nothing for it to end.
+    pub(crate) fn refused(self) -> Self {
+        Self { leave: None, ..self }
     }
 
     /// Tells the add-in that all is over, if it wants to be told.

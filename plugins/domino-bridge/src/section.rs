@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use stagepost_sdk::Config;
 
+use crate::environment;
+
 /// The whole section.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -59,7 +61,7 @@ pub(crate) struct Own {
 
 /// The value of a variable.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "wanted a text or a whole number")]
 pub(crate) enum Variable {
     Text(String),
     Number(i64),
@@ -67,7 +69,7 @@ pub(crate) enum Variable {
 
 /// The value of an item: one text, or several.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "wanted a text or a list of texts")]
 pub(crate) enum Values {
     One(String),
     Many(Vec<String>),
@@ -94,6 +96,18 @@ impl Section {
         Ok(section)
     }
 
+    /// Refuses settings of add-ins that are not in the list.
+    pub(crate) fn check_names(&self, config: &Config, list: &[String]) -> Result<(), SectionError> {
+        let unknown = |name: &&String| !list.iter().any(|known| known.eq_ignore_ascii_case(name));
+        match self.addin.keys().find(unknown) {
+            None => Ok(()),
+            Some(name) => {
+                let reason = format!("no such add-in, found {}", list.join(", "));
+                Err(SectionError::at(config, &format!("addin.{name}"), reason))
+            }
+        }
+    }
+
     fn check(&self, config: &Config) -> Result<(), SectionError> {
         if !(1..=THREADS_MAX).contains(&self.threads_max) {
             return Err(SectionError::at(config, "threads_max", "must be 1 to 10000"));
@@ -106,6 +120,15 @@ impl Section {
             if !(1..=DEADLINE_MS_MAX).contains(&deadline_ms) {
                 return Err(SectionError::at(config, &key, "must be 1 to 3600000"));
             }
+        }
+        if let Some(path) = self.notes_ini.as_deref().filter(|path| path.is_absolute())
+            && let Err(error) = environment::read(path)
+        {
+            return Err(SectionError::at(
+                config,
+                "notes_ini",
+                format!("{}: {error}", path.display()),
+            ));
         }
         let relative =
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.is_relative());

@@ -9,7 +9,7 @@ use stagepost_sdk::{Host, Level, StartError};
 use crate::api;
 use crate::bridge::Bridge;
 use crate::environment;
-use crate::file::{self, AddInFile, LIBNOTES};
+use crate::file::{self, AddInFile, FileError, LIBNOTES};
 use crate::linker::{Notes, Opened};
 use crate::section::{Section, Variable};
 use crate::status::NOERROR;
@@ -24,9 +24,8 @@ pub(crate) fn start(host: Host) -> Result<&'static Bridge, StartError> {
     if names.is_empty() {
         host.log(Level::Warn, "no add-ins: neither `addins` nor EXTMGR_ADDINS names any");
     }
-    let find = |name: &String| AddInFile::find(name, &section, api::has);
-    let files: Vec<AddInFile> =
-        names.iter().map(find).collect::<Result<_, _>>().map_err(StartError::failed)?;
+    section.check_names(&host.config(), &names).map_err(StartError::failed)?;
+    let (names, files) = files(&host, &section, names)?;
     let libnotes = libnotes(&host)?;
     let twice = || StartError::failed("wanted one bridge in the process, found a second");
     let bridge = Bridge::make(host, section, names).ok_or_else(twice)?;
@@ -52,7 +51,7 @@ fn names(host: &Host, section: &Section) -> Result<Vec<String>, StartError> {
         return Ok(file::names(list));
     }
     let Some(path) = &section.notes_ini else { return Ok(Vec::new()) };
-    let octets = fs::read(path)
+    let octets = environment::read(path)
         .map_err(|error| StartError::failed(format_args!("{}: {error}", path.display())))?;
     let lines = environment::lines(&octets);
     let lists: Vec<&Vec<u8>> = lines
@@ -72,6 +71,32 @@ fn names(host: &Host, section: &Section) -> Result<Vec<String>, StartError> {
     Ok(file::names(&list))
 }
 
+/// The files of the add-ins, each once: a second name of one would have it entered again.
+fn files(
+    host: &Host,
+    section: &Section,
+    names: Vec<String>,
+) -> Result<(Vec<String>, Vec<AddInFile>), StartError> {
+    let (mut kept, mut files) = (Vec::<String>::new(), Vec::<AddInFile>::new());
+    for name in names {
+        let file = AddInFile::find(&name, section, api::has).map_err(StartError::failed)?;
+        match files.iter().position(|known| known.identity == file.identity) {
+            Some(first) => host.log(
+                Level::Warn,
+                format_args!(
+                    "add-in {name}: its file is that of add-in {}: loaded once",
+                    kept[first]
+                ),
+            ),
+            None => {
+                kept.push(name);
+                files.push(file);
+            }
+        }
+    }
+    Ok((kept, files))
+}
+
 /// Where libnotes.so is: beside the bridge's own file.
 fn libnotes(host: &Host) -> Result<PathBuf, StartError> {
     let own = host.config().own_file().and_then(|own| own.parent());
@@ -86,10 +111,17 @@ fn libnotes(host: &Host) -> Result<PathBuf, StartError> {
 
 fn enter(bridge: &'static Bridge, add_in: usize, file: &AddInFile) -> Result<Opened, StartError> {
     let name = bridge.name(add_in);
-    let failed = |error| StartError::failed(format_args!("add-in {name}: {error}"));
     // Initialisers may call already.
-    let opened = Bridge::inside(add_in, || Opened::open(file)).map_err(failed)?;
-    let status = Bridge::inside(add_in, || opened.enter());
+    let opened =
+        Bridge::inside(add_in, || Opened::open(file)).map_err(|error| match error.missing() {
+            Some(function) => StartError::failed(FileError::missing(name, function)),
+            None => StartError::failed(format_args!("add-in {name}: {error}")),
+        })?;
+    // On a thread as for every other call.
+    let enter = move || Bridge::inside(add_in, || opened.enter());
+    let entered = bridge.threads.run(enter).map_err(StartError::failed)?;
+    let broken = || StartError::failed(format_args!("add-in {name}: the bridge failed around it"));
+    let status = entered.wait().ok_or_else(broken)?;
     if status != NOERROR {
         bridge.registry.remove_all(add_in);
         let text = "the server goes on without it";
@@ -97,7 +129,7 @@ fn enter(bridge: &'static Bridge, add_in: usize, file: &AddInFile) -> Result<Ope
             Level::Error,
             format_args!("add-in {name}: MainEntryPoint: status {status:#06x}: {text}"),
         );
-        return Ok(opened);
+        return Ok(opened.refused());
     }
     bridge
         .host

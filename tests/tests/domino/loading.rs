@@ -132,6 +132,79 @@ fn an_add_in_that_refuses_to_start_is_out_and_the_server_goes_on() {
     wait_for(&server, "add-in probe: MainEntryPoint: status 0x0001: the server goes on without it");
     greeted(&server).say("QUIT", 221);
     assert_eq!(count(&server, "connect before"), 0);
+    // It is not there, and so has nothing to end.
+    let log = server.stop();
+    assert!(log.matching(|line| line.message().ends_with("terminating")).is_empty(), "{log}");
+}
+
+#[test]
+fn an_add_in_that_is_named_twice_is_entered_once() {
+    let rig = Rig::new();
+    let file = rig.make("probe.c", "probe", Making::default());
+    fs::hard_link(&file, rig.folder().join("libsame.so")).unwrap();
+    let server = rig.start(&["probe", "libprobe.so", "PROBE", "same"]);
+    for name in ["libprobe.so", "PROBE", "same"] {
+        wait_for(&server, &format!("add-in {name}: its file is that of add-in probe: loaded once"));
+    }
+    assert_eq!(count(&server, "configured with"), 1);
+    greeted(&server).say("QUIT", 221);
+    wait_for(&server, "disconnect after");
+    assert_eq!(count(&server, ": connect before"), 1);
+    server.stop();
+}
+
+/// A library beside them, with what they share; only one of all names libnotes.so as needed.
+#[test]
+fn add_ins_share_a_library_of_theirs() {
+    let rig = Rig::new();
+    let common = rig.make("common.c", "common", Making { linked: false, ..Making::default() });
+    let common = format!("-Wl,--no-as-needed,{}", common.display());
+    for (name, linked) in [("one", true), ("two", false)] {
+        let own = format!("-DNAME=\"{name}\"");
+        let flags: [&str; 5] = ["-O2", "-DUSES_COMMON", &own, &common, "-Wl,-rpath,$ORIGIN"];
+        rig.make("sharing.c", name, Making { flags: &flags, linked, ..Making::default() });
+    }
+    let server = rig.start(&["one", "two"]);
+    wait_for(&server, "one: user 1 of what is shared");
+    wait_for(&server, "two: user 2 of what is shared");
+    greeted(&server).say("QUIT", 221);
+    wait_for(&server, "two: the end is near 4");
+    server.stop();
+    // What a library of theirs would have is not known before it is loaded; it is named all the same.
+    let flags: [&str; 4] = ["-O2", "-DNEEDS_MORE", &common, "-Wl,-rpath,$ORIGIN"];
+    rig.make("sharing.c", "more", Making { flags: &flags, linked: false, ..Making::default() });
+    rig.configure("", "", "addins = [\"more\"]\n");
+    let (code, log) = rig.site.refused();
+    assert_ne!(code, Some(0));
+    assert!(log.contains("add-in more needs NSFDbCopy, which the bridge does not have"), "{log}");
+}
+
+#[test]
+fn settings_of_add_ins_that_are_not_there_and_a_notes_ini_that_is_not_are_told() {
+    let rig = Rig::new();
+    rig.make("probe.c", "probe", Making::default());
+    let refused = |section: &str, wanted: &str| {
+        rig.configure("", "", section);
+        let (code, log) = rig.site.refused();
+        assert_ne!(code, Some(0));
+        assert!(log.contains(wanted), "{section}: {log}");
+    };
+    let own = "addins = [\"probe\"]\n[plugin.config.addin.prob]\ndeadline_ms = 5\n";
+    refused(own, "`addin.prob`: no such add-in, found probe");
+    let own = "addins = [\"probe\"]\n[plugin.config.ini]\nDelay = true\n";
+    refused(own, "`ini.Delay`: wanted a text or a whole number");
+    fs::rename(rig.folder().join("notes.ini"), rig.folder().join("gone.ini")).unwrap();
+    refused("addins = [\"probe\"]\n", "`notes_ini`: ");
+    rig.set("");
+    // In capitals or not, as names are.
+    rig.configure("", "", "addins = [\"PROBE\"]\n[plugin.config.addin.probe]\ndeadline_ms = 100\n");
+    let server = rig.site.start();
+    rig.set("probe_sleep=2\n");
+    stagepost_tests::client::Client::connect(server.address()).expect(421);
+    wait_for(&server, "add-in PROBE has not returned within 100 ms");
+    fs::rename(rig.folder().join("notes.ini"), rig.folder().join("gone.ini")).unwrap();
+    let reload = rig.site.run(&["reload", "--socket", "state/admin.sock"]);
+    assert!(!reload.status.success());
     server.stop();
 }
 

@@ -20,7 +20,10 @@ pub(super) unsafe extern "C" fn EMRegister(
         return ERR_MISC_INVALID_ARGS;
     };
     // Whose it is decides its place in the chain; threads that add-ins have made are nobody's.
-    let Some(add_in) = Bridge::current() else { return ERR_EM_NOTAUTHORIZED };
+    let Some(add_in) = Bridge::current() else {
+        bridge.say("EMRegister was called on a thread of its own, and is refused");
+        return ERR_EM_NOTAUTHORIZED;
+    };
     // The host was told by then which stages are wanted.
     if bridge.opened.get().is_some() {
         bridge.say("EMRegister was called after MainEntryPoint, and is refused");
