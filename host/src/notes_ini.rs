@@ -168,7 +168,13 @@ fn addins(value: &str) -> Taken {
     if names.is_empty() {
         return Taken::Same("no add-ins");
     }
-    Taken::As(Table::Bridge, vec![format!("addins = {names:?}")])
+    let lines = [
+        &*format!("addins = {names:?}"),
+        "# Where their files are, and what they read their variables from: both have to be written.",
+        "#directory = \"/opt/addins\"",
+        "#notes_ini = \"/opt/addins/notes.ini\"",
+    ];
+    Taken::As(Table::Bridge, lines.map(str::to_owned).into())
 }
 
 impl fmt::Display for Import {
@@ -177,10 +183,11 @@ impl fmt::Display for Import {
         for (table, lines) in &self.tables {
             if table.is_of_access_control() && !access_control {
                 access_control = true;
-                write_plugin(out, "access-control", "libaccess_control.so")?;
+                write_plugin(out, "access-control", "")?;
             }
             if *table == Table::Bridge {
-                write_plugin(out, "domino-bridge", "libdomino_bridge.so")?;
+                // Asked before the server's own controls, as in Domino.
+                write_plugin(out, "domino-bridge", "priority = -10\n")?;
             }
             writeln!(out, "{}", table.head())?;
             for line in lines {
@@ -200,8 +207,9 @@ impl fmt::Display for Import {
     }
 }
 
-fn write_plugin(out: &mut fmt::Formatter<'_>, name: &str, file: &str) -> fmt::Result {
-    writeln!(out, "[[plugin]]\nname = \"{name}\"\npath = \"/usr/lib/stagepost/{file}\"\n")
+fn write_plugin(out: &mut fmt::Formatter<'_>, name: &str, further: &str) -> fmt::Result {
+    let file = name.replace('-', "_");
+    writeln!(out, "[[plugin]]\nname = \"{name}\"\npath = \"{file}\"\n{further}")
 }
 
 #[cfg(test)]
@@ -218,11 +226,13 @@ mod tests {
         let wanted = "[limits]\n# line 4: smtpmaxsessions=50\nsessions_max = 50\nsessions_per_address_max = 50\n\
             sessions_per_network_max = 50\n# line 5: SMTPErrorLimit=5\nerrors_max = 5\n\n\
             [timeouts]\n# line 10: SMTPTimeoutMultiplier=15\ncommand = \"60m\"\ndata_block = \"45m\"\n\n\
-            [[plugin]]\nname = \"access-control\"\npath = \"/usr/lib/stagepost/libaccess_control.so\"\n\n\
+            [[plugin]]\nname = \"access-control\"\npath = \"access_control\"\n\n\
             [plugin.config.relay]\n# line 6: SMTPRelayHostsandDomains=1\ndeny_wins = true\n\n\
             [plugin.config.sender]\n# line 7: SMTPVerifyAuthenticatedSender=1\nauthenticated = \"message\"\n\n\
-            [[plugin]]\nname = \"domino-bridge\"\npath = \"/usr/lib/stagepost/libdomino_bridge.so\"\n\n\
-            [plugin.config]\n# line 9: EXTMGR_ADDINS=nspam, libtag.so,\naddins = [\"nspam\", \"libtag.so\"]\n\n\
+            [[plugin]]\nname = \"domino-bridge\"\npath = \"domino_bridge\"\npriority = -10\n\n\
+            [plugin.config]\n# line 9: EXTMGR_ADDINS=nspam, libtag.so,\naddins = [\"nspam\", \"libtag.so\"]\n\
+            # Where their files are, and what they read their variables from: both have to be written.\n\
+            #directory = \"/opt/addins\"\n#notes_ini = \"/opt/addins/notes.ini\"\n\n\
             # line 8: SMTPAllHostsExternal=0: the default here too\n\
             # line 11: SMTPGreeting=Hello?: not taken over: a plug-in can change the greeting, after connect\n\
             # line 12: SMTPUnheardOf=x: not taken over: there is nothing like it here\n\
