@@ -9,20 +9,22 @@ use stagepost_extmgr::{
 };
 use stagepost_queue::{Destination, Destinations, Move, QueueName, Selection, Store, StoreError};
 
+use crate::delivery::Lanes;
 use crate::submission::Desk;
 use crate::throttle::{Line, Throttle};
 
 /// The queue as plug-ins reach it.
 pub(crate) struct QueuedMail {
     store: Arc<dyn Store>,
+    lanes: Arc<Lanes>,
     desk: Desk,
     /// While the disk fails each request does.
     faults: Arc<Throttle>,
 }
 
 impl QueuedMail {
-    pub(crate) fn new(store: Arc<dyn Store>, desk: Desk) -> Self {
-        Self { store, desk, faults: Arc::default() }
+    pub(crate) fn new(store: Arc<dyn Store>, lanes: Arc<Lanes>, desk: Desk) -> Self {
+        Self { store, lanes, desk, faults: Arc::default() }
     }
 
     /// Does one thing to the queue.
@@ -44,10 +46,12 @@ impl QueuedMail {
 
     /// Carries out an order.
     fn move_all(&self, of: MailFor, what: Move) -> Coming<u64> {
-        self.ask(
-            of,
-            |store, of| async move { store.move_all(Selection::Destinations(of), what).await },
-        )
+        let lanes = self.lanes.clone();
+        self.ask(of, |store, of| async move {
+            let selection = Selection::Destinations(of);
+            lanes.ordered(&selection, &what);
+            store.move_all(selection, what).await
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use stagepost_extmgr::{AnswerKind, FaultKind, MetricValue, PluginFigures, StageFigures};
 
-use crate::admin::Status;
+use crate::admin::queue::LaneStatus;
+use crate::admin::{DeliveryStatus, Status};
 
 /// The text of all metrics.
 pub(crate) fn text(status: &Status, plugins: &[PluginFigures]) -> String {
@@ -65,6 +66,7 @@ fn server(text: &mut Text, status: &Status) {
             ("unavailable", logins.unavailable),
         ],
     );
+    deliveries(text, &status.delivery);
     let mut single = |name: &str, kind: &str, help: &str, value: u64| {
         text.family(name, kind, help);
         text.sample(name, &[], &value.to_string());
@@ -77,6 +79,38 @@ fn server(text: &mut Text, status: &Status) {
     single("stagepost_queue_held", "gauge", "Deliveries that are held.", queue.held);
     let accepting = u64::from(queue.accepting);
     single("stagepost_queue_accepting", "gauge", "1 while messages are accepted.", accepting);
+}
+
+/// How deliveries to other servers fare; those of lanes that the configuration names each by itself.
+fn deliveries(text: &mut Text, status: &DeliveryStatus) {
+    let name = "stagepost_deliveries_total";
+    text.family(name, "counter", "Deliveries to other servers, by how the servers stood.");
+    let standings = [
+        ("well", status.well),
+        ("busy", status.busy),
+        ("down", status.down),
+        ("put_off", status.put_off),
+    ];
+    for (standing, count) in standings {
+        text.sample(name, &[("standing", standing)], &count.to_string());
+    }
+    let name = "stagepost_lanes_failing";
+    text.family(name, "gauge", "Lanes whose servers can't be reached.");
+    text.sample(name, &[], &status.failing.to_string());
+    type Value = fn(&LaneStatus) -> u32;
+    let gauges: [(&str, &str, Value); 3] = [
+        ("stagepost_lane_running", "Deliveries that are being made.", |lane| lane.running),
+        ("stagepost_lane_allowed", "Deliveries that may be made at once.", |lane| lane.allowed),
+        ("stagepost_lane_failing", "1 while its servers can't be reached.", |lane| {
+            lane.failing.into()
+        }),
+    ];
+    for (name, help, value) in gauges.into_iter().filter(|_| !status.lanes.is_empty()) {
+        text.family(name, "gauge", help);
+        for lane in &status.lanes {
+            text.sample(name, &[("lane", &lane.lane)], &value(lane).to_string());
+        }
+    }
 }
 
 /// What plug-ins were called for, and what became of it.

@@ -1,13 +1,16 @@
 //! Where mail goes: which domains are ours, which are relayed, and to whom.
 //! Knows no DNS, and of the queue only names. It is asked again at each attempt, so that a changed configuration takes effect.
 
+mod road;
+
 use std::collections::HashMap;
 use std::fmt;
 
 use stagepost_queue::{QueueName, Queues};
 use stagepost_smtp::{Address, Route};
 
-use crate::config::{DomainPattern, LocalDomain, Mailboxes, Retry, RouteRule, Settings};
+use crate::config::{DomainPattern, LocalDomain, Mailboxes, Pace, Retry, RouteRule, Settings};
+use road::Shared;
 
 /// Answers where mail for an address goes.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub(crate) struct Router {
     postmaster_domain: String,
     /// How deliveries are tried where no route says otherwise.
     retry: Retry,
+    /// The same of how much goes at a time.
+    pace: Pace,
+    /// What routes and local domains with servers of their own share.
+    shared: Shared,
 }
 
 /// Where mail of a domain goes now.
@@ -50,6 +57,8 @@ impl Router {
             subtrees: HashMap::new(),
             default: None,
             retry: settings.queue.retry.clone(),
+            pace: settings.delivery.pace,
+            shared: Shared::of(settings),
             postmaster_domain: settings.local_domains.first().map_or_else(
                 || settings.receive.hostname.to_ascii_lowercase(),
                 |domain| domain.name.clone(),

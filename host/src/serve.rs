@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, AdminError, AdminServer};
 use crate::auth::{self, Authenticator, SecretsFile};
 use crate::config::{ConfigError, Settings};
-use crate::delivery::{self, Carrier, Fetching, Logins, Notifier, Scheduler};
+use crate::delivery::{self, Carrier, Fetching, Lanes, Logins, Notifier, Scheduler};
 use crate::descriptor::Descriptors;
 use crate::dns::Dns;
 use crate::door::DoorLines;
@@ -163,6 +163,22 @@ struct Ways {
     users: Arc<Users>,
 }
 
+/// What waits, and how much of it may go at a time.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) lanes: Arc<Lanes>,
+}
+
+impl Queue {
+    fn new(store: Arc<dyn Store>, settings: &Settings, router: Arc<Router>) -> Self {
+        let woken = store.clone();
+        let wake = move || woken.wake().notify_one();
+        let lanes = Arc::new(Lanes::new(router, settings.delivery.concurrency, wake));
+        Self { store, lanes }
+    }
+}
+
 /// Opens the queue, serves, and closes it. Plug-ins are told when the server starts and stops.
 async fn live(
     settings: Settings,
@@ -179,9 +195,10 @@ async fn live(
     })?);
     // Also a plug-in that starts may ask what waits.
     let desk = Desk::new(&settings.receive, ways.router.clone(), store.clone());
-    plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), desk)));
+    let queue = Queue::new(store.clone(), &settings, ways.router.clone());
+    plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), queue.lanes.clone(), desk)));
     let served = match plugins.start().await {
-        Ok(()) => serve(settings, passed, tls, admin, ways, plugins.clone(), store.clone()).await,
+        Ok(()) => serve(settings, passed, tls, admin, ways, plugins.clone(), queue).await,
         Err(error) => Err(refusal::shown(&settings, &error).into()),
     };
     plugins.stop().await;
@@ -196,7 +213,7 @@ async fn serve(
     admin: AdminServer,
     ways: Ways,
     plugins: Arc<ExtMgr>,
-    store: Arc<dyn Store>,
+    queue: Queue,
 ) -> Result<(), ServeError> {
     let begun = Instant::now();
     let hostname = &settings.receive.hostname;
@@ -221,20 +238,14 @@ async fn serve(
     );
     let carrier = Arc::new(carrier);
     let router = ways.router;
-    let (scheduler, fetching) = deliveries(
-        &settings,
-        store.clone(),
-        carrier.clone(),
-        router.clone(),
-        own_name,
-        plugins.clone(),
-    );
+    let (scheduler, fetching) =
+        deliveries(&settings, &queue, carrier.clone(), router.clone(), own_name, plugins.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         authenticator: authenticator.clone(),
         router: router.clone(),
-        store: store.clone(),
+        store: queue.store.clone(),
         fetching: Arc::new(fetching),
         sessions: sessions.clone(),
         stopping: stopping.clone(),
@@ -242,11 +253,11 @@ async fn serve(
         faults: Arc::default(),
     });
     let figures =
-        Figures::new(begun, &places, plugins.clone(), sessions, store.clone(), authenticator);
+        Figures::new(begun, &places, plugins.clone(), sessions, queue.clone(), authenticator);
     let files = Files { tls, users: ways.users, logins };
     let reloader = Arc::new(Reloader::new(settings.clone(), files, plugins.clone()));
     let mut parts = JoinSet::new();
-    let api = api(figures, plugins.clone(), reloader.clone(), store, router, stopping.clone());
+    let api = api(figures, plugins.clone(), reloader.clone(), queue, router, stopping.clone());
     let mut stopping_admin = stopping.clone();
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
@@ -292,7 +303,7 @@ fn api(
     figures: Figures,
     plugins: Arc<ExtMgr>,
     reloader: Arc<Reloader>,
-    store: Arc<dyn Store>,
+    queue: Queue,
     router: Arc<Router>,
     stopping: Stopping,
 ) -> axum::Router {
@@ -300,7 +311,7 @@ fn api(
         .merge(admin::calling(plugins.clone()))
         .merge(admin::reloading(reloader))
         .merge(admin::tracing(plugins, stopping))
-        .merge(admin::queue::managing(store, router));
+        .merge(admin::queue::managing(queue.store, queue.lanes, router));
     admin::whole(parts)
 }
 
@@ -318,7 +329,7 @@ async fn drain(mut parts: JoinSet<()>, signals: &mut Signals) {
 /// What carries mail away: to where it goes, and over the connections of those who come for it.
 fn deliveries(
     settings: &Settings,
-    store: Arc<dyn Store>,
+    queue: &Queue,
     carrier: Arc<Carrier>,
     router: Arc<Router>,
     name: OwnName,
@@ -326,10 +337,10 @@ fn deliveries(
 ) -> (Scheduler, Fetching) {
     let limits = delivery::Limits {
         concurrency_max: settings.delivery.concurrency as usize,
-        per_destination_max: settings.delivery.per_destination as usize,
         attempt_max: ATTEMPT_MAX,
         drain_max: DRAIN,
     };
+    let Queue { store, lanes } = queue.clone();
     let notifier = Arc::new(Notifier::new(
         store.clone(),
         router.clone(),
@@ -339,7 +350,8 @@ fn deliveries(
     let fetching =
         Fetching::new(store.clone(), router.clone(), notifier.clone(), limits.clone(), name)
             .asking(plugins.clone());
-    (Scheduler::new(store, carrier, router, notifier, limits).asking(plugins), fetching)
+    let scheduler = Scheduler::new(store, carrier, router, notifier, lanes, limits);
+    (scheduler.asking(plugins), fetching)
 }
 
 /// What accepts clients: for each socket of each listener one.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use stagepost_extmgr::{ExtMgr, PluginState};
-use stagepost_queue::{Health, Store};
+use stagepost_queue::Health;
 
-use crate::admin::{Coming, ListenerStatus, PluginStatus, QueueStatus, Status, StatusSource};
+use crate::admin::{
+    Coming, DeliveryStatus, ListenerStatus, PluginStatus, QueueStatus, Status, StatusSource,
+};
 use crate::auth::Authenticator;
 use crate::metrics;
+use crate::serve::Queue;
 use crate::sessions::Sessions;
 
 /// Where the figures are.
@@ -19,7 +22,7 @@ pub(crate) struct Figures {
     listeners: Vec<ListenerStatus>,
     plugins: Arc<ExtMgr>,
     sessions: Arc<Sessions>,
-    store: Arc<dyn Store>,
+    queue: Queue,
     authenticator: Arc<Authenticator>,
 }
 
@@ -29,24 +32,36 @@ impl Figures {
         listeners: &[(Arc<str>, SocketAddr)],
         plugins: Arc<ExtMgr>,
         sessions: Arc<Sessions>,
-        store: Arc<dyn Store>,
+        queue: Queue,
         authenticator: Arc<Authenticator>,
     ) -> Self {
         let listeners = listeners.iter().map(|(name, address)| ListenerStatus {
             name: name.to_string(),
             address: address.to_string(),
         });
-        Self { begun, listeners: listeners.collect(), plugins, sessions, store, authenticator }
+        Self { begun, listeners: listeners.collect(), plugins, sessions, queue, authenticator }
+    }
+
+    fn delivery(&self) -> DeliveryStatus {
+        let (counts, failing) = self.queue.lanes.counts();
+        DeliveryStatus {
+            well: counts.well,
+            busy: counts.busy,
+            down: counts.down,
+            put_off: counts.put_off,
+            failing,
+            lanes: self.queue.lanes.named().into_iter().map(Into::into).collect(),
+        }
     }
 
     async fn queue(&self) -> Option<QueueStatus> {
-        let summary = self.store.summary().await.ok()?;
+        let summary = self.queue.store.summary().await.ok()?;
         Some(QueueStatus {
             messages: summary.messages,
             queued: summary.queued,
             held: summary.held,
             octets: summary.octets,
-            accepting: self.store.health() == Health::Accepting,
+            accepting: self.queue.store.health() == Health::Accepting,
         })
     }
 }
@@ -63,6 +78,7 @@ impl StatusSource for Figures {
                 sessions: self.sessions.status(),
                 logins: self.authenticator.counts(),
                 queue: self.queue().await,
+                delivery: self.delivery(),
             }
         })
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use crate::{
-    Destination, Destinations, Incoming, Inspection, Listed, Mark, Move, Moved, Page, QueueId,
-    Selection, StoreError, StoredMessage,
+    Destination, Destinations, Incoming, Inspection, Lanes, Listed, Mark, Move, Moved, Page,
+    QueueId, Selection, StoreError, StoredMessage,
 };
 
 /// A future that a trait object can return.
@@ -32,15 +32,14 @@ pub trait Store: Send + Sync {
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>>;
 
     /// Hands out deliveries for these destinations, or in this queue, whether they are due or not, none that is held or under
-    /// lease: for somebody who has come for them. The limit of a destination does not count.
+    /// lease: for somebody who has come for them. How much room their lanes have does not count.
     ///
     /// # Errors
     /// `Unavailable`; what was leased then ends by itself.
     fn fetch(&self, request: FetchRequest) -> BoxFuture<'_, Result<Fetched, StoreError>>;
 
     /// Settles a delivery: what becomes of each recipient of the lease. All of it happens at once, or nothing;
-    /// a message without recipients left is removed with its octets. Resolves when that is durable; the lease no
-    /// longer counts against its destination as soon as this is called, so nobody need wait before the next one.
+    /// a message without recipients left is removed with its octets. Resolves when that is durable.
     ///
     /// # Errors
     /// `Unavailable`: nothing is known to be settled, the lease still holds and the same call is to be made again.
@@ -131,13 +130,13 @@ pub trait Store: Send + Sync {
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>>;
 
     /// When the next lease can succeed: a time in the past when one can now, `None` when nothing waits
-    /// that is not under lease or behind the limit of its destination.
+    /// that is not under lease and whose lane has room.
     ///
     /// # Errors
     /// `Unavailable`.
     fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>>;
 
-    /// Is notified when a lease may succeed earlier than [`Store::next_due`] said.
+    /// Is notified when a lease may succeed earlier than [`Store::next_due`] said. Whoever makes room in a lane notifies it.
     fn wake(&self) -> &Notify;
 
     /// Whether the store accepts, and if not, why.
@@ -154,9 +153,8 @@ pub struct LeaseRequest {
     pub now: SystemTime,
     /// Lease so many at most.
     pub max: usize,
-    /// Have so many leases of one destination at most, those handed out before included. The limit is kept here
-    /// so that a slow destination with much mail neither fills the caller's hands nor hides others behind it.
-    pub per_destination_max: usize,
+    /// Who says how many may go where.
+    pub lanes: Arc<dyn Lanes>,
     /// After this time an unfinished lease ends by itself.
     pub duration: Duration,
 }

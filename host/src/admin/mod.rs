@@ -18,5 +18,7 @@ pub(crate) use client::{
 pub(crate) use plugins::{PluginList, calling};
 pub(crate) use reload::{ReloadReport, reloading};
 pub(crate) use server::{AdminError, AdminServer};
-pub(crate) use status::{ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status};
+pub(crate) use status::{
+    DeliveryStatus, ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status,
+};
 pub(crate) use trace::{TraceLine, tracing};

@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 mod document;
+mod lane;
 mod ordering;
 mod shown;
 
@@ -26,8 +27,10 @@ use stagepost_queue::{
 use tokio::sync::mpsc;
 
 use super::api::Problem;
+use crate::delivery::Lanes;
 use document::{DestinationPage, DestinationReport, MessagePage, MessageReport};
 pub(crate) use document::{Done, OrderRequest};
+pub(crate) use lane::{ByLane, LaneStatus};
 
 /// Messages of a page unless another number is asked for.
 const PAGE_DEFAULT: usize = 100;
@@ -37,15 +40,22 @@ const REQUEST_OCTETS_MAX: usize = 64 * 1024;
 const ASK: &str = "docs/administrators.md says what can be asked";
 
 /// `/v1/queue/...`
-pub(crate) fn managing(store: Arc<dyn Store>, router: Arc<crate::router::Router>) -> Router {
+pub(crate) fn managing(
+    store: Arc<dyn Store>,
+    lanes: Arc<Lanes>,
+    router: Arc<crate::router::Router>,
+) -> Router {
+    let counted = Router::new()
+        .route("/v1/queue/destinations", get(counts))
+        .with_state((store.clone(), lanes.clone()));
     Router::new()
         .route("/v1/queue/messages", get(list))
         .route("/v1/queue/messages/{id}", get(explain))
         .route("/v1/queue/messages/{id}/content", get(content))
-        .route("/v1/queue/destinations", get(counts))
         .route("/v1/queue/destinations/{destination}", get(count))
         .with_state(store.clone())
-        .merge(ordering::ordering(store, router))
+        .merge(counted)
+        .merge(ordering::ordering(store, lanes, router))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
 }
 
@@ -168,7 +178,7 @@ async fn count(
 }
 
 async fn counts(
-    State(store): Queue,
+    State((store, lanes)): State<(Arc<dyn Store>, Arc<Lanes>)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DestinationPage>, Refused> {
     let (mut after, mut limit) = (None, PAGE_DEFAULT);
@@ -184,7 +194,7 @@ async fn counts(
             _ => return Err(bad(&format!("{pair:?} is no parameter of this request"), ASK)),
         }
     }
-    Ok(Json(DestinationPage::from(&store.counts(after, limit).await?)))
+    Ok(Json(DestinationPage::new(&store.counts(after, limit).await?, &lanes)))
 }
 
 /// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.

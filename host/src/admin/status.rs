@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::queue::LaneStatus;
 use super::table::write_table;
 use crate::auth::LoginCounts;
 
@@ -28,6 +29,9 @@ pub(crate) struct Status {
     pub(crate) logins: LoginCounts,
     /// Its queue; nothing while the queue can't be read.
     pub(crate) queue: Option<QueueStatus>,
+    /// How deliveries to other servers fare.
+    #[serde(default)]
+    pub(crate) delivery: DeliveryStatus,
 }
 
 /// One place where connections are accepted.
@@ -92,6 +96,23 @@ pub(crate) struct QueueStatus {
     pub(crate) accepting: bool,
 }
 
+/// Deliveries to other servers in figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeliveryStatus {
+    /// Attempts whose servers took the message or refused it for good, since the start.
+    pub(crate) well: u64,
+    /// Attempts whose servers wanted less.
+    pub(crate) busy: u64,
+    /// Attempts that reached no server.
+    pub(crate) down: u64,
+    /// Deliveries that were not tried, since no server could be reached shortly before.
+    pub(crate) put_off: u64,
+    /// Lanes whose servers can't be reached now.
+    pub(crate) failing: u64,
+    /// The lanes that the configuration names.
+    pub(crate) lanes: Vec<LaneStatus>,
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![
@@ -108,6 +129,13 @@ impl fmt::Display for Status {
             ],
             vec!["queue".to_owned(), self.queue.map_or_else(|| "can't be read".to_owned(), queue)],
         ];
+        if self.delivery.failing > 0 {
+            let failing = format!(
+                "servers of {} lanes can't be reached, see `stagepost queue destinations`",
+                self.delivery.failing
+            );
+            rows.push(vec!["delivery".to_owned(), failing]);
+        }
         for listener in &self.listeners {
             rows.push(vec![
                 "listener".to_owned(),
@@ -193,6 +221,7 @@ pub(super) mod tests {
                 octets: 4096,
                 accepting: true,
             }),
+            delivery: DeliveryStatus::default(),
         }
     }
 
@@ -213,6 +242,12 @@ example-c  1.0?     blocking  pool  3              70     0
         let busy = SessionsStatus { refused_in_all: 1, refused_by_network: 2, ..sample().sessions };
         let busy = Status { sessions: busy, ..sample() }.to_string();
         assert!(busy.contains("sessions  1 open, 20 in all, 3 refused\n"), "{busy}");
+        let failing = DeliveryStatus { failing: 2, ..DeliveryStatus::default() };
+        let failing = Status { delivery: failing, ..sample() }.to_string();
+        assert!(
+            failing.contains("delivery  servers of 2 lanes can't be reached, see"),
+            "{failing}"
+        );
         let bare = Status { plugins: Vec::new(), queue: None, ..sample() };
         assert!(bare.to_string().contains("queue     can't be read\n"), "{bare}");
         assert!(bare.to_string().ends_with("plug-ins  none\n"), "{bare}");

@@ -11,7 +11,7 @@ use super::server::{AskError, ServerArgs};
 use super::watch::refused;
 use super::{failed, print, print_json};
 use crate::admin::ClientError;
-use crate::admin::queue::{Done, OrderRequest, client};
+use crate::admin::queue::{ByLane, Done, OrderRequest, client};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -48,6 +48,11 @@ pub(super) enum QueueCommand {
     ///
     /// However long the queue is, the answer takes no longer.
     Count(CountArgs),
+    /// Show each destination that mail waits for, and how its servers stand
+    ///
+    /// How many deliveries are made at once and how many may be, when the next attempt is made where servers are left alone,
+    /// and what they said last. Destinations with the same servers have one lane.
+    Destinations(DestinationsArgs),
     /// Try mail now
     ///
     /// What is on hold stays so.
@@ -195,6 +200,22 @@ pub(super) struct CountArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct DestinationsArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Begin behind this one
+    #[arg(long, value_name = "DESTINATION")]
+    after: Option<String>,
+    /// Show so many at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Does what a command says.
 pub(super) fn run(command: QueueCommand) -> ExitCode {
     match command {
@@ -214,6 +235,7 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
             order.give("requeue", "requeued", &OrderRequest { route, ..OrderRequest::default() })
         }
         QueueCommand::Count(args) => count(&args),
+        QueueCommand::Destinations(args) => destinations(&args),
         QueueCommand::Flush(FlushArgs { server, which, json }) => {
             let FlushedArgs { destination, sender, ids } = which;
             let order = OrderArgs { server, which: WhichArgs { ids, destination, sender }, json };
@@ -259,6 +281,13 @@ fn count(args: &CountArgs) -> ExitCode {
     };
     let asked = args.server.ask(|socket| async move { client::count(&socket, destination).await });
     answered(asked, args.json)
+}
+
+fn destinations(args: &DestinationsArgs) -> ExitCode {
+    let asked = args.server.ask(|socket| async move {
+        client::counts(&socket, args.after.as_deref(), args.limit).await
+    });
+    answered(asked.map(|(text, page)| (text, ByLane(page))), args.json)
 }
 
 impl OrderArgs {

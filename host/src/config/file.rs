@@ -1,6 +1,7 @@
 //! The configuration as it is written in TOML: names of fields, their types, which are optional.
 //! Knows no rule that spans two fields. Defaults come from the settings.
 
+mod delivery;
 mod dns;
 
 use std::ops::Range;
@@ -11,16 +12,18 @@ use serde::de::IgnoredAny;
 use stagepost_smtp::Event;
 use toml::Spanned;
 
-pub(super) use self::dns::Dns;
 use super::choice::{self, AuthMode, LogFormat};
 use super::duration::Period;
 use super::endpoint::{ListenAddress, SocketName};
-use super::name::{DomainName, Label, MailAddress, MechanismName, NameOfQueue, Sha256};
+use super::name::{DomainName, Label, MechanismName, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
-use super::routing::{DomainPattern, LmtpServer, Mailboxes, TlsPolicy, Way};
+use super::routing::{LmtpServer, Mailboxes};
 use super::settings::{self, LogLevel, Purpose, TlsVersion};
 use super::size::Size;
+
+pub(super) use delivery::{Delivery, PerMinute, Route};
+pub(super) use dns::Dns;
 
 /// The fields of the top level that are one section: `[log]`.
 pub(super) const SECTIONS: [&str; 9] =
@@ -230,17 +233,6 @@ pub(super) struct Queue {
     pub(super) delay_notice: Notice,
 }
 
-/// `[delivery]`
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Delivery {
-    pub(super) concurrency: Concurrency,
-    pub(super) per_destination: Spanned<Concurrency>,
-    pub(super) mx_port: Count<1, 65_535>,
-    pub(super) postmaster: Option<MailAddress>,
-    pub(super) tls_roots: Option<Spanned<PathBuf>>,
-}
-
 /// `[[local_domain]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,24 +241,6 @@ pub(super) struct LocalDomain {
     pub(super) mailboxes: Mailboxes,
     pub(super) maildir: Option<Spanned<PathBuf>>,
     pub(super) lmtp: Option<Spanned<LmtpServer>>,
-}
-
-/// `[[route]]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Route {
-    pub(super) domain: Spanned<DomainPattern>,
-    pub(super) queue: Option<NameOfQueue>,
-    pub(super) next_hop: Option<Spanned<Way>>,
-    pub(super) tls: Option<Spanned<TlsPolicy>>,
-    pub(super) login_file: Option<Spanned<PathBuf>>,
-    pub(super) retry_first: Option<Spanned<RetryTime>>,
-    pub(super) retry_max: Option<Spanned<RetryTime>>,
-    pub(super) retry_factor: Option<Spanned<RetryFactor>>,
-    pub(super) expire: Option<Spanned<Expiry>>,
-    pub(super) delay_notice: Option<Spanned<Notice>>,
-    pub(super) hold: Option<Spanned<Expiry>>,
-    pub(super) hold_notice: Option<Spanned<Notice>>,
 }
 
 /// `[plugins]`
@@ -547,19 +521,6 @@ impl Default for Queue {
             retry_factor: Count::new(queue.retry.factor),
             expire: Period::new(queue.retry.expire),
             delay_notice: Period::new(queue.retry.notice.unwrap_or_default()),
-        }
-    }
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        let delivery = settings::Delivery::default();
-        Self {
-            concurrency: Count::new(delivery.concurrency),
-            per_destination: nowhere(Count::new(delivery.per_destination)),
-            mx_port: Count::new(delivery.mx_port.into()),
-            postmaster: delivery.postmaster.map(MailAddress),
-            tls_roots: None,
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use routing::{
 };
 pub(crate) use settings::{
     Auth, Certificate, Dns, FailureLimits, Listener, ListenerSocket, ListenerTls, Log, LogLevel,
-    Plugin, Retry, Sessions, Settings, TlsVersion,
+    Pace, Plugin, Retry, Sessions, Settings, TlsVersion,
 };
 
 use document::Document;

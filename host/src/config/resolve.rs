@@ -3,6 +3,7 @@
 
 mod auth;
 mod listener;
+mod pace;
 mod plugin;
 mod route;
 
@@ -19,7 +20,8 @@ use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::routing::{LocalDomain, MailStore, Mailboxes};
-use super::settings::{Delivery, Dns, Log, Sessions, Settings, admin_socket};
+use super::settings::{Delivery, Dns, Log, Pace, Sessions, Settings, admin_socket};
+use pace::PaceFields;
 
 /// Where state is kept when the configuration does not say.
 const STATE_DIR: &str = "/var/lib/stagepost";
@@ -51,7 +53,9 @@ pub(super) fn settings(
         .map(|written| (base.join(written.get_ref()), document.at(written.span())))
         .collect();
     let dnssec = file.dns.dnssec;
-    let routes = resolver.routes(file.route, &queue.retry, &local_domains, &listeners, dnssec)?;
+    let delivery = resolver.delivery(&file.delivery)?;
+    let defaults = (&queue.retry, &delivery);
+    let routes = resolver.routes(file.route, defaults, &local_domains, &listeners, dnssec)?;
     let plugins = resolver.plugins(&file.plugins, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
@@ -78,7 +82,7 @@ pub(super) fn settings(
         listeners,
         sessions: resolver.sessions(&file.limits)?,
         queue,
-        delivery: resolver.delivery(&file.delivery)?,
+        delivery,
         dns: resolver.dns(&file.dns)?,
         local_domains,
         routes,
@@ -134,11 +138,10 @@ impl Resolver<'_> {
 
     fn delivery(&self, written: &file::Delivery) -> Result<Delivery, ConfigError> {
         let concurrency = written.concurrency.get();
-        let per_destination =
-            self.ordered(&written.per_destination, Count::get, concurrency, "concurrency")?;
+        let pace = self.pace(&PaceFields::of_all(written), Pace::default(), concurrency)?;
         let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
         let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
-        Ok(Delivery { concurrency, per_destination, mx_port, postmaster })
+        Ok(Delivery { concurrency, pace, mx_port, postmaster })
     }
 
     fn dns(&self, written: &file::Dns) -> Result<Dns, ConfigError> {
@@ -324,7 +327,7 @@ plugin = [
         );
         assert_eq!((settings.sessions.max, settings.sessions.per_address_max), (7, 7));
         assert_eq!(settings.sessions.per_network_max, 7);
-        assert_eq!((settings.delivery.concurrency, settings.delivery.per_destination), (3, 3));
+        assert_eq!((settings.delivery.concurrency, settings.delivery.pace.at_once_max), (3, 3));
         let half = Duration::from_secs(30);
         assert_eq!((settings.queue.retry.first, settings.queue.retry.max), (half, half));
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use stagepost_queue::QueueName;
 
-use super::settings::Retry;
+use super::settings::{Pace, Retry};
 
 /// A domain whose mailboxes are here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) struct RouteRule {
     pub(crate) way: Way,
     /// How often and for how long that is tried.
     pub(crate) retry: Retry,
+    /// How much goes to its servers at a time.
+    pub(crate) pace: Pace,
     /// What is wanted of TLS on the way.
     pub(crate) tls: TlsPolicy,
     /// The file of who we are to its servers; none: nobody in particular.

@@ -404,12 +404,31 @@ impl Default for Queue {
 pub(crate) struct Delivery {
     /// In all.
     pub(crate) concurrency: u32,
-    /// To one destination.
-    pub(crate) per_destination: u32,
+    /// To the same servers, where no route says otherwise.
+    pub(crate) pace: Pace,
     /// The port of servers that the DNS names.
     pub(crate) mx_port: u16,
     /// Who is told of undeliverable messages that have no sender.
     pub(crate) postmaster: Option<Address>,
+}
+
+/// How much goes to the same servers at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// So many deliveries at once, at most.
+    pub(crate) at_once_max: u32,
+    /// So many when they want less; never 0.
+    pub(crate) at_once_min: u32,
+    /// So many messages begin in a minute, at most; none: as many as there are.
+    pub(crate) per_minute_max: Option<u32>,
+    /// So many when they want less; never 0, and there where the greatest is.
+    pub(crate) per_minute_min: Option<u32>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { at_once_max: 20, at_once_min: 1, per_minute_max: None, per_minute_min: None }
+    }
 }
 
 /// Who looks names up.
@@ -438,7 +457,7 @@ impl Default for Dns {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { concurrency: 100, per_destination: 20, mx_port: 25, postmaster: None }
+        Self { concurrency: 100, pace: Pace::default(), mx_port: 25, postmaster: None }
     }
 }
 

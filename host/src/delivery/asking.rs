@@ -93,13 +93,7 @@ impl MessageThread {
         lease: &Lease,
         now: SystemTime,
     ) -> Self {
-        let wanted = |dispatch: &Dispatch| {
-            let stages = [Stage::Before, Stage::After];
-            let behind = Event::ALL.into_iter().filter(|event| event.is_behind_session());
-            let mut cells = behind.flat_map(|event| stages.map(|stage| (event, stage)));
-            cells.any(|(event, stage)| dispatch.interest().contains(event, stage))
-        };
-        let dispatch = plugins.map(|plugins| plugins.session()).filter(wanted);
+        let dispatch = Self::wanted(plugins);
         // What nobody asks about need not be copied.
         let header = if dispatch.is_some() { message.header.clone() } else { Vec::new() };
         Self {
@@ -113,6 +107,17 @@ impl MessageThread {
                 age_s: now.duration_since(lease.received_at).unwrap_or_default().as_secs(),
             }),
         }
+    }
+
+    /// What asks plug-ins, if any wants to know of queued messages.
+    pub(crate) fn wanted(plugins: Option<&Arc<ExtMgr>>) -> Option<Dispatch> {
+        let wanted = |dispatch: &Dispatch| {
+            let stages = [Stage::Before, Stage::After];
+            let behind = Event::ALL.into_iter().filter(|event| event.is_behind_session());
+            let mut cells = behind.flat_map(|event| stages.map(|stage| (event, stage)));
+            cells.any(|(event, stage)| dispatch.interest().contains(event, stage))
+        };
+        plugins.map(|plugins| plugins.session()).filter(wanted)
     }
 
     /// Asks where an attempt leads, and tells what was decided.

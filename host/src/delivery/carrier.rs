@@ -12,7 +12,7 @@ use super::logins::Logins;
 use super::maildir::Maildirs;
 use super::relay::{Hop, Relay, RelayTimeouts};
 use super::servers::Servers;
-use super::transport::{Onward, RecipientOutcome, Transports};
+use super::transport::{Carried, Onward, RecipientOutcome, Transports};
 use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, TlsPolicy, Way};
 use crate::dns::Names;
 use crate::router::{self, Router};
@@ -73,11 +73,11 @@ impl Carrier {
         domain: &LocalDomain,
         message: &StoredMessage,
         recipients: &[u32],
-    ) -> Vec<RecipientOutcome> {
+    ) -> Carried {
         let servers = match &domain.store {
             MailStore::Maildir(_) => {
                 return match self.maildirs.get(&domain.name) {
-                    Some(maildirs) => maildirs.deliver(message, recipients).await,
+                    Some(maildirs) => Carried::aside(maildirs.deliver(message, recipients).await),
                     None => everyone(recipients, (4, 3, 5), "the domain has no Maildirs"),
                 };
             }
@@ -95,7 +95,7 @@ impl Carrier {
         domain: &str,
         message: &StoredMessage,
         recipients: &[u32],
-    ) -> Vec<RecipientOutcome> {
+    ) -> Carried {
         let servers = match course.way {
             Way::Hosts(hosts) => Servers::Hosts(hosts),
             Way::Mx(None) => Servers::Mx(domain),
@@ -105,7 +105,8 @@ impl Carrier {
             }
             Way::Discard => {
                 let finding = Finding::new((2, 0, 0), "discarded, as the route says");
-                return vec![RecipientOutcome::Delivered(finding, Onward::End); recipients.len()];
+                let outcome = RecipientOutcome::Delivered(finding, Onward::End);
+                return Carried::aside(vec![outcome; recipients.len()]);
             }
         };
         let Course { tls, login, .. } = course;
@@ -129,7 +130,7 @@ impl Transports for Carrier {
         message: &'a StoredMessage,
         lease: &'a Lease,
         way: Option<&'a Way>,
-    ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
+    ) -> BoxFuture<'a, Carried> {
         Box::pin(async move {
             let (destination, recipients) = (&lease.destination, &*lease.recipients);
             let configured =
@@ -165,6 +166,7 @@ impl Transports for Carrier {
     }
 }
 
-fn everyone(recipients: &[u32], status: (u8, u16, u16), text: &str) -> Vec<RecipientOutcome> {
-    vec![RecipientOutcome::Deferred(Finding::new(status, text)); recipients.len()]
+fn everyone(recipients: &[u32], status: (u8, u16, u16), text: &str) -> Carried {
+    let outcome = RecipientOutcome::Deferred(Finding::new(status, text));
+    Carried::aside(vec![outcome; recipients.len()])
 }

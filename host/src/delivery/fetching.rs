@@ -149,7 +149,7 @@ struct Round {
 
 impl Round {
     async fn send(&mut self, lease: Lease) {
-        let settlement = self.work.try_lease(&lease).await;
+        let (settlement, _) = self.work.try_lease(&lease, None).await;
         self.fetched.count(&settlement);
         let work = self.work.clone();
         self.settling.spawn(async move { work.settle(&lease, &settlement).await });

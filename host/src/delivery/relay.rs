@@ -4,7 +4,9 @@
 mod connection;
 mod idle;
 mod reversed;
+mod standing;
 mod stream;
+mod unreachable;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +21,16 @@ use tokio::task::JoinSet;
 use self::connection::{ConnectError, Connection, Peer};
 use self::idle::{IdleConnections, Line};
 pub(super) use self::reversed::ReversedLine;
+use self::standing::{of_outcomes, of_refusal};
 pub(super) use self::stream::Carrying;
+use self::unreachable::Unreachable;
 use super::demand::{Demand, Demands, Unmet};
 use super::finding::Finding;
+use super::lane::Standing;
 use super::logins::nonce;
 use super::octets::MessageOctets;
 use super::servers::{Finder, NoServer, Server, Servers};
-use super::transport::{Onward, RecipientOutcome};
+use super::transport::{Carried, Onward, RecipientOutcome};
 use crate::config::TlsPolicy;
 use crate::dns::Names;
 use crate::tls::OutboundTls;
@@ -74,6 +79,7 @@ pub(crate) struct Relay {
     timeouts: RelayTimeouts,
     tls: OutboundTls,
     idle: Arc<IdleConnections>,
+    unreachable: Arc<Unreachable>,
 }
 
 /// Why an attempt came to nothing before a server said anything of the message.
@@ -92,6 +98,18 @@ enum RelayError {
 }
 
 impl RelayError {
+    /// The same as an attempt came to it.
+    fn carried(&self, recipients: usize) -> Carried {
+        let standing = match self {
+            // What one message wants of TLS says nothing of the next one.
+            Self::Message(_) | Self::Recipient(_) | Self::Unmet { .. } => Standing::Unknown,
+            // A domain that takes no mail is no burden to anybody.
+            Self::NoServer(error) if error.status().0 == 5 => Standing::Unknown,
+            Self::NoServer(_) | Self::Connect { .. } => Standing::Down,
+        };
+        Carried { outcomes: vec![self.outcome(); recipients], standing }
+    }
+
     /// The same for every recipient.
     fn outcome(&self) -> RecipientOutcome {
         let status = match self {
@@ -139,22 +157,23 @@ impl Relay {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
         let demands = Demands::new(dnssec.then(|| names.clone()));
         let finder = Finder::new(names, name.as_str(), mx_port, timeouts.connect);
-        Self { finder, demands, name, timeouts, tls, idle }
+        let unreachable = Arc::default();
+        Self { finder, demands, name, timeouts, tls, idle, unreachable }
     }
 
     /// Sends a message to some of its recipients, given as indexes into its envelope, in one transaction.
     ///
-    /// Returns one outcome for each, in their order. Dropped in the middle, it closes the connection, and the server
-    /// drops what it has unless the end of the message was sent already.
+    /// Returns one outcome for each, in their order, and how the servers stand. Dropped in the middle, it closes the
+    /// connection, and the server drops what it has unless the end of the message was sent already.
     pub(crate) async fn deliver(
         &self,
         hop: Hop<'_>,
         message: &StoredMessage,
         recipients: &[u32],
-    ) -> Vec<RecipientOutcome> {
+    ) -> Carried {
         match self.attempt(hop, message, recipients).await {
-            Ok(outcomes) => outcomes,
-            Err(error) => vec![error.outcome(); recipients.len()],
+            Ok(carried) => carried,
+            Err(error) => error.carried(recipients.len()),
         }
     }
 
@@ -170,21 +189,27 @@ impl Relay {
         hop: Hop<'_>,
         message: &StoredMessage,
         recipients: &[u32],
-    ) -> Result<Vec<RecipientOutcome>, RelayError> {
+    ) -> Result<Carried, RelayError> {
         let transaction = transaction(message, recipients).await?;
         let mut refused = None;
         let mut unreachable = None;
-        for server in self.finder.find(hop.servers).await? {
+        let servers = self.finder.find(hop.servers).await?;
+        for server in self.unreachable.last(servers) {
             match self.try_server(&server, hop, &transaction, message).await {
                 Tried::Done(outcomes, onward) => {
+                    let standing = of_outcomes(&outcomes);
                     let told = |outcome| told(&server.shown, onward, outcome);
-                    return Ok(outcomes.into_iter().map(told).collect());
+                    let outcomes = outcomes.into_iter().map(told).collect();
+                    return Ok(Carried { outcomes, standing });
                 }
                 Tried::Refused(outcomes) => {
+                    let standing = of_refusal(&outcomes);
                     let told = |outcome| told(&server.shown, Onward::Silent, outcome);
-                    refused = Some(outcomes.into_iter().map(told).collect());
+                    let outcomes = outcomes.into_iter().map(told).collect();
+                    refused = Some(Carried { outcomes, standing });
                 }
                 Tried::Unreachable(error) => {
+                    self.unreachable.note(&server.endpoint);
                     unreachable = Some(RelayError::Connect { server: server.shown, error });
                 }
                 Tried::Unmet(error) => {

@@ -8,16 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stagepost_extmgr::ExtMgr;
-use stagepost_queue::{Lease, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage};
+use stagepost_queue::{
+    Destination, Destinations, Lease, LeaseRequest, Move, Selection, Settlement, Step, Store,
+    StoreError, StoredMessage,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::fate::Age;
 use super::asking::{ExpiryRuled, MessageThread, Ruled};
 use super::finding::Finding;
+use super::lane::Standing;
+use super::lanes::{Ended, Entered, Lanes, Start};
 use super::notification::Notifies;
-use super::transport::{RecipientOutcome, Transports};
+use super::transport::{Carried, RecipientOutcome, Transports};
 use crate::config::{Retry, Way};
 use crate::router::Router;
 
@@ -34,8 +39,6 @@ const WAITS: &str = "waits to be fetched";
 pub(crate) struct Limits {
     /// So many deliveries run at a time, all together.
     pub(crate) concurrency_max: usize,
-    /// So many of them to one destination.
-    pub(crate) per_destination_max: usize,
     /// One attempt takes so long at most; it is broken off then and made again later.
     pub(crate) attempt_max: Duration,
     /// At a shutdown, running attempts have so long to end.
@@ -57,6 +60,7 @@ impl Schedules for Router {
 /// Runs deliveries until it is told to stop.
 pub(crate) struct Scheduler {
     work: Arc<Work>,
+    lanes: Arc<Lanes>,
 }
 
 /// What each attempt needs.
@@ -88,20 +92,21 @@ impl Scheduler {
         transports: Arc<dyn Transports>,
         schedules: Arc<dyn Schedules>,
         notifier: Arc<dyn Notifies>,
+        lanes: Arc<Lanes>,
         limits: Limits,
     ) -> Self {
         let (now, plugins, fetched) = (SystemTime::now, None, false);
         let work = Work { store, transports, schedules, notifier, limits, plugins, fetched, now };
-        Self { work: Arc::new(work) }
+        Self { work: Arc::new(work), lanes }
     }
 
     /// The same, which asks plug-ins about each message.
     pub(crate) fn asking(self, plugins: Arc<ExtMgr>) -> Self {
-        let Self { mut work } = self;
+        let Self { mut work, lanes } = self;
         if let Some(work) = Arc::get_mut(&mut work) {
             work.plugins = Some(plugins);
         }
-        Self { work }
+        Self { work, lanes }
     }
 
     /// Delivers until `shutdown` resolves, then lets running attempts end, for `drain_max` at most. What could not end
@@ -132,7 +137,7 @@ impl Scheduler {
         let request = LeaseRequest {
             now: (self.work.now)(),
             max: room,
-            per_destination_max: self.work.limits.per_destination_max,
+            lanes: self.lanes.clone(),
             duration: self.work.limits.lease(),
         };
         let leases = match self.work.store.lease(request).await {
@@ -141,7 +146,8 @@ impl Scheduler {
         };
         let full = leases.len() == room;
         for lease in leases {
-            attempts.spawn(Arc::clone(&self.work).attempt(lease));
+            let entered = self.lanes.entered(&lease);
+            attempts.spawn(Arc::clone(&self.work).attempt(lease, entered));
         }
         if full {
             return Instant::now();
@@ -173,44 +179,73 @@ fn pause(error: &StoreError) -> Instant {
 
 impl Work {
     /// Makes one attempt and settles it.
-    async fn attempt(self: Arc<Self>, lease: Lease) {
-        let settlement = self.try_lease(&lease).await;
+    async fn attempt(self: Arc<Self>, lease: Lease, mut entered: Entered) {
+        let (settlement, ended) = self.try_lease(&lease, Some(&mut entered)).await;
+        // Nobody need wait for the disk before the next one.
+        drop(entered);
         self.settle(&lease, &settlement).await;
+        self.go_on(ended.open).await;
     }
 
-    /// Makes one attempt: what is to become of the delivery.
-    pub(super) async fn try_lease(&self, lease: &Lease) -> Settlement {
+    /// Makes one attempt: what is to become of the delivery, and what its end means besides.
+    pub(super) async fn try_lease(
+        &self,
+        lease: &Lease,
+        mut entered: Option<&mut Entered>,
+    ) -> (Settlement, Ended) {
         let retry = self.schedules.of(lease);
-        let recipients = match self.store.read(lease.id).await {
-            Ok(message) => self.try_message(Arc::new(message), lease, &retry).await,
-            // Nobody can deliver it, and nobody may lose it.
-            Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
-                error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
-                same(lease, &Step::Hold(error.to_string().into()))
-            }
-            Err(error) => {
-                warn!(id = %lease.id, destination = %lease.destination, %error, "a message can't be read now");
-                same(lease, &Step::Retry(error.to_string().into()))
-            }
+        let mut ended = Ended::default();
+        let recipients = match self.put_off(lease, &retry, &mut entered) {
+            Some(steps) => steps,
+            None => match self.store.read(lease.id).await {
+                Ok(message) => {
+                    let attempt = Tried { lease, retry: &retry, entered, ended: &mut ended };
+                    self.try_message(Arc::new(message), attempt).await
+                }
+                // Nobody can deliver it, and nobody may lose it.
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
+                    error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
+                    same(lease, &Step::Hold(error.to_string().into()))
+                }
+                Err(error) => {
+                    warn!(id = %lease.id, destination = %lease.destination, %error, "a message can't be read now");
+                    same(lease, &Step::Retry(error.to_string().into()))
+                }
+            },
         };
-        Settlement { recipients, next_due: retry.next_due(lease, (self.now)()) }
+        let next_due = retry.next_due(lease, (self.now)());
+        let next_due = ended.again.map_or(next_due, |again| next_due.min(again));
+        (Settlement { recipients, next_due }, ended)
+    }
+
+    /// Puts a delivery off without a look at its message, where there is nobody to give it to and nobody to tell.
+    fn put_off(
+        &self,
+        lease: &Lease,
+        retry: &Retry,
+        entered: &mut Option<&mut Entered>,
+    ) -> Option<Vec<Step>> {
+        let now = (self.now)();
+        let plain = lease.give_up.is_none()
+            && retry.is_to_be_tried(lease, now)
+            && matches!(retry.age(lease, now), Age::Young { .. })
+            && MessageThread::wanted(self.plugins.as_ref()).is_none();
+        let entered = entered.as_mut().filter(|_| plain)?;
+        let said = entered.put_off()?;
+        info!(id = %lease.id, destination = %lease.destination, reply = &*said, "put off");
+        Some(same(lease, &Step::Retry(not_tried(&said).to_string().into())))
     }
 
     /// Has a message carried away, if it is time, and tells whom it concerns.
-    async fn try_message(
-        &self,
-        message: Arc<StoredMessage>,
-        lease: &Lease,
-        retry: &Retry,
-    ) -> Vec<Step> {
-        let now = (self.now)();
+    async fn try_message(&self, message: Arc<StoredMessage>, mut attempt: Tried<'_>) -> Vec<Step> {
+        let (now, lease, retry) = ((self.now)(), attempt.lease, attempt.retry);
         let mut thread = MessageThread::begin(self.plugins.as_ref(), &message, lease, now);
-        let outcomes = if let Some(reason) = &lease.give_up {
+        let mut outcomes = if let Some(reason) = &lease.give_up {
             // RFC 3463 section 3.8: by the will of who runs the server.
             let finding = Finding::new((5, 7, 0), &**reason);
             vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
         } else if self.fetched || retry.is_to_be_tried(lease, now) {
-            self.attempt_delivery(&message, lease, &mut thread).await
+            self.attempt_delivery(&message, &mut attempt, &mut thread).await
         } else if retry::is_new(lease) && retry.age(lease, (self.now)()) != Age::Expired {
             return same(lease, &Step::Retry(WAITS.into()));
         } else {
@@ -218,7 +253,6 @@ impl Work {
             vec![RecipientOutcome::Deferred(finding); lease.recipients.len()]
         };
         let mut age = retry.age(lease, (self.now)());
-        let mut outcomes = outcomes;
         let is_open = |outcome: &RecipientOutcome| matches!(outcome, RecipientOutcome::Deferred(_));
         if age == Age::Expired && outcomes.iter().any(is_open) {
             match thread.expire().await {
@@ -243,9 +277,10 @@ impl Work {
     async fn attempt_delivery(
         &self,
         message: &Arc<StoredMessage>,
-        lease: &Lease,
+        attempt: &mut Tried<'_>,
         thread: &mut MessageThread,
     ) -> Vec<RecipientOutcome> {
+        let lease = attempt.lease;
         let configured = self.transports.next_hop(lease);
         let ruled = match self.fetched {
             // Whoever has come gets it: there is nothing to choose.
@@ -262,24 +297,49 @@ impl Work {
         };
         let outcomes = match thread.before_deliver(&next_hop).await {
             Some(outcome) => vec![outcome; lease.recipients.len()],
-            None => self.carry(message, lease, way).await,
+            None => self.carry(message, attempt, way).await,
         };
         thread.after_deliver(&next_hop, &outcomes).await;
         outcomes
     }
 
-    /// Has a message carried away: one outcome for each recipient, whatever happens.
+    /// Has a message carried away, unless there was nobody to give it to shortly before.
     async fn carry(
+        &self,
+        message: &Arc<StoredMessage>,
+        attempt: &mut Tried<'_>,
+        way: Option<Way>,
+    ) -> Vec<RecipientOutcome> {
+        let lease = attempt.lease;
+        // What a plug-in has chosen says nothing of the lane, nor the lane of that.
+        let Some(entered) = attempt.entered.as_mut().filter(|_| way.is_none()) else {
+            return self.transport(message, lease, way).await.outcomes;
+        };
+        let begun = match entered.start() {
+            Start::Go(begun) => begun,
+            Start::PutOff(said) => {
+                return vec![RecipientOutcome::Deferred(not_tried(&said)); lease.recipients.len()];
+            }
+        };
+        let Carried { outcomes, standing } = self.transport(message, lease, way).await;
+        let telling =
+            |outcome: &&RecipientOutcome| matches!(outcome, RecipientOutcome::Deferred(_));
+        let said = outcomes.iter().find(telling).or(outcomes.first());
+        let said = said.map(|outcome| outcome.finding().to_string()).unwrap_or_default();
+        *attempt.ended = entered.end(begun, standing, &said);
+        outcomes
+    }
+
+    /// Has a message carried away: one outcome for each recipient, whatever happens.
+    async fn transport(
         &self,
         message: &Arc<StoredMessage>,
         lease: &Lease,
         way: Option<Way>,
-    ) -> Vec<RecipientOutcome> {
-        let defer = |reason: String| {
-            vec![
-                RecipientOutcome::Deferred(Finding::new((4, 3, 0), reason));
-                lease.recipients.len()
-            ]
+    ) -> Carried {
+        let defer = |standing, reason: String| {
+            let outcome = RecipientOutcome::Deferred(Finding::new((4, 3, 0), reason));
+            Carried { outcomes: vec![outcome; lease.recipients.len()], standing }
         };
         let (transports, message) = (Arc::clone(&self.transports), Arc::clone(message));
         let leased = lease.clone();
@@ -287,17 +347,30 @@ impl Work {
         let mut attempt = JoinSet::new();
         attempt.spawn(async move { transports.deliver(&message, &leased, way.as_ref()).await });
         match timeout(self.limits.attempt_max, attempt.join_next()).await {
-            Ok(Some(Ok(outcomes))) if outcomes.len() == lease.recipients.len() => outcomes,
-            Ok(Some(Ok(outcomes))) => {
+            Ok(Some(Ok(carried))) if carried.outcomes.len() == lease.recipients.len() => carried,
+            Ok(Some(Ok(Carried { outcomes, .. }))) => {
                 error!(id = %lease.id, outcomes = outcomes.len(), recipients = lease.recipients.len(), "a transport answered for too few or too many");
-                defer("the transport did not answer for each recipient".to_owned())
+                let reason = "the transport did not answer for each recipient".to_owned();
+                defer(Standing::Unknown, reason)
             }
             Ok(Some(Err(failure))) => {
                 error!(id = %lease.id, destination = %lease.destination, %failure, "a transport failed inside");
-                defer("the transport failed inside".to_owned())
+                defer(Standing::Unknown, "the transport failed inside".to_owned())
             }
             Ok(None) | Err(_) => {
-                defer(format!("the attempt took longer than {:?}", self.limits.attempt_max))
+                let reason = format!("the attempt took longer than {:?}", self.limits.attempt_max);
+                defer(Standing::Busy, reason)
+            }
+        }
+    }
+
+    /// Has mail tried that was put off, to where there is somebody again.
+    async fn go_on(&self, open: Vec<Destination>) {
+        let now = (self.now)();
+        for destination in open {
+            let selection = Selection::Destinations(Destinations::One(destination.clone()));
+            if let Err(error) = self.store.move_all(selection, Move::Flush { now }).await {
+                warn!(%destination, %error, "mail that was put off waits for its own time");
             }
         }
     }
@@ -319,6 +392,20 @@ impl Work {
             }
         }
     }
+}
+
+/// An attempt as it is made.
+struct Tried<'t> {
+    lease: &'t Lease,
+    retry: &'t Retry,
+    /// None: somebody has come for it.
+    entered: Option<&'t mut Entered>,
+    ended: &'t mut Ended,
+}
+
+/// What is said of a delivery that was not tried.
+fn not_tried(said: &str) -> Finding {
+    Finding::new((4, 4, 1), format!("not tried, since there was nobody shortly before: {said}"))
 }
 
 /// The outcomes, with this in the place of those that are still open.

@@ -7,6 +7,7 @@ use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{Address, RecipientFate, RecipientResult};
 
 use super::finding::Finding;
+use super::lane::Standing;
 use crate::config::Way;
 
 /// Carries messages away. One implementation chooses among the ways there are (mailboxes, next hops).
@@ -15,7 +16,7 @@ pub(crate) trait Transports: Send + Sync {
     fn next_hop(&self, lease: &Lease) -> String;
 
     /// Tries to deliver a message to the recipients of a lease. The answer has one outcome for each of them, in their
-    /// order. An attempt ends in bounded time; it may be dropped in the middle, which has to be safe: what was not
+    /// order, and what they say of the servers. An attempt ends in bounded time; it may be dropped in the middle, which has to be safe: what was not
     /// reported as delivered is tried again. When the message's body can't be read to its end, nothing of it may
     /// be completed anywhere, and the outcome is `Deferred`.
     ///
@@ -25,7 +26,23 @@ pub(crate) trait Transports: Send + Sync {
         message: &'a StoredMessage,
         lease: &'a Lease,
         way: Option<&'a Way>,
-    ) -> BoxFuture<'a, Vec<RecipientOutcome>>;
+    ) -> BoxFuture<'a, Carried>;
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// For each recipient.
+    pub(crate) outcomes: Vec<RecipientOutcome>,
+    /// For the servers.
+    pub(crate) standing: Standing,
+}
+
+impl Carried {
+    /// Something that says nothing of any server.
+    pub(crate) fn aside(outcomes: Vec<RecipientOutcome>) -> Self {
+        Self { outcomes, standing: Standing::Unknown }
+    }
 }
 
 /// How an attempt ended for one recipient.
@@ -55,6 +72,17 @@ pub(crate) enum Onward {
 }
 
 impl RecipientOutcome {
+    /// What was found out.
+    pub(crate) fn finding(&self) -> &Finding {
+        match self {
+            Self::Delivered(finding, _)
+            | Self::Failed(finding)
+            | Self::Deferred(finding)
+            | Self::Held(finding)
+            | Self::Dropped(finding) => finding,
+        }
+    }
+
     /// The same as plug-ins are told of it.
     pub(crate) fn result(&self, recipient: &Address) -> RecipientResult {
         let (fate, finding) = match self {

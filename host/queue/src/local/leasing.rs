@@ -134,7 +134,7 @@ pub(super) fn grant(
 /// What to do after one index entry.
 enum Next {
     GoOn,
-    /// This entry was not taken: the destination has no room, or the call is at its end.
+    /// This entry was not taken: its lane has no room, or the call is at its end.
     NoRoom,
     AtEnd,
 }
@@ -144,7 +144,7 @@ impl Search<'_> {
     fn along_markers(&mut self) -> Result<(), StoreError> {
         let markers = {
             let mut ready = self.core.ready();
-            ready.begin_request(self.request.per_destination_max);
+            ready.begin_request(&self.request.lanes);
             ready.expire(Instant::now());
             ready.take_markers(self.now_ms, self.request.max)
         };
@@ -252,12 +252,15 @@ impl Search<'_> {
             if ready.is_leased(key) {
                 return Ok(Next::GoOn);
             }
-            if !ready.has_room(&key.destination) {
+            if !ready.has_room(&key.destination, self.now_ms) {
                 return Ok(Next::NoRoom);
             }
         }
         match grant(self.core, self.engine, key, self.request.duration)? {
-            Granted::Lease(lease) => self.found.leases.push(lease),
+            Granted::Lease(lease) => {
+                self.core.ready().enter(&lease.destination);
+                self.found.leases.push(lease);
+            }
             Granted::Damaged => self.found.damaged.push(key.clone()),
             Granted::Gone => {}
         }

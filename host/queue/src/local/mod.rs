@@ -182,14 +182,12 @@ impl LocalStore {
         }
         // Room first: between the two steps below nobody may drop this future.
         let room = self.requests.reserve().await.map_err(|_| closed())?;
-        let begun = self.core.ready().begin_finish(lease.id, &lease.destination, lease.token);
-        let more = begun.ok_or(StoreError::LeaseLost(lease.id))?;
+        if !self.core.ready().begin_finish(lease.id, &lease.destination, lease.token) {
+            return Err(StoreError::LeaseLost(lease.id));
+        }
         let (answer, answered) = oneshot::channel();
         let due_ms = to_ms(settlement.next_due);
         room.send(Request::Settle { lease: lease.clone(), settlement, due_ms, answer });
-        if more {
-            self.core.work.notify_one();
-        }
         answered.await.map_err(|_| closed())?
     }
 

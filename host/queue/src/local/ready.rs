@@ -3,13 +3,16 @@
 //!
 //! The index by due time is read once from its beginning to its end, like a tape: `cursor` is where reading goes on.
 //! What had to be passed over lies behind the cursor; of each destination with such deliveries a *marker* keeps
-//! the first, and they are found from there through the index by destination.
+//! the first, and they are found from there through the index by destination. The markers of a lane are kept together, so that
+//! a full one with many destinations costs one look.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::key::DueKey;
-use crate::{Destination, QueueId};
+use super::record::to_ms;
+use crate::{Destination, LaneName, Lanes, QueueId, Room};
 
 /// The state; behind a mutex that nobody holds during I/O.
 #[derive(Default)]
@@ -20,11 +23,11 @@ pub(super) struct Ready {
     /// takes long to read over: it is read over once.
     quiet_until_ms: u64,
     markers: HashMap<Destination, DueKey>,
+    /// The same by their lanes; no set is empty. Those that were set before anybody asked for leases have none yet.
+    by_lane: HashMap<LaneName, BTreeSet<DueKey>>,
     leases: HashMap<(QueueId, Destination), Grant>,
-    /// Leases of each destination that are being worked on.
-    busy: HashMap<Destination, usize>,
-    /// The limit that the last request named.
-    per_destination_max: usize,
+    /// Who says how many may go where: whoever the last request named.
+    lanes: Option<Arc<dyn Lanes>>,
     tokens: u64,
     /// No lease ends before.
     earliest_end: Option<Instant>,
@@ -47,7 +50,7 @@ struct Grant {
     token: u64,
     ends: Instant,
     key: DueKey,
-    /// Its settlement is under way: it neither ends nor counts.
+    /// Its settlement is under way: it does not end by itself.
     finishing: bool,
 }
 
@@ -68,6 +71,7 @@ impl Ready {
         self.cursor = Cursor::Start;
         self.quiet_until_ms = 0;
         self.markers.clear();
+        self.by_lane.clear();
     }
 
     /// Learns of a delivery that became due at some time. It has to be readable already.
@@ -79,9 +83,17 @@ impl Ready {
         }
     }
 
-    /// Begins a request with this limit.
-    pub(super) fn begin_request(&mut self, per_destination_max: usize) {
-        self.per_destination_max = per_destination_max;
+    /// Begins a request with these lanes.
+    pub(super) fn begin_request(&mut self, lanes: &Arc<dyn Lanes>) {
+        let known = self.lanes.as_ref().is_some_and(|known| Arc::ptr_eq(known, lanes));
+        if known {
+            return;
+        }
+        self.lanes = Some(Arc::clone(lanes));
+        self.by_lane.clear();
+        for (destination, key) in &self.markers {
+            self.by_lane.entry(lanes.lane_of(destination)).or_default().insert(key.clone());
+        }
     }
 
     /// Begins to read: says where the tape goes on, if there is anything to read. Whatever becomes readable meanwhile
@@ -115,40 +127,72 @@ impl Ready {
         self.quiet_until_ms = self.quiet_until_ms.min(found_ms);
     }
 
-    /// Takes the markers of destinations that may have more leases, the longest waiting first, `max` at most.
+    /// Takes the markers of lanes that have room, the longest waiting first, `max` at most.
     pub(super) fn take_markers(&mut self, now_ms: u64, max: usize) -> Vec<DueKey> {
-        let mut found: Vec<DueKey> = self
-            .markers
-            .values()
-            .filter(|key| key.due_ms <= now_ms && self.has_room(&key.destination))
-            .cloned()
-            .collect();
+        let Some(lanes) = &self.lanes else { return Vec::new() };
+        let mut found: Vec<DueKey> = Vec::new();
+        for (lane, markers) in &self.by_lane {
+            let room = lanes.room(lane);
+            if to_ms(room.from) <= now_ms {
+                let due = markers.iter().take_while(|key| key.due_ms <= now_ms);
+                found.extend(due.take(room.free.min(max)).cloned());
+            }
+        }
         found.sort();
         found.truncate(max);
         for key in &found {
-            self.markers.remove(&key.destination);
+            self.unmark(key);
         }
         found
     }
 
-    /// Sets a marker, or moves it to the front.
-    pub(super) fn mark(&mut self, key: DueKey) {
-        match self.markers.get_mut(&key.destination) {
-            Some(first) if *first <= key => {}
-            Some(first) => *first = key,
-            None => {
-                self.markers.insert(key.destination.clone(), key);
+    fn unmark(&mut self, key: &DueKey) {
+        self.markers.remove(&key.destination);
+        self.forget_in_lane(key);
+    }
+
+    fn forget_in_lane(&mut self, key: &DueKey) {
+        let Some(lane) = self.lanes.as_ref().map(|lanes| lanes.lane_of(&key.destination)) else {
+            return;
+        };
+        if let Some(markers) = self.by_lane.get_mut(&lane) {
+            markers.remove(key);
+            if markers.is_empty() {
+                self.by_lane.remove(&lane);
             }
         }
+    }
+
+    /// Sets a marker, or moves it to the front.
+    pub(super) fn mark(&mut self, key: DueKey) {
+        match self.markers.get(&key.destination).cloned() {
+            Some(first) if first <= key => return,
+            Some(first) => self.forget_in_lane(&first),
+            None => {}
+        }
+        if let Some(lanes) = &self.lanes {
+            let lane = lanes.lane_of(&key.destination);
+            self.by_lane.entry(lane).or_default().insert(key.clone());
+        }
+        self.markers.insert(key.destination.clone(), key);
     }
 
     pub(super) fn is_marked(&self, destination: &Destination) -> bool {
         self.markers.contains_key(destination)
     }
 
-    /// Whether a destination may have one lease more.
-    pub(super) fn has_room(&self, destination: &Destination) -> bool {
-        self.busy.get(destination).copied().unwrap_or(0) < self.per_destination_max
+    /// Whether one lease more may be handed out for a destination.
+    pub(super) fn has_room(&self, destination: &Destination, now_ms: u64) -> bool {
+        let Some(lanes) = &self.lanes else { return false };
+        let room = lanes.room(&lanes.lane_of(destination));
+        room.free > 0 && to_ms(room.from) <= now_ms
+    }
+
+    /// Learns that a lease of a destination is handed out to whoever delivers.
+    pub(super) fn enter(&self, destination: &Destination) {
+        if let Some(lanes) = &self.lanes {
+            lanes.enter(destination);
+        }
     }
 
     pub(super) fn is_leased(&self, key: &DueKey) -> bool {
@@ -162,27 +206,24 @@ impl Ready {
         let half_a_century = Duration::from_secs(50 * 365 * 86_400);
         let ends = now + duration.min(half_a_century);
         self.earliest_end = Some(self.earliest_end.map_or(ends, |earliest| earliest.min(ends)));
-        *self.busy.entry(key.destination.clone()).or_default() += 1;
         let grant = Grant { token: self.tokens, ends, key: key.clone(), finishing: false };
         self.leases.insert((key.id, key.destination), grant);
         self.tokens
     }
 
-    /// Begins to settle a lease: from now on it does not count against its destination. `None` when it is no longer
-    /// valid; otherwise whether the destination has more waiting.
+    /// Begins to settle a lease; whether it is still valid.
     pub(super) fn begin_finish(
         &mut self,
         id: QueueId,
         destination: &Destination,
         token: u64,
-    ) -> Option<bool> {
-        let grant = self.leases.get_mut(&(id, destination.clone()))?;
-        if grant.token != token || grant.finishing {
-            return None;
-        }
+    ) -> bool {
+        let grant = self.leases.get_mut(&(id, destination.clone()));
+        let Some(grant) = grant.filter(|grant| grant.token == token && !grant.finishing) else {
+            return false;
+        };
         grant.finishing = true;
-        self.leave(destination);
-        Some(self.is_marked(destination))
+        true
     }
 
     /// The settlement is durable: the lease is over.
@@ -194,7 +235,6 @@ impl Ready {
     pub(super) fn undo_finish(&mut self, id: QueueId, destination: &Destination) {
         if let Some(grant) = self.leases.get_mut(&(id, destination.clone())) {
             grant.finishing = false;
-            *self.busy.entry(destination.clone()).or_default() += 1;
         }
     }
 
@@ -211,7 +251,6 @@ impl Ready {
             .collect();
         for key in ended {
             self.leases.remove(&(key.id, key.destination.clone()));
-            self.leave(&key.destination);
             // It may have been moved to any time meanwhile: look from the beginning.
             self.mark(DueKey { due_ms: 0, ..key });
         }
@@ -219,30 +258,27 @@ impl Ready {
         self.earliest_end = running.map(|grant| grant.ends).min();
     }
 
-    /// The earliest marker of a destination that may have more leases.
+    /// When the earliest marker of a lane with room is due, or its lane has room.
     pub(super) fn earliest_marker_ms(&self) -> Option<u64> {
-        let open = self.markers.values().filter(|key| self.has_room(&key.destination));
-        open.map(|key| key.due_ms).min()
+        let lanes = self.lanes.as_ref()?;
+        let open = self.by_lane.iter().filter_map(|(lane, markers)| {
+            let Room { free, from } = lanes.room(lane);
+            let first = markers.first().filter(|_| free > 0)?;
+            Some(first.due_ms.max(to_ms(from)))
+        });
+        open.min()
     }
 
     /// When the next lease ends by itself.
     pub(super) fn earliest_end(&self) -> Option<Instant> {
         self.earliest_end
     }
-
-    fn leave(&mut self, destination: &Destination) {
-        if let Some(count) = self.busy.get_mut(destination) {
-            *count -= 1;
-            if *count == 0 {
-                self.busy.remove(destination);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::tests::lanes::Narrow;
 
     fn key(due_ms: u64, name: &str) -> DueKey {
         let id = QueueId::from_bytes([7; 16]);
@@ -252,7 +288,7 @@ mod tests {
     #[test]
     fn what_comes_while_the_tape_is_read_is_not_missed() {
         let mut ready = Ready::default();
-        ready.begin_request(1);
+        ready.begin_request(&(Narrow::lanes(1) as Arc<dyn Lanes>));
         assert_eq!(ready.begin_read(100), Some((Cursor::Start, 0)));
         ready.add(key(99, "a"));
         ready.add(key(101, "b"));
@@ -291,17 +327,35 @@ mod tests {
     #[test]
     fn markers_keep_the_first_and_wait_for_room() {
         let mut ready = Ready::default();
-        ready.begin_request(1);
-        for due_ms in [30, 10, 20] {
-            ready.mark(key(due_ms, "a"));
+        // Whoever asks first finds what was marked before.
+        ready.mark(key(30, "a.example"));
+        let narrow = Narrow::lanes(1);
+        ready.begin_request(&(narrow.clone() as Arc<dyn Lanes>));
+        for due_ms in [10, 20] {
+            ready.mark(key(due_ms, "a.example"));
         }
-        ready.mark(key(5, "b"));
-        assert_eq!(ready.take_markers(9, 9), [key(5, "b")]);
-        let token = ready.grant(key(1, "a"), Instant::now(), Duration::from_secs(60));
+        ready.mark(key(5, "b.test"));
+        ready.mark(key(11, "c.a.example"));
+        assert_eq!(ready.take_markers(9, 9), [key(5, "b.test")]);
+        ready.enter(&key(1, "a.example").destination);
         assert_eq!((ready.take_markers(99, 9), ready.earliest_marker_ms()), (vec![], None));
-        let (id, destination) = (key(1, "a").id, key(1, "a").destination);
-        assert_eq!(ready.begin_finish(id, &destination, token + 1), None);
-        assert_eq!(ready.begin_finish(id, &destination, token), Some(true));
-        assert_eq!(ready.take_markers(99, 9), [key(10, "a")]);
+        narrow.leave(&key(1, "a.example").destination);
+        assert_eq!(ready.earliest_marker_ms(), Some(10));
+        // One lane, of which one may be had.
+        assert_eq!(ready.take_markers(99, 9), [key(10, "a.example")]);
+        assert_eq!(ready.take_markers(99, 9), [key(11, "c.a.example")]);
+        assert_eq!((ready.take_markers(99, 9), ready.earliest_marker_ms()), (vec![], None));
+    }
+
+    #[test]
+    fn a_lease_is_settled_once() {
+        let mut ready = Ready::default();
+        let DueKey { id, destination, .. } = key(1, "a");
+        let token = ready.grant(key(1, "a"), Instant::now(), Duration::from_secs(60));
+        assert!(!ready.begin_finish(id, &destination, token + 1));
+        assert!(ready.begin_finish(id, &destination, token));
+        assert!(!ready.begin_finish(id, &destination, token));
+        ready.undo_finish(id, &destination);
+        assert!(ready.begin_finish(id, &destination, token));
     }
 }

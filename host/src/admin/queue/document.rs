@@ -3,6 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::lane::LaneStatus;
+use crate::delivery::Lanes;
 use serde::{Deserialize, Serialize};
 use stagepost_queue::{
     Count, Counts, Destinations, Inspection, Page, QueueId, QueueName, RecipientState,
@@ -211,6 +213,9 @@ pub(crate) struct DestinationReport {
     pub(crate) held: u64,
     /// Octets of both.
     pub(crate) octets: u64,
+    /// How its servers stand; none of a queue, and of destinations counted together.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) lane: Option<LaneStatus>,
 }
 
 /// What waits for destinations and in queues, each by itself.
@@ -224,12 +229,13 @@ pub(crate) struct DestinationPage {
 
 impl DestinationReport {
     pub(crate) fn new(destination: String, Count { queued, held, octets }: Count) -> Self {
-        Self { destination, queued, held, octets }
+        Self { destination, queued, held, octets, lane: None }
     }
 }
 
-impl From<&Counts> for DestinationPage {
-    fn from(counts: &Counts) -> Self {
+impl DestinationPage {
+    /// A page of what waits, with how the lanes of the destinations stand.
+    pub(crate) fn new(counts: &Counts, lanes: &Lanes) -> Self {
         let name = |place: &Destinations| match place {
             Destinations::One(name) => name.to_string(),
             Destinations::Below(name) => format!("@{name}"),
@@ -241,7 +247,13 @@ impl From<&Counts> for DestinationPage {
             destinations: counts
                 .places
                 .iter()
-                .map(|(place, count)| DestinationReport::new(name(place), *count))
+                .map(|(place, count)| DestinationReport {
+                    lane: match place {
+                        Destinations::One(name) => Some(lanes.report(name).into()),
+                        Destinations::Below(_) | Destinations::Queue(_) => None,
+                    },
+                    ..DestinationReport::new(name(place), *count)
+                })
                 .collect(),
         }
     }
@@ -486,6 +498,6 @@ fn hex(octets: &[u8]) -> String {
 }
 
 /// A time as RFC 3339 has it, in UTC.
-fn time(time: SystemTime) -> String {
+pub(super) fn time(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).unwrap_or_default().to_string()
 }

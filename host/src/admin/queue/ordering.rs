@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::document::{Done, OrderRequest, Progress};
 use super::{ASK, Piece, Pieces, Refused, bad, destinations, id, request};
+use crate::delivery::Lanes;
 use crate::router::Router;
 
 /// The longest reason, in octets.
@@ -27,12 +28,18 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 struct Desk {
     store: Arc<dyn Store>,
+    lanes: Arc<Lanes>,
     router: Arc<Router>,
 }
 
 /// `POST /v1/queue/ORDER`
-pub(super) fn ordering(store: Arc<dyn Store>, router: Arc<Router>) -> axum::Router {
-    axum::Router::new().route("/v1/queue/{order}", post(order)).with_state(Desk { store, router })
+pub(super) fn ordering(
+    store: Arc<dyn Store>,
+    lanes: Arc<Lanes>,
+    router: Arc<Router>,
+) -> axum::Router {
+    let desk = Desk { store, lanes, router };
+    axum::Router::new().route("/v1/queue/{order}", post(order)).with_state(desk)
 }
 
 /// An order as it was read.
@@ -55,6 +62,7 @@ async fn order(
         Some(_) => return Err(bad("only progress=true can be asked for here", ASK)),
     };
     let order = read(&name, request(&body)?, &desk.router)?;
+    desk.lanes.ordered(&order.selection, &order.what);
     if progress {
         // One line waits at most for a client that reads slowly.
         let (lines, waiting) = mpsc::channel(1);

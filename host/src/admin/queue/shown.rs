@@ -59,7 +59,7 @@ impl fmt::Display for MessagePage {
 
 impl fmt::Display for DestinationReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { destination, queued, held, octets } = self;
+        let Self { destination, queued, held, octets, .. } = self;
         writeln!(
             out,
             "{destination}: deliveries queued: {queued}, on hold: {held}, octets: {octets}"
@@ -73,7 +73,7 @@ impl fmt::Display for DestinationPage {
             return writeln!(out, "nothing waits");
         }
         let mut rows = vec![["DESTINATION", "QUEUED", "HELD", "OCTETS"].map(String::from).to_vec()];
-        for DestinationReport { destination, queued, held, octets } in &self.destinations {
+        for DestinationReport { destination, queued, held, octets, .. } in &self.destinations {
             let counts = [queued, held, octets].map(u64::to_string);
             rows.push([vec![destination.clone()], counts.to_vec()].concat());
         }
@@ -206,7 +206,7 @@ fn with(path: String, parameters: &str) -> String {
 }
 
 /// A text as one line that is not too long.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let lines = text.split(['\r', '\n', '\t']).map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(CELL_MAX) {
@@ -216,7 +216,7 @@ fn cell(text: &str) -> String {
 }
 
 /// A time without parts of a second.
-fn to_seconds(time: &str) -> String {
+pub(super) fn to_seconds(time: &str) -> String {
     match time.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => time.to_owned(),

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use toml::Spanned;
 
 use super::Resolver;
+use super::pace::PaceFields;
 use crate::config::duration::Written;
 use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::name::NameOfQueue;
 use crate::config::routing::{DomainPattern, LocalDomain, RouteRule, TlsPolicy, Way};
-use crate::config::settings::{Listener, ListenerSocket, Queue, Retry};
+use crate::config::settings::{Delivery, Listener, ListenerSocket, Queue, Retry};
 
 impl Resolver<'_> {
     pub(super) fn queue(&self, written: &file::Queue) -> Result<Queue, ConfigError> {
@@ -36,7 +37,7 @@ impl Resolver<'_> {
     pub(super) fn routes(
         &self,
         written: Vec<file::Route>,
-        default: &Retry,
+        (default, delivery): (&Retry, &Delivery),
         local_domains: &[LocalDomain],
         listeners: &[Listener],
         dnssec: bool,
@@ -59,11 +60,16 @@ impl Resolver<'_> {
             let unused = [
                 route.tls.as_ref().map(Spanned::span),
                 route.login_file.as_ref().map(Spanned::span),
+                route.per_destination.as_ref().map(Spanned::span),
+                route.per_destination_min.as_ref().map(Spanned::span),
+                route.rate_per_minute.as_ref().map(Spanned::span),
+                route.rate_per_minute_min.as_ref().map(Spanned::span),
             ];
             if let Some(span) = unused.into_iter().flatten().next().filter(|_| idle) {
                 let problem = "no server is talked to on this route";
                 return Err(self.document.fault(span, problem, "remove the line"));
             }
+            let pace = self.pace(&PaceFields::of(&route), delivery.pace, delivery.concurrency)?;
             let login_file =
                 route.login_file.as_ref().map(|written| self.base.join(written.get_ref()));
             // Who we are is for the right server alone to be shown.
@@ -78,7 +84,8 @@ impl Resolver<'_> {
                 return Err(self.document.fault(written.span(), problem, remedy));
             }
             let queue = route.queue.map(|NameOfQueue(queue)| queue);
-            Ok(RouteRule { domain: route.domain.into_inner(), queue, way, retry, tls, login_file })
+            let domain = route.domain.into_inner();
+            Ok(RouteRule { domain, queue, way, retry, pace, tls, login_file })
         };
         written.into_iter().map(rule).collect()
     }

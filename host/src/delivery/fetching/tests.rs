@@ -32,7 +32,6 @@ impl Scene {
         let notifier = Notifier::new(store.clone(), router.clone(), "mx.us.test", None);
         let limits = Limits {
             concurrency_max: 10,
-            per_destination_max: 10,
             attempt_max: Duration::from_secs(60),
             drain_max: Duration::from_secs(1),
         };

@@ -8,12 +8,14 @@ use stagepost_queue::{Lease, LeaseRequest, StoredMessage};
 use tempfile::TempDir;
 
 use super::*;
+use crate::delivery::Lanes;
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::octets::sample::message;
 
 struct Scene {
     store: Arc<LocalStore>,
     notifier: Notifier,
+    lanes: Arc<Lanes>,
     _folder: TempDir,
 }
 
@@ -28,8 +30,9 @@ impl Scene {
             [[route]]\ndomain = \"b.test\"\nnext_hop = \"mx\"\n";
         let router = Arc::new(Router::new(&crate::config::from_text(text).unwrap()));
         let postmaster = postmaster.map(|address| Address::parse(address).unwrap());
-        let notifier = Notifier::new(store.clone(), router, "mx.us.test", postmaster);
-        Self { store, notifier, _folder: folder }
+        let notifier = Notifier::new(store.clone(), router.clone(), "mx.us.test", postmaster);
+        let lanes = Arc::new(Lanes::new(router, 1, || {}));
+        Self { store, notifier, lanes, _folder: folder }
     }
 
     /// Notifies, with nobody who is asked.
@@ -54,7 +57,7 @@ impl Scene {
         let request = LeaseRequest {
             now: SystemTime::now() + Duration::from_secs(1),
             max: 1,
-            per_destination_max: 1,
+            lanes: self.lanes.clone(),
             duration: Duration::from_secs(60),
         };
         let lease = self.store.lease(request).await.unwrap().pop()?;

@@ -14,7 +14,7 @@ use super::stream::{Carrying, Stream};
 use super::{onward, told, transaction};
 use crate::config::Way;
 use crate::delivery::octets::MessageOctets;
-use crate::delivery::transport::{RecipientOutcome, Transports};
+use crate::delivery::transport::{Carried, Transports};
 
 /// The connection. Messages that are given to it at once go one after the other.
 pub(crate) struct ReversedLine {
@@ -67,18 +67,20 @@ impl Transports for ReversedLine {
         message: &'a StoredMessage,
         lease: &'a Lease,
         _: Option<&'a Way>,
-    ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
+    ) -> BoxFuture<'a, Carried> {
         let recipients = &lease.recipients;
         Box::pin(async move {
             let transaction = match transaction(message, recipients).await {
                 Ok(transaction) => transaction,
-                Err(error) => return vec![error.outcome(); recipients.len()],
+                Err(error) => return error.carried(recipients.len()),
             };
             let mut connection = self.connection.lock().await;
             let mut octets = MessageOctets::new(message);
             let outcomes = connection.send(transaction, &mut octets).await;
             let onward = onward(Protocol::Smtp, &connection);
-            outcomes.into_iter().map(|outcome| told(&self.shown, onward, outcome)).collect()
+            let told = |outcome| told(&self.shown, onward, outcome);
+            // Who has come goes by no lane.
+            Carried::aside(outcomes.into_iter().map(told).collect())
         })
     }
 }

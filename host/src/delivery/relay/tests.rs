@@ -86,7 +86,7 @@ impl Sending {
             tls: self.tls,
             login: self.login.as_ref(),
         };
-        let outcomes = self.relay.deliver(hop, message, recipients).await;
+        let outcomes = self.relay.deliver(hop, message, recipients).await.outcomes;
         let words = |outcome: &RecipientOutcome| match outcome {
             RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
             other => other.to_string(),

@@ -8,18 +8,20 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
     BodyReader, BodySource, BoxFuture, Count, Counts, Destination, Destinations, FetchRequest,
-    Fetched, Health, Incoming, Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Origin,
-    Page, QueueId, QueueIds, Selection, Settlement, Step, Store, StoreError, StoredMessage,
-    Summary,
+    Fetched, Health, Incoming, Inspection, LaneName, Lease, LeaseRequest, Listed, Mark, Move,
+    Moved, Origin, Page, QueueId, QueueIds, QueueName, Queues, Selection, Settlement, Step, Store,
+    StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::Retry;
+use crate::config::{Pace, Retry};
+use crate::delivery::lane::{Pauses, Standing};
+use crate::delivery::lanes::{Road, Roads};
 use crate::delivery::notification::{Noticed, Notifies, NotifyError, Told};
 use crate::delivery::schedule::Schedules;
-use crate::delivery::transport::{RecipientOutcome, Transports};
+use crate::delivery::transport::{Carried, RecipientOutcome, Transports};
 
 thread_local! {
     static START: (Instant, SystemTime) = (Instant::now(), SystemTime::now());
@@ -38,7 +40,8 @@ pub(super) struct MemoryStore {
     pub(super) broken: Mutex<bool>,
     pub(super) corrupt: Mutex<bool>,
     ids: QueueIds,
-    wake: Notify,
+    pub(super) wake: Arc<Notify>,
+    lanes: Mutex<Option<Arc<dyn stagepost_queue::Lanes>>>,
 }
 
 impl MemoryStore {
@@ -70,11 +73,34 @@ impl MemoryStore {
         id
     }
 
+    /// Queues a delivery that an operator has put on a route.
+    pub(super) fn reroute(&self, name: &str, route: &str) -> QueueId {
+        let id = self.add(name, 1, Duration::ZERO);
+        let mut waiting = self.waiting.lock().unwrap();
+        let (_, lease) = waiting.iter_mut().find(|(_, lease)| lease.id == id).unwrap();
+        lease.route = Some(route.into());
+        id
+    }
+
     /// What the last settlement of a message says of its recipients.
     pub(super) fn steps(&self, id: QueueId) -> Option<Vec<Step>> {
         let settled = self.settled.lock().unwrap();
         let last = settled.iter().rev().find(|(lease, _)| lease.id == id);
         last.map(|(_, settlement)| settlement.recipients.clone())
+    }
+
+    fn flush(&self, selection: &Selection, what: &Move) -> u64 {
+        let (Selection::Destinations(Destinations::One(name)), Move::Flush { now }) =
+            (selection, what)
+        else {
+            return 0;
+        };
+        let mut waiting = self.waiting.lock().unwrap();
+        let meant =
+            waiting.iter_mut().filter(|(due, lease)| lease.destination == *name && due > now);
+        let count = meant.map(|(due, lease)| (*due, lease.due) = (*now, *now)).count() as u64;
+        self.wake.notify_one();
+        count
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -85,9 +111,14 @@ impl MemoryStore {
         self.check()?;
         let mut waiting = self.waiting.lock().unwrap();
         let mut leases = Vec::new();
+        *self.lanes.lock().unwrap() = Some(request.lanes.clone());
+        waiting.sort_by_key(|(due, lease)| (*due, lease.id));
         waiting.retain(|(due, lease)| {
-            let take = *due <= request.now && leases.len() < request.max;
+            let due = *due <= request.now && leases.len() < request.max;
+            let room = due.then(|| request.lanes.room(&request.lanes.lane_of(&lease.destination)));
+            let take = room.is_some_and(|room| room.free > 0 && room.from <= request.now);
             if take {
+                request.lanes.enter(&lease.destination);
                 leases.push(lease.clone());
             }
             !take
@@ -110,6 +141,7 @@ impl MemoryStore {
                 ..lease.clone()
             };
             self.waiting.lock().unwrap().push((settlement.next_due, again));
+            self.wake.notify_one();
         }
         self.settled.lock().unwrap().push((lease.clone(), settlement));
         Ok(())
@@ -201,11 +233,11 @@ impl Store for MemoryStore {
 
     fn move_some(
         &self,
-        _: Selection,
-        _: Move,
+        selection: Selection,
+        what: Move,
         _: Option<Mark>,
     ) -> BoxFuture<'_, Result<Moved, StoreError>> {
-        ready(Ok(Moved { count: 0, after: None }))
+        ready(Ok(Moved { count: self.flush(&selection, &what), after: None }))
     }
 
     fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>> {
@@ -227,7 +259,13 @@ impl Store for MemoryStore {
 
     fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
         let waiting = self.waiting.lock().unwrap();
-        ready(self.check().map(|()| waiting.iter().map(|(due, _)| *due).min()))
+        let lanes = self.lanes.lock().unwrap();
+        let when = |(due, lease): &(SystemTime, Lease)| {
+            let lanes = lanes.as_ref()?;
+            let room = lanes.room(&lanes.lane_of(&lease.destination));
+            (room.free > 0 || *due > now()).then_some((*due).max(room.from))
+        };
+        ready(self.check().map(|()| waiting.iter().filter_map(when).min()))
     }
 
     fn wake(&self) -> &Notify {
@@ -248,6 +286,8 @@ impl Store for MemoryStore {
 pub(super) enum Play {
     /// Answers for all recipients alike, after so many seconds.
     All(RecipientOutcome, u64),
+    /// Answers for all recipients alike, after so many seconds, by servers that stand so.
+    By(RecipientOutcome, u64, Standing),
     /// Answers for each.
     Each(Vec<RecipientOutcome>),
     Panic,
@@ -286,7 +326,7 @@ impl Transports for Script {
         _: &'a StoredMessage,
         lease: &'a Lease,
         _: Option<&'a Way>,
-    ) -> BoxFuture<'a, Vec<RecipientOutcome>> {
+    ) -> BoxFuture<'a, Carried> {
         Box::pin(async move {
             let (name, recipients) = (lease.destination.as_str(), &lease.recipients);
             self.begun.lock().unwrap().push((now(), name.to_owned()));
@@ -296,16 +336,20 @@ impl Transports for Script {
                 let mut most = self.running_max.lock().unwrap();
                 *most = (*most).max(*running);
             }
-            let outcomes = match self.next(name) {
+            let carried = match self.next(name) {
                 Play::All(outcome, seconds) => {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    vec![outcome; recipients.len()]
+                    Carried::aside(vec![outcome; recipients.len()])
                 }
-                Play::Each(outcomes) => outcomes,
+                Play::By(outcome, seconds, standing) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Carried { outcomes: vec![outcome; recipients.len()], standing }
+                }
+                Play::Each(outcomes) => Carried::aside(outcomes),
                 Play::Panic => panic!("a transport that panics, as the script wants"),
             };
             *self.running.lock().unwrap() -= 1;
-            outcomes
+            carried
         })
     }
 }
@@ -345,8 +389,36 @@ impl Schedules for Always {
     }
 }
 
+/// For each destination a lane of its own, but one for all below `shared.example`.
+#[derive(Debug)]
+pub(super) struct Plain(pub(super) Pace);
+
+impl Queues for Plain {
+    fn queue_of(&self, _: &Destination) -> Option<QueueName> {
+        None
+    }
+}
+
+impl Roads for Plain {
+    fn road(&self, route: Option<&str>, destination: &Destination) -> Road {
+        let name = match route {
+            Some(route) => route,
+            None if destination.as_str().ends_with(".shared.example") => "shared.example",
+            None => destination.as_str(),
+        };
+        let pauses = Pauses { first: Duration::from_secs(30), max: Duration::from_secs(600) };
+        Road { lane: LaneName::new(name), pace: self.0, pauses: Some(pauses) }
+    }
+
+    fn named(&self) -> Vec<Road> {
+        Vec::new()
+    }
+}
+
 /// Shared by a test and its scheduler.
 pub(super) struct Scene {
+    pub(super) pace: Pace,
+    pub(super) concurrency_max: u32,
     pub(super) store: Arc<MemoryStore>,
     pub(super) script: Arc<Script>,
     pub(super) notes: Arc<Notes>,
@@ -364,6 +436,8 @@ impl Scene {
             notice: None,
             parked: false,
         };
-        Self { store: Arc::default(), script: Arc::new(script), notes: Arc::default(), retry }
+        let (store, script, notes) = (Arc::default(), Arc::new(script), Arc::default());
+        let pace = Pace { at_once_max: 2, ..Pace::default() };
+        Self { pace, concurrency_max: 3, store, script, notes, retry }
     }
 }

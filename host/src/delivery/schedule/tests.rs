@@ -1,5 +1,7 @@
 //! The scheduler under a paused clock: what it starts, when, and what becomes of the recipients.
 
+mod lanes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use stagepost_queue::{QueueId, Step};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::memory::{Always, Play, Scene, Script, now};
+use super::memory::{Always, Plain, Play, Scene, Script, now};
 use super::*;
 use crate::delivery::notification::Action;
 use crate::delivery::transport::Onward;
@@ -26,30 +28,40 @@ fn failed() -> RecipientOutcome {
     RecipientOutcome::Failed(Finding::new((5, 0, 0), "550 no"))
 }
 
-fn scheduler(scene: &Scene) -> Scheduler {
+fn scheduler(scene: &Scene) -> (Scheduler, Arc<Lanes>) {
     let store = Arc::clone(&scene.store) as Arc<dyn Store>;
     let transports = Arc::clone(&scene.script) as Arc<dyn Transports>;
     let limits = Limits {
-        concurrency_max: 3,
-        per_destination_max: 2,
+        concurrency_max: scene.concurrency_max as usize,
         attempt_max: Duration::from_secs(600),
         drain_max: Duration::from_secs(30),
     };
     let schedules = Arc::new(Always(scene.retry.clone()));
     let notifier = Arc::clone(&scene.notes) as Arc<dyn Notifies>;
-    let mut scheduler = Scheduler::new(store, transports, schedules, notifier, limits);
+    let wake = scene.store.wake.clone();
+    let wake = move || wake.notify_one();
+    let roads = Arc::new(Plain(scene.pace));
+    let lanes = Arc::new(Lanes::new(roads, scene.concurrency_max, wake).at(now));
+    let mut scheduler =
+        Scheduler::new(store, transports, schedules, notifier, lanes.clone(), limits);
     Arc::get_mut(&mut scheduler.work).unwrap().now = now;
-    scheduler
+    (scheduler, lanes)
 }
 
 /// A running scheduler and the way to stop it.
 fn start(scene: &Scene) -> (JoinHandle<()>, oneshot::Sender<()>) {
+    let (running, stop, _) = start_with_lanes(scene);
+    (running, stop)
+}
+
+/// The same with its lanes.
+fn start_with_lanes(scene: &Scene) -> (JoinHandle<()>, oneshot::Sender<()>, Arc<Lanes>) {
     let (stop, stopped) = oneshot::channel::<()>();
-    let scheduler = scheduler(scene);
+    let (scheduler, lanes) = scheduler(scene);
     let running = tokio::spawn(scheduler.run(async move {
         let _ = stopped.await;
     }));
-    (running, stop)
+    (running, stop, lanes)
 }
 
 /// Lets virtual time go by.
@@ -77,11 +89,11 @@ async fn no_more_run_at_a_time_than_allowed() {
         scene.store.add("a.example", 1, Duration::ZERO);
     }
     let (_running, _stop) = start(&scene);
-    pass(35).await;
-    assert_eq!(scene.store.settled.lock().unwrap().len(), 9);
+    pass(45).await;
+    assert_eq!(scene.store.settled.lock().unwrap().len(), 8);
     pass(10).await;
     assert_eq!(scene.store.settled.lock().unwrap().len(), 10);
-    assert_eq!(*scene.script.running_max.lock().unwrap(), 3);
+    assert_eq!(*scene.script.running_max.lock().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,10 +279,10 @@ async fn a_shutdown_lets_running_attempts_end_and_starts_no_more() {
     pass(5).await;
     stop.send(()).unwrap();
     running.await.unwrap();
-    for id in &ids[..3] {
+    for id in &ids[..2] {
         assert_eq!(scene.store.steps(*id), Some(vec![Step::Done]));
     }
-    assert_eq!(scene.store.steps(ids[3]), None);
+    assert_eq!(scene.store.steps(ids[2]), None);
 }
 
 #[tokio::test(start_paused = true)]

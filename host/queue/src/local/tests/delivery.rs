@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
+use super::lanes::Narrow;
 use super::spool::{
     Spool, assert_intact, flush, lease, message, offer, past, queue, release, settle,
 };
@@ -100,7 +101,7 @@ async fn what_is_deferred_comes_back_when_it_is_due_and_not_before() {
     let at = |seconds| LeaseRequest {
         now: now + Duration::from_secs(seconds),
         max: 10,
-        per_destination_max: 10,
+        lanes: Narrow::lanes(10),
         duration: Duration::from_secs(3600),
     };
     let first = store.lease(at(0)).await.unwrap().remove(0);
@@ -171,7 +172,7 @@ async fn a_lease_is_good_for_one_settlement_and_not_after_its_end() {
     let request = |duration| LeaseRequest {
         now: SystemTime::now(),
         max: 1,
-        per_destination_max: 1,
+        lanes: Narrow::lanes(1),
         duration,
     };
     let ended = store.lease(request(Duration::ZERO)).await.unwrap().remove(0);
@@ -210,7 +211,7 @@ async fn a_clock_that_jumps_hides_nothing_and_repeats_nothing() {
         let request = LeaseRequest {
             now,
             max: 10,
-            per_destination_max: 10,
+            lanes: Narrow::lanes(10),
             duration: Duration::from_secs(60),
         };
         let leases = store.lease(request).await.unwrap();

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::audit::audit;
+use super::lanes::Narrow;
 use super::spool::{
-    Spool, destination, flush, hold_all, in_queue, lease, message, past, queue, release_all, settle,
+    Spool, destination, flush, hold_all, in_queue, lease, lease_by, message, past, queue,
+    release_all, settle,
 };
 use crate::{Count, Destinations, NewMessage, QueueName, Step, Store};
 
@@ -25,20 +27,61 @@ async fn a_slow_destination_does_not_hide_others() {
         queue(store, 10, message(&["slow.example"])).await.unwrap();
     }
     queue(store, 10, message(&["quick.example"])).await.unwrap();
-    let leases = lease(store, 10, 3).await;
+    let lanes = Narrow::lanes(3);
+    let leases = lease_by(store, 10, &lanes).await;
     let slow: Vec<_> =
         leases.iter().filter(|lease| lease.destination.as_str() == "slow.example").collect();
     assert_eq!((slow.len(), leases.len()), (3, 4));
-    // With no room, nothing is due; a settlement makes room and wakes.
-    assert!(lease(store, 10, 3).await.is_empty());
+    // With no room, nothing is due.
+    assert!(lease_by(store, 10, &lanes).await.is_empty());
+    assert!(store.next_due().await.unwrap().unwrap() > SystemTime::now());
     audit(&spool).await;
-    let _of_the_messages = tokio::time::timeout(Duration::ZERO, store.wake().notified()).await;
     settle(store, slow[0], &Step::Done, past(0)).await;
-    tokio::time::timeout(Duration::from_secs(30), store.wake().notified()).await.unwrap();
+    lanes.leave(&slow[0].destination);
     assert!(store.next_due().await.unwrap().unwrap() <= SystemTime::now());
-    let next = lease(store, 10, 3).await;
+    let next = lease_by(store, 10, &lanes).await;
     assert_eq!(next.len(), 1);
     assert!(next[0].id > slow[2].id, "the oldest first");
+}
+
+#[tokio::test]
+async fn destinations_of_one_lane_share_its_room() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    for n in 0..30 {
+        queue(store, 10, message(&[&format!("d{n}.shared.example")])).await.unwrap();
+    }
+    let lanes = Narrow::lanes(2);
+    let mut order = Vec::new();
+    loop {
+        let leases = lease_by(store, 10, &lanes).await;
+        assert!(leases.len() <= 2);
+        if leases.is_empty() {
+            break;
+        }
+        for lease in leases {
+            settle(store, &lease, &Step::Done, past(0)).await;
+            lanes.leave(&lease.destination);
+            order.push(lease.id);
+        }
+    }
+    assert_eq!(order.len(), 30);
+    assert!(order.is_sorted(), "the oldest first, whatever its destination");
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_lane_that_has_room_later_is_looked_at_then() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    queue(store, 10, message(&["a.example"])).await.unwrap();
+    let (lanes, later) = (Narrow::lanes(1), SystemTime::now() + Duration::from_secs(3600));
+    lanes.let_in_from(later);
+    assert!(lease_by(store, 10, &lanes).await.is_empty());
+    let due = store.next_due().await.unwrap().unwrap();
+    assert!(later.duration_since(due).unwrap() < Duration::from_millis(1), "to the millisecond");
+    lanes.let_in_from(SystemTime::UNIX_EPOCH);
+    assert_eq!(lease_by(store, 10, &lanes).await.len(), 1);
 }
 
 #[tokio::test]

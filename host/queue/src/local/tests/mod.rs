@@ -9,6 +9,7 @@ mod destinations;
 mod failure;
 mod fetching;
 mod journal;
+pub(super) mod lanes;
 mod operator;
 mod orders;
 mod random;

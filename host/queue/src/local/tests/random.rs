@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::audit::audit;
+use super::lanes::Narrow;
 use super::spool::{
     Spool, destination, flush, hold, hold_all, in_queue, lease, message, past, queue, release,
     release_all, remove,
@@ -222,7 +223,7 @@ impl Run {
             let request = crate::LeaseRequest {
                 now: far,
                 max: 3,
-                per_destination_max: 2,
+                lanes: Narrow::lanes(2),
                 duration: Duration::from_secs(60),
             };
             leases.extend(store.lease(request).await.unwrap());

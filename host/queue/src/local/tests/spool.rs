@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use super::lanes::Narrow;
 use crate::local::{Faults, LocalOptions, LocalStore, OpenError, Operation};
 use crate::{
     Destination, Destinations, Incoming, Lease, LeaseRequest, Move, NewDelivery, NewMessage,
@@ -211,10 +212,15 @@ pub(super) async fn queue(
 }
 
 pub(super) async fn lease(store: &dyn Store, max: usize, per_destination_max: usize) -> Vec<Lease> {
+    lease_by(store, max, &Narrow::lanes(per_destination_max)).await
+}
+
+/// The same by lanes that remember what they have let in.
+pub(super) async fn lease_by(store: &dyn Store, max: usize, lanes: &Arc<Narrow>) -> Vec<Lease> {
     let request = LeaseRequest {
         now: SystemTime::now(),
         max,
-        per_destination_max,
+        lanes: lanes.clone(),
         duration: Duration::from_secs(3600),
     };
     store.lease(request).await.unwrap()

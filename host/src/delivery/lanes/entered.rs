@@ -1,0 +1,135 @@
+//! One delivery on its lane: whether its attempt begins, and what its end says of the servers.
+//! Knows no message and no transport.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stagepost_queue::{Destination, LaneName};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Lanes, Road};
+use crate::delivery::lane::Standing;
+
+/// Such a part of all that run may find out at once whether lanes still lead to nobody.
+const PROBES_PART: u32 = 4;
+/// The longest reply that is kept, in octets.
+const REPLY_OCTETS_MAX: usize = 200;
+
+/// A delivery that counts against its lane until this is dropped.
+pub(in crate::delivery) struct Entered {
+    pub(super) lanes: Arc<Lanes>,
+    /// By which the store has let it in.
+    pub(super) counted: LaneName,
+    /// By which it goes: another one when an operator has chosen a route.
+    pub(super) road: Road,
+    pub(super) destination: Destination,
+    pub(super) probing: bool,
+}
+
+/// Whether an attempt is made.
+pub(in crate::delivery) enum Start {
+    /// It is; it began now.
+    Go(Instant),
+    /// There was nobody shortly before; this is what was found out then.
+    PutOff(Box<str>),
+}
+
+/// What the end of an attempt means for other mail, and for its own.
+#[derive(Debug, Default)]
+pub(in crate::delivery) struct Ended {
+    /// The destinations whose mail is to be tried now, since there is somebody again.
+    pub(in crate::delivery) open: Vec<Destination>,
+    /// When this delivery is to find out, if its own next attempt comes later, whether there is somebody again.
+    pub(in crate::delivery) again: Option<SystemTime>,
+}
+
+impl Entered {
+    /// Begins the attempt, if it is to be made now.
+    pub(in crate::delivery) fn start(&mut self) -> Start {
+        let now = Instant::now();
+        let mut state = self.lanes.lock();
+        let room = state.probes < (self.lanes.concurrency_max / PROBES_PART).max(1);
+        let known = state.known(&self.road, now);
+        let failing = known.lane.is_failing();
+        if known.lane.shut_until(now).is_some() || failing && !room {
+            known.wait(&self.destination);
+            let said = known.last.as_ref().map_or("", |(_, said)| said).into();
+            state.counts.put_off += 1;
+            return Start::PutOff(said);
+        }
+        state.probes += u32::from(failing);
+        self.probing = failing;
+        Start::Go(now)
+    }
+
+    /// What was found out when it would not begin now; none: it would.
+    pub(in crate::delivery) fn put_off(&mut self) -> Option<Box<str>> {
+        let now = Instant::now();
+        let state = self.lanes.lock();
+        let known = state.lanes.get(&self.road.lane);
+        if known.is_none_or(|known| known.lane.shut_until(now).is_none()) {
+            return None;
+        }
+        drop(state);
+        match self.start() {
+            Start::PutOff(said) => Some(said),
+            Start::Go(_) => None,
+        }
+    }
+
+    /// Learns how the attempt has ended.
+    ///
+    /// - said: what was found out about the servers, on one line.
+    pub(in crate::delivery) fn end(&self, begun: Instant, standing: Standing, said: &str) -> Ended {
+        let (now, lane) = (Instant::now(), &self.road.lane);
+        let mut state = self.lanes.lock();
+        let spread = self.lanes.spread(&mut state);
+        match standing {
+            Standing::Well => state.counts.well += 1,
+            Standing::Busy => state.counts.busy += 1,
+            Standing::Down => state.counts.down += 1,
+            Standing::Unknown => return Ended::default(),
+        }
+        let known = state.known(&self.road, now);
+        let (shut, was_failing) = (known.lane.shut_until(now), known.lane.is_failing());
+        let recovered = known.lane.end(begun, standing, now, spread);
+        known.last = Some(((self.lanes.now)(), cut(said).into()));
+        if matches!(standing, Standing::Down | Standing::Busy) {
+            known.wait(&self.destination);
+        }
+        if let Some(until) = known.lane.shut_until(now).filter(|_| shut.is_none()) {
+            let (pause_s, again) = ((until - now).as_secs(), was_failing);
+            warn!(%lane, pause_s, again, said, "no server could be talked to: its mail waits");
+            let again = Some((self.lanes.now)() + (until - now));
+            return Ended { open: Vec::new(), again };
+        }
+        if !recovered {
+            return Ended::default();
+        }
+        info!(%lane, destinations = known.waiting.len(), "there is a server again: its mail goes on");
+        Ended { open: std::mem::take(&mut known.waiting).into_iter().collect(), again: None }
+    }
+}
+
+/// The delivery counts no longer.
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut state = self.lanes.lock();
+        state.running = state.running.saturating_sub(1);
+        state.probes -= u32::from(self.probing);
+        if let Some(known) = state.lanes.get_mut(&self.counted) {
+            known.lane.leave();
+        }
+        let refused = std::mem::take(&mut state.refused);
+        drop(state);
+        if refused {
+            (self.lanes.wake)();
+        }
+    }
+}
+
+/// As much of a line as is kept.
+fn cut(said: &str) -> &str {
+    &said[..said.floor_char_boundary(REPLY_OCTETS_MAX)]
+}

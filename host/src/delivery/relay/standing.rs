@@ -1,0 +1,95 @@
+//! What the answers to a message say of the server that gave them: whether it does well, or wants less.
+//! Knows no lane.
+
+use stagepost_smtp::{Cause, Class, Outcome, Reply, Step};
+
+use crate::delivery::lane::Standing;
+
+/// How a server stands that has said something of a message.
+pub(super) fn of_outcomes(outcomes: &[Outcome]) -> Standing {
+    let mut standing = Standing::Unknown;
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Deferred(cause) if wants_less(cause) => return Standing::Busy,
+            Outcome::Deferred(_) => {}
+            Outcome::Delivered(_) | Outcome::Failed(_) => standing = Standing::Well,
+        }
+    }
+    standing
+}
+
+/// How a server stands that would not talk about a message.
+pub(super) fn of_refusal(outcomes: &[Outcome]) -> Standing {
+    // A message that wants no more of TLS may go.
+    let by_tls = |outcome: &Outcome| {
+        matches!(outcome, Outcome::Deferred(Cause::NoTls | Cause::Handshake(_)))
+    };
+    if outcomes.iter().all(by_tls) { Standing::Busy } else { Standing::Down }
+}
+
+/// Whether a server that puts a message off has too much to do, rather than something against it.
+fn wants_less(cause: &Cause) -> bool {
+    match cause {
+        Cause::Replied { step, reply } => is_about_load(*step, reply),
+        Cause::Timeout(_) | Cause::Closed(_) | Cause::Malformed { .. } | Cause::Unasked(_) => true,
+        _ => false,
+    }
+}
+
+fn is_about_load(step: Step, reply: &Reply) -> bool {
+    // RFC 5321 section 3.8: the server closes the connection.
+    if reply.code() == 421 {
+        return true;
+    }
+    match reply.enhanced() {
+        // RFC 3463: about the address, or the mailbox.
+        Some(enhanced) if matches!(enhanced.subject, 1 | 2) => false,
+        Some(_) => reply.class() == Class::Transient,
+        // Of a recipient it may mean anything: that is who servers greylist.
+        None => reply.class() == Class::Transient && step != Step::Recipient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stagepost_smtp::Enhanced;
+
+    use super::*;
+
+    #[test]
+    fn servers_are_judged_by_what_they_say() {
+        let replied = |step, code, enhanced| {
+            let reply = Reply::checked(code, Enhanced::parse(enhanced), "words").unwrap();
+            Cause::Replied { step, reply }
+        };
+        use Standing::{Busy, Unknown, Well};
+        let cases = [
+            (replied(Step::Mail, 421, ""), Busy),
+            (replied(Step::Recipient, 421, "4.2.1"), Busy),
+            (replied(Step::Mail, 451, ""), Busy),
+            (replied(Step::Dot, 451, "4.3.2"), Busy),
+            (replied(Step::Dot, 452, "4.2.2"), Unknown),
+            (replied(Step::Recipient, 450, "4.7.1"), Busy),
+            (replied(Step::Recipient, 450, "4.2.0"), Unknown),
+            (replied(Step::Recipient, 450, "4.1.1"), Unknown),
+            (replied(Step::Recipient, 451, ""), Unknown),
+            (replied(Step::Recipient, 552, "5.5.3"), Unknown),
+            (Cause::Timeout(Step::Data), Busy),
+            (Cause::Closed(Step::Dot), Busy),
+            (Cause::BodyUnavailable, Unknown),
+        ];
+        for (cause, wanted) in cases {
+            let outcomes = [Outcome::Deferred(cause)];
+            assert_eq!(of_outcomes(&outcomes), wanted, "{outcomes:?}");
+        }
+        let refused = |cause| of_refusal(&[Outcome::Deferred(cause)]);
+        assert_eq!(refused(replied(Step::Greeting, 554, "")), Standing::Down);
+        assert_eq!(refused(Cause::Timeout(Step::Ehlo)), Standing::Down);
+        assert_eq!(refused(Cause::NoTls), Busy);
+        let failed = || Outcome::Failed(replied(Step::Recipient, 550, "5.1.1"));
+        let full = || Outcome::Deferred(replied(Step::Recipient, 452, "4.2.2"));
+        let busy = || Outcome::Deferred(replied(Step::Mail, 451, "4.3.2"));
+        assert_eq!(of_outcomes(&[full(), failed()]), Well);
+        assert_eq!(of_outcomes(&[failed(), busy()]), Busy);
+    }
+}
