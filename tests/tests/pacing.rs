@@ -32,7 +32,9 @@ fn a_dead_next_hop_is_left_alone_until_somebody_wants_it_tried() {
         client.deliver("a@client.test", "b@below.dead.test", MESSAGE);
     }
     let put_off = |line: &stagepost_tests::log::Line| {
-        line.message() == "put off" && line.text("destination") == "below.dead.test"
+        line.message() == "deferred"
+            && line.text("destination") == "below.dead.test"
+            && line.text("reply").starts_with("4.4.1 not tried, ")
     };
     server.log().wait_for_count("deliveries put off", 10, put_off);
 

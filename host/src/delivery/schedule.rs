@@ -14,7 +14,7 @@ use stagepost_queue::{
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use self::fate::Age;
 use super::asking::{ExpiryRuled, MessageThread, Ruled};
@@ -232,8 +232,10 @@ impl Work {
             && MessageThread::wanted(self.plugins.as_ref()).is_none();
         let entered = entered.as_mut().filter(|_| plain)?;
         let said = entered.put_off()?;
-        info!(id = %lease.id, destination = %lease.destination, reply = &*said, "put off");
-        Some(same(lease, &Step::Retry(not_tried(&said).to_string().into())))
+        let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
+        let reply = not_tried(&said);
+        warn!(%id, %destination, attempt, %reply, "deferred");
+        Some(same(lease, &Step::Retry(reply.to_string().into())))
     }
 
     /// Has a message carried away, if it is time, and tells whom it concerns.
@@ -324,7 +326,7 @@ impl Work {
         let Carried { outcomes, standing } = self.transport(message, lease, way).await;
         let telling =
             |outcome: &&RecipientOutcome| matches!(outcome, RecipientOutcome::Deferred(_));
-        let said = outcomes.iter().find(telling).or(outcomes.first());
+        let said = outcomes.iter().find(telling).or_else(|| outcomes.first());
         let said = said.map(|outcome| outcome.finding().to_string()).unwrap_or_default();
         *attempt.ended = entered.end(begun, standing, &said);
         outcomes
