@@ -42,12 +42,13 @@ impl Unreachable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::servers::Footing;
 
     #[tokio::test(start_paused = true)]
     async fn others_come_first_for_a_while() {
         let server = |port| {
             let endpoint = Endpoint::Tcp(([127, 0, 0, 1], port).into());
-            Server { host: "h".into(), shown: "h".into(), endpoint }
+            Server { host: "h".into(), shown: "h".into(), endpoint, footing: Footing::Loose }
         };
         let unreachable = Unreachable::default();
         let order = || {

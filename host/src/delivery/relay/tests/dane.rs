@@ -20,7 +20,7 @@ async fn deliver(policy: TlsPolicy, port: u16, domain: &str, root: &SignedRoot) 
     let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
     let hop =
         Hop { servers: Servers::Mx(domain), protocol: Protocol::Smtp, tls: policy, login: None };
-    let outcome = relay.deliver(hop, &message, &[0]).await.remove(0);
+    let outcome = relay.deliver(hop, &message, &[0]).await.outcomes.remove(0);
     match outcome {
         RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
         other => other.to_string(),
