@@ -156,3 +156,17 @@ fn what_waits_to_be_fetched_goes_out_when_it_is_flushed() {
     assert_eq!(sink.wait_for(1)[0].recipients, ["b@branch.test"]);
     server.stop();
 }
+
+#[test]
+fn what_a_route_discards_counts_as_delivered() {
+    let site = Site::new(&route("discarded.test", "discard"));
+    let server = site.start();
+    let asked = |notify: &str| format!("RCPT TO:<b@discarded.test> NOTIFY={notify}");
+    hand_in(&server, "MAIL FROM:<nobody@example.test>", &asked("NEVER"));
+    hand_in(&server, "MAIL FROM:<sender@example.test>", &asked("SUCCESS"));
+    let [text] = &mail(&site, &server, "sender", 1)[..] else { panic!("one notification") };
+    let wanted = "Final-Recipient: rfc822; b@discarded.test\nAction: delivered\nStatus: 2.0.0\n";
+    expect(text, &[wanted]);
+    server.stop();
+    assert!(site.mail("nobody").is_empty());
+}

@@ -51,6 +51,21 @@ fn a_dead_next_hop_is_left_alone_until_somebody_wants_it_tried() {
         let reply = lane["last_reply"].as_str().expect("a reply");
         assert!(reply.starts_with(&format!("4.4.1 {dead}: Connection refused")), "{reply}");
     }
+    let list = |which: &[&str]| {
+        let arguments = ["queue", "list", "--config", "stagepost.toml", "--json", "--limit", "7"];
+        let listed = site.run(&[&arguments, which].concat());
+        let page: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+        (page["messages"].as_array().map_or(0, Vec::len), page["next"].clone())
+    };
+    let (first, next) = list(&["--destination", "@dead.test"]);
+    let next = next.as_str().expect("there are more");
+    let (second, end) = list(&["--destination", "@dead.test", "--after", next]);
+    assert_eq!((first, second, end), (7, 4, Value::Null));
+    assert_eq!(list(&["--destination", "dead.test"]).0, 1);
+    assert_eq!(list(&["--sender", "@client.test"]).0, 7);
+    assert_eq!(list(&["--sender", "<>"]), (0, Value::Null));
+    assert_eq!(list(&["--destination", "@dead.test", "--held"]), (0, Value::Null));
+
     let shown = site.run(&["queue", "destinations", "--config", "stagepost.toml"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.starts_with("DESTINATION      QUEUED  HELD  LANE "), "{shown}");

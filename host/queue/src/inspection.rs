@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use stagepost_smtp::{Envelope, LedgerEntry};
 
-use crate::{Destination, Origin, QueueId, QueueName};
+use crate::{Destination, Mark, Origin, QueueId, QueueName};
 
 /// A message in the queue, without its octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,15 @@ pub enum Listed {
     All,
     /// Those that have a recipient on hold.
     Held,
+}
+
+/// Some messages that a selection means, in the order of the index that finds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeantPage {
+    /// Each with what is kept of it, or why that can't be read; there may be none though there are more.
+    pub messages: Vec<(QueueId, Result<Inspection, Arc<str>>)>,
+    /// Where to go on; none: there is nothing more.
+    pub next: Option<Mark>,
 }
 
 /// Some messages of the queue, in the order of their ids.

@@ -20,10 +20,10 @@ pub use destination::{Destination, DestinationError, Destinations};
 pub use error::{BadMessage, StoreError};
 pub use id::{QueueId, QueueIdError, QueueIds};
 pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
-pub use inspection::{DeliveryState, Inspection, Listed, Page, RecipientState};
+pub use inspection::{DeliveryState, Inspection, Listed, MeantPage, Page, RecipientState};
 pub use lane::{LaneName, Lanes, Room};
 pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
-pub use order::{Mark, Move, Moved, Queues, Selection};
+pub use order::{Mark, MarkError, Move, Moved, Queues, Selection};
 pub use queue_name::{QueueName, QueueNameError};
 pub use store::{
     BoxFuture, Count, Counts, FetchPlace, FetchRequest, Fetched, Health, Lease, LeaseRequest,

@@ -2,6 +2,7 @@
 //! Knows no engine; who gives the orders, others know.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -75,11 +76,55 @@ pub struct Moved {
     pub after: Option<Mark>,
 }
 
-/// A place to go on from: the engine's business.
+/// A place to go on from: the engine's business. As text it is letters and digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Which index is read.
     pub(crate) index: u8,
     /// The last key that was read; empty: none yet.
     pub(crate) key: Vec<u8>,
+}
+
+/// The text is no mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no place to go on from")]
+pub struct MarkError;
+
+impl fmt::Display for Mark {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:02x}", self.index)?;
+        self.key.iter().try_for_each(|octet| write!(out, "{octet:02x}"))
+    }
+}
+
+impl FromStr for Mark {
+    type Err = MarkError;
+
+    fn from_str(text: &str) -> Result<Self, MarkError> {
+        let digit = |octet: u8| char::from(octet).to_digit(16).ok_or(MarkError);
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let octet = |[high, low]: &[u8; 2]| Ok((digit(*high)? << 4 | digit(*low)?) as u8);
+        let octets: Vec<u8> = pairs.iter().map(octet).collect::<Result<_, MarkError>>()?;
+        match octets.split_first() {
+            Some((index, key)) if rest.is_empty() => Ok(Self { index: *index, key: key.to_vec() }),
+            _ => Err(MarkError),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_go_through_text() {
+        for mark in
+            [Mark { index: 0, key: Vec::new() }, Mark { index: 1, key: vec![0, 255, 16, b'a'] }]
+        {
+            assert_eq!(mark.to_string().parse(), Ok(mark));
+        }
+        for text in ["", "0", "0g", "012", "\u{e4}\u{e4}"] {
+            assert_eq!(text.parse::<Mark>(), Err(MarkError), "{text}");
+        }
+    }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use crate::{
-    Destination, Destinations, Incoming, Inspection, Lanes, Listed, Mark, Move, Moved, Page,
-    QueueId, Selection, StoreError, StoredMessage,
+    Destination, Destinations, Incoming, Inspection, Lanes, Listed, Mark, MeantPage, Move, Moved,
+    Page, QueueId, Selection, StoreError, StoredMessage,
 };
 
 /// A future that a trait object can return.
@@ -73,6 +73,19 @@ pub trait Store: Send + Sync {
         after: Option<QueueId>,
         max: usize,
     ) -> BoxFuture<'_, Result<Page, StoreError>>;
+
+    /// The messages that are meant, behind a mark or from the beginning, `max` at most, each once; of those with `held` the
+    /// ones that have a recipient on hold. Never scans the queue. What changes between two pages may be missed, or come twice.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn list_meant(
+        &self,
+        selection: Selection,
+        held: bool,
+        after: Option<Mark>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<MeantPage, StoreError>>;
 
     /// How much waits for these destinations, or in this queue. Never scans the queue.
     ///

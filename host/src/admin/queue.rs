@@ -22,7 +22,8 @@ use hyper::body::Frame;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use stagepost_queue::{
-    Destination, Destinations, Listed, QueueId, QueueName, Store, StoreError, StoredMessage,
+    Destination, Destinations, Listed, MarkError, QueueId, QueueName, Selection, Store, StoreError,
+    StoredMessage,
 };
 use tokio::sync::mpsc;
 
@@ -99,24 +100,64 @@ impl From<StoreError> for Refused {
 /// The queue, as each request is given it.
 type Queue = State<Arc<dyn Store>>;
 
+/// What a list is asked for.
+#[derive(Default)]
+struct ListRequest {
+    held: bool,
+    /// All messages without one.
+    selection: Option<Selection>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
 async fn list(
     State(store): Queue,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MessagePage>, Refused> {
-    let (mut which, mut after, mut limit) = (Listed::All, None, PAGE_DEFAULT);
-    for pair in query.as_deref().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("held", "true")) => which = Listed::Held,
-            Some(("held", "false")) => which = Listed::All,
-            Some(("held", _)) => return Err(bad("held must be true or false", ASK)),
-            Some(("after", value)) => after = Some(id(value)?),
-            Some(("limit", value)) => {
-                limit = value.parse().map_err(|_| bad("limit must be a whole number", ASK))?;
+    let request = list_request(query.as_deref().unwrap_or(""))?;
+    let limit = request.limit.unwrap_or(PAGE_DEFAULT);
+    let Some(selection) = request.selection else {
+        let which = if request.held { Listed::Held } else { Listed::All };
+        let after = request.after.as_deref().map(id).transpose()?;
+        return Ok(Json(MessagePage::from(&store.list(which, after, limit).await?)));
+    };
+    let remedy = "write what the page before told, or begin without it";
+    let mark =
+        |text: String| text.parse().map_err(|error: MarkError| bad(&error.to_string(), remedy));
+    let after = request.after.map(mark).transpose()?;
+    let page = store.list_meant(selection, request.held, after, limit).await?;
+    Ok(Json(MessagePage::from(&page)))
+}
+
+fn list_request(query: &str) -> Result<ListRequest, Refused> {
+    let mut request = ListRequest::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+        let selection = match pair.split_once('=') {
+            Some(("held", "true")) => {
+                request.held = true;
+                continue;
             }
+            Some(("held", "false")) => continue,
+            Some(("held", _)) => return Err(bad("held must be true or false", ASK)),
+            Some(("after", value)) => {
+                request.after = Some(decoded(value));
+                continue;
+            }
+            Some(("limit", value)) => {
+                let limit = value.parse().map_err(|_| bad("limit must be a whole number", ASK))?;
+                request.limit = Some(limit);
+                continue;
+            }
+            Some(("destination", value)) => Selection::Destinations(destinations(&decoded(value))?),
+            Some(("sender", value)) => ordering::sender(&decoded(value))?,
             _ => return Err(bad(&format!("{pair:?} is no parameter of this request"), ASK)),
+        };
+        if request.selection.replace(selection).is_some() {
+            return Err(bad("a list is of a destination or of a sender", ASK));
         }
     }
-    Ok(Json(MessagePage::from(&store.list(which, after, limit).await?)))
+    Ok(request)
 }
 
 async fn explain(

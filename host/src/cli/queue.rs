@@ -17,7 +17,7 @@ use crate::admin::queue::{ByLane, Done, OrderRequest, client};
 pub(super) enum QueueCommand {
     /// List messages, oldest first
     ///
-    /// So many at a time; the last line tells how to go on. A message that was delivered to all of its recipients is no
+    /// So many at a time; the last line tells how to go on. Those of a destination or a sender come in the order in which they are found. A message that was delivered to all of its recipients is no
     /// longer there.
     List(ListArgs),
     /// Explain one message
@@ -66,8 +66,14 @@ pub(super) struct ListArgs {
     /// List only messages that have a recipient on hold
     #[arg(long)]
     held: bool,
-    /// Begin behind this message
-    #[arg(long, value_name = "ID")]
+    /// List only messages with mail for a domain, with @ before it for a domain and all below it, with # before it in a queue
+    #[arg(long, value_name = "DESTINATION")]
+    destination: Option<String>,
+    /// List only messages that this address has sent, with @ before a domain all senders there and below it, <> without a sender
+    #[arg(long, value_name = "SENDER", conflicts_with = "destination")]
+    sender: Option<String>,
+    /// Begin behind this message, or where the last line of a list says
+    #[arg(long, value_name = "PLACE")]
     after: Option<String>,
     /// List so many at most
     #[arg(long, value_name = "NUMBER", default_value_t = 100,
@@ -245,9 +251,7 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
 }
 
 fn list(args: &ListArgs) -> ExitCode {
-    let asked = args.server.ask(|socket| async move {
-        client::list(&socket, args.held, args.after.as_deref(), args.limit).await
-    });
+    let asked = args.server.ask(|socket| async move { client::list(&socket, args.wanted()).await });
     answered(asked, args.json)
 }
 
@@ -319,6 +323,18 @@ impl OrderArgs {
         match serde_json::to_string(came) {
             Ok(json) => print_json(&json),
             Err(error) => failed(&format!("error: {error}"), 1),
+        }
+    }
+}
+
+impl ListArgs {
+    fn wanted(&self) -> client::Wanted<'_> {
+        client::Wanted {
+            held: self.held,
+            destination: self.destination.as_deref(),
+            sender: self.sender.as_deref(),
+            after: self.after.as_deref(),
+            limit: self.limit,
         }
     }
 }

@@ -16,9 +16,9 @@ use super::row::RecordError;
 use crate::{DeliveryState, Inspection, Listed, Page, QueueId, RecipientState, StoreError};
 
 /// The most messages of a page.
-const MESSAGES_MAX: usize = 1000;
+pub(super) const MESSAGES_MAX: usize = 1000;
 /// A page that has so many octets of rows ends.
-const PAGE_OCTETS_MAX: usize = 16 * 1024 * 1024;
+pub(super) const PAGE_OCTETS_MAX: usize = 16 * 1024 * 1024;
 
 /// What is kept of a message. Blocks.
 pub(super) fn inspect(core: &Core, id: QueueId) -> Result<Inspection, StoreError> {
@@ -87,7 +87,7 @@ fn list_held(engine: &Engine, after: Option<QueueId>, max: usize) -> Result<Page
 }
 
 /// Reads the rows of a message; what is damaged is told.
-fn read(
+pub(super) fn read(
     engine: &Engine,
     id: QueueId,
     row: &[u8],

@@ -10,6 +10,7 @@ mod counting;
 mod engine;
 mod fault;
 mod fetching;
+mod finding;
 mod folder;
 mod held;
 mod inspecting;
@@ -50,8 +51,8 @@ use self::request::{Answer, Request, WAITING_MAX};
 pub use self::table::{LocalTable, TableError};
 use crate::{
     BadMessage, BoxFuture, Count, Counts, Destinations, FetchRequest, Fetched, Health, Incoming,
-    Inspection, Lease, LeaseRequest, Listed, Mark, Move, Moved, Page, QueueId, Selection,
-    Settlement, Store, StoreError, StoredMessage, Summary,
+    Inspection, Lease, LeaseRequest, Listed, Mark, MeantPage, Move, Moved, Page, QueueId,
+    Selection, Settlement, Store, StoreError, StoredMessage, Summary,
 };
 
 /// The folder of large bodies in the spool.
@@ -248,6 +249,18 @@ impl Store for LocalStore {
         max: usize,
     ) -> BoxFuture<'_, Result<Page, StoreError>> {
         Box::pin(self.read_with(move |core| inspecting::list(core, which, after, max)))
+    }
+
+    fn list_meant(
+        &self,
+        selection: Selection,
+        held: bool,
+        after: Option<Mark>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<MeantPage, StoreError>> {
+        let found =
+            move |core: &Core| finding::list_meant(core, &selection, held, after.as_ref(), max);
+        Box::pin(self.read_with(found))
     }
 
     fn count(&self, destinations: Destinations) -> BoxFuture<'_, Result<Count, StoreError>> {

@@ -21,15 +21,30 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// What the server made of a request.
 type Asked<T> = Result<T, ClientError>;
 
-/// Reads a page, of all messages or of those that have a recipient on hold; the JSON as it came, and what it says.
-pub(crate) async fn list(
-    socket: &Path,
-    held: bool,
-    after: Option<&str>,
-    limit: u32,
-) -> Asked<(String, MessagePage)> {
-    let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-    let path = format!("/v1/queue/messages?held={held}&limit={limit}{after}");
+/// Which messages are listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'w> {
+    /// Only those that have a recipient on hold.
+    pub(crate) held: bool,
+    /// Only those with mail for it.
+    pub(crate) destination: Option<&'w str>,
+    /// Only those that it has sent.
+    pub(crate) sender: Option<&'w str>,
+    /// Those behind this.
+    pub(crate) after: Option<&'w str>,
+    /// So many at most.
+    pub(crate) limit: u32,
+}
+
+/// Reads a page of messages; the JSON as it came, and what it says.
+pub(crate) async fn list(socket: &Path, wanted: Wanted<'_>) -> Asked<(String, MessagePage)> {
+    let Wanted { held, destination, sender, after, limit } = wanted;
+    let mut path = format!("/v1/queue/messages?held={held}&limit={limit}");
+    for (name, value) in [("destination", destination), ("sender", sender), ("after", after)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", escaped(value)));
+        }
+    }
     ask(socket, Method::GET, &path, &()).await
 }
 

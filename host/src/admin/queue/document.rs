@@ -7,7 +7,8 @@ use super::lane::LaneStatus;
 use crate::delivery::Lanes;
 use serde::{Deserialize, Serialize};
 use stagepost_queue::{
-    Count, Counts, Destinations, Inspection, Page, QueueId, QueueName, RecipientState,
+    Count, Counts, Destinations, Inspection, Mark, MeantPage, Page, QueueId, QueueName,
+    RecipientState,
 };
 use stagepost_smtp::{Change, LedgerEntry, Recipient, ReversePath, Span, as_it_came};
 
@@ -16,7 +17,7 @@ use stagepost_smtp::{Change, LedgerEntry, Recipient, ReversePath, Span, as_it_ca
 pub(crate) struct MessagePage {
     /// The messages.
     pub(crate) messages: Vec<MessageLine>,
-    /// There are more: they come behind this id.
+    /// There are more: they come behind this.
     pub(crate) next: Option<String>,
 }
 
@@ -298,6 +299,15 @@ impl From<&Page> for MessagePage {
         Self {
             messages: page.messages.iter().map(line).collect(),
             next: last.map(|(id, _)| id.to_string()),
+        }
+    }
+}
+
+impl From<&MeantPage> for MessagePage {
+    fn from(page: &MeantPage) -> Self {
+        Self {
+            messages: page.messages.iter().map(line).collect(),
+            next: page.next.as_ref().map(Mark::to_string),
         }
     }
 }

@@ -141,7 +141,7 @@ impl Queues for OneQueue {
 }
 
 /// A sender, with `@` before it all senders of a domain and those below it, or nothing for the null path.
-fn sender(text: &str) -> Result<Selection, Refused> {
+pub(super) fn sender(text: &str) -> Result<Selection, Refused> {
     let remedy = "write an address, @ and a domain, or <> for mail without a sender";
     match text.strip_prefix('@') {
         _ if matches!(text, "" | "<>") => Ok(Selection::Sender(ReversePath::Null)),

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
     BodyReader, BodySource, BoxFuture, Count, Counts, Destination, Destinations, FetchRequest,
-    Fetched, Health, Incoming, Inspection, LaneName, Lease, LeaseRequest, Listed, Mark, Move,
-    Moved, Origin, Page, QueueId, QueueIds, QueueName, Queues, Selection, Settlement, Step, Store,
-    StoreError, StoredMessage, Summary,
+    Fetched, Health, Incoming, Inspection, LaneName, Lease, LeaseRequest, Listed, Mark, MeantPage,
+    Move, Moved, Origin, Page, QueueId, QueueIds, QueueName, Queues, Selection, Settlement, Step,
+    Store, StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -251,6 +251,16 @@ impl Store for MemoryStore {
         _: usize,
     ) -> BoxFuture<'_, Result<Page, StoreError>> {
         ready(Ok(Page::default()))
+    }
+
+    fn list_meant(
+        &self,
+        _: Selection,
+        _: bool,
+        _: Option<Mark>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<MeantPage, StoreError>> {
+        ready(Ok(MeantPage::default()))
     }
 
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use stagepost_smtp::{Change, Event, LedgerEntry, Made, Stage};
+use stagepost_smtp::{Address, Change, Event, LedgerEntry, Made, ReversePath, Stage};
 
 use super::audit::{audit, audit_but_senders};
 use super::spool::{
@@ -10,7 +10,7 @@ use super::spool::{
     release_all, remove, settle,
 };
 use crate::local::key::delivery_key;
-use crate::{Destinations, Listed, QueueId, Step, Store, StoreError};
+use crate::{Destinations, Listed, QueueId, QueueName, Selection, Step, Store, StoreError};
 
 fn ledger() -> Vec<LedgerEntry> {
     let made = Made {
@@ -247,4 +247,76 @@ async fn many_are_held_and_released_in_several_steps() {
     assert_eq!(release_all(&spool.store, all.clone(), now).await, Ok(1485));
     assert_eq!(hold_all(&spool.store, all, "again").await, Ok(1485));
     audit(&spool).await;
+}
+
+/// All pages of what is meant, each message once.
+async fn meant(store: &dyn Store, selection: &Selection, held: bool, max: usize) -> Vec<QueueId> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list_meant(selection.clone(), held, after, max).await.unwrap();
+        assert!(page.messages.len() <= max.max(1));
+        found.extend(page.messages.iter().map(|(id, message)| {
+            assert_eq!(message.as_ref().unwrap().id, *id);
+            *id
+        }));
+        after = page.next.map(|mark| mark.to_string().parse().unwrap());
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_selection_means_is_listed_page_by_page() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    let mut ids: Vec<QueueId> = Vec::new();
+    for (sender, queue_name, places) in [
+        ("s@a.test", None, &["b.example", "a.b.example"][..]),
+        ("s@a.test", Some("branch"), &["b.example"]),
+        ("t@a.test", Some("branch"), &["c.example", "d.example"]),
+        ("s@x.a.test", None, &["a.b.example", "b.example", "c.b.example"]),
+        ("", None, &["c.example"]),
+    ] {
+        let mut message = in_queue(queue_name, places);
+        message.envelope.sender = match sender {
+            "" => ReversePath::Null,
+            sender => ReversePath::Address(Address::parse(sender).unwrap()),
+        };
+        ids.push(queue(store, 10, message).await.unwrap());
+    }
+    let [first, second, third, fourth, fifth] = ids[..] else { panic!() };
+    hold(store, second, "odd").await.unwrap();
+    hold_all(store, Destinations::One(destination("a.b.example")), "odd").await.unwrap();
+    let one = |name| Selection::Destinations(Destinations::One(destination(name)));
+    let below = |name| Selection::Destinations(Destinations::Below(destination(name)));
+    let of = |name| Selection::Destinations(Destinations::Queue(QueueName::new(name).unwrap()));
+    let from = |text| Selection::Sender(ReversePath::Address(Address::parse(text).unwrap()));
+    let cases = [
+        (one("b.example"), vec![first, second, fourth], vec![second]),
+        (below("b.example"), vec![first, second, fourth], vec![first, second, fourth]),
+        (one("nowhere.example"), vec![], vec![]),
+        (of("branch"), vec![second, third], vec![second]),
+        (from("S@A.test"), vec![first, second], vec![first, second]),
+        (Selection::Sender(ReversePath::Null), vec![fifth], vec![]),
+        (
+            Selection::SendersBelow(destination("a.test")),
+            vec![first, second, third, fourth],
+            vec![first, second, fourth],
+        ),
+        (Selection::Message(third), vec![third], vec![]),
+    ];
+    for (selection, all, held) in cases {
+        for max in [1, 2, 100] {
+            for (wanted, only_held) in [(&all, false), (&held, true)] {
+                let mut found = meant(store, &selection, only_held, max).await;
+                found.sort();
+                assert_eq!(&found, wanted, "{selection:?} {only_held} {max}");
+            }
+        }
+    }
+    // A mark of another selection leads nowhere else.
+    let page = store.list_meant(below("example"), false, None, 1).await.unwrap();
+    let page = store.list_meant(one("c.example"), false, page.next, 100).await.unwrap();
+    assert_eq!(page.messages.len(), 2);
 }
