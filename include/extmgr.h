@@ -960,6 +960,8 @@ typedef struct EmExpire {
 #define EM_EDIT_CREDENTIALS 0x8000ULL
 /** EmDescriptor.edits: EmEditsService.route. */
 #define EM_EDIT_ROUTE 0x00010000ULL
+/** Talk to other servers (EmOutboundService). */
+#define EM_EDIT_OUTBOUND 0x00020000ULL
 
 /** What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
  * before the file is loaded. Write it with EM_DESCRIPTOR. */
@@ -2476,6 +2478,247 @@ typedef struct EmSubmitService {
     STATUS (*abandon)(struct EmHost *host, EmSubmission submission);
 } EmSubmitService;
 
+/* ---- The outbound session service: a connection of the plug-in's own to another server, spoken by the server's sending session. ---- */
+
+/** Id of EmOutboundService. */
+#define EM_OUTBOUND_ID "em.outbound/1"
+
+/** EmOutboundTarget.tls: none of it. */
+#define EM_OUTBOUND_TLS_NONE 0
+/** EmOutboundTarget.tls: by STARTTLS where it is offered, with whoever answers; in clear text where it is not, or fails. */
+#define EM_OUTBOUND_TLS_OFFERED 1
+/** EmOutboundTarget.tls: nothing is said without; anybody may be at the other end. */
+#define EM_OUTBOUND_TLS_REQUIRED 2
+/** EmOutboundTarget.tls: nothing is said without, and but to who has a certificate for the host's name. */
+#define EM_OUTBOUND_TLS_VERIFIED 3
+
+/** EmOutboundTarget.flags: TLS is begun before the server says anything (RFC 8314); with EM_OUTBOUND_TLS_REQUIRED or
+ * EM_OUTBOUND_TLS_VERIFIED. */
+#define EM_OUTBOUND_IMPLICIT_TLS 1
+
+/** EmOutboundService.auth flag: CRAM-MD5 may be used where the server offers nothing better. Whoever reads it can try
+ * passwords against it. */
+#define EM_OUTBOUND_CRAM_MD5 1
+
+/** EmOutboundProgress.state: nothing was done yet. */
+#define EM_OUTBOUND_NEW 0
+/** EmOutboundProgress.state: the server is dialled, or is to let us in. */
+#define EM_OUTBOUND_OPENING 1
+/** EmOutboundProgress.state: nothing is under way. */
+#define EM_OUTBOUND_READY 2
+/** EmOutboundProgress.state: the reply to a command is awaited. */
+#define EM_OUTBOUND_ASKING 3
+/** EmOutboundProgress.state: mail is pushed. */
+#define EM_OUTBOUND_PUSHING 4
+/** EmOutboundProgress.state: the server has become the client, and sends mail. */
+#define EM_OUTBOUND_REVERSED 5
+/** EmOutboundProgress.state: there is no connection any more. */
+#define EM_OUTBOUND_OVER 6
+
+/** EmOutboundService.text: what the server last said, its reply with a line feed between lines; or why nothing more is to be had of
+ * it, and then EmOutboundProgress.code is 0. */
+#define EM_OUTBOUND_TOLD 1
+/** EmOutboundService.text: what the server offers in its reply to EHLO, each keyword with its parameters in a line. */
+#define EM_OUTBOUND_KEYWORDS 2
+/** EmOutboundService.text: the address of the server, as inet_ntop prints it. */
+#define EM_OUTBOUND_REMOTE 3
+
+/** Names a session that a plug-in has begun. Never comes twice for one plug-in; 0 names none. */
+typedef uint64_t EmOutbound;
+
+/** Whom a session leads to. */
+typedef struct EmOutboundTarget {
+    /** Set by the plug-in: sizeof(EmOutboundTarget). */
+    uint32_t size;
+    /** EM_OUTBOUND_TLS_... */
+    uint32_t tls;
+    /** EM_OUTBOUND_IMPLICIT_TLS, or 0. */
+    uint32_t flags;
+    /** For all of `open`, 1 to 600000; 0: a minute. */
+    uint32_t deadline_ms;
+    /** A domain name, or an IP address without brackets. */
+    struct EmText host;
+    /** Its port, 1 to 65535. */
+    uint16_t port;
+    /** Zero. */
+    uint16_t reserved[3];
+} EmOutboundTarget;
+
+/** How the roles are changed, and what is taken then. */
+typedef struct EmOutboundReversal {
+    /** Set by the plug-in: sizeof(EmOutboundReversal). */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+    /** What ATRN asks for: domains with a line feed between them; empty: the server's default for who has logged in. */
+    struct EmText domains;
+
+    /** For whom mail is taken: domains with a line feed between them, each with '@' before it for those below it, too. Others
+     * are refused as a foreign domain is. Empty: for whom mail of clients is taken. */
+    struct EmText accept;
+
+    /** The name of a listener, whose settings the receiving session has but for TLS and AUTH; empty: what all listeners have
+     * in common. */
+    struct EmText listener;
+} EmOutboundReversal;
+
+/** How far a session is. */
+typedef struct EmOutboundProgress {
+    /** Set by the plug-in: sizeof(EmOutboundProgress). */
+    uint32_t size;
+    /** EM_OUTBOUND_...; take an unknown value for EM_OUTBOUND_ASKING. */
+    uint32_t state;
+    /** The code of the last reply; 0 when there is none, and when something failed since. */
+    uint16_t code;
+    /** 1 under TLS, else 0. */
+    uint16_t secured;
+    /** Zero. */
+    uint32_t reserved;
+    /** Deliveries that `push` has tried. */
+    uint64_t pushed;
+    /** Those of them of which nothing is left to deliver. */
+    uint64_t done;
+    /** Messages that the server has sent since `reverse` and that are on disk. */
+    uint64_t received;
+} EmOutboundProgress;
+
+/** Talks to another server: dials it, logs in, says a command, hands it the mail that waits for a destination, or has it hand
+ * over mail (ATRN, RFC 2645).
+ *
+ * `begin`, then `open`; `auth` where that is wanted; then any of `command`, `push` and `reverse`, in any order and number,
+ * but nothing behind `reverse` or an EM_ERR_IO; in the end `quit`. In any case `close` ends a session and forgets it; until
+ * then `text` and `progress` tell of it. Sessions that are left when the plug-in has stopped are closed then, and what is under
+ * way returns EM_ERR_OVER.
+ *
+ * Needs EM_EDIT_OUTBOUND in the descriptor, and EM_EDIT_QUEUE for `push`. From the event START on, after. A plug-in has at most 64
+ * sessions, and one thing is under way in a session at a time.
+ *
+ * Functions come twice as in EmQueueService: those with `_wait` in their names return when it is done; the others begin, wake
+ * the token when it is done, and `result` tells what happened then.
+ *
+ * All return NOERROR, ERR_EM_NOTAUTHORIZED (not declared), ERR_NOT_FOUND (no such session), EM_ERR_STAGE (not in this order,
+ * something is under way, or as in EmQueueService), EM_ERR_REFUSED (the server says no: EM_OUTBOUND_TOLD has its words),
+ * EM_ERR_IO (there is no connection, or none any more: EM_OUTBOUND_TOLD says why), EM_ERR_OVER (the server stops, or the
+ * session was closed meanwhile), or ERR_MISC_INVALID_ARGS. Those with a token return what EmAsyncService returns for one
+ * that is not pending too, and EM_ERR_LIMIT for more than 64 requests that are under way. */
+typedef struct EmOutboundService {
+    /** sizeof(EmOutboundService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Begins a session; nobody is dialled yet.
+     *
+     * - target: copied.
+     * - session: receives its name.
+     *
+     * Returns EM_ERR_LIMIT too: there are 64. [any-thread] */
+    STATUS (*begin)(struct EmHost *host, const struct EmOutboundTarget *target, EmOutbound *session);
+
+    /** Dials, and goes as far as the server is ready for whatever comes: greeting, EHLO, and STARTTLS where that is wanted.
+     * EM_ERR_REFUSED when it is not. [any-thread & may-block] */
+    STATUS (*open_wait)(struct EmHost *host, EmOutbound session);
+
+    /** Logs in, by the best of SCRAM-SHA-256, PLAIN, LOGIN and, where it is allowed, CRAM-MD5. The password itself is shown
+     * under EM_OUTBOUND_TLS_VERIFIED alone. What comes to nothing ends the conversation.
+     *
+     * - user, password: copied, and wiped when they were used. Not empty, no NUL, UTF-8.
+     * - flags: EM_OUTBOUND_CRAM_MD5, or 0.
+     *
+     * [any-thread & may-block] */
+    STATUS (*auth_wait)(struct EmHost *host,
+                        EmOutbound session,
+                        struct EmText user,
+                        struct EmText password,
+                        uint32_t flags);
+
+    /** Says a command and awaits its reply, for up to 10 minutes. NOERROR whatever the server answers: EM_OUTBOUND_TOLD has
+     * it. A reply of 421 or 3yz ends the conversation: EM_ERR_REFUSED.
+     *
+     * - line: 1 to 510 printable ASCII octets, without CRLF. Not a command that is a part of a message or that changes what
+     *   follows (MAIL, RCPT, DATA, BDAT, RSET, SEND, SOML, SAML, EHLO, HELO, LHLO, STARTTLS, AUTH, ATRN, TURN, XCLIENT, QUIT).
+     *
+     * [any-thread & may-block] */
+    STATUS (*command_wait)(struct EmHost *host, EmOutbound session, struct EmText line);
+
+    /** Hands the server what waits for a destination, each message settled by itself as in any delivery; what it refuses
+     * for now waits on. What another delivery has in hand is left out. NOERROR also when nothing waits; EmOutboundProgress tells
+     * how much it was. EM_ERR_IO when the connection breaks: what was not acknowledged waits on.
+     *
+     * - destination: as in EmQueueService.
+     *
+     * [any-thread & may-block] */
+    STATUS (*push_wait)(struct EmHost *host, EmOutbound session, struct EmText destination);
+
+    /** Says ATRN, and where the server agrees takes mail from it until it says QUIT. To plug-ins that is a session like others,
+     * but that EM_SMTPCONNECT is not asked: nobody has connected. What the server says between its agreement and our greeting is
+     * dropped. EM_ERR_REFUSED when it does not agree, and the session goes on then; EM_ERR_IO when the connection breaks in
+     * the middle: what was acknowledged until then is on disk. EM_ERR_LIMIT too: there are as many sessions here as there may be.
+     *
+     * - reversal: copied.
+     *
+     * [any-thread & may-block] */
+    STATUS (*reverse_wait)(struct EmHost *host, EmOutbound session, const struct EmOutboundReversal *reversal);
+
+    /** Says QUIT and ends the connection; NOERROR also when there is none any more. [any-thread & may-block] */
+    STATUS (*quit_wait)(struct EmHost *host, EmOutbound session);
+    /** As open_wait, later. [any-thread] */
+    STATUS (*open)(struct EmHost *host, EmToken token, EmOutbound session, EmRequest *request);
+    /** As auth_wait, later. [any-thread] */
+    STATUS (*auth)(struct EmHost *host,
+                   EmToken token,
+                   EmOutbound session,
+                   struct EmText user,
+                   struct EmText password,
+                   uint32_t flags,
+                   EmRequest *request);
+    /** As command_wait, later. [any-thread] */
+    STATUS (*command)(struct EmHost *host,
+                      EmToken token,
+                      EmOutbound session,
+                      struct EmText line,
+                      EmRequest *request);
+    /** As push_wait, later. [any-thread] */
+    STATUS (*push)(struct EmHost *host,
+                   EmToken token,
+                   EmOutbound session,
+                   struct EmText destination,
+                   EmRequest *request);
+    /** As reverse_wait, later. [any-thread] */
+    STATUS (*reverse)(struct EmHost *host,
+                      EmToken token,
+                      EmOutbound session,
+                      const struct EmOutboundReversal *reversal,
+                      EmRequest *request);
+    /** As quit_wait, later. [any-thread] */
+    STATUS (*quit)(struct EmHost *host, EmToken token, EmOutbound session, EmRequest *request);
+
+    /** Takes the result of a request, once.
+     *
+     * Returns what the function with `_wait` would have, EM_PENDING (it is not done yet), or ERR_MISC_INVALID_ARGS (there is
+     * no such request, or its result was taken). [any-thread] */
+    STATUS (*result)(struct EmHost *host, EmRequest request);
+
+    /** Reads what is known of a session in words; empty when it is not known.
+     *
+     * - what: EM_OUTBOUND_TOLD, EM_OUTBOUND_KEYWORDS or EM_OUTBOUND_REMOTE.
+     * - buffer: receives the text, when it has room for it; may be NULL when capacity is 0. At most 8,192 octets.
+     * - length: receives how many octets it has.
+     *
+     * Returns EM_ERR_LIMIT too: the buffer is too small. [any-thread] */
+    STATUS (*text)(struct EmHost *host,
+                   EmOutbound session,
+                   uint32_t what,
+                   char *buffer,
+                   uint64_t capacity,
+                   uint64_t *length);
+
+    /** Tells how far a session is, also while something is under way. [any-thread] */
+    STATUS (*progress)(struct EmHost *host, EmOutbound session, struct EmOutboundProgress *progress);
+    /** Ends a session at once, without a word to the server, and forgets it. [any-thread] */
+    STATUS (*close)(struct EmHost *host, EmOutbound session);
+} EmOutboundService;
+
 /* ---- The digest of the frozen base: one number that changes when a layout of the base does. ---- */
 
 /** Digest of the base's layout on 64-bit targets; stands in the descriptor, so that a plug-in built with another base is
@@ -2571,6 +2814,10 @@ _Static_assert(sizeof(EmQueueId) == 32 && offsetof(EmQueueId, text) == 0, "EmQue
 _Static_assert(sizeof(EmSubmitService) == 72 && offsetof(EmSubmitService, abandon) == 64, "EmSubmitService");
 _Static_assert(sizeof(EmQueueCount) == 32 && offsetof(EmQueueCount, octets) == 24, "EmQueueCount");
 _Static_assert(sizeof(EmQueueService) == 80 && offsetof(EmQueueService, result) == 72, "EmQueueService");
+_Static_assert(sizeof(EmOutboundTarget) == 40 && offsetof(EmOutboundTarget, reserved) == 34, "EmOutboundTarget");
+_Static_assert(sizeof(EmOutboundReversal) == 56 && offsetof(EmOutboundReversal, listener) == 40, "EmOutboundReversal");
+_Static_assert(sizeof(EmOutboundProgress) == 40 && offsetof(EmOutboundProgress, received) == 32, "EmOutboundProgress");
+_Static_assert(sizeof(EmOutboundService) == 144 && offsetof(EmOutboundService, close) == 136, "EmOutboundService");
 _Static_assert(sizeof(EmFilter) == 80 && offsetof(EmFilter, authenticated) == 76, "EmFilter");
 _Static_assert(sizeof(EmFilterService) == 16 && offsetof(EmFilterService, narrow) == 8, "EmFilterService");
 _Static_assert(sizeof(EmAsyncService) == 40 && offsetof(EmAsyncService, extend) == 32, "EmAsyncService");

@@ -52,7 +52,7 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
             push(&mut lines, format_args!("OK  certificate {name} for {names} until {until}"));
         }
     }
-    match OutboundTls::load(&settings) {
+    match OutboundTls::load(&settings, false) {
         Err(OutboundError::Config(error)) => return Err(error),
         Err(OutboundError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
         Ok(_) => {}

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
-use stagepost_smtp::{Action, Expired, Reversal, Session, Tls, TlsFault};
+use stagepost_smtp::{Action, DisconnectReason, Expired, Reversal, Route, Session, Tls, TlsFault};
 use tokio::time::timeout;
 
 use crate::auth::Authenticator;
 use crate::delivery::{Fetched, Fetching};
 use crate::intake::Intake;
 use crate::mail;
+use crate::outbound::Accepted;
 use crate::router::Router;
 use crate::stopping::Stopping;
 use crate::tls::ServerTls;
@@ -40,6 +41,16 @@ pub(crate) struct Connection {
     pub(crate) intake: Intake,
     pub(crate) fetching: Arc<Fetching>,
     pub(crate) stopping: Stopping,
+    /// For whom mail is taken, of all for whom the router would have it; none: for all.
+    pub(crate) accepted: Option<Box<Accepted>>,
+}
+
+/// How a session has ended.
+pub(crate) struct Ended {
+    /// How the client took too long, if that was why.
+    pub(crate) expired: Option<Expired>,
+    /// Why it is over; none: the connection was gone before anything was said.
+    pub(crate) reason: Option<DisconnectReason>,
 }
 
 /// What ended a wait for the client.
@@ -51,8 +62,8 @@ enum Waited {
 }
 
 impl Connection {
-    /// Serves the client until the session is over; how the client took too long, if that was why.
-    pub(crate) async fn serve(mut self) -> Option<Expired> {
+    /// Serves the client until the session is over.
+    pub(crate) async fn serve(mut self) -> Ended {
         let mut told_to_stop = false;
         while self.carry_out().await {
             let waited = self.wait(told_to_stop).await;
@@ -68,10 +79,10 @@ impl Connection {
             }
         }
         let Self { transport, session, .. } = self;
-        let expired = session.expired();
+        let ended = Ended { expired: session.expired(), reason: session.left() };
         drop(session);
         close(transport).await;
-        expired
+        ended
     }
 
     /// Does everything that the session wants done now. False when it is over.
@@ -98,7 +109,10 @@ impl Connection {
                     self.session.handle_verdict(Instant::now(), verdict);
                 }
                 Action::Route(recipient) => {
-                    let route = self.router.route(&recipient);
+                    let foreign =
+                        self.accepted.as_ref().is_some_and(|accepted| !accepted.takes(&recipient));
+                    let route =
+                        if foreign { Route::Foreign } else { self.router.route(&recipient) };
                     self.session.handle_route(Instant::now(), route);
                 }
                 Action::Body { part, octets } => {
@@ -199,7 +213,8 @@ impl Connection {
         let fetched = match transport {
             Transport::Plain(stream) => fetching.send(stream, shown, destinations, stopping).await,
             Transport::Tls(stream) => fetching.send(stream, shown, destinations, stopping).await,
-            Transport::Gone => return,
+            // A connection is reversed once.
+            Transport::Reversed(_) | Transport::Gone => return,
         };
         let Fetched { tried, done, broken_off } = fetched;
         tracing::info!(session = facts.id, user, tried, done, broken_off, "mail was fetched");

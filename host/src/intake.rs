@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use stagepost_extmgr::Dispatch;
@@ -28,6 +29,8 @@ pub(crate) struct Intake {
     incoming: Option<Box<dyn Incoming>>,
     /// The plug-in that makes the messages, if no client sends them.
     plugin: Option<Arc<str>>,
+    /// Counts what was stored, for who wants to know.
+    stored: Option<Arc<AtomicU64>>,
 }
 
 impl Intake {
@@ -37,12 +40,25 @@ impl Intake {
         hostname: &str,
         faults: Arc<Throttle>,
     ) -> Self {
-        Self { store, router, hostname: hostname.into(), faults, incoming: None, plugin: None }
+        Self {
+            store,
+            router,
+            hostname: hostname.into(),
+            faults,
+            incoming: None,
+            plugin: None,
+            stored: None,
+        }
     }
 
     /// Takes messages that a plug-in makes.
     pub(crate) fn of_plugin(self, plugin: Arc<str>) -> Self {
         Self { plugin: Some(plugin), ..self }
+    }
+
+    /// Counts there what is stored.
+    pub(crate) fn counting(self, stored: Arc<AtomicU64>) -> Self {
+        Self { stored: Some(stored), ..self }
     }
 
     /// Keeps lent octets.
@@ -85,7 +101,12 @@ impl Intake {
         dispatch: &mut Dispatch,
     ) -> Stored {
         match self.commit(facts, envelope, edits, dispatch).await {
-            Ok(stored) => stored,
+            Ok(stored) => {
+                if let (Stored::Committed(_), Some(count)) = (&stored, &self.stored) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                stored
+            }
             Err(error) => {
                 if let Some(Line { left_out }) = self.faults.line(Instant::now()) {
                     tracing::error!(

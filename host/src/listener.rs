@@ -147,7 +147,7 @@ async fn serve(
         false => address,
     };
     if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await
-        && let Some(expired) = connection(&shared, &door, entered, place.id).serve().await
+        && let Some(expired) = connection(&shared, &door, entered, place.id).serve().await.expired
     {
         shared.sessions.expired(expired);
     }
@@ -181,5 +181,6 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
         intake,
         fetching: shared.fetching.clone(),
         stopping,
+        accepted: None,
     }
 }

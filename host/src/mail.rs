@@ -86,7 +86,8 @@ impl Mail for QueuedMail {
     }
 }
 
-fn destinations(of: MailFor) -> Option<Destinations> {
+/// The mail that is meant, as the queue names it; none: nothing is.
+pub(crate) fn destinations(of: MailFor) -> Option<Destinations> {
     Some(match of {
         MailFor::Domain(name) => Destinations::One(Destination::new(&name).ok()?),
         MailFor::Below(name) => Destinations::Below(Destination::new(&name).ok()?),

@@ -19,6 +19,7 @@ mod log;
 mod mail;
 mod metrics;
 mod notes_ini;
+mod outbound;
 mod plugin_new;
 mod plugin_state;
 mod process_name;

@@ -22,6 +22,7 @@ use crate::dns::Dns;
 use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
 use crate::mail::QueuedMail;
+use crate::outbound::Dialler;
 use crate::plugin_state::PluginState;
 use crate::process_name::ProcessNameError;
 use crate::reload::{Files, Reloader};
@@ -226,7 +227,7 @@ async fn serve(
     let (stop, stopping) = stopping::channel();
     let mut signals = Signals::new().map_err(system("signals"))?;
 
-    let outbound = OutboundTls::load(&settings)?;
+    let outbound = OutboundTls::load(&settings, plugins.may_dial())?;
     let logins = Arc::new(Logins::load(&settings)?);
     let carrier = Carrier::new(
         &settings,
@@ -241,6 +242,7 @@ async fn serve(
     let (scheduler, fetching) =
         deliveries(&settings, &queue, carrier.clone(), router.clone(), own_name, plugins.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
+    let relay = carrier.relay().clone();
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         authenticator: authenticator.clone(),
@@ -252,6 +254,7 @@ async fn serve(
         lines: DoorLines::default(),
         faults: Arc::default(),
     });
+    plugins.open_outbound(Arc::new(Dialler::new(&settings, relay, shared.clone())));
     let figures =
         Figures::new(begun, &places, plugins.clone(), sessions, queue.clone(), authenticator);
     let files = Files { tls, users: ways.users, logins };

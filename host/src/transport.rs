@@ -1,6 +1,8 @@
 //! The octets of one connection, in clear text or through TLS.
 //! Knows no session: what is read and written is for others to say.
 
+mod reversed;
+
 use std::io::{self, BufRead};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -11,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+pub(crate) use self::reversed::Reversed;
+
 /// How long a client may take to take the end of TLS.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -20,6 +24,8 @@ pub(crate) enum Transport {
     Plain(TcpStream),
     /// Through TLS.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Of who was our server and has become our client.
+    Reversed(Box<Reversed>),
     /// Gone: a handshake has failed.
     Gone,
 }
@@ -39,6 +45,10 @@ impl Transport {
                     _ => Ok(()),
                 }
             }
+            Self::Reversed(stream) => {
+                stream.readable().await;
+                Ok(())
+            }
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -52,6 +62,7 @@ impl Transport {
             // Unlike `try_read`, it knows that what did not fill the buffer was all: no second call that finds nothing.
             Self::Plain(stream) => Pin::new(stream).poll_read(&mut context, &mut read),
             Self::Tls(stream) => Pin::new(stream).poll_read(&mut context, &mut read),
+            Self::Reversed(stream) => return stream.try_read(buffer),
             Self::Gone => Poll::Ready(Ok(())),
         };
         match polled {
@@ -79,13 +90,21 @@ impl Transport {
                 };
                 matches!(timeout(limit, written).await, Ok(Ok(())))
             }
+            Self::Reversed(stream) => {
+                matches!(timeout(limit, stream.send(octets)).await, Ok(Ok(())))
+            }
             Self::Gone => false,
         }
     }
 
     /// Resolves when the connection is broken in both directions.
-    pub(crate) async fn broken(&self) {
-        let Some(stream) = self.socket() else { return };
+    pub(crate) async fn broken(&mut self) {
+        let Some(stream) = self.socket() else {
+            return match self {
+                Self::Gone => {}
+                _ => std::future::pending().await,
+            };
+        };
         match stream.ready(Interest::ERROR).await {
             Ok(ready) if !ready.is_error() => std::future::pending().await,
             _ => {}
@@ -100,6 +119,11 @@ impl Transport {
                 let ended = timeout(END_TIMEOUT, stream.shutdown()).await;
                 matches!(ended, Ok(Ok(()))).then(|| stream.into_inner().0)
             }
+            Self::Reversed(mut stream) => {
+                // What it makes of that is its own affair: nothing waits behind the last reply.
+                let _ = timeout(END_TIMEOUT, stream.end()).await;
+                None
+            }
             Self::Gone => None,
         }
     }
@@ -108,7 +132,8 @@ impl Transport {
         match self {
             Self::Plain(stream) => Some(stream),
             Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::Gone => None,
+            // Of what carries it nothing is known: a break is seen when something is read.
+            Self::Reversed(_) | Self::Gone => None,
         }
     }
 }

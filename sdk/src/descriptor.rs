@@ -59,6 +59,8 @@ pub mod edit {
     pub const credentials: u64 = stagepost_abi::EM_EDIT_CREDENTIALS;
     /// `Edits::route`.
     pub const route: u64 = stagepost_abi::EM_EDIT_ROUTE;
+    /// [`Host::outbound`](crate::Host::outbound).
+    pub const outbound: u64 = stagepost_abi::EM_EDIT_OUTBOUND;
 }
 
 /// Makes the descriptor. A name or version that can't be does not compile.

@@ -9,6 +9,7 @@ use stagepost_abi::{
 
 use crate::call::Refusal;
 use crate::config::Config;
+use crate::outbound::{OutboundSession, Target};
 use crate::queue::Queue;
 use crate::service::Services;
 use crate::session::Session;
@@ -106,6 +107,16 @@ impl Host {
         let table = self.services.submit;
         // SAFETY: handle and table belong together, by the promise given to `new`; a session is of the plug-in's one host.
         unsafe { Submission::begin(self.handle, table, cause, sender, parameters) }
+    }
+
+    /// Begins a session with another server; nobody is dialled yet. Needs the edit `outbound`, and is to be had from after START
+    /// on.
+    ///
+    /// # Errors
+    /// A target that can't be; [`Reason::Limit`](crate::Reason::Limit) for more than 64 at once.
+    pub fn outbound(&self, target: &Target<'_>) -> Result<OutboundSession, Refusal> {
+        // SAFETY: handle and table belong together, by the promise given to `new`.
+        unsafe { OutboundSession::begin(self.handle, self.services.outbound, target) }
     }
 
     /// Writes a line that belongs to no session. Formats it only when somebody reads it.

@@ -65,6 +65,7 @@ mod handler;
 mod host;
 mod message;
 mod metric;
+mod outbound;
 mod pending;
 mod plugin;
 mod queue;
@@ -101,6 +102,10 @@ pub use filter::Filter;
 pub use host::{Host, Level};
 pub use message::{Body, Message};
 pub use metric::{Counter, Gauge, Histogram};
+pub use outbound::{
+    OutboundError, OutboundProgress, OutboundSession, OutboundState, OutboundTls, Reversal,
+    ServerReply, Target,
+};
 pub use pending::Pending;
 pub use plugin::Plugin;
 pub use queue::{Count, Queue};

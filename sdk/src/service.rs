@@ -6,11 +6,11 @@ use std::ffi::{CStr, c_void};
 use stagepost_abi::{
     EM_ADMIN_ID, EM_ASYNC_ID, EM_CONFIG_ID, EM_DIRECTORY_ID, EM_DNS_ID, EM_EDITS_ID,
     EM_EXTENSION_ID, EM_FILTER_ID, EM_LAYOUT_ID, EM_LOG_ID, EM_MESSAGE_ID, EM_METRICS_ID,
-    EM_QUEUE_ID, EM_SESSION_ID, EM_STATE_ID, EM_SUBMIT_ID, EM_TIMERS_ID, EmAdminService,
-    EmAsyncService, EmBase, EmConfigService, EmDirectoryService, EmDnsService, EmEditsService,
-    EmExtensionService, EmFilterService, EmHost, EmLayoutService, EmLogService, EmMessageService,
-    EmMetricsService, EmQueueService, EmSessionService, EmStateService, EmSubmitService,
-    EmTimersService,
+    EM_OUTBOUND_ID, EM_QUEUE_ID, EM_SESSION_ID, EM_STATE_ID, EM_SUBMIT_ID, EM_TIMERS_ID,
+    EmAdminService, EmAsyncService, EmBase, EmConfigService, EmDirectoryService, EmDnsService,
+    EmEditsService, EmExtensionService, EmFilterService, EmHost, EmLayoutService, EmLogService,
+    EmMessageService, EmMetricsService, EmOutboundService, EmQueueService, EmSessionService,
+    EmStateService, EmSubmitService, EmTimersService,
 };
 
 use crate::start::StartError;
@@ -30,6 +30,7 @@ pub(crate) struct Services {
     pub(crate) timers: &'static EmTimersService,
     pub(crate) dns: &'static EmDnsService,
     pub(crate) submit: &'static EmSubmitService,
+    pub(crate) outbound: &'static EmOutboundService,
     /// For asynchronous handlers only: the host makes room for calls that may go pending.
     pub(crate) pending: Option<&'static EmAsyncService>,
     pub(crate) admin: &'static EmAdminService,
@@ -64,6 +65,7 @@ impl Services {
                 timers: table(base, host, EM_TIMERS_ID)?,
                 dns: table(base, host, EM_DNS_ID)?,
                 submit: table(base, host, EM_SUBMIT_ID)?,
+                outbound: table(base, host, EM_OUTBOUND_ID)?,
                 pending: if asynchronous { Some(table(base, host, EM_ASYNC_ID)?) } else { None },
                 admin: table(base, host, EM_ADMIN_ID)?,
                 state: table(base, host, EM_STATE_ID).ok(),

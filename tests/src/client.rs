@@ -47,6 +47,12 @@ impl Client {
         Self { stream: BufReader::new(Wire::Plain(stream)) }
     }
 
+    /// The client of who was ours: a connection whose other end has become the server.
+    pub fn over(stream: BufReader<TcpStream>) -> Self {
+        // What is read ahead of its greeting is none.
+        Self { stream: BufReader::new(Wire::Plain(stream.into_inner())) }
+    }
+
     /// Makes a TLS handshake with a server that is to have a certificate that `trust` holds for `name`.
     ///
     /// # Errors

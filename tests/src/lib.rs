@@ -12,6 +12,7 @@ pub mod peer;
 pub mod plugin;
 pub mod process;
 pub mod scram;
+pub mod script;
 pub mod server;
 pub mod sink;
 pub mod verify;

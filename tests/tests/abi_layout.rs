@@ -114,6 +114,13 @@ fn layouts() -> String {
             size, reserved, count_wait, hold_wait, release_wait, flush_wait, count, hold, release,
             flush, result,
         }
+        EmOutboundTarget { size, tls, flags, deadline_ms, host, port, reserved }
+        EmOutboundReversal { size, reserved, domains, accept, listener }
+        EmOutboundProgress { size, state, code, secured, reserved, pushed, done, received }
+        EmOutboundService {
+            size, reserved, begin, open_wait, auth_wait, command_wait, push_wait, reverse_wait, quit_wait,
+            open, auth, command, push, reverse, quit, result, text, progress, close,
+        }
         EmFilter { size, reserved, networks, listeners, sender_domains, recipient_domains, tls, authenticated }
         EmFilterService { size, reserved, narrow }
         EmAsyncService { size, reserved, pending, complete, wake, extend }

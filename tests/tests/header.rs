@@ -33,6 +33,7 @@ const SOURCES: &[&str] = &[
     "service/timers.rs",
     "service/dns.rs",
     "service/submit.rs",
+    "service/outbound.rs",
     "digest.rs",
 ];
 

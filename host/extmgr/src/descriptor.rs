@@ -229,6 +229,7 @@ const EDITS: &[(u64, &str)] = &[
     (abi::EM_EDIT_QUEUE, "queue"),
     (abi::EM_EDIT_SUBMIT, "submit"),
     (abi::EM_EDIT_REPLY_CODE, "reply code"),
+    (abi::EM_EDIT_OUTBOUND, "outbound"),
     (abi::EM_EDIT_CREDENTIALS, "credentials"),
     (abi::EM_EDIT_ROUTE, "route"),
 ];

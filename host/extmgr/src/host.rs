@@ -22,11 +22,12 @@ use crate::hosted::Hosted;
 use crate::life::{LifeEvent, LifeRegistration};
 use crate::mail::{Door, Finding};
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
+use crate::outbound::OutboundSessions;
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::pool::Pool;
 use crate::registry::{Directory, Registration};
 use crate::request::Requests;
-use crate::service::{queue, state, submit};
+use crate::service::{outbound, queue, state, submit};
 use crate::state_call::StateCalls;
 use crate::submission::Submissions;
 
@@ -81,6 +82,10 @@ pub(crate) struct Host {
     /// What it has asked of its state and is done later.
     pub(crate) state_requests: Requests<Vec<u8>>,
     pub(crate) state_calls: StateCalls,
+    /// What it has asked for sessions with other servers, and is done later.
+    pub(crate) outbound_requests: Requests<()>,
+    /// Its sessions with other servers.
+    pub(crate) outbound: OutboundSessions,
     pub(crate) state_octets_max: u64,
     /// True while a call of its for another section is out.
     pub(crate) config_out: AtomicBool,
@@ -127,6 +132,8 @@ impl Host {
             submit_requests: Requests::new(submit::REQUESTS_MAX),
             state_requests: Requests::new(state::REQUESTS_MAX),
             state_calls: StateCalls::default(),
+            outbound_requests: Requests::new(outbound::REQUESTS_MAX),
+            outbound: OutboundSessions::default(),
             state_octets_max: config.state_octets_max,
             config_out: AtomicBool::new(false),
             offered: OnceLock::new(),

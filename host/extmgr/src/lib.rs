@@ -33,6 +33,7 @@ mod load;
 mod lookup;
 mod mail;
 mod metric;
+mod outbound;
 mod pending;
 mod plugin;
 mod pool;
@@ -72,6 +73,10 @@ pub use limits::Limits;
 pub use load::{ExtMgr, LoadError, Refusal};
 pub use mail::{Coming, Mail, MailError, MailFor, Submission, Submitter, Waiting, Work};
 pub use metric::{MetricFigures, MetricValue};
+pub use outbound::{
+    Doing, Outbound, OutboundError, OutboundProgress, OutboundReversal, OutboundSession,
+    OutboundState, OutboundTarget, OutboundText, OutboundTls,
+};
 pub use plugin::{OnLoadError, PluginConfig, PluginState, Run};
 pub use pool::calls_return_within;
 pub use section::Section;

@@ -23,6 +23,7 @@ use crate::inspect::{ENTRY, InspectError, inspect_octets};
 use crate::life::{self, NewSection, NoStart, ReloadError, Reloaded, START_NAMED};
 use crate::limits::Limits;
 use crate::mail::{Door, Mail};
+use crate::outbound::{Exchange, Outbound};
 use crate::plugin::{OnLoadError, PluginConfig, PluginState, Run};
 use crate::registry::Directory;
 use crate::trace::{Trace, TraceFilter};
@@ -206,6 +207,18 @@ impl ExtMgr {
         debug_assert!(opened.is_ok(), "there is one way to the mail");
     }
 
+    /// Lets plug-ins talk to other servers from now on. Once, inside the runtime that does their work with it.
+    pub fn open_outbound(&self, outbound: Arc<dyn Outbound>) {
+        let exchange = Exchange { outbound, runtime: Handle::current() };
+        self.directory.set_exchange(Some(exchange));
+    }
+
+    /// Whether any plug-in may talk to other servers.
+    pub fn may_dial(&self) -> bool {
+        let edits = |host: &&'static Host| host.descriptor.edits & abi::EM_EDIT_OUTBOUND != 0;
+        self.directory.plugins().iter().any(edits)
+    }
+
     /// A new session's way to the plug-ins.
     pub fn session(&self) -> Dispatch {
         Dispatch::new(self.directory.current())
@@ -248,9 +261,12 @@ impl ExtMgr {
         }
     }
 
-    /// Tells every plug-in that the server stops, and waits for them, at most for [`crate::STOP_MAX`].
+    /// Tells every plug-in that the server stops, and waits for them, at most for [`crate::STOP_MAX`]; then ends their sessions
+    /// with other servers.
     pub async fn stop(&self) {
         life::stop(&self.directory.ordered()).await;
+        self.directory.plugins().iter().for_each(|host| host.outbound.close_all());
+        self.directory.set_exchange(None);
     }
 
     /// Has plug-ins look at new sections of theirs, and puts these in force if all will do. One reload at a time.

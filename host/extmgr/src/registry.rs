@@ -13,6 +13,7 @@ use crate::claim;
 use crate::filter::Filter;
 use crate::host::Host;
 use crate::mail::Door;
+use crate::outbound::Exchange;
 use crate::plugin::Run;
 use crate::release::Release;
 use crate::sheet::Sheet;
@@ -228,6 +229,8 @@ pub(crate) struct Directory {
     current: RwLock<Arc<Registry>>,
     /// The way to the program's mail, once there is one.
     pub(crate) mail: OnceLock<Door>,
+    /// The way to other servers, once there is one.
+    exchange: RwLock<Option<Arc<Exchange>>>,
     /// Held while the registry is made again, so that an older one never takes a newer one's place.
     rebuilding: Mutex<()>,
 }
@@ -235,7 +238,14 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn new(plugins: Vec<&'static Host>, chain_budget: Duration) -> Self {
         let current = RwLock::new(Arc::new(Registry::new(&plugins, chain_budget)));
-        Self { plugins, chain_budget, current, mail: OnceLock::new(), rebuilding: Mutex::default() }
+        Self {
+            plugins,
+            chain_budget,
+            current,
+            mail: OnceLock::new(),
+            exchange: RwLock::default(),
+            rebuilding: Mutex::default(),
+        }
     }
 
     pub(crate) fn plugins(&self) -> &[&'static Host] {
@@ -245,6 +255,25 @@ impl Directory {
     /// The plug-ins in the order in which they are asked.
     pub(crate) fn ordered(&self) -> Vec<&'static Host> {
         ordered(&self.plugins)
+    }
+
+    /// The way to other servers.
+    ///
+    /// # Errors
+    /// The status for the plug-in: there is none yet, or none any more.
+    pub(crate) fn exchange(&self) -> Result<Arc<Exchange>, abi::STATUS> {
+        let exchange = self.exchange.read().unwrap_or_else(PoisonError::into_inner);
+        exchange.clone().ok_or(abi::EM_ERR_STAGE)
+    }
+
+    /// Opens the way to other servers, or ends it: who is behind it may hold us in turn.
+    pub(crate) fn set_exchange(&self, exchange: Option<Exchange>) {
+        let exchange = exchange.map(Arc::new);
+        let mut current = self.exchange.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, exchange);
+        drop(current);
+        // Outside the lock: it may be the last reference.
+        drop(before);
     }
 
     pub(crate) fn current(&self) -> Arc<Registry> {

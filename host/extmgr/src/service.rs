@@ -12,6 +12,7 @@ mod layout;
 mod log;
 mod message;
 mod metrics;
+pub(crate) mod outbound;
 mod pending;
 pub(crate) mod queue;
 mod session;
@@ -70,6 +71,7 @@ pub(crate) unsafe extern "C" fn find(host: *mut abi::EmHost, id: abi::EmText) ->
         id if id == name(abi::EM_TIMERS_ID) => (&raw const timers::TABLE).cast(),
         id if id == name(abi::EM_DNS_ID) => (&raw const dns::TABLE).cast(),
         id if id == name(abi::EM_SUBMIT_ID) => (&raw const submit::TABLE).cast(),
+        id if id == name(abi::EM_OUTBOUND_ID) => (&raw const outbound::TABLE).cast(),
         id if id == name(abi::EM_LAYOUT_ID) => (&raw const layout::TABLE).cast(),
         _ => std::ptr::null(),
     }
@@ -121,4 +123,34 @@ unsafe fn hand_out<T>(place: *mut T, find: impl FnOnce() -> Result<T, abi::STATU
         unsafe { place.write(found) };
         Ok(())
     })
+}
+
+/// Hands octets out into a plug-in's buffer.
+///
+/// # Safety
+/// `buffer` is NULL or has room for `capacity` octets; `length` is NULL or a place for a number.
+unsafe fn fill(
+    found: &[u8],
+    buffer: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+) -> Result<(), abi::STATUS> {
+    // SAFETY: not NULL: `check_buffer` was asked; writable by the caller's promise.
+    unsafe { length.write(found.len() as u64) };
+    if found.len() as u64 > capacity {
+        return Err(abi::EM_ERR_LIMIT);
+    }
+    if !found.is_empty() {
+        // SAFETY: not NULL, since its capacity is not 0; room enough by the caller's promise; memory of two owners.
+        unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), buffer.cast(), found.len()) };
+    }
+    Ok(())
+}
+
+/// Whether there is a buffer, and a place for how long what it gets is.
+fn check_buffer(buffer: *mut c_char, capacity: u64, length: *mut u64) -> Result<(), abi::STATUS> {
+    if length.is_null() || !length.is_aligned() || (buffer.is_null() && capacity > 0) {
+        return Err(abi::ERR_MISC_INVALID_ARGS);
+    }
+    Ok(())
 }

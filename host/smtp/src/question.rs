@@ -511,6 +511,12 @@ impl Interest {
         Self(self.0 | Self::bit(event, stage))
     }
 
+    /// Takes an event out, before and after.
+    #[must_use]
+    pub fn without(self, event: Event) -> Self {
+        Self(self.0 & !(Self::bit(event, Stage::Before) | Self::bit(event, Stage::After)))
+    }
+
     /// Whether somebody registered for this event and stage: one bit test.
     pub fn contains(self, event: Event, stage: Stage) -> bool {
         self.0 & Self::bit(event, stage) != 0

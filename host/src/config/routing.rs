@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use stagepost_queue::QueueName;
 
+use super::name::parse_domain;
 use super::settings::{Pace, Retry};
 
 /// A domain whose mailboxes are here.
@@ -139,6 +141,17 @@ pub(crate) struct NextHop {
     pub(crate) host: String,
     /// The port; never 0.
     pub(crate) port: u16,
+}
+
+impl NextHop {
+    /// A host by its name or address, without brackets, and a port; none: it can't be one.
+    pub(crate) fn new(host: &str, port: u16) -> Option<Self> {
+        let host = match host.parse::<IpAddr>() {
+            Ok(address) => address.to_string(),
+            Err(_) => parse_domain(host).ok()?,
+        };
+        (port != 0).then_some(Self { host, port })
+    }
 }
 
 impl fmt::Display for NextHop {

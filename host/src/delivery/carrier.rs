@@ -63,6 +63,11 @@ impl Carrier {
         Self { maildirs, router, relay, logins }
     }
 
+    /// What dials other servers.
+    pub(crate) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
     /// Says goodbye on the idle connections to other servers.
     pub(crate) async fn close(&self) {
         self.relay.close().await;

@@ -1,7 +1,8 @@
-//! Mail that its site has come for: sent over the connection of the site, each message settled by itself.
+//! Mail that goes over one connection: that of a site that has come for it, or ours to a server. Each message is settled by itself.
 //! Knows neither ATRN nor who may have what: it is told which destinations.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use stagepost_extmgr::ExtMgr;
@@ -12,7 +13,7 @@ use stagepost_smtp::{OwnName, SendingTimeouts};
 use tokio::task::JoinSet;
 
 use super::notification::Notifies;
-use super::relay::{Carrying, ReversedLine};
+use super::relay::{Carrying, OpenLine};
 use super::schedule::{Limits, Schedules, Work};
 use crate::stopping::Stopping;
 
@@ -39,6 +40,15 @@ pub(crate) struct Fetched {
     pub(crate) done: u64,
     /// The connection broke, or the server is to stop: there may be more.
     pub(crate) broken_off: bool,
+}
+
+/// What was sent over a line so far.
+#[derive(Debug, Default)]
+pub(crate) struct Pushed {
+    /// Deliveries that were tried.
+    pub(crate) tried: AtomicU64,
+    /// Those of them of which nothing is left to deliver.
+    pub(crate) done: AtomicU64,
 }
 
 impl Fetching {
@@ -71,10 +81,26 @@ impl Fetching {
         destinations: Vec<Destinations>,
         stopping: &Stopping,
     ) -> Fetched {
-        let line = ReversedLine::new(carrying, self.name.clone(), self.timeouts, shown);
+        let line = OpenLine::reversed(carrying, self.name.clone(), self.timeouts, shown);
         let line = Arc::new(line);
+        let fetched = self.send_over(&line, destinations, stopping, Arc::default()).await;
+        line.quit().await;
+        fetched
+    }
+
+    /// Sends what waits for these destinations over a line, which stays open.
+    ///
+    /// - pushed: counts what was sent, while it is.
+    pub(crate) async fn send_over(
+        &self,
+        line: &Arc<OpenLine>,
+        destinations: Vec<Destinations>,
+        stopping: &Stopping,
+        pushed: Arc<Pushed>,
+    ) -> Fetched {
         let work = Arc::new(self.work(line.clone()));
-        let mut round = Round { line, work, settling: JoinSet::new(), fetched: Fetched::default() };
+        let (line, settling) = (line.clone(), JoinSet::new());
+        let mut round = Round { line, work, settling, pushed, fetched: Fetched::default() };
         for of in destinations {
             if let Err(error) = self.send_all(&mut round, of, stopping).await {
                 tracing::warn!(%error, "the queue can't be read for who fetches from it");
@@ -84,10 +110,8 @@ impl Fetching {
                 break;
             }
         }
-        let Round { line, work, settling, fetched } = round;
+        let Round { settling, fetched, .. } = round;
         settling.join_all().await;
-        drop(work);
-        line.quit().await;
         fetched
     }
 
@@ -125,7 +149,7 @@ impl Fetching {
     }
 
     /// What carries one delivery after the other over a line.
-    fn work(&self, line: Arc<ReversedLine>) -> Work {
+    fn work(&self, line: Arc<OpenLine>) -> Work {
         Work {
             store: self.store.clone(),
             transports: line,
@@ -141,16 +165,19 @@ impl Fetching {
 
 /// One connection in hand.
 struct Round {
-    line: Arc<ReversedLine>,
+    line: Arc<OpenLine>,
     work: Arc<Work>,
     settling: JoinSet<()>,
+    pushed: Arc<Pushed>,
     fetched: Fetched,
 }
 
 impl Round {
     async fn send(&mut self, lease: Lease) {
         let (settlement, _) = self.work.try_lease(&lease, None).await;
-        self.fetched.count(&settlement);
+        let done = self.fetched.count(&settlement);
+        self.pushed.tried.fetch_add(1, Ordering::Relaxed);
+        self.pushed.done.fetch_add(done.into(), Ordering::Relaxed);
         let work = self.work.clone();
         self.settling.spawn(async move { work.settle(&lease, &settlement).await });
         while self.settling.len() >= SETTLING_MAX {
@@ -160,10 +187,12 @@ impl Round {
 }
 
 impl Fetched {
-    fn count(&mut self, settlement: &Settlement) {
+    /// Counts one more; whether nothing is left of it.
+    fn count(&mut self, settlement: &Settlement) -> bool {
         self.tried += 1;
         let done = settlement.recipients.iter().all(|step| *step == Step::Done);
         self.done += u64::from(done);
+        done
     }
 }
 

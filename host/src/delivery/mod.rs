@@ -20,9 +20,10 @@ mod transport;
 
 pub(crate) use asking::{answer, next_exchange, reason_to_hold};
 pub(crate) use carrier::Carrier;
-pub(crate) use fetching::{Fetched, Fetching};
+pub(crate) use fetching::{Fetched, Fetching, Pushed};
 pub(crate) use lane::Pauses;
 pub(crate) use lanes::{LaneReport, Lanes, Road, Roads};
 pub(crate) use logins::Logins;
 pub(crate) use notification::Notifier;
+pub(crate) use relay::{Carrying, Dial, DialError, Ends, LineFault, OpenLine, Relay};
 pub(crate) use schedule::{Limits, Scheduler};

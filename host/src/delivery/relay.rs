@@ -2,8 +2,9 @@
 //! Knows no route and no retry: one attempt, on connections that may have served others before.
 
 mod connection;
+mod dialling;
 mod idle;
-mod reversed;
+mod open_line;
 mod standing;
 mod stream;
 mod unreachable;
@@ -19,10 +20,11 @@ use stagepost_smtp::{
 use tokio::task::JoinSet;
 
 use self::connection::{ConnectError, Connection, Peer};
+pub(crate) use self::dialling::{Dial, DialError};
 use self::idle::{IdleConnections, Line};
-pub(super) use self::reversed::ReversedLine;
+pub(crate) use self::open_line::{Ends, LineFault, OpenLine};
 use self::standing::{of_outcomes, of_refusal};
-pub(super) use self::stream::Carrying;
+pub(crate) use self::stream::Carrying;
 use self::unreachable::Unreachable;
 use super::demand::{Demand, Demands, Unmet};
 use super::finding::Finding;
@@ -323,7 +325,7 @@ fn login(
     verified: bool,
 ) -> Result<Option<SendingLogin>, getrandom::Error> {
     let Some(credentials) = credentials.cloned() else { return Ok(None) };
-    Ok(Some(SendingLogin { credentials, shown: verified, nonce: nonce()? }))
+    Ok(Some(SendingLogin { credentials, shown: verified, cram: false, nonce: nonce()? }))
 }
 
 /// Whether a server would not talk at all, so that nothing was said about the message.

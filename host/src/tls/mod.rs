@@ -13,6 +13,6 @@ mod store;
 
 pub(crate) use dane::Dane;
 pub(crate) use handshake::ServerTls;
-pub(crate) use outbound::{Identity, OutboundError, OutboundTls};
+pub(crate) use outbound::{HandshakeError, Identity, OutboundError, OutboundTls};
 pub(crate) use self_signed::self_signed;
 pub(crate) use store::{TlsError, TlsStore};

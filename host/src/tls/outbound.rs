@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::dane::{Dane, DaneFault};
 use super::store::{TlsError, versions};
-use crate::config::{ConfigError, Place, Settings, TlsPolicy};
+use crate::config::{ConfigError, Place, RouteRule, Settings, TlsPolicy};
 
 /// TLS as deliveries use it. Cheap to clone.
 #[derive(Clone)]
@@ -76,16 +76,16 @@ pub(crate) enum OutboundError {
 }
 
 impl OutboundTls {
-    /// Reads the certificates that others' are checked by: those of a file, or those of the system where a route needs them.
+    /// Reads the certificates that others' are checked by: those of a file, or those of the system where a route needs them, or
+    /// plug-ins may: `dialling`.
     ///
     /// # Errors
     /// The file that is named can't be used.
-    pub(crate) fn load(settings: &Settings) -> Result<Self, OutboundError> {
+    pub(crate) fn load(settings: &Settings, dialling: bool) -> Result<Self, OutboundError> {
+        let verified = |route: &RouteRule| route.tls == TlsPolicy::Verified;
         let roots = match &settings.tls_roots {
             Some((path, place)) => read(path, place)?,
-            None if settings.routes.iter().any(|route| route.tls == TlsPolicy::Verified) => {
-                system()
-            }
+            None if dialling || settings.routes.iter().any(verified) => system(),
             None => RootCertStore::empty(),
         };
         let provider = Arc::new(aws_lc_rs::default_provider());

@@ -106,6 +106,8 @@ pub const EM_EDIT_REPLY_CODE: u64 = 0x4000;
 pub const EM_EDIT_CREDENTIALS: u64 = 0x8000;
 /// EmDescriptor.edits: EmEditsService.route.
 pub const EM_EDIT_ROUTE: u64 = 0x0001_0000;
+/// Talk to other servers (EmOutboundService).
+pub const EM_EDIT_OUTBOUND: u64 = 0x0002_0000;
 
 /// What a plug-in says of itself. Lies in its own section of the file (`.stagepost` on ELF), exactly once, and is read
 /// before the file is loaded. Write it with EM_DESCRIPTOR.

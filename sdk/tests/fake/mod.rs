@@ -15,6 +15,7 @@ mod layout;
 mod log;
 mod message;
 mod metrics;
+mod outbound;
 mod queue;
 mod session;
 mod sheet;
@@ -222,6 +223,7 @@ unsafe extern "C" fn service(host: *mut EmHost, id: EmText) -> *const c_void {
         "em.queue/1" => (&raw const queue::QUEUE).cast(),
         "em.metrics/1" => (&raw const metrics::METRICS).cast(),
         "em.submit/1" => (&raw const submit::SUBMIT).cast(),
+        "em.outbound/1" => (&raw const outbound::OUTBOUND).cast(),
         "em.async/1" => (&raw const pending::ASYNC).cast(),
         "em.timers/1" => (&raw const pending::TIMERS).cast(),
         "em.dns/1" => (&raw const pending::DNS).cast(),

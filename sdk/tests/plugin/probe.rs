@@ -4,11 +4,12 @@
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use stagepost_sdk::{
     AfterEdits, Answer, BodyChunk, Config, Connect, Disconnect, Edits, Fault, Filter, Headers,
-    Host, Level, Mail, MessageAccept, Outcome, Plugin, Rcpt, Reason, Refusal, Route, Stages,
-    StartError, Timeout, Vrfy, export_plugin, stage,
+    Host, Level, Mail, MessageAccept, OutboundTls, Outcome, Plugin, Rcpt, Reason, Refusal,
+    Reversal, Route, Stages, StartError, Target, Timeout, Vrfy, export_plugin, stage,
 };
 
 /// Plug-ins dropped, by the number in their configuration: tests run beside each other.
@@ -129,6 +130,31 @@ fn use_mail(host: &Host, session: &stagepost_sdk::Session<'_>) -> Outcome {
     let id = message.commit_wait()?;
     host.log(Level::Info, format_args!("{id} {nobody:?}"));
     drop(host.submit(None, "s@t", "")?);
+    Ok(Answer::Continue)
+}
+
+/// Does what can be done with another server, each once.
+fn use_outbound(host: &Host) -> Outcome {
+    let target = Target {
+        host: "isp.test",
+        port: 366,
+        tls: OutboundTls::Verified,
+        implicit: true,
+        deadline: Duration::from_secs(5),
+    };
+    let session = host.outbound(&target)?;
+    session.open_wait()?;
+    session.auth_wait("user", "secret", true)?;
+    let reply = session.command_wait("ETRN a.test")?;
+    let broken = session.push_wait("break").expect_err("it breaks");
+    let over = session.push_wait("end").expect_err("it is over");
+    let (domains, accept) = (["a.test", "b.test"], ["@a.test"]);
+    let reversal = Reversal { domains: &domains, accept: &accept, listener: "refuse" };
+    let refused = session.reverse_wait(&reversal).expect_err("it is refused");
+    let known = (session.keyword("AUTH"), session.keyword("TURN"), session.remote());
+    host.log(Level::Info, format_args!("{reply} / {broken} / {over} / {refused}"));
+    host.log(Level::Info, format_args!("{known:?} {:?}", session.progress()));
+    session.quit_wait()?;
     Ok(Answer::Continue)
 }
 
@@ -344,6 +370,9 @@ impl Plugin for Probe {
     fn before_vrfy(&self, event: &Vrfy<'_>, _: &mut Edits<'_>) -> Outcome {
         if event.argument == "mail" {
             return use_mail(event.session.host(), &event.session);
+        }
+        if event.argument == "outbound" {
+            return use_outbound(event.session.host());
         }
         Err(Fault::new(format_args!("{:?} {}", event.verb, event.argument)))
     }

@@ -127,3 +127,29 @@ fn the_queue_and_new_messages_are_reached() {
     ];
     assert_eq!(fake.logged(), wanted);
 }
+
+#[test]
+fn other_servers_are_reached() {
+    let fake = loaded();
+    let (session, sheet) = (fake::Session::new(12), Sheet::default());
+    let event = event::<EmVrfy>(&session, &sheet);
+    let vrfy = EmVrfy { event, argument: text(b"outbound"), verb: EM_VRFY_VRFY, reserved: [0; 7] };
+    assert_eq!(fake.call(EM_SMTPVRFY, EM_BEFORE, &vrfy), ERR_EM_CONTINUE);
+    let told = "450 told so / 450 told\nso / the host refuses push: the call is over / 450 told so";
+    let known = "(Some(\"PLAIN CRAM-MD5\"), None, \"192.0.2.1\") OutboundProgress { state: Ready, \
+        secured: true, pushed: 3, done: 2, received: 1 }";
+    let wanted = [
+        "dial isp.test 366 3 1 5000",
+        "open 4",
+        "auth 4 user secret 1",
+        "command 4 ETRN a.test",
+        "push 4 break",
+        "push 4 end",
+        "reverse 4 \"a.test\\nb.test\" \"@a.test\" refuse",
+        &format!("3 - {told}"),
+        &format!("3 - {known}"),
+        "quit 4",
+        "close 4",
+    ];
+    assert_eq!(fake.logged(), wanted);
+}

@@ -130,35 +130,6 @@ unsafe fn wait(host: *mut abi::EmHost, question: Question) -> Found<Vec<u8>> {
     question.ask(host, &*store)
 }
 
-/// Hands octets out into a plug-in's buffer.
-///
-/// # Safety
-/// `buffer` is NULL or has room for `capacity` octets; `length` is NULL or a place for a number.
-unsafe fn fill(
-    found: &[u8],
-    buffer: *mut c_char,
-    capacity: u64,
-    length: *mut u64,
-) -> Result<(), abi::STATUS> {
-    // SAFETY: not NULL: `check_buffer` was asked; writable by the caller's promise.
-    unsafe { length.write(found.len() as u64) };
-    if found.len() as u64 > capacity {
-        return Err(abi::EM_ERR_LIMIT);
-    }
-    if !found.is_empty() {
-        // SAFETY: not NULL, since its capacity is not 0; room enough by the caller's promise; memory of two owners.
-        unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), buffer.cast(), found.len()) };
-    }
-    Ok(())
-}
-
-fn check_buffer(buffer: *mut c_char, capacity: u64, length: *mut u64) -> Result<(), abi::STATUS> {
-    if length.is_null() || !length.is_aligned() || (buffer.is_null() && capacity > 0) {
-        return Err(abi::ERR_MISC_INVALID_ARGS);
-    }
-    Ok(())
-}
-
 unsafe extern "C" fn get_wait(
     host: *mut abi::EmHost,
     of: abi::EmText,
@@ -167,9 +138,9 @@ unsafe extern "C" fn get_wait(
     length: *mut u64,
 ) -> abi::STATUS {
     answer(|| {
-        check_buffer(buffer, capacity, length)?;
+        super::check_buffer(buffer, capacity, length)?;
         // SAFETY: the contract gives what `key`, `wait` and `fill` want.
-        unsafe { fill(&wait(host, Question::Get(key(of)?))?, buffer, capacity, length) }
+        unsafe { super::fill(&wait(host, Question::Get(key(of)?))?, buffer, capacity, length) }
     })
 }
 
@@ -196,9 +167,11 @@ unsafe extern "C" fn next_wait(
     length: *mut u64,
 ) -> abi::STATUS {
     answer(|| {
-        check_buffer(buffer, capacity, length)?;
+        super::check_buffer(buffer, capacity, length)?;
         // SAFETY: the contract gives what `next_question`, `wait` and `fill` want.
-        unsafe { fill(&wait(host, next_question(prefix, after)?)?, buffer, capacity, length) }
+        unsafe {
+            super::fill(&wait(host, next_question(prefix, after)?)?, buffer, capacity, length)
+        }
     })
 }
 
@@ -273,11 +246,11 @@ unsafe extern "C" fn result(
     length: *mut u64,
 ) -> abi::STATUS {
     answer(|| {
-        check_buffer(buffer, capacity, length)?;
+        super::check_buffer(buffer, capacity, length)?;
         // SAFETY: the contract: `host` is what em_entry was given.
         let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
         // SAFETY: the contract gives what `fill` wants.
-        let read = |found: &Vec<u8>| unsafe { fill(found, buffer, capacity, length) };
+        let read = |found: &Vec<u8>| unsafe { super::fill(found, buffer, capacity, length) };
         host.state_requests.take(request, read).ok_or(abi::ERR_MISC_INVALID_ARGS)?
     })
 }

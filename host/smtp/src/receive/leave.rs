@@ -60,6 +60,7 @@ impl Session {
             self.abandon |= message.lent;
         }
         self.step = Step::Leaving(reason);
+        self.left = Some(reason);
         self.input.clear();
         self.input.release();
         self.line_in_hand = None;

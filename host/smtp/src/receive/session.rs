@@ -85,6 +85,8 @@ pub struct Session {
     pub(super) logins_refused: u32,
     pub(super) hungup: bool,
     pub(super) shutting_down: bool,
+    /// Why it ends, once it does.
+    pub(super) left: Option<DisconnectReason>,
 }
 
 /// What the next poll hands out.
@@ -163,6 +165,7 @@ impl Session {
             logins_refused: 0,
             hungup: false,
             shutting_down: false,
+            left: None,
         }
     }
 
@@ -255,6 +258,11 @@ impl Session {
     /// How the client took too long, if that is why the session ends.
     pub fn expired(&self) -> Option<Expired> {
         self.expired
+    }
+
+    /// Why the session ends; none: it goes on.
+    pub fn left(&self) -> Option<DisconnectReason> {
+        self.left
     }
 
     /// The next thing to do; `None` when there is nothing before something happens.

@@ -1,4 +1,4 @@
-//! The client's side of PLAIN, LOGIN and SCRAM-SHA-256: what we say of ourselves, and whether a server proves to know us.
+//! The client's side of PLAIN, LOGIN, SCRAM-SHA-256 and CRAM-MD5: what we say of ourselves, and whether a server proves to know us.
 //! Knows no reply and no session, nor where random octets come from; deriving keys takes time and is left to others.
 
 use std::fmt;
@@ -8,9 +8,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::Mechanism;
-use super::base64;
 use super::keys::{OCTETS, hmac};
 use super::prepare::prepare_password;
+use super::{base64, cram};
 use crate::Secret;
 
 /// The fewest rounds that a server may ask for (RFC 7677 section 4): with fewer, a proof soon tells the password.
@@ -73,6 +73,8 @@ enum Expected {
     Name,
     /// LOGIN: to be asked for the password.
     Password,
+    /// CRAM-MD5: the challenge.
+    Cram,
     /// SCRAM: salt and rounds; our first message without its header, and our nonce.
     Challenge { bare: Box<str>, nonce: Box<str> },
     /// SCRAM: the keys; the messages so far, and both nonces.
@@ -136,8 +138,7 @@ impl ClientExchange {
     ) -> (Self, Option<Secret>) {
         let (expected, first) = match mechanism {
             Mechanism::Login => (Expected::Name, None),
-            // Never chosen: what it shows of the password is too much.
-            Mechanism::CramMd5 => (Expected::Success, None),
+            Mechanism::CramMd5 => (Expected::Cram, None),
             Mechanism::Plain => {
                 let name = credentials.name.as_bytes();
                 let words = [b"\0", name, b"\0", credentials.password.expose()].concat();
@@ -166,6 +167,12 @@ impl ClientExchange {
             Expected::Password => {
                 let password = Zeroizing::new(self.credentials.password.expose().to_vec());
                 Ok(Reaction::Say(encode(password)))
+            }
+            Expected::Cram => {
+                let challenge = text(words)?;
+                let answer =
+                    cram::answer(&self.credentials.name, &self.credentials.password, &challenge);
+                Ok(Reaction::Say(encode(Zeroizing::new(answer.into_bytes()))))
             }
             Expected::Challenge { bare, nonce } => {
                 let theirs = text(words)?;
@@ -210,6 +217,7 @@ impl ClientExchange {
         match self.expected {
             Expected::Success => Ok(()),
             // A server that shows no password of ours might be anybody.
+            Expected::Cram => Err(LoginFault::Form),
             _ if !self.mechanism.shows_password() => Err(LoginFault::Unproved),
             _ => Err(LoginFault::Form),
         }
@@ -313,6 +321,20 @@ mod tests {
             panic!("not believed")
         };
         assert_eq!((nod.expose(), exchange.succeed()), (&b""[..], Ok(())));
+    }
+
+    /// The example of RFC 2195 section 2.
+    #[test]
+    fn a_challenge_is_answered_by_a_digest_of_it() {
+        let credentials = Credentials::new("tim", Secret::new(b"tanstaaftanstaaf".to_vec()));
+        let (mut exchange, first) =
+            ClientExchange::new(Mechanism::CramMd5, credentials.unwrap(), "");
+        assert_eq!((first, exchange.succeed()), (None, Err(LoginFault::Form)));
+        let challenge = base64::encode("<1896.697170952@postoffice.reston.mci.net>");
+        let Ok(Reaction::Say(words)) = exchange.hear(&challenge) else { panic!("no answer") };
+        assert_eq!(plain(&words), "tim b913a602c7eda7a495b4e6e7334d3890");
+        assert_eq!(exchange.succeed(), Ok(()));
+        assert_eq!(exchange.hear(&challenge).unwrap_err(), LoginFault::Form);
     }
 
     #[test]

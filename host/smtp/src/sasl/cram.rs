@@ -1,5 +1,5 @@
 //! CRAM-MD5 (RFC 2195): a challenge, and its digest keyed by a secret that both sides keep as it is.
-//! Weak, and what clients that fetch their mail by ATRN know: nothing else of ours uses it. Knows no user.
+//! Weak, and what those who fetch and give mail by ATRN know: nothing else of ours uses it. Knows no user.
 
 use hmac::{Hmac, Mac};
 use md5::Md5;
@@ -22,6 +22,17 @@ impl CramProof {
         mac.update(self.challenge.as_bytes());
         mac.verify_slice(&self.digest).is_ok()
     }
+}
+
+/// What a client says to a challenge: its name, and the digest in small hexadecimal digits.
+pub(crate) fn answer(name: &str, secret: &Secret, challenge: &str) -> String {
+    // Keys of any length do.
+    let Ok(mut mac) = Hmac::<Md5>::new_from_slice(secret.expose()) else {
+        unreachable!("HMAC takes keys of any length")
+    };
+    mac.update(challenge.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    digest.iter().fold(format!("{name} "), |said, octet| format!("{said}{octet:02x}"))
 }
 
 /// Reads a name, a space, and the digest in small hexadecimal digits.

@@ -11,6 +11,8 @@ pub struct SendingLogin {
     pub credentials: Credentials,
     /// Under TLS the server may see the password (PLAIN, LOGIN): it has shown who it is.
     pub shown: bool,
+    /// CRAM-MD5 may be used where there is nothing better: whoever reads it can try passwords against it.
+    pub cram: bool,
     /// New for each connection: printable ASCII without a comma, that nobody can foresee.
     pub nonce: Box<str>,
 }
@@ -22,7 +24,7 @@ pub(super) struct Mechanisms(u8);
 impl Mechanisms {
     /// Adds the one of a name, if it is known.
     pub(super) fn add(&mut self, name: &str) {
-        if let Some(mechanism) = Mechanism::parse(name) {
+        if let Some(mechanism) = Mechanism::parse_with_secrets(name) {
             self.0 |= 1 << mechanism as u8;
         }
     }
@@ -38,9 +40,10 @@ impl SendingLogin {
         let may = |mechanism: &Mechanism| match mechanism {
             // We bind to no channel.
             Mechanism::ScramSha256Plus => false,
+            Mechanism::CramMd5 => self.cram,
             other => !other.shows_password() || (self.shown && secured),
         };
-        Mechanism::ALL.into_iter().filter(may).find(|&known| offered.contains(known))
+        Mechanism::WITH_SECRETS.into_iter().filter(may).find(|&known| offered.contains(known))
     }
 
     /// Begins to log in: the exchange, and the command. None: no mechanism that is offered may be used.
@@ -77,10 +80,11 @@ mod tests {
     #[test]
     fn the_strongest_mechanism_that_may_be_used_is_used() {
         let credentials = Credentials::new("user", Secret::new(b"pencil".to_vec())).unwrap();
-        let chosen = |names: &str, shown, secured| {
+        let chosen = |names: &str, shown, secured, cram| {
             let mut offered = Mechanisms::default();
             names.split(' ').for_each(|name| offered.add(name));
-            let login = SendingLogin { credentials: credentials.clone(), shown, nonce: "x".into() };
+            let nonce = "x".into();
+            let login = SendingLogin { credentials: credentials.clone(), shown, cram, nonce };
             let (_, command) = login.begin(offered, secured)?;
             Some(String::from_utf8(command.expose().to_vec()).unwrap())
         };
@@ -96,10 +100,19 @@ mod tests {
             ("LOGIN PLAIN", true, false, None),
             ("LOGIN PLAIN", false, true, None),
             ("SCRAM-SHA-256-PLUS SCRAM-SHA-1", true, true, None),
+            ("CRAM-MD5", true, true, None),
             ("", true, true, None),
         ] {
-            let chosen = chosen(offered, shown, secured);
+            let chosen = chosen(offered, shown, secured, false);
             assert_eq!(chosen.as_deref(), wanted, "{offered} {shown} {secured}");
+        }
+        for (offered, secured, wanted) in [
+            ("CRAM-MD5", false, "AUTH CRAM-MD5\r\n"),
+            ("CRAM-MD5 PLAIN", false, "AUTH CRAM-MD5\r\n"),
+            ("CRAM-MD5 PLAIN", true, plain),
+            ("CRAM-MD5 SCRAM-SHA-256", false, scram),
+        ] {
+            assert_eq!(chosen(offered, true, secured, true).as_deref(), Some(wanted), "{offered}");
         }
     }
 }

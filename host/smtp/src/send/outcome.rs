@@ -34,6 +34,8 @@ pub enum Step {
     Content,
     /// The lone dot behind the message, or the BDAT command with its last part.
     Dot,
+    /// A command that is no part of a message.
+    Command,
     /// The QUIT command.
     Quit,
 }
@@ -189,6 +191,7 @@ impl std::fmt::Display for Step {
             Self::Chunk => "BDAT",
             Self::Content => "the message",
             Self::Dot => "the end of the message",
+            Self::Command => "the command",
             Self::Quit => "QUIT",
         })
     }

@@ -1,6 +1,7 @@
 //! The sending session: is told what arrived, says what to write and how each transaction ended.
 //! Knows no socket and no clock, and nothing of retries.
 
+mod errand;
 mod message;
 mod opening;
 
@@ -11,7 +12,7 @@ use super::content::Writer;
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
 use super::reply::ReplyReader;
-use super::settings::SendingSettings;
+use super::settings::{SendingSettings, SendingTls};
 use super::transaction::{Form, Open, Transaction};
 use crate::sasl::client::ClientExchange;
 use crate::{Class, Derivation, Reply, Secret};
@@ -34,19 +35,23 @@ pub enum SendingAction {
     Body,
     /// The transaction is over, with one outcome per recipient in the order given.
     Result(Vec<Outcome>),
+    /// What was asked for beside transactions is over: the reply to a command, or why nothing came of it.
+    Settled(Result<Option<Reply>, Cause>),
     /// Close the connection, dropping what is not written yet; the session is over.
     Close,
 }
 
 /// Our side of a conversation with a next hop: one connection, any number of transactions after each other.
 ///
-/// Four kinds of methods: getters; `handle_*` for what happened, each given the time; the commands `start` and `quit`;
+/// Four kinds of methods: getters; `handle_*` for what happened, each given the time; the commands `start`, `open`, `log_in`, `command`, `hand_over` and `quit`;
 /// `poll_action` and `poll_timeout` for what to do next. After each `handle_*` or command, poll until there is no action.
 #[derive(Debug)]
 pub struct SendingSession {
     settings: SendingSettings,
     reader: ReplyReader,
     offers: Offers,
+    /// What the server offered, a keyword with its parameters in each line.
+    keywords: Box<str>,
     /// What the replies to come will answer, in their order.
     awaited: VecDeque<Step>,
     state: State,
@@ -68,6 +73,10 @@ pub struct SendingSession {
     deriving: bool,
     /// The server has let us in.
     logged_in: bool,
+    /// Something beside transactions was asked for, and is to be settled.
+    errand: bool,
+    /// The conversation is over, and the connection is not.
+    handed_over: bool,
     /// QUIT is to follow when no transaction is open.
     leaving: bool,
     actions: VecDeque<SendingAction>,
@@ -83,6 +92,10 @@ enum State {
         waiting: Option<Transaction>,
     },
     Idle,
+    /// A command that is no part of a message; behind one that hands over, the connection may be somebody else's.
+    Command {
+        hands_over: bool,
+    },
     /// MAIL, RCPT and DATA.
     Envelope(Open),
     /// The message; by BDAT, replies to the envelope and to earlier chunks may come meanwhile.
@@ -97,21 +110,25 @@ impl SendingSession {
     /// Begins with a connection just made.
     pub fn new(now: Instant, settings: SendingSettings) -> Self {
         let hello = opening::hello(settings.protocol);
+        let secured = settings.tls == SendingTls::Before;
         let mut session = Self {
             settings,
             reader: ReplyReader::default(),
             offers: Offers::default(),
+            keywords: Box::default(),
             awaited: VecDeque::from([Step::Greeting]),
             state: State::Opening { hello, waiting: None },
             dirty: false,
             early: false,
             idle_since: now,
-            secured: false,
+            secured,
             handshake: false,
             login: None,
             login_line: None,
             deriving: false,
             logged_in: false,
+            errand: false,
+            handed_over: false,
             leaving: false,
             actions: VecDeque::new(),
             deadline: None,
@@ -272,6 +289,7 @@ impl SendingSession {
             }
             Step::Mail | Step::Recipient | Step::Data => self.take_envelope(step, reply),
             Step::Chunk | Step::Dot => self.take_content_reply(step, reply),
+            Step::Command => self.take_command(reply),
             Step::Quit => self.close(),
         }
     }
@@ -315,7 +333,11 @@ impl SendingSession {
     /// Ends the session; `outcome` is for the recipients that are not settled.
     fn end(&mut self, outcome: &Outcome) {
         // What was to be written or read has no use any more; what is over stays over.
-        self.actions.retain(|action| matches!(action, SendingAction::Result(_)));
+        let over = |action: &SendingAction| {
+            matches!(action, SendingAction::Result(_) | SendingAction::Settled(_))
+        };
+        self.actions.retain(over);
+        self.settle_by(outcome);
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Opening { waiting, .. } => {
                 if let Some(transaction) = waiting {
@@ -327,7 +349,7 @@ impl SendingSession {
                 open.settle(outcome);
                 self.actions.push_back(SendingAction::Result(open.into_outcomes()));
             }
-            State::Idle | State::Quitting => {}
+            State::Idle | State::Command { .. } | State::Quitting => {}
             State::Over => {
                 self.state = State::Over;
                 return;

@@ -25,6 +25,8 @@ pub enum SendingTls {
     IfOffered,
     /// Nothing is said of a message without it.
     Must,
+    /// It was on before the server said anything (RFC 8314 section 3.3).
+    Before,
 }
 
 /// What a sending session begins with.

@@ -20,6 +20,9 @@ pub struct SendingTimeouts {
     pub block: Duration,
     /// For the reply to the final dot (section 4.5.3.2.6). Default 10 minutes.
     pub dot: Duration,
+    /// For the reply to a command that is no part of a message, such as ATRN, before which a server may look through its queue.
+    /// Default 10 minutes.
+    pub errand: Duration,
     /// For the reply to QUIT, on which nothing depends. Default 10 seconds.
     pub quit: Duration,
 }
@@ -34,6 +37,7 @@ impl Default for SendingTimeouts {
             data: minutes(2),
             block: minutes(3),
             dot: minutes(10),
+            errand: minutes(10),
             quit: Duration::from_secs(10),
         }
     }
@@ -50,6 +54,7 @@ impl SendingTimeouts {
             Step::Data => self.data,
             Step::Content | Step::Chunk => self.block,
             Step::Dot => self.dot,
+            Step::Command => self.errand,
             Step::Quit => self.quit,
         }
     }

@@ -2,18 +2,20 @@
 //! Knows no SMTP; one `match` over the session's actions.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Cause, Derivation, Outcome, SendingAction, SendingSession, SendingSettings, Step, Transaction,
+    Cause, Derivation, Outcome, Reply, SendingAction, SendingLogin, SendingSession,
+    SendingSettings, SendingTls, Step, Transaction,
 };
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep_until, timeout};
 
-use super::stream::{Happened, Stream};
+use super::stream::{Carrying, Happened, Stream};
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::servers::Endpoint;
-use crate::tls::{Identity, OutboundTls};
+use crate::tls::{HandshakeError, Identity, OutboundTls};
 
 const INPUT_OCTETS: usize = 4096;
 
@@ -24,6 +26,8 @@ pub(super) enum ConnectError {
     Connect { endpoint: Endpoint, error: io::Error },
     #[error("{0}: no connection in time")]
     Timeout(Endpoint),
+    #[error("{endpoint}: the TLS handshake failed: {error}")]
+    Handshake { endpoint: Endpoint, error: HandshakeError },
     #[error("no random octets for a login: {0}")]
     NoRandom(getrandom::Error),
 }
@@ -32,9 +36,9 @@ impl ConnectError {
     /// Whether the error begins with the server as it is shown.
     pub(super) fn names(&self, server: &str) -> bool {
         match self {
-            Self::Connect { endpoint, .. } | Self::Timeout(endpoint) => {
-                endpoint.to_string() == server
-            }
+            Self::Connect { endpoint, .. }
+            | Self::Timeout(endpoint)
+            | Self::Handshake { endpoint, .. } => endpoint.to_string() == server,
             Self::NoRandom(_) => false,
         }
     }
@@ -50,6 +54,8 @@ pub(super) struct Connection {
     peer: Option<Peer>,
     /// How many transactions were begun.
     transactions: u32,
+    /// The server's address and ours; none: it is no connection of the network, or not ours.
+    ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 /// Whom a connection is to lead to, and how that is made sure of.
@@ -72,6 +78,8 @@ impl std::fmt::Debug for Peer {
 enum Turn {
     More,
     Result(Vec<Outcome>),
+    /// What was asked for beside messages is over.
+    Settled(Result<Option<Reply>, Cause>),
     /// The session wants more of the message.
     Body,
     Over,
@@ -85,17 +93,32 @@ impl Connection {
         peer: Peer,
         wait: Duration,
     ) -> Result<Self, ConnectError> {
-        let connected = timeout(wait, connect(endpoint)).await;
-        let connected = connected.map_err(|_| ConnectError::Timeout(endpoint.clone()))?;
-        let stream = connected
-            .map_err(|error| ConnectError::Connect { endpoint: endpoint.clone(), error })?;
-        Ok(Self::over(stream, SendingSession::new(now(), settings), Some(peer)))
+        let connecting = async {
+            let (mut stream, ends) = connect(endpoint)
+                .await
+                .map_err(|error| ConnectError::Connect { endpoint: endpoint.clone(), error })?;
+            if settings.tls == SendingTls::Before {
+                let Peer { tls, host, identity } = &peer;
+                let secured = Box::pin(tls.connect(host, identity, stream.take())).await;
+                let secured = secured.map_err(|error| ConnectError::Handshake {
+                    endpoint: endpoint.clone(),
+                    error,
+                })?;
+                stream.carry_on(secured);
+            }
+            Ok((stream, ends))
+        };
+        let (stream, ends) = timeout(wait, connecting)
+            .await
+            .map_err(|_| ConnectError::Timeout(endpoint.clone()))??;
+        let session = SendingSession::new(now(), settings);
+        Ok(Self { ends, ..Self::over(stream, session, Some(peer)) })
     }
 
     /// A connection that there is already, with its session. `peer`: none where the session wants no TLS.
     pub(super) fn over(stream: Stream, session: SendingSession, peer: Option<Peer>) -> Self {
         let input = vec![0; INPUT_OCTETS].into();
-        Self { stream, session, input, peer, transactions: 0 }
+        Self { stream, session, input, peer, transactions: 0, ends: None }
     }
 
     /// Whether the conversation is over.
@@ -129,7 +152,7 @@ impl Connection {
         if self.session.start(now(), transaction).is_ok() {
             loop {
                 match self.turn().await {
-                    Turn::More => {}
+                    Turn::More | Turn::Settled(_) => {}
                     Turn::Body => self.supply(octets).await,
                     Turn::Result(outcomes) => return outcomes,
                     Turn::Over => break,
@@ -137,6 +160,68 @@ impl Connection {
             }
         }
         vec![Outcome::Deferred(Cause::Closed(Step::Mail)); recipients]
+    }
+
+    /// Goes as far as the server is ready for whatever comes. On a new connection.
+    pub(super) async fn greet(&mut self) -> Result<(), Cause> {
+        self.session.open();
+        self.settle(Step::Greeting).await.map(drop)
+    }
+
+    /// Logs in.
+    pub(super) async fn log_in(&mut self, login: SendingLogin) -> Result<(), Cause> {
+        if !self.session.log_in(now(), login) {
+            return Err(Cause::Closed(Step::Auth));
+        }
+        self.settle(Step::Auth).await.map(drop)
+    }
+
+    /// Says a command; the reply.
+    pub(super) async fn command(&mut self, line: &str) -> Result<Reply, Cause> {
+        if !self.session.command(now(), line) {
+            return Err(Cause::Closed(Step::Command));
+        }
+        self.settle(Step::Command).await?.ok_or(Cause::Closed(Step::Command))
+    }
+
+    /// Says a command behind whose 250 the connection is to be given away; the reply.
+    pub(super) async fn hand_over(&mut self, line: &str) -> Result<Reply, Cause> {
+        if !self.session.hand_over(now(), line) {
+            return Err(Cause::Closed(Step::Command));
+        }
+        self.settle(Step::Command).await?.ok_or(Cause::Closed(Step::Command))
+    }
+
+    /// Waits for the end of what was asked for beside messages.
+    async fn settle(&mut self, step: Step) -> Result<Option<Reply>, Cause> {
+        loop {
+            match self.turn().await {
+                Turn::Settled(ended) => return ended,
+                Turn::Over => return Err(Cause::Closed(step)),
+                Turn::More | Turn::Body | Turn::Result(_) => {}
+            }
+        }
+    }
+
+    /// What the server offers, a keyword with its parameters in each line.
+    pub(super) fn keywords(&self) -> &str {
+        self.session.keywords()
+    }
+
+    /// Whether TLS is on.
+    pub(super) fn is_secured(&self) -> bool {
+        self.session.is_secured()
+    }
+
+    /// The server's address and ours.
+    pub(super) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.ends
+    }
+
+    /// What carries the octets; none when it was not handed over.
+    pub(super) fn into_carrying(self) -> Option<Box<dyn Carrying>> {
+        let handed_over = self.session.is_handed_over() && !self.stream.is_sending();
+        handed_over.then(|| self.stream.into_carrying())
     }
 
     /// Says goodbye and closes; takes no longer than the session's time-out for QUIT.
@@ -170,6 +255,7 @@ impl Connection {
             }
             Some(SendingAction::Body) => Turn::Body,
             Some(SendingAction::Result(outcomes)) => Turn::Result(outcomes),
+            Some(SendingAction::Settled(ended)) => Turn::Settled(ended),
             Some(SendingAction::Close) => Turn::Over,
             None if self.session.is_over() => Turn::Over,
             None => {
@@ -246,7 +332,8 @@ impl Connection {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+/// Connects; the addresses of both ends, where there are some.
+async fn connect(endpoint: &Endpoint) -> io::Result<(Stream, Option<(SocketAddr, SocketAddr)>)> {
     match endpoint {
         Endpoint::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
@@ -254,9 +341,10 @@ async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%address, %error, "no TCP_NODELAY");
             }
-            Ok(Stream::new(stream))
+            let ends = stream.local_addr().ok().map(|local| (*address, local));
+            Ok((Stream::new(stream), ends))
         }
-        Endpoint::Socket(path) => Ok(Stream::new(UnixStream::connect(path).await?)),
+        Endpoint::Socket(path) => Ok((Stream::new(UnixStream::connect(path).await?), None)),
     }
 }
 

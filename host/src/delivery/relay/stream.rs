@@ -73,6 +73,11 @@ impl Stream {
         std::mem::replace(&mut self.carrying, Box::new(tokio::io::empty()))
     }
 
+    /// The same, and nothing follows.
+    pub(super) fn into_carrying(self) -> Box<dyn Carrying> {
+        self.carrying
+    }
+
     /// Goes on with this.
     pub(super) fn carry_on(&mut self, carrying: impl Carrying + 'static) {
         *self = Self::new(carrying);

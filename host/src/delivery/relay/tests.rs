@@ -56,7 +56,7 @@ fn outbound(further: &str) -> OutboundTls {
     let text = format!(
         "hostname = \"us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n{further}"
     );
-    OutboundTls::load(&crate::config::from_text(&text).unwrap()).unwrap()
+    OutboundTls::load(&crate::config::from_text(&text).unwrap(), false).unwrap()
 }
 
 impl Sending {

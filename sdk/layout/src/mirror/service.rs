@@ -14,6 +14,7 @@ mod layout;
 mod log;
 mod message;
 mod metrics;
+mod outbound;
 mod pending;
 mod queue;
 mod session;
@@ -43,8 +44,9 @@ pub(crate) struct Services {
     queue: queue::EmQueueServiceRef,
     state: state::EmStateServiceRef,
     directory: directory::EmDirectoryServiceRef,
-    #[sabi(last_prefix_field)]
     submit: submit::EmSubmitServiceRef,
+    #[sabi(last_prefix_field)]
+    outbound: outbound::EmOutboundServiceRef,
 }
 
 /// The originals that have a mirror in the files of the services.
@@ -67,4 +69,5 @@ pub(super) const TWINS: &[&[&str]] = &[
     state::TWINS,
     directory::TWINS,
     submit::TWINS,
+    outbound::TWINS,
 ];

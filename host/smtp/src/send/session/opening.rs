@@ -32,6 +32,7 @@ impl SendingSession {
         self.secured = true;
         // RFC 3207 section 4.2: what was learnt before is forgotten, and asked for again.
         self.offers = Offers::default();
+        self.keywords = Box::default();
         if let State::Opening { hello: next, .. } = &mut self.state {
             *next = hello(self.settings.protocol);
         }
@@ -98,12 +99,14 @@ impl SendingSession {
             (Step::Ehlo | Step::Lhlo | Step::Helo, Class::Positive) => {
                 if step != Step::Helo {
                     self.offers = Offers::of(&reply);
+                    self.keywords =
+                        reply.text().split_once('\n').map_or("", |(_, lines)| lines).into();
                     // Final delivery is told of from here: a server of mailboxes would do so a second time.
                     self.offers.dsn &= self.settings.protocol == Protocol::Smtp;
                 }
                 match self.settings.tls {
                     _ if self.secured => self.opened(),
-                    SendingTls::Never => self.opened(),
+                    SendingTls::Never | SendingTls::Before => self.opened(),
                     SendingTls::IfOffered | SendingTls::Must if self.offers.starttls => {
                         *next = Step::StartTls;
                     }
@@ -124,7 +127,7 @@ impl SendingSession {
     }
 
     /// Logs in where that is wanted; then goes on to the message, if one waits.
-    fn opened(&mut self) {
+    pub(super) fn opened(&mut self) {
         if let Some(login) = self.settings.login.as_ref().filter(|_| !self.logged_in) {
             let Some((exchange, command)) = login.begin(self.offers.auth, self.secured) else {
                 return self.not_opened(Cause::NoMechanism);
@@ -139,6 +142,8 @@ impl SendingSession {
             std::mem::replace(&mut self.state, State::Idle)
         {
             self.begin(transaction, true);
+        } else {
+            self.settle(Ok(None));
         }
     }
 
@@ -150,6 +155,8 @@ impl SendingSession {
         {
             let outcomes = vec![Outcome::Deferred(cause); transaction.recipients.len()];
             self.actions.push_back(SendingAction::Result(outcomes));
+        } else {
+            self.settle(Err(cause));
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod chunks;
+mod errands;
 mod faults;
 mod lmtp;
 mod login;
@@ -151,6 +152,7 @@ impl Conversation {
                     self.seen.results.push(outcomes.iter().map(words).collect());
                     self.start_next();
                 }
+                SendingAction::Settled(ended) => panic!("nobody asked: {ended:?}"),
                 SendingAction::Close => self.seen.closed = true,
             }
         }

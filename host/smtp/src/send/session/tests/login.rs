@@ -9,7 +9,7 @@ const MECHANISMS: &str = "250-hop\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN SCRAM-
 fn login(tls: SendingTls, shown: bool) -> SendingSettings {
     let credentials = Credentials::new("user", Secret::new(b"pencil".to_vec())).unwrap();
     let nonce = "rOprNGfwEbeRWgbNEkqO".into();
-    let login = Some(SendingLogin { credentials, shown, nonce });
+    let login = Some(SendingLogin { credentials, shown, cram: false, nonce });
     SendingSettings { tls, login, ..settings() }
 }
 

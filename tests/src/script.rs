@@ -1,0 +1,105 @@
+//! A server that says what a test wants, word by word, where a sink would be too well-behaved.
+//! Knows lines; what they mean is the test's.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::client::Client;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server.
+pub struct Script {
+    address: SocketAddr,
+    playing: JoinHandle<()>,
+}
+
+/// One connection, from the server's side.
+pub struct Speaker {
+    stream: BufReader<TcpStream>,
+}
+
+impl Script {
+    /// Plays for a number of connections, one after the other; each is given its number, from 0.
+    ///
+    /// # Panics
+    ///
+    /// When there is no port to be had.
+    pub fn play(connections: usize, play: impl Fn(usize, Speaker) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let playing = thread::spawn(move || {
+            for number in 0..connections {
+                let (stream, _) = listener.accept().expect("a client");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+                stream.set_nodelay(true).expect("an option can be set");
+                play(number, Speaker { stream: BufReader::new(stream) });
+            }
+        });
+        Self { address, playing }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the end of what is played.
+    ///
+    /// # Panics
+    ///
+    /// When that has.
+    pub fn end(self) {
+        if let Err(panic) = self.playing.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Speaker {
+    /// Says lines, each without its end.
+    ///
+    /// # Panics
+    ///
+    /// When nobody is there.
+    pub fn say(&mut self, lines: &str) {
+        let octets = lines.replace('\n', "\r\n") + "\r\n";
+        self.stream.get_mut().write_all(octets.as_bytes()).expect("the client reads");
+    }
+
+    /// Hears a line; empty when the client has gone.
+    pub fn hear(&mut self) -> String {
+        let mut line = String::new();
+        let _ = self.stream.read_line(&mut line);
+        line.trim_end().to_owned()
+    }
+
+    /// Hears a line that must be this one, and says something.
+    ///
+    /// # Panics
+    ///
+    /// When it is another.
+    pub fn answer(&mut self, wanted: &str, lines: &str) {
+        assert_eq!(self.hear(), wanted);
+        self.say(lines);
+    }
+
+    /// Greets, and answers EHLO with keywords.
+    pub fn greet(&mut self, keywords: &[&str]) {
+        self.say("220 script.test");
+        assert!(self.hear().starts_with("EHLO "));
+        let mut lines = vec!["script.test"];
+        lines.extend(keywords);
+        let (last, first) = lines.split_last().expect("a line");
+        let reply: String = first.iter().map(|line| format!("250-{line}\n")).collect();
+        self.say(&format!("{reply}250 {last}"));
+    }
+
+    /// Becomes the client.
+    pub fn into_client(self) -> Client {
+        Client::over(self.stream)
+    }
+}
