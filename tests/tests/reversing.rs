@@ -152,6 +152,13 @@ fn a_user_has_one_line_at_a_time() {
     sink.take_over(first).unwrap();
     assert_eq!(sink.messages().len(), 1);
     server.log().wait_for("the end", fetched);
+    // The line is given back when the session of who had it is over, which comes behind that.
+    let open = || {
+        let status = site.run(&["status", "--json", "--socket", "state/admin.sock"]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        status["sessions"]["open"].as_u64()
+    };
+    assert!((0..1000).any(|_| open() == Some(1)));
     second.say("ATRN", 250);
     sink.take_over(second).unwrap();
     assert_eq!(recipients(&sink), ["a@branch.test", "b@branch.test"]);
