@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::cargo::target_dir;
@@ -30,6 +30,29 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn need(program: &str) -> PathBuf {
     find(program)
         .unwrap_or_else(|| panic!("{program} is missing: `cargo verify` says how to get it"))
+}
+
+/// The folder `usr` that a program is in with a file of its package: unpacked somewhere, or the system's.
+///
+/// # Panics
+///
+/// When the program is nowhere.
+pub fn unpacked(program: &str, file: &str) -> PathBuf {
+    let found = need(program);
+    let unpacked = found.parent().and_then(Path::parent).map(|folder| folder.join("usr"));
+    unpacked.filter(|usr| usr.join(file).exists()).unwrap_or_else(|| PathBuf::from("/usr"))
+}
+
+/// The folders of libraries below such a folder, in the form of `LD_LIBRARY_PATH`.
+///
+/// # Panics
+///
+/// When they can't be read.
+pub fn libraries(usr: &Path) -> String {
+    let entries = fs::read_dir(usr.join("lib")).expect("libraries");
+    let folders = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
+    folders.join(":")
 }
 
 /// A program that a test can't do without, ended by timeout(1) when it hangs.

@@ -115,167 +115,30 @@ mod msmtp {
 
 /// The whole mail server as a client that relays everything to ours.
 mod postfix {
-    use std::fs::{self, File, Permissions};
-    use std::io::Write;
-    use std::os::unix::fs::{PermissionsExt, chown};
-    use std::os::unix::process::CommandExt;
-    use std::path::{Path, PathBuf};
-    use std::process::{Command, Stdio};
-
-    use rustix::process::{Pid, Signal, kill_process_group};
-    use stagepost_tests::log::Log;
-    use stagepost_tests::peer;
-    use stagepost_tests::process::Ended;
-    use tempfile::TempDir;
+    use stagepost_tests::postfix::{CLIENT_SERVICES, Postfix};
 
     use super::*;
 
-    /// Two accounts that every Debian has, in the place of those that its installation would make.
-    const OWNER: (&str, u32) = ("daemon", 1);
-    const GROUP: (&str, u32) = ("games", 60);
-
-    const SERVICES: &str = "\
-        postlog unix-dgram n - n - 1 postlogd\n\
-        pickup unix n - n 1 1 pickup\n\
-        cleanup unix n - n - 0 cleanup\n\
-        qmgr unix n - n 300 1 qmgr\n\
-        rewrite unix - - n - - trivial-rewrite\n\
-        bounce unix - - n - 0 bounce\n\
-        defer unix - - n - 0 bounce\n\
-        trace unix - - n - 0 bounce\n\
-        tlsmgr unix - - n 1000? 1 tlsmgr\n\
-        smtp unix - - n - - smtp\n\
-        error unix - - n - - error\n\
-        retry unix - - n - - error\n\
-        scache unix - - n - 1 scache\n";
-
-    /// Where its programs are: unpacked somewhere, or installed.
-    fn programs() -> PathBuf {
-        let found = peer::need("postfix");
-        let unpacked = found.parent().and_then(Path::parent).map(|folder| folder.join("usr"));
-        let installed = || PathBuf::from("/usr");
-        unpacked
-            .filter(|usr| usr.join("lib/postfix/sbin/master").exists())
-            .unwrap_or_else(installed)
-    }
-
-    fn libraries(usr: &Path) -> String {
-        let entries = fs::read_dir(usr.join("lib")).expect("libraries");
-        let folders =
-            entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
-        let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
-        folders.join(":")
-    }
-
-    /// A Postfix of its own: everything of it is in one folder.
-    struct Postfix {
-        folder: TempDir,
-        usr: PathBuf,
-    }
-
-    impl Postfix {
-        /// Relays to `server`, over TLS only, and only to whoever has the certificate of `site`.
-        fn new(site: &Site, server: &Server) -> Self {
-            let usr = programs();
-            // Its programs run as somebody else, who must get there.
-            let folder = tempfile::Builder::new().prefix("postfix").tempdir_in("/tmp");
-            let folder = folder.expect("a temporary folder");
-            let path = folder.path();
-            fs::set_permissions(path, Permissions::from_mode(0o755)).expect("our own folder");
-            for name in ["etc", "queue", "data"] {
-                fs::create_dir(path.join(name)).expect("a folder of our own");
-            }
-            chown(path.join("data"), Some(OWNER.1), None).expect("we are root");
-            let queues = "active bounce corrupt defer deferred flush hold incoming private maildrop public pid saved trace";
-            for name in queues.split(' ') {
-                let queue = path.join("queue").join(name);
-                fs::create_dir(&queue).expect("a folder of our own");
-                if name != "pid" {
-                    chown(&queue, Some(OWNER.1), Some(GROUP.1)).expect("we are root");
-                }
-            }
-            let certificate = site.path().join("tls/mx.example.test.crt");
-            fs::copy(certificate, path.join("etc/trusted.crt")).expect("a certificate");
-            let (etc, libraries) = (path.join("etc"), libraries(&usr));
-            let main = format!(
-                "compatibility_level = 3.7\n\
-                 queue_directory = {path}/queue\ndata_directory = {path}/data\nmeta_directory = {path}/etc\n\
-                 daemon_directory = {usr}/lib/postfix/sbin\ncommand_directory = {usr}/sbin\n\
-                 shlib_directory = {usr}/lib/postfix\n\
-                 mail_owner = {}\nsetgid_group = {}\ndefault_privs = nobody\n\
-                 import_environment = MAIL_CONFIG LD_LIBRARY_PATH={libraries}\n\
-                 export_environment = MAIL_CONFIG LD_LIBRARY_PATH={libraries}\n\
-                 inet_interfaces = loopback-only\ninet_protocols = ipv4\n\
-                 myhostname = relay.client.test\nmydestination =\nalias_maps =\nlocal_recipient_maps =\n\
-                 relayhost = [127.0.0.1]:{}\nsmtp_host_lookup = native\n\
-                 smtp_tls_security_level = verify\nsmtp_tls_CAfile = {path}/etc/trusted.crt\n\
-                 smtp_tls_verify_cert_match = mx.example.test\nsmtp_tls_loglevel = 1\n\
-                 maillog_file = /dev/stdout\n",
-                OWNER.0,
-                GROUP.0,
-                server.address().port(),
-                path = path.display(),
-                usr = usr.display(),
-            );
-            for (name, text) in
-                [("main.cf", main.as_str()), ("master.cf", SERVICES), ("dynamicmaps.cf", "")]
-            {
-                fs::write(etc.join(name), text).expect("a file of our own");
-            }
-            Self { folder, usr }
-        }
-
-        fn command(&self, program: &str) -> Command {
-            let mut command = Command::new(self.usr.join(program));
-            command.env("MAIL_CONFIG", self.folder.path().join("etc"));
-            command.env("LD_LIBRARY_PATH", libraries(&self.usr)).current_dir(self.folder.path());
-            command
-        }
-
-        /// Puts a message into its queue.
-        fn submit(&self, text: &str, recipients: &[&str]) {
-            let file = self.folder.path().join("message");
-            File::create(&file)
-                .and_then(|mut file| file.write_all(text.as_bytes()))
-                .expect("a file");
-            let mut sendmail = self.command("sbin/sendmail");
-            sendmail.args(["-f", "a@client.test", "--"]).args(recipients);
-            run(sendmail.stdin(File::open(file).expect("a file of our own")));
-        }
-
-        /// Starts it; it is ended with all of its processes.
-        fn start(&self) -> Running {
-            let mut master = self.command("lib/postfix/sbin/master");
-            let child = master
-                .arg("-d")
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .process_group(0)
-                .spawn();
-            let mut child = child.expect("the program starts");
-            let (log, _) = Log::follow(child.stdout.take().expect("stdout is piped"));
-            Running { child: Ended(child), log }
-        }
-    }
-
-    struct Running {
-        child: Ended,
-        log: Log,
-    }
-
-    impl Drop for Running {
-        fn drop(&mut self) {
-            let group = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw);
-            // It leads a group of its own.
-            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-        }
+    /// Relays to `server`, over TLS only, and only to whoever has the certificate of `site`.
+    fn relaying(site: &Site, server: &Server) -> Postfix {
+        let trusted = site.path().join("tls/mx.example.test.crt");
+        let main = format!(
+            "myhostname = relay.client.test\n\
+             relayhost = [127.0.0.1]:{}\nsmtp_host_lookup = native\n\
+             smtp_tls_security_level = verify\nsmtp_tls_CAfile = FOLDER/etc/trusted.crt\n\
+             smtp_tls_verify_cert_match = mx.example.test\nsmtp_tls_loglevel = 1\n",
+            server.address().port(),
+        );
+        let postfix = Postfix::new(&main, CLIENT_SERVICES);
+        postfix.keep(&trusted, "trusted.crt");
+        postfix
     }
 
     #[test]
     fn relays_mails_with_tls() {
         let site = with_tls();
         let server = site.start();
-        let postfix = Postfix::new(&site, &server);
+        let postfix = relaying(&site, &server);
         let long = "x".repeat(900);
         for number in 0..3 {
             let text = format!("Subject: number {number}\n\nHello.\n.dot\n{long}\n");

@@ -210,7 +210,7 @@ impl Lane {
             }
             Standing::Busy | Standing::Down => {
                 if self.is_news(begun) {
-                    self.do_less(now, spread);
+                    self.do_less(pauses.max, now, spread);
                 }
                 false
             }
@@ -245,7 +245,7 @@ impl Lane {
         recovered
     }
 
-    fn do_less(&mut self, now: Instant, spread: f64) {
+    fn do_less(&mut self, most: Duration, now: Instant, spread: f64) {
         self.setback_at = Some(now);
         self.peak = self.running;
         let least = f64::from(self.pace.at_once_min);
@@ -256,7 +256,7 @@ impl Lane {
         self.per_minute = (self.per_minute / 2.0).max(rate_least);
         if !could && !self.is_failing() {
             self.misses += 1;
-            let pause = doubled(SLOW_FIRST, self.misses).min(SLOW_MAX);
+            let pause = doubled(SLOW_FIRST, self.misses).min(SLOW_MAX).min(most);
             self.gate = Gate::Slowed(now + pause.mul_f64(spread));
         }
     }

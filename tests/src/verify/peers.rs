@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 24] = [
+const REQUIREMENTS: [Requirement; 25] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -60,6 +60,7 @@ const REQUIREMENTS: [Requirement; 24] = [
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
     Requirement { name: "postfix", source: Source::Rooted("postfix") },
+    Requirement { name: "dovecot", source: Source::Rooted("dovecot-lmtpd") },
     Requirement { name: "nmap", source: Source::Package("nmap") },
     Requirement {
         name: "net-ssleay",
