@@ -2,8 +2,10 @@
 //! Knows no setting: those are in the configuration file.
 
 mod access;
+mod etrn;
 mod import;
 mod plugin;
+mod pull;
 mod queue;
 mod server;
 mod stats;
@@ -87,6 +89,20 @@ enum Command {
     /// Exit code 1 when no server answers, or when it could not do what was asked.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Call a server that holds mail for us or takes ours, or show such calls
+    ///
+    /// `stagepost pull NAME` calls the connection of that name, as its document in the section of pull-delivery says, and shows how
+    /// far it is until it is over. `stagepost pull status` shows all of them. Exit code 1 when no server answers, or when the
+    /// call came to nothing.
+    Pull(pull::PullArgs),
+    /// Hand mail over now
+    ///
+    /// By the connection of that name or the one that hands over mail of that destination; where there is none, as the routes
+    /// say. Exit code 1 when no server answers.
+    Route(pull::RouteArgs),
+    /// Look whether a server sends mail to those who ask for it
+    #[command(subcommand)]
+    Etrn(etrn::EtrnCommand),
     /// Show calls of plug-ins as they happen
     ///
     /// Each call with its event and stage, what the event told, what the plug-in answered and edits, and how long it
@@ -168,6 +184,9 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Stats(args)) => stats::stats(&args),
         Some(Command::Access(command)) => access::run(&command),
         Some(Command::Queue(command)) => queue::run(command),
+        Some(Command::Pull(args)) => pull::pull(&args),
+        Some(Command::Route(args)) => pull::route(&args),
+        Some(Command::Etrn(command)) => etrn::run(&command),
         Some(Command::Trace(args)) => watch::trace(&args),
         Some(Command::Reload(args)) => plugin::reload(&args),
         Some(Command::Import(command)) => import::run(&command),
