@@ -742,7 +742,7 @@ typedef struct EmRoute {
     struct EmText destination;
 
     /** Where it leads: `mx`, `mx:DOMAIN`, `discard`, servers as `HOST:PORT` with a comma and a space between, `local:DOMAIN`
-     * for mailboxes here, `fetched` where who gets it has come for it, or empty where the configuration leads nowhere. */
+     * for mailboxes here, `fetched` where who gets it has come for it, `pushed` where a plug-in hands it over (EmOutboundService), or empty where the configuration leads nowhere. */
     struct EmText next_hop;
 
     /** Seconds since the message was taken over. */
@@ -2643,7 +2643,8 @@ typedef struct EmOutboundService {
 
     /** Hands the server what waits for a destination, each message settled by itself as in any delivery; what it refuses
      * for now waits on. What another delivery has in hand is left out. NOERROR also when nothing waits; EmOutboundProgress tells
-     * how much it was. EM_ERR_IO when the connection breaks: what was not acknowledged waits on.
+     * how much it was. EM_ERR_REFUSED when the server takes no mail here, such as at a port for ATRN: all of it waits on, and the session
+     * goes on. EM_ERR_IO when the connection breaks: what was not acknowledged waits on.
      *
      * - destination: as in EmQueueService.
      *

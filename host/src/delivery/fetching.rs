@@ -124,7 +124,8 @@ impl Fetching {
     ) -> Result<(), StoreError> {
         let mut after = None;
         loop {
-            if stopping.is_said() || round.line.is_over().await {
+            let takes_none = round.line.takes_none().is_some();
+            if stopping.is_said() || takes_none || round.line.is_over().await {
                 round.fetched.broken_off = true;
                 return Ok(());
             }

@@ -237,6 +237,8 @@ impl Inner {
             Err(Fault::over())
         } else if line.is_over().await {
             Err(Fault::broken("the connection broke while mail was pushed"))
+        } else if let Some(reply) = line.takes_none() {
+            Err(Fault::refused(reply, false))
         } else if fetched.broken_off {
             Err(Fault { over: false, ..Fault::broken("the queue can't be read") })
         } else {

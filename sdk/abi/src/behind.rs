@@ -71,7 +71,7 @@ pub struct EmRoute {
     /// The domain or address literal that it is queued under, in lower case.
     pub destination: EmText,
     /// Where it leads: `mx`, `mx:DOMAIN`, `discard`, servers as `HOST:PORT` with a comma and a space between, `local:DOMAIN`
-    /// for mailboxes here, `fetched` where who gets it has come for it, or empty where the configuration leads nowhere.
+    /// for mailboxes here, `fetched` where who gets it has come for it, `pushed` where a plug-in hands it over (EmOutboundService), or empty where the configuration leads nowhere.
     pub next_hop: EmText,
     /// Seconds since the message was taken over.
     pub age_s: u64,

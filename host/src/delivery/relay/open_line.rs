@@ -2,11 +2,12 @@
 //! Knows no queue; one thing after the other.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{
-    Cause, Credentials, OwnName, Protocol, Reply, SendingLogin, SendingSession, SendingSettings,
-    SendingTimeouts, SendingTls,
+    Cause, Credentials, Outcome, OwnName, Protocol, Reply, SendingLogin, SendingSession,
+    SendingSettings, SendingTimeouts, SendingTls, Step,
 };
 use tokio::sync::{Mutex, watch};
 
@@ -31,6 +32,8 @@ pub(crate) struct OpenLine {
     /// The other end has shown who it is.
     verified: bool,
     closed: watch::Sender<bool>,
+    /// What the server has said to a message that it takes none for.
+    takes_none: OnceLock<Reply>,
 }
 
 /// Why something came to nothing.
@@ -88,12 +91,17 @@ impl OpenLine {
     fn new(connection: Connection, shown: Box<str>, way: &'static str, verified: bool) -> Self {
         let connection = Mutex::new(Some(connection));
         let (closed, _) = watch::channel(false);
-        Self { connection, shown, way, verified, closed }
+        Self { connection, shown, way, verified, closed, takes_none: OnceLock::new() }
     }
 
     /// Whether nothing more can be sent.
     pub(crate) async fn is_over(&self) -> bool {
         self.connection.lock().await.as_ref().is_none_or(Connection::is_over)
+    }
+
+    /// What the server has said, where it takes no mail on such a connection.
+    pub(crate) fn takes_none(&self) -> Option<&Reply> {
+        self.takes_none.get()
     }
 
     /// Whether TLS is on.
@@ -180,6 +188,20 @@ impl OpenLine {
         }
     }
 
+    /// A server that carries out no MAIL here says nothing of the message: some have a port for ATRN and nothing else (RFC 2645
+    /// section 5), or let nobody in who has not logged in.
+    fn judged(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed(Cause::Replied { step: Step::Mail, reply })
+                if matches!(reply.code(), 500 | 502 | 503 | 530) =>
+            {
+                self.takes_none.get_or_init(|| reply.clone());
+                Outcome::Deferred(Cause::Replied { step: Step::Mail, reply })
+            }
+            outcome => outcome,
+        }
+    }
+
     async fn unless_closed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
@@ -221,7 +243,7 @@ impl Transports for OpenLine {
                 return gone();
             };
             let onward = onward(Protocol::Smtp, connection);
-            let told = |outcome| told(&self.shown, onward, outcome);
+            let told = |outcome| told(&self.shown, onward, self.judged(outcome));
             // Such a line is no lane's.
             Carried::aside(outcomes.into_iter().map(told).collect())
         })

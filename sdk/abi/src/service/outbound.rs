@@ -180,7 +180,8 @@ pub struct EmOutboundService {
 
     /// Hands the server what waits for a destination, each message settled by itself as in any delivery; what it refuses
     /// for now waits on. What another delivery has in hand is left out. NOERROR also when nothing waits; EmOutboundProgress tells
-    /// how much it was. EM_ERR_IO when the connection breaks: what was not acknowledged waits on.
+    /// how much it was. EM_ERR_REFUSED when the server takes no mail here, such as at a port for ATRN: all of it waits on, and the session
+    /// goes on. EM_ERR_IO when the connection breaks: what was not acknowledged waits on.
     ///
     /// - destination: as in EmQueueService.
     ///
