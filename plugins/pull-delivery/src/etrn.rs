@@ -125,7 +125,15 @@ impl PullDelivery {
         if count == 0 {
             return Ok(Came::Started(0, meant.tell));
         }
-        match self.runs.begin(&meant.scopes, rules.limits.runs_max) {
+        let mut scopes = meant.scopes.clone();
+        scopes.retain(|scope| match rules.handed_over(scope) {
+            Some(connection) => {
+                self.calls.asked_for(&connection.name);
+                false
+            }
+            None => true,
+        });
+        match self.runs.begin(&scopes, rules.limits.runs_max) {
             Ok(begun) => self.counters.runs.add(u32::try_from(begun).unwrap_or(u32::MAX)),
             Err(Full) => return Ok(Came::NotNow("as many runs under way as there may be")),
         }

@@ -66,6 +66,11 @@ impl Held {
         self.names.contains_key(&*folded(name))
     }
 
+    /// The node of a name.
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
+        self.names.get(&*folded(name)).and_then(|number| self.nodes.get(*number))
+    }
+
     /// Whether somebody is entitled by the name of their host.
     pub(crate) fn wants_host_names(&self) -> bool {
         self.wants_host_names

@@ -1,30 +1,44 @@
 //! pull-delivery: mail that waits for sites that are not always on-line, and how they get it.
 //! Takes the configuration and the handlers' calls; the rules stand in their own files.
 
+mod arrivals;
 mod atrn;
+mod call;
+mod calls;
+mod connection;
 mod counters;
 mod etrn;
 mod held;
+mod hook;
 mod lines;
 mod look_up;
 mod node;
 mod rules;
 mod runs;
+mod schedule;
 mod scope;
+mod secret;
 mod section;
+mod urgency;
+mod verbs;
 mod visitor;
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use stagepost_sdk::{
-    Answer, AsyncPlugin, Atrn, Config, Edits, Ehlo, Etrn, Fault, Host, Level, Outcome, Pending,
-    Plugin, StartError, export_plugin,
+    AfterEdits, Answer, AsyncPlugin, Atrn, Config, Delivery, Edits, Ehlo, Enqueue, Etrn, Fault,
+    Host, Level, Outcome, Pending, Plugin, StartError, export_plugin,
 };
 
+use calls::Calls;
 use counters::Counters;
 use lines::Lines;
 use rules::Rules;
 use runs::Runs;
+use scope::Scope;
+use urgency::Urgency;
 
 /// The plug-in.
 pub(crate) struct PullDelivery {
@@ -33,6 +47,7 @@ pub(crate) struct PullDelivery {
     rules: RwLock<Arc<Rules>>,
     runs: Runs,
     lines: Lines,
+    calls: Calls,
     counters: Counters,
 }
 
@@ -52,7 +67,20 @@ impl Plugin for PullDelivery {
                 host.log(Level::Error, format_args!("the run for {scope} failed: {refusal}"));
             }
         });
-        Ok(Self { host, rules, runs, lines: Lines::default(), counters })
+        let calls = Calls::new(host);
+        verbs::make(host, &calls)?;
+        Ok(Self { host, rules, runs, lines: Lines::default(), calls, counters })
+    }
+
+    /// Other servers can be called from now on.
+    fn after_start(&self) -> Result<(), Fault> {
+        self.calls.configure(&self.rules().connections);
+        Ok(self.calls.start()?)
+    }
+
+    fn before_stop(&self) -> Result<(), Fault> {
+        self.calls.stop();
+        Ok(())
     }
 
     fn before_config(&self, section: &Config) -> Result<(), Fault> {
@@ -63,6 +91,7 @@ impl Plugin for PullDelivery {
     fn after_config(&self, section: &Config) -> Result<(), Fault> {
         // Read again rather than kept: what is refused in between, of any plug-in, must leave nothing.
         let rules = Arc::new(Rules::read(section)?);
+        self.calls.configure(&rules.connections);
         let old = {
             let mut in_force = self.rules.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *in_force, rules)
@@ -79,6 +108,48 @@ impl Plugin for PullDelivery {
             if event.extended && !there {
                 edits.keyword_remove(keyword)?;
             }
+        }
+        Ok(Answer::Continue)
+    }
+
+    fn before_queue(&self, event: &Enqueue<'_>, _: &mut Edits<'_>) -> Outcome {
+        let urgent_matters = self.rules().connections.iter().any(|one| one.urgent_at_once);
+        if urgent_matters && Urgency::of(event.message.header()?) == Urgency::High {
+            self.calls.urgent();
+        }
+        Ok(Answer::Continue)
+    }
+
+    /// Mail that came may be what a call waits for, or enough to make one.
+    fn after_queue(&self, event: &Enqueue<'_>, _: &mut AfterEdits<'_>) -> Result<(), Fault> {
+        let session = event.session;
+        let arrivals = self.calls.arrivals();
+        if !arrivals.nobody_waits() {
+            let client: IpAddr = session.remote_ip().unwrap_or_default().parse()?;
+            arrivals.arrived(client.to_canonical(), session.recipients());
+        }
+        if !self.rules().connections.is_empty() {
+            self.calls.queued();
+        }
+        Ok(())
+    }
+
+    /// What is not urgent goes at its own times, where a connection says so.
+    fn before_deliver(&self, event: &Delivery<'_>, _: &mut Edits<'_>) -> Outcome {
+        if event.next_hop != "pushed" || Urgency::of(event.message.header()?) != Urgency::Low {
+            return Ok(Answer::Continue);
+        }
+        let (now, destination) = (Timestamp::now(), Scope::of(event.destination, false));
+        let later = self.calls.pushing().iter().any(|connection| {
+            let times = connection.low_priority.as_ref();
+            connection.may_push(&destination) && times.is_some_and(|times| !times.is_open(now))
+        });
+        if later {
+            return Ok(Answer::defer(
+                450,
+                "4.2.1",
+                "waits for the times of mail that is not urgent",
+            ));
         }
         Ok(Answer::Continue)
     }
@@ -104,7 +175,10 @@ export_plugin! {
     name = "pull-delivery",
     version = env!("CARGO_PKG_VERSION"),
     class = inline,
-    stages = [before_config, after_config, before_ehlo],
+    stages = [
+        after_start, before_config, after_config, before_stop, before_ehlo, before_queue, after_queue,
+        before_deliver,
+    ],
     async_stages = [before_etrn, before_atrn],
-    edits = [verdict, keyword, queue],
+    edits = [verdict, keyword, queue, outbound],
 }

@@ -1,8 +1,12 @@
 //! All rules together, as one section of the configuration makes them.
 //! Knows no session; what a rule decides stands with the rule.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use stagepost_sdk::{Config, ConfigError};
 
+use crate::connection::{CONNECTIONS_MAX, Connection};
 use crate::held::Held;
 use crate::node::{Entitled, HostName, Node};
 use crate::scope::{Scope, folded, is_name};
@@ -16,6 +20,7 @@ const ITEMS_MAX: usize = 1000;
 pub(crate) struct Rules {
     pub(crate) held: Held,
     pub(crate) limits: Limits,
+    pub(crate) connections: Vec<Arc<Connection>>,
 }
 
 /// How much may be asked for.
@@ -28,7 +33,7 @@ pub(crate) struct Limits {
 }
 
 /// Makes an error of a value that does not do, with its place.
-type Blame<'b> = &'b dyn Fn(&str, String) -> ConfigError;
+pub(crate) type Blame<'b> = &'b dyn Fn(&str, String) -> ConfigError;
 
 impl Rules {
     /// Reads the plug-in's section.
@@ -38,10 +43,13 @@ impl Rules {
             key: key.to_owned(),
             reason,
         };
-        Self::make(&config.section()?, &blame)
+        // Paths begin where those of the configuration do.
+        let file = config.place_near("connection").map(|place| PathBuf::from(place.file));
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+        Self::make(&config.section()?, folder, &blame)
     }
 
-    fn make(section: &Section, blame: Blame<'_>) -> Result<Self, ConfigError> {
+    fn make(section: &Section, folder: &Path, blame: Blame<'_>) -> Result<Self, ConfigError> {
         let mut held = Held::default();
         for (number, written) in section.node.iter().enumerate() {
             let key = format!("node[{number}]");
@@ -63,7 +71,17 @@ impl Rules {
             })?;
             held.add(&written.name, &queues, node);
         }
-        Ok(Self { held, limits: Limits::make(section, blame)? })
+        let connections = make_connections(section, folder, &held, blame)?;
+        Ok(Self { held, limits: Limits::make(section, blame)?, connections })
+    }
+
+    /// The connection by which mail of some domains is handed over when its node asks for it.
+    pub(crate) fn handed_over(&self, scope: &Scope) -> Option<&Connection> {
+        let of_node = |connection: &&Arc<Connection>| {
+            let node = connection.node.as_deref().and_then(|node| self.held.node(node));
+            node.is_some_and(|node| node.domains.iter().any(|own| own.and(scope).is_some()))
+        };
+        self.connections.iter().find(of_node).map(|connection| &**connection)
     }
 }
 
@@ -85,6 +103,32 @@ impl Limits {
             lines_per_user_max: atrn.per_user_max,
         })
     }
+}
+
+fn make_connections(
+    section: &Section,
+    folder: &Path,
+    held: &Held,
+    blame: Blame<'_>,
+) -> Result<Vec<Arc<Connection>>, ConfigError> {
+    if section.connection.len() > CONNECTIONS_MAX {
+        return Err(blame("connection", format!("has at most {CONNECTIONS_MAX} tables")));
+    }
+    let mut made: Vec<Arc<Connection>> = Vec::new();
+    for (number, written) in section.connection.iter().enumerate() {
+        let key = format!("connection[{number}]");
+        let connection = Connection::make(written, &key, folder, blame)?;
+        if made.iter().any(|known| known.name == connection.name) {
+            let reason = format!("{:?} is the name of another connection", connection.name);
+            return Err(blame(&format!("{key}.name"), reason));
+        }
+        if let Some(node) = connection.node.as_deref().filter(|node| !held.has(node)) {
+            let reason = format!("{node:?} is no node: write the name of a [[node]]");
+            return Err(blame(&format!("{key}.node"), reason));
+        }
+        made.push(Arc::new(connection));
+    }
+    Ok(made)
 }
 
 fn make_node(written: &section::Node, key: &str, blame: Blame<'_>) -> Result<Node, ConfigError> {
@@ -160,7 +204,7 @@ pub(crate) mod tests {
             key: key.to_owned(),
             reason,
         };
-        Rules::make(&section, &blame).map_err(|error| error.to_string())
+        Rules::make(&section, Path::new(""), &blame).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -208,6 +252,122 @@ pub(crate) mod tests {
         ] {
             let error = made(section).unwrap_err();
             assert!(error.starts_with(wanted), "{error}");
+        }
+    }
+
+    fn connection(fields: Value) -> Value {
+        let mut connection = json!({ "name": "isp", "host": "isp.test", "push": ["#isp"] });
+        let named = fields.as_object().unwrap().clone();
+        connection.as_object_mut().unwrap().extend(named);
+        json!({ "connection": [connection] })
+    }
+
+    #[test]
+    fn a_connection_has_defaults_of_its_own() {
+        let rules = made(connection(json!({}))).unwrap();
+        let isp = &rules.connections[0];
+        assert_eq!((isp.port, isp.route_at_once), (25, 5));
+        assert!(isp.pushes() && !isp.pulls() && isp.is_scheduled() && isp.urgent_at_once);
+        assert!(isp.low_priority.is_none() && isp.login.is_none());
+        let atrn = json!({ "method": "atrn", "enabled": false });
+        assert_eq!(made(connection(atrn)).unwrap().connections[0].port, 366);
+    }
+
+    #[test]
+    fn what_does_not_do_of_a_connection_is_named() {
+        let two = |name: &str| {
+            let one = json!({ "name": name, "host": "isp.test", "push": ["a.test"] });
+            json!({ "connection": [one, one] })
+        };
+        for (section, wanted) in [
+            (json!({ "connection": [{ "host": "a.test" }] }), "missing field `name`"),
+            (two("isp"), "`connection[1].name` \"isp\" is the name of another connection"),
+            (two("A b"), "`connection[0].name` must be 1 to 63 small letters"),
+            (two("status"), "`connection[0].name` is a word of `stagepost pull`"),
+            (connection(json!({ "host": "a b" })), "`connection[0].host` is neither"),
+            (connection(json!({ "port": 0 })), "`connection[0].port` must be 1 to 65535"),
+            (connection(json!({ "kind": "modem" })), "unknown variant `modem`"),
+            (connection(json!({ "router_type": "pull" })), "unknown variant `pull`"),
+            (connection(json!({ "implicit_tls": true })), "`connection[0].implicit_tls` needs tls"),
+            (
+                connection(json!({ "user": "u" })),
+                "`connection[0].user` needs a name, and secret_file",
+            ),
+            (connection(json!({ "secret_file": "x" })), "`connection[0].secret_file` needs user"),
+            (
+                connection(json!({ "user": "u", "secret_file": "/none/secret" })),
+                "`connection[0].secret_file` /none/secret: No such file",
+            ),
+            (connection(json!({ "cram_md5": true })), "`connection[0].cram_md5` needs user"),
+            (connection(json!({ "push": [] })), "`connection[0].push` must name whose mail"),
+            (connection(json!({ "push": ["a.test", "#"] })), "`connection[0].push[1]` \"#\" is no"),
+            (
+                connection(json!({ "router_type": "pull only" })),
+                "`connection[0].request` must name what is asked for",
+            ),
+            (
+                connection(json!({ "router_type": "pull only", "request": ["@"] })),
+                "`connection[0].request[0]` \"@\" is no domain",
+            ),
+            (
+                connection(json!({ "router_type": "pull push", "method": "atrn" })),
+                "`connection[0].method` needs user and secret_file",
+            ),
+            (
+                connection(json!({ "method": "atrn", "request": ["#q"] })),
+                "`connection[0].request` has a queue, which ATRN can't ask for",
+            ),
+            (connection(json!({ "node": "a.test" })), "`connection[0].node` goes with router_type"),
+            (
+                connection(json!({ "router_type": "push wait", "node": "a.test" })),
+                "`connection[0].node` \"a.test\" is no node",
+            ),
+            (connection(json!({ "quiet": "soon" })), "`connection[0].quiet` \"soon\" is no time"),
+            (connection(json!({ "pull_timeout": "8d" })), "`connection[0].pull_timeout` \"8d\""),
+            (
+                connection(json!({ "connect_timeout": "11m" })),
+                "`connection[0].connect_timeout` must be at",
+            ),
+            (
+                connection(json!({ "retry_first": "2h" })),
+                "`connection[0].retry_max` must be no less",
+            ),
+            (
+                connection(json!({ "pre_connect": { "command": ["/bin/true"] } })),
+                "`connection[0].kind` must be \"dialup\"",
+            ),
+            (
+                connection(json!({ "kind": "dialup", "pre_connect": { "command": ["true"] } })),
+                "`connection[0].pre_connect.command` \"true\" must be the whole path",
+            ),
+            (
+                connection(json!({ "kind": "dialup", "post_connect": { "command": [] } })),
+                "`connection[0].post_connect.command` must name a program",
+            ),
+            (
+                connection(json!({ "schedule": { "days": ["mon", "any"] } })),
+                "`connection[0].schedule.days[1]` \"any\" is no day",
+            ),
+            (
+                connection(json!({ "schedule": { "times": ["8-22"] } })),
+                "`connection[0].schedule.times[0]` \"8-22\" is no range of time",
+            ),
+            (
+                connection(json!({ "schedule": { "zone": "Mars/Base" } })),
+                "`connection[0].schedule.zone` \"Mars/Base\" is no time zone",
+            ),
+            (
+                connection(json!({ "schedule": { "repeat": "10s" } })),
+                "`connection[0].schedule.repeat` \"10s\" is no time from 60 s",
+            ),
+            (connection(json!({ "schedule": { "at": [] } })), "unknown field `at`"),
+            (
+                connection(json!({ "low_priority_times": ["night"] })),
+                "`connection[0].low_priority_times[0]` \"night\"",
+            ),
+        ] {
+            let error = made(section).unwrap_err();
+            assert!(error.starts_with(wanted), "{error}\nwanted {wanted}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) struct Section {
     pub(crate) etrn: Etrn,
     pub(crate) atrn: Atrn,
     pub(crate) node: Vec<Node>,
+    pub(crate) connection: Vec<Connection>,
 }
 
 /// `[etrn]`
@@ -89,4 +90,165 @@ pub(crate) enum Tell {
     /// How much: 251 or 253.
     #[default]
     Count,
+}
+
+/// A `[[connection]]`: a server that is called.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connection {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    #[serde(default)]
+    pub(crate) kind: Kind,
+    /// None: 366 for ATRN, else 25.
+    pub(crate) port: Option<u16>,
+    #[serde(default)]
+    pub(crate) tls: Tls,
+    #[serde(default)]
+    pub(crate) implicit_tls: bool,
+    pub(crate) user: Option<String>,
+    /// A file with the password of the user in its one line.
+    pub(crate) secret_file: Option<String>,
+    #[serde(default)]
+    pub(crate) cram_md5: bool,
+    #[serde(default)]
+    pub(crate) method: Method,
+    #[serde(default)]
+    pub(crate) router_type: RouterType,
+    /// What is asked for: a domain, `@domain`, `#queue`.
+    #[serde(default)]
+    pub(crate) request: Vec<String>,
+    /// Whose mail is handed over, as the queue names it.
+    #[serde(default)]
+    pub(crate) push: Vec<String>,
+    /// The node whose ETRN has the mail handed over (`push wait`).
+    pub(crate) node: Option<String>,
+    /// Whose settings are for mail that comes by ATRN.
+    #[serde(default)]
+    pub(crate) listener: String,
+    #[serde(default = "yes")]
+    pub(crate) enabled: bool,
+    #[serde(default)]
+    pub(crate) schedule: Schedule,
+    /// A call is made at once when so many deliveries wait; 0: never.
+    #[serde(default = "five")]
+    pub(crate) route_at_once: u64,
+    /// Urgent mail has a call made at once.
+    #[serde(default = "yes")]
+    pub(crate) urgent_at_once: bool,
+    /// Mail that is not urgent is handed over at these times alone; none: with the rest.
+    #[serde(default)]
+    pub(crate) low_priority_times: Vec<String>,
+    #[serde(default = "ten_minutes")]
+    pub(crate) pull_timeout: String,
+    #[serde(default = "one_minute")]
+    pub(crate) quiet: String,
+    #[serde(default = "one_minute")]
+    pub(crate) connect_timeout: String,
+    #[serde(default = "half_a_minute")]
+    pub(crate) jitter: String,
+    #[serde(default = "one_minute")]
+    pub(crate) retry_first: String,
+    #[serde(default = "one_hour")]
+    pub(crate) retry_max: String,
+    pub(crate) pre_connect: Option<Hook>,
+    pub(crate) post_connect: Option<Hook>,
+}
+
+fn five() -> u64 {
+    5
+}
+
+fn ten_minutes() -> String {
+    "10m".to_owned()
+}
+
+fn one_minute() -> String {
+    "1m".to_owned()
+}
+
+fn half_a_minute() -> String {
+    "30s".to_owned()
+}
+
+fn one_hour() -> String {
+    "1h".to_owned()
+}
+
+/// What the way to a server is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// A network that is there; a call waits for the mail that was asked for.
+    Lan,
+    /// A line that is made for the call.
+    Dialup,
+    /// A network that stays: nothing is waited for behind the call.
+    #[default]
+    AlwaysOn,
+}
+
+/// What is wanted of TLS with a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Tls {
+    None,
+    #[default]
+    Opportunistic,
+    Required,
+    Verified,
+}
+
+/// How mail is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Method {
+    Etrn,
+    Atrn,
+    /// ATRN where the server offers it, else ETRN.
+    #[default]
+    Auto,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum RouterType {
+    #[default]
+    #[serde(rename = "push only")]
+    PushOnly,
+    #[serde(rename = "pull push")]
+    PullPush,
+    #[serde(rename = "pull only")]
+    PullOnly,
+    #[serde(rename = "push wait")]
+    PushWait,
+}
+
+/// `[connection.schedule]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Schedule {
+    /// None: all.
+    pub(crate) days: Vec<String>,
+    pub(crate) times: Vec<String>,
+    /// None: that of the system.
+    pub(crate) zone: Option<String>,
+    pub(crate) repeat: String,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        let (times, repeat) = (vec!["08:00-22:00".to_owned()], "360m".to_owned());
+        Self { days: Vec::new(), times, zone: None, repeat }
+    }
+}
+
+/// A command that is run before or behind a call.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hook {
+    /// The program with its arguments; no shell is between.
+    pub(crate) command: Vec<String>,
+    #[serde(default = "one_minute")]
+    pub(crate) timeout: String,
 }
