@@ -4,17 +4,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_extmgr::Dispatch;
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
     Ask, Attributed, BodyFault, Change, Content, Decision, Draft, Edit, Envelope, Event, Facts,
-    LedgerEntry, Part, Question, Stage, Stored, Verdict, change_header, empty_line_before,
-    parameter, received, received_from_plugin,
+    LedgerEntry, Part, Question, SenderWish, Stage, Stored, Verdict, change_header,
+    empty_line_before, parameter, received, received_from_plugin,
 };
 
 use crate::body_change::{self, edits_body};
+use crate::config::Retry;
 use crate::delivery::{answer, next_exchange, reason_to_hold};
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};
@@ -217,6 +218,7 @@ impl Intake {
         envelope: &Envelope,
         received_at: SystemTime,
     ) -> Result<Vec<NewDelivery>, StoreError> {
+        let wish = SenderWish::of(&envelope.parameters);
         let mut deliveries: Vec<NewDelivery> = Vec::new();
         for (recipient, index) in envelope.recipients.iter().zip(0u32..) {
             let domain = self.router.queue_domain(&recipient.address);
@@ -225,7 +227,7 @@ impl Intake {
                 Some(known) => known.recipients.push(index),
                 None => {
                     let queue = self.router.queue(&domain).cloned();
-                    let due = self.router.retry(None, &domain).first_due(received_at);
+                    let due = first_due(self.router.retry(None, &domain), &wish, received_at);
                     deliveries.push(NewDelivery {
                         destination,
                         queue,
@@ -326,6 +328,25 @@ pub(crate) fn date(now: SystemTime) -> String {
     jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()
 }
 
+/// When a message is due first: not before its sender lets it go (RFC 4865), and among others that are due by how urgent it
+/// is (RFC 6710 section 4). An urgent one counts as if it had waited for an hour more for each level, another one waits.
+fn first_due(retry: &Retry, wish: &SenderWish, received_at: SystemTime) -> SystemTime {
+    const URGENT: Duration = Duration::from_secs(3600);
+    const NOT_URGENT: Duration = Duration::from_secs(30);
+    if let Some(release) = wish.release {
+        return retry.first_due(release.time(received_at).max(received_at));
+    }
+    let due = retry.first_due(received_at);
+    let level = wish.priority.unwrap_or_default().level();
+    // What waits to be fetched is not in a hurry.
+    let changed = match (due == received_at, u32::from(level.unsigned_abs())) {
+        (false, _) | (_, 0) => None,
+        (true, levels) if level > 0 => due.checked_sub(URGENT * levels),
+        (true, levels) => due.checked_add(NOT_URGENT * levels),
+    };
+    changed.unwrap_or(due)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,6 +358,37 @@ mod tests {
         assert_eq!(reason_to_hold(&[edit(Edit::Discard)]), None);
         let edits = [edit(Edit::Discard), hold("first"), hold("second")];
         assert_eq!(reason_to_hold(&edits).as_deref(), Some("p: first"));
+    }
+
+    #[test]
+    fn a_message_is_due_as_its_sender_asks() {
+        let second = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let received = second(1_000_000);
+        let hour = Duration::from_secs(3600);
+        let retry = Retry {
+            first: hour,
+            max: hour,
+            factor: 2,
+            expire: hour * 24,
+            notice: None,
+            parked: false,
+        };
+        let parked = Retry { parked: true, ..retry.clone() };
+        let cases = [
+            ("", 1_000_000, 1_086_400),
+            ("MT-PRIORITY=0", 1_000_000, 1_086_400),
+            ("MT-PRIORITY=2", 992_800, 1_086_400),
+            ("MT-PRIORITY=-3", 1_000_090, 1_086_400),
+            ("HOLDFOR=60", 1_000_060, 1_086_460),
+            ("HOLDFOR=60 MT-PRIORITY=9", 1_000_060, 1_086_460),
+            ("HOLDUNTIL=1970-01-01T00:00:09Z", 1_000_000, 1_086_400),
+            ("BY=60;R", 1_000_000, 1_086_400),
+        ];
+        for (parameters, due, held) in cases {
+            let wish = SenderWish::of(parameters);
+            assert_eq!(first_due(&retry, &wish, received), second(due), "{parameters}");
+            assert_eq!(first_due(&parked, &wish, received), second(held), "{parameters}");
+        }
     }
 
     #[test]

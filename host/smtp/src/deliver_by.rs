@@ -1,7 +1,8 @@
 //! How long a message may take to its recipients (RFC 2852).
-//! Knows the words; no clock, and not what happens to a late message.
+//! Knows the words and what they come to; no clock, and not what happens to a late message.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// What BY asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,22 @@ pub enum Late {
 }
 
 impl DeliverBy {
+    /// When the time of a message is over that was received at `received`.
+    pub fn time(self, received: SystemTime) -> SystemTime {
+        let time = Duration::from_secs(self.seconds.unsigned_abs());
+        let over =
+            if self.seconds < 0 { received.checked_sub(time) } else { received.checked_add(time) };
+        over.unwrap_or(received)
+    }
+
+    /// The same, told to the next server at `now`: what is left of the time (section 4).
+    pub fn passed_on(self, received: SystemTime, now: SystemTime) -> Self {
+        let gone = now.duration_since(received).unwrap_or_default().as_secs();
+        let least = -999_999_999;
+        let seconds = self.seconds.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX));
+        Self { seconds: seconds.max(least), ..self }
+    }
+
     /// Parses the value of BY (RFC 2852 section 4): up to nine digits, a mode, and perhaps a trace. A message that is to be
     /// returned must have some time.
     pub fn parse(text: &str) -> Option<Self> {
@@ -61,6 +78,20 @@ impl fmt::Display for DeliverBy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_server_has_what_is_left() {
+        let second = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let by = DeliverBy::parse("120;NT").unwrap();
+        assert_eq!(by.time(second(1000)), second(1120));
+        for (now, wanted) in [(1000, "120;NT"), (1019, "101;NT"), (1130, "-10;NT"), (900, "120;NT")]
+        {
+            assert_eq!(by.passed_on(second(1000), second(now)).to_string(), wanted);
+        }
+        let late = DeliverBy::parse("-999999999;N").unwrap();
+        assert_eq!(late.passed_on(second(0), second(9)).to_string(), "-999999999;N");
+        assert_eq!(DeliverBy::parse("-5;N").unwrap().time(second(1000)), second(995));
+    }
 
     #[test]
     fn times_and_modes_are_read_and_written() {

@@ -10,12 +10,13 @@ mod stream;
 mod unreachable;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
-    Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, SenderWish,
-    SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction, parameter,
+    Addressee, Cause, Credentials, DeliverBy, Outcome, OwnName, Protocol, RecipientWish,
+    SenderWish, SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
+    parameter,
 };
 use tokio::task::JoinSet;
 
@@ -192,7 +193,11 @@ impl Relay {
         message: &StoredMessage,
         recipients: &[u32],
     ) -> Result<Carried, RelayError> {
-        let transaction = transaction(message, recipients).await?;
+        let mut transaction = transaction(message, recipients).await?;
+        if hop.protocol == Protocol::Lmtp {
+            // It is there then: nothing is left to be told in time.
+            transaction.wish.deliver_by = None;
+        }
         let mut refused = None;
         let mut unreachable = None;
         let servers = self.finder.find(hop.servers).await?;
@@ -206,7 +211,8 @@ impl Relay {
                 }
                 Tried::Refused(outcomes) => {
                     let standing = of_refusal(&outcomes);
-                    let told = |outcome| told(&server.shown, Onward::Silent, outcome);
+                    let nobody = Onward::Server { tells: false, hurries: false };
+                    let told = |outcome| told(&server.shown, nobody, outcome);
                     let outcomes = outcomes.into_iter().map(told).collect();
                     refused = Some(Carried { outcomes, standing });
                 }
@@ -361,8 +367,10 @@ fn onward(protocol: Protocol, connection: &Connection) -> Onward {
     match protocol {
         // A server of mailboxes has put it there.
         Protocol::Lmtp => Onward::End,
-        Protocol::Smtp if connection.knows_dsn() => Onward::Telling,
-        Protocol::Smtp => Onward::Silent,
+        Protocol::Smtp => {
+            let (tells, hurries) = (connection.knows_dsn(), connection.knows_deliver_by());
+            Onward::Server { tells, hurries }
+        }
     }
 }
 
@@ -405,9 +413,12 @@ async fn transaction(
     let ascii = message.header.is_ascii()
         && envelope.sender.as_str().is_ascii()
         && recipients.iter().all(|recipient| recipient.address.as_str().is_ascii());
+    let mut wish = SenderWish::of(&envelope.parameters);
+    let left = |by: DeliverBy| by.passed_on(message.received_at, SystemTime::now());
+    wish.deliver_by = wish.deliver_by.map(left);
     Ok(Transaction {
         sender: envelope.sender.clone(),
-        wish: SenderWish::of(&envelope.parameters),
+        wish,
         size_octets: MessageOctets::count(message),
         // What the octets are, not what the sender declared: many declare 8BITMIME for all they send, and a next hop
         // without it can take what is plain.

@@ -3,6 +3,7 @@
 
 mod fate;
 mod retry;
+mod terms;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,9 +15,10 @@ use stagepost_queue::{
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::fate::Age;
+use self::terms::Terms;
 use super::asking::{ExpiryRuled, MessageThread, Ruled};
 use super::finding::Finding;
 use super::lane::Standing;
@@ -33,6 +35,8 @@ const LOOK_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// Why a parked delivery is not made.
 const WAITS: &str = "waits to be fetched";
+/// The same of one whose time has not come.
+const NOT_YET: &str = "waits for the time that its sender has set";
 
 /// How much is done at a time, and for how long.
 #[derive(Clone, Debug)]
@@ -194,62 +198,108 @@ impl Work {
         mut entered: Option<&mut Entered>,
     ) -> (Settlement, Ended) {
         let retry = self.schedules.of(lease);
-        let mut ended = Ended::default();
-        let recipients = match self.put_off(lease, &retry, &mut entered) {
-            Some(steps) => steps,
-            None => match self.store.read(lease.id).await {
-                Ok(message) => {
-                    let attempt = Tried { lease, retry: &retry, entered, ended: &mut ended };
-                    self.try_message(Arc::new(message), attempt).await
-                }
-                // Nobody can deliver it, and nobody may lose it.
-                Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
-                    error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
-                    same(lease, &Step::Hold(error.to_string().into()))
-                }
-                Err(error) => {
-                    warn!(id = %lease.id, destination = %lease.destination, %error, "a message can't be read now");
-                    same(lease, &Step::Retry(error.to_string().into()))
-                }
-            },
-        };
-        let next_due = retry.next_due(lease, (self.now)());
-        let next_due = ended.again.map_or(next_due, |again| next_due.min(again));
-        (Settlement { recipients, next_due }, ended)
+        if let Some(settlement) = self.put_off(lease, &retry, &mut entered).await {
+            return (settlement, Ended::default());
+        }
+        match self.store.read(lease.id).await {
+            Ok(message) => {
+                let terms = Terms::of(&message.envelope.parameters, message.received_at);
+                let termed = terms.map(|terms| terms.apply(lease, &retry));
+                let (lease, retry) = match &termed {
+                    Some(termed) => (&termed.lease, &termed.retry),
+                    None => (lease, &retry),
+                };
+                let mut ended = Ended::default();
+                let attempt = Tried { lease, retry, terms, entered, ended: &mut ended };
+                let settlement = self.try_in_time(Arc::new(message), attempt).await;
+                (settlement, ended)
+            }
+            // Nobody can deliver it, and nobody may lose it.
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::Missing(_))) => {
+                error!(id = %lease.id, destination = %lease.destination, %error, "a delivery is held");
+                let recipients = same(lease, &Step::Hold(error.to_string().into()));
+                (self.again(lease, &retry, recipients), Ended::default())
+            }
+            Err(error) => {
+                warn!(id = %lease.id, destination = %lease.destination, %error, "a message can't be read now");
+                let recipients = same(lease, &Step::Retry(error.to_string().into()));
+                (self.again(lease, &retry, recipients), Ended::default())
+            }
+        }
     }
 
-    /// Puts a delivery off without a look at its message, where there is nobody to give it to and nobody to tell.
-    fn put_off(
+    /// The settlement of what is tried again as its route has it.
+    fn again(&self, lease: &Lease, retry: &Retry, recipients: Vec<Step>) -> Settlement {
+        Settlement { recipients, next_due: retry.next_due(lease, (self.now)()) }
+    }
+
+    /// Tries a message whose time has come.
+    async fn try_in_time(&self, message: Arc<StoredMessage>, attempt: Tried<'_>) -> Settlement {
+        let Tried { lease, retry, terms, .. } = attempt;
+        let until = terms.and_then(|terms| terms.waits_until((self.now)()));
+        if let Some(until) = until.filter(|_| lease.give_up.is_none()) {
+            info!(id = %lease.id, destination = %lease.destination, "waits for its time");
+            let recipients = same(lease, &Step::Retry(NOT_YET.into()));
+            return Settlement { recipients, next_due: retry.first_due(until) };
+        }
+        let (recipients, again) = self.try_message(message, attempt).await;
+        let settlement = self.again(lease, retry, recipients);
+        let next_due = again.map_or(settlement.next_due, |again| settlement.next_due.min(again));
+        Settlement { next_due, ..settlement }
+    }
+
+    /// Puts a delivery off without a look at its octets, where there is nobody to give it to and nobody to tell.
+    async fn put_off(
         &self,
         lease: &Lease,
         retry: &Retry,
         entered: &mut Option<&mut Entered>,
-    ) -> Option<Vec<Step>> {
+    ) -> Option<Settlement> {
+        let entered = entered.as_mut().filter(|_| lease.give_up.is_none())?;
+        if !entered.is_shut() || MessageThread::wanted(self.plugins.as_ref()).is_some() {
+            return None;
+        }
+        let message = self.store.inspect(lease.id).await.ok()?;
+        let terms = Terms::of(&message.envelope.parameters, message.received_at);
+        let termed = terms.map(|terms| terms.apply(lease, retry));
+        let (lease, retry) = match &termed {
+            Some(termed) => (&termed.lease, &termed.retry),
+            None => (lease, retry),
+        };
         let now = (self.now)();
-        let plain = lease.give_up.is_none()
-            && retry.is_to_be_tried(lease, now)
-            && matches!(retry.age(lease, now), Age::Young { .. })
-            && MessageThread::wanted(self.plugins.as_ref()).is_none();
-        let entered = entered.as_mut().filter(|_| plain)?;
+        let waits = terms.and_then(|terms| terms.waits_until(now)).is_some();
+        let young = matches!(retry.age(lease, now), Age::Young { .. });
+        if waits || !young || !retry.is_to_be_tried(lease, now) {
+            return None;
+        }
         let said = entered.put_off()?;
         let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
         let reply = not_tried(&said);
         warn!(%id, %destination, attempt, %reply, "deferred");
-        Some(same(lease, &Step::Retry(reply.to_string().into())))
+        Some(self.again(lease, retry, same(lease, &Step::Retry(reply.to_string().into()))))
     }
 
     /// Has a message carried away, if it is time, and tells whom it concerns.
-    async fn try_message(&self, message: Arc<StoredMessage>, mut attempt: Tried<'_>) -> Vec<Step> {
+    /// The second of what comes back: when it is to be tried again, if that is not as its route has it.
+    async fn try_message(
+        &self,
+        message: Arc<StoredMessage>,
+        mut attempt: Tried<'_>,
+    ) -> (Vec<Step>, Option<SystemTime>) {
         let (now, lease, retry) = ((self.now)(), attempt.lease, attempt.retry);
         let mut thread = MessageThread::begin(self.plugins.as_ref(), &message, lease, now);
         let mut outcomes = if let Some(reason) = &lease.give_up {
             // RFC 3463 section 3.8: by the will of who runs the server.
             let finding = Finding::new((5, 7, 0), &**reason);
             vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
+        } else if attempt.terms.is_some_and(|terms| terms.over(now).is_some()) {
+            // RFC 2852 section 4: it is delivered no more.
+            let finding = Finding::new((4, 4, 7), "the time is over that its sender has set");
+            vec![RecipientOutcome::Deferred(finding); lease.recipients.len()]
         } else if self.fetched || retry.is_to_be_tried(lease, now) {
             self.attempt_delivery(&message, &mut attempt, &mut thread).await
         } else if retry::is_new(lease) && retry.age(lease, (self.now)()) != Age::Expired {
-            return same(lease, &Step::Retry(WAITS.into()));
+            return (same(lease, &Step::Retry(WAITS.into())), None);
         } else {
             let finding = Finding::new((4, 4, 7), WAITS);
             vec![RecipientOutcome::Deferred(finding); lease.recipients.len()]
@@ -272,7 +322,7 @@ impl Work {
             true => None,
             false => Some(self.notifier.notify(&message, &told, &mut thread).await),
         };
-        fate::steps(lease, fates, noticed.as_ref())
+        (fate::steps(lease, fates, noticed.as_ref()), attempt.ended.again)
     }
 
     /// Makes an attempt as plug-ins have it.
@@ -400,6 +450,7 @@ impl Work {
 struct Tried<'t> {
     lease: &'t Lease,
     retry: &'t Retry,
+    terms: Option<Terms>,
     /// None: somebody has come for it.
     entered: Option<&'t mut Entered>,
     ended: &'t mut Ended,

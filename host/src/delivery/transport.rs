@@ -65,10 +65,13 @@ pub(crate) enum RecipientOutcome {
 pub(crate) enum Onward {
     /// Nothing: it is in the mailbox.
     End,
-    /// A server that tells the sender what the sender asked to be told (RFC 3461).
-    Telling,
-    /// A server that does not.
-    Silent,
+    /// A server.
+    Server {
+        /// It tells the sender what the sender asked to be told (RFC 3461).
+        tells: bool,
+        /// It sees to it that the message comes in time (RFC 2852).
+        hurries: bool,
+    },
 }
 
 impl RecipientOutcome {

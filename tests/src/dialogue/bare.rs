@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_smtp::{
     Action, Address, Auth, BodyFault, ChannelBindings, Claims, Event, Interest, Mechanism, Part,
@@ -74,8 +74,9 @@ impl BareSession {
         let peer = Arc::new(Peer::new(remote, local, "mx"));
         let now = Instant::now();
         let claims = Arc::new(Claims::new(script.claims.iter().cloned()));
-        let mut session =
-            Session::new(Arc::new(settings), interest(script), 7, peer, now).with_claims(claims);
+        let mut session = Session::new(Arc::new(settings), interest(script), 7, peer, now)
+            .with_claims(claims)
+            .with_date(SystemTime::now());
         if script.xclient {
             session = session.with_xclient();
         }

@@ -91,6 +91,8 @@ pub(crate) fn check_mail(mail: &Mail, offer: Offer<'_>) -> Option<Reply> {
         "AUTH" => settings.auth.mechanisms.is_empty(),
         "PRDR" => !offer.has(Extension::Prdr),
         "REQUIRETLS" => !offer.has(Extension::RequireTls),
+        "MT-PRIORITY" => !offer.has(Extension::MtPriority),
+        "BY" => !offer.has(Extension::DeliverBy),
         "HOLDFOR" | "HOLDUNTIL" => !offer.has(Extension::FutureRelease),
         _ => false,
     };

@@ -58,6 +58,9 @@ impl Offer<'_> {
             Extension::RequireTls => self.secured,
             // RFC 4865 section 4: of submission, and its keyword tells a date.
             Extension::FutureRelease => self.settings.auth.required && self.date.is_some(),
+            // RFC 6710 section 5: who may jump the queue has to be known. And whoever may ask for mail to be returned when it is
+            // late could have it returned to others.
+            Extension::MtPriority | Extension::DeliverBy => self.settings.auth.required,
             _ => true,
         };
         here && self.settings.extensions.contains(extension)
@@ -209,8 +212,8 @@ mod tests {
 
     #[test]
     fn some_extensions_are_for_some_sessions() {
-        let extensions = [Extension::RequireTls, Extension::FutureRelease];
-        let extensions = extensions.into_iter().fold(Extensions::NONE, Extensions::with);
+        let extensions = Extension::ALL.into_iter().skip(5);
+        let extensions = extensions.fold(Extensions::NONE, Extensions::with);
         let lines = |required, secured, date| {
             let auth = Auth { required, ..Auth::default() };
             let settings = Settings { extensions, auth, ..Settings::default() };
@@ -221,8 +224,10 @@ mod tests {
         let date = Some(SystemTime::UNIX_EPOCH);
         assert_eq!(lines(false, false, date), "");
         assert_eq!(lines(false, true, date), "\nREQUIRETLS");
-        assert_eq!(lines(true, false, None), "");
-        assert_eq!(lines(true, false, date), "\nFUTURERELEASE 2592000 1970-01-31T00:00:00Z");
+        let trusted = "\nMT-PRIORITY\nDELIVERBY";
+        assert_eq!(lines(true, false, None), trusted);
+        let dated = format!("{trusted}\nFUTURERELEASE 2592000 1970-01-31T00:00:00Z");
+        assert_eq!(lines(true, false, date), dated);
     }
 
     #[test]

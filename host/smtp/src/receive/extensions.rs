@@ -17,9 +17,9 @@ pub enum Extension {
     Dsn,
     /// REQUIRETLS (RFC 8689): never on in clear text. It is offered where TLS is on.
     RequireTls,
-    /// MT-PRIORITY (RFC 6710): urgent mail first.
+    /// MT-PRIORITY (RFC 6710): urgent mail first. It is offered where clients must log in.
     MtPriority,
-    /// DELIVERBY (RFC 2852): in time or not at all. It goes with DSN.
+    /// DELIVERBY (RFC 2852): in time or not at all. It goes with DSN, and is offered where clients must log in.
     DeliverBy,
     /// FUTURERELEASE (RFC 4865): not before its time. It is offered where clients must log in.
     FutureRelease,
@@ -63,8 +63,13 @@ impl Extensions {
     /// None of them.
     pub const NONE: Self = Self(0);
     /// Those that this server carries through to the last hop.
-    pub const WORKING: Self =
-        Self::NONE.with(Extension::Chunking).with(Extension::Dsn).with(Extension::Prdr);
+    pub const WORKING: Self = Self::NONE
+        .with(Extension::Chunking)
+        .with(Extension::Dsn)
+        .with(Extension::Prdr)
+        .with(Extension::MtPriority)
+        .with(Extension::DeliverBy)
+        .with(Extension::FutureRelease);
 
     /// The set with one more.
     #[must_use]

@@ -179,7 +179,9 @@ impl Session {
     /// The same session, which knows what the calendar says now.
     #[must_use]
     pub fn with_date(mut self, date: SystemTime) -> Self {
-        if self.settings.extensions.contains(Extension::FutureRelease) {
+        // Who need not log in is not offered what it is for.
+        let known = self.settings.auth.required;
+        if known && self.settings.extensions.contains(Extension::FutureRelease) {
             self.dated = Some(Box::new((self.now, date)));
         }
         self

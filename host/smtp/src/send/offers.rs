@@ -21,6 +21,10 @@ pub(super) struct Offers {
     pub(super) size: bool,
     /// MAIL and RCPT may say what the sender wants to be told (RFC 3461).
     pub(super) dsn: bool,
+    /// MAIL may say how urgent the message is (RFC 6710).
+    pub(super) priority: bool,
+    /// MAIL may say how long the message may take, if that is so many seconds at least (RFC 2852).
+    pub(super) deliver_by_min_s: Option<i64>,
     /// TLS can be begun (RFC 3207).
     pub(super) starttls: bool,
     /// The mechanisms by which we could log in (RFC 4954).
@@ -44,6 +48,13 @@ impl Offers {
                 "SMTPUTF8" => offers.utf8 = true,
                 "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
+                "MT-PRIORITY" => offers.priority = true,
+                "DELIVERBY" => {
+                    // RFC 2852 section 2: the first of a list, where there is one.
+                    let least = words.next().and_then(|list| list.split(',').next());
+                    let least = least.and_then(|least| least.parse().ok()).unwrap_or(0);
+                    offers.deliver_by_min_s = Some(least);
+                }
                 "AUTH" => words.for_each(|name| offers.auth.add(name)),
                 "SIZE" => {
                     offers.size = true;
@@ -78,6 +89,10 @@ mod tests {
             ("h\nChunking\nBINARYMIME", Offers { chunking: true, binary: true, ..none }),
             ("h\nSMTPUTF8", Offers { utf8: true, ..none }),
             ("h\ndsn", Offers { dsn: true, ..none }),
+            ("h\nMT-PRIORITY STANAG4406", Offers { priority: true, ..none }),
+            ("h\nDELIVERBY", Offers { deliver_by_min_s: Some(0), ..none }),
+            ("h\nDELIVERBY 240,x", Offers { deliver_by_min_s: Some(240), ..none }),
+            ("h\nDELIVERBY x", Offers { deliver_by_min_s: Some(0), ..none }),
             ("h\nAUTH PLAIN\nAUTH SCRAM-SHA-256 X", Offers { auth, ..none }),
             ("h\nAUTH\nAUTH=LOGIN", none),
             ("h\nSIZE", size),

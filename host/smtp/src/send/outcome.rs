@@ -111,6 +111,9 @@ pub enum Cause {
         /// The limit that the next hop named.
         max: u64,
     },
+    /// The message is to come in time or not at all, and the next hop does not promise that (RFC 2852 section 4).
+    #[error("the message must come in time, and the next hop does not offer DELIVERBY for that")]
+    DeliverBy,
     /// The stored message can't be sent: our own fault.
     #[error(transparent)]
     Content(#[from] ContentFault),
@@ -168,6 +171,7 @@ impl Cause {
             Self::Login(_) => Some(Enhanced::new(4, 7, 0)),
             Self::EightBit | Self::Binary => Some(Enhanced::new(5, 6, 3)),
             Self::Utf8 => Some(Enhanced::new(5, 6, 7)),
+            Self::DeliverBy => Some(Enhanced::new(5, 3, 3)),
             Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
             Self::Content(_) => Some(Enhanced::new(5, 6, 0)),
             Self::BodyUnavailable => Some(Enhanced::new(4, 3, 0)),

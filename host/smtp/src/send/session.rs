@@ -153,6 +153,11 @@ impl SendingSession {
         matches!(self.state, State::Over)
     }
 
+    /// Whether the server sees to it that a message comes in time (RFC 2852); known once a transaction is over.
+    pub fn knows_deliver_by(&self) -> bool {
+        self.offers.deliver_by_min_s.is_some()
+    }
+
     /// Whether the server tells senders what they asked to be told (RFC 3461); known once a transaction is over.
     pub fn knows_dsn(&self) -> bool {
         self.offers.dsn

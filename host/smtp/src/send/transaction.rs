@@ -4,14 +4,14 @@
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
 use super::settings::Protocol;
-use crate::{Address, BodyKind, RecipientWish, Reply, ReversePath, SenderWish};
+use crate::{Address, BodyKind, Late, RecipientWish, Reply, ReversePath, SenderWish};
 
 /// One message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// Who it is from.
     pub sender: ReversePath,
-    /// What the sender wants to be told; passed on to a server that knows DSN.
+    /// What the sender wants: passed on to a server that knows of it. The time that it may take counts from now.
     pub wish: SenderWish,
     /// Who it is for.
     pub recipients: Vec<Addressee>,
@@ -130,8 +130,15 @@ impl Open {
             BodyKind::EightBitMime if !offers.eight_bit => Some(Cause::EightBit),
             BodyKind::BinaryMime if !(offers.binary && offers.chunking) => Some(Cause::Binary),
             _ if utf8 && !offers.utf8 => Some(Cause::Utf8),
+            _ if self.is_late_for(offers) => Some(Cause::DeliverBy),
             _ => max.map(|max| Cause::TooLarge { size_octets, max }),
         }
+    }
+
+    /// Whether nobody would see to it that a message comes in time or not at all (RFC 2852 section 4).
+    fn is_late_for(&self, offers: &Offers) -> bool {
+        let by = self.transaction.wish.deliver_by.filter(|by| by.late == Late::Return);
+        by.is_some_and(|by| offers.deliver_by_min_s.is_none_or(|least| by.seconds < least.max(1)))
     }
 
     /// Whether the message comes next, by BDAT, when these steps are sent and not yet answered.
@@ -182,9 +189,7 @@ impl Open {
                 if self.transaction.utf8 {
                     line.push_str(" SMTPUTF8");
                 }
-                if offers.dsn {
-                    line.push_str(&sender_words(&self.transaction.wish));
-                }
+                line.push_str(&sender_words(&self.transaction.wish, offers));
                 line.push_str("\r\n");
                 out.extend_from_slice(line.as_bytes());
                 self.next = Next::Recipient(0);
@@ -274,11 +279,15 @@ impl Open {
     }
 }
 
-/// The parameters of MAIL (RFC 3461 section 5.2.1: as they were received).
-fn sender_words(wish: &SenderWish) -> String {
-    let ret = wish.ret.map(|ret| format!(" RET={ret}"));
-    let envid = wish.envid.as_deref().map(|envid| format!(" ENVID={envid}"));
-    ret.into_iter().chain(envid).collect()
+/// The parameters of MAIL (RFC 3461 section 5.2.1: as they were received) that a server knows.
+fn sender_words(wish: &SenderWish, offers: &Offers) -> String {
+    let ret = wish.ret.filter(|_| offers.dsn).map(|ret| format!(" RET={ret}"));
+    let envid = wish.envid.as_deref().filter(|_| offers.dsn).map(|it| format!(" ENVID={it}"));
+    let priority = wish.priority.filter(|_| offers.priority);
+    let priority = priority.map(|level| format!(" MT-PRIORITY={level}"));
+    let by = wish.deliver_by.filter(|_| offers.deliver_by_min_s.is_some());
+    let by = by.map(|by| format!(" BY={by}"));
+    [ret, envid, priority, by].into_iter().flatten().collect()
 }
 
 /// The parameters of RCPT, likewise.

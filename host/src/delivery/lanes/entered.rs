@@ -63,15 +63,18 @@ impl Entered {
         Start::Go(now)
     }
 
-    /// What was found out when it would not begin now; none: it would.
-    pub(in crate::delivery) fn put_off(&mut self) -> Option<Box<str>> {
-        let now = Instant::now();
+    /// Whether its attempt would not begin now.
+    pub(in crate::delivery) fn is_shut(&self) -> bool {
         let state = self.lanes.lock();
         let known = state.lanes.get(&self.road.lane);
-        if known.is_none_or(|known| known.lane.shut_until(now).is_none()) {
+        known.is_some_and(|known| known.lane.shut_until(Instant::now()).is_some())
+    }
+
+    /// What was found out when it would not begin now; none: it would.
+    pub(in crate::delivery) fn put_off(&mut self) -> Option<Box<str>> {
+        if !self.is_shut() {
             return None;
         }
-        drop(state);
         match self.start() {
             Start::PutOff(said) => Some(said),
             Start::Go(_) => None,

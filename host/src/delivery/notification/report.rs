@@ -154,8 +154,8 @@ impl Report<'_> {
     /// The fields for programs (RFC 3464 section 2).
     fn fields(&self) -> String {
         let mut text = format!("Reporting-MTA: dns; {}\r\n", self.hostname);
-        let envid = SenderWish::of(&self.message.envelope.parameters).envid;
-        if let Some(envid) = envid.as_deref().and_then(from_xtext) {
+        let wish = SenderWish::of(&self.message.envelope.parameters);
+        if let Some(envid) = wish.envid.as_deref().and_then(from_xtext) {
             text.push_str(&field("Original-Envelope-Id", &envid));
         }
         let arrived = date(self.message.received_at);
@@ -163,6 +163,11 @@ impl Report<'_> {
             "X-Stagepost-Queue-Id: {}\r\nArrival-Date: {arrived}\r\n",
             self.message.id
         ));
+        // RFC 2852 section 5.
+        if let Some(by) = wish.deliver_by {
+            let over = date(by.time(self.message.received_at));
+            text.push_str(&format!("Deliver-By-Date: {over}\r\n"));
+        }
         for told in self.told {
             text.push_str("\r\n");
             text.push_str(&self.recipient_fields(told));

@@ -131,6 +131,11 @@ impl Connection {
         self.session.knows_dsn()
     }
 
+    /// Whether the server sees to it that messages come in time.
+    pub(super) fn knows_deliver_by(&self) -> bool {
+        self.session.knows_deliver_by()
+    }
+
     /// How many transactions were begun on it.
     pub(super) fn transactions(&self) -> u32 {
         self.transactions

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use stagepost_queue::{Lease, Step, StoredMessage};
-use stagepost_smtp::RecipientWish;
+use stagepost_smtp::{Late, Notify, RecipientWish, SenderWish};
 use tracing::{error, info, warn};
 
 use crate::delivery::finding::Finding;
@@ -44,11 +44,14 @@ pub(super) fn judge(
     outcomes: Vec<RecipientOutcome>,
     age: Age,
 ) -> (Vec<Fate>, Vec<Told>) {
+    let by = SenderWish::of(&message.envelope.parameters).deliver_by;
     let mut told = Vec::new();
     let mut fates = Vec::with_capacity(outcomes.len());
     for (&index, outcome) in lease.recipients.iter().zip(outcomes) {
         let recipient = message.envelope.recipients.get(index as usize);
         let wish = recipient.map(RecipientWish::of).unwrap_or_default().wanted();
+        // RFC 2852 section 4: who asks for a time is told of it, unless of nothing at all.
+        let by = by.filter(|_| wish != Notify::default());
         let address = recipient.map_or("", |recipient| recipient.address.as_str());
         let fate = fate(outcome, age);
         log(lease, address, &fate);
@@ -57,19 +60,25 @@ pub(super) fn judge(
         };
         fates.push(match fate {
             Judged::Delivered(finding, onward) => {
-                let action = match onward {
-                    Onward::End => Some(Action::Delivered),
-                    Onward::Silent => Some(Action::Relayed),
-                    // The next server was asked to tell (RFC 3461 section 5.2.1).
-                    Onward::Telling => None,
-                };
-                if let Some(action) = action.filter(|_| wish.success) {
-                    tell(action, finding, None);
+                let asked = wish.success;
+                match onward {
+                    Onward::End if asked => tell(Action::Delivered, finding, None),
+                    // The next server was asked to tell (RFC 3461 section 5.2.1), unless it can't.
+                    Onward::Server { tells, hurries }
+                        if asked && !tells
+                            || by.is_some_and(|by| {
+                                by.trace || by.late == Late::Notify && !hurries
+                            }) =>
+                    {
+                        tell(Action::Relayed, finding, None);
+                    }
+                    Onward::End | Onward::Server { .. } => {}
                 }
                 Fate::Done
             }
             Judged::Again(finding, until) => {
-                if let Some(until) = until.filter(|_| wish.delay) {
+                let late = by.is_some_and(|by| by.late == Late::Notify);
+                if let Some(until) = until.filter(|_| wish.delay || late) {
                     tell(Action::Delayed, finding.clone(), Some(until));
                 }
                 Fate::Again(finding)

@@ -39,8 +39,12 @@ pub(super) struct MemoryStore {
     pub(super) settled: Mutex<Vec<(Lease, Settlement)>>,
     pub(super) broken: Mutex<bool>,
     pub(super) corrupt: Mutex<bool>,
+    /// What messages have of MAIL.
+    pub(super) parameters: Mutex<HashMap<QueueId, String>>,
     ids: QueueIds,
     pub(super) wake: Arc<Notify>,
+    /// When messages were received.
+    came: Mutex<HashMap<QueueId, SystemTime>>,
     lanes: Mutex<Option<Arc<dyn stagepost_queue::Lanes>>>,
 }
 
@@ -59,6 +63,7 @@ impl MemoryStore {
             token: 0,
         };
         let id = lease.id;
+        self.came.lock().unwrap().insert(id, lease.received_at);
         self.waiting.lock().unwrap().push((now(), lease));
         self.wake.notify_one();
         id
@@ -70,6 +75,13 @@ impl MemoryStore {
         let mut waiting = self.waiting.lock().unwrap();
         let (_, lease) = waiting.iter_mut().find(|(_, lease)| lease.id == id).unwrap();
         lease.give_up = Some(reason.into());
+        id
+    }
+
+    /// Queues a delivery of a message with such parameters of MAIL.
+    pub(super) fn add_with(&self, name: &str, parameters: &str) -> QueueId {
+        let id = self.add(name, 1, Duration::ZERO);
+        self.parameters.lock().unwrap().insert(id, parameters.to_owned());
         id
     }
 
@@ -151,6 +163,7 @@ impl MemoryStore {
         if *self.corrupt.lock().unwrap() {
             return Err(StoreError::Corrupt { id, what: "damaged".into() });
         }
+        let parameters = self.parameters.lock().unwrap().get(&id).cloned().unwrap_or_default();
         let recipient = |index| Recipient {
             address: Address::parse(&format!("user{index}@a.example")).unwrap(),
             parameters: "".into(),
@@ -159,13 +172,13 @@ impl MemoryStore {
             id,
             envelope: Envelope {
                 sender: ReversePath::Address(Address::parse("s@s.example").unwrap()),
-                parameters: "".into(),
+                parameters: parameters.as_str().into(),
                 body: BodyKind::SevenBit,
                 recipients: (0..9).map(recipient).collect(),
             },
             header: Vec::new(),
             body: Box::new(NoBody),
-            received_at: now(),
+            received_at: self.came.lock().unwrap().get(&id).copied().unwrap_or_else(now),
             origin: Origin::default(),
         })
     }
@@ -241,7 +254,16 @@ impl Store for MemoryStore {
     }
 
     fn inspect(&self, id: QueueId) -> BoxFuture<'_, Result<Inspection, StoreError>> {
-        ready(Err(StoreError::Missing(id)))
+        let message = self.message(id).map(|message| Inspection {
+            id,
+            envelope: message.envelope,
+            received_at: message.received_at,
+            origin: message.origin,
+            octets: 0,
+            deliveries: Vec::new(),
+            ledger: Some(Vec::new()),
+        });
+        ready(message)
     }
 
     fn list(

@@ -1,6 +1,7 @@
 //! The scheduler under a paused clock: what it starts, when, and what becomes of the recipients.
 
 mod lanes;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -130,7 +130,7 @@ fn mail_and_rcpt_take_paths_and_parameters() {
         ("MAIL FROM:<a@b> SIZE=1 SIZE=2", "501 5.5.4"),
         ("MAIL FROM:<a@b> BODY", "501 5.5.4"),
         ("MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4"),
-        ("MAIL FROM:<a@b> BY=9;N", "555 5.5.4"),
+        ("MAIL FROM:<a@b> BY=9;X", "501 5.5.4"),
         ("MAIL FROM:<a@b> AUTH", "501 5.5.4"),
         ("MAIL FROM:<a@b> AUTH=", "501 5.5.4"),
         ("MAIL FROM:<a@b> AUTH=a", "501 5.5.4"),

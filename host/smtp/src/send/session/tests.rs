@@ -367,6 +367,44 @@ fn groups_are_bounded() {
 }
 
 #[test]
+fn a_time_and_a_level_are_passed_on_to_who_knows_of_them() {
+    let mut urgent = transaction(1);
+    urgent.wish = SenderWish {
+        priority: crate::Priority::parse("3"),
+        deliver_by: crate::DeliverBy::parse("90;NT"),
+        ..SenderWish::default()
+    };
+    let mut returned = urgent.clone();
+    returned.wish.deliver_by = crate::DeliverBy::parse("90;R");
+    let refused = "failed 5.3.3: the message must come in time, and the next hop does not offer DELIVERBY for that";
+    for (transaction, offer, wanted) in [
+        (&urgent, "250-hop\r\n250-MT-PRIORITY\r\n250 DELIVERBY\r\n", Ok(" MT-PRIORITY=3 BY=90;NT")),
+        (&urgent, "250-hop\r\n250 DELIVERBY 240\r\n", Ok(" BY=90;NT")),
+        (&urgent, "250-hop\r\n250 MT-PRIORITY\r\n", Ok(" MT-PRIORITY=3")),
+        (&urgent, "250 hop\r\n", Ok("")),
+        (&returned, "250-hop\r\n250 DELIVERBY 90\r\n", Ok(" BY=90;R")),
+        (&returned, "250-hop\r\n250 DELIVERBY 91\r\n", Err(refused)),
+        (&returned, "250 hop\r\n", Err(refused)),
+    ] {
+        let mail: &str;
+        let mut turns = vec![("220 hop\r\n", "EHLO us.test\r\n")];
+        let outcome = match wanted {
+            Ok(words) => {
+                mail = format!("MAIL FROM:<a@b.test>{words}\r\n").leak();
+                turns.extend([(offer, mail), ("554 no\r\n", "QUIT\r\n")]);
+                "failed 5.0.0: 554 no to MAIL"
+            }
+            Err(refused) => {
+                turns.push((offer, "QUIT\r\n"));
+                refused
+            }
+        };
+        let case = Case::one(1, &turns, &[outcome], false);
+        Case { transactions: vec![transaction.clone()], ..case }.check();
+    }
+}
+
+#[test]
 fn what_senders_want_to_be_told_is_passed_on_to_who_knows_of_it() {
     let mut transaction = transaction(2);
     transaction.wish = SenderWish {
