@@ -149,6 +149,7 @@ impl Hop {
                 SendingAction::Body => self.give(),
                 SendingAction::Result(outcomes) => self.judge(outcomes),
                 SendingAction::StartTls => panic!("TLS was not asked for"),
+                SendingAction::Settled(ended) => panic!("nobody asked for {ended:?}"),
                 SendingAction::SendSecret(_) | SendingAction::Derive(_) => {
                     panic!("nobody is to log in")
                 }
