@@ -201,6 +201,39 @@ static STATUS on_talk(EmAdminCall *call, EmText arguments, void *user_data)
     return status;
 }
 
+/* PORT COUNT WHAT: opens so many sessions, one behind the other, and does one thing in each; how many came to a good end. */
+static STATUS on_repeat(EmAdminCall *call, EmText arguments, void *user_data)
+{
+    char words[256], target[64], what[128], answer[32];
+    unsigned port, count, good = 0;
+    EmOutbound session;
+
+    (void)user_data;
+    if (arguments.len < 2 || arguments.len >= sizeof words)
+        return EM_FAULT;
+    memcpy(words, arguments.data + 1, (size_t)arguments.len - 2);
+    words[arguments.len - 2] = '\0';
+    if (sscanf(words, "%u %u %127[^\n]", &port, &count, what) != 3)
+        return EM_FAULT;
+    for (; count > 0; count--) {
+        char again[128];
+
+        snprintf(target, sizeof target, "127.0.0.1 %u", port);
+        snprintf(again, sizeof again, "%s", what);
+        if (begin(target, &session) != NOERROR)
+            return EM_FAULT;
+        if (outbound->open_wait(self, session) == NOERROR) {
+            if (strncmp(again, "push ", 5) == 0)
+                good += outbound->push_wait(self, session, em_text(again + 5)) == NOERROR;
+            else
+                good += reverse(again, session) == NOERROR;
+        }
+        outbound->close(self, session);
+    }
+    snprintf(answer, sizeof answer, "%u", good);
+    return admin->answer(call, em_text(answer));
+}
+
 /* Begins a session and leaves it to the host; a thread of the host's waits in it. */
 static STATUS on_leave(EmAdminCall *call, EmText arguments, void *user_data)
 {
@@ -345,6 +378,7 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     if (outbound == NULL || admin == NULL || logs == NULL)
         return ERR_NOT_FOUND;
     if (admin->verb(host, em_text("talk"), em_text("Talks to a server."), on_talk, NULL, NULL) != NOERROR
+        || admin->verb(host, em_text("repeat"), em_text("Does it often."), on_repeat, NULL, NULL) != NOERROR
         || admin->verb(host, em_text("leave"), em_text("Leaves a session open."), on_leave, NULL, NULL) != NOERROR
         || admin->verb(host, em_text("wrong"), em_text("Does what can't be."), on_wrong, NULL, NULL) != NOERROR)
         return EM_FAULT;

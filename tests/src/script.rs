@@ -1,8 +1,8 @@
 //! A server that says what a test wants, word by word, where a sink would be too well-behaved.
 //! Knows lines; what they mean is the test's.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct Script {
 /// One connection, from the server's side.
 pub struct Speaker {
     stream: BufReader<TcpStream>,
+    /// So many octets it may still say, before the line is cut.
+    left: usize,
 }
 
 impl Script {
@@ -36,7 +38,7 @@ impl Script {
                 let (stream, _) = listener.accept().expect("a client");
                 stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
                 stream.set_nodelay(true).expect("an option can be set");
-                play(number, Speaker { stream: BufReader::new(stream) });
+                play(number, Speaker { stream: BufReader::new(stream), left: usize::MAX });
             }
         });
         Self { address, playing }
@@ -60,21 +62,51 @@ impl Script {
 }
 
 impl Speaker {
+    /// Has the line cut behind so many octets that it says from now on.
+    pub fn cut_behind(&mut self, octets: usize) {
+        self.left = octets;
+    }
+
+    /// Says lines, each without its end.
+    ///
+    /// # Errors
+    /// The line is cut, or the client has gone.
+    pub fn try_say(&mut self, lines: &str) -> io::Result<()> {
+        let octets = lines.replace('\n', "\r\n") + "\r\n";
+        let (said, cut) = octets.as_bytes().split_at(octets.len().min(self.left));
+        self.stream.get_mut().write_all(said)?;
+        self.left -= said.len();
+        if cut.is_empty() {
+            return Ok(());
+        }
+        self.stream.get_mut().shutdown(Shutdown::Both)?;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
+    /// Hears a line.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub fn try_hear(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line.trim_end().to_owned()),
+        }
+    }
+
     /// Says lines, each without its end.
     ///
     /// # Panics
     ///
     /// When nobody is there.
     pub fn say(&mut self, lines: &str) {
-        let octets = lines.replace('\n', "\r\n") + "\r\n";
-        self.stream.get_mut().write_all(octets.as_bytes()).expect("the client reads");
+        self.try_say(lines).expect("the client reads");
     }
 
     /// Hears a line; empty when the client has gone.
     pub fn hear(&mut self) -> String {
-        let mut line = String::new();
-        let _ = self.stream.read_line(&mut line);
-        line.trim_end().to_owned()
+        self.try_hear().unwrap_or_default()
     }
 
     /// Hears a line that must be this one, and says something.

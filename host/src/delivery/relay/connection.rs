@@ -225,8 +225,8 @@ impl Connection {
 
     /// What carries the octets; none when it was not handed over.
     pub(super) fn into_carrying(self) -> Option<Box<dyn Carrying>> {
-        let handed_over = self.session.is_handed_over() && !self.stream.is_sending();
-        handed_over.then(|| self.stream.into_carrying())
+        // What was sent before has arrived: it was answered, also where the stream has not been asked whether it is flushed.
+        self.session.is_handed_over().then(|| self.stream.into_carrying())
     }
 
     /// Says goodbye and closes; takes no longer than the session's time-out for QUIT.
