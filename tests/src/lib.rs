@@ -7,6 +7,7 @@ pub mod cargo;
 pub mod client;
 pub mod dialogue;
 pub mod dovecot;
+pub mod exim;
 pub mod log;
 pub mod name_server;
 pub mod peer;

@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 25] = [
+const REQUIREMENTS: [Requirement; 26] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -61,6 +61,7 @@ const REQUIREMENTS: [Requirement; 25] = [
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },
     Requirement { name: "postfix", source: Source::Rooted("postfix") },
     Requirement { name: "dovecot", source: Source::Rooted("dovecot-lmtpd") },
+    Requirement { name: "exim4", source: Source::Rooted("exim4-daemon-light") },
     Requirement { name: "nmap", source: Source::Package("nmap") },
     Requirement {
         name: "net-ssleay",
