@@ -153,8 +153,6 @@ impl Hop {
                 SendingAction::SendSecret(_) | SendingAction::Derive(_) => {
                     panic!("nobody is to log in")
                 }
-                // Nothing beside messages was asked for.
-                SendingAction::Settled(_) => {}
                 SendingAction::Close => self.closed = true,
             }
         }
