@@ -1741,58 +1741,6 @@ typedef struct EmMetricsService {
     STATUS (*observe)(struct EmMetric *metric, double value);
 } EmMetricsService;
 
-/* ---- The directory service: who has a mailbox here, and in which groups they are. ---- */
-
-/** Id of EmDirectoryService. A host may be without it. */
-#define EM_DIRECTORY_ID "em.directory/1"
-
-/** EmDirectoryService.route: a mailbox of ours. */
-#define EM_ROUTE_LOCAL 1
-/** EmDirectoryService.route: a domain of ours, without such a mailbox; refused. */
-#define EM_ROUTE_UNKNOWN_USER 2
-/** EmDirectoryService.route: a domain that the operator relays for, whoever asks. */
-#define EM_ROUTE_RELAY 3
-/** EmDirectoryService.route: any other domain; accepted with a grant alone (EM_ATTRIBUTE_RELAY_GRANTED). */
-#define EM_ROUTE_FOREIGN 4
-/** EmDirectoryService.route: any other domain, that mail could not reach now even with a grant. */
-#define EM_ROUTE_UNREACHABLE 5
-/** EmDirectoryService.route: nobody knows now; deferred. */
-#define EM_ROUTE_UNAVAILABLE 6
-
-/** Looks users up, in what the operator has configured: local domains with their mailboxes, and the groups file. An address
- * is written as in MAIL and RCPT, without angle brackets; the case of its letters makes no difference. Everything is
- * answered from memory, so that handlers called in line may ask.
- *
- * The functions return NOERROR, ERR_NOT_FOUND (no such user, no further group, not a member) or ERR_MISC_INVALID_ARGS (a NULL,
- * or what is no address). */
-typedef struct EmDirectoryService {
-    /** sizeof(EmDirectoryService) of the host. */
-    uint32_t size;
-    /** Zero. */
-    uint32_t reserved;
-
-    /** Tells whether an address is that of a user with a mailbox here. Where mailboxes are for anybody, every address of
-     * the domain is. [any-thread] */
-    STATUS (*user)(struct EmHost *host, struct EmText address);
-
-    /** Tells whether an address is in a group, whether it is of a user here or elsewhere. [any-thread] */
-    STATUS (*member)(struct EmHost *host, struct EmText address, struct EmText group);
-
-    /** Reads the groups of an address, by index from 0, in the order of the file.
-     *
-     * - group: receives the name; valid until the process ends.
-     *
-     * [any-thread] */
-    STATUS (*group)(struct EmHost *host, struct EmText address, uint32_t index, struct EmText *group);
-
-    /** Tells what becomes of mail for an address, as far as RCPT depends on it.
-     *
-     * - route: receives one of EM_ROUTE_LOCAL and its kin; take an unknown one for EM_ROUTE_FOREIGN.
-     *
-     * [any-thread] */
-    STATUS (*route)(struct EmHost *host, struct EmText address, uint32_t *route);
-} EmDirectoryService;
-
 /* ---- The admin service: verbs of a plug-in that an operator calls. ---- */
 
 /** Id of EmAdminService. */
@@ -2072,6 +2020,83 @@ typedef struct EmAsyncService {
      * ERR_MISC_INVALID_ARGS (NULL). [any-thread] */
     STATUS (*extend)(struct EmHost *host, EmToken token, uint32_t milliseconds);
 } EmAsyncService;
+
+/* ---- The directory service: who has a mailbox here, and in which groups they are. ---- */
+
+/** Id of EmDirectoryService. A host may be without it. */
+#define EM_DIRECTORY_ID "em.directory/1"
+
+/** EmDirectoryService.route: a mailbox of ours. */
+#define EM_ROUTE_LOCAL 1
+/** EmDirectoryService.route: a domain of ours, without such a mailbox; refused. */
+#define EM_ROUTE_UNKNOWN_USER 2
+/** EmDirectoryService.route: a domain that the operator relays for, whoever asks. */
+#define EM_ROUTE_RELAY 3
+/** EmDirectoryService.route: any other domain; accepted with a grant alone (EM_ATTRIBUTE_RELAY_GRANTED). */
+#define EM_ROUTE_FOREIGN 4
+/** EmDirectoryService.route: any other domain, that mail could not reach now even with a grant. */
+#define EM_ROUTE_UNREACHABLE 5
+/** EmDirectoryService.route: nobody knows now; deferred. */
+#define EM_ROUTE_UNAVAILABLE 6
+
+/** EmDirectoryService.fetch and wait: what becomes of mail for the address, for `user` and `route`. */
+#define EM_DIRECTORY_ROUTE 1
+/** EmDirectoryService.fetch and wait: the groups of the address, for `member` and `group`. */
+#define EM_DIRECTORY_GROUPS 2
+
+/** Looks users up, in what the operator has configured: local domains with their mailboxes, the groups file, and LDAP. An
+ * address is written as in MAIL and RCPT, without angle brackets; the case of its letters makes no difference.
+ *
+ * `user`, `member`, `group` and `route` answer from memory, so that handlers called in line may ask. What is kept elsewhere, in
+ * LDAP, is fetched before, by `fetch` or `wait`, and is in memory for seconds at least; of the recipient in hand after(RCPT) finds
+ * it there.
+ *
+ * They return NOERROR, ERR_NOT_FOUND (no such user, no further group, not a member), EM_PENDING (it is to be fetched before),
+ * EM_ERR_IO (nobody knows now: no reason to refuse for good) or ERR_MISC_INVALID_ARGS (a NULL, or what is no address). */
+typedef struct EmDirectoryService {
+    /** sizeof(EmDirectoryService) of the host. */
+    uint32_t size;
+    /** Zero. */
+    uint32_t reserved;
+
+    /** Tells whether an address is that of a user with a mailbox here. Where mailboxes are for anybody, every address of
+     * the domain is. [any-thread] */
+    STATUS (*user)(struct EmHost *host, struct EmText address);
+
+    /** Tells whether an address is in a group, whether it is of a user here or elsewhere. [any-thread] */
+    STATUS (*member)(struct EmHost *host, struct EmText address, struct EmText group);
+
+    /** Reads the groups of an address, by index from 0: those of the file in its order, then others.
+     *
+     * - group: receives the name; valid until the process ends.
+     *
+     * [any-thread] */
+    STATUS (*group)(struct EmHost *host, struct EmText address, uint32_t index, struct EmText *group);
+
+    /** Tells what becomes of mail for an address, as far as RCPT depends on it.
+     *
+     * - route: receives one of EM_ROUTE_LOCAL and its kin; take an unknown one for EM_ROUTE_FOREIGN.
+     *
+     * [any-thread] */
+    STATUS (*route)(struct EmHost *host, struct EmText address, uint32_t *route);
+
+    /** Fetches what the directory says of an address. Once that is in memory, however it came out, this returns NOERROR: ask
+     * then. Until then it returns EM_PENDING and has the call woken when it is there: poll calls this again.
+     *
+     * - token: of a call with a poll.
+     * - what: EM_DIRECTORY_ROUTE, EM_DIRECTORY_GROUPS, or both by `|`.
+     *
+     * Returns NOERROR, EM_PENDING, EM_ERR_LIMIT (64 of this call are under way), EM_ERR_STAGE (there is no poll), EM_ERR_OVER,
+     * ERR_NOT_FOUND (no such token), or ERR_MISC_INVALID_ARGS. [any-thread] */
+    STATUS (*fetch)(struct EmHost *host, EmToken token, struct EmText address, uint32_t what);
+
+    /** Fetches the same and waits for it, in a handler called on the pool, or in an admin verb.
+     *
+     * Returns NOERROR, EM_ERR_OVER (it took too long), EM_ERR_STAGE (this thread must not block, or is one of the plug-in's
+     * own), or ERR_MISC_INVALID_ARGS.
+     * [any-thread & may-block] */
+    STATUS (*wait)(struct EmHost *host, struct EmText address, uint32_t what);
+} EmDirectoryService;
 
 /* ---- The queue service: mail that waits, by its destination. ---- */
 
@@ -2808,7 +2833,7 @@ _Static_assert(sizeof(EmExtensionService) == 48 && offsetof(EmExtensionService, 
 _Static_assert(sizeof(EmLayoutService) == 16 && offsetof(EmLayoutService, check) == 8, "EmLayoutService");
 _Static_assert(sizeof(EmMessageService) == 24 && offsetof(EmMessageService, body) == 16, "EmMessageService");
 _Static_assert(sizeof(EmStateService) == 80 && offsetof(EmStateService, result) == 72, "EmStateService");
-_Static_assert(sizeof(EmDirectoryService) == 40 && offsetof(EmDirectoryService, route) == 32, "EmDirectoryService");
+_Static_assert(sizeof(EmDirectoryService) == 56 && offsetof(EmDirectoryService, wait) == 48, "EmDirectoryService");
 _Static_assert(sizeof(EmAdminService) == 32 && offsetof(EmAdminService, fail) == 24, "EmAdminService");
 _Static_assert(sizeof(EmMetricsService) == 56 && offsetof(EmMetricsService, observe) == 48, "EmMetricsService");
 _Static_assert(sizeof(EmQueueId) == 32 && offsetof(EmQueueId, text) == 0, "EmQueueId");

@@ -14,9 +14,9 @@ use stagepost_extmgr::{
 use crate::auth::{self, SecretsFile};
 use crate::config::{self, ConfigError};
 use crate::delivery::Logins;
+use crate::directory::Directory;
 use crate::router::Router;
-use crate::tls::{OutboundError, OutboundTls, TlsStore};
-use crate::users::Users;
+use crate::tls::{OutboundError, OutboundTls, TlsStore, VerifyingError};
 use crate::{dns, refusal, state_dir};
 
 /// Checks a file and what it names; one line for each thing that is right.
@@ -28,9 +28,16 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     let mut lines = format!("OK  configuration {}\n", settings.source);
     state_dir::check(&settings)?;
     push(&mut lines, format_args!("OK  state_dir {}", settings.state_dir.display()));
-    Users::load(&settings, Arc::new(Router::new(&settings)))?;
+    match Directory::load(&settings, Arc::new(Router::new(&settings))) {
+        Err(VerifyingError::Config(error)) => return Err(error),
+        Err(VerifyingError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
+        Ok(_) => {}
+    }
     if let Some((path, _)) = &settings.groups_file {
         push(&mut lines, format_args!("OK  groups_file {}", path.display()));
+    }
+    for server in settings.ldap.iter().flat_map(|ldap| &ldap.servers) {
+        push(&mut lines, format_args!("OK  ldap {}, not asked", server.0));
     }
     if let Some((path, place)) = &settings.auth.users_file {
         let users = auth::users(path, place)?;

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::auth::Authenticator;
 use crate::delivery::{Fetched, Fetching};
+use crate::directory::Directory;
 use crate::intake::Intake;
 use crate::mail;
 use crate::outbound::Accepted;
-use crate::router::Router;
 use crate::stopping::Stopping;
 use crate::tls::ServerTls;
 use crate::transport::Transport;
@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) session: Session,
     pub(crate) dispatch: Dispatch,
-    pub(crate) router: Arc<Router>,
+    pub(crate) directory: Directory,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) intake: Intake,
     pub(crate) fetching: Arc<Fetching>,
@@ -111,8 +111,19 @@ impl Connection {
                 Action::Route(recipient) => {
                     let foreign =
                         self.accepted.as_ref().is_some_and(|accepted| !accepted.takes(&recipient));
-                    let route =
-                        if foreign { Route::Foreign } else { self.router.route(&recipient) };
+                    let known = match foreign {
+                        true => Some(Route::Foreign),
+                        false => self.directory.known_route(&recipient),
+                    };
+                    let route = match known {
+                        Some(route) => route,
+                        None => {
+                            // Where LDAP has to be asked first.
+                            let directory = self.directory.clone();
+                            let route = Box::pin(async move { directory.route(&recipient).await });
+                            self.await_answer(route).await
+                        }
+                    };
                     self.session.handle_route(Instant::now(), route);
                 }
                 Action::Body { part, octets } => {
@@ -156,7 +167,7 @@ impl Connection {
         true
     }
 
-    /// Waits for plug-ins, or for who checks a login, and notices meanwhile that the connection broke. A client that only closed its sending side
+    /// Waits for plug-ins, for the directory, or for who checks a login, and notices meanwhile that the connection broke. A client that only closed its sending side
     /// may still want its replies, so that is not a hang-up.
     async fn await_answer<T>(&mut self, answer: impl Future<Output = T>) -> T {
         tokio::pin!(answer);

@@ -28,6 +28,8 @@ pub(crate) struct Door {
     pub(crate) tls: Option<Arc<ServerTls>>,
     /// TLS comes before anything else.
     implicit: bool,
+    /// Users of LDAP log in here.
+    pub(crate) ldap_logins: bool,
     /// Whose connections begin with a header that tells who the client is, and how long that may take.
     proxies: Networks,
     proxy_timeout: std::time::Duration,
@@ -93,6 +95,7 @@ impl Door {
             }),
             tls: tls.map(Arc::new),
             implicit: config.purpose.is_implicit(),
+            ldap_logins: config.auth_ldap,
             proxies: config.proxies.clone(),
             proxy_timeout: config.proxy_timeout,
             xclients: config.xclients.clone(),

@@ -17,6 +17,7 @@ use crate::config;
 use crate::connection::Connection;
 use crate::delivery::Fetching;
 use crate::descriptor::Descriptors;
+use crate::directory::Directory;
 use crate::door::{Door, DoorLines, Entered};
 use crate::intake::Intake;
 use crate::router::Router;
@@ -32,7 +33,10 @@ const REST: Duration = Duration::from_millis(50);
 pub(crate) struct Shared {
     pub(crate) plugins: Arc<ExtMgr>,
     pub(crate) router: Arc<Router>,
+    pub(crate) directory: Directory,
     pub(crate) authenticator: Arc<Authenticator>,
+    /// The same for listeners where users of LDAP log in.
+    pub(crate) ldap_authenticator: Arc<Authenticator>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) fetching: Arc<Fetching>,
     pub(crate) sessions: Arc<Sessions>,
@@ -159,9 +163,9 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
     let Entered { transport, protected, peer, xclient } = entered;
     let settings = door.settings.clone();
     let dispatch = shared.plugins.session();
-    let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
+    let (directory, stopping) = (shared.directory.clone(), shared.stopping.clone());
     let (store, faults) = (shared.store.clone(), shared.faults.clone());
-    let intake = Intake::new(store, router.clone(), &settings.hostname, faults);
+    let intake = Intake::new(store, shared.router.clone(), &settings.hostname, faults);
     let mut session = Session::new(settings, dispatch.interest(), id, peer, Instant::now())
         .with_claims(dispatch.claims())
         .with_date(SystemTime::now());
@@ -176,8 +180,11 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
         tls: door.tls.clone(),
         session,
         dispatch,
-        router,
-        authenticator: shared.authenticator.clone(),
+        directory,
+        authenticator: match door.ldap_logins {
+            true => shared.ldap_authenticator.clone(),
+            false => shared.authenticator.clone(),
+        },
         intake,
         fetching: shared.fetching.clone(),
         stopping,

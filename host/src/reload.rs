@@ -9,9 +9,9 @@ use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
 use crate::config::{self, Auth, Certificate, ConfigError, Dns, Place, Settings};
 use crate::delivery::Logins;
+use crate::directory::Directory;
 use crate::service_manager;
 use crate::tls::TlsStore;
-use crate::users::Users;
 
 /// Who reloads.
 pub(crate) struct Reloader {
@@ -25,8 +25,8 @@ pub(crate) struct Reloader {
 pub(crate) struct Files {
     /// The certificates.
     pub(crate) tls: Arc<TlsStore>,
-    /// The groups.
-    pub(crate) users: Arc<Users>,
+    /// The groups, and what LDAP has said.
+    pub(crate) directory: Directory,
     /// Who we are to other servers.
     pub(crate) logins: Arc<Logins>,
 }
@@ -101,11 +101,11 @@ impl Reloader {
         }
         let fresh = config::load(Path::new(&self.settings.source))?;
         let mut restart = differences(&self.settings, &fresh);
-        let Files { tls, users, logins } = &self.files;
+        let Files { tls, directory, logins } = &self.files;
         let certificates = tls.reread(&fresh.certificates)?;
         // Another file is for the next start.
         let same_file = groups_file(&self.settings) == groups_file(&fresh);
-        let groups = if same_file { Some(users.reread(&fresh)?) } else { None };
+        let groups = if same_file { Some(directory.reread(&fresh)?) } else { None };
         let read_logins = logins.reread(&fresh)?;
         let places = fresh
             .plugins
@@ -123,7 +123,8 @@ impl Reloader {
         let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
         restart.extend(reloaded.restart.into_iter().map(section));
         let certificates = certificates.commit();
-        let groups = groups.is_some_and(|groups| users.commit(groups));
+        let groups = groups.is_some_and(|groups| directory.commit(groups));
+        directory.forget();
         let logins = logins.commit(read_logins);
         let logins = logins.iter().map(|path| path.display().to_string()).collect();
         tls.warn_of_expired();
@@ -156,6 +157,10 @@ fn groups_file(settings: &Settings) -> Option<&Path> {
 
 /// What differs, beside the sections of plug-ins and what is in the files of certificates, by its name in the file.
 fn differences(old: &Settings, new: &Settings) -> Vec<String> {
+    let same_ldap = match (&old.ldap, &new.ldap) {
+        (Some(old), Some(new)) => old.says_as(new),
+        (old, new) => old.is_none() && new.is_none(),
+    };
     let auth = |settings: &Settings| {
         let Auth { users_file, secrets_file, mechanisms, checks_max, failures } =
             settings.auth.clone();
@@ -173,6 +178,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ("groups_file", groups_file(old) == groups_file(new)),
         ("process_name", old.process_name == new.process_name),
         ("[auth]", auth(old) == auth(new)),
+        ("[ldap]", same_ldap),
         ("[log]", old.log == new.log),
         ("[[listen]]", old.listeners == new.listeners),
         ("[tls]", old.tls_minimum == new.tls_minimum),

@@ -78,8 +78,8 @@ impl Router {
         router
     }
 
-    /// What accepting a recipient depends on.
-    pub(crate) fn route(&self, recipient: &Address) -> Route {
+    /// What accepting a recipient depends on; none: whether the directory in LDAP knows it.
+    pub(crate) fn route(&self, recipient: &Address) -> Option<Route> {
         let domain = self.queue_domain(recipient);
         if let Some(local) = self.local.get(&domain) {
             // RFC 5321 section 4.5.1: the postmaster is always there.
@@ -89,16 +89,17 @@ impl Router {
                     Mailboxes::Listed(names) => {
                         names.contains(&recipient.local_unquoted().to_ascii_lowercase())
                     }
+                    Mailboxes::Ldap => return None,
                 };
-            return if known { Route::Local } else { Route::UnknownUser };
+            return Some(if known { Route::Local } else { Route::UnknownUser });
         }
-        if self.relay(&domain).is_some() {
+        Some(if self.relay(&domain).is_some() {
             Route::Relay
         } else if self.default.is_some() {
             Route::Foreign
         } else {
             Route::Unreachable
-        }
+        })
     }
 
     /// The domains of ours.
@@ -190,6 +191,12 @@ mailboxes = "any"
 [[local_domain]]
 name = "Listed.test"
 mailboxes = ["Alice", "bob"]
+[[local_domain]]
+name = "ldap.test"
+mailboxes = "ldap"
+[ldap]
+servers = ["ldaps://ldap.test"]
+base = "dc=test"
 [[route]]
 domain = "example.org"
 next_hop = "exact.test:25"
@@ -237,9 +244,16 @@ next_hop = "[2001:db8::1]:25"
         ];
         for (address, wanted, wanted_with_default) in cases {
             let address = Address::parse(address).unwrap();
-            assert_eq!(without.route(&address), wanted, "{address}");
-            assert_eq!(with.route(&address), wanted_with_default, "{address}");
+            assert_eq!(without.route(&address), Some(wanted), "{address}");
+            assert_eq!(with.route(&address), Some(wanted_with_default), "{address}");
         }
+    }
+
+    #[test]
+    fn whom_ldap_knows_is_not_for_the_router_to_say() {
+        let route = |address: &str| router("").route(&Address::parse(address).unwrap());
+        assert_eq!(route("alice@ldap.test"), None);
+        assert_eq!(route("postmaster@ldap.test"), Some(Route::Local));
     }
 
     #[test]
@@ -255,7 +269,7 @@ next_hop = "[2001:db8::1]:25"
         ];
         for (address, wanted) in cases {
             let address = Address::parse_international(address).unwrap();
-            assert_eq!(router.route(&address), wanted, "{address}");
+            assert_eq!(router.route(&address), Some(wanted), "{address}");
         }
     }
 
@@ -320,9 +334,9 @@ next_hop = "[2001:db8::1]:25"
         let relay_only = "hostname = \"MX.example.test\"\nlisten = [{ name = \"mx\", address = \"127.0.0.1:0\" }]\n";
         let router = Router::new(&crate::config::from_text(relay_only).unwrap());
         assert_eq!(router.queue_domain(&bare), "mx.example.test");
-        assert_eq!(router.route(&bare), Route::Local);
+        assert_eq!(router.route(&bare), Some(Route::Local));
         let other = Address::parse("root@mx.example.test").unwrap();
-        assert_eq!(router.route(&other), Route::UnknownUser);
+        assert_eq!(router.route(&other), Some(Route::UnknownUser));
         assert!(router.destination("mx.example.test").is_some());
     }
 }

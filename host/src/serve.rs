@@ -18,6 +18,7 @@ use crate::auth::{self, Authenticator, SecretsFile};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Fetching, Lanes, Logins, Notifier, Scheduler};
 use crate::descriptor::Descriptors;
+use crate::directory::Directory;
 use crate::dns::Dns;
 use crate::door::DoorLines;
 use crate::listener::{Listener, Shared};
@@ -32,8 +33,7 @@ use crate::socket::{Passed, SocketError};
 use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
-use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore};
-use crate::users::Users;
+use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore, VerifyingError};
 use crate::{process_name, refusal, service_manager, socket, state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
@@ -68,6 +68,9 @@ pub(crate) enum ServeError {
     /// TLS to other servers.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] VerifyingError),
     /// The name of the process.
     #[error(transparent)]
     ProcessName(#[from] ProcessNameError),
@@ -139,11 +142,11 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
         let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
         let router = Arc::new(Router::new(&settings));
         let dns = Arc::new(Dns::new(&settings.dns)?);
-        let users = Arc::new(Users::load(&settings, router.clone())?);
-        let ways = Ways { router, resolver: dns.clone(), users: users.clone() };
+        let directory = Directory::load(&settings, router.clone())?;
+        let ways = Ways { router, resolver: dns.clone(), directory: directory.clone() };
         let hosted = Hosted {
             state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
-            users: Some(users.clone()),
+            users: Some(Arc::new(directory)),
             resolver: Some(dns.clone()),
         };
         let limits = settings.plugin_limits.clone();
@@ -157,11 +160,11 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     served
 }
 
-/// Where mail goes, and who finds the servers.
+/// Where mail goes, who finds the servers, and who is known here.
 struct Ways {
     router: Arc<Router>,
     resolver: Arc<Dns>,
-    users: Arc<Users>,
+    directory: Directory,
 }
 
 /// What waits, and how much of it may go at a time.
@@ -195,7 +198,8 @@ async fn live(
         faults: None,
     })?);
     // Also a plug-in that starts may ask what waits.
-    let desk = Desk::new(&settings.receive, ways.router.clone(), store.clone());
+    let (router, directory) = (ways.router.clone(), ways.directory.clone());
+    let desk = Desk::new(&settings.receive, router, directory, store.clone());
     let queue = Queue::new(store.clone(), &settings, ways.router.clone());
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), queue.lanes.clone(), desk)));
     let served = match plugins.start().await {
@@ -246,7 +250,9 @@ async fn serve(
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         authenticator: authenticator.clone(),
+        ldap_authenticator: Arc::new(authenticator.with_ldap(ways.directory.clone())),
         router: router.clone(),
+        directory: ways.directory.clone(),
         store: queue.store.clone(),
         fetching: Arc::new(fetching),
         sessions: sessions.clone(),
@@ -257,7 +263,7 @@ async fn serve(
     plugins.open_outbound(Arc::new(Dialler::new(&settings, relay, shared.clone())));
     let figures =
         Figures::new(begun, &places, plugins.clone(), sessions, queue.clone(), authenticator);
-    let files = Files { tls, users: ways.users, logins };
+    let files = Files { tls, directory: ways.directory, logins };
     let reloader = Arc::new(Reloader::new(settings.clone(), files, plugins.clone()));
     let mut parts = JoinSet::new();
     let api = api(figures, plugins.clone(), reloader.clone(), queue, router, stopping.clone());

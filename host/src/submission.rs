@@ -9,6 +9,7 @@ use stagepost_extmgr::{Asked, Coming, Dispatch, MailError, Submission, Submitter
 use stagepost_queue::Store;
 use stagepost_smtp::{Action, Limits, Peer, Route, Session, Settings, Stored, Verdict};
 
+use crate::directory::Directory;
 use crate::intake::{Intake, date};
 use crate::router::Router;
 use crate::throttle::Throttle;
@@ -17,6 +18,7 @@ use crate::throttle::Throttle;
 pub(crate) struct Desk {
     settings: Arc<Settings>,
     router: Arc<Router>,
+    directory: Directory,
     store: Arc<dyn Store>,
     faults: Arc<Throttle>,
 }
@@ -25,7 +27,7 @@ pub(crate) struct Desk {
 struct Draft {
     session: Session,
     intake: Intake,
-    router: Arc<Router>,
+    directory: Directory,
     submitter: Submitter,
     dispatch: Dispatch,
     hostname: Box<str>,
@@ -48,7 +50,12 @@ enum State {
 
 impl Desk {
     /// Takes messages as listeners do, with the same limits on the message.
-    pub(crate) fn new(settings: &Settings, router: Arc<Router>, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        router: Arc<Router>,
+        directory: Directory,
+        store: Arc<dyn Store>,
+    ) -> Self {
         // Nobody guesses at addresses here.
         let limits = Limits {
             errors_max: u32::MAX,
@@ -57,7 +64,7 @@ impl Desk {
             ..settings.limits.clone()
         };
         let settings = Arc::new(Settings { limits, ..settings.clone() });
-        Self { settings, router, store, faults: Arc::default() }
+        Self { settings, router, directory, store, faults: Arc::default() }
     }
 
     /// Begins a message.
@@ -85,7 +92,7 @@ impl Desk {
         let mut draft = Draft {
             session,
             intake,
-            router: self.router.clone(),
+            directory: self.directory.clone(),
             submitter,
             dispatch,
             hostname,
@@ -134,9 +141,11 @@ impl Draft {
             match action {
                 Action::Send(octets) => self.reply = String::from_utf8_lossy(&octets).into_owned(),
                 Action::Route(recipient) => {
-                    let route = match self.router.route(&recipient) {
-                        Route::Foreign if self.grant => Route::Relay,
-                        route => route,
+                    let route = match self.directory.known_route(&recipient) {
+                        Some(Route::Foreign) if self.grant => Route::Relay,
+                        Some(route) => route,
+                        // Nobody can wait for LDAP here: whoever makes the message has to fetch it before.
+                        None => Route::Unavailable,
                     };
                     self.session.handle_route(Instant::now(), route);
                 }
@@ -193,7 +202,8 @@ impl Draft {
                 }
                 // Of a recipient that a handler has added, whom the maker of the message does not vouch for.
                 Action::Route(recipient) => {
-                    self.session.handle_route(Instant::now(), self.router.route(&recipient));
+                    let route = self.directory.route(&recipient).await;
+                    self.session.handle_route(Instant::now(), route);
                 }
                 Action::Blame { plugin, fault } => {
                     self.dispatch.blame(self.submitter.session, &plugin, &fault);

@@ -3,7 +3,8 @@
 
 use stagepost_abi::{
     EM_ERR_CLAIMED, EM_ERR_CLASS, EM_ERR_IO, EM_ERR_LIMIT, EM_ERR_OVER, EM_ERR_REFUSED,
-    EM_ERR_ROUTE, EM_ERR_STAGE, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR, STATUS,
+    EM_ERR_ROUTE, EM_ERR_STAGE, EM_PENDING, ERR_EM_NOTAUTHORIZED, ERR_MISC_INVALID_ARGS, NOERROR,
+    STATUS,
 };
 
 /// The host refused a call. The plug-in is to blame, except at `Other`.
@@ -35,6 +36,9 @@ pub enum Reason {
     /// The host could not read something; its log says what.
     #[error("it could not be read")]
     Unreadable,
+    /// It is to be fetched before.
+    #[error("it is to be fetched before")]
+    NotFetched,
     /// The call is over already: its deadline has passed, or its client is gone.
     #[error("the call is over")]
     Over,
@@ -64,6 +68,7 @@ impl Reason {
             EM_ERR_CLAIMED => Self::Claimed,
             EM_ERR_CLASS => Self::Class,
             EM_ERR_IO => Self::Unreadable,
+            EM_PENDING => Self::NotFetched,
             EM_ERR_OVER => Self::Over,
             EM_ERR_ROUTE => Self::NoRoute,
             EM_ERR_REFUSED => Self::Refused,

@@ -2,19 +2,26 @@
 //! Knows no address.
 
 use std::fmt;
+use std::future::Future;
 use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use stagepost_abi::{
-    EM_ROUTE_LOCAL, EM_ROUTE_RELAY, EM_ROUTE_UNAVAILABLE, EM_ROUTE_UNKNOWN_USER,
-    EM_ROUTE_UNREACHABLE, ERR_NOT_FOUND, EmDirectoryService, EmText, STATUS,
+    EM_DIRECTORY_GROUPS, EM_DIRECTORY_ROUTE, EM_PENDING, EM_ROUTE_LOCAL, EM_ROUTE_RELAY,
+    EM_ROUTE_UNAVAILABLE, EM_ROUTE_UNKNOWN_USER, EM_ROUTE_UNREACHABLE, ERR_NOT_FOUND,
+    EmDirectoryService, EmText, STATUS,
 };
 
 use crate::call::{Refusal, check};
 use crate::host::Host;
+use crate::pending::{Pending, PendingCall};
 use crate::text::{lend, text};
 
 /// Who has a mailbox here, and in which groups they are. Addresses are written without angle brackets; what is no address
-/// is refused ([`Reason::Invalid`](crate::Reason::Invalid)). Everything is answered from memory. Any thread.
+/// is refused ([`Reason::Invalid`](crate::Reason::Invalid)). Everything is answered from memory, where [`Self::fetch`] or
+/// [`Self::wait`] has put what is kept in LDAP; else it is refused ([`Reason::NotFetched`](crate::Reason::NotFetched)). While
+/// nobody knows it is [`Reason::Unreadable`](crate::Reason::Unreadable): no reason to refuse anybody for good. Any thread.
 #[derive(Clone, Copy)]
 pub struct Directory {
     host: Host,
@@ -24,6 +31,24 @@ pub struct Directory {
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+/// What is fetched of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectoryPart {
+    /// What becomes of its mail: for [`Directory::is_user`] and [`Directory::route`].
+    Route,
+    /// Its groups: for [`Directory::is_member`] and [`Directory::groups`].
+    Groups,
+}
+
+impl DirectoryPart {
+    const fn flags(self) -> u32 {
+        match self {
+            Self::Route => EM_DIRECTORY_ROUTE,
+            Self::Groups => EM_DIRECTORY_GROUPS,
+        }
     }
 }
 
@@ -95,7 +120,24 @@ impl Directory {
         yes_or_no("member", status)
     }
 
-    /// The groups of an address, in the order of the operator's file.
+    /// Fetches what the directory says of an address into memory, for the asynchronous handler of this call. Ready at once
+    /// where it is in memory.
+    pub fn fetch<'a>(&self, call: &'a Pending, address: &str, part: DirectoryPart) -> Fetch<'a> {
+        let (table, call) = (self.table, &*call.call);
+        Fetch { table, call, address: address.to_owned(), part, waiter: None }
+    }
+
+    /// Fetches the same and blocks this thread until it is there. For handlers that run on the pool, as all of class `blocking`
+    /// do, and for admin verbs.
+    pub fn wait(&self, address: &str, part: DirectoryPart) -> Result<(), Refusal> {
+        // SAFETY: host and table belong together; the text is lent for the call.
+        let status = unsafe {
+            (self.table.wait)(self.host.handle(), lend(address.as_bytes()), part.flags())
+        };
+        check("wait", status)
+    }
+
+    /// The groups of an address: those of the operator's file in its order, then others.
     pub fn groups(&self, address: &str) -> Result<Vec<&'static str>, Refusal> {
         let address = lend(address.as_bytes());
         let mut groups = Vec::new();
@@ -115,6 +157,49 @@ impl Directory {
             } else {
                 return Ok(groups);
             }
+        }
+    }
+}
+
+/// A fetch under way. It begins when it is first polled.
+#[must_use = "a fetch begins when it is awaited"]
+pub struct Fetch<'a> {
+    table: &'static EmDirectoryService,
+    call: &'a PendingCall,
+    address: String,
+    part: DirectoryPart,
+    waiter: Option<u64>,
+}
+
+impl fmt::Debug for Fetch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Future for Fetch<'_> {
+    type Output = Result<(), Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (call, address) = (self.call, lend(self.address.as_bytes()));
+        // Before the host is asked: who is woken then must be known.
+        let waiter = *self.waiter.get_or_insert_with(|| call.waiter());
+        call.wait(waiter, None, context.waker());
+        // SAFETY: host and table belong together; a token may be any number; the text is lent for the call.
+        let status = unsafe {
+            (self.table.fetch)(call.host.handle(), call.token, address, self.part.flags())
+        };
+        match status {
+            EM_PENDING => Poll::Pending,
+            status => Poll::Ready(check("a fetch", status)),
+        }
+    }
+}
+
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter {
+            self.call.forget(waiter);
         }
     }
 }

@@ -89,7 +89,7 @@ pub use async_plugin::AsyncPlugin;
 pub use call::{Reason, Refusal};
 pub use config::{Config, ConfigError, Place};
 pub use descriptor::{class, edit};
-pub use directory::{Directory, Route};
+pub use directory::{Directory, DirectoryPart, Fetch, Route};
 pub use dns::{Dns, DnsError, DnsWait, LookUp, Mx};
 pub use edits::{AfterEdits, BodyWriter, Edits};
 pub use event::{

@@ -247,6 +247,11 @@ static STATUS who(EmAdminCall *call, EmText arguments, void *user_data)
         return ERR_MISC_INVALID_ARGS;
     address.data++;
     address.len -= 2;
+    if (directory->wait(our_host, address, EM_DIRECTORY_ROUTE | EM_DIRECTORY_GROUPS) != NOERROR
+        || directory->wait(our_host, address, 0) != ERR_MISC_INVALID_ARGS
+        || directory->wait(our_host, address, 4) != ERR_MISC_INVALID_ARGS
+        || directory->fetch(our_host, 0, address, EM_DIRECTORY_ROUTE) != ERR_NOT_FOUND)
+        return EM_FAULT;
     used = snprintf(json, sizeof json, "\"%s", directory->user(our_host, address) == NOERROR ? "user" : "nobody");
     if (directory->route(our_host, address, &route) != NOERROR)
         return EM_FAULT;

@@ -18,5 +18,6 @@ pub mod scram;
 pub mod script;
 pub mod server;
 pub mod sink;
+pub mod slapd;
 pub mod verify;
 pub mod wire;

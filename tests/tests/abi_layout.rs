@@ -102,7 +102,7 @@ fn layouts() -> String {
         EmStateService {
             size, reserved, get_wait, put_wait, remove_wait, next_wait, get, put, remove, next, result,
         }
-        EmDirectoryService { size, reserved, user, member, group, route }
+        EmDirectoryService { size, reserved, user, member, group, route, fetch, wait }
         EmAdminService { size, reserved, verb, answer, fail }
         EmMetricsService { size, reserved, counter, gauge, histogram, add, set, observe }
         EmQueueId { text }

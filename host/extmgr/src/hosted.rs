@@ -1,6 +1,7 @@
 //! What the program does for plug-ins behind their services: it has the stores and knows the users.
 //! Holds traits; knows no store and no file.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use stagepost_smtp::Route;
@@ -64,14 +65,43 @@ pub trait StateStore: Send + Sync {
     ) -> Result<Option<Vec<u8>>, StateError>;
 }
 
-/// Knows users and groups, from memory. Any thread.
+/// Knows users and groups. Any thread.
 pub trait UserDirectory: Send + Sync {
-    /// What accepting an address as a recipient depends on; none for what is no address.
-    fn route(&self, address: &str) -> Option<Route>;
+    /// What accepting an address as a recipient depends on, from memory.
+    fn route(&self, address: &str) -> Said<Route>;
 
-    /// The groups of an address; none for what is no address.
-    fn groups(&self, address: &str) -> Option<&[Box<str>]>;
+    /// The groups of an address, from memory; their names stay for ever.
+    fn groups(&self, address: &str) -> Said<Arc<[&'static str]>>;
+
+    /// Fetches what it says of an address into memory, where that stays for seconds at least. Ends by itself, within
+    /// seconds; none: it is there.
+    fn fetch(&self, address: &str, what: DirectoryPart) -> Option<Fetching>;
 }
+
+/// What is fetched of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryPart {
+    /// What becomes of mail for it.
+    pub route: bool,
+    /// Its groups.
+    pub groups: bool,
+}
+
+/// What the directory says at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said<T> {
+    /// This.
+    Known(T),
+    /// It is to be fetched before.
+    NotFetched,
+    /// Nobody knows now.
+    Trouble,
+    /// That it is no address.
+    NoAddress,
+}
+
+/// A fetch under way.
+pub type Fetching = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What the program offers. A service whose part is missing is not there for plug-ins.
 #[derive(Clone, Default)]

@@ -64,7 +64,7 @@ pub use dispatch::{Asked, Dispatch};
 pub use dns::{DnsAnswer, DnsQuestion, DnsRecord, LookingUp, RecordType, Resolver};
 pub use figures::{AnswerKind, FaultKind, PluginFigures, StageFigures};
 pub use file::{FileError, PluginFile};
-pub use hosted::{Hosted, StateError, StateStore, UserDirectory};
+pub use hosted::{DirectoryPart, Fetching, Hosted, Said, StateError, StateStore, UserDirectory};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use latency::LatencyFigures;
 pub use leave::leave;

@@ -3,6 +3,7 @@
 
 mod alarm;
 mod ending;
+mod fetching;
 
 use std::ffi::c_void;
 use std::ops::Deref;
@@ -30,6 +31,7 @@ use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
 use alarm::Alarms;
+use fetching::Fetches;
 
 /// A poll function as the contract has it, known not to be NULL.
 type Poll = unsafe extern "C" fn(
@@ -111,6 +113,7 @@ impl Site {
                 runtime,
                 time,
                 lookups: Lookups::default(),
+                fetches: Fetches::default(),
                 state: Mutex::new(State::new(time.deadline)),
                 changed: Notify::new(),
             })
@@ -218,6 +221,7 @@ pub(crate) struct Pending {
     runtime: Handle,
     time: Time,
     lookups: Lookups,
+    fetches: Fetches,
     state: Mutex<State>,
     /// Told whenever whoever waits must look again.
     pub(crate) changed: Notify,

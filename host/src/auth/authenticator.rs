@@ -15,20 +15,24 @@ use super::failures::Failures;
 use super::password;
 use super::secrets_file::SecretsFile;
 use crate::config::FailureLimits;
+use crate::directory::{Directory, LdapLogin};
 use crate::throttle::{Line, Throttle};
 
 /// How long a login may wait for its turn to be checked: then it is answered 454.
 const TURN_MAX: Duration = Duration::from_secs(30);
 
-/// Who checks logins for all sessions of a server.
+/// Who checks logins for all sessions of a server. Clones count together.
+#[derive(Clone)]
 pub(crate) struct Authenticator {
     accounts: Option<Arc<Accounts>>,
     secrets: Option<Arc<SecretsFile>>,
-    failures: Failures,
+    /// Who is asked about those whom the users file does not know.
+    ldap: Option<Directory>,
+    failures: Arc<Failures>,
     /// Passwords that are checked at once: each takes a thread and memory.
     turns: Arc<Semaphore>,
-    counts: Counts,
-    refusals: Throttle,
+    counts: Arc<Counts>,
+    refusals: Arc<Throttle>,
 }
 
 #[derive(Debug, Default)]
@@ -62,10 +66,11 @@ impl Authenticator {
         Self {
             accounts,
             secrets: None,
-            failures: Failures::new(limits),
+            ldap: None,
+            failures: Arc::new(Failures::new(limits)),
             turns: Arc::new(Semaphore::new(at_once)),
-            counts: Counts::default(),
-            refusals: Throttle::default(),
+            counts: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
@@ -74,6 +79,11 @@ impl Authenticator {
     pub(crate) fn with_secrets(mut self, secrets: Option<SecretsFile>) -> Self {
         self.secrets = secrets.map(Arc::new);
         self
+    }
+
+    /// The same for listeners where users of LDAP log in too.
+    pub(crate) fn with_ldap(&self, directory: Directory) -> Self {
+        Self { ldap: Some(directory), ..self.clone() }
     }
 
     /// Answers a session whose client is at `address`. A refusal takes its time.
@@ -134,7 +144,7 @@ impl Authenticator {
 
     /// How logins have ended so far.
     pub(crate) fn counts(&self) -> LoginCounts {
-        let Counts { accepted, refused, barred, unavailable } = &self.counts;
+        let Counts { accepted, refused, barred, unavailable } = &*self.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         LoginCounts {
             accepted: read(accepted),
@@ -144,11 +154,27 @@ impl Authenticator {
         }
     }
 
-    /// Checks a password on a thread that may block; none: nobody can say.
+    /// Checks a password; none: nobody can say. A user of the file is none of LDAP's.
     async fn check(&self, identity: &str, password: Secret) -> Option<Checked> {
-        let Some(accounts) = self.accounts.clone() else { return Some(Checked::Unknown) };
-        let name = identity.to_owned();
-        self.blocking(move || accounts.check(&name, password.expose())).await
+        let checked = match self.accounts.clone() {
+            Some(accounts) => {
+                let (name, password) = (identity.to_owned(), password.clone());
+                // On a thread that may block.
+                self.blocking(move || accounts.check(&name, password.expose())).await?
+            }
+            None => Checked::Unknown,
+        };
+        match &self.ldap {
+            Some(directory) if checked == Checked::Unknown => {
+                match directory.log_in(identity, password).await {
+                    LdapLogin::Accepted(name) => Some(Checked::Accepted(name)),
+                    LdapLogin::Refused => Some(Checked::Refused),
+                    LdapLogin::Unknown => Some(Checked::Unknown),
+                    LdapLogin::Trouble => None,
+                }
+            }
+            _ => Some(checked),
+        }
     }
 
     /// Checks a proof on a thread that may block; none: nobody can say.

@@ -60,7 +60,7 @@ fn parse_dns_server(text: &str) -> Result<DnsServer, String> {
     })
 }
 
-fn parse_next_hop(text: &str) -> Result<NextHop, String> {
+pub(super) fn parse_next_hop(text: &str) -> Result<NextHop, String> {
     let wrong = || {
         format!(
             "{text:?} is not host:port\nwrite both, such as \"mail.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\""

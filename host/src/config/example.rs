@@ -47,6 +47,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("tls", fields_of::<file::Tls>()),
         ("certificate", fields_of::<file::Certificate>()),
         ("auth", fields_of::<file::Auth>()),
+        ("ldap", fields_of::<file::Ldap>()),
         ("limits", fields_of::<file::Limits>()),
         ("timeouts", fields_of::<file::Timeouts>()),
         ("queue", fields_of::<file::Queue>()),

@@ -3,6 +3,8 @@
 
 mod delivery;
 mod dns;
+mod ldap;
+mod limits;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -24,10 +26,12 @@ use super::size::Size;
 
 pub(super) use delivery::{Delivery, PerMinute, Route};
 pub(super) use dns::Dns;
+pub(super) use ldap::Ldap;
+pub(super) use limits::{Limits, Timeouts};
 
 /// The fields of the top level that are one section: `[log]`.
-pub(super) const SECTIONS: [&str; 9] =
-    ["log", "tls", "auth", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
+pub(super) const SECTIONS: [&str; 10] =
+    ["log", "tls", "auth", "ldap", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
 
 /// The fields of the top level that are any number of sections: `[[listen]]`.
 pub(super) const LISTS: [&str; 5] = ["listen", "certificate", "local_domain", "route", "plugin"];
@@ -68,6 +72,7 @@ pub(super) struct File {
     pub(super) certificate: Vec<Certificate>,
     #[serde(default)]
     pub(super) auth: Auth,
+    pub(super) ldap: Option<Ldap>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
@@ -113,6 +118,8 @@ pub(super) struct Listen {
     #[serde(default = "off")]
     pub(super) client_certificates: Spanned<bool>,
     pub(super) auth: Option<Spanned<AuthMode>>,
+    #[serde(default = "off")]
+    pub(super) auth_ldap: Spanned<bool>,
     #[serde(default)]
     pub(super) auth_allow_plaintext: bool,
     #[serde(default = "relays")]
@@ -181,45 +188,6 @@ pub(super) struct Auth {
     pub(super) failure_memory: Period<1, DAY_S>,
 }
 
-/// `[limits]`
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Limits {
-    pub(super) sessions_max: Number,
-    pub(super) sessions_per_address_max: Spanned<Number>,
-    pub(super) sessions_per_network_max: Spanned<Number>,
-    pub(super) network_bits_ipv4: Count<8, 32>,
-    pub(super) network_bits_ipv6: Count<16, 128>,
-    /// RFC 5321 section 4.5.3.1.4: at least 512 octets.
-    pub(super) line_octets_max: Size<512, { 64 << 10 }>,
-    /// RFC 5321 section 4.5.3.1.6: at least 1000 octets. 0 is no limit.
-    pub(super) text_line_octets_max: Size<1000, { 4 << 30 }, true>,
-    pub(super) header_octets_max: Size<{ 16 << 10 }, { 16 << 20 }>,
-    /// RFC 5321 section 4.5.3.1.7: at least 64K octets.
-    pub(super) message_octets_max: Size<{ 64 << 10 }, { 4 << 30 }>,
-    pub(super) data_rate_min: Size<1, { 1 << 20 }, true>,
-    /// RFC 5321 section 6.3: at least 100.
-    pub(super) hops_max: Count<100, 10_000>,
-    /// RFC 5321 section 4.5.3.1.8: at least 100.
-    pub(super) recipients_max: Count<100, 100_000>,
-    pub(super) errors_max: Number,
-    pub(super) refusals_max: Number,
-    pub(super) idle_commands_max: Number,
-    pub(super) logins_refused_max: Number,
-}
-
-/// `[timeouts]`
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Timeouts {
-    pub(super) command: StepTime,
-    pub(super) data_block: StepTime,
-    pub(super) data_window: StepTime,
-    pub(super) handshake: StepTime,
-    pub(super) write: StepTime,
-    pub(super) message: Period<1, DAY_S>,
-}
-
 /// `[queue]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -238,7 +206,7 @@ pub(super) struct Queue {
 #[serde(deny_unknown_fields)]
 pub(super) struct LocalDomain {
     pub(super) name: Spanned<DomainName>,
-    pub(super) mailboxes: Mailboxes,
+    pub(super) mailboxes: Spanned<Mailboxes>,
     pub(super) maildir: Option<Spanned<PathBuf>>,
     pub(super) lmtp: Option<Spanned<LmtpServer>>,
 }
@@ -457,30 +425,6 @@ fn nowhere<T>(value: T) -> Spanned<T> {
     Spanned::new(NOWHERE, value)
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        let (sessions, limits) = (settings::Sessions::default(), stagepost_smtp::Limits::default());
-        Self {
-            sessions_max: Number::new(sessions.max),
-            sessions_per_address_max: nowhere(Number::new(sessions.per_address_max)),
-            sessions_per_network_max: nowhere(Number::new(sessions.per_network_max)),
-            network_bits_ipv4: Count::new(sessions.network_bits_ipv4.into()),
-            network_bits_ipv6: Count::new(sessions.network_bits_ipv6.into()),
-            line_octets_max: Size::from_octets(limits.line_octets_max as u64),
-            text_line_octets_max: Size::from_octets(limits.text_line_octets_max as u64),
-            header_octets_max: Size::from_octets(limits.header_octets_max as u64),
-            message_octets_max: Size::from_octets(limits.message_octets_max),
-            data_rate_min: Size::from_octets(limits.data_rate_min.into()),
-            hops_max: Count::new(u32::try_from(limits.hops_max).unwrap_or(u32::MAX)),
-            recipients_max: Count::new(u32::try_from(limits.recipients_max).unwrap_or(u32::MAX)),
-            errors_max: Count::new(limits.errors_max),
-            refusals_max: Count::new(limits.refusals_max),
-            idle_commands_max: Count::new(limits.idle_commands_max),
-            logins_refused_max: Count::new(limits.logins_refused_max),
-        }
-    }
-}
-
 impl Default for Auth {
     fn default() -> Self {
         let failures = settings::FailureLimits::default();
@@ -493,20 +437,6 @@ impl Default for Auth {
             failures_per_address_max: Number::new(failures.per_address_max),
             failures_per_user_max: Number::new(failures.per_user_max),
             failure_memory: Period::new(failures.memory),
-        }
-    }
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let timeouts = stagepost_smtp::Timeouts::default();
-        Self {
-            command: Period::new(timeouts.command),
-            data_block: Period::new(timeouts.data_block),
-            data_window: Period::new(timeouts.data_window),
-            handshake: Period::new(timeouts.handshake),
-            write: Period::new(timeouts.write),
-            message: Period::new(timeouts.message),
         }
     }
 }

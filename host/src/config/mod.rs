@@ -10,7 +10,9 @@ mod error;
 #[cfg(test)]
 mod example;
 mod file;
+mod filter;
 mod folder;
+mod ldap;
 mod name;
 mod network;
 mod number;
@@ -27,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use choice::LogFormat;
 pub(crate) use error::{ConfigError, Place};
+pub(crate) use filter::Slot;
+pub(crate) use ldap::{Ldap, LdapServer, Login};
 pub(crate) use network::Networks;
 pub(crate) use routing::{
     DomainPattern, LmtpServer, LocalDomain, MailStore, Mailboxes, NextHop, RouteRule, TlsPolicy,

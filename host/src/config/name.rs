@@ -157,16 +157,17 @@ impl<'de> Deserialize<'de> for Mailboxes {
             type Value = Mailboxes;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("\"any\", or a list of names such as [\"alice\", \"bob\"]")
+                out.write_str("\"any\", \"ldap\", or a list of names such as [\"alice\", \"bob\"]")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Mailboxes, E> {
-                if text == "any" {
-                    return Ok(Mailboxes::Any);
+                match text {
+                    "any" => Ok(Mailboxes::Any),
+                    "ldap" => Ok(Mailboxes::Ldap),
+                    _ => Err(E::custom(format!(
+                        "{text:?} is neither \"any\" nor \"ldap\"\nwrite one of these, or a list of names such as [{text:?}]"
+                    ))),
                 }
-                Err(E::custom(format!(
-                    "{text:?} is not \"any\"\nwrite \"any\", or a list of names such as [{text:?}]"
-                )))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Mailboxes, A::Error> {
@@ -248,6 +249,7 @@ mod tests {
         let listed =
             |names: &[&str]| Mailboxes::Listed(names.iter().map(|n| (*n).to_owned()).collect());
         assert_eq!(read("\"any\"").unwrap(), Mailboxes::Any);
+        assert_eq!(read("\"ldap\"").unwrap(), Mailboxes::Ldap);
         assert_eq!(read("[]").unwrap(), listed(&[]));
         assert_eq!(read("[\"Bob\", \"alice.b\"]").unwrap(), listed(&["alice.b", "bob"]));
         for wrong in

@@ -2,6 +2,7 @@
 //! Knows no disk: whether a file is there is found out by who uses it.
 
 mod auth;
+mod ldap;
 mod listener;
 mod pace;
 mod plugin;
@@ -42,11 +43,17 @@ pub(super) fn settings(
     };
     let certificates = resolver.certificates(file.certificate)?;
     let auth = resolver.auth(file.auth)?;
-    let plugged = !file.plugin.is_empty();
-    let listeners = resolver.listeners(&file.listen, &certificates, &auth, plugged)?;
+    let ldap = file.ldap.map(|written| resolver.ldap(written)).transpose()?;
+    let knowing = auth::Knowing { plugins: !file.plugin.is_empty(), ldap: ldap.is_some() };
+    let listeners = resolver.listeners(&file.listen, &certificates, &auth, knowing)?;
     let mut folders = Folders::new(document, &state_dir, file.state_dir.as_ref());
-    let local_domains =
-        resolver.local_domains(file.local_domain, &file.hostname, &state_dir, &mut folders)?;
+    let local_domains = resolver.local_domains(
+        file.local_domain,
+        &file.hostname,
+        &state_dir,
+        &mut folders,
+        ldap.is_some(),
+    )?;
     let queue = resolver.queue(&file.queue)?;
     let login_files = (file.route.iter())
         .filter_map(|route| route.login_file.as_ref())
@@ -78,6 +85,7 @@ pub(super) fn settings(
         tls_minimum: file.tls.minimum_version,
         certificates,
         auth,
+        ldap,
         log: Log { format: file.log.format, level: file.log.level },
         listeners,
         sessions: resolver.sessions(&file.limits)?,
@@ -164,6 +172,7 @@ impl Resolver<'_> {
         hostname: &DomainName,
         state_dir: &Path,
         folders: &mut Folders<'_>,
+        has_ldap: bool,
     ) -> Result<Vec<LocalDomain>, ConfigError> {
         self.unique(written.iter().map(|domain| (&domain.name, domain.name.get_ref().0.clone())))?;
         let maildir = |name: &str| state_dir.join("mail").join(name);
@@ -186,7 +195,13 @@ impl Resolver<'_> {
                     MailStore::Maildir(folder)
                 }
             };
-            domains.push(LocalDomain { name, mailboxes: domain.mailboxes, store });
+            if *domain.mailboxes.get_ref() == Mailboxes::Ldap && !has_ldap {
+                let problem = "there is no directory in LDAP";
+                let remedy = "add [ldap] with its servers, or write \"any\" or a list of names";
+                return Err(self.document.fault(domain.mailboxes.span(), problem, remedy));
+            }
+            let mailboxes = domain.mailboxes.into_inner();
+            domains.push(LocalDomain { name, mailboxes, store });
         }
         if domains.is_empty() {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.

@@ -47,6 +47,8 @@ pub(crate) enum Mailboxes {
     Any,
     /// These, in lower case.
     Listed(BTreeSet<String>),
+    /// Whom the directory in LDAP knows.
+    Ldap,
 }
 
 /// Where the mail of some domains goes.

@@ -12,6 +12,7 @@ use stagepost_smtp::{Address, Mechanism};
 
 use super::choice::{AuthMode, LogFormat};
 use super::error::Place;
+use super::ldap::Ldap;
 use super::network::Networks;
 use super::routing::{LocalDomain, RouteRule};
 
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) process_name: Option<String>,
     /// Who may log in, and how.
     pub(crate) auth: Auth,
+    /// The directory in LDAP, if there is one.
+    pub(crate) ldap: Option<Ldap>,
     /// How and what to log.
     pub(crate) log: Log,
     /// The lowest version of TLS.
@@ -145,6 +148,8 @@ pub(crate) struct Listener {
     pub(crate) tls: ListenerTls,
     /// Whether and how clients log in.
     pub(crate) auth: stagepost_smtp::Auth,
+    /// Whether the directory in LDAP knows who may.
+    pub(crate) auth_ldap: bool,
     /// Whether clients may send bodies of any octets.
     pub(crate) binary: bool,
     /// What VRFY and EXPN tell there.

@@ -50,10 +50,9 @@ pub(super) async fn receive(
     let dispatch = shared.plugins.session();
     // Nobody has connected.
     let interest = dispatch.interest().without(Event::Connect);
-    let router = shared.router.clone();
     let intake = Intake::new(
         shared.store.clone(),
-        router.clone(),
+        shared.router.clone(),
         &settings.hostname,
         shared.faults.clone(),
     )
@@ -66,7 +65,7 @@ pub(super) async fn receive(
         tls: None,
         session,
         dispatch,
-        router,
+        directory: shared.directory.clone(),
         authenticator: shared.authenticator.clone(),
         intake,
         fetching: shared.fetching.clone(),

@@ -8,11 +8,13 @@ mod client;
 mod dane;
 mod handshake;
 mod outbound;
+mod roots;
 mod self_signed;
 mod store;
 
 pub(crate) use dane::Dane;
 pub(crate) use handshake::ServerTls;
 pub(crate) use outbound::{HandshakeError, Identity, OutboundError, OutboundTls};
+pub(crate) use roots::{VerifyingError, verifying};
 pub(crate) use self_signed::self_signed;
 pub(crate) use store::{TlsError, TlsStore};

@@ -2,7 +2,6 @@
 //! Knows no SMTP; which of them is wanted is for others to say.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -10,7 +9,6 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{
     WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
@@ -21,8 +19,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dane::{Dane, DaneFault};
+use super::roots;
 use super::store::{TlsError, versions};
-use crate::config::{ConfigError, Place, RouteRule, Settings, TlsPolicy};
+use crate::config::{ConfigError, RouteRule, Settings, TlsPolicy};
 
 /// TLS as deliveries use it. Cheap to clone.
 #[derive(Clone)]
@@ -84,8 +83,10 @@ impl OutboundTls {
     pub(crate) fn load(settings: &Settings, dialling: bool) -> Result<Self, OutboundError> {
         let verified = |route: &RouteRule| route.tls == TlsPolicy::Verified;
         let roots = match &settings.tls_roots {
-            Some((path, place)) => read(path, place)?,
-            None if dialling || settings.routes.iter().any(verified) => system(),
+            Some((path, place)) => roots::read(path, place)?,
+            None if dialling || settings.routes.iter().any(verified) => roots::system(
+                "nothing can be sent by routes with tls = \"verified\"; name a file in [delivery] tls_roots",
+            ),
             None => RootCertStore::empty(),
         };
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -146,34 +147,6 @@ fn dane_fault(error: &io::Error) -> Option<DaneFault> {
         }
         _ => None,
     }
-}
-
-fn read(path: &Path, place: &Place) -> Result<RootCertStore, ConfigError> {
-    let wrong = |problem: String| {
-        let remedy = "name a file of certificates in PEM that this user can read";
-        place.fault(format!("{}: {problem}", path.display()), remedy)
-    };
-    let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-    for certificate in found {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(wrong("it has no certificate".to_owned())) } else { Ok(roots) }
-}
-
-/// The system's; some of them may be of a kind that can't be used.
-fn system() -> RootCertStore {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (taken, left) = roots.add_parsable_certificates(found.certs);
-    tracing::debug!(taken, left, "certificates of the system");
-    if roots.is_empty() {
-        tracing::error!(
-            "the system has no root certificates: nothing can be sent by routes with tls = \"verified\"; name a file in [delivery] tls_roots"
-        );
-    }
-    roots
 }
 
 /// Takes any certificate whose key the server has; or only those that the DNS vouches for.

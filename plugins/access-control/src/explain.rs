@@ -70,6 +70,9 @@ impl AccessControl {
                 "{error}; give {{\"ip\": ADDRESS}} and as you like \"ptr\", \"unconfirmed\", \"helo\", \"from\", \"to\", \"auth\""
             ))
         })?;
+        for address in asked.from.iter().chain(&asked.to).filter(|address| !address.is_empty()) {
+            self.wait_for(address);
+        }
         let route = |address: &str| {
             let directory = self.host.directory();
             directory.and_then(|directory| directory.route(address).ok()).unwrap_or(Route::Foreign)
@@ -232,6 +235,7 @@ fn relay(rules: &Rules, peer: Peer<'_>, to: &str, route: Route, subject: bool) -
     match route {
         Route::Local | Route::UnknownUser => return step(control, "not needed", "a local domain"),
         Route::Relay => return step(control, "not needed", "a route of the operator's"),
+        Route::Unavailable => return step(control, "deferred", "the directory can't be asked"),
         _ if !subject => return step(control, "granted", "not subject to the check"),
         _ => {}
     }

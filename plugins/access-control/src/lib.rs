@@ -12,6 +12,7 @@ mod entry;
 mod explain;
 mod greylist;
 mod helo;
+mod known;
 mod list;
 mod lists;
 mod look_up;
@@ -132,10 +133,6 @@ impl Plugin for Exported {
         // Read again rather than kept: what is refused in between, of any plug-in, must leave nothing.
         Ok(self.0.put_in_force(section)?)
     }
-
-    fn before_headers(&self, event: &Headers<'_>, _: &mut Edits<'_>) -> Outcome {
-        self.0.judge_author(event)
-    }
 }
 
 impl AsyncPlugin for Exported {
@@ -165,6 +162,15 @@ impl AsyncPlugin for Exported {
     ) -> Outcome {
         self.0.judge_recipient(event, edits, call).await
     }
+
+    async fn before_headers(
+        &self,
+        event: &Headers<'_>,
+        _: &mut Edits<'_>,
+        call: &Pending,
+    ) -> Outcome {
+        self.0.judge_author(event, call).await
+    }
 }
 
 export_plugin! {
@@ -172,7 +178,7 @@ export_plugin! {
     name = "access-control",
     version = env!("CARGO_PKG_VERSION"),
     class = inline,
-    stages = [before_config, after_config, before_headers],
-    async_stages = [before_connect, before_mail, before_rcpt],
+    stages = [before_config, after_config],
+    async_stages = [before_connect, before_mail, before_rcpt, before_headers],
     edits = [verdict, attribute, header],
 }

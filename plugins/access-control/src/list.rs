@@ -124,6 +124,11 @@ impl List {
         !self.names.is_empty()
     }
 
+    /// Whether it has groups that only the directory knows.
+    pub(crate) fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// The entries, in their order.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries

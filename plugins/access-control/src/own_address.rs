@@ -27,6 +27,11 @@ pub(crate) struct OwnAddressRules {
 }
 
 impl OwnAddressRules {
+    /// What a user has beside its own.
+    pub(crate) fn given_to(&self, user: &str) -> Option<&List> {
+        self.given.get(&user.to_lowercase())
+    }
+
     /// Whether a user may send as an address.
     ///
     /// - is_local: whether the address is one of ours, so that a user's name alone can be meant by it. member: whether the
@@ -45,7 +50,7 @@ impl OwnAddressRules {
             Some(_) => user == address.to_lowercase(),
             None => user == local.to_lowercase() && is_local(),
         };
-        let given = self.given.get(&user);
+        let given = self.given_to(&user);
         own || given.is_some_and(|list| list.find_mailbox(local, domain, &member).is_some())
     }
 }

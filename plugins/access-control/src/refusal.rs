@@ -133,6 +133,12 @@ impl Refusal {
         Self::new(550, "5.7.1", "Recipient rejected for policy reasons", by)
     }
 
+    /// What the directory says decides, and nobody knows it now.
+    pub(crate) fn directory_trouble(by: &'static str) -> Self {
+        let text = "The directory can't be asked now, try again later";
+        Self::new(451, "4.3.0", text, Cause::rule(by))
+    }
+
     /// The client, or the sender, does too much in too little time.
     pub(crate) fn limit(by: &'static str) -> Self {
         Self::new(

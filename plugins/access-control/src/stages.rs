@@ -145,8 +145,12 @@ impl<'v> Visit<'v> {
             return None;
         }
         let rules = Arc::clone(&self.rules);
-        if !self.plugin.may_send_as(&rules, self.session, sender) {
-            return Some(Refusal::not_own(sender));
+        if let Some(refusal) = self.plugin.not_own(&rules, self.session, self.call, sender).await {
+            return Some(refusal);
+        }
+        let lists = [&rules.sender.allow, &rules.sender.deny];
+        if self.plugin.fetch_groups(self.call, sender, &lists).await.is_err() {
+            return Some(Refusal::directory_trouble("sender"));
         }
         let member = |group: &str| self.plugin.is_member(sender, group);
         match mailbox::decide(&rules.sender.allow, &rules.sender.deny, sender, member) {
@@ -205,8 +209,11 @@ impl<'v> Visit<'v> {
     }
 
     /// The refusal of a recipient.
-    fn recipient(&self, recipient: &str) -> Option<Refusal> {
+    async fn recipient(&self, recipient: &str) -> Option<Refusal> {
         let (allow, deny) = (&self.rules.recipient.allow, &self.rules.recipient.deny);
+        if self.plugin.fetch_groups(self.call, recipient, &[allow, deny]).await.is_err() {
+            return Some(Refusal::directory_trouble("recipient"));
+        }
         let member = |group: &str| self.plugin.is_member(recipient, group);
         match mailbox::decide(allow, deny, recipient, member) {
             Listed::Accepted(_) => None,
@@ -323,10 +330,12 @@ impl AccessControl {
         if let Some(refusal) = visit.client.denied.clone() {
             return Ok(Some(refusal));
         }
+        // That nobody knows is the core's to say.
+        let _ = self.fetch_route(visit.call, recipient).await;
         if let Some(refusal) = visit.relay(recipient, edits).await? {
             return Ok(Some(refusal));
         }
-        if let Some(refusal) = visit.recipient(recipient) {
+        if let Some(refusal) = visit.recipient(recipient).await {
             return Ok(Some(refusal));
         }
         let sender = visit.session.sender().unwrap_or_default();
@@ -337,7 +346,7 @@ impl AccessControl {
     }
 
     /// The header block is there: a user who has to is held to its own addresses.
-    pub(crate) fn judge_author(&self, event: &Headers<'_>) -> Outcome {
+    pub(crate) async fn judge_author(&self, event: &Headers<'_>, call: &Pending) -> Outcome {
         let rules = self.rules();
         let held = rules.own_address.authenticated == own_address::Authenticated::Message;
         if !held || !event.session.authenticated() {
@@ -347,10 +356,12 @@ impl AccessControl {
         for field in ["From", "Sender"] {
             let refusal = match author(header, field) {
                 Author::Nobody => continue,
-                Author::One(address) if self.may_send_as(&rules, event.session, &address) => {
-                    continue;
+                Author::One(address) => {
+                    match self.not_own(&rules, event.session, call, &address).await {
+                        Some(refusal) => refusal,
+                        None => continue,
+                    }
                 }
-                Author::One(address) => Refusal::not_own(&address),
                 Author::Unclear => Refusal::author_unclear(field),
             };
             return self.refuse(event.session, &refusal);
@@ -358,18 +369,31 @@ impl AccessControl {
         Ok(Answer::Continue)
     }
 
-    /// Whether whoever has logged in, if anybody, may send as an address.
-    fn may_send_as(&self, rules: &Rules, session: Session<'_>, address: &str) -> bool {
+    /// The refusal of an address that whoever has logged in, if anybody, may not send as.
+    async fn not_own(
+        &self,
+        rules: &Rules,
+        session: Session<'_>,
+        call: &Pending,
+        address: &str,
+    ) -> Option<Refusal> {
         let own = &rules.own_address;
         if own.authenticated == own_address::Authenticated::Any || !session.authenticated() {
-            return true;
+            return None;
+        }
+        let user = session.identity().unwrap_or_default();
+        let given: Vec<_> = own.given_to(user).into_iter().collect();
+        if self.fetch_route(call, address).await.is_err()
+            || self.fetch_groups(call, address, &given).await.is_err()
+        {
+            return Some(Refusal::directory_trouble("sender.authenticated"));
         }
         let is_local = || {
             let route = self.host.directory().map(|directory| directory.route(address));
             matches!(route, Some(Ok(Route::Local | Route::UnknownUser)))
         };
-        let user = session.identity().unwrap_or_default();
-        own.owns(user, address, is_local, |group| self.is_member(address, group))
+        let owns = own.owns(user, address, is_local, |group| self.is_member(address, group));
+        (!owns).then(|| Refusal::not_own(address))
     }
 
     /// Gives a refusal; it is logged by the list and entry that made it.
@@ -378,18 +402,5 @@ impl AccessControl {
         self.statistics.refused(&refusal.by.rule);
         session.log(Level::Info, format_args!("refused by {}", refusal.by));
         Ok(refusal.answer())
-    }
-
-    /// Whether mail for an address leaves us, and only with a grant.
-    fn is_foreign(&self, recipient: &str) -> bool {
-        let route = self.host.directory().map(|directory| directory.route(recipient));
-        // Without a directory, or for what it does not know, the check is made: the core has the last word.
-        !matches!(route, Some(Ok(Route::Local | Route::UnknownUser | Route::Relay)))
-    }
-
-    /// Whether the directory has an address in a group. What is no address is in none.
-    pub(crate) fn is_member(&self, address: &str, group: &str) -> bool {
-        let directory = self.host.directory();
-        directory.is_some_and(|directory| directory.is_member(address, group).unwrap_or(false))
     }
 }

@@ -11,6 +11,8 @@ pub(super) static DIRECTORY: EmDirectoryService = EmDirectoryService {
     member: directory_member,
     group: directory_group,
     route: directory_route,
+    fetch: directory_fetch,
+    wait: directory_wait,
 };
 
 unsafe extern "C" fn directory_user(_: *mut EmHost, address: EmText) -> STATUS {
@@ -44,4 +46,19 @@ unsafe extern "C" fn directory_route(_: *mut EmHost, address: EmText, route: *mu
         _ => return ERR_MISC_INVALID_ARGS,
     };
     write(route, Some(known))
+}
+
+unsafe extern "C" fn directory_fetch(
+    _: *mut EmHost,
+    _: EmToken,
+    address: EmText,
+    what: u32,
+) -> STATUS {
+    // SAFETY: as this function's own caller.
+    unsafe { directory_wait(std::ptr::null_mut(), address, what) }
+}
+
+unsafe extern "C" fn directory_wait(_: *mut EmHost, address: EmText, what: u32) -> STATUS {
+    let known = what == EM_DIRECTORY_ROUTE || what == EM_DIRECTORY_GROUPS;
+    if known && read(address).contains('@') { NOERROR } else { ERR_MISC_INVALID_ARGS }
 }

@@ -29,7 +29,7 @@ pub(super) struct Requirement {
 enum Source {
     /// A Debian package that starts nothing when it is installed.
     Package(&'static str),
-    /// A Debian package that would put a mail server of its own in place: it is only unpacked.
+    /// A Debian package that would put a server of its own in place: it is only unpacked.
     Unpacked(&'static str),
     /// The same, of use to root alone.
     Rooted(&'static str),
@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 26] = [
+const REQUIREMENTS: [Requirement; 27] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -56,6 +56,7 @@ const REQUIREMENTS: [Requirement; 26] = [
     Requirement { name: "gsasl", source: Source::Package("gsasl") },
     Requirement { name: "dnsmasq", source: Source::Package("dnsmasq-base") },
     Requirement { name: "rbldnsd", source: Source::Unpacked("rbldnsd") },
+    Requirement { name: "slapd", source: Source::Unpacked("slapd") },
     Requirement { name: "strace", source: Source::Package("strace") },
     Requirement { name: "smtp-source", source: Source::Unpacked("postfix") },
     Requirement { name: "smtp-sink", source: Source::Unpacked("postfix") },

@@ -9,6 +9,15 @@ use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::settings::{Auth, FailureLimits};
 
+/// Who may know users beside the files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knowing {
+    /// There are plug-ins, one of which may.
+    pub(super) plugins: bool,
+    /// There is a directory in LDAP.
+    pub(super) ldap: bool,
+}
+
 impl Resolver<'_> {
     pub(super) fn auth(&self, written: file::Auth) -> Result<Auth, ConfigError> {
         let users_file = written
@@ -44,25 +53,26 @@ impl Resolver<'_> {
         })
     }
 
-    /// What is written of logging in on a listener, and what its purpose says where nothing is. `plugged`: there are plug-ins,
-    /// one of which may know users.
+    /// What is written of logging in on a listener, and what its purpose says where nothing is.
     pub(super) fn listener_auth(
         &self,
         listen: &file::Listen,
         auth: &Auth,
-        plugged: bool,
+        knowing: Knowing,
     ) -> Result<stagepost_smtp::Auth, ConfigError> {
         let mode =
             listen.auth.as_ref().map_or_else(|| listen.purpose.auth(), |mode| *mode.get_ref());
         let span = listen.auth.as_ref().map_or_else(|| listen.name.span(), |mode| mode.span());
-        let checks_passwords = auth.users_file.is_some();
+        let ldap = *listen.auth_ldap.get_ref();
+        self.listener_ldap(listen, auth, mode, knowing)?;
+        let checks_passwords = auth.users_file.is_some() || ldap;
         if mode == AuthMode::None {
             return Ok(stagepost_smtp::Auth::default());
         }
         let secrets = listen.purpose.is_odmr() && auth.secrets_file.is_some();
-        if !checks_passwords && !plugged && !secrets {
+        if !checks_passwords && !knowing.plugins && !secrets {
             let problem = "clients are to log in, and nobody knows any user";
-            let remedy = "add [auth] with users_file = \"...\" (`stagepost user add` makes one), or write auth = \"none\"";
+            let remedy = "add [auth] with users_file = \"...\" (`stagepost user add` makes one), auth_ldap = true with [ldap], or write auth = \"none\"";
             return Err(self.document.fault(span, problem, remedy));
         }
         if listen.certificates.is_empty() && !listen.auth_allow_plaintext {
@@ -71,6 +81,10 @@ impl Resolver<'_> {
             return Err(self.document.fault(span, problem, remedy));
         }
         let mut mechanisms = auth.mechanisms.clone();
+        // A client that chooses SCRAM would be refused whose keys are nowhere: of LDAP's users nobody has any.
+        if ldap {
+            mechanisms.retain(|mechanism| mechanism.shows_password());
+        }
         mechanisms.extend(secrets.then_some(Mechanism::CramMd5));
         Ok(stagepost_smtp::Auth {
             mechanisms,
@@ -79,6 +93,34 @@ impl Resolver<'_> {
             required: mode == AuthMode::Required,
             grants_relay: listen.auth_relay,
         })
+    }
+
+    /// Whether users of LDAP can log in where they are to.
+    fn listener_ldap(
+        &self,
+        listen: &file::Listen,
+        auth: &Auth,
+        mode: AuthMode,
+        knowing: Knowing,
+    ) -> Result<(), ConfigError> {
+        if !*listen.auth_ldap.get_ref() {
+            return Ok(());
+        }
+        let wrong =
+            |problem, remedy| Err(self.document.fault(listen.auth_ldap.span(), problem, remedy));
+        if !knowing.ldap {
+            let remedy = "add [ldap] with its servers, or remove the line";
+            return wrong("there is no directory in LDAP", remedy);
+        }
+        if mode == AuthMode::None {
+            let remedy = "add auth = \"offered\" or \"required\", or remove the line";
+            return wrong("nobody logs in here", remedy);
+        }
+        if !auth.mechanisms.iter().any(|mechanism| mechanism.shows_password()) {
+            let remedy = "add \"PLAIN\" to the mechanisms of [auth], or remove the line";
+            return wrong("LDAP has to be shown the password, which no mechanism does", remedy);
+        }
+        Ok(())
     }
 }
 
@@ -101,6 +143,7 @@ mod tests {
         const TLS: &str = "certificates = [\"c\"]\n";
         const USERS: &str = "[auth]\nusers_file = \"users\"\n";
         const SECRETS: &str = "[auth]\nsecrets_file = \"secrets\"\n";
+        const LDAP: &str = "[ldap]\nservers = [\"ldaps://l.test\"]\nbase = \"dc=a\"\n";
         let plugin = "[[plugin]]\nname = \"p\"\npath = \"p\"\n";
         // The listener, the sections; how many mechanisms, whether required, in clear text, and for relaying.
         let cases = [
@@ -138,6 +181,27 @@ mod tests {
                 format!("{TLS}auth = \"offered\""),
                 "",
                 Err("listen[0].auth: clients are to log in, and nobody"),
+            ),
+            (
+                format!("{TLS}purpose = \"submission\"\nauth_ldap = true"),
+                LDAP,
+                Ok((2, true, false, true)),
+            ),
+            (
+                format!("{TLS}purpose = \"submission\"\nauth_ldap = true"),
+                "[auth]\nusers_file = \"u\"\nmechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"]\n[ldap]\nservers = [\"ldaps://l.test\"]\nbase = \"dc=a\"\n",
+                Ok((1, true, false, true)),
+            ),
+            (
+                format!("{TLS}purpose = \"submission\"\nauth_ldap = true"),
+                USERS,
+                Err("listen[0].auth_ldap: there is no directory"),
+            ),
+            (format!("{TLS}auth_ldap = true"), LDAP, Err("listen[0].auth_ldap: nobody logs in")),
+            (
+                format!("{TLS}purpose = \"submission\"\nauth_ldap = true"),
+                "[auth]\nusers_file = \"u\"\nmechanisms = [\"SCRAM-SHA-256\"]\n[ldap]\nservers = [\"ldaps://l.test\"]\nbase = \"dc=a\"\n",
+                Err("listen[0].auth_ldap: LDAP has to be shown"),
             ),
             (
                 "auth = \"offered\"".to_owned(),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use toml::Spanned;
 
 use super::Resolver;
+use super::auth::Knowing;
 use crate::config::endpoint::ListenAddress;
 use crate::config::error::ConfigError;
 use crate::config::file;
@@ -34,7 +35,7 @@ impl Resolver<'_> {
         written: &[file::Listen],
         certificates: &[Certificate],
         auth: &Auth,
-        plugged: bool,
+        knowing: Knowing,
     ) -> Result<Vec<Listener>, ConfigError> {
         if written.is_empty() {
             let remedy = "add [[listen]] with a name and an address, such as \"127.0.0.1:2525\"";
@@ -65,7 +66,8 @@ impl Resolver<'_> {
                 reuse_port: *listen.reuse_port.get_ref(),
                 purpose: listen.purpose,
                 tls: self.tls(listen, certificates)?,
-                auth: self.listener_auth(listen, auth, plugged)?,
+                auth: self.listener_auth(listen, auth, knowing)?,
+                auth_ldap: *listen.auth_ldap.get_ref(),
                 binary: listen.binarymime,
                 vrfy: listen.vrfy.into(),
                 split: listen.split.into(),

@@ -1,6 +1,6 @@
 //! The directory service: who has a mailbox here, and in which groups they are.
 
-use crate::{EmHost, EmText, STATUS};
+use crate::{EmHost, EmText, EmToken, STATUS};
 
 /// Id of EmDirectoryService. A host may be without it.
 pub const EM_DIRECTORY_ID: &core::ffi::CStr = c"em.directory/1";
@@ -18,12 +18,20 @@ pub const EM_ROUTE_UNREACHABLE: u32 = 5;
 /// EmDirectoryService.route: nobody knows now; deferred.
 pub const EM_ROUTE_UNAVAILABLE: u32 = 6;
 
-/// Looks users up, in what the operator has configured: local domains with their mailboxes, and the groups file. An address
-/// is written as in MAIL and RCPT, without angle brackets; the case of its letters makes no difference. Everything is
-/// answered from memory, so that handlers called in line may ask.
+/// EmDirectoryService.fetch and wait: what becomes of mail for the address, for `user` and `route`.
+pub const EM_DIRECTORY_ROUTE: u32 = 1;
+/// EmDirectoryService.fetch and wait: the groups of the address, for `member` and `group`.
+pub const EM_DIRECTORY_GROUPS: u32 = 2;
+
+/// Looks users up, in what the operator has configured: local domains with their mailboxes, the groups file, and LDAP. An
+/// address is written as in MAIL and RCPT, without angle brackets; the case of its letters makes no difference.
 ///
-/// The functions return NOERROR, ERR_NOT_FOUND (no such user, no further group, not a member) or ERR_MISC_INVALID_ARGS (a NULL,
-/// or what is no address).
+/// `user`, `member`, `group` and `route` answer from memory, so that handlers called in line may ask. What is kept elsewhere, in
+/// LDAP, is fetched before, by `fetch` or `wait`, and is in memory for seconds at least; of the recipient in hand after(RCPT) finds
+/// it there.
+///
+/// They return NOERROR, ERR_NOT_FOUND (no such user, no further group, not a member), EM_PENDING (it is to be fetched before),
+/// EM_ERR_IO (nobody knows now: no reason to refuse for good) or ERR_MISC_INVALID_ARGS (a NULL, or what is no address).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EmDirectoryService {
@@ -39,7 +47,7 @@ pub struct EmDirectoryService {
     /// Tells whether an address is in a group, whether it is of a user here or elsewhere. [any-thread]
     pub member: unsafe extern "C" fn(host: *mut EmHost, address: EmText, group: EmText) -> STATUS,
 
-    /// Reads the groups of an address, by index from 0, in the order of the file.
+    /// Reads the groups of an address, by index from 0: those of the file in its order, then others.
     ///
     /// - group: receives the name; valid until the process ends.
     ///
@@ -57,4 +65,26 @@ pub struct EmDirectoryService {
     ///
     /// [any-thread]
     pub route: unsafe extern "C" fn(host: *mut EmHost, address: EmText, route: *mut u32) -> STATUS,
+
+    /// Fetches what the directory says of an address. Once that is in memory, however it came out, this returns NOERROR: ask
+    /// then. Until then it returns EM_PENDING and has the call woken when it is there: poll calls this again.
+    ///
+    /// - token: of a call with a poll.
+    /// - what: EM_DIRECTORY_ROUTE, EM_DIRECTORY_GROUPS, or both by `|`.
+    ///
+    /// Returns NOERROR, EM_PENDING, EM_ERR_LIMIT (64 of this call are under way), EM_ERR_STAGE (there is no poll), EM_ERR_OVER,
+    /// ERR_NOT_FOUND (no such token), or ERR_MISC_INVALID_ARGS. [any-thread]
+    pub fetch: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        address: EmText,
+        what: u32,
+    ) -> STATUS,
+
+    /// Fetches the same and waits for it, in a handler called on the pool, or in an admin verb.
+    ///
+    /// Returns NOERROR, EM_ERR_OVER (it took too long), EM_ERR_STAGE (this thread must not block, or is one of the plug-in's
+    /// own), or ERR_MISC_INVALID_ARGS.
+    /// [any-thread & may-block]
+    pub wait: unsafe extern "C" fn(host: *mut EmHost, address: EmText, what: u32) -> STATUS,
 }

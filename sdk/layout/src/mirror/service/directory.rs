@@ -2,7 +2,7 @@
 //! Knows no id and calls nothing.
 
 use abi_stable::StableAbi;
-use stagepost_abi::STATUS;
+use stagepost_abi::{EmToken, STATUS};
 
 use crate::mirror::base::{EmHost, EmText};
 
@@ -21,10 +21,17 @@ pub(crate) struct EmDirectoryService {
         index: u32,
         group: *mut EmText,
     ) -> STATUS,
-    #[sabi(last_prefix_field)]
     route: unsafe extern "C" fn(host: *mut EmHost, address: EmText, route: *mut u32) -> STATUS,
+    fetch: unsafe extern "C" fn(
+        host: *mut EmHost,
+        token: EmToken,
+        address: EmText,
+        what: u32,
+    ) -> STATUS,
+    #[sabi(last_prefix_field)]
+    wait: unsafe extern "C" fn(host: *mut EmHost, address: EmText, what: u32) -> STATUS,
 }
 
 crate::mirror::twins! {
-    EmDirectoryService { size, reserved, user, member, group, route }
+    EmDirectoryService { size, reserved, user, member, group, route, fetch, wait }
 }
