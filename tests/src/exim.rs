@@ -2,17 +2,14 @@
 //! Knows how it is set up and started; what it is to do, a test says.
 
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 
 use tempfile::TempDir;
 
+use crate::inetd::Serving;
 use crate::peer;
 
 /// The number of the account that its installation would make, which is `mail` on every Debian.
@@ -32,13 +29,6 @@ pub struct Exim {
     folder: TempDir,
     program: PathBuf,
     libraries: String,
-}
-
-/// One that serves whoever connects; dropping it ends that.
-pub struct Serving {
-    address: SocketAddr,
-    closing: Arc<AtomicBool>,
-    accepting: Option<JoinHandle<()>>,
 }
 
 impl Exim {
@@ -97,10 +87,8 @@ impl Exim {
         fs::read_to_string(self.path().join("log/mainlog")).unwrap_or_default()
     }
 
-    /// Starts it; timeout(1) ends it when it hangs.
-    fn start(&self, args: &[&str], stream: TcpStream) -> Child {
-        let stream = OwnedFd::from(stream);
-        let output = stream.try_clone().expect("a descriptor");
+    /// It with a connection for its input and output; timeout(1) ends it when it hangs.
+    fn program(&self) -> Command {
         let mut command = Command::new(peer::need("timeout"));
         command
             .args(["--kill-after=5", "60", "unshare", "--mount", "sh", "-c", START])
@@ -108,56 +96,14 @@ impl Exim {
             .arg(&self.program)
             .arg("-C")
             .arg(self.path().join("exim.conf"))
-            .args(args)
-            .env("LD_LIBRARY_PATH", &self.libraries)
-            .stdin(stream)
-            .stdout(output)
-            .stderr(Stdio::inherit());
-        command.spawn().expect("the program starts")
+            .arg("-bs")
+            .env("LD_LIBRARY_PATH", &self.libraries);
+        command
     }
 
-    /// Serves whoever connects, each by a process of its own, as inetd has it.
-    ///
-    /// # Panics
-    ///
-    /// When there is no port to be had.
+    /// Serves whoever connects, each by a process of its own.
     pub fn serve(self: &Arc<Self>) -> Serving {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let (exim, closing) = (self.clone(), Arc::new(AtomicBool::new(false)));
-        let told = closing.clone();
-        let accepting = thread::spawn(move || {
-            let mut children = Vec::new();
-            while let Ok((stream, _)) = listener.accept() {
-                if told.load(Ordering::SeqCst) {
-                    break;
-                }
-                children.push(exim.start(&["-bs"], stream));
-            }
-            for mut child in children {
-                // How it ended its session says.
-                let _ = child.wait();
-            }
-        });
-        Serving { address, closing, accepting: Some(accepting) }
-    }
-}
-
-impl Serving {
-    /// Where it serves.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.closing.store(true, Ordering::SeqCst);
-        // Wakes whoever waits for a connection.
-        drop(TcpStream::connect(self.address));
-        if let Some(accepting) = self.accepting.take() {
-            // Its panic was printed.
-            let _ = accepting.join();
-        }
+        let exim = self.clone();
+        Serving::new(move || exim.program())
     }
 }

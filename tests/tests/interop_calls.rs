@@ -160,3 +160,41 @@ mod exim4 {
         server.stop();
     }
 }
+
+mod sendmail {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use stagepost_tests::sendmail::Sendmail;
+
+    use super::*;
+
+    /// Waits until it holds just the mail for these; it forks, and works on its queue behind our back.
+    fn wait_for_queue(sendmail: &Sendmail, recipients: &[&str]) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while sendmail.queued() != recipients {
+            assert!(Instant::now() < until, "{:?}", sendmail.queued());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn sends_what_it_holds_when_it_is_called() {
+        let own = free_port();
+        let sendmail = Arc::new(Sendmail::holding(own));
+        let serving = sendmail.serve();
+        leave(serving.address(), &["a@branch.test", "b@branch.test"]);
+        wait_for_queue(&sendmail, &["a@branch.test", "b@branch.test"]);
+        let (site, server) = branch(own, serving.address(), "branch.test");
+        leave(own, &["u@isp.test"]);
+        let last = call(&site);
+        assert!(last.ends_with("1 of 1 handed over, 2 came"), "{last}");
+        let asked = "ETRN branch.test: 250 2.0.0 Queuing for node branch.test started";
+        assert!(replies(&site).contains(asked), "{}", replies(&site));
+        server.log().wait_for_count("both", 2, delivered);
+        assert_eq!((site.mail("a").len(), site.mail("b").len()), (1, 1));
+        wait_for_queue(&sendmail, &["u@isp.test"]);
+        server.stop();
+    }
+}

@@ -45,7 +45,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 27] = [
+const REQUIREMENTS: [Requirement; 28] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -63,6 +63,7 @@ const REQUIREMENTS: [Requirement; 27] = [
     Requirement { name: "postfix", source: Source::Rooted("postfix") },
     Requirement { name: "dovecot", source: Source::Rooted("dovecot-lmtpd") },
     Requirement { name: "exim4", source: Source::Rooted("exim4-daemon-light") },
+    Requirement { name: "sendmail", source: Source::Rooted("sendmail-bin") },
     Requirement { name: "nmap", source: Source::Package("nmap") },
     Requirement {
         name: "net-ssleay",
@@ -233,7 +234,7 @@ fn unpack(package: &str, folder: &Path, runner: &Runner) -> io::Result<()> {
 
 /// Writes a script that starts an unpacked program with the libraries that came with it.
 fn write_starter(program: &str, folder: &Path) -> io::Result<()> {
-    let found = ["usr/sbin", "usr/bin"]
+    let found = ["usr/sbin", "usr/bin", "usr/libexec/sendmail"]
         .map(|place| folder.join(place).join(program))
         .into_iter()
         .find(|file| file.is_file());
