@@ -78,6 +78,30 @@ local unix - n n - - local
 EOF
 }
 
+relay_by_postfix() { # name of a configured one, where it sends to: what goes to waits.test waits for a flush
+    cat >> "$work/$1/main.cf" <<EOF
+smtpd_client_restrictions =
+relay_domains = waits.test goes.test
+relayhost = [${2%:*}]:${2##*:}
+smtp_host_lookup = native
+transport_maps = inline:{ waits.test=waiting: }
+defer_transports = waiting
+EOF
+    for transport in smtp waiting relay; do echo "$transport unix - - n - - smtp"; done >> "$work/$1/master.cf"
+    cat >> "$work/$1/master.cf" <<EOF
+scache unix - - n - 1 scache
+tlsmgr unix - - n 1000? 1 tlsmgr
+flush unix n - n 1000? 0 flush
+showq unix n - n - - showq
+EOF
+}
+
+start_relaying_postfix() { # name, port, where it sends to; sets `started`
+    relay_to=$3
+    start_postfix "$1" "$2" 0
+    relay_to=
+}
+
 start_postfix() { # name, port, how many milters; sets `started`, the parent of Postfix and of its milters
     local home="$work/$1" sockets=() milters=()
     for ((number = 1; number <= $3; number++)); do
@@ -85,6 +109,7 @@ start_postfix() { # name, port, how many milters; sets `started`, the parent of 
         milters+=("unix:$work/$1-$number.socket")
     done
     configure_postfix "$1" "$2" "${milters[@]}"
+    if [[ ${relay_to-} ]]; then relay_by_postfix "$1" "$relay_to"; fi
     (
         family=()
         trap 'kill "${family[@]}"; wait' TERM

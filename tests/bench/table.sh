@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Makes the tables of docs/performance.md: this server, five no-op plug-ins on every stage, beside the least possible
-# receivers, and with --postfix beside Postfix that queues and does not deliver; in one run.
-# Usage: tests/bench/table.sh [--postfix] FOLDER, a folder on the disk to measure (not one mounted `discard`).
+# receivers, and with --peers beside Postfix that queues and does not deliver; in one run.
+# Usage: tests/bench/table.sh [--peers] FOLDER, a folder on the disk to measure (not one mounted `discard`).
 set -euo pipefail
 source "$(dirname "$0")/server.sh"
 source "$(dirname "$0")/postfix.sh"
 
-with_postfix=
-if [[ ${1-} == --postfix ]]; then with_postfix=yes; shift; fi
-begin "${1:?usage: tests/bench/table.sh [--postfix] FOLDER}"
+with_peers=
+if [[ ${1-} == --peers ]]; then with_peers=yes; shift; fi
+begin "${1:?usage: tests/bench/table.sh [--peers] FOLDER}"
 no_op_plug_ins
 plug_in tests/plugins/hold.c hold
 configure measured 2630 noop-{1..5} hold
@@ -25,7 +25,7 @@ start_receiver each 2632 --spool "$work/each.spool"; each=$started
 start_receiver group 2633 --spool "$work/group.spool"; group=$started
 targets=(--target stagepost=127.0.0.1:2630 --target none=127.0.0.1:2631 --target each=127.0.0.1:2632
     --target group=127.0.0.1:2633 --pid "stagepost=$server" --pid "none=$none" --pid "each=$each" --pid "group=$group")
-if [[ $with_postfix ]]; then
+if [[ $with_peers ]]; then
     get_postfix
     start_postfix postfix 2634 0
     targets+=(--target postfix=127.0.0.1:2634 --pid "postfix=$started")

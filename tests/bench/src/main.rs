@@ -7,6 +7,7 @@ mod bare;
 mod client;
 mod closed_loop;
 mod connect;
+mod delivered;
 mod dispatch;
 mod fault;
 mod idle;
@@ -15,6 +16,7 @@ mod load;
 mod message;
 mod meter;
 mod milter;
+mod peers;
 mod poll;
 mod process;
 mod rate;
@@ -59,6 +61,10 @@ enum Command {
     Stall(stall::Arguments),
     /// A number of messages, one after another in each session: for counting what they cost
     Send(send::Arguments),
+    /// How fast messages get out to smtp-sink: those that wait, once they are flushed, or those that come meanwhile
+    Delivered(delivered::Arguments),
+    /// All tables of docs/performance.md that have servers beside each other, by one command
+    Peers(peers::Arguments),
     /// The least possible receiver, as an upper bound to compare with
     Receive(receive::Arguments),
     /// A filter in a process of its own that lets everything pass, to compare plug-ins with
@@ -90,6 +96,8 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Stall(arguments) => stall::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
+        Command::Delivered(arguments) => delivered::run(&arguments),
+        Command::Peers(arguments) => peers::run(&arguments),
         Command::Receive(arguments) => receive::run(&arguments),
         Command::Milter(arguments) => milter::run(&arguments),
         Command::Session(arguments) => session::run(&arguments),

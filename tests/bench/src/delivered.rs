@@ -1,0 +1,286 @@
+//! `bench delivered`: how fast a server gets messages out to smtp-sink of Postfix: those that wait, once a command lets them go,
+//! or, without one, those that are sent to it meanwhile.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::client::{Notice, Plan};
+use crate::closed_loop::note_error;
+use crate::fault::Fault;
+use crate::meter::Meter;
+use crate::report::{Column, Errors, Round};
+use crate::script::{Envelope, Script};
+use crate::swarm::Swarm;
+use crate::target::{Target, Targets, parse_loopback};
+
+/// How long all of a round may take.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How long a sink may take until it listens.
+const START: Duration = Duration::from_secs(10);
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    targets: Targets,
+    #[command(flatten)]
+    envelope: Envelope,
+    /// The program smtp-sink
+    #[arg(long, value_name = "FILE")]
+    sink: PathBuf,
+    /// Where the sink of a target listens: where the target sends what it gets
+    #[arg(long = "sink-at", required = true, value_name = "NAME=HOST:PORT", value_parser = parse_sink)]
+    sinks: Vec<(String, SocketAddr)>,
+    /// What lets go what waits at a target, for a shell; without it mail is expected to go on as it comes
+    #[arg(long = "flush", value_name = "NAME=COMMAND", value_parser = named)]
+    flushes: Vec<(String, String)>,
+    /// Sessions at a time
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    sessions: u32,
+    /// Messages of each session, one after another
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    messages: u64,
+}
+
+fn parse_sink(text: &str) -> Result<(String, SocketAddr), String> {
+    let (name, address) = named(text)?;
+    Ok((name, parse_loopback(&address)?))
+}
+
+/// A target's name, and what is said of it.
+fn named(text: &str) -> Result<(String, String), String> {
+    let (name, rest) = text.split_once('=').ok_or_else(|| format!("{text:?} names no target"))?;
+    Ok((name.to_owned(), rest.to_owned()))
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let script = arguments.envelope.script()?;
+    let settings = json!({
+        "sessions": arguments.sessions,
+        "messages": arguments.messages,
+        "size": arguments.envelope.size,
+        "flushed": !arguments.flushes.is_empty(),
+    });
+    arguments.targets.measure("delivered", &settings, |target| round(target, &script, arguments))
+}
+
+fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Round, Fault> {
+    let of = |name: &String| *name == target.name;
+    let Some((_, at)) = arguments.sinks.iter().find(|(name, _)| of(name)) else {
+        let reason = "there is no --sink-at for it".to_owned();
+        return Err(Fault::Target { target: target.name.clone(), reason });
+    };
+    let flush = arguments.flushes.iter().find(|(name, _)| of(name)).map(|(_, command)| command);
+    let wanted = u64::from(arguments.sessions) * arguments.messages;
+    let sink = Sink::start(&arguments.sink, *at, wanted)?;
+    let mut errors = Errors::default();
+    let (meter, begin) = match flush {
+        Some(command) => {
+            send(target, script, arguments, &mut errors)?;
+            let (meter, begin) = (Meter::start(target.pid)?, Instant::now());
+            carry_out(command)?;
+            (meter, begin)
+        }
+        None => {
+            let (meter, begin) = (Meter::start(target.pid)?, Instant::now());
+            send(target, script, arguments, &mut errors)?;
+            (meter, begin)
+        }
+    };
+    let arrived = sink.wait(begin + LIMIT);
+    let spent = meter.stop()?;
+    let Arrived { first: Some(first), last: Some(last), .. } = arrived else {
+        let reason = format!("{} messages of {wanted} arrived", arrived.count);
+        return Err(Fault::Target { target: target.name.clone(), reason });
+    };
+    let whole = last.saturating_duration_since(begin).as_secs_f64();
+    let first_ms = first.saturating_duration_since(begin).as_secs_f64() * 1000.0;
+    let figures = vec![
+        (Column { key: "per_second", title: "delivered/s" }, Some(wanted as f64 / whole)),
+        (Column { key: "first_ms", title: "first ms" }, Some(first_ms)),
+        (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(wanted)),
+    ];
+    Ok(Round { done: wanted, figures, errors })
+}
+
+/// Sends all messages, and takes no fewer for all.
+fn send(
+    target: &Target,
+    script: &Script,
+    arguments: &Arguments,
+    errors: &mut Errors,
+) -> Result<(), Fault> {
+    let waiting = || Fault::system(format!("wait for {}", target.address));
+    let mut swarm = Swarm::new(target.address, script).map_err(waiting())?;
+    let (mut accepted, begin) = (0, Instant::now());
+    for _ in 0..arguments.sessions {
+        swarm.open(Plan::Messages(arguments.messages), begin);
+    }
+    while swarm.len() > 0 && begin.elapsed() < LIMIT {
+        swarm.turn(LIMIT.saturating_sub(begin.elapsed())).map_err(waiting())?;
+        for notice in swarm.notices() {
+            match notice {
+                Notice::Accepted { .. } => accepted += 1,
+                other => note_error(other, errors),
+            }
+        }
+    }
+    let wanted = u64::from(arguments.sessions) * arguments.messages;
+    if accepted == wanted {
+        return Ok(());
+    }
+    let reason = format!("{accepted} messages of {wanted} were accepted");
+    Err(Fault::Target { target: target.name.clone(), reason })
+}
+
+fn carry_out(command: &str) -> Result<(), Fault> {
+    let output = Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output();
+    let output = output.map_err(Fault::system(format!("run {command}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Fault::Option { option: "--flush", value: command.to_owned(), reason })
+}
+
+/// What a sink has seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrived {
+    count: u64,
+    /// When the first message came.
+    first: Option<Instant>,
+    /// When all had come.
+    last: Option<Instant>,
+}
+
+/// A running smtp-sink, ended with this.
+struct Sink {
+    child: Child,
+    arrived: Receiver<Arrived>,
+}
+
+impl Sink {
+    fn start(program: &PathBuf, at: SocketAddr, wanted: u64) -> Result<Self, Fault> {
+        let starting = || Fault::system(format!("start {}", program.display()));
+        let mut command = Command::new(program);
+        if rustix::process::geteuid().is_root() {
+            // It asks for a user then.
+            command.args(["-u", "root"]);
+        }
+        // Its running counters are what is measured by.
+        command.arg("-c").arg(at.to_string()).arg("1024");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(starting())?;
+        let counters = child.stdout.take();
+        let (tell, arrived) = mpsc::channel();
+        let sink = Self { child, arrived };
+        if let Some(counters) = counters {
+            thread::spawn(move || follow(counters, wanted, |arrived| tell.send(arrived).is_ok()));
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < START {
+            if let Ok(mut stream) = TcpStream::connect(at) {
+                // Whoever hangs up without a word is told of in its output.
+                let _ = stream.write_all(b"QUIT\r\n");
+                return Ok(sink);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(Fault::Option {
+            option: "--sink-at",
+            value: at.to_string(),
+            reason: "nobody listens there".to_owned(),
+        })
+    }
+
+    /// Waits until all have come, or for so long.
+    fn wait(&self, until: Instant) -> Arrived {
+        let mut last = Arrived::default();
+        loop {
+            match self.arrived.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(arrived) if arrived.last.is_some() => return arrived,
+                Ok(arrived) => last = arrived,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return last,
+            }
+        }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads the counters of a sink: `... mesg=N` again and again.
+fn follow(mut counters: impl Read, wanted: u64, mut tell: impl FnMut(Arrived) -> bool) {
+    let (mut arrived, mut left, mut piece) = (Arrived::default(), Vec::new(), [0; 65_536]);
+    while let Ok(count @ 1..) = counters.read(&mut piece) {
+        let now = Instant::now();
+        left.extend_from_slice(&piece[..count]);
+        let Some(count) = last_count(&left) else { continue };
+        let keep = left.len().saturating_sub(64);
+        left.drain(..keep);
+        if count == 0 || arrived.last.is_some() {
+            continue;
+        }
+        arrived.first.get_or_insert(now);
+        arrived.count = count;
+        arrived.last = (count >= wanted).then_some(now);
+        if !tell(arrived) {
+            return;
+        }
+    }
+}
+
+/// The last whole number of messages in what a sink has printed.
+fn last_count(printed: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(printed).ok()?;
+    let whole = text.rfind(['\r', '\n'])?;
+    let (_, count) = text[..whole].rsplit_once("mesg=")?;
+    count.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_wherever_they_are_cut() {
+        assert_eq!(last_count(b"sess=1 quit=0 mesg=0\rsess=2 quit=1 mesg=17\rsess=3 qu"), Some(17));
+        assert_eq!(last_count(b"sess=1 quit=0 mesg=17"), None);
+        assert_eq!(last_count(b"mesg=x\r"), None);
+        for cut in 1..20 {
+            let printed: Vec<u8> =
+                (1..=40).flat_map(|n| format!("sess=1 quit=0 mesg={n}\r").into_bytes()).collect();
+            let mut told = Arrived::default();
+            let reader = Pieces { reader: std::io::Cursor::new(printed), cut };
+            follow(reader, 40, |arrived| {
+                told = arrived;
+                true
+            });
+            assert!(told.count == 40 && told.first < told.last, "{told:?}");
+        }
+    }
+
+    struct Pieces {
+        reader: std::io::Cursor<Vec<u8>>,
+        cut: usize,
+    }
+
+    impl Read for Pieces {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            let cut = self.cut.min(out.len());
+            self.reader.read(&mut out[..cut])
+        }
+    }
+}
