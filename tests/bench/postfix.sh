@@ -79,8 +79,8 @@ EOF
 }
 
 relay_by_postfix() { # name of a configured one, where it sends to: what goes to waits.test waits for a flush
+    sed -i /static:HOLD/d "$work/$1/main.cf"
     cat >> "$work/$1/main.cf" <<EOF
-smtpd_client_restrictions =
 relay_domains = waits.test goes.test
 relayhost = [${2%:*}]:${2##*:}
 smtp_host_lookup = native
@@ -92,6 +92,7 @@ EOF
 scache unix - - n - 1 scache
 tlsmgr unix - - n 1000? 1 tlsmgr
 flush unix n - n 1000? 0 flush
+pickup unix n - n 60 1 pickup
 showq unix n - n - - showq
 EOF
 }
