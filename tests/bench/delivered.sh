@@ -32,6 +32,9 @@ flushes=(--flush "stagepost=$bin/stagepost queue flush waits.test --config $work
 if [[ $with_peers ]]; then
     start_relaying_postfix postfix 2641 127.0.0.1:2651
     measured+=(--target postfix=127.0.0.1:2641 --sink-at postfix=127.0.0.1:2651 --pid "postfix=$started")
+    # What its queue manager has not put aside yet, a flush does not find.
+    settled="while find $work/postfix/queue/incoming $work/postfix/queue/active -type f | grep -q .; do sleep 0.2; done"
+    flushes+=(--settle "postfix=$settled")
     flushes+=(--flush "postfix=LD_LIBRARY_PATH=$peers/usr/lib/postfix MAIL_CONFIG=$work/postfix $peers/usr/sbin/postqueue -f")
 fi
 sleep 0.5

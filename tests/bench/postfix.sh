@@ -84,7 +84,7 @@ relay_by_postfix() { # name of a configured one, where it sends to: what goes to
 relay_domains = waits.test goes.test
 relayhost = [${2%:*}]:${2##*:}
 smtp_host_lookup = native
-transport_maps = inline:{ waits.test=waiting: }
+transport_maps = inline:{ { waits.test = waiting:[${2%:*}]:${2##*:} } }
 defer_transports = waiting
 EOF
     for transport in smtp waiting relay; do echo "$transport unix - - n - - smtp"; done >> "$work/$1/master.cf"

@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// What lets go what waits at a target, for a shell; without it mail is expected to go on as it comes
     #[arg(long = "flush", value_name = "NAME=COMMAND", value_parser = named)]
     flushes: Vec<(String, String)>,
+    /// What ends when everything waits at a target that was handed to it, for a shell; before the clock begins
+    #[arg(long = "settle", value_name = "NAME=COMMAND", value_parser = named)]
+    settles: Vec<(String, String)>,
     /// Sessions at a time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     sessions: u32,
@@ -77,15 +80,20 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
         let reason = "there is no --sink-at for it".to_owned();
         return Err(Fault::Target { target: target.name.clone(), reason });
     };
-    let flush = arguments.flushes.iter().find(|(name, _)| of(name)).map(|(_, command)| command);
+    let command = |commands: &[(String, String)]| {
+        commands.iter().find(|(name, _)| of(name)).map(|(_, command)| command.clone())
+    };
     let wanted = u64::from(arguments.sessions) * arguments.messages;
     let sink = Sink::start(&arguments.sink, *at, wanted)?;
     let mut errors = Errors::default();
-    let (meter, begin) = match flush {
-        Some(command) => {
+    let (meter, begin) = match command(&arguments.flushes) {
+        Some(flush) => {
             send(target, script, arguments, &mut errors)?;
+            if let Some(settle) = command(&arguments.settles) {
+                carry_out("--settle", &settle)?;
+            }
             let (meter, begin) = (Meter::start(target.pid)?, Instant::now());
-            carry_out(command)?;
+            carry_out("--flush", &flush)?;
             (meter, begin)
         }
         None => {
@@ -140,14 +148,14 @@ fn send(
     Err(Fault::Target { target: target.name.clone(), reason })
 }
 
-fn carry_out(command: &str) -> Result<(), Fault> {
+fn carry_out(option: &'static str, command: &str) -> Result<(), Fault> {
     let output = Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output();
     let output = output.map_err(Fault::system(format!("run {command}")))?;
     if output.status.success() {
         return Ok(());
     }
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Fault::Option { option: "--flush", value: command.to_owned(), reason })
+    Err(Fault::Option { option, value: command.to_owned(), reason })
 }
 
 /// What a sink has seen.

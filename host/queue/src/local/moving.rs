@@ -15,6 +15,8 @@ use crate::{Destination, Mark, Move, Moved, QueueId, Selection, StoreError};
 
 /// So many keys of an index are looked at by one step; it ends with the message that has so many deliveries changed.
 const STEP_MAX: usize = 1000;
+/// The same of the first step: whoever is to deliver what is due then need not wait for many to be written.
+const FIRST_STEP_MAX: usize = 50;
 
 /// Where a walk through an index goes on.
 enum Next {
@@ -125,6 +127,7 @@ impl Change<'_> {
             Some(mark) if !mark.key.is_empty() => Bound::Excluded(&*mark.key),
             _ => Bound::Included(prefix),
         };
+        let most = if after.is_none() { FIRST_STEP_MAX } else { STEP_MAX };
         let mut moved = Moved { count: 0, after: next };
         let mut seen = 0;
         let mut entries = index.range::<&[u8]>((from, Bound::Unbounded));
@@ -139,7 +142,7 @@ impl Change<'_> {
             }
             seen += 1;
             // A message may have many deliveries.
-            if seen == STEP_MAX || moved.count >= STEP_MAX as u64 {
+            if seen == most || moved.count >= most as u64 {
                 moved.after = Some(Mark { index: number as u8, key: key.to_vec() });
                 break;
             }

@@ -195,8 +195,12 @@ async fn orders_for_many_go_through_in_steps() {
     }
     let below = || Selection::Destinations(Destinations::Below(destination("example")));
     let in_queue = || Selection::Destinations(Destinations::Queue(QueueName::new("q").unwrap()));
-    let first = store.move_some(in_queue(), Move::Release { now: past(0) }, None).await.unwrap();
-    assert_eq!((first.count, first.after), (600, None));
+    let release = || Move::Release { now: past(0) };
+    let first = store.move_some(in_queue(), release(), None).await.unwrap();
+    // The first step is a small one.
+    assert_eq!((first.count, first.after.is_some()), (50, true));
+    let second = store.move_some(in_queue(), release(), first.after).await.unwrap();
+    assert_eq!((second.count, second.after), (550, None));
     let queues: Arc<dyn Queues> = Arc::new(All(Some("r")));
     let requeue = Move::Requeue { route: None, queues, now: past(0) };
     assert_eq!(store.move_all(below(), requeue).await, Ok(1200));
