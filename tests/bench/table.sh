@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes the tables of docs/performance.md: this server, five no-op plug-ins on every stage, beside the least possible
-# receivers, and with --peers beside Postfix and Exim that queue and do not deliver; in one run.
+# receivers, and with --peers beside Postfix, Exim and Haraka, which queue and do not deliver; in one run.
 # Usage: tests/bench/table.sh [--peers] FOLDER, a folder on the disk to measure (not one mounted `discard`).
 set -euo pipefail
 source "$(dirname "$0")/server.sh"
 source "$(dirname "$0")/postfix.sh"
 source "$(dirname "$0")/exim.sh"
+source "$(dirname "$0")/haraka.sh"
 
 with_peers=
 if [[ ${1-} == --peers ]]; then with_peers=yes; shift; fi
@@ -33,6 +34,9 @@ if [[ $with_peers ]]; then
     get_exim
     start_exim exim 2635
     targets+=(--target exim=127.0.0.1:2635 --pid "exim=$started")
+    get_haraka
+    start_haraka haraka 2636
+    targets+=(--target haraka=127.0.0.1:2636 --pid "haraka=$started")
 fi
 sleep 0.5
 mail=(--from a@example.test --to b@example.test)
