@@ -31,7 +31,15 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     match Directory::load(&settings, Arc::new(Router::new(&settings))) {
         Err(VerifyingError::Config(error)) => return Err(error),
         Err(VerifyingError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
-        Ok(_) => {}
+        Ok(directory) => {
+            if let Some((path, _)) = &settings.aliases_file {
+                let count = directory.alias_count();
+                push(
+                    &mut lines,
+                    format_args!("OK  aliases_file {} with {count} aliases", path.display()),
+                );
+            }
+        }
     }
     if let Some((path, _)) = &settings.groups_file {
         push(&mut lines, format_args!("OK  groups_file {}", path.display()));

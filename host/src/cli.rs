@@ -2,6 +2,7 @@
 //! Knows no setting: those are in the configuration file.
 
 mod access;
+mod address;
 mod etrn;
 mod import;
 mod plugin;
@@ -78,6 +79,9 @@ enum Command {
     /// Ask who may connect, relay, send and receive
     #[command(subcommand)]
     Access(access::AccessCommand),
+    /// Ask what an address comes to
+    #[command(subcommand)]
+    Address(address::AddressCommand),
     /// Have a running server read its configuration again
     ///
     /// Plug-ins' own sections take effect at once, where the plug-in takes them; all else that has changed is named,
@@ -183,6 +187,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Metrics(args)) => watch::metrics(&args),
         Some(Command::Stats(args)) => stats::stats(&args),
         Some(Command::Access(command)) => access::run(&command),
+        Some(Command::Address(command)) => address::run(&command),
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Pull(args)) => pull::pull(&args),
         Some(Command::Route(args)) => pull::route(&args),

@@ -17,13 +17,14 @@ use stagepost_smtp::{
 use crate::body_change::{self, edits_body};
 use crate::config::Retry;
 use crate::delivery::{answer, next_exchange, reason_to_hold};
+use crate::directory::{Addressed, Directory};
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};
 
 /// Takes the messages of one session, one after the other.
 pub(crate) struct Intake {
     store: Arc<dyn Store>,
-    router: Arc<Router>,
+    directory: Directory,
     hostname: Box<str>,
     /// One for all sessions: on a full disk each of their messages fails.
     faults: Arc<Throttle>,
@@ -37,13 +38,13 @@ pub(crate) struct Intake {
 impl Intake {
     pub(crate) fn new(
         store: Arc<dyn Store>,
-        router: Arc<Router>,
+        directory: Directory,
         hostname: &str,
         faults: Arc<Throttle>,
     ) -> Self {
         Self {
             store,
-            router,
+            directory,
             hostname: hostname.into(),
             faults,
             incoming: None,
@@ -127,7 +128,7 @@ impl Intake {
     async fn commit(
         &mut self,
         facts: &Arc<Facts>,
-        envelope: Envelope,
+        mut envelope: Envelope,
         edits: Vec<Attributed>,
         dispatch: &mut Dispatch,
     ) -> Result<Stored, StoreError> {
@@ -138,6 +139,9 @@ impl Intake {
         };
         let now = SystemTime::now();
         let id = incoming.id().to_string();
+        // Before plug-ins are asked, since it may have to be put off.
+        let addressed = self.directory.address(&envelope.recipients).await;
+        let addressed = addressed.map_err(StoreError::unavailable)?;
         let hold = reason_to_hold(&edits);
         let edits = edit_body(incoming.as_mut(), edits).await?;
         let mut ledger = carry_out(edits, incoming.header());
@@ -165,8 +169,12 @@ impl Intake {
         };
         incoming.header().splice(0..0, trace);
         let queued_octets = incoming.header().len() as u64 + incoming.body_octets();
+        if let Some(Addressed { recipients, ledger: changes }) = addressed {
+            envelope.recipients = recipients;
+            ledger.extend(changes);
+        }
         let message = NewMessage {
-            deliveries: self.deliveries(&envelope, now)?,
+            deliveries: deliveries(self.directory.router(), &envelope, now)?,
             received_at: now,
             hold,
             origin: self.origin(facts),
@@ -211,34 +219,29 @@ impl Intake {
             none => Ok(none.insert(self.store.receive()?).as_mut()),
         }
     }
+}
 
-    /// Groups the recipients by the domain that they are queued under.
-    fn deliveries(
-        &self,
-        envelope: &Envelope,
-        received_at: SystemTime,
-    ) -> Result<Vec<NewDelivery>, StoreError> {
-        let wish = SenderWish::of(&envelope.parameters);
-        let mut deliveries: Vec<NewDelivery> = Vec::new();
-        for (recipient, index) in envelope.recipients.iter().zip(0u32..) {
-            let domain = self.router.queue_domain(&recipient.address);
-            let destination = Destination::new(&domain).map_err(StoreError::unavailable)?;
-            match deliveries.iter_mut().find(|known| known.destination == destination) {
-                Some(known) => known.recipients.push(index),
-                None => {
-                    let queue = self.router.queue(&domain).cloned();
-                    let due = first_due(self.router.retry(None, &domain), &wish, received_at);
-                    deliveries.push(NewDelivery {
-                        destination,
-                        queue,
-                        recipients: vec![index],
-                        due,
-                    });
-                }
+/// Groups the recipients by the domain that they are queued under.
+pub(crate) fn deliveries(
+    router: &Router,
+    envelope: &Envelope,
+    received_at: SystemTime,
+) -> Result<Vec<NewDelivery>, StoreError> {
+    let wish = SenderWish::of(&envelope.parameters);
+    let mut deliveries: Vec<NewDelivery> = Vec::new();
+    for (recipient, index) in envelope.recipients.iter().zip(0u32..) {
+        let domain = router.queue_domain(&recipient.address);
+        let destination = Destination::new(&domain).map_err(StoreError::unavailable)?;
+        match deliveries.iter_mut().find(|known| known.destination == destination) {
+            Some(known) => known.recipients.push(index),
+            None => {
+                let queue = router.queue(&domain).cloned();
+                let due = first_due(router.retry(None, &domain), &wish, received_at);
+                deliveries.push(NewDelivery { destination, queue, recipients: vec![index], due });
             }
         }
-        Ok(deliveries)
     }
+    Ok(deliveries)
 }
 
 async fn keep(incoming: &mut dyn Incoming, part: Part, octets: &[u8]) -> Result<(), StoreError> {

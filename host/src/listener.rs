@@ -20,7 +20,6 @@ use crate::descriptor::Descriptors;
 use crate::directory::Directory;
 use crate::door::{Door, DoorLines, Entered};
 use crate::intake::Intake;
-use crate::router::Router;
 use crate::sessions::{Place, Sessions};
 use crate::stopping::Stopping;
 use crate::throttle::{Line, Throttle};
@@ -32,7 +31,6 @@ const REST: Duration = Duration::from_millis(50);
 /// What every session of a server shares.
 pub(crate) struct Shared {
     pub(crate) plugins: Arc<ExtMgr>,
-    pub(crate) router: Arc<Router>,
     pub(crate) directory: Directory,
     pub(crate) authenticator: Arc<Authenticator>,
     /// The same for listeners where users of LDAP log in.
@@ -165,7 +163,7 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
     let dispatch = shared.plugins.session();
     let (directory, stopping) = (shared.directory.clone(), shared.stopping.clone());
     let (store, faults) = (shared.store.clone(), shared.faults.clone());
-    let intake = Intake::new(store, shared.router.clone(), &settings.hostname, faults);
+    let intake = Intake::new(store, directory.clone(), &settings.hostname, faults);
     let mut session = Session::new(settings, dispatch.interest(), id, peer, Instant::now())
         .with_claims(dispatch.claims())
         .with_date(SystemTime::now());

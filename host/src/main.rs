@@ -40,6 +40,7 @@ mod submission;
 mod throttle;
 mod tls;
 mod transport;
+mod watch;
 mod welcome;
 
 use std::process::ExitCode;

@@ -9,9 +9,10 @@ use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
 use crate::config::{self, Auth, Certificate, ConfigError, Dns, Place, Settings};
 use crate::delivery::Logins;
-use crate::directory::Directory;
+use crate::directory::{Changed, Directory};
 use crate::service_manager;
 use crate::tls::TlsStore;
+use crate::watch::Watched;
 
 /// Who reloads.
 pub(crate) struct Reloader {
@@ -19,6 +20,8 @@ pub(crate) struct Reloader {
     settings: Settings,
     files: Files,
     plugins: Arc<ExtMgr>,
+    /// Told whenever files are read.
+    pub(crate) watched: Arc<Watched>,
 }
 
 /// What is in files that the configuration names.
@@ -40,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) certificates: Vec<String>,
     /// The groups are others now.
     pub(crate) groups: bool,
+    /// The aliases are others now.
+    pub(crate) aliases: bool,
     /// Login files of routes that say something else now.
     pub(crate) logins: Vec<String>,
     /// What has changed and takes effect when the server starts again.
@@ -69,20 +74,23 @@ pub(crate) enum Problem {
 
 impl Reloader {
     pub(crate) fn new(settings: Settings, files: Files, plugins: Arc<ExtMgr>) -> Self {
-        Self { settings, files, plugins }
+        let watched = Arc::new(Watched::of(&settings));
+        Self { settings, files, plugins, watched }
     }
 
     /// Reads the file, and puts in force what can be.
     pub(crate) async fn reload(&self) -> Result<Report, Problem> {
         service_manager::reloading();
+        self.watched.note();
         let reloaded = self.try_reload().await;
         service_manager::ready();
         match &reloaded {
-            Ok(Report { changed, certificates, groups, logins, restart }) => {
+            Ok(Report { changed, certificates, groups, aliases, logins, restart }) => {
                 tracing::info!(
                     ?changed,
                     ?certificates,
                     groups,
+                    aliases,
                     ?logins,
                     ?restart,
                     "configuration read again"
@@ -104,8 +112,8 @@ impl Reloader {
         let Files { tls, directory, logins } = &self.files;
         let certificates = tls.reread(&fresh.certificates)?;
         // Another file is for the next start.
-        let same_file = groups_file(&self.settings) == groups_file(&fresh);
-        let groups = if same_file { Some(directory.reread(&fresh)?) } else { None };
+        let same_files = directory_files(&self.settings) == directory_files(&fresh);
+        let known = if same_files { Some(directory.reread(&fresh)?) } else { None };
         let read_logins = logins.reread(&fresh)?;
         let places = fresh
             .plugins
@@ -123,12 +131,13 @@ impl Reloader {
         let section = |name| format!("[plugin.config] of {name}, which takes none while it runs");
         restart.extend(reloaded.restart.into_iter().map(section));
         let certificates = certificates.commit();
-        let groups = groups.is_some_and(|groups| directory.commit(groups));
+        let unchanged = Changed { groups: false, aliases: false };
+        let Changed { groups, aliases } = known.map_or(unchanged, |known| directory.commit(known));
         directory.forget();
         let logins = logins.commit(read_logins);
         let logins = logins.iter().map(|path| path.display().to_string()).collect();
         tls.warn_of_expired();
-        Ok(Report { changed: reloaded.changed, certificates, groups, logins, restart })
+        Ok(Report { changed: reloaded.changed, certificates, groups, aliases, logins, restart })
     }
 }
 
@@ -151,8 +160,10 @@ fn names(certificates: &[Certificate]) -> std::collections::BTreeSet<&str> {
     certificates.iter().map(|certificate| &*certificate.name).collect()
 }
 
-fn groups_file(settings: &Settings) -> Option<&Path> {
-    settings.groups_file.as_ref().map(|(path, _)| path.as_path())
+/// The files of the directory, by name.
+fn directory_files(settings: &Settings) -> [Option<&Path>; 2] {
+    [&settings.groups_file, &settings.aliases_file]
+        .map(|file| file.as_ref().map(|(path, _)| path.as_path()))
 }
 
 /// What differs, beside the sections of plug-ins and what is in the files of certificates, by its name in the file.
@@ -175,7 +186,8 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     let parts = [
         ("hostname", old.receive.hostname == new.receive.hostname),
         ("state_dir", old.state_dir == new.state_dir),
-        ("groups_file", groups_file(old) == groups_file(new)),
+        ("groups_file or aliases_file", directory_files(old) == directory_files(new)),
+        ("watch_files", old.watch_files == new.watch_files),
         ("process_name", old.process_name == new.process_name),
         ("[auth]", auth(old) == auth(new)),
         ("[ldap]", same_ldap),

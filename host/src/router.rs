@@ -102,6 +102,11 @@ impl Router {
         })
     }
 
+    /// A domain of ours, by its name in small letters.
+    pub(crate) fn local(&self, domain: &str) -> Option<&LocalDomain> {
+        self.local.get(domain)
+    }
+
     /// The domains of ours.
     pub(crate) fn local_domains(&self) -> impl Iterator<Item = &LocalDomain> {
         self.local.values()

@@ -34,7 +34,7 @@ use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
 use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore, VerifyingError};
-use crate::{process_name, refusal, service_manager, socket, state_dir, stopping, welcome};
+use crate::{process_name, refusal, service_manager, socket, state_dir, stopping, watch, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -198,8 +198,7 @@ async fn live(
         faults: None,
     })?);
     // Also a plug-in that starts may ask what waits.
-    let (router, directory) = (ways.router.clone(), ways.directory.clone());
-    let desk = Desk::new(&settings.receive, router, directory, store.clone());
+    let desk = Desk::new(&settings.receive, ways.directory.clone(), store.clone());
     let queue = Queue::new(store.clone(), &settings, ways.router.clone());
     plugins.open_mail(Arc::new(QueuedMail::new(store.clone(), queue.lanes.clone(), desk)));
     let served = match plugins.start().await {
@@ -242,16 +241,14 @@ async fn serve(
         logins.clone(),
     );
     let carrier = Arc::new(carrier);
-    let router = ways.router;
     let (scheduler, fetching) =
-        deliveries(&settings, &queue, carrier.clone(), router.clone(), own_name, plugins.clone());
+        deliveries(&settings, &queue, carrier.clone(), &ways.directory, own_name, plugins.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
     let relay = carrier.relay().clone();
     let shared = Arc::new(Shared {
         plugins: plugins.clone(),
         authenticator: authenticator.clone(),
         ldap_authenticator: Arc::new(authenticator.with_ldap(ways.directory.clone())),
-        router: router.clone(),
         directory: ways.directory.clone(),
         store: queue.store.clone(),
         fetching: Arc::new(fetching),
@@ -263,10 +260,11 @@ async fn serve(
     plugins.open_outbound(Arc::new(Dialler::new(&settings, relay, shared.clone())));
     let figures =
         Figures::new(begun, &places, plugins.clone(), sessions, queue.clone(), authenticator);
+    let directory = ways.directory.clone();
     let files = Files { tls, directory: ways.directory, logins };
     let reloader = Arc::new(Reloader::new(settings.clone(), files, plugins.clone()));
     let mut parts = JoinSet::new();
-    let api = api(figures, plugins.clone(), reloader.clone(), queue, router, stopping.clone());
+    let api = api(figures, plugins.clone(), reloader.clone(), queue, directory, stopping.clone());
     let mut stopping_admin = stopping.clone();
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
@@ -274,6 +272,7 @@ async fn serve(
             tracing::error!("the admin socket failed: {error}");
         }
     });
+    parts.spawn(watch::run(reloader.watched.clone(), reloader.clone(), stopping.clone()));
     let mut stopping_scheduler = stopping;
     parts.spawn(scheduler.run(async move { stopping_scheduler.wait().await }));
     for listener in listeners {
@@ -313,13 +312,15 @@ fn api(
     plugins: Arc<ExtMgr>,
     reloader: Arc<Reloader>,
     queue: Queue,
-    router: Arc<Router>,
+    directory: Directory,
     stopping: Stopping,
 ) -> axum::Router {
+    let router = directory.router().clone();
     let parts = admin::watching(Arc::new(figures))
         .merge(admin::calling(plugins.clone()))
         .merge(admin::reloading(reloader))
         .merge(admin::tracing(plugins, stopping))
+        .merge(admin::explaining(directory, router.clone()))
         .merge(admin::queue::managing(queue.store, queue.lanes, router));
     admin::whole(parts)
 }
@@ -340,10 +341,11 @@ fn deliveries(
     settings: &Settings,
     queue: &Queue,
     carrier: Arc<Carrier>,
-    router: Arc<Router>,
+    directory: &Directory,
     name: OwnName,
     plugins: Arc<ExtMgr>,
 ) -> (Scheduler, Fetching) {
+    let router = directory.router().clone();
     let limits = delivery::Limits {
         concurrency_max: settings.delivery.concurrency as usize,
         attempt_max: ATTEMPT_MAX,
@@ -352,7 +354,7 @@ fn deliveries(
     let Queue { store, lanes } = queue.clone();
     let notifier = Arc::new(Notifier::new(
         store.clone(),
-        router.clone(),
+        directory.clone(),
         &settings.receive.hostname,
         settings.delivery.postmaster.clone(),
     ));

@@ -11,13 +11,11 @@ use stagepost_smtp::{Action, Limits, Peer, Route, Session, Settings, Stored, Ver
 
 use crate::directory::Directory;
 use crate::intake::{Intake, date};
-use crate::router::Router;
 use crate::throttle::Throttle;
 
 /// What every message of a plug-in needs.
 pub(crate) struct Desk {
     settings: Arc<Settings>,
-    router: Arc<Router>,
     directory: Directory,
     store: Arc<dyn Store>,
     faults: Arc<Throttle>,
@@ -50,12 +48,7 @@ enum State {
 
 impl Desk {
     /// Takes messages as listeners do, with the same limits on the message.
-    pub(crate) fn new(
-        settings: &Settings,
-        router: Arc<Router>,
-        directory: Directory,
-        store: Arc<dyn Store>,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, directory: Directory, store: Arc<dyn Store>) -> Self {
         // Nobody guesses at addresses here.
         let limits = Limits {
             errors_max: u32::MAX,
@@ -64,7 +57,7 @@ impl Desk {
             ..settings.limits.clone()
         };
         let settings = Arc::new(Settings { limits, ..settings.clone() });
-        Self { settings, router, directory, store, faults: Arc::default() }
+        Self { settings, directory, store, faults: Arc::default() }
     }
 
     /// Begins a message.
@@ -77,7 +70,7 @@ impl Desk {
     ) -> Result<Box<dyn Submission>, MailError> {
         let hostname = self.settings.hostname.clone();
         let intake =
-            Intake::new(self.store.clone(), self.router.clone(), &hostname, self.faults.clone())
+            Intake::new(self.store.clone(), self.directory.clone(), &hostname, self.faults.clone())
                 .of_plugin(submitter.plugin.clone());
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let peer = Arc::new(Peer::new(here, here, "plug-in"));

@@ -149,6 +149,83 @@ mod slapd {
         }
     }
 
+    fn alias(name: &str, targets: &[&str]) -> String {
+        let member = |target: &&str| format!("rfc822MailMember: {target}\n");
+        let members: String = targets.iter().map(member).collect();
+        format!(
+            "dn: cn={name},ou=groups,{SUFFIX}\nobjectClass: nisMailAlias\ncn: {name}\n{members}\n"
+        )
+    }
+
+    #[test]
+    fn aliases_and_groups_of_the_directory_get_mail() {
+        server::program();
+        let team = group("team", &["alice", "cn=inner", "gone"]).replace(
+            "objectClass: groupOfNames\n",
+            "objectClass: groupOfNames\nobjectClass: extensibleObject\nmail: team@corp.test\n",
+        );
+        let entries = [
+            entries(),
+            person("carol", "description: c@corp.test\n"),
+            alias("info", &["alice", "bob@corp.test", "nobody"]),
+            alias("r1", &["r2"]),
+            alias("r2", &["r1@corp.test"]),
+            team,
+            group("inner", &["bob", "cn=team"]),
+        ];
+        let (site, slapd) = (Site::new(""), Slapd::start(&entries.concat(), None));
+        let further = "user_filter = \"(&(objectClass=person)(|(mail={address})(description={address})))\"\n\
+            alias_filter = \"(|(&(objectClass=nisMailAlias)(cn={local}))(&(objectClass=groupOfNames)(mail={address})))\"\n";
+        let domain = format!("{DOMAIN}sub_address = \"+\"\nmaildir = \"corp\"\n");
+        site.configure(&format!("{}{further}{domain}", slapd.section(site.path())));
+        let server = site.start();
+        let mut client = begun(&server);
+        for (recipient, wanted) in [
+            ("info@corp.test", "250 "),
+            ("team@corp.test", "250 "),
+            ("team+x@corp.test", "250 "),
+            ("c@corp.test", "250 "),
+            ("alice+news@corp.test", "250 "),
+            ("r1@corp.test", "451 4.4.3"),
+            ("inner@corp.test", "550 5.1.1"),
+            ("nobody+x@corp.test", "550 5.1.1"),
+        ] {
+            let reply = rcpt(&mut client, recipient);
+            assert!(reply.starts_with(wanted), "{recipient}: {reply}");
+        }
+        client.say("DATA", 354);
+        client.send(b"Subject: to all\r\n\r\nHello.\r\n");
+        client.say(".", 250);
+        for name in ["alice", "bob", "carol"] {
+            let recipient = format!("{name}@corp.test");
+            server.log().wait_for(&recipient, |line| {
+                line.message() == "delivered" && line.text("recipient") == recipient
+            });
+            let mail = fs::read_dir(site.path().join("corp").join(name).join("new")).unwrap();
+            assert_eq!(mail.count(), 1, "{name}");
+        }
+        let said = |address: &str| {
+            let output = site.run(&["address", "explain", address, "--config", "stagepost.toml"]);
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        for (address, wanted) in [
+            (
+                "team@corp.test",
+                "team@corp.test   alias in LDAP  -> alice@corp.test\n                                -> bob@corp.test\n",
+            ),
+            ("c@corp.test", "c@corp.test      mailbox in LDAP  -> carol@corp.test\n"),
+            ("info@corp.test", "nobody@corp.test  left out       nobody is behind it\n"),
+            (
+                "r2@corp.test",
+                "aliases go round in a circle: r2@corp.test -> r1@corp.test -> r2@corp.test\ndeferred at RCPT (unavailable)\n",
+            ),
+        ] {
+            let explained = said(address);
+            assert!(explained.contains(wanted), "{address}: {wanted}\n{explained}");
+        }
+        server.stop();
+    }
+
     const LOGINS: &str = "auth = \"offered\"\nauth_allow_plaintext = true\nauth_ldap = true\n";
 
     /// A server whose users are in a directory.

@@ -65,4 +65,4 @@ pub use send::{
     SendingLogin, SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
 };
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};
-pub use xtext::from_xtext;
+pub use xtext::{from_xtext, to_xtext};

@@ -1,5 +1,22 @@
 //! xtext: any text as a word of printable ASCII (RFC 3461 section 4).
 
+use std::fmt::Write as _;
+
+/// The word that stands for a text.
+pub fn to_xtext(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'!'..=b'~' if !matches!(octet, b'+' | b'=') => word.push(char::from(octet)),
+            _ => {
+                // Writing to a String does not fail.
+                let _ = write!(word, "+{octet:02X}");
+            }
+        }
+    }
+    word
+}
+
 /// The text that a word stands for; none: it is not of the form, or stands for nothing, or for what no field may have.
 pub fn from_xtext(word: &str) -> Option<String> {
     decode(word).filter(|text| !text.is_empty() && !text.contains(char::is_control))

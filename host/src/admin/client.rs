@@ -9,9 +9,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stagepost_extmgr::TraceFilter;
 use tokio::net::UnixStream;
 
+use super::address::AddressReport;
 use super::api::Problem;
 
 /// How long the whole exchange may take.
@@ -88,6 +90,20 @@ pub(crate) async fn call_plugin(
 ) -> Result<String, ClientError> {
     let path = format!("/v1/plugins/{}/verbs/{}", segment(plugin)?, segment(verb)?);
     ask(socket, Method::POST, &path, arguments, VERB_MAX).await
+}
+
+/// Asks what an address comes to; the JSON as it came, and what it says.
+pub(crate) async fn explain_address(
+    socket: &Path,
+    address: &str,
+) -> Result<(String, AddressReport), ClientError> {
+    let path = format!("/v1/addresses/{}", utf8_percent_encode(address, NON_ALPHANUMERIC));
+    let json = ask(socket, Method::GET, &path, String::new(), RELOAD_MAX).await?;
+    let report = serde_json::from_str(&json).map_err(|error| ClientError::Answer {
+        socket: socket.to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok((json, report))
 }
 
 /// Has the server read its configuration again; the JSON is given as it came.

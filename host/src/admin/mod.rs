@@ -1,6 +1,7 @@
 //! The admin API on a Unix socket: the server's side, the client's side and what goes between them.
 //! Knows nothing of what it shows: whoever serves fills it in.
 
+mod address;
 mod api;
 mod client;
 mod plugins;
@@ -11,9 +12,11 @@ mod status;
 mod table;
 mod trace;
 
+pub(crate) use address::explaining;
 pub(crate) use api::{Coming, StatusSource, watching, whole};
 pub(crate) use client::{
-    ClientError, call_plugin, fetch_metrics, fetch_plugins, fetch_status, follow_trace, reload,
+    ClientError, call_plugin, explain_address, fetch_metrics, fetch_plugins, fetch_status,
+    follow_trace, reload,
 };
 pub(crate) use plugins::{PluginList, calling};
 pub(crate) use reload::{ReloadReport, reloading};

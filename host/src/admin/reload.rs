@@ -23,6 +23,9 @@ pub(crate) struct ReloadReport {
     pub(crate) certificates: Vec<String>,
     /// The groups are others now.
     pub(crate) groups: bool,
+    /// The aliases are others now.
+    #[serde(default)]
+    pub(crate) aliases: bool,
     /// Login files of routes that say something else now.
     pub(crate) logins: Vec<String>,
     /// What has changed and takes effect when the server starts again.
@@ -40,6 +43,9 @@ impl fmt::Display for ReloadReport {
         if self.groups {
             writeln!(out, "in force: the groups of groups_file")?;
         }
+        if self.aliases {
+            writeln!(out, "in force: the aliases of aliases_file")?;
+        }
         for path in &self.logins {
             writeln!(out, "in force: the login_file {path}")?;
         }
@@ -47,7 +53,7 @@ impl fmt::Display for ReloadReport {
             writeln!(out, "at the next start: {part}")?;
         }
         let lists = [&self.changed, &self.certificates, &self.logins, &self.restart];
-        if lists.iter().all(|list| list.is_empty()) && !self.groups {
+        if lists.iter().all(|list| list.is_empty()) && !self.groups && !self.aliases {
             writeln!(out, "nothing has changed")?;
         }
         Ok(())
@@ -62,8 +68,9 @@ pub(crate) fn reloading(reloader: Arc<Reloader>) -> Router {
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
     match reloader.reload().await {
         Ok(report) => {
-            let Report { changed, certificates, groups, logins, restart } = report;
-            Json(ReloadReport { changed, certificates, groups, logins, restart }).into_response()
+            let Report { changed, certificates, groups, aliases, logins, restart } = report;
+            Json(ReloadReport { changed, certificates, groups, aliases, logins, restart })
+                .into_response()
         }
         Err(problem) => {
             let text = problem.to_string();

@@ -17,7 +17,7 @@ use toml::Spanned;
 use super::choice::{self, AuthMode, LogFormat};
 use super::duration::Period;
 use super::endpoint::{ListenAddress, SocketName};
-use super::name::{DomainName, Label, MechanismName, Sha256};
+use super::name::{DomainName, Label, MechanismName, Separators, Sha256};
 use super::network::Network;
 use super::number::{Count, Priority};
 use super::routing::{LmtpServer, Mailboxes};
@@ -61,6 +61,9 @@ pub(super) struct File {
     pub(super) hostname: DomainName,
     pub(super) state_dir: Option<Spanned<PathBuf>>,
     pub(super) groups_file: Option<Spanned<PathBuf>>,
+    pub(super) aliases_file: Option<Spanned<PathBuf>>,
+    #[serde(default = "yes")]
+    pub(super) watch_files: bool,
     pub(super) process_name: Option<Label>,
     #[serde(default)]
     pub(super) log: Log,
@@ -122,7 +125,7 @@ pub(super) struct Listen {
     pub(super) auth_ldap: Spanned<bool>,
     #[serde(default)]
     pub(super) auth_allow_plaintext: bool,
-    #[serde(default = "relays")]
+    #[serde(default = "yes")]
     pub(super) auth_relay: bool,
     #[serde(default)]
     pub(super) binarymime: bool,
@@ -142,12 +145,12 @@ pub(super) struct Listen {
     pub(super) low_descriptors: bool,
 }
 
-fn off() -> Spanned<bool> {
-    nowhere(false)
+fn yes() -> bool {
+    true
 }
 
-fn relays() -> bool {
-    true
+fn off() -> Spanned<bool> {
+    nowhere(false)
 }
 
 fn backlog() -> Number {
@@ -207,6 +210,8 @@ pub(super) struct Queue {
 pub(super) struct LocalDomain {
     pub(super) name: Spanned<DomainName>,
     pub(super) mailboxes: Spanned<Mailboxes>,
+    #[serde(default)]
+    pub(super) sub_address: Separators,
     pub(super) maildir: Option<Spanned<PathBuf>>,
     pub(super) lmtp: Option<Spanned<LmtpServer>>,
 }

@@ -38,6 +38,14 @@ pub(crate) struct Ldap {
     pub(crate) kept_max: u32,
     /// By what the entry of an address is found.
     pub(crate) user_filter: FilterTemplate,
+    /// What has the address of an entry's mailbox.
+    pub(crate) mailbox_attribute: String,
+    /// By what an alias is found, or a group that gets mail; none: there are none.
+    pub(crate) alias_filter: Option<FilterTemplate>,
+    /// What has the addresses that an alias stands for.
+    pub(crate) alias_attributes: Vec<String>,
+    /// What has the entries that a group stands for.
+    pub(crate) member_attributes: Vec<String>,
     /// By what the groups of an entry are found.
     pub(crate) group_filter: FilterTemplate,
     /// What has the name of a group.
@@ -189,6 +197,21 @@ pub(super) fn login_attribute() -> Attribute {
 /// The default of `user_filter`: people's entries have this class everywhere.
 pub(super) fn user_filter() -> UserFilter {
     sound(parse_user_filter("(&(objectClass=person)(mail={address}))"))
+}
+
+/// The default of `mailbox_attribute`.
+pub(super) fn mailbox_attribute() -> Attribute {
+    Attribute("mail".to_owned())
+}
+
+/// The default of `alias_attributes`: that of the class nisMailAlias.
+pub(super) fn alias_attributes() -> Vec<Attribute> {
+    vec![Attribute("rfc822MailMember".to_owned())]
+}
+
+/// The default of `member_attributes`: those of both usual kinds of groups.
+pub(super) fn member_attributes() -> Vec<Attribute> {
+    ["member", "uniqueMember"].map(|name| Attribute(name.to_owned())).into()
 }
 
 /// The default of `group_filter`: members of both usual kinds of groups.

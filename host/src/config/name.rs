@@ -149,6 +149,30 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
+/// What stands between a mailbox's name and what its owner puts behind it; empty: nothing does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Separators(pub(super) String);
+
+fn parse_separators(text: &str) -> Result<Separators, String> {
+    let sound = |c: char| "!#$%&'*+-/=?^_`{|}~".contains(c);
+    if text.len() <= 4 && text.chars().all(sound) {
+        return Ok(Separators(text.to_owned()));
+    }
+    Err(format!(
+        "{text:?} does not separate\nwrite one such as \"+\", or up to four, such as \"+-\""
+    ))
+}
+
+impl<'de> Deserialize<'de> for Separators {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize_text(
+            from,
+            "one to four characters in double quotes, such as \"+\"",
+            parse_separators,
+        )
+    }
+}
+
 impl<'de> Deserialize<'de> for Mailboxes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct AnyOrList;

@@ -81,6 +81,10 @@ pub(super) fn settings(
         groups_file: file
             .groups_file
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
+        aliases_file: file
+            .aliases_file
+            .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
+        watch_files: file.watch_files,
         process_name: file.process_name.map(|name| name.0),
         tls_minimum: file.tls.minimum_version,
         certificates,
@@ -201,7 +205,8 @@ impl Resolver<'_> {
                 return Err(self.document.fault(domain.mailboxes.span(), problem, remedy));
             }
             let mailboxes = domain.mailboxes.into_inner();
-            domains.push(LocalDomain { name, mailboxes, store });
+            let separators = domain.sub_address.0;
+            domains.push(LocalDomain { name, mailboxes, separators, store });
         }
         if domains.is_empty() {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
@@ -209,6 +214,7 @@ impl Resolver<'_> {
             let name = hostname.0.clone();
             domains.push(LocalDomain {
                 store: MailStore::Maildir(maildir(&name)),
+                separators: String::new(),
                 mailboxes,
                 name,
             });

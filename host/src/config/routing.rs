@@ -18,6 +18,8 @@ pub(crate) struct LocalDomain {
     pub(crate) name: String,
     /// Who has a mailbox.
     pub(crate) mailboxes: Mailboxes,
+    /// What stands between a mailbox's name and what its owner puts behind it.
+    pub(crate) separators: String,
     /// Who keeps the mail.
     pub(crate) store: MailStore,
 }

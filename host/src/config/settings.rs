@@ -29,6 +29,10 @@ pub(crate) struct Settings {
     pub(crate) state_dir_place: Place,
     /// The file of groups, and where it is named.
     pub(crate) groups_file: Option<(PathBuf, Place)>,
+    /// The file of aliases, and where it is named.
+    pub(crate) aliases_file: Option<(PathBuf, Place)>,
+    /// Whether files are read again when they change.
+    pub(crate) watch_files: bool,
     /// The name that the process runs under; none: the program's own.
     pub(crate) process_name: Option<String>,
     /// Who may log in, and how.

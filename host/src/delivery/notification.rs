@@ -1,15 +1,12 @@
 //! Tells senders what became of their messages (RFC 3461): decides who is told, and queues a message to them.
-//! Knows the queue and the router; what the message says is the report's.
+//! Knows the queue and the directory; what the message says is the report's.
 
 mod report;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use stagepost_queue::{
-    BoxFuture, Destination, DestinationError, Incoming, NewDelivery, NewMessage, Origin, QueueId,
-    Store, StoreError, StoredMessage,
-};
+use stagepost_queue::{BoxFuture, NewMessage, Origin, QueueId, Store, StoreError, StoredMessage};
 use stagepost_smtp::{
     Address, Attributed, BodyKind, Envelope, LedgerEntry, Recipient, RecipientFate,
     RecipientResult, Reply, Return, ReversePath, SenderWish,
@@ -18,8 +15,8 @@ use stagepost_smtp::{
 use self::report::Report;
 use super::asking::{BounceRuled, MessageThread};
 use super::finding::Finding;
-use crate::intake::carry_out;
-use crate::router::Router;
+use crate::directory::{Addressed, Directory, Unaddressed};
+use crate::intake::{carry_out, deliveries};
 
 /// A failed message with more octets than this comes back without its body: who sent it has it.
 const RETURNED_OCTETS_MAX: u64 = 64 * 1024;
@@ -83,7 +80,7 @@ pub(crate) enum NotifyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Destination(#[from] DestinationError),
+    Unaddressed(#[from] Unaddressed),
     #[error("a plug-in: {}", .0.in_line())]
     Plugin(Reply),
 }
@@ -102,7 +99,7 @@ pub(crate) trait Notifies: Send + Sync {
 /// Tells by mail.
 pub(crate) struct Notifier {
     store: Arc<dyn Store>,
-    router: Arc<Router>,
+    directory: Directory,
     hostname: Box<str>,
     /// Who is told of failures of messages that have no sender.
     postmaster: Option<Address>,
@@ -111,11 +108,11 @@ pub(crate) struct Notifier {
 impl Notifier {
     pub(crate) fn new(
         store: Arc<dyn Store>,
-        router: Arc<Router>,
+        directory: Directory,
         hostname: &str,
         postmaster: Option<Address>,
     ) -> Self {
-        Self { store, router, hostname: hostname.into(), postmaster }
+        Self { store, directory, hostname: hostname.into(), postmaster }
     }
 
     /// The sender, if mail to them has a way to go.
@@ -138,7 +135,10 @@ impl Notifier {
     }
 
     fn leads_somewhere(&self, address: &Address) -> bool {
-        self.router.destination(&self.router.queue_domain(address)).is_some()
+        {
+            let router = self.directory.router();
+            router.destination(&router.queue_domain(address)).is_some()
+        }
     }
 
     async fn tell(
@@ -191,9 +191,8 @@ impl Notifier {
         edits: Vec<Attributed>,
         hold: Option<Box<str>>,
     ) -> Result<QueueId, NotifyError> {
-        let domain = self.router.queue_domain(to);
-        let destination = Destination::new(&domain)?;
         let now = SystemTime::now();
+        let (recipients, changes) = self.recipients(to).await?;
         let mut incoming = self.store.receive()?;
         let report = Report {
             id: &incoming.id().to_string(),
@@ -206,7 +205,8 @@ impl Notifier {
         };
         let (head, tail) = (report.head(), report.tail());
         *incoming.header() = report.header();
-        let ledger = carry_out(edits, incoming.header());
+        let mut ledger = carry_out(edits, incoming.header());
+        ledger.extend(changes);
         incoming.body(&head).await?;
         incoming.body(&message.header).await?;
         if report.whole {
@@ -216,10 +216,37 @@ impl Notifier {
             }
         }
         incoming.body(&tail).await?;
-        let queue = self.router.queue(&domain).cloned();
-        let delivery = NewDelivery { destination, queue, recipients: vec![0], due: now };
-        let kept = Kept { hold, ledger, eight_bit: report.is_eight_bit() };
-        Ok(commit(incoming, to, delivery, kept).await?)
+        let body = match report.is_eight_bit() {
+            true => BodyKind::EightBitMime,
+            false => BodyKind::SevenBit,
+        };
+        // RFC 3461 section 6.1: nothing is ever sent back to a notification.
+        let (sender, parameters) = (ReversePath::Null, "".into());
+        let envelope = Envelope { sender, parameters, body, recipients };
+        let mut deliveries = deliveries(self.directory.router(), &envelope, now)?;
+        deliveries.iter_mut().for_each(|delivery| delivery.due = now);
+        let message = NewMessage {
+            envelope,
+            received_at: now,
+            deliveries,
+            hold,
+            origin: Origin { client: "this server".into(), ..Origin::default() },
+            ledger,
+        };
+        Ok(incoming.commit(message).await?)
+    }
+
+    /// Who is told where an alias is to be, and what has changed so. An address that nobody is behind stays what it is.
+    async fn recipients(
+        &self,
+        to: &Address,
+    ) -> Result<(Vec<Recipient>, Vec<LedgerEntry>), NotifyError> {
+        let recipients = vec![Recipient { address: to.clone(), parameters: "".into() }];
+        match self.directory.address(&recipients).await {
+            Ok(Some(Addressed { recipients, ledger })) => Ok((recipients, ledger)),
+            Ok(None) | Err(Unaddressed::Nobody(_)) => Ok((recipients, Vec::new())),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -232,38 +259,6 @@ fn is_returned_whole(message: &StoredMessage, told: &[Told]) -> bool {
     let lines = message.envelope.body != BodyKind::BinaryMime;
     let small = message.body.octets() <= RETURNED_OCTETS_MAX;
     failed && lines && small && wish != Some(Return::Headers)
-}
-
-/// What is kept of a notification beside its octets.
-struct Kept {
-    hold: Option<Box<str>>,
-    ledger: Vec<LedgerEntry>,
-    eight_bit: bool,
-}
-
-async fn commit(
-    incoming: Box<dyn Incoming>,
-    to: &Address,
-    delivery: NewDelivery,
-    kept: Kept,
-) -> Result<QueueId, StoreError> {
-    let body = if kept.eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
-    let recipient = Recipient { address: to.clone(), parameters: "".into() };
-    let message = NewMessage {
-        // RFC 3461 section 6.1: nothing is ever sent back to a notification.
-        envelope: Envelope {
-            sender: ReversePath::Null,
-            parameters: "".into(),
-            body,
-            recipients: vec![recipient],
-        },
-        received_at: delivery.due,
-        deliveries: vec![delivery],
-        hold: kept.hold,
-        origin: Origin { client: "this server".into(), ..Origin::default() },
-        ledger: kept.ledger,
-    };
-    incoming.commit(message).await
 }
 
 impl Notifies for Notifier {

@@ -1,22 +1,30 @@
-//! Who is known here: what becomes of mail for an address, and which groups it is in, by the configuration, the groups file and
+//! Who is known here: what an address comes to, what becomes of its mail, and which groups it is in, by the configuration, files and
 //! LDAP. Knows who is asked about what; the files and LDAP answer for themselves.
 
+mod aliases;
+mod envelope;
+mod expansion;
 mod groups;
 mod ldap;
 mod memory;
 mod names;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use stagepost_extmgr::{DirectoryPart, Fetching, Said, UserDirectory};
 use stagepost_smtp::{Address, Route, Secret};
 
+use self::aliases::Aliases;
+pub(crate) use self::envelope::{Addressed, Unaddressed};
+pub(crate) use self::expansion::{By, Expansion, Step, Unexpanded};
 use self::groups::Groups;
 pub(crate) use self::ldap::LdapLogin;
 use self::ldap::{Found, Ldap};
 use self::names::Names;
 use crate::config::{ConfigError, Settings};
 use crate::router::Router;
+use crate::throttle::{Line, Throttle};
 use crate::tls::VerifyingError;
 
 /// The directory behind RCPT and `em.directory/1`. Cheap to clone; any thread.
@@ -29,39 +37,81 @@ struct Shared {
     router: Arc<Router>,
     names: Names,
     groups: RwLock<Arc<Groups>>,
+    aliases: RwLock<Arc<Aliases>>,
     ldap: Option<Ldap>,
+    /// No address can come to another one, nor is anybody asked about any.
+    plain: bool,
+    /// For lines that strangers can cause at will.
+    lines: Throttle,
 }
 
-/// Groups that were read again and are not in force.
-pub(crate) struct NewGroups(Groups);
+/// What the files of a directory say that were read again, and that is not in force.
+pub(crate) struct NewFiles {
+    groups: Groups,
+    aliases: Aliases,
+}
+
+/// Which of them say something else now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) groups: bool,
+    pub(crate) aliases: bool,
+}
 
 impl Directory {
-    /// Reads the groups file, if there is one, and makes ready what asks LDAP.
+    /// Reads the groups file and the aliases file, if there are any, and makes ready what asks LDAP.
     ///
     /// # Errors
     /// A file can't be read, or what it says is wrong.
     pub(crate) fn load(settings: &Settings, router: Arc<Router>) -> Result<Self, VerifyingError> {
         let names = Names::default();
         let groups = RwLock::new(Arc::new(Groups::load(settings, &names)?));
+        let aliases = RwLock::new(Arc::new(Aliases::load(settings)?));
         let ldap = settings.ldap.as_ref();
         let ldap = ldap.map(|ldap| Ldap::new(ldap, settings, names.clone())).transpose()?;
-        Ok(Self { shared: Arc::new(Shared { router, names, groups, ldap }) })
+        let separated = settings.local_domains.iter().any(|domain| !domain.separators.is_empty());
+        let plain = ldap.is_none() && settings.aliases_file.is_none() && !separated;
+        let lines = Throttle::default();
+        let shared = Shared { router, names, groups, aliases, ldap, plain, lines };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Reads the groups file again.
+    /// Reads the files again.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(crate) fn reread(&self, settings: &Settings) -> Result<NewGroups, ConfigError> {
-        Groups::load(settings, &self.shared.names).map(NewGroups)
+    pub(crate) fn reread(&self, settings: &Settings) -> Result<NewFiles, ConfigError> {
+        let groups = Groups::load(settings, &self.shared.names)?;
+        Ok(NewFiles { groups, aliases: Aliases::load(settings)? })
     }
 
-    /// Puts groups in force. Whether they are others.
-    pub(crate) fn commit(&self, NewGroups(fresh): NewGroups) -> bool {
-        let mut groups = self.shared.groups.write().unwrap_or_else(PoisonError::into_inner);
-        let others = fresh != **groups;
-        *groups = Arc::new(fresh);
-        others
+    /// Puts what was read in force. Which of it is something else.
+    pub(crate) fn commit(&self, fresh: NewFiles) -> Changed {
+        fn put<T: PartialEq>(place: &RwLock<Arc<T>>, fresh: T) -> bool {
+            let mut place = place.write().unwrap_or_else(PoisonError::into_inner);
+            let others = fresh != **place;
+            *place = Arc::new(fresh);
+            others
+        }
+        Changed {
+            groups: put(&self.shared.groups, fresh.groups),
+            aliases: put(&self.shared.aliases, fresh.aliases),
+        }
+    }
+
+    /// Who knows where mail goes.
+    pub(crate) fn router(&self) -> &Arc<Router> {
+        &self.shared.router
+    }
+
+    /// Whether no address comes to another one.
+    fn is_plain(&self) -> bool {
+        self.shared.plain
+    }
+
+    /// How many aliases there are.
+    pub(crate) fn alias_count(&self) -> usize {
+        self.shared.aliases().count()
     }
 
     /// Forgets what LDAP has said, so that it is asked anew.
@@ -73,19 +123,61 @@ impl Directory {
 
     /// What accepting a recipient depends on, from memory; none: it has to be asked for.
     pub(crate) fn known_route(&self, recipient: &Address) -> Option<Route> {
-        if let Some(route) = self.shared.router.route(recipient) {
-            return Some(route);
+        let shared = &self.shared;
+        if shared.plain || shared.router.local(&shared.router.queue_domain(recipient)).is_none() {
+            return shared.router.route(recipient);
         }
-        let Some(ldap) = &self.shared.ldap else { return Some(Route::Unavailable) };
-        ldap.known_users(recipient).map(|found| is_one(&found))
+        match shared.expand(recipient) {
+            Err(Unexpanded::NotFetched(_)) => None,
+            expanded => Some(self.route_of(recipient, expanded)),
+        }
     }
 
     /// What accepting a recipient depends on. Inside a tokio runtime.
     pub(crate) async fn route(&self, recipient: &Address) -> Route {
-        match (self.known_route(recipient), &self.shared.ldap) {
-            (Some(route), _) => route,
-            (None, Some(ldap)) => is_one(&ldap.users(recipient).await),
-            (None, None) => Route::Unavailable,
+        match self.known_route(recipient) {
+            Some(route) => route,
+            None => self.route_of(recipient, self.expand(recipient).await),
+        }
+    }
+
+    fn route_of(&self, recipient: &Address, expanded: Result<Expansion, Unexpanded>) -> Route {
+        match expanded {
+            Ok(expansion) if expansion.recipients.is_empty() => Route::UnknownUser,
+            Ok(_) => Route::Local,
+            Err(fault) => {
+                // That LDAP is in trouble is told where it is asked.
+                if !matches!(fault, Unexpanded::Trouble(_))
+                    && let Some(Line { left_out }) = self.shared.lines.line(Instant::now())
+                {
+                    tracing::error!(%recipient, left_out, "mail is put off: {fault}");
+                }
+                Route::Unavailable
+            }
+        }
+    }
+
+    /// What an address comes to. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub(crate) async fn expand(&self, address: &Address) -> Result<Expansion, Unexpanded> {
+        // Each address on the way is asked about once, or twice when it was forgotten meanwhile.
+        for _ in 0..2 * expansion::ADDRESSES_MAX {
+            match (self.shared.expand(address), &self.shared.ldap) {
+                (Err(Unexpanded::NotFetched(next)), Some(ldap)) => drop(ldap.know(&next).await),
+                (expanded, _) => return expanded,
+            }
+        }
+        Err(Unexpanded::TooMany(address.clone()))
+    }
+
+    /// Tells of those behind an address who get nothing, since nobody is there.
+    fn tell_of_left_out(&self, address: &Address, expansion: &Expansion) {
+        let Some(first) = expansion.left_out.first() else { return };
+        if let Some(Line { left_out }) = self.shared.lines.line(Instant::now()) {
+            let more = expansion.left_out.len() - 1;
+            tracing::warn!(alias = %address, nobody = %first, more, left_out, "an alias names who is not there");
         }
     }
 
@@ -102,11 +194,9 @@ impl Directory {
     }
 }
 
-fn is_one(found: &Found<ldap::Users>) -> Route {
-    match found {
-        Found::Known(users) if users.is_empty() => Route::UnknownUser,
-        Found::Known(_) => Route::Local,
-        Found::Trouble => Route::Unavailable,
+impl Shared {
+    fn aliases(&self) -> Arc<Aliases> {
+        self.aliases.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn receive(
     let interest = dispatch.interest().without(Event::Connect);
     let intake = Intake::new(
         shared.store.clone(),
-        shared.router.clone(),
+        shared.directory.clone(),
         &settings.hostname,
         shared.faults.clone(),
     )

@@ -34,6 +34,13 @@ pub(in crate::config) struct Ldap {
     pub(in crate::config) kept_max: Count<100, 10_000_000>,
     #[serde(default = "ldap::user_filter")]
     pub(in crate::config) user_filter: UserFilter,
+    #[serde(default = "ldap::mailbox_attribute")]
+    pub(in crate::config) mailbox_attribute: Attribute,
+    pub(in crate::config) alias_filter: Option<UserFilter>,
+    #[serde(default = "ldap::alias_attributes")]
+    pub(in crate::config) alias_attributes: Vec<Attribute>,
+    #[serde(default = "ldap::member_attributes")]
+    pub(in crate::config) member_attributes: Vec<Attribute>,
     #[serde(default = "ldap::group_filter")]
     pub(in crate::config) group_filter: GroupFilter,
     #[serde(default = "ldap::group_name_attribute")]

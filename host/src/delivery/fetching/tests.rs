@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
 use crate::delivery::notification::Notifier;
+use crate::directory::Directory;
 use crate::router::Router;
 use crate::stopping;
 
@@ -28,8 +29,10 @@ impl Scene {
         let store = Arc::new(LocalStore::open(options).unwrap());
         let text = "hostname = \"mx.us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n\
             [[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n";
-        let router = Arc::new(Router::new(&crate::config::from_text(text).unwrap()));
-        let notifier = Notifier::new(store.clone(), router.clone(), "mx.us.test", None);
+        let settings = crate::config::from_text(text).unwrap();
+        let router = Arc::new(Router::new(&settings));
+        let directory = Directory::load(&settings, router.clone()).unwrap();
+        let notifier = Notifier::new(store.clone(), directory, "mx.us.test", None);
         let limits = Limits {
             concurrency_max: 10,
             attempt_max: Duration::from_secs(60),

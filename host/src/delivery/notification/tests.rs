@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use stagepost_queue::local::{LocalOptions, LocalStore};
-use stagepost_queue::{Lease, LeaseRequest, StoredMessage};
+use stagepost_queue::{Destination, Lease, LeaseRequest, StoredMessage};
 use tempfile::TempDir;
 
 use super::*;
 use crate::delivery::Lanes;
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::octets::sample::message;
+use crate::router::Router;
 
 struct Scene {
     store: Arc<LocalStore>,
@@ -28,9 +29,11 @@ impl Scene {
         let text = "hostname = \"mx.us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n\
             [[local_domain]]\nname = \"us.test\"\nmailboxes = \"any\"\n\
             [[route]]\ndomain = \"b.test\"\nnext_hop = \"mx\"\n";
-        let router = Arc::new(Router::new(&crate::config::from_text(text).unwrap()));
+        let settings = crate::config::from_text(text).unwrap();
+        let router = Arc::new(Router::new(&settings));
+        let directory = Directory::load(&settings, router.clone()).unwrap();
         let postmaster = postmaster.map(|address| Address::parse(address).unwrap());
-        let notifier = Notifier::new(store.clone(), router.clone(), "mx.us.test", postmaster);
+        let notifier = Notifier::new(store.clone(), directory, "mx.us.test", postmaster);
         let lanes = Arc::new(Lanes::new(router, 1, || {}));
         Self { store, notifier, lanes, _folder: folder }
     }

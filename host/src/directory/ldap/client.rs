@@ -88,13 +88,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The values of an attribute that are text, in order of their letters: a directory has none.
+    /// The values of an attribute that are text, in the order that the server gives: that which they were written in, with most.
     pub(super) fn values(&self, attribute: &str) -> Vec<&str> {
         let named = |(name, _): &(&String, &Vec<String>)| name.eq_ignore_ascii_case(attribute);
         let found = self.attributes.iter().filter(named).flat_map(|(_, values)| values);
-        let mut values: Vec<&str> = found.map(String::as_str).collect();
-        values.sort_unstable();
-        values
+        found.map(String::as_str).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A directory kept in LDAP: who has an address, and in which groups they are; with a memory, since every recipient is asked about.
 //! Knows what to search for; how a server is talked to is the client's.
 
+mod alias;
 mod client;
 mod login;
 
@@ -32,7 +33,7 @@ const PASSWORD_OCTETS_MAX: usize = 1024;
 /// A directory in LDAP. Any thread.
 pub(crate) struct Ldap {
     lookups: Arc<Lookups>,
-    users: Arc<Memory<Found<Users>>>,
+    addresses: Arc<Memory<Found<Arc<Known>>>>,
     groups: Arc<Memory<Found<Groups>>>,
 }
 
@@ -44,8 +45,23 @@ pub(super) enum Found<T> {
     Trouble,
 }
 
-/// The distinguished names of the entries that an address is that of.
-pub(super) type Users = Arc<[Box<str>]>;
+/// What a directory has of an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The entries that it is that of.
+    pub(super) users: Vec<User>,
+    /// Whom it stands for, if it is an alias.
+    pub(super) alias: Option<Vec<Address>>,
+}
+
+/// The entry of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct User {
+    /// Its distinguished name.
+    dn: Box<str>,
+    /// The addresses that it has for its mailbox.
+    pub(super) mailboxes: Vec<String>,
+}
 /// The names of groups.
 pub(super) type Groups = Arc<[&'static str]>;
 
@@ -83,22 +99,22 @@ impl Ldap {
         let lookups = Lookups { settings: ldap.clone(), client, names, lines: Throttle::default() };
         Ok(Self {
             lookups: Arc::new(lookups),
-            users: Arc::new(Memory::new(most, Found::Trouble)),
+            addresses: Arc::new(Memory::new(most, Found::Trouble)),
             groups: Arc::new(Memory::new(most, Found::Trouble)),
         })
     }
 
-    /// Whose an address is, from memory.
-    pub(super) fn known_users(&self, address: &Address) -> Option<Found<Users>> {
-        self.users.get(&key(address))
+    /// What it has of an address, from memory.
+    pub(super) fn known(&self, address: &Address) -> Option<Found<Arc<Known>>> {
+        self.addresses.get(&key(address))
     }
 
-    /// Whose an address is.
-    pub(super) async fn users(&self, address: &Address) -> Found<Users> {
+    /// What it has of an address.
+    pub(super) async fn know(&self, address: &Address) -> Found<Arc<Known>> {
         let lookups = self.lookups.clone();
         let asked = address.clone();
-        let find = || async move { lookups.remembered(lookups.users(&asked).await) };
-        self.users.get_or_find(&key(address), find).await
+        let find = || async move { lookups.remembered(lookups.know(&asked).await) };
+        self.addresses.get_or_find(&key(address), find).await
     }
 
     /// The groups of an address, from memory.
@@ -112,18 +128,18 @@ impl Ldap {
         if let Some(known) = self.groups.get(&key) {
             return known;
         }
-        let users = match self.users(address).await {
-            Found::Known(users) => users,
+        let known = match self.know(address).await {
+            Found::Known(known) => known,
             Found::Trouble => return self.groups.keep(&key, Found::Trouble, TROUBLE_KEPT),
         };
         let lookups = self.lookups.clone();
-        let find = || async move { lookups.remembered(lookups.groups(users).await) };
+        let find = || async move { lookups.remembered(lookups.groups(&known.users).await) };
         self.groups.get_or_find(&key, find).await
     }
 
     /// Forgets what was said.
     pub(super) fn forget(&self) {
-        self.users.forget();
+        self.addresses.forget();
         self.groups.forget();
     }
 }
@@ -136,6 +152,12 @@ trait Several {
 impl<T> Several for Arc<[T]> {
     fn is_none(&self) -> bool {
         self.is_empty()
+    }
+}
+
+impl Several for Arc<Known> {
+    fn is_none(&self) -> bool {
+        self.users.is_empty() && self.alias.is_none()
     }
 }
 
@@ -157,24 +179,35 @@ impl Lookups {
         }
     }
 
-    async fn users(&self, address: &Address) -> Result<Users, LdapFault> {
+    async fn know(&self, address: &Address) -> Result<Arc<Known>, LdapFault> {
         let (whole, local, domain) = parts(address);
-        let filter = self.settings.user_filter.fill(|slot| match slot {
-            Slot::Address => &whole,
-            Slot::Local => &local,
-            Slot::Domain | Slot::Dn | Slot::Name => &domain,
-        });
-        // "1.1": no attribute (RFC 4511 section 4.5.1.8).
-        let (entries, _) = self.search(&filter, &["1.1"], USERS_MAX).await?;
-        Ok(entries.into_iter().map(|entry| entry.dn.into()).collect())
+        let value = |slot| match slot {
+            Slot::Address => &*whole,
+            Slot::Local => &*local,
+            Slot::Domain | Slot::Dn | Slot::Name => &*domain,
+        };
+        let mailbox = &*self.settings.mailbox_attribute;
+        let filter = self.settings.user_filter.fill(value);
+        let (entries, _) = self.search(&filter, &[mailbox], USERS_MAX).await?;
+        let user = |entry: Entry| User {
+            mailboxes: entry.values(mailbox).into_iter().map(str::to_owned).collect(),
+            dn: entry.dn.into(),
+        };
+        let users = entries.into_iter().map(user).collect();
+        let alias = match &self.settings.alias_filter {
+            Some(filter) => self.alias(&filter.fill(value), &domain).await?,
+            None => None,
+        };
+        Ok(Arc::new(Known { users, alias }))
     }
 
     /// The groups that entries are in, and those that these groups are in. A group is looked at once, so groups that are in each
     /// other come to an end.
-    async fn groups(&self, users: Users) -> Result<Groups, LdapFault> {
+    async fn groups(&self, users: &[User]) -> Result<Groups, LdapFault> {
         let attribute = &*self.settings.group_name_attribute;
-        let mut seen: HashSet<String> = users.iter().map(|dn| dn.to_ascii_lowercase()).collect();
-        let mut waiting: Vec<String> = users.iter().rev().map(|dn| (**dn).to_owned()).collect();
+        let mut seen: HashSet<String> =
+            users.iter().map(|user| user.dn.to_ascii_lowercase()).collect();
+        let mut waiting: Vec<String> = users.iter().rev().map(|user| user.dn.to_string()).collect();
         let (mut names, mut searches) = (Vec::new(), 0);
         while let Some(dn) = waiting.pop() {
             searches += 1;

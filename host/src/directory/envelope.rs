@@ -1,0 +1,199 @@
+//! The recipients of an envelope, with those in the place of aliases for whom they stand (RFC 3461 section 5.2.7).
+//! Knows envelopes and what an address comes to; knows no queue.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stagepost_smtp::{
+    Address, Change, Event, LedgerEntry, Made, Recipient, Stage, parameter, to_xtext,
+};
+
+use super::Directory;
+use super::expansion::{Expansion, Unexpanded};
+
+/// The most recipients of a message, aliases expanded.
+const RECIPIENTS_MAX: usize = 10_000;
+/// Who the edit ledger says has made these changes: no plug-in can have this name.
+const MADE_BY: &str = "(aliases)";
+
+/// Recipients as they go into the queue.
+#[derive(Debug)]
+pub(crate) struct Addressed {
+    pub(crate) recipients: Vec<Recipient>,
+    /// What has changed of the envelope.
+    pub(crate) ledger: Vec<LedgerEntry>,
+}
+
+/// Why there are none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unaddressed {
+    /// It is not known what an address comes to.
+    #[error(transparent)]
+    Unexpanded(#[from] Unexpanded),
+    /// Nobody is behind an address that was taken for good.
+    #[error("nobody is behind {0} any more")]
+    Nobody(Address),
+    /// There are too many.
+    #[error("the recipients come to more than {RECIPIENTS_MAX} addresses")]
+    TooMany,
+}
+
+impl Directory {
+    /// Those that recipients come to; none: they are all that there are. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Why that can't be said now.
+    pub(crate) async fn address(
+        &self,
+        recipients: &[Recipient],
+    ) -> Result<Option<Addressed>, Unaddressed> {
+        if self.is_plain() {
+            return Ok(None);
+        }
+        let mut found = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            let expansion = self.expand(&recipient.address).await?;
+            if expansion.recipients.is_empty() {
+                return Err(Unaddressed::Nobody(recipient.address.clone()));
+            }
+            self.tell_of_left_out(&recipient.address, &expansion);
+            found.push((recipient.clone(), expansion));
+        }
+        put_together(found)
+    }
+}
+
+fn put_together(found: Vec<(Recipient, Expansion)>) -> Result<Option<Addressed>, Unaddressed> {
+    if found.iter().all(|(_, expansion)| expansion.steps.is_empty()) {
+        return Ok(None);
+    }
+    // Who was named has what was said at its own name, and not what was said at an alias.
+    let named = found.iter().filter(|(_, expansion)| expansion.steps.is_empty());
+    let mut taken: HashSet<String> = named.map(|(recipient, _)| key(&recipient.address)).collect();
+    let (mut recipients, mut changes) = (Vec::new(), Vec::new());
+    for (recipient, expansion) in found {
+        if expansion.steps.is_empty() {
+            recipients.push(recipient);
+            continue;
+        }
+        let place =
+            |recipients: &Vec<Recipient>| u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        let mut first = true;
+        for address in expansion.recipients {
+            if !taken.insert(key(&address)) {
+                continue;
+            }
+            let to = Recipient { address, parameters: passed_on(&recipient) };
+            let index = place(&recipients);
+            changes.push(match std::mem::take(&mut first) {
+                true => {
+                    Change::RecipientReplaced { index, from: recipient.clone(), to: to.clone() }
+                }
+                false => Change::RecipientAdded { index, recipient: to.clone() },
+            });
+            recipients.push(to);
+        }
+        // All whom it stands for were named themselves.
+        if first {
+            changes.push(Change::RecipientRemoved { index: place(&recipients), recipient });
+        }
+        if recipients.len() > RECIPIENTS_MAX {
+            return Err(Unaddressed::TooMany);
+        }
+    }
+    let made =
+        Made { event: Event::Queue, stage: Stage::Before, at: SystemTime::now(), spent: None };
+    let plugin: Arc<str> = MADE_BY.into();
+    let entry = |change| LedgerEntry { plugin: plugin.clone(), made, change };
+    Ok(Some(Addressed { recipients, ledger: changes.into_iter().map(entry).collect() }))
+}
+
+/// What was asked for at an alias holds for those that it stands for (RFC 3461 section 5.2.7); whom the sender meant is said,
+/// unless it was said already (section 5.2.1).
+fn passed_on(alias: &Recipient) -> Box<str> {
+    let parameters = &alias.parameters;
+    let address = &alias.address;
+    if parameter(parameters, "ORCPT").is_some()
+        || !address.is_ascii()
+        || address.domain().is_empty()
+    {
+        return parameters.clone();
+    }
+    let orcpt = format!("ORCPT=rfc822;{}", to_xtext(address.as_str()));
+    if parameters.is_empty() { orcpt.into() } else { format!("{parameters} {orcpt}").into() }
+}
+
+fn key(address: &Address) -> String {
+    format!("{}@{}", address.local_unquoted().to_lowercase(), address.domain_key())
+}
+
+#[cfg(test)]
+mod tests {
+    use stagepost_smtp::{BodyKind, Envelope, ReversePath, as_it_came};
+
+    use super::super::expansion::{By, Step};
+    use super::*;
+
+    fn recipient(address: &str, parameters: &str) -> Recipient {
+        Recipient { address: Address::parse(address).unwrap(), parameters: parameters.into() }
+    }
+
+    fn expansion(of: &str, to: &[&str]) -> Expansion {
+        let address = |text: &&str| Address::parse(text).unwrap();
+        let recipients: Vec<Address> = to.iter().map(address).collect();
+        let step = Step { from: address(&of), to: recipients.clone(), by: By::Alias(1) };
+        let steps = if to == [of] { Vec::new() } else { vec![step] };
+        Expansion { recipients, steps, left_out: Vec::new() }
+    }
+
+    fn envelope(recipients: Vec<Recipient>) -> Envelope {
+        let (sender, parameters) = (ReversePath::Null, "".into());
+        Envelope { sender, parameters, body: BodyKind::SevenBit, recipients }
+    }
+
+    #[test]
+    fn what_was_asked_for_goes_on_and_each_is_there_once() {
+        let came = vec![
+            recipient("sales@a.test", "NOTIFY=SUCCESS,FAILURE"),
+            recipient("bob@a.test", "NOTIFY=NEVER"),
+            recipient("one+x@a.test", "ORCPT=rfc822;o@x.test"),
+            recipient("both@a.test", ""),
+            recipient("none@a.test", ""),
+        ];
+        let to: [&[&str]; 5] = [
+            &["alice@a.test", "bob@a.test", "carol@b.test"],
+            &["bob@a.test"],
+            &["one@a.test"],
+            &["ALICE@a.test", "dora@a.test"],
+            &["alice@a.test", "bob@a.test"],
+        ];
+        let found = came
+            .iter()
+            .zip(to)
+            .map(|(recipient, to)| (recipient.clone(), expansion(recipient.address.as_str(), to)));
+        let addressed = put_together(found.collect()).unwrap().unwrap();
+        let shown: Vec<String> = addressed
+            .recipients
+            .iter()
+            .map(|recipient| format!("{} {}", recipient.address, recipient.parameters))
+            .collect();
+        let wanted = [
+            "alice@a.test NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sales@a.test",
+            "carol@b.test NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sales@a.test",
+            "bob@a.test NOTIFY=NEVER",
+            "one@a.test ORCPT=rfc822;o@x.test",
+            "dora@a.test ORCPT=rfc822;both@a.test",
+        ];
+        assert_eq!(shown, wanted);
+        // The ledger leads back to what came.
+        let is = envelope(addressed.recipients);
+        assert_eq!(as_it_came(&is, &addressed.ledger), envelope(came));
+    }
+
+    #[test]
+    fn plus_and_equals_of_an_address_survive_the_way() {
+        let passed = passed_on(&recipient("a+b=c@a.test", ""));
+        assert_eq!(&*passed, "ORCPT=rfc822;a+2Bb+3Dc@a.test");
+    }
+}
