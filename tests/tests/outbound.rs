@@ -2,6 +2,7 @@
 //! Knows the plug-ins caller and caller-rust.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use stagepost_tests::client::Client;
@@ -363,6 +364,25 @@ fn what_can_not_be_is_told_by_status() {
         assert_eq!(said, wanted);
         server.stop();
     }
+}
+
+/// In a handler, where a token is what is waited with; the server that is dialled, if the session is not closed before, never
+/// greets.
+#[test]
+fn what_can_not_be_is_told_in_a_handler_too() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let site = Site::new("");
+    let file = site.compile("faults/strange_session.c");
+    let port = format!("config = {{ port = {} }}\n", silent.local_addr().unwrap().port());
+    site.configure(&plugin_section("strange-session", &file, &port));
+    let server = site.start();
+    let mut client = server.greeted();
+    for _ in 0..2 {
+        client.say("MAIL FROM:<a@client.test>", 250);
+        client.say("RSET", 250);
+    }
+    no_faults(&server);
+    server.stop();
 }
 
 /// In Rust, and on no thread of the plug-in's: a handler asks another server before it answers.

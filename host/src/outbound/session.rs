@@ -120,11 +120,17 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it was closed. What has the state sees that no later than whoever closes it takes its line.
+    fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     /// Begins something, where it is its time.
     fn begin(&self, during: OutboundState) -> Result<Arc<OpenLine>, OutboundError> {
         let mut state = self.state();
         let line = state.line.clone().filter(|_| state.doing == OutboundState::Ready);
-        let line = line.ok_or(match state.doing {
+        let line = line.ok_or_else(|| match state.doing {
+            _ if self.is_closed() => OutboundError::Over,
             OutboundState::Over => OutboundError::Broken,
             _ => OutboundError::Order,
         })?;
@@ -177,6 +183,9 @@ impl Inner {
     async fn open(&self) -> Result<(), OutboundError> {
         {
             let mut state = self.state();
+            if self.is_closed() {
+                return Err(OutboundError::Over);
+            }
             if state.doing != OutboundState::New {
                 return Err(OutboundError::Order);
             }
@@ -205,6 +214,9 @@ impl Inner {
         let (keywords, secured) = (line.keywords().await, line.is_secured().await);
         let remote = line.remote().await.map(|remote| remote.ip().to_canonical().to_string());
         let mut state = self.state();
+        if self.is_closed() {
+            return Err(OutboundError::Over);
+        }
         let State { line: place, keywords: offered, remote: known, .. } = &mut *state;
         (*place, *offered) = (Some(line), keywords);
         *known = remote.unwrap_or_default().into();
@@ -233,7 +245,7 @@ impl Inner {
         let pushing =
             shared.fetching.send_over(&line, vec![of], &shared.stopping, self.pushed.clone());
         let fetched = pushing.await;
-        let ended = if *self.closed.borrow() || shared.stopping.is_said() {
+        let ended = if self.is_closed() || shared.stopping.is_said() {
             Err(Fault::over())
         } else if line.is_over().await {
             Err(Fault::broken("the connection broke while mail was pushed"))
@@ -314,10 +326,13 @@ impl Inner {
             state.doing = OutboundState::Over;
             state.line.take()
         };
-        if let Some(line) = line {
-            line.quit().await;
+        let Some(line) = line else { return Ok(()) };
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(OutboundError::Over),
+            () = line.quit() => Ok(()),
         }
-        Ok(())
     }
 
     fn close(&self) {
