@@ -21,7 +21,7 @@ enum Place {
     #[default]
     LineStart,
     Line,
-    /// Behind a CR.
+    /// Behind a CR, which is not written before it is known for half of a line end.
     Cr,
 }
 
@@ -45,6 +45,9 @@ impl Stuffer {
     /// A bare CR or LF; `out` is of no use then.
     pub(super) fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), ContentFault> {
         let mut rest = octets;
+        if self.place == Place::Cr && rest.first() == Some(&b'\n') {
+            out.push(b'\r');
+        }
         // Everything up to here is judged; `kept..` of `octets` is not copied yet.
         let mut kept = 0;
         while let Some(&first) = rest.first() {
@@ -73,7 +76,8 @@ impl Stuffer {
             self.place = Place::Cr;
             rest = &rest[end + 1..];
         }
-        out.extend_from_slice(&octets[kept..]);
+        let held = usize::from(octets.ends_with(b"\r"));
+        out.extend_from_slice(&octets[kept..octets.len() - held]);
         Ok(())
     }
 
