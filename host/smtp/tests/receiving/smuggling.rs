@@ -51,11 +51,30 @@ fn with_data(string: &[u8]) -> Case {
     }
 }
 
+/// The lines of what is no message: each is a command, but for those with a bare CR or LF.
+fn between_commands(string: &[u8]) -> Case {
+    let sent = [b"NOOP", string, b"VRFY x\r\nNOOP\r\n"].concat();
+    let lines = String::from_utf8_lossy(&sent).into_owned();
+    let lines = lines.split_terminator("\r\n").map(|line| line.as_bytes().to_vec());
+    let commands = lines.filter(|line| is_text(line)).collect();
+    Case { sent, stored: None, commands }
+}
+
 /// In chunks nothing ends a message but their number.
 fn with_bdat(string: &[u8]) -> Case {
     let sent = [string, b"NOOP\r\n"].concat();
     let stored = is_text(string).then(|| string.to_vec());
     Case { sent, stored, commands: vec![b"NOOP".to_vec()] }
+}
+
+/// The same in two chunks: where one ends is no end of anything.
+fn with_two_chunks(string: &[u8], cut: usize) -> (String, Case) {
+    let (head, tail) = string.split_at(cut);
+    let last = format!("BDAT {} LAST", tail.len());
+    let sent = [head, last.as_bytes(), b"\r\n", tail, b"NOOP\r\n"].concat();
+    let stored = is_text(string).then(|| string.to_vec());
+    let commands = vec![last.into_bytes(), b"NOOP".to_vec()];
+    (format!("BDAT {cut}\r\n+"), Case { sent, stored, commands })
 }
 
 /// Sends a message with its octets cut so, and looks at what became of it.
@@ -111,6 +130,34 @@ fn check_cut_anywhere(opening: &str, case: &Case) {
 fn no_spelling_of_an_end_smuggles_anything_through_data() {
     for string in (0..=5).flat_map(strings) {
         check_cut_anywhere("DATA\r\n", &with_data(&string));
+    }
+}
+
+/// One octet further, where every cut would take minutes.
+#[test]
+fn no_longer_spelling_of_an_end_smuggles_anything_through_data() {
+    for string in strings(6) {
+        let case = with_data(&string);
+        check("DATA\r\n", &case, &[]);
+        check("DATA\r\n", &case, &(1..case.sent.len()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn no_spelling_makes_two_commands_of_one() {
+    for string in (0..=4).flat_map(strings) {
+        check_cut_anywhere("NOOP\r\n", &between_commands(&string));
+    }
+}
+
+#[test]
+fn no_end_of_a_chunk_is_one_of_a_line() {
+    for string in (0..=4).flat_map(strings) {
+        for cut in 0..=string.len() {
+            let (opening, case) = with_two_chunks(&string, cut);
+            check(&opening, &case, &[]);
+            check(&opening, &case, &(1..case.sent.len()).collect::<Vec<_>>());
+        }
     }
 }
 

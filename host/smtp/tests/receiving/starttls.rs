@@ -102,6 +102,35 @@ fn nothing_may_stand_behind_it_in_its_group() {
     }
 }
 
+/// Whatever it is, and wherever the line before it was cut.
+#[test]
+fn no_octets_that_stand_behind_it_are_ever_looked_at() {
+    const ALPHABET: [u8; 5] = *b"\r\n.N\x16";
+    const LINE: &[u8] = b"STARTTLS\r\n";
+    for length in 1..=4u32 {
+        for number in 0..ALPHABET.len().pow(length) {
+            let digit = |place| ALPHABET[number / ALPHABET.len().pow(place) % ALPHABET.len()];
+            let behind: Vec<u8> = (0..length).map(digit).collect();
+            let sent = [b"NOOP\r\n", LINE, &behind].concat();
+            for cut in [0, 6, 7, 14, 15] {
+                let mut rig =
+                    Rig::new(offered(), Interest::NONE.with(Event::Command, Stage::Before), Fine);
+                rig.say("EHLO a.test\r\n");
+                rig.output.clear();
+                rig.asked.clear();
+                rig.say(&sent[..cut]);
+                rig.say(&sent[cut..]);
+                let replies = rig.replies();
+                let codes: Vec<_> = replies.lines().map(|line| &line[..3]).collect();
+                let shown = behind.escape_ascii();
+                assert_eq!(codes, ["250", "421"], "{shown} cut at {cut}: {replies}");
+                assert_eq!((rig.handshakes, rig.closed), (0, true), "{shown} cut at {cut}");
+                assert_eq!(rig.asked.len(), 2, "{shown} cut at {cut}: {:?}", rig.asked);
+            }
+        }
+    }
+}
+
 #[test]
 fn octets_that_come_before_the_handshake_is_over_are_dropped() {
     let mut rig = Rig::new(offered(), Interest::NONE, Fine);
