@@ -48,6 +48,29 @@ fn the_server_keeps_to_every_script_with_xclient_over_tcp() {
 }
 
 #[test]
+fn the_server_keeps_to_every_script_for_atrn_over_tcp() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
+    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let site = Site::new("");
+    site.add_user("user", "pencil");
+    let users = "[auth]\nusers_file = \"users\"\nfailure_delay = \"0s\"\n";
+    let fields = "purpose = \"odmr\"\nrequire_tls = false\nauth_allow_plaintext = true\n";
+    site.configure_listener(fields, users);
+    let server = site.start();
+    let mut passed = 0;
+    let needs = [Need::Auth(LogIn::Clear), Need::Odmr];
+    for script in scripts.iter().filter(|script| script.needs() == needs) {
+        let player = TcpServer::connect(server.address())
+            .map(|player| player.with_auth(LogIn::Clear).with_odmr());
+        let mut player = player.unwrap_or_else(|mismatch| panic!("{}: {mismatch}", script.name));
+        play(script, &mut player).unwrap_or_else(|error| panic!("{error}"));
+        passed += 1;
+    }
+    assert!(passed >= 1, "only {passed}");
+    server.stop();
+}
+
+#[test]
 fn the_server_keeps_to_every_script_with_tls_over_tcp() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
     let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));

@@ -47,6 +47,10 @@ impl<'d> Answers<'d> {
             let decision = Decision::Reject(Reply::new(550, None, "No"));
             return Verdict { decision, edits: Vec::new() };
         }
+        let atrn = (ask.question.event(), ask.stage) == (Event::Atrn, Stage::Before);
+        if atrn && self.octets.draw() < 128 {
+            return reversing();
+        }
         let decision = self.decision();
         let edits = 0..self.octets.below(8).saturating_sub(5);
         let edits = edits.filter_map(|_| self.edit(ask));
@@ -278,6 +282,13 @@ impl<'d> Answers<'d> {
     pub fn interrupts(&mut self) -> bool {
         !self.steady && self.octets.draw() == 77
     }
+}
+
+/// The connection is to be reversed.
+fn reversing() -> Verdict {
+    let edit = Edit::reverse(&["a.test", "#q"]).expect("destinations");
+    let edits = vec![Attributed::new("p", edit)];
+    Verdict { decision: Decision::Handled(None), edits }
 }
 
 fn recipient(octets: &mut Octets<'_>) -> stagepost_smtp::Recipient {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Ask, Decision, Edit, Envelope, Event, Extension, Extensions, Interest, Part, Peer,
-    Question, Route, Session, Settings, Stage, Stored, Verified, Verify,
+    Action, Ask, Decision, Edit, Envelope, Event, Extension, Extensions, Interest, Part,
+    Peer, Question, Route, Session, Settings, Stage, StartTls, Stored, Verified, Verify,
 };
 
 use crate::plugins::{Answers, claims};
@@ -49,6 +49,8 @@ pub struct Rig<'d> {
     pub closed: bool,
     /// How often TLS was begun.
     pub handshakes: usize,
+    /// The connection was reversed.
+    pub reversed: bool,
     header: Vec<u8>,
     body: Vec<u8>,
 }
@@ -73,6 +75,7 @@ impl<'d> Rig<'d> {
             known: false,
             closed: false,
             handshakes: 0,
+            reversed: false,
             header: Vec::new(),
             body: Vec::new(),
         };
@@ -213,6 +216,8 @@ impl<'d> Rig<'d> {
             Action::Reverse(reversal) => {
                 self.hold_still();
                 assert!(!reversal.destinations.is_empty(), "nobody's mail");
+                self.may_reverse();
+                self.reversed = true;
                 self.output.extend(&reversal.reply);
                 // What comes now is the other conversation's.
                 self.session.handle_input(self.now, b"220 a.test\r\n");
@@ -232,6 +237,14 @@ impl<'d> Rig<'d> {
             }
         }
         true
+    }
+
+    /// Mail is for who came to the right place, and has said who it is where that is asked for.
+    fn may_reverse(&self) {
+        let (settings, facts) = (self.session.settings(), self.session.facts());
+        assert!(settings.odmr, "reversed where there is no ATRN");
+        assert!(settings.starttls != StartTls::Required || facts.tls.is_some(), "in clear text");
+        assert!(!settings.auth.required || facts.authenticated.is_some(), "for nobody");
     }
 
     fn answer(&mut self, ask: Arc<Ask>) {

@@ -40,6 +40,8 @@ pub struct BareSession {
     lent: Vec<u8>,
     lent_body: bool,
     abandoned: bool,
+    /// Whose mail was sent over the connection, once it was reversed.
+    reversed: Vec<String>,
     messages: VecDeque<StoredMessage>,
     ids: usize,
 }
@@ -64,6 +66,7 @@ impl BareSession {
             limits: script.limits.clone().unwrap_or_default(),
             starttls: script.starttls,
             auth: auth(script.auth),
+            odmr: script.odmr,
             extensions: script.extensions.unwrap_or_default(),
             vrfy: script.vrfy,
             split: script.split,
@@ -101,6 +104,7 @@ impl BareSession {
             lent: Vec::new(),
             lent_body: false,
             abandoned: false,
+            reversed: Vec::new(),
             messages: VecDeque::new(),
             ids: 0,
         };
@@ -225,6 +229,7 @@ impl BareSession {
                 }
                 self.writes += 1;
                 self.output.extend(reversal.reply);
+                self.reversed = reversal.destinations.iter().map(|of| of.to_string()).collect();
                 self.session.handle_reversed(now);
             }
             Action::Verify(verify) => {
@@ -444,6 +449,11 @@ impl Player for BareSession {
         if std::mem::take(&mut self.abandoned) { Ok(()) } else { fault("nothing was abandoned") }
     }
 
+    fn expect_reversed(&mut self, destinations: &[String]) -> Result<(), Mismatch> {
+        let reversed = std::mem::take(&mut self.reversed);
+        if reversed == destinations { Ok(()) } else { fault(format!("reversed for {reversed:?}")) }
+    }
+
     fn expect_writes(&mut self, writes: usize) -> Result<(), Mismatch> {
         // Octet by octet every command is a group of its own.
         if self.pieces == Pieces::Single || self.writes == writes {
@@ -462,6 +472,9 @@ impl Player for BareSession {
         }
         if !self.messages.is_empty() {
             left.push(format!("stored without a word: {:?}", self.messages));
+        }
+        if !self.reversed.is_empty() {
+            left.push("reversed without a word".to_owned());
         }
         if !self.lent.is_empty() {
             left.push("lent octets were neither stored nor called back".to_owned());

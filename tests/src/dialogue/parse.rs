@@ -35,6 +35,7 @@ impl Parser {
             starttls: StartTls::None,
             xclient: false,
             auth: LogIn::No,
+            odmr: false,
             all_questions: false,
             claims: Vec::new(),
             steps: Vec::new(),
@@ -101,6 +102,11 @@ impl Parser {
             "abandoned" if rest.is_empty() => Step::Abandoned,
             "time" => Step::Time(duration(rest)?),
             "writes" => Step::Writes(number(rest)?),
+            "odmr" if rest.is_empty() => {
+                self.script.odmr = true;
+                return Ok(());
+            }
+            "reversed" => Step::Reversed(rest.split(' ').map(str::to_owned).collect()),
             "tls" if rest.is_empty() => Step::Tls,
             "tls" if rest == "fails" => Step::TlsFails,
             "starttls" => {
@@ -384,6 +390,13 @@ fn verdict(text: &str) -> Result<Step, String> {
         "login" => {
             let (name, words) = rest.split_once(' ').unwrap_or((rest, ""));
             edit(Edit::Identity(name.into()));
+            let reply = (!words.is_empty()).then(|| reply(words)).transpose()?;
+            verdict.decision = Decision::Handled(reply);
+        }
+        "reverse" => {
+            let (destinations, words) = rest.split_once(' ').unwrap_or((rest, ""));
+            let made = Edit::reverse(&destinations.split(',').collect::<Vec<_>>());
+            edit(made.map_err(|error| error.to_string())?);
             let reply = (!words.is_empty()).then(|| reply(words)).transpose()?;
             verdict.decision = Decision::Handled(reply);
         }

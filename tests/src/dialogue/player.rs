@@ -44,6 +44,8 @@ pub trait Player {
     fn expect_message(&mut self, message: &StoredMessage) -> Result<(), Mismatch>;
     /// Expects that lent octets were called back.
     fn expect_abandoned(&mut self) -> Result<(), Mismatch>;
+    /// Expects that the connection was reversed, and mail of these destinations sent over it.
+    fn expect_reversed(&mut self, destinations: &[String]) -> Result<(), Mismatch>;
     /// Expects that the replies since the last `send` came in so many writes.
     fn expect_writes(&mut self, writes: usize) -> Result<(), Mismatch>;
     /// Expects that nothing is left that no step named.
@@ -121,6 +123,7 @@ fn carry_out(step: &Step, player: &mut dyn Player) -> Result<(), Mismatch> {
         Step::Taken(fault) => player.taken(*fault),
         Step::Message(message) => player.expect_message(message)?,
         Step::Abandoned => player.expect_abandoned()?,
+        Step::Reversed(destinations) => player.expect_reversed(destinations)?,
         Step::Writes(writes) => player.expect_writes(*writes)?,
     }
     Ok(())

@@ -31,6 +31,8 @@ pub struct Script {
     pub xclient: bool,
     /// Whether clients log in.
     pub auth: LogIn,
+    /// The listener is for ATRN.
+    pub odmr: bool,
     /// Every question is asked, not only those that the script answers.
     pub all_questions: bool,
     /// What plug-ins claim of the protocol.
@@ -99,6 +101,8 @@ pub enum Step {
     Message(StoredMessage),
     /// Expect that lent octets were called back since the last such step.
     Abandoned,
+    /// Expect that the connection was reversed, and mail of these destinations sent over it.
+    Reversed(Vec<String>),
     /// Expect that the replies since the last `Send` came in so many writes.
     Writes(usize),
 }
@@ -127,6 +131,8 @@ pub enum Need {
     Xclient,
     /// A server with the user that scripts know, on such a listener.
     Auth(LogIn),
+    /// A listener for ATRN.
+    Odmr,
     /// Limits of the script's own.
     Settings,
     /// Answering as plug-ins would.
@@ -230,6 +236,9 @@ impl Script {
         if self.auth != LogIn::No {
             needs.push(Need::Auth(self.auth));
         }
+        if self.odmr {
+            needs.push(Need::Odmr);
+        }
         if self.all_questions || !self.claims.is_empty() {
             needs.push(Need::Verdicts);
         }
@@ -256,6 +265,7 @@ impl Step {
             | Self::TlsFails
             | Self::Message(_)
             | Self::Abandoned
+            | Self::Reversed(_)
             | Self::Writes(_) => None,
         }
     }

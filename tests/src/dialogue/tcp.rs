@@ -24,6 +24,8 @@ pub struct TcpServer {
     xclient: bool,
     /// Whether clients log in.
     auth: LogIn,
+    /// The listener is for ATRN.
+    odmr: bool,
 }
 
 impl TcpServer {
@@ -38,7 +40,7 @@ impl TcpServer {
         stream.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
         stream.set_nodelay(true).map_err(broken)?;
         let stream = BufReader::new(Wire::Plain(stream));
-        Ok(Self { stream, tls: None, xclient: false, auth: LogIn::No })
+        Ok(Self { stream, tls: None, xclient: false, auth: LogIn::No, odmr: false })
     }
 
     /// The same with a server that takes XCLIENT from us.
@@ -52,6 +54,13 @@ impl TcpServer {
     #[must_use]
     pub fn with_auth(mut self, auth: LogIn) -> Self {
         self.auth = auth;
+        self
+    }
+
+    /// The same with a listener for ATRN.
+    #[must_use]
+    pub fn with_odmr(mut self) -> Self {
+        self.odmr = true;
         self
     }
 
@@ -71,6 +80,7 @@ impl Player for TcpServer {
     fn can(&self, need: Need) -> bool {
         match need {
             Need::Xclient => self.xclient,
+            Need::Odmr => self.odmr,
             Need::Auth(auth) => auth == self.auth,
             need => self.tls.as_ref().is_some_and(|(known, _)| *known == need),
         }
@@ -138,6 +148,10 @@ impl Player for TcpServer {
     }
 
     fn expect_abandoned(&mut self) -> Result<(), Mismatch> {
+        Ok(())
+    }
+
+    fn expect_reversed(&mut self, _: &[String]) -> Result<(), Mismatch> {
         Ok(())
     }
 

@@ -56,7 +56,15 @@ const LINES: &[&str] = &[
     "AUTH LOGIN dQ==",
     "AUTH SCRAM-SHA-256-PLUS",
     "MAIL FROM:<a@b.test> BODY=BINARYMIME",
+    "ATRN a.test",
+    "ATRN a.test,b.test,",
+    "BDAT",
+    "BDAT 5 LATS",
+    "BDAT 18446744073709551616 LAST",
 ];
+
+/// Of the flags: the listener is for ATRN.
+const ODMR: u8 = 0x80;
 
 /// What a client says in an authentication, mostly.
 const RESPONSES: &[&str] = &[
@@ -91,9 +99,18 @@ fn shape(seed: &mut Seed, words: &[Vec<u8>]) -> Vec<u8> {
     for _ in 0..=seed.below(4) {
         answers[seed.below(80)] = seed.octet() >> seed.below(6);
     }
+    // Now and then somebody who comes for mail.
+    let odmr = seed.below(6) == 0;
+    input[0] = if odmr { input[0] | ODMR } else { input[0] & !ODMR };
     let part = seed.below(21);
     input.push(u8::try_from(part).unwrap_or(0));
     input.extend(&answers[..part * 4]);
+    if odmr {
+        for line in ["EHLO a.test", "AUTH PLAIN AHUAUGE1NXcwcmQh", "ATRN", "ATRN a.test"] {
+            let at = LINES.iter().position(|known| *known == line).unwrap_or_default();
+            input.extend([0, u8::try_from(at).unwrap_or(0)]);
+        }
+    }
     for _ in 0..=seed.below(4) {
         for line in 0..4 {
             if seed.below(8) == 0 {
@@ -119,6 +136,7 @@ fn run(input: &[u8]) {
         _ => interest(bits),
     };
     let mut settings = settings(flags & 4 != 0);
+    settings.odmr = flags & ODMR != 0;
     settings.starttls = match flags >> 3 & 3 {
         0 | 1 => StartTls::None,
         2 => StartTls::Offered,
@@ -147,15 +165,18 @@ fn run(input: &[u8]) {
     }
     let slow = Model::new(Rig::new(settings.clone(), interest, answers.steady())).collect(program);
     if slow.uncut {
-        let mut rig = Rig::new(settings, interest, answers.steady());
-        rig.say(&slow.sent);
-        assert_eq!(rig.closed, slow.closed);
-        assert_eq!(
-            String::from_utf8_lossy(&rig.output()),
-            String::from_utf8_lossy(&slow.output),
-            "in one group"
-        );
-        assert_eq!(rig.mails, slow.mails);
+        let piece = 1 + (bits >> 48 & 31) as usize;
+        for piece in [slow.sent.len().max(1), piece] {
+            let mut rig = Rig::new(settings.clone(), interest, answers.steady());
+            rig.say_in_pieces(&slow.sent, (piece..slow.sent.len()).step_by(piece));
+            assert_eq!(rig.closed, slow.closed);
+            assert_eq!(
+                String::from_utf8_lossy(&rig.output()),
+                String::from_utf8_lossy(&slow.output),
+                "in pieces of {piece}"
+            );
+            assert_eq!(rig.mails, slow.mails);
+        }
     }
 }
 
@@ -280,6 +301,10 @@ impl<'d> Model<'d> {
         };
         while code == 334 && !self.rig.closed {
             code = self.respond(octets);
+        }
+        if self.rig.reversed {
+            assert!(code / 100 == 2 && self.rig.closed, "reversed behind {code}");
+            assert!(line.to_ascii_uppercase().starts_with(b"ATRN"), "reversed by another command");
         }
         if self.rig.handshakes > handshakes {
             (self.sender, self.recipients) = (None, Vec::new());
