@@ -267,6 +267,8 @@ fn limits(written: &file::Limits) -> stagepost_smtp::Limits {
         header_octets_max: narrow(written.header_octets_max.octets()),
         message_octets_max: written.message_octets_max.octets(),
         data_rate_min: u32::try_from(written.data_rate_min.octets()).unwrap_or(u32::MAX),
+        path_octets_max: written.path_octets_max.get() as usize,
+        local_octets_max: written.local_octets_max.get() as usize,
         hops_max: written.hops_max.get() as usize,
         recipients_max: written.recipients_max.get() as usize,
         errors_max: written.errors_max.get(),

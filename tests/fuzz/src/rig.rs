@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
-    Action, Ask, Decision, Edit, Envelope, Event, Extension, Extensions, Interest, Part,
+    Action, Address, Ask, Decision, Edit, Envelope, Event, Extension, Extensions, Interest, Part,
     Peer, Question, Route, Session, Settings, Stage, StartTls, Stored, Verified, Verify,
 };
 
@@ -297,6 +297,8 @@ pub fn settings(patient: bool) -> Settings {
     settings.extensions = Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with);
     let limits = &mut settings.limits;
     limits.line_octets_max = 512;
+    limits.path_octets_max = 512;
+    limits.local_octets_max = Address::LOCAL_OCTETS_MAX;
     limits.recipients_max = 5;
     limits.message_octets_max = 100_000;
     limits.header_octets_max = 4096;

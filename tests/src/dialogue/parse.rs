@@ -226,6 +226,8 @@ impl Parser {
             let small = || number::<u32>(value);
             match name {
                 "line_octets_max" => limits.line_octets_max = number(value)?,
+                "path_octets_max" => limits.path_octets_max = number(value)?,
+                "local_octets_max" => limits.local_octets_max = number(value)?,
                 "text_line_octets_max" => limits.text_line_octets_max = number(value)?,
                 "header_octets_max" => limits.header_octets_max = number(value)?,
                 "message_octets_max" => limits.message_octets_max = number(value)?,

@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn a_parameter_is_for_those_who_were_offered_it() {
         let all = Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with);
-        let grammar = Grammar { extensions: all, claims: crate::Claims::none() };
+        let grammar = Grammar { extensions: all, ..Grammar::new(crate::Claims::none()) };
         let date = SystemTime::UNIX_EPOCH;
         let code = |line: &str, required, secured, date| {
             let Ok((_, Command::Mail(mail))) = parse(line, grammar) else { panic!("{line}") };

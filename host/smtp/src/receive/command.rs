@@ -3,7 +3,7 @@
 
 use super::atrn;
 use super::extensions::Extension;
-use super::grammar::Grammar;
+use super::grammar::{Grammar, Lengths};
 use super::line;
 use super::parameter::{mail_parameters, rcpt_parameters};
 use super::path::{self, PathFault};
@@ -396,12 +396,29 @@ fn path_reply(fault: PathFault, detail: u16, form: &'static str) -> Reply {
     }
 }
 
+/// Whether what stands between the brackets, and the local part in it, is as long as it may be (RFC 5321 section 4.5.3.1.10);
+/// `detail` as above.
+fn check_lengths(inner: &str, local: &str, detail: u16, lengths: Lengths) -> Result<(), Reply> {
+    let Lengths { path_max, local_max } = lengths;
+    let long = |what, max| {
+        let words = format!("{what} too long, at most {max} octets");
+        Err(Reply::new(501, Some((5, 1, detail)), words))
+    };
+    match () {
+        // Section 4.5.3.1.3 counts the brackets.
+        () if inner.len() + 2 > path_max => long("Path", path_max),
+        () if local.len() > local_max => long("Local part", local_max),
+        () => Ok(()),
+    }
+}
+
 fn mail(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
     const FORM: &str = "Syntax: MAIL FROM:<address> [parameters]";
     let argument = after(rest, "FROM:").ok_or_else(|| syntax(FORM))?;
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 7, FORM))?;
     let utf8 = grammar.has(Extension::SmtpUtf8);
     let sender = path::reverse_path(inner, utf8).map_err(|fault| path_reply(fault, 7, FORM))?;
+    check_lengths(inner, sender.local(), 7, grammar.lengths)?;
     let (size, body) = mail_parameters(text, grammar)?;
     let said = sender.as_str().is_ascii() || path::parameter(text, "SMTPUTF8").is_some();
     said.then_some(()).ok_or_else(needs_utf8)?;
@@ -414,6 +431,7 @@ fn rcpt(rest: &str, grammar: Grammar<'_>) -> Result<Command, Reply> {
     let (inner, text) = path::split(argument).map_err(|fault| path_reply(fault, 3, FORM))?;
     let utf8 = grammar.has(Extension::SmtpUtf8);
     let recipient = path::forward_path(inner, utf8).map_err(|fault| path_reply(fault, 3, FORM))?;
+    check_lengths(inner, recipient.local(), 3, grammar.lengths)?;
     rcpt_parameters(text, grammar)?;
     Ok(Command::Rcpt(Rcpt { recipient, parameters: text.into(), received: None }))
 }

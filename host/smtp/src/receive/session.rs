@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::extensions::Extension;
-use super::grammar::Grammar;
+use super::grammar::{Grammar, Lengths};
 use super::input::Input;
 use super::line::Framer;
 use super::message::Message;
@@ -203,7 +203,8 @@ impl Session {
 
     /// What commands may say.
     pub(super) fn grammar(&self) -> Grammar<'_> {
-        Grammar { extensions: self.settings.extensions, claims: self.claims() }
+        let lengths = Lengths::of(&self.settings.limits);
+        Grammar { extensions: self.settings.extensions, claims: self.claims(), lengths }
     }
 
     /// Whether plug-ins took a keyword, given in capitals, out of the reply to EHLO.

@@ -87,6 +87,11 @@ pub struct Limits {
     /// Octets of a command line with its CRLF. RFC 5321 section 4.5.3.1.4 wants at least 512, and
     /// extensions add to that. More: 500 once the line has ended; the excess is never kept.
     pub line_octets_max: usize,
+    /// Octets of a path of MAIL or RCPT with its angle brackets and source route. RFC 5321 section 4.5.3.1.3 has 256. More: 501.
+    pub path_octets_max: usize,
+    /// Octets of the local part of an address with its quotes, at most [`Address::LOCAL_OCTETS_MAX`]. RFC 5321 section 4.5.3.1.1 has
+    /// 64. More: 501.
+    pub local_octets_max: usize,
     /// Octets of a line of the message with its CRLF, without a stuffed dot; 0 = no limit. RFC 5321
     /// section 4.5.3.1.6 has senders keep to 1000 and receivers impose no limit where they can: a long line costs
     /// no memory here, so the default only keeps out what no mail program makes. More: 550 after the dot.
@@ -154,6 +159,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             line_octets_max: 2048,
+            path_octets_max: 256,
+            local_octets_max: 64,
             text_line_octets_max: 65_536,
             header_octets_max: 262_144,
             message_octets_max: 52_428_800,

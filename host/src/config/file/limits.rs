@@ -21,6 +21,10 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) network_bits_ipv6: Count<16, 128>,
     /// RFC 5321 section 4.5.3.1.4: at least 512 octets.
     pub(in crate::config) line_octets_max: Size<512, { 64 << 10 }>,
+    /// RFC 5321 section 4.5.3.1.3: at least 256.
+    pub(in crate::config) path_octets_max: Count<256, { 64 << 10 }>,
+    /// RFC 5321 section 4.5.3.1.1: at least 64. More than 255 no address has.
+    pub(in crate::config) local_octets_max: Count<64, 255>,
     /// RFC 5321 section 4.5.3.1.6: at least 1000 octets. 0 is no limit.
     pub(in crate::config) text_line_octets_max: Size<1000, { 4 << 30 }, true>,
     pub(in crate::config) header_octets_max: Size<{ 16 << 10 }, { 16 << 20 }>,
@@ -59,6 +63,10 @@ impl Default for Limits {
             network_bits_ipv4: Count::new(sessions.network_bits_ipv4.into()),
             network_bits_ipv6: Count::new(sessions.network_bits_ipv6.into()),
             line_octets_max: Size::from_octets(limits.line_octets_max as u64),
+            path_octets_max: Count::new(u32::try_from(limits.path_octets_max).unwrap_or(u32::MAX)),
+            local_octets_max: Count::new(
+                u32::try_from(limits.local_octets_max).unwrap_or(u32::MAX),
+            ),
             text_line_octets_max: Size::from_octets(limits.text_line_octets_max as u64),
             header_octets_max: Size::from_octets(limits.header_octets_max as u64),
             message_octets_max: Size::from_octets(limits.message_octets_max),

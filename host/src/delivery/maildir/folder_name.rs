@@ -1,14 +1,20 @@
 //! What the folder of a mailbox is called.
 //! Knows no file system: the name alone makes sure that it names one folder, directly below its parent.
 
+use sha2::{Digest, Sha256};
 use stagepost_smtp::Address;
+
+/// The longest name that every file system has.
+const NAME_OCTETS_MAX: usize = 255;
 
 /// The folder of a recipient's mailbox: the local part without quotes, in lower case, with every octet but
 /// `a-z 0-9 _ + - = @` and a dot that is not the first written as `%` and two hexadecimal digits.
 ///
+/// A name that would be longer than a file system has names is cut, and ends with `%%` and the SHA-256 digest of the local part, which no
+/// other has.
+///
 /// So no name holds a slash, starts with a dot or is empty, and only local parts that differ in nothing but capitals or
 /// quoting share one. (RFC 5321 section 2.4 lets the receiving host decide that: here capitals do not count.)
-/// 64 octets of local part make 192 at most.
 pub(super) fn folder_name(recipient: &Address) -> String {
     let local = recipient.local_unquoted().to_ascii_lowercase();
     let mut name = String::with_capacity(local.len());
@@ -24,6 +30,13 @@ pub(super) fn folder_name(recipient: &Address) -> String {
     if name.is_empty() {
         // `""@example.org` is an address; no other has a lone percent sign.
         name.push('%');
+    }
+    if name.len() > NAME_OCTETS_MAX {
+        let digest = Sha256::digest(local.as_bytes());
+        let digest: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        name.truncate(NAME_OCTETS_MAX - 2 - digest.len());
+        name.push_str("%%");
+        name.push_str(&digest);
     }
     name
 }
@@ -63,7 +76,26 @@ mod tests {
             assert!(matches!(components.next(), Some(Component::Normal(_))), "{address}");
             assert_eq!(components.next(), None, "{address}");
         }
-        let longest = format!("\"{}\"@x.test", "/".repeat(62));
-        assert_eq!(folder_name(&Address::parse(&longest).unwrap()).len(), 186);
+        let slashes = |count| format!("\"{}\"@x.test", "/".repeat(count));
+        assert_eq!(folder_name(&Address::parse(&slashes(85)).unwrap()), "%2f".repeat(85));
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        let name = |local: &str| folder_name(&Address::parse(&format!("{local}@x.test")).unwrap());
+        let plain = "x".repeat(255);
+        assert_eq!(name(&plain), plain);
+        let slashes = "/".repeat(86);
+        let cut = name(&slashes);
+        assert!(
+            cut.len() == 255 && cut.starts_with("%2f%2f") && cut[189..].starts_with("%%"),
+            "{cut}"
+        );
+        assert_eq!(name(&slashes.to_ascii_uppercase()), cut);
+        assert_eq!(name(&format!("\"{slashes}\"")), cut);
+        for other in ["/".repeat(87), format!("{}x", "/".repeat(85)), format!("{slashes}x")] {
+            let other = name(&other);
+            assert!(other != cut && other.len() <= 255, "{other}");
+        }
     }
 }

@@ -109,7 +109,7 @@ fn is_mailbox(text: &str) -> bool {
     if at == octets.len() {
         return text.eq_ignore_ascii_case("postmaster");
     }
-    at <= 64 && octets[at] == b'@' && is_domain(&text[at + 1..])
+    at <= Address::LOCAL_OCTETS_MAX && octets[at] == b'@' && is_domain(&text[at + 1..])
 }
 
 fn is_domain(domain: &str) -> bool {

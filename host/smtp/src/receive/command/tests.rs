@@ -197,7 +197,7 @@ fn extensions_add_parameters() {
         (FutureRelease, mail, "HOLDFOR=60 HOLDUNTIL=2026-11-23T06:05:34Z"),
     ];
     let code = |extensions, verb: &str, parameters: &str| {
-        let grammar = Grammar { extensions, claims: Claims::none() };
+        let grammar = Grammar { extensions, ..Grammar::new(Claims::none()) };
         let parsed = parse(&format!("{verb} {parameters}"), grammar);
         parsed.map_or_else(|reply| reply.code(), |_| 250)
     };
