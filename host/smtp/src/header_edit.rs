@@ -32,6 +32,16 @@ pub fn change_header(header: &mut Vec<u8>, edit: &Edit) -> Option<Change> {
     Some(change)
 }
 
+/// The values of all fields of a name, in any case, first to last: what stands behind the colon, folds and line ends as they are.
+pub fn field_values<'h>(header: &'h [u8], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    let fields = Fields::of(header).map(|range| &header[range]);
+    fields.filter_map(move |field| {
+        let (known, rest) = field.split_at(spelt(field).len());
+        let value = rest.strip_prefix(b":")?;
+        known.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+    })
+}
+
 /// Which octets of the header block an edit replaces, and by which; none: it does nothing here.
 fn plan(header: &[u8], edit: &Edit) -> Option<(Range<usize>, Vec<u8>)> {
     match edit {

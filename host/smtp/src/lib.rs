@@ -38,7 +38,7 @@ pub use domain::{check_domain, domain_to_ascii};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
 pub use facts::{Attribute, Authenticated, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
-pub use header_edit::{change_header, edit_header};
+pub use header_edit::{change_header, edit_header, field_values};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
 pub use message_slots::MessageSlots;
 pub use notify::{Notify, RecipientWish, Return, SenderWish};

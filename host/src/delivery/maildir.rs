@@ -3,6 +3,7 @@
 
 mod draft;
 mod folder_name;
+mod visited;
 
 use std::collections::HashSet;
 use std::io;
@@ -15,6 +16,7 @@ use stagepost_smtp::{Address, BodyKind, ReversePath};
 
 use self::draft::{Draft, create_mailbox};
 use self::folder_name::folder_name;
+use self::visited::Visited;
 use super::finding::Finding;
 use super::line_end::LocalLines;
 use super::octets::MessageOctets;
@@ -65,12 +67,18 @@ impl Maildirs {
         recipients: &[u32],
     ) -> Vec<RecipientOutcome> {
         let mut outcomes = Vec::with_capacity(recipients.len());
+        let visited = Visited::of(&message.header);
         for &index in recipients {
             let Some(recipient) = message.envelope.recipients.get(index as usize) else {
                 let text = format!("the message has no recipient {index}");
                 outcomes.push(RecipientOutcome::Deferred(Finding::new((4, 3, 0), text)));
                 continue;
             };
+            if visited.holds(&recipient.address) {
+                let text = "it has been in this mailbox before, and goes round in a loop";
+                outcomes.push(RecipientOutcome::Failed(Finding::new((5, 4, 6), text)));
+                continue;
+            }
             let delivered = self.deliver_to(message, &recipient.address).await;
             outcomes.push(delivered.map_or_else(
                 |error| {

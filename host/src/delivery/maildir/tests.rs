@@ -63,6 +63,22 @@ async fn a_message_arrives_with_its_fields_and_local_line_ends() {
     assert_eq!(mode(&domain), 0o700);
 }
 
+/// A message that comes back to a mailbox would come back for ever.
+#[tokio::test]
+async fn a_mailbox_takes_a_message_once_each_time_it_is_sent() {
+    let folder = TempDir::new().unwrap();
+    let to = ["Again@x.test", "new@x.test"];
+    let header = "Delivered-To: again@X.TEST\r\nReceived: from a\r\nDelivered-To: other@x.test\r\n";
+    let message = message(&to, header, &[b"\r\n"]);
+    let looped = "failed 5.4.6 it has been in this mailbox before, and goes round in a loop";
+    assert_eq!(deliver(&maildirs(&folder), &message, &[0, 1]).await, [looped, DELIVERED]);
+    assert_eq!(names(&folder.path().join("mail/x.test")), BTreeSet::from(["new".to_owned()]));
+    let text = only_message(&folder.path().join("mail/x.test/new"));
+    assert!(text.starts_with(
+        b"Return-Path: <a@b.test>\nDelivered-To: new@x.test\nDelivered-To: again@X.TEST\n"
+    ));
+}
+
 #[tokio::test]
 async fn a_large_message_arrives_whole() {
     let folder = TempDir::new().unwrap();
