@@ -1275,7 +1275,7 @@ typedef struct EmConfigService {
 #define EM_FACT_AUTHENTICATED 21
 /** Fact, text: the name of the user who has logged in; not known before, as the one below. */
 #define EM_FACT_IDENTITY 22
-/** Fact, text: the mechanism by which they have, as EmAuth.mechanism has it. */
+/** Fact, text: the mechanism by which they have, as EmAuth.mechanism has it; `XCLIENT` where a trusted proxy has told that they have. */
 #define EM_FACT_MECHANISM 23
 
 /** Attribute: "1" lets this session relay to any destination. The core sets it for clients that log in where the listener's

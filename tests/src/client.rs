@@ -3,8 +3,10 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::wire::{Trust, Wire};
 
@@ -40,7 +42,23 @@ impl Client {
     ///
     /// When nobody accepts.
     pub fn connect(server: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the server accepts");
+        Self::over(TcpStream::connect_timeout(&server, PATIENCE).expect("the server accepts"))
+    }
+
+    /// The same from another address of this machine.
+    ///
+    /// # Panics
+    ///
+    /// When nobody accepts, or the address is none of this machine's.
+    pub fn connect_from(from: IpAddr, server: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        socket.bind(&SocketAddr::new(from, 0).into()).expect("an address of this machine");
+        socket.connect_timeout(&server.into(), PATIENCE).expect("the server accepts");
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("an option can be set");

@@ -177,6 +177,30 @@ fn a_listed_client_tells_of_another_by_xclient() {
     server.stop();
 }
 
+/// Whoever has logged in with the proxy has logged in, and may relay where those who do may.
+#[test]
+fn a_listed_client_tells_who_has_logged_in() {
+    let route = "[[route]]\ndomain = \"*\"\nnext_hop = \"discard\"\n";
+    let site = Site::new("");
+    site.add_user("user", "pencil");
+    let users = "[auth]\nusers_file = \"users\"\n";
+    let fields = "purpose = \"submission\"\nrequire_tls = false\nauth_allow_plaintext = true\n\
+         xclient_from = [\"127.0.0.2\"]\n";
+    site.configure_listener(fields, &format!("{users}{route}"));
+    let server = site.start();
+    let mut stranger = server.greeted();
+    stranger.say("XCLIENT LOGIN=alice@example.test", 502);
+    stranger.say("MAIL FROM:<a@client.test>", 530);
+    let mut proxy = Client::connect_from([127, 0, 0, 2].into(), server.address());
+    proxy.expect(220);
+    proxy.say("EHLO proxy.test", 250);
+    proxy.say("XCLIENT ADDR=192.0.2.1 LOGIN=alice@example.test", 220);
+    proxy.say("EHLO client.test", 250);
+    let reply = proxy.deliver("a@client.test", "b@foreign.test", MESSAGE);
+    assert_eq!(reply.code, 250, "{reply}");
+    server.stop();
+}
+
 /// Who is behind a proxy does not get what the proxy itself may.
 #[test]
 fn xclient_is_for_the_client_that_is_listed_not_for_its_proxy() {

@@ -136,10 +136,17 @@ pub struct ClientCertificate {
 /// Who has logged in, and how (RFC 4954).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {
-    /// The user's name as it is kept, or as a plug-in gave it.
+    /// The user's name as it is kept, or as a plug-in or a trusted proxy gave it.
     pub identity: Box<str>,
-    /// The mechanism.
-    pub mechanism: Mechanism,
+    /// The mechanism; none: they have with a proxy, which has told so by XCLIENT.
+    pub mechanism: Option<Mechanism>,
+}
+
+impl Authenticated {
+    /// The mechanism's name, as it is announced; `XCLIENT` where a proxy has told.
+    pub fn mechanism_name(&self) -> &'static str {
+        self.mechanism.map_or("XCLIENT", Mechanism::name)
+    }
 }
 
 /// How the client introduced itself.

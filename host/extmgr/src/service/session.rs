@@ -59,7 +59,7 @@ fn fact(facts: &Facts, fact: u32) -> Option<Fact<'_>> {
         abi::EM_FACT_PROXY_PORT => Fact::Number(peer.proxy.as_ref()?.address.port().into()),
         abi::EM_FACT_AUTHENTICATED => Fact::Number(u64::from(facts.authenticated.is_some())),
         abi::EM_FACT_IDENTITY => Fact::Text(&facts.authenticated.as_ref()?.identity),
-        abi::EM_FACT_MECHANISM => Fact::Text(facts.authenticated.as_ref()?.mechanism.name()),
+        abi::EM_FACT_MECHANISM => Fact::Text(facts.authenticated.as_ref()?.mechanism_name()),
         abi::EM_FACT_TAGS => Fact::Number(facts.tags.len() as u64),
         _ => return None,
     })

@@ -266,7 +266,7 @@ impl Session {
         match ruling::rule(Event::Auth, answerable, decision) {
             Ruling::Proceed => self.verify(exchange),
             Ruling::Handled(reply) => {
-                self.log_in(exchange.mechanism, identity.unwrap_or_default());
+                self.log_in(Some(exchange.mechanism), identity.unwrap_or_default());
                 self.note(exchange, AuthResult::Accepted, reply.unwrap_or_else(authenticated));
             }
             Ruling::Refuse(reply) if reply.class() == Class::Permanent => {
@@ -338,7 +338,7 @@ impl Session {
             Verified::Accepted { identity }
                 if !exchange.wants_keys() && !exchange.wants_random() =>
             {
-                self.log_in(exchange.mechanism, identity);
+                self.log_in(Some(exchange.mechanism), identity);
                 self.end(exchange, AuthResult::Accepted, authenticated());
             }
             Verified::Keys { identity, keys, nonce } if exchange.wants_keys() => {
@@ -361,7 +361,7 @@ impl Session {
     }
 
     /// Puts who has logged in into the facts, with what that grants.
-    fn log_in(&mut self, mechanism: Mechanism, identity: Box<str>) {
+    pub(super) fn log_in(&mut self, mechanism: Option<Mechanism>, identity: Box<str>) {
         let facts = Arc::make_mut(&mut self.facts);
         facts.authenticated = Some(Arc::new(Authenticated { identity, mechanism }));
         // A plug-in that has said yes or no is not overruled.
@@ -379,7 +379,7 @@ impl Session {
         match (result, &exchange.login) {
             (AuthResult::Accepted, Some(login)) if exchange.is_proved() => {
                 let identity = login.identity.clone();
-                self.log_in(exchange.mechanism, identity);
+                self.log_in(Some(exchange.mechanism), identity);
             }
             (AuthResult::Refused, _) => self.logins_refused += 1,
             _ => {}

@@ -206,7 +206,7 @@ mod tests {
             facts.tls = tls;
             facts.authenticated = Some(Arc::new(crate::Authenticated {
                 identity: "user".into(),
-                mechanism: crate::Mechanism::Plain,
+                mechanism: Some(crate::Mechanism::Plain),
             }));
             field(&facts, None)
         };
@@ -227,7 +227,7 @@ mod tests {
         assert!(field(&facts, false).contains(" with ESMTP id 01J\r\n\tfor <j?rg@b.test>;"));
         facts.authenticated = Some(Arc::new(crate::Authenticated {
             identity: "user".into(),
-            mechanism: crate::Mechanism::Plain,
+            mechanism: Some(crate::Mechanism::Plain),
         }));
         assert!(field(&facts, true).contains(" with UTF8SMTPA id "));
         facts.helo = None;

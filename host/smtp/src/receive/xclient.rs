@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::command::{is_client_name, syntax};
 use super::session::{Session, Tally};
 use super::state::Place;
-use crate::{Helo, Peer, Proxy, Reply};
+use crate::{Authenticated, Helo, Peer, Proxy, Reply};
 
 /// What can be told, as it is announced.
-pub(crate) const ATTRIBUTES: &str = "NAME ADDR PORT PROTO HELO DESTADDR DESTPORT";
+pub(crate) const ATTRIBUTES: &str = "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT";
 
 const FORM: &str = "Syntax: XCLIENT attribute=value [attribute=value ...]";
 
@@ -34,6 +34,7 @@ pub(crate) struct Xclient {
     port: Told<u16>,
     extended: Told<bool>,
     helo: Told<Box<str>>,
+    login: Told<Box<str>>,
     local_address: Told<IpAddr>,
     local_port: Told<u16>,
 }
@@ -56,10 +57,13 @@ impl Session {
         self.welcome_attributes = Vec::new();
         self.welcomed_at = self.exchange;
         let facts = Arc::make_mut(&mut self.facts);
-        facts.authenticated = None;
+        let user = told.user(facts.authenticated.take().as_deref());
         facts.attributes.clear();
         facts.peer = Arc::new(told.peer(&facts.peer));
         facts.helo = told.hello(facts.helo.take());
+        if let Some(user) = user {
+            self.log_in(None, user);
+        }
         self.open();
     }
 }
@@ -95,6 +99,7 @@ impl Xclient {
             "PORT" => self.port = Told::of(value, |text| port(&text))?,
             "PROTO" => self.extended = Told::of(value, |text| protocol(&text))?,
             "HELO" => self.helo = Told::of(value, |text| words(&text))?,
+            "LOGIN" => self.login = Told::of(value, |text| user(&text))?,
             "DESTADDR" => self.local_address = Told::of(value, |text| address(&text))?,
             "DESTPORT" => self.local_port = Told::of(value, |text| port(&text))?,
             _ => return None,
@@ -115,6 +120,17 @@ impl Xclient {
         };
         peer.proxy = old.proxy.clone().or_else(|| Some(Proxy::new(old.remote)));
         peer
+    }
+
+    /// Who has logged in with the proxy. As whom the proxy has logged in here is nobody's but its own.
+    fn user(&self, old: Option<&Authenticated>) -> Option<Box<str>> {
+        match &self.login {
+            Told::Value(name) => Some(name.clone()),
+            Told::Unknown => None,
+            Told::Nothing => {
+                old.filter(|old| old.mechanism.is_none()).map(|old| old.identity.clone())
+            }
+        }
     }
 
     /// How the client has introduced itself to the proxy.
@@ -212,6 +228,11 @@ fn words(text: &str) -> Option<Box<str>> {
     sound.then(|| text.into())
 }
 
+/// A user's name: what it is made of is for who has it from their own users to know.
+fn user(text: &str) -> Option<Box<str>> {
+    (1..=255).contains(&text.len()).then(|| text.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_the_clients_and_not_the_proxys() {
+        let known = |mechanism| Authenticated { identity: "proxy".into(), mechanism };
+        let (told, logged_in) = (known(None), known(Some(crate::Mechanism::Plain)));
+        let cases = [
+            ("LOGIN=bob", None, Some("bob")),
+            ("login=bob+20b+40a.test", Some(&logged_in), Some("bob b@a.test")),
+            ("LOGIN=[UNAVAILABLE]", Some(&told), None),
+            ("ADDR=192.0.2.1", Some(&told), Some("proxy")),
+            ("ADDR=192.0.2.1", Some(&logged_in), None),
+            ("ADDR=192.0.2.1", None, None),
+        ];
+        for (argument, old, wanted) in cases {
+            let user = Xclient::parse(argument).unwrap().user(old);
+            assert_eq!(user.as_deref(), wanted, "{argument} after {old:?}");
+        }
+        let long = format!("LOGIN={}", "u".repeat(256));
+        assert_eq!(Xclient::parse(&long).map_err(|reply| reply.code()), Err(501));
+    }
+
+    #[test]
     fn the_connection_stays_known_however_often_it_is_told() {
         let first = Xclient::parse("ADDR=192.0.2.1 NAME=a.test").unwrap().peer(&proxy());
         let second = Xclient::parse("PORT=7").unwrap().peer(&first);
@@ -285,6 +326,8 @@ mod tests {
             "PROTO=LMTP",
             "HELO=a+20b",
             "HELO=",
+            "LOGIN=",
+            "LOGIN=a+00b",
             "FOO=bar",
         ] {
             let refused = Xclient::parse(argument).map_err(|reply| reply.code());

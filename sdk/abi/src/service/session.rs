@@ -55,7 +55,7 @@ pub const EM_FACT_PROXY_PORT: u32 = 20;
 pub const EM_FACT_AUTHENTICATED: u32 = 21;
 /// Fact, text: the name of the user who has logged in; not known before, as the one below.
 pub const EM_FACT_IDENTITY: u32 = 22;
-/// Fact, text: the mechanism by which they have, as EmAuth.mechanism has it.
+/// Fact, text: the mechanism by which they have, as EmAuth.mechanism has it; `XCLIENT` where a trusted proxy has told that they have.
 pub const EM_FACT_MECHANISM: u32 = 23;
 
 /// Attribute: "1" lets this session relay to any destination. The core sets it for clients that log in where the listener's

@@ -167,7 +167,7 @@ fn logged_in(question: Question) -> Ask {
     let mut asked = ask(question, Stage::Before, None);
     Arc::make_mut(&mut asked.facts).authenticated = Some(Arc::new(Authenticated {
         identity: "alice@x".into(),
-        mechanism: Mechanism::ScramSha256Plus,
+        mechanism: Some(Mechanism::ScramSha256Plus),
     }));
     asked
 }
