@@ -20,6 +20,8 @@ use crate::delivery::octets::sample::{broken_message, message};
 use crate::delivery::servers::Endpoint;
 use crate::tls::Identity;
 
+mod tls;
+
 /// What a next hop does on one connection.
 enum Turn {
     Say(&'static str),
@@ -29,10 +31,14 @@ enum Turn {
     Wait,
     /// Read no more, and keep the connection.
     Stall,
+    /// Say this until the other side hangs up.
+    Flood(&'static str),
     /// Make a TLS handshake with this certificate.
     Secure(TlsAcceptor),
+    /// The same, and end TLS; what follows is in clear text.
+    Betray(TlsAcceptor),
 }
-use Turn::{Hear, Say, Secure, Stall, Wait};
+use Turn::{Betray, Flood, Hear, Say, Secure, Stall, Wait};
 
 const HELLO: [Turn; 3] = [
     Say("220 hop\r\n"),
@@ -115,7 +121,12 @@ async fn play(stream: TcpStream, script: Vec<Turn>) -> String {
     let mut heard = Vec::new();
     for turn in script {
         match turn {
-            Say(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Say(text) => {
+                // The other side may have had enough.
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
             Hear(text) => {
                 while !heard.ends_with(text.as_bytes()) {
                     heard.push(stream.read_u8().await.unwrap());
@@ -131,6 +142,14 @@ async fn play(stream: TcpStream, script: Vec<Turn>) -> String {
                 // The client does not like the certificate.
                 Err(_) => return String::from_utf8(heard).unwrap() + "<no handshake>",
             },
+            Betray(acceptor) => {
+                let Ok(mut secured) = acceptor.accept(stream).await else {
+                    return "<no handshake>".to_owned();
+                };
+                secured.shutdown().await.unwrap();
+                stream = secured.into_inner().0;
+            }
+            Flood(text) => while stream.write_all(text.as_bytes()).await.is_ok() {},
         }
     }
     String::from_utf8_lossy(&heard).into_owned()
