@@ -46,9 +46,10 @@ pub(crate) fn start(log: Log) -> Result<(), LogError> {
 fn filter(level: LogLevel, variable: Option<&str>) -> Result<EnvFilter, LogError> {
     let level = match level {
         LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
+        // What the library for TLS warns of is what strangers send, as much of it as they like.
+        LogLevel::Warn => "warn,rustls=error",
         // What the queue's engine does is its own affair unless it goes wrong.
-        LogLevel::Info => "info,fjall=warn,lsm_tree=warn",
+        LogLevel::Info => "info,fjall=warn,lsm_tree=warn,rustls=error",
         LogLevel::Debug => "debug,fjall=warn,lsm_tree=warn",
         LogLevel::Trace => "trace",
     };
@@ -64,8 +65,8 @@ mod tests {
     #[test]
     fn the_variable_takes_the_place_of_the_level() {
         let cases = [
-            (LogLevel::Info, None, Some("lsm_tree=warn,fjall=warn,info")),
-            (LogLevel::Warn, Some(""), Some("warn")),
+            (LogLevel::Info, None, Some("lsm_tree=warn,rustls=error,fjall=warn,info")),
+            (LogLevel::Warn, Some(""), Some("rustls=error,warn")),
             (LogLevel::Info, Some("trace"), Some("trace")),
             (LogLevel::Info, Some("stagepost=debug"), Some("stagepost=debug")),
             (LogLevel::Info, Some("stagepost=loud"), None),
