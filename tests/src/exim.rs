@@ -87,8 +87,21 @@ impl Exim {
         fs::read_to_string(self.path().join("log/mainlog")).unwrap_or_default()
     }
 
-    /// It with a connection for its input and output; timeout(1) ends it when it hangs.
-    fn program(&self) -> Command {
+    /// Has it send a message, whose lines end with LF, at once.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come to a good end.
+    pub fn send(&self, sender: &str, recipients: &[&str], text: &str) {
+        let file = self.path().join("message");
+        fs::write(&file, text).expect("a file of our own");
+        let text = fs::File::open(file).expect("a file of our own");
+        let mut program = self.program(&["-odf", "-i", "-f", sender]);
+        peer::run(program.args(recipients).stdin(text));
+    }
+
+    /// It with these arguments; timeout(1) ends it when it hangs.
+    fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(peer::need("timeout"));
         command
             .args(["--kill-after=5", "60", "unshare", "--mount", "sh", "-c", START])
@@ -96,7 +109,7 @@ impl Exim {
             .arg(&self.program)
             .arg("-C")
             .arg(self.path().join("exim.conf"))
-            .arg("-bs")
+            .args(arguments)
             .env("LD_LIBRARY_PATH", &self.libraries);
         command
     }
@@ -104,6 +117,6 @@ impl Exim {
     /// Serves whoever connects, each by a process of its own.
     pub fn serve(self: &Arc<Self>) -> Serving {
         let exim = self.clone();
-        Serving::new(move || exim.program())
+        Serving::new(move || exim.program(&["-bs"]))
     }
 }
