@@ -42,7 +42,7 @@ impl Client {
     ///
     /// When nobody accepts.
     pub fn connect(server: SocketAddr) -> Self {
-        Self::over(TcpStream::connect_timeout(&server, PATIENCE).expect("the server accepts"))
+        Self::ready(TcpStream::connect_timeout(&server, PATIENCE).expect("the server accepts"))
     }
 
     /// The same from another address of this machine.
@@ -55,10 +55,10 @@ impl Client {
         let socket = socket.expect("a socket");
         socket.bind(&SocketAddr::new(from, 0).into()).expect("an address of this machine");
         socket.connect_timeout(&server.into(), PATIENCE).expect("the server accepts");
-        Self::over(socket.into())
+        Self::ready(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    fn ready(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("an option can be set");

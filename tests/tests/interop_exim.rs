@@ -40,7 +40,8 @@ mod exim4 {
         assert_eq!(chunked.filter(|line| line.contains("] K ")).count(), 2, "{log}");
         server.log().wait_for_count("the deliveries", 4, |line| line.message() == "delivered");
         for user in ["b", "c"] {
-            let mail = site.mail(user).into_iter().map(|mail| String::from_utf8_lossy(&mail).into_owned());
+            let mail =
+                site.mail(user).into_iter().map(|mail| String::from_utf8_lossy(&mail).into_owned());
             let mut mail: Vec<_> = mail.collect();
             mail.sort_by_key(String::len);
             let bodies: Vec<_> = mail.iter().map(|mail| body(mail)).collect();
