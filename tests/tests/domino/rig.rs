@@ -9,6 +9,13 @@ use stagepost_tests::client::Client;
 use stagepost_tests::name_server::{NameServer, PTR};
 use stagepost_tests::server::{Server, Site, plugin_section};
 
+/// A name of 193 octets that no text can show as they are: as text it has four times as many.
+const LONG_NAME: [u8; 193] = {
+    let mut name = [1; 193];
+    (name[0], name[64], name[128], name[192]) = (63, 63, 63, 0);
+    name
+};
+
 /// A site with add-ins.
 pub(crate) struct Rig {
     pub(crate) site: Site,
@@ -21,6 +28,7 @@ impl Rig {
         let names = NameServer::start(vec![
             ("1.0.0.127.in-addr.arpa", PTR, b"\x04host\x06client\x04test\0"),
             ("1.2.0.192.in-addr.arpa", PTR, b"\x02mx\x06client\x04test\0"),
+            ("3.2.0.192.in-addr.arpa", PTR, &LONG_NAME),
         ]);
         let rig = Self { site: Site::new(""), names };
         rig.set("");

@@ -2,6 +2,8 @@
 
 use stagepost_tests::add_in::Making;
 use stagepost_tests::client::Client;
+use stagepost_tests::scram::base64;
+use stagepost_tests::wire::Trust;
 
 use crate::rig::{Rig, count, greeted, probe, said, wait_for};
 
@@ -79,6 +81,9 @@ fn the_arguments_of_connect_are_those_of_the_client() {
     for (address, wanted) in [
         ("TCP4 192.0.2.1 192.0.2.25", "ip=192.0.2.1 host=[mx.client.test] relay=1"),
         ("TCP4 192.0.2.9 192.0.2.25", "ip=192.0.2.9 host=[] relay=1"),
+        // Longer than a name can be, and than the buffers in which add-ins keep names.
+        ("TCP4 192.0.2.3 192.0.2.25", "ip=192.0.2.3 host=[] relay=1"),
+        ("TCP6 ::c000:201 ::c000:219", "ip=::192.0.2.1 host=[] relay=1"),
         ("TCP6 2001:db8::1 2001:db8::25", "ip=2001:db8::1 host=[] relay=1"),
     ] {
         let mut client = Client::connect(server.address());
@@ -173,6 +178,29 @@ fn commands_are_rewritten_and_replies_reworded() {
     assert!(reply.contains("PIPELINING"), "{reply}");
     wait_for(&server, "changes the keywords of EHLO");
     server.stop();
+}
+
+/// What is said in AUTH is nobody's but the server's.
+#[test]
+fn of_auth_add_ins_see_the_mechanism() {
+    let rig = Rig::new();
+    rig.make("probe.c", "probe", Making::default());
+    rig.site.add_user("ann@example.test", "opensesame");
+    let trust = Trust::in_file(&rig.site.certify("mx.example.test"));
+    let tls = "purpose = \"submission\"\ncertificates = [\"mx\"]\n";
+    let certificate = "[[certificate]]\nname = \"mx\"\nchain = \"tls/mx.example.test.crt\"\nkey = \"tls/mx.example.test.key\"\n\n[auth]\nusers_file = \"users\"\n\n";
+    rig.configure_listener(tls, certificate, "", "addins = [\"probe\"]\n");
+    let server = rig.site.start();
+    let mut client = greeted(&server);
+    client.say("STARTTLS", 220);
+    let mut client = client.secure(&trust, "mx.example.test").unwrap();
+    client.say("EHLO client.test", 250);
+    let secret = base64("\0ann@example.test\0opensesame");
+    client.say(&format!("AUTH PLAIN {secret}"), 235);
+    wait_for(&server, "[AUTH PLAIN *] status=0 reply=[235 ");
+    client.say("QUIT", 221);
+    let log = server.stop();
+    assert!(log.matching(|line| line.as_str().contains(&secret)).is_empty(), "{log}");
 }
 
 #[test]

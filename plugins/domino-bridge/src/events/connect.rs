@@ -110,5 +110,7 @@ async fn host_name(event: &Connect<'_>, call: &Pending) -> String {
     }
     let found: Result<Vec<String>, DnsError> = call.dns().ptr(event.remote_ip).await;
     let name = found.ok().and_then(|names| names.into_iter().next()).unwrap_or_default();
-    name.trim_end_matches('.').to_owned()
+    let name = name.trim_end_matches('.');
+    // What is longer is no name (RFC 1035 section 2.3.4), and add-ins copy it to where that has room.
+    if name.len() < NAME_OCTETS { name.to_owned() } else { String::new() }
 }
