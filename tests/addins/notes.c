@@ -131,6 +131,8 @@ static STATUS LNCALLBACK on_message(EMRECORD far *record)
         NSFItemAppendTextList(note, "Recipients", "added@example.test", MAXWORD, FALSE);
         NSFItemAppendTextList(note, "Recipients", "added@example.test", MAXWORD, FALSE);
     }
+    if (strstr(subject, "sender") != NULL)
+        NSFItemSetText(note, "SMTPOriginator", "CN=Ann Other/O=X", MAXWORD);
     if (strstr(subject, "hold") != NULL)
         NSFItemSetText(note, "RoutingState", "HOLD", 4);
     if (strstr(subject, "body") != NULL)

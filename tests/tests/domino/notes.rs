@@ -87,6 +87,31 @@ fn what_an_add_in_changes_in_a_note_is_changed_in_the_message() {
     server.stop();
 }
 
+/// A line that is no field ends the header for the host, and so for the note.
+#[test]
+fn a_header_that_ends_early_is_changed_all_the_same() {
+    let (rig, server) = notes();
+    let message = "Subject: header\r\nX-Gone : x\r\nno field\r\nX-Gone: y\r\n\r\ntext\r\n";
+    let reply = server.greeted().deliver("a@client.test", "h@example.test", message);
+    assert_eq!(reply.code, 250, "{reply}");
+    let mail = delivered(&rig, &server, 1, "h");
+    let fields = "\nSubject: another\nX-Checked: by an add-in\nX-Twice: three\n";
+    assert!(mail.contains(fields) && !mail.contains("X-Gone : x"), "{mail}");
+    assert!(mail.ends_with("\n\nno field\nX-Gone: y\n\ntext\n"), "{mail}");
+    server.stop();
+}
+
+/// An envelope that is none, and what is said of it.
+#[test]
+fn a_change_that_can_not_be_made_is_told_by_its_item_and_defers_the_message() {
+    let (_rig, server) = notes();
+    let message = format!("{HEADER}Subject: sender\r\n\r\ntext\r\n");
+    let reply = server.greeted().deliver("a@client.test", "s@example.test", &message);
+    assert_eq!(reply.code, 451, "{reply}");
+    wait_for(&server, "SMTPOriginator was left as \"CN=Ann Other/O=X\": the host refuses sender");
+    server.stop();
+}
+
 #[test]
 fn lists_are_read_from_the_server_s_document() {
     let rig = Rig::new();

@@ -3,13 +3,13 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use stagepost_sdk::{AfterEdits, Answer, Edits, Fault, MessageAccept, Outcome, Pending};
+use stagepost_sdk::{AfterEdits, Answer, Edits, Fault, MessageAccept, Outcome, Pending, Refusal};
 
 use super::{Kept, Words, buffer, outcome, refusal, reworded, seat};
 use crate::arguments::{Arguments, InHand};
 use crate::bridge::Bridge;
-use crate::note::Note;
 use crate::note::changes::{self, Change};
+use crate::note::{Note, ORIGINATOR, RECIPIENTS};
 use crate::registry::{AFTER, BEFORE, MESSAGE_ACCEPT};
 use crate::status::{ERR_EM_CONTINUE, NOERROR};
 use crate::visit;
@@ -93,13 +93,25 @@ fn carry_over(edits: &mut Edits<'_>, came: &Note, left: &Note) -> Result<(), Fau
                 edits.header_insert(place, &field.name, &field.value)?
             }
             Change::Body => edits.body_replace()?.write_all(&left.body)?,
-            Change::Sender(path) => edits.sender(bare(&path)?, "")?,
-            Change::AddRecipient(path) => edits.recipient_add(bare(&path)?, "")?,
-            Change::RemoveRecipient(path) => edits.recipient_remove(bare(&path)?)?,
+            Change::Sender(path) => {
+                edits.sender(bare(&path)?, "").map_err(refused(ORIGINATOR, &path))?;
+            }
+            Change::AddRecipient(path) => {
+                edits.recipient_add(bare(&path)?, "").map_err(refused(RECIPIENTS, &path))?;
+            }
+            Change::RemoveRecipient(path) => {
+                edits.recipient_remove(bare(&path)?).map_err(refused(RECIPIENTS, &path))?;
+            }
             Change::Hold(state) => edits.hold(&format!("RoutingState is {state}"))?,
         }
     }
     Ok(())
+}
+
+/// What is told of an item that the host does not take as it was left.
+fn refused(item: &str, path: &[u8]) -> impl FnOnce(Refusal) -> Fault {
+    let left = path[..path.len().min(256)].escape_ascii();
+    move |refusal| Fault::new(format_args!("{item} was left as \"{left}\": {refusal}"))
 }
 
 /// A path without the brackets that an add-in may have put around it.
