@@ -117,6 +117,10 @@ fn enter(bridge: &'static Bridge, add_in: usize, file: &AddInFile) -> Result<Ope
             Some(function) => StartError::failed(FileError::missing(name, function)),
             None => StartError::failed(format_args!("add-in {name}: {error}")),
         })?;
+    // Before it is entered, so that the log names the one that does not come back.
+    bridge
+        .host
+        .log(Level::Info, format_args!("add-in {name}: loaded from {}", file.path.display()));
     // On a thread as for every other call.
     let enter = move || Bridge::inside(add_in, || opened.enter());
     let entered = bridge.threads.run(enter).map_err(StartError::failed)?;
@@ -131,9 +135,6 @@ fn enter(bridge: &'static Bridge, add_in: usize, file: &AddInFile) -> Result<Ope
         );
         return Ok(opened.refused());
     }
-    bridge
-        .host
-        .log(Level::Info, format_args!("add-in {name}: loaded from {}", file.path.display()));
     let idle = bridge.registry.idle(add_in);
     if !idle.is_empty() {
         let events: Vec<String> = idle.iter().map(ToString::to_string).collect();
