@@ -19,7 +19,7 @@ mod libasan {
     #[test]
     fn sessions_with_every_add_in_leave_no_report() {
         let rig = Rig::new();
-        let names = ["probe", "notes", "lists", "table"];
+        let names = ["wayward", "nothing", "published", "probe", "notes", "lists", "table", "busy"];
         for name in names {
             rig.make(&format!("{name}.c"), name, Making { flags: FLAGS, ..Making::default() });
         }

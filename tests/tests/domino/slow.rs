@@ -81,3 +81,42 @@ fn one_that_writes_behind_a_buffer_is_told_and_not_heard() {
     client.say("QUIT", 221);
     server.stop();
 }
+
+#[test]
+fn one_that_is_late_at_the_end_of_a_session_is_told_all_of_it() {
+    let rig = Rig::new();
+    rig.make("busy.c", "busy", Making { flags: &["-O2", "-pthread"], ..Making::default() });
+    rig.configure("", "", "addins = [\"busy\"]\n[plugin.config.addin.busy]\ndeadline_ms = 100\n");
+    let server = rig.site.start();
+    wait_for(&server, "EMRegister was called on a thread of its own, and is refused");
+    wait_for(&server, "registered on a thread: 2d4");
+    rig.set("busy_sleep=1\n");
+    greeted(&server).say("QUIT", 221);
+    wait_for(&server, "the second end, after");
+    let lines = said(&server);
+    let at = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
+    assert!(at("has not returned within 100 ms") < at("the first end"), "{lines:?}");
+    assert!(at("the first end") < at("the second end, before"), "{lines:?}");
+    assert_eq!(count(&server, "the second end"), 2);
+    let log = server.stop();
+    let ended = log.matching(|line| line.message() == "busy: its thread has ended: 1");
+    assert_eq!(ended.len(), 1, "{log}");
+}
+
+#[test]
+fn sessions_that_are_open_when_the_server_stops_end_before_add_ins_do() {
+    let (_rig, server) = probe();
+    let mut open: Vec<Client> = (0..5).map(|_| greeted(&server)).collect();
+    server.ask_to_stop();
+    for client in &mut open {
+        assert_eq!(client.reply().code, 421);
+        client.expect_close();
+    }
+    let (_, log) = server.wait();
+    let lines = log.matching(|line| line.text("plugin") == "domino-bridge");
+    let last = lines.iter().rposition(|line| line.message().contains("disconnect after")).unwrap();
+    let end = lines.iter().position(|line| line.message().ends_with("terminating")).unwrap();
+    assert!(last < end, "{log}");
+    let ends = lines.iter().filter(|line| line.message().contains("disconnect after")).count();
+    assert_eq!(ends, 5, "{log}");
+}
