@@ -2038,6 +2038,8 @@ typedef struct EmAsyncService {
 #define EM_ROUTE_UNREACHABLE 5
 /** EmDirectoryService.route: nobody knows now; deferred. */
 #define EM_ROUTE_UNAVAILABLE 6
+/** EmDirectoryService.route: a domain of ours where several have the address; refused. */
+#define EM_ROUTE_AMBIGUOUS 7
 
 /** EmDirectoryService.fetch and wait: what becomes of mail for the address, for `user` and `route`. */
 #define EM_DIRECTORY_ROUTE 1

@@ -121,7 +121,9 @@ impl Draft {
             ("250" | "354", _) => Ok(()),
             ("503", _) => Err(MailError::Order),
             ("452", "4.5.3") => Err(MailError::Limit),
-            ("550" | "551", "5.1.1" | "5.1.2" | "5.7.1" | "5.4.4") => Err(MailError::Route),
+            ("550" | "551", "5.1.1" | "5.1.2" | "5.1.4" | "5.7.1" | "5.4.4") => {
+                Err(MailError::Route)
+            }
             ("552", _) => Err(MailError::Limit),
             (code, _) if code.starts_with('5') => Err(MailError::Invalid),
             _ => Err(MailError::Unavailable),

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use stagepost_abi::{
-    EM_DIRECTORY_GROUPS, EM_DIRECTORY_ROUTE, EM_PENDING, EM_ROUTE_LOCAL, EM_ROUTE_RELAY,
-    EM_ROUTE_UNAVAILABLE, EM_ROUTE_UNKNOWN_USER, EM_ROUTE_UNREACHABLE, ERR_NOT_FOUND,
-    EmDirectoryService, EmText, STATUS,
+    EM_DIRECTORY_GROUPS, EM_DIRECTORY_ROUTE, EM_PENDING, EM_ROUTE_AMBIGUOUS, EM_ROUTE_LOCAL,
+    EM_ROUTE_RELAY, EM_ROUTE_UNAVAILABLE, EM_ROUTE_UNKNOWN_USER, EM_ROUTE_UNREACHABLE,
+    ERR_NOT_FOUND, EmDirectoryService, EmText, STATUS,
 };
 
 use crate::call::{Refusal, check};
@@ -68,6 +68,8 @@ pub enum Route {
     Unreachable,
     /// Nobody knows now: deferred.
     Unavailable,
+    /// A domain of ours where several have the address: refused.
+    Ambiguous,
 }
 
 impl Route {
@@ -78,6 +80,7 @@ impl Route {
             EM_ROUTE_RELAY => Self::Relay,
             EM_ROUTE_UNREACHABLE => Self::Unreachable,
             EM_ROUTE_UNAVAILABLE => Self::Unavailable,
+            EM_ROUTE_AMBIGUOUS => Self::Ambiguous,
             // The contract wants an unknown one taken for EM_ROUTE_FOREIGN.
             _ => Self::Foreign,
         }

@@ -304,6 +304,38 @@ fn lists_in_files_are_read_again_by_a_reload() {
 }
 
 #[test]
+fn rules_are_read_again_when_the_configuration_changes() {
+    let site = Site::new("");
+    let names = NameServer::start(Vec::new());
+    let rules = |entry: &str| format!("[plugin.config.connection]\ndeny = [\"{entry}\"]\n");
+    let server = server(&site, &names, &rules("[192.0.2.1]"));
+    from(&server, "192.0.2.1").expect(554);
+    from(&server, "192.0.2.2").expect(220);
+    let path = site.path().join("stagepost.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("[192.0.2.1]", "[192.0.2.2]")).unwrap();
+    server.log().wait_for("the change", |line| {
+        line.message() == "configuration read again"
+            && line.text("changed").contains("access-control")
+    });
+    from(&server, "192.0.2.1").expect(220);
+    from(&server, "192.0.2.2").expect(554);
+    // What is wrong is told with line and column, and changes nothing.
+    fs::write(&path, text.replace("[192.0.2.1]", "[192.0.2.1-*]")).unwrap();
+    let line = text.lines().position(|line| line.starts_with("deny = ")).unwrap() + 1;
+    let place = format!("stagepost.toml:{line}:");
+    server.log().wait_for("the fault", |said| said.message().contains(&place));
+    server.log().wait_for("the end of it", |line| line.message().contains("stays as it was"));
+    from(&server, "192.0.2.2").expect(554);
+    fs::write(&path, text.replace("deny = ", "deny == ")).unwrap();
+    server.log().wait_for("the slip", |said| {
+        said.message().contains("stays as it was") && said.message().contains(&place)
+    });
+    from(&server, "192.0.2.2").expect(554);
+    server.stop();
+}
+
+#[test]
 fn lists_in_files_are_read_again_when_they_change() {
     let site = Site::new("");
     let names = NameServer::start(Vec::new());

@@ -158,6 +158,40 @@ mod slapd {
     }
 
     #[test]
+    fn an_address_that_several_have_is_refused_or_all_of_theirs() {
+        server::program();
+        let shared = "mail: both@corp.test\n";
+        let entries =
+            [person("alice", shared), person("bob", shared), alias("two", &["both", "alice"])];
+        let (site, slapd) = (Site::new(""), Slapd::start(&entries.concat(), None));
+        let section = slapd.section(site.path())
+            + "mailbox_attribute = \"uid\"\nalias_filter = \"(&(objectClass=nisMailAlias)(cn={local}))\"\n";
+        for (further, both) in [("", "550 5.1.4"), ("ambiguous = \"all\"\n", "250 ")] {
+            site.configure(&format!("{section}{further}{DOMAIN}"));
+            let server = site.start();
+            let mut client = begun(&server);
+            for (recipient, wanted) in
+                [("both@corp.test", both), ("two@corp.test", "250 "), ("alice@corp.test", "250 ")]
+            {
+                let reply = rcpt(&mut client, recipient);
+                assert!(reply.starts_with(wanted), "{further}{recipient}: {reply}");
+            }
+            let explain = ["address", "explain", "both@corp.test", "--config", "stagepost.toml"];
+            let output = site.run(&explain);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            match further {
+                "" => assert!(said.contains("refused at RCPT (ambiguous)\n"), "{said}"),
+                _ => assert!(
+                    said.contains("alice@corp.test  gets it")
+                        && said.contains("bob@corp.test    gets it"),
+                    "{said}"
+                ),
+            }
+            server.stop();
+        }
+    }
+
+    #[test]
     fn aliases_and_groups_of_the_directory_get_mail() {
         server::program();
         let team = group("team", &["alice", "cn=inner", "gone"]).replace(

@@ -16,4 +16,6 @@ pub enum Route {
     Unreachable,
     /// It can't be told now: 451 4.4.3.
     Unavailable,
+    /// A local domain where several have the address: 550 5.1.4.
+    Ambiguous,
 }

@@ -22,7 +22,7 @@ use crate::router;
 pub(crate) struct AddressReport {
     /// The address that was asked about.
     pub(crate) address: String,
-    /// What RCPT makes of it: `local`, `unknown`, `relay`, `foreign`, `unreachable` or `unavailable`.
+    /// What RCPT makes of it: `local`, `unknown`, `relay`, `foreign`, `unreachable`, `unavailable` or `ambiguous`.
     pub(crate) route: String,
     /// How it was followed.
     pub(crate) steps: Vec<AddressStep>,
@@ -84,6 +84,7 @@ async fn explain(State(desk): State<Desk>, Path(text): Path<String>) -> Response
         Route::Foreign => "foreign",
         Route::Unreachable => "unreachable",
         Route::Unavailable => "unavailable",
+        Route::Ambiguous => "ambiguous",
     };
     let expanded = desk.directory.expand(&address).await;
     let (expansion, problem) = match expanded {

@@ -38,6 +38,8 @@ pub(crate) struct Ldap {
     pub(crate) kept_max: u32,
     /// By what the entry of an address is found.
     pub(crate) user_filter: FilterTemplate,
+    /// What is made of an address that several entries have.
+    pub(crate) ambiguous: Ambiguous,
     /// What has the address of an entry's mailbox.
     pub(crate) mailbox_attribute: String,
     /// By what an alias is found, or a group that gets mail; none: there are none.
@@ -52,6 +54,17 @@ pub(crate) struct Ldap {
     pub(crate) group_name_attribute: String,
     /// How the entry of somebody who logs in is found.
     pub(crate) login: Login,
+}
+
+/// What is made of an address that several entries have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Ambiguous {
+    /// Its mail is refused: nobody can tell whose it is.
+    #[default]
+    Refuse,
+    /// All of them get it.
+    All,
 }
 
 /// How the entry of somebody who logs in is found.

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use choice::LogFormat;
 pub(crate) use error::{ConfigError, Place};
 pub(crate) use filter::Slot;
-pub(crate) use ldap::{Ldap, LdapServer, Login};
+pub(crate) use ldap::{Ambiguous, Ldap, LdapServer, Login};
 pub(crate) use network::Networks;
 pub(crate) use routing::{
     DomainPattern, LmtpServer, LocalDomain, MailStore, Mailboxes, NextHop, RouteRule, TlsPolicy,

@@ -144,7 +144,7 @@ mod tests {
         let recipients: Vec<Address> = to.iter().map(address).collect();
         let step = Step { from: address(&of), to: recipients.clone(), by: By::Alias(1) };
         let steps = if to == [of] { Vec::new() } else { vec![step] };
-        Expansion { recipients, steps, left_out: Vec::new() }
+        Expansion { recipients, steps, ..Expansion::default() }
     }
 
     fn envelope(recipients: Vec<Recipient>) -> Envelope {

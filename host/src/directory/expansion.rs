@@ -7,8 +7,8 @@ use stagepost_smtp::Address;
 
 use super::Shared;
 use super::aliases::mailbox;
-use super::ldap::Found;
-use crate::config::{LocalDomain, MailStore, Mailboxes};
+use super::ldap::{Found, User};
+use crate::config::{Ambiguous, LocalDomain, MailStore, Mailboxes};
 
 /// The most addresses that one comes to, with all on the way.
 pub(super) const ADDRESSES_MAX: usize = 1000;
@@ -24,6 +24,8 @@ pub(crate) struct Expansion {
     pub(crate) steps: Vec<Step>,
     /// Those that lead nowhere.
     pub(crate) left_out: Vec<Address>,
+    /// Several have one of these, and nobody can tell who is meant.
+    pub(crate) ambiguous: bool,
 }
 
 /// An address that stands for others.
@@ -72,6 +74,7 @@ enum Said {
     Final,
     To(By, Vec<Address>),
     Unknown,
+    Ambiguous,
 }
 
 impl Shared {
@@ -136,18 +139,18 @@ impl Shared {
         if let Some(successors) = &known.alias {
             return Ok(Said::To(By::LdapAlias, successors.clone()));
         }
-        let Some(user) = known.users.first() else { return Ok(Said::Unknown) };
-        let named = |value: &String| match value.contains('@') {
-            true => Address::parse_international(value).ok(),
-            false => mailbox(value, &domain.name),
-        };
-        let mailboxes: Vec<Address> = user.mailboxes.iter().filter_map(named).collect();
-        let is_own = |mailbox: &Address| key(mailbox) == key(address);
-        Ok(match mailboxes.first() {
-            Some(first) if !mailboxes.iter().any(is_own) => {
-                Said::To(By::LdapMailbox, vec![first.clone()])
-            }
-            _ => Said::Final,
+        if known.users.len() > 1 && ldap.ambiguous() == Ambiguous::Refuse {
+            return Ok(Said::Ambiguous);
+        }
+        let mut mailboxes = Vec::new();
+        for user in &known.users {
+            mailboxes.push(own_mailbox(user, address, domain));
+        }
+        mailboxes.dedup_by_key(|mailbox| key(mailbox));
+        Ok(match &mailboxes[..] {
+            [] => Said::Unknown,
+            [one] if key(one) == key(address) => Said::Final,
+            _ => Said::To(By::LdapMailbox, mailboxes),
         })
     }
 
@@ -164,11 +167,23 @@ impl Shared {
         };
         Ok(match (said, &domain.store) {
             (Some(Said::Unknown), _) => Said::Unknown,
+            (Some(Said::Ambiguous), _) => Said::Ambiguous,
             // Who keeps the mailboxes sorts by what stands behind the separator.
             (Some(Said::Final), MailStore::Lmtp(_)) => Said::Final,
             _ => Said::To(By::SubAddress, vec![base]),
         })
     }
+}
+
+/// The mailbox of an entry that has an address: this one, if it is among those that it has for that, else the first of them.
+fn own_mailbox(user: &User, address: &Address, domain: &LocalDomain) -> Address {
+    let named = |value: &String| match value.contains('@') {
+        true => Address::parse_international(value).ok(),
+        false => mailbox(value, &domain.name),
+    };
+    let mailboxes: Vec<Address> = user.mailboxes.iter().filter_map(named).collect();
+    let own = mailboxes.iter().find(|mailbox| key(mailbox) == key(address));
+    own.or_else(|| mailboxes.first()).unwrap_or(address).clone()
 }
 
 /// What stands before the first separator.
@@ -206,6 +221,7 @@ impl Walk<'_> {
         match self.shared.say(address)? {
             Said::Final => self.expansion.recipients.push(address.clone()),
             Said::Unknown => self.expansion.left_out.push(address.clone()),
+            Said::Ambiguous => self.leave_out_ambiguous(address),
             Said::To(by, to) => {
                 self.expansion.steps.push(Step { from: address.clone(), to: to.clone(), by });
                 way.push(key);
@@ -229,8 +245,14 @@ impl Walk<'_> {
             Said::Final => self.expansion.recipients.push(address.clone()),
             Said::To(_, to) => self.expansion.recipients.extend(to),
             Said::Unknown => self.expansion.left_out.push(address.clone()),
+            Said::Ambiguous => self.leave_out_ambiguous(address),
         }
         Ok(())
+    }
+
+    fn leave_out_ambiguous(&mut self, address: &Address) {
+        self.expansion.ambiguous = true;
+        self.expansion.left_out.push(address.clone());
     }
 }
 

@@ -143,7 +143,10 @@ impl Directory {
 
     fn route_of(&self, recipient: &Address, expanded: Result<Expansion, Unexpanded>) -> Route {
         match expanded {
-            Ok(expansion) if expansion.recipients.is_empty() => Route::UnknownUser,
+            Ok(expansion) if expansion.recipients.is_empty() => match expansion.ambiguous {
+                true => Route::Ambiguous,
+                false => Route::UnknownUser,
+            },
             Ok(_) => Route::Local,
             Err(fault) => {
                 // That LDAP is in trouble is told where it is asked.

@@ -208,7 +208,7 @@ fn own_address(
     if rules.own_address.authenticated == Authenticated::Any || from.is_empty() {
         return None;
     }
-    let is_local = || matches!(route(from), Route::Local | Route::UnknownUser);
+    let is_local = || matches!(route(from), Route::Local | Route::UnknownUser | Route::Ambiguous);
     let owns = rules.own_address.owns(user, from, is_local, |group| member(from, group));
     let decision = if owns { "accepted" } else { "refused" };
     Some(step("own address", decision, "sender.authenticated"))
@@ -233,7 +233,9 @@ fn listed(control: &'static str, listed: Listed<'_>) -> Step {
 fn relay(rules: &Rules, peer: Peer<'_>, to: &str, route: Route, subject: bool) -> Step {
     let control = "relay";
     match route {
-        Route::Local | Route::UnknownUser => return step(control, "not needed", "a local domain"),
+        Route::Local | Route::UnknownUser | Route::Ambiguous => {
+            return step(control, "not needed", "a local domain");
+        }
         Route::Relay => return step(control, "not needed", "a route of the operator's"),
         Route::Unavailable => return step(control, "deferred", "the directory can't be asked"),
         _ if !subject => return step(control, "granted", "not subject to the check"),

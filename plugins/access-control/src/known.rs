@@ -61,7 +61,10 @@ impl AccessControl {
         let route = self.host.directory().map(|directory| directory.route(recipient));
         // Without a directory, or for what it does not know, the check is made: the core has the last word. What nobody knows now
         // is ours: who keeps our domains' mailboxes can't be asked.
-        let ours = |route| matches!(route, Route::Local | Route::UnknownUser | Route::Unavailable);
+        let ours = |route| {
+            use Route::{Ambiguous, Local, Unavailable, UnknownUser};
+            matches!(route, Local | UnknownUser | Unavailable | Ambiguous)
+        };
         !matches!(route, Some(Ok(route)) if ours(route) || route == Route::Relay)
     }
 

@@ -390,7 +390,7 @@ impl AccessControl {
         }
         let is_local = || {
             let route = self.host.directory().map(|directory| directory.route(address));
-            matches!(route, Some(Ok(Route::Local | Route::UnknownUser)))
+            matches!(route, Some(Ok(Route::Local | Route::UnknownUser | Route::Ambiguous)))
         };
         let owns = own.owns(user, address, is_local, |group| self.is_member(address, group));
         (!owns).then(|| Refusal::not_own(address))

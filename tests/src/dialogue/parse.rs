@@ -457,6 +457,7 @@ fn route(text: &str) -> Result<Step, String> {
         "foreign" => Route::Foreign,
         "unreachable" => Route::Unreachable,
         "unavailable" => Route::Unavailable,
+        "ambiguous" => Route::Ambiguous,
         _ => return Err(format!("{route:?} is no route")),
     };
     Ok(Step::Route(address.to_owned(), route))

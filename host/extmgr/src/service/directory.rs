@@ -128,6 +128,7 @@ unsafe extern "C" fn route(
             Route::Foreign => abi::EM_ROUTE_FOREIGN,
             Route::Unreachable => abi::EM_ROUTE_UNREACHABLE,
             Route::Unavailable => abi::EM_ROUTE_UNAVAILABLE,
+            Route::Ambiguous => abi::EM_ROUTE_AMBIGUOUS,
         })
     };
     // SAFETY: the contract gives what `hand_out` wants.

@@ -171,6 +171,8 @@ pub(crate) fn check_route(route: Route, granted: bool) -> Option<Reply> {
         Route::Local | Route::Relay => return None,
         Route::Foreign if granted => return None,
         Route::UnknownUser => (550, (5, 1, 1), "No such user here"),
+        // RFC 3463 section 3.2.
+        Route::Ambiguous => (550, (5, 1, 4), "Several have this address here"),
         Route::Unreachable if granted => (550, (5, 4, 4), "No route to this domain"),
         Route::Foreign | Route::Unreachable => (550, (5, 7, 1), "Relaying denied"),
         Route::Unavailable => (451, (4, 4, 3), "Directory not available, try again later"),

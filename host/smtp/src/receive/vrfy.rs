@@ -38,6 +38,11 @@ impl Session {
                 self.tally.refusals += 1;
                 Reply::new(550, Some((5, 1, 1)), "No such user here")
             }
+            // RFC 5321 section 3.5.1.
+            Route::Ambiguous => {
+                self.tally.refusals += 1;
+                Reply::new(553, Some((5, 1, 4)), "Several have this address here")
+            }
             Route::Unavailable => {
                 Reply::new(451, Some((4, 4, 3)), "Directory not available, try again later")
             }

@@ -34,6 +34,8 @@ pub(in crate::config) struct Ldap {
     pub(in crate::config) kept_max: Count<100, 10_000_000>,
     #[serde(default = "ldap::user_filter")]
     pub(in crate::config) user_filter: UserFilter,
+    #[serde(default)]
+    pub(in crate::config) ambiguous: ldap::Ambiguous,
     #[serde(default = "ldap::mailbox_attribute")]
     pub(in crate::config) mailbox_attribute: Attribute,
     pub(in crate::config) alias_filter: Option<UserFilter>,

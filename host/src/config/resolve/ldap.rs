@@ -50,6 +50,7 @@ impl Resolver<'_> {
             missing_kept: written.missing_kept.duration(),
             kept_max: written.kept_max.get(),
             user_filter: written.user_filter.0,
+            ambiguous: written.ambiguous,
             mailbox_attribute: written.mailbox_attribute.0,
             alias_filter: written.alias_filter.map(|filter| filter.0),
             alias_attributes: written.alias_attributes.into_iter().map(|name| name.0).collect(),

@@ -16,7 +16,7 @@ use self::client::{Client, Entry, LdapFault, Query};
 pub(crate) use self::login::LdapLogin;
 use super::memory::{Memory, TROUBLE_KEPT};
 use super::names::Names;
-use crate::config::{self, ConfigError, Place, Settings, Slot};
+use crate::config::{self, Ambiguous, ConfigError, Place, Settings, Slot};
 use crate::secret_file;
 use crate::throttle::{Line, Throttle};
 use crate::tls::{VerifyingError, verifying};
@@ -102,6 +102,11 @@ impl Ldap {
             addresses: Arc::new(Memory::new(most, Found::Trouble)),
             groups: Arc::new(Memory::new(most, Found::Trouble)),
         })
+    }
+
+    /// What is made of an address that several entries have.
+    pub(super) fn ambiguous(&self) -> Ambiguous {
+        self.lookups.settings.ambiguous
     }
 
     /// What it has of an address, from memory.

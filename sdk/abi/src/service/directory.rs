@@ -17,6 +17,8 @@ pub const EM_ROUTE_FOREIGN: u32 = 4;
 pub const EM_ROUTE_UNREACHABLE: u32 = 5;
 /// EmDirectoryService.route: nobody knows now; deferred.
 pub const EM_ROUTE_UNAVAILABLE: u32 = 6;
+/// EmDirectoryService.route: a domain of ours where several have the address; refused.
+pub const EM_ROUTE_AMBIGUOUS: u32 = 7;
 
 /// EmDirectoryService.fetch and wait: what becomes of mail for the address, for `user` and `route`.
 pub const EM_DIRECTORY_ROUTE: u32 = 1;
