@@ -8,7 +8,7 @@ pub(crate) const FAULTS: [Fault; 61] = [
         "backlg = 5",
         (5, 1),
         "listen[0].backlg: unknown field `backlg`",
-        "write one of `name`, `address`, `socket`, `reuse_port`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `auth`, `auth_allow_plaintext`, `auth_relay`, `binarymime`, `vrfy`, `split`, `backlog`",
+        "write one of `name`, `address`, `socket`, `reuse_port`, `purpose`, `certificates`, `require_tls`, `client_certificates`, `auth`, `auth_ldap`, `auth_allow_plaintext`, `auth_relay`, `binarymime`, `vrfy`, `split`, `backlog`",
     ),
     fault(
         "backlog = 0",
@@ -156,8 +156,8 @@ pub(crate) const FAULTS: [Fault; 61] = [
     fault(
         "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"all\"",
         (7, 13),
-        "local_domain[0].mailboxes: \"all\" is not \"any\"",
-        "write \"any\", or a list",
+        "local_domain[0].mailboxes: \"all\" is neither \"any\" nor \"ldap\"",
+        "write one of these, or a list",
     ),
     fault(
         "[[local_domain]]\nname = \"a.test\"\nmailboxes = [\"a@a.test\"]",
