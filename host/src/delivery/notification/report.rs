@@ -236,11 +236,11 @@ fn folded(start: &str, text: &str, fold: &str) -> String {
     let clean: String = clean.collect();
     let mut out = start.to_owned();
     let mut line = start.len();
-    for word in clean.split(' ').filter(|word| !word.is_empty()) {
-        if line > start.len() && line + word.len() >= LINE_OCTETS {
+    for (number, word) in clean.split(' ').filter(|word| !word.is_empty()).enumerate() {
+        if number > 0 && line + word.len() >= LINE_OCTETS {
             out.push_str(fold);
             line = 1;
-        } else if line > start.len() {
+        } else if number > 0 {
             out.push(' ');
             line += 1;
         }
@@ -274,6 +274,11 @@ mod tests {
             }
             let unfolded: String = folded.split_whitespace().skip(1).collect();
             assert_eq!(unfolded, text.replace(' ', ""), "nothing is lost");
+        }
+        // RFC 5322 section 2.2.3: what a fold leaves is the space that was there.
+        for name in ["A", "Diagnostic-Code"] {
+            let unfolded = field(name, &words).replace("\r\n", "");
+            assert_eq!(unfolded, format!("{name}: {}", words.trim_end()));
         }
     }
 
