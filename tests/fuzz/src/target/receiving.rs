@@ -281,6 +281,12 @@ impl<'d> Model<'d> {
             Unit::ShutDown => {
                 self.uncut = false;
                 self.rig.shut_down();
+                // A message that comes in chunks may be finished before.
+                if self.chunks.is_some() && !self.rig.closed {
+                    assert!(self.heard().is_empty());
+                    self.rig.hang_up();
+                    return;
+                }
                 assert!(self.heard() == [421] && self.rig.closed);
             }
         }
