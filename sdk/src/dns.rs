@@ -4,7 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -142,6 +142,39 @@ look_ups! {
     txt(name) -> Vec<u8>;
     /// Looks up the names of an address, or of its name below in-addr.arpa or ip6.arpa.
     ptr(address) -> String;
+}
+
+/// Tells whether records have a certain one. A name without any has not.
+fn has<R: PartialEq>(records: Result<Vec<R>, DnsError>, wanted: &R) -> Result<bool, DnsError> {
+    match records {
+        Ok(records) => Ok(records.contains(wanted)),
+        Err(DnsError::NoName | DnsError::NoData) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Dns<'_> {
+    /// Tells whether a name has an address. A name that [`ptr`](Self::ptr) found is confirmed so: whoever has an address can
+    /// give it any name, but not that name the address.
+    ///
+    /// # Errors
+    /// Whoever is to be trusted by name is not when nobody knows.
+    pub async fn has_address(self, name: &str, address: IpAddr) -> Result<bool, DnsError> {
+        match address {
+            IpAddr::V4(address) => has(self.a(name).await, &address),
+            IpAddr::V6(address) => has(self.aaaa(name).await, &address),
+        }
+    }
+}
+
+impl DnsWait<'_> {
+    /// Tells whether a name has an address, as [`Dns::has_address`].
+    pub fn has_address(&self, name: &str, address: IpAddr) -> Result<bool, DnsError> {
+        match address {
+            IpAddr::V4(address) => has(self.a(name), &address),
+            IpAddr::V6(address) => has(self.aaaa(name), &address),
+        }
+    }
 }
 
 /// Look-ups of an asynchronous handler. Made by [`Pending::dns`](crate::Pending::dns).

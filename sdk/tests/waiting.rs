@@ -43,6 +43,8 @@ impl Plugin for Waiter {
         assert_eq!(dns.txt("a.test")?, [b"a\0\xff".to_vec(), vec![]]);
         assert_eq!(dns.a("nobody.test"), Err(DnsError::NoName));
         assert!(matches!(dns.ptr("refused.test"), Err(DnsError::Refused(_))));
+        assert_eq!(dns.has_address("a.test", "2001:db8::1".parse().unwrap()), Ok(true));
+        assert_eq!(dns.has_address("a.test", "192.0.2.2".parse().unwrap()), Ok(false));
         Ok(Answer::Continue)
     }
 }
@@ -125,6 +127,17 @@ impl AsyncPlugin for Waiter {
         for name in ["nobody.test", "a.test", "trouble.test", "newer.test", "short.test"] {
             found(dns.ptr(name).await);
         }
+        let [four, six, other] =
+            ["192.0.2.1", "2001:db8::1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        for (name, address) in [
+            ("a.test", four),
+            ("a.test", six),
+            ("a.test", other),
+            ("nobody.test", four),
+            ("trouble.test", four),
+        ] {
+            found(dns.has_address(name, address).await);
+        }
         match dns.a("no name").await {
             Err(DnsError::Refused(refusal)) => found(refusal.reason),
             other => panic!("{other:?}"),
@@ -191,6 +204,11 @@ fn look_ups_are_asked_of_the_host_and_read_as_their_types() {
         "Err(Trouble)",
         "Err(Trouble)",
         "Err(Trouble)",
+        "Ok(true)",
+        "Ok(true)",
+        "Ok(false)",
+        "Ok(false)",
+        "Err(Trouble)",
         "Invalid",
     ];
     assert_eq!(*FOUND.lock().unwrap(), wanted);
@@ -232,6 +250,8 @@ fn a_handler_that_may_block_waits() {
         "dns_wait 16 a.test",
         "dns_wait 1 nobody.test",
         "dns_wait 12 refused.test",
+        "dns_wait 28 a.test",
+        "dns_wait 1 a.test",
     ];
     assert_eq!(sheet.take(), wanted);
     assert_eq!(fake.logged(), [""; 0]);

@@ -34,25 +34,16 @@ pub(crate) async fn host_name(call: &Pending, address: IpAddr, confirm: bool) ->
         Some(Err(DnsError::Trouble | DnsError::Refused(_))) | None => return HostName::Trouble,
     };
     let names = names.into_iter().take(NAMES_MAX).map(|text| async move {
-        let confirmed = confirm && has_address(call, &text, address).await;
+        let confirmed = confirm && is_confirmed(call, &text, address).await;
         Name { text, confirmed }
     });
     HostName::Found(together(names).await)
 }
 
-/// Whether a name has an address. Trouble is no confirmation.
-async fn has_address(call: &Pending, name: &str, address: IpAddr) -> bool {
-    let found = async {
-        match address {
-            IpAddr::V4(address) => {
-                call.dns().a(name).await.is_ok_and(|found| found.contains(&address))
-            }
-            IpAddr::V6(address) => {
-                call.dns().aaaa(name).await.is_ok_and(|found| found.contains(&address))
-            }
-        }
-    };
-    before(found, call.timer(PATIENCE)).await.unwrap_or(false)
+/// Whether a name has the address that has it. Trouble is no confirmation.
+async fn is_confirmed(call: &Pending, name: &str, address: IpAddr) -> bool {
+    let question = call.dns().has_address(name, address);
+    before(question, call.timer(PATIENCE)).await == Some(Ok(true))
 }
 
 /// Whether a domain takes mail, or has an address at least (RFC 5321 section 5.1).

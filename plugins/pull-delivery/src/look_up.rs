@@ -23,22 +23,9 @@ pub(crate) async fn confirmed_names(call: &Pending, address: IpAddr) -> Vec<Stri
         return Vec::new();
     };
     let names = names.into_iter().take(NAMES_MAX).map(|name| async move {
-        let confirmed = has_address(call, &name, address).await;
+        let question = call.dns().has_address(&name, address);
+        let confirmed = before(question, call.timer(PATIENCE)).await == Some(Ok(true));
         confirmed.then(|| folded(&name))
     });
     together(names).await.into_iter().flatten().collect()
-}
-
-async fn has_address(call: &Pending, name: &str, address: IpAddr) -> bool {
-    let found = async {
-        match address {
-            IpAddr::V4(address) => {
-                call.dns().a(name).await.is_ok_and(|found| found.contains(&address))
-            }
-            IpAddr::V6(address) => {
-                call.dns().aaaa(name).await.is_ok_and(|found| found.contains(&address))
-            }
-        }
-    };
-    before(found, call.timer(PATIENCE)).await.unwrap_or(false)
 }
