@@ -72,6 +72,38 @@ fn hosts_are_denied_by_address_and_by_name() {
 }
 
 #[test]
+fn what_is_no_section_is_told_with_its_place() {
+    let site = Site::new("");
+    let file = build_rust("access-control");
+    for (section, wanted) in [
+        (
+            "[plugin.config.conection]",
+            "`conection` is wrong: unknown field `conection`, expected one of",
+        ),
+        (
+            "[plugin.config.relay]\nenforce = \"some\"",
+            "`relay.enforce` is wrong: unknown variant `some`",
+        ),
+        (
+            "[plugin.config.connection]\nallow = 1",
+            "`connection.allow` is wrong: data did not match",
+        ),
+        ("[plugin.config.connection]\ndeny = [\"[1.2.3]\"]", " is no address"),
+    ] {
+        let plugin = plugin_section("access-control", &file, section);
+        site.configure(&plugin);
+        let config = fs::read_to_string(site.path().join("stagepost.toml")).unwrap();
+        let line = config.lines().count();
+        let (code, said) = site.refused();
+        assert_eq!(code, Some(1), "{said}");
+        let place = format!("stagepost.toml:{line}:");
+        let told =
+            said.lines().find(|line| line.contains(wanted)).unwrap_or_else(|| panic!("{said}"));
+        assert!(told.contains(&place), "{place} in {told}");
+    }
+}
+
+#[test]
 fn a_host_without_a_name_is_told_at_mail() {
     let site = Site::new("");
     let names =

@@ -17,6 +17,7 @@ mod list;
 mod lists;
 mod look_up;
 mod mailbox;
+pub mod measured;
 mod name_index;
 mod own_address;
 mod pattern;
@@ -89,7 +90,7 @@ impl AccessControl {
 
 /// Makes rules, and tells what is odd about them.
 fn read(host: &Host, section: &Config) -> Result<Rules, rules::RulesError> {
-    let Made { rules, warnings } = rules::make(section)?;
+    let Made { rules, warnings } = rules::read(section)?;
     for warning in warnings {
         host.log(Level::Warn, format_args!("{}: {}", warning.place, warning.text));
     }
@@ -125,7 +126,7 @@ impl Plugin for Exported {
     }
 
     fn before_config(&self, section: &Config) -> Result<(), Fault> {
-        rules::make(section)?;
+        rules::read(section)?;
         Ok(())
     }
 

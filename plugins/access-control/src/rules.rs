@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use stagepost_sdk::Config;
+use stagepost_sdk::{Config, ConfigError};
 
 use crate::connection::ConnectionRules;
 use crate::dns_list::Zone;
@@ -69,6 +69,12 @@ pub(crate) struct DnsFilter {
 #[error("{0}")]
 pub(crate) struct RulesError(String);
 
+impl From<ConfigError> for RulesError {
+    fn from(error: ConfigError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<ListError> for RulesError {
     fn from(error: ListError) -> Self {
         Self(error.to_string())
@@ -83,56 +89,34 @@ pub(crate) struct Made {
 
 /// Where a key of the section stands.
 pub(crate) trait Places {
-    /// The whole section as JSON text.
-    fn json(&self) -> Result<String, RulesError>;
-    /// The place of a key; elements of arrays are `key[0]`.
-    fn place(&self, key: &str) -> Option<Place>;
+    /// The place of a key, or of the table that it would stand in; elements of arrays are `key[0]`.
+    fn place_near(&self, key: &str) -> Option<Place>;
 }
 
 impl Places for Config {
-    fn json(&self) -> Result<String, RulesError> {
-        let json = Self::json(self, "").map_err(|error| RulesError(error.to_string()))?;
-        Ok(json.unwrap_or("{}").to_owned())
-    }
-
-    fn place(&self, key: &str) -> Option<Place> {
-        let place = Self::place(self, key)?;
+    fn place_near(&self, key: &str) -> Option<Place> {
+        let place = Self::place_near(self, key)?;
         Some(Place { file: place.file.into(), line: place.line, column: place.column })
     }
 }
 
+/// Makes rules of the plug-in's section.
+pub(crate) fn read(config: &Config) -> Result<Made, RulesError> {
+    make(&config.section()?, config)
+}
+
 /// Makes rules of a section.
-pub(crate) fn make(places: &dyn Places) -> Result<Made, RulesError> {
-    let json = places.json()?;
-    let mut reader = serde_json::Deserializer::from_str(&json);
-    let section: Section = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let key = error.path().to_string();
-        RulesError(at(places, &key, format_args!("`{key}`: {}", plainly(error.inner()))))
-    })?;
-    let mut making = Making::new(places, &section)?;
-    let rules = making.rules(&section)?;
+pub(crate) fn make(section: &Section, places: &dyn Places) -> Result<Made, RulesError> {
+    let mut making = Making::new(places, section)?;
+    let rules = making.rules(section)?;
     Ok(Made { rules, warnings: making.warnings })
 }
 
-/// The message of serde_json without its line and column, which are those of the JSON.
-fn plainly(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
-}
-
 fn at(places: &dyn Places, key: &str, problem: impl Display) -> String {
-    match place_near(places, key) {
+    match places.place_near(key) {
         Some(place) => format!("{place}: {problem}"),
         None => problem.to_string(),
     }
-}
-
-/// The place of a key, or of the table that it would stand in.
-fn place_near(places: &dyn Places, key: &str) -> Option<Place> {
-    let parents = std::iter::successors(Some(key), |key| {
-        (!key.is_empty()).then(|| key.rfind(['.', '[']).map_or("", |end| &key[..end]))
-    });
-    parents.into_iter().find_map(|key| places.place(key))
 }
 
 struct Making<'m> {
@@ -166,7 +150,7 @@ impl<'m> Making<'m> {
 
     fn place(&self, key: &str) -> Place {
         let nowhere = || Place { file: Arc::from("the configuration"), line: 0, column: 0 };
-        place_near(self.places, key).unwrap_or_else(nowhere)
+        self.places.place_near(key).unwrap_or_else(nowhere)
     }
 
     fn error(&self, key: &str, problem: impl Display) -> RulesError {
@@ -444,7 +428,5 @@ enum Colour {
     Black,
 }
 
-#[cfg(test)]
-mod speed;
 #[cfg(test)]
 pub(crate) mod tests;
