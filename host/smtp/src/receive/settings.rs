@@ -89,8 +89,8 @@ pub struct Limits {
     pub line_octets_max: usize,
     /// Octets of a path of MAIL or RCPT with its angle brackets and source route. RFC 5321 section 4.5.3.1.3 has 256. More: 501.
     pub path_octets_max: usize,
-    /// Octets of the local part of an address with its quotes, at most [`Address::LOCAL_OCTETS_MAX`]. RFC 5321 section 4.5.3.1.1 has
-    /// 64. More: 501.
+    /// Octets of the local part of an address with its quotes, at most [255](crate::Address::LOCAL_OCTETS_MAX). RFC 5321
+    /// section 4.5.3.1.1 has 64. More: 501.
     pub local_octets_max: usize,
     /// Octets of a line of the message with its CRLF, without a stuffed dot; 0 = no limit. RFC 5321
     /// section 4.5.3.1.6 has senders keep to 1000 and receivers impose no limit where they can: a long line costs
