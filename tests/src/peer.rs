@@ -10,16 +10,24 @@ use crate::cargo::target_dir;
 
 /// Finds a program: among those that `cargo verify` unpacked, else where the system has programs.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let unpacked = target_dir().map(|target| target.join("peers/bin"));
+    let unpacked = packages().into_iter().map(|package| package.join("bin"));
     let path = env::var_os("PATH").unwrap_or_default();
     // Servers' programs are there, and not in everybody's PATH.
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     unpacked
-        .into_iter()
         .chain(env::split_paths(&path))
         .chain(system)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+/// The folders of the packages that `cargo verify` unpacked.
+fn packages() -> Vec<PathBuf> {
+    let peers = target_dir().and_then(|target| fs::read_dir(target.join("peers")).ok());
+    let mut packages: Vec<_> =
+        peers.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    packages.sort();
+    packages
 }
 
 /// Finds a program that a test can't do without.

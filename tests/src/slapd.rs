@@ -208,7 +208,7 @@ impl Drop for Slapd {
 
 /// Where the schemas are: beside a program that was unpacked, or the system's.
 fn schema() -> PathBuf {
-    let unpacked = cargo::target_dir().map(|target| target.join("peers/etc/ldap/schema"));
+    let unpacked = cargo::target_dir().map(|target| target.join("peers/slapd/etc/ldap/schema"));
     let folder = unpacked.into_iter().chain([PathBuf::from("/etc/ldap/schema")]);
     let mut there = folder.filter(|folder| folder.join("core.schema").is_file());
     there.next().expect("schemas of slapd: `cargo verify` says how to get them")

@@ -141,7 +141,7 @@ impl Requirement {
 /// Gets what is missing and can be had; returns what is missing still.
 ///
 /// With `CI=true` each of them is a failure: there a skipped test would go unnoticed.
-pub(super) fn set_up(folder: &Path, runner: &Runner, tally: &mut Tally) -> Vec<Requirement> {
+pub(super) fn set_up(peers: &Path, runner: &Runner, tally: &mut Tally) -> Vec<Requirement> {
     let missing = || REQUIREMENTS.into_iter().filter(|one| !one.is_there()).collect::<Vec<_>>();
     let first = missing();
     for one in &first {
@@ -151,7 +151,7 @@ pub(super) fn set_up(folder: &Path, runner: &Runner, tally: &mut Tally) -> Vec<R
         }
     }
     if !first.is_empty() && peer::find("apt-get").is_some() {
-        get(&first, folder, runner);
+        get(&first, peers, runner);
     }
     let left = missing();
     let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
@@ -169,7 +169,7 @@ pub(super) fn set_up(folder: &Path, runner: &Runner, tally: &mut Tally) -> Vec<R
     left
 }
 
-fn get(missing: &[Requirement], folder: &Path, runner: &Runner) {
+fn get(missing: &[Requirement], peers: &Path, runner: &Runner) {
     let mut packages: Vec<&str> = Vec::new();
     let mut unpacked: Vec<&str> = Vec::new();
     for one in missing {
@@ -191,7 +191,7 @@ fn get(missing: &[Requirement], folder: &Path, runner: &Runner) {
         runner.run(&apt(&name, &args).args(&packages));
     }
     for package in unpacked {
-        if let Err(error) = unpack(package, folder, runner) {
+        if let Err(error) = unpack(package, peers, runner) {
             println!("unpacking {package}: {error}");
         }
     }
@@ -205,8 +205,9 @@ fn apt(name: &str, args: &[&str]) -> Step {
 }
 
 /// Downloads a package with what it depends on and is not installed, and unpacks all of it: no script of it runs, and
-/// the system stays as it is.
-fn unpack(package: &str, folder: &Path, runner: &Runner) -> io::Result<()> {
+/// the system stays as it is. Each has a folder of its own: several bring a file of the same name, `sendmail` for one.
+fn unpack(package: &str, peers: &Path, runner: &Runner) -> io::Result<()> {
+    let folder = &peers.join(package);
     let archives = folder.join("archives");
     fs::create_dir_all(archives.join("partial"))?;
     let cache = format!("Dir::Cache::archives={}", archives.display());
