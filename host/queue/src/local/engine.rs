@@ -29,6 +29,10 @@ const FILES_CACHED_MAX: usize = 128;
 /// Blocks of tables are kept in memory up to so many octets.
 const CACHE_OCTETS: u64 = 16 * 1024 * 1024;
 
+/// Bodies are put on disk in files of so many octets, each synced for itself: a sync of more would hold up the journal's
+/// writes, and with them every session that waits for its 250.
+const BODIES_FILE_OCTETS: u64 = 4 * 1024 * 1024;
+
 /// The counters in [`Engine::total`].
 pub(super) const TOTAL_KEY: &[u8] = b"queue";
 /// The last group of the journal that all tables have on disk, in [`Engine::total`].
@@ -295,7 +299,9 @@ impl Opening {
 
     /// Values apart from their keys: the table is reordered without copying mail around.
     fn apart(config: Config) -> Config {
-        let apart = KvSeparationOptions::default().compression(CompressionType::None);
+        let apart = KvSeparationOptions::default()
+            .compression(CompressionType::None)
+            .file_target_size(BODIES_FILE_OCTETS);
         config.with_kv_separation(Some(apart))
     }
 }

@@ -16,8 +16,9 @@ const MAGIC: [u8; 8] = *b"SPQ-JNL\x01";
 const ENDING: &str = "segment";
 /// The ending while the file is being made.
 const ENDING_MAKING: &str = "making";
-/// Zeros are written in pieces of so many octets.
-const PIECE_OCTETS: usize = 256 * 1024;
+/// Zeros are written in pieces of so many octets, each synced for itself: a sync of more would hold up the writes of the
+/// segment in use.
+const PIECE_OCTETS: usize = 1024 * 1024;
 
 /// One file of the journal, open for writing: each write is on disk when it returns.
 pub(super) struct Segment {
@@ -133,6 +134,7 @@ fn fill(path: &Path, octets: u64) -> io::Result<()> {
     while left > 0 {
         let piece = left.min(PIECE_OCTETS as u64);
         file.write_all(&zeros[..piece as usize])?;
+        file.sync_data()?;
         left -= piece;
     }
     file.sync_all()
