@@ -10,7 +10,7 @@ use stagepost_extmgr::Dispatch;
 use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
 use stagepost_smtp::{
     Ask, Attributed, BodyFault, Change, Content, Decision, Draft, Edit, Envelope, Event, Facts,
-    LedgerEntry, Part, Question, SenderWish, Stage, Stored, Verdict, change_header,
+    LedgerEntry, Part, Priority, Question, SenderWish, Stage, Stored, Verdict, change_header,
     empty_line_before, parameter, received, received_from_plugin,
 };
 
@@ -158,6 +158,7 @@ impl Intake {
         let hold = hold.or_else(|| reason_to_hold(&edits));
         ledger.extend(carry_out(noting_holds(edits), incoming.header()));
         let utf8 = parameter(&envelope.parameters, "SMTPUTF8").is_some();
+        let priority = SenderWish::of(&envelope.parameters).priority;
         let only = match &envelope.recipients[..] {
             [one] if utf8 || one.address.is_ascii() => Some(one.address.as_str()),
             _ => None,
@@ -165,7 +166,7 @@ impl Intake {
         let (hostname, date) = (&self.hostname, date(now));
         let trace = match &self.plugin {
             Some(plugin) => received_from_plugin(plugin, hostname, &id, &date, only, utf8),
-            None => received(facts, hostname, &id, &date, only, utf8),
+            None => received(facts, hostname, &id, &date, only, priority, utf8),
         };
         incoming.header().splice(0..0, trace);
         let queued_octets = incoming.header().len() as u64 + incoming.body_octets();
@@ -186,6 +187,8 @@ impl Intake {
         let (edits, client) = (message.ledger.len(), message.origin.client.clone());
         incoming.commit(message).await?;
         let (session, client) = (facts.id, &*client);
+        // RFC 6710 section 4.1: logged where there is one.
+        let priority = priority.map(Priority::level);
         let proxy = facts.peer.proxy.as_ref().map(|proxy| &*proxy.text);
         tracing::info!(
             session,
@@ -195,6 +198,7 @@ impl Intake {
             sender,
             recipients,
             octets = queued_octets,
+            priority,
             edits,
             "message queued"
         );

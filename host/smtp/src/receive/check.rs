@@ -101,10 +101,16 @@ pub(crate) fn check_mail(mail: &Mail, offer: Offer<'_>) -> Option<Reply> {
     if let Some(keyword) = keywords.find(|keyword| refused(&keyword.to_ascii_uppercase())) {
         return Some(parameter::unknown_parameter(keyword));
     }
-    // RFC 4865 section 5.
-    let (release, date) = (SenderWish::of(&mail.parameters).release?, offer.date?);
-    let late = release.time(date) > date + Release::MAX;
-    late.then(|| Reply::new(501, Some((5, 5, 4)), "That is too far in the future"))
+    let (wish, date) = (SenderWish::of(&mail.parameters), offer.date?);
+    let release = wish.release?.time(date);
+    let words = match wish.deliver_by {
+        // RFC 4865 section 4.2.
+        _ if release > date + Release::MAX => "That is too far in the future",
+        // RFC 4865 section 5.2.2: neither could be kept without breaking the other.
+        Some(by) if release > by.time(date) => "It would be late before it may go",
+        _ => return None,
+    };
+    Some(Reply::new(501, Some((5, 5, 4)), words))
 }
 
 /// Whether a command is what plug-ins took out of the reply to EHLO.
@@ -357,6 +363,9 @@ mod tests {
             ("HOLDFOR=2592001", Some(501)),
             ("HOLDUNTIL=1970-01-31T00:00:00Z", None),
             ("HOLDUNTIL=1970-01-31T00:00:01Z", Some(501)),
+            ("HOLDFOR=60 BY=60;R", None),
+            ("HOLDFOR=61 BY=60;R", Some(501)),
+            ("BY=0;N HOLDUNTIL=1970-01-01T00:00:01Z", Some(501)),
         ];
         for (parameter, wanted) in cases {
             let line = format!("MAIL FROM:<> {parameter}");

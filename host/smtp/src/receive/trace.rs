@@ -1,7 +1,7 @@
 //! The trace header that a message gets when it is accepted (RFC 5321 section 4.4).
 //! A pure function: facts, names and the date come from the caller.
 
-use crate::{Facts, Peer};
+use crate::{Facts, Peer, Priority};
 
 /// Lines are folded to stay within this many octets where they can (RFC 5322 section 2.1.1).
 const LINE_OCTETS: usize = 78;
@@ -10,7 +10,7 @@ const LINE_OCTETS: usize = 78;
 ///
 /// `hostname` is our name, `id` the message's queue id, `date` an RFC 5322 date-time. `recipient` is given only
 /// when the message has one: the others are not to be told of each other (RFC 5321 section 7.2). `utf8`: its sender has said
-/// that it may be of any script.
+/// that it may be of any script. `priority`: the level that it has given.
 /// Octets that no header may hold become `?`.
 pub fn received(
     facts: &Facts,
@@ -18,6 +18,7 @@ pub fn received(
     id: &str,
     date: &str,
     recipient: Option<&str>,
+    priority: Option<Priority>,
     utf8: bool,
 ) -> Vec<u8> {
     let (name, protocol) = match &facts.helo {
@@ -36,6 +37,8 @@ pub fn received(
         // RFC 8314 section 4.3.
         words.push(format!("tls {}", tls.cipher));
     }
+    // RFC 6710 section 4.1.
+    words.extend(priority.map(|level| format!("PRIORITY {level}")));
     if let Some(last) = words.last_mut() {
         last.push(';');
     }
@@ -132,8 +135,8 @@ mod tests {
     }
 
     fn field(facts: &Facts, recipient: Option<&str>) -> String {
-        String::from_utf8(received(facts, "mx.example.test", "01J", DATE, recipient, false))
-            .unwrap()
+        let field = received(facts, "mx.example.test", "01J", DATE, recipient, None, false);
+        String::from_utf8(field).unwrap()
     }
 
     #[test]
@@ -217,10 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn a_level_is_told() {
+        let facts = facts("192.0.2.1:9", Some(("a.test", true)));
+        for level in ["-3", "0", "9"] {
+            let priority = Priority::parse(level);
+            let field = received(&facts, "mx.test", "01J", DATE, Some("u@b.test"), priority, false);
+            let field = String::from_utf8(field).unwrap();
+            assert!(
+                field.contains(&format!("\tfor <u@b.test> PRIORITY {level}; Sun, ")),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
     fn mail_of_any_script_says_so() {
         let mut facts = facts("192.0.2.1:9", Some(("a.test", true)));
         let field = |facts: &Facts, utf8| {
-            let field = received(facts, "mx.test", "01J", DATE, Some("jörg@b.test"), utf8);
+            let field = received(facts, "mx.test", "01J", DATE, Some("jörg@b.test"), None, utf8);
             String::from_utf8(field).unwrap()
         };
         assert!(field(&facts, true).contains(" with UTF8SMTP id 01J\r\n\tfor <jörg@b.test>;"));
