@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use stagepost_smtp::{
-    Address, Change, Event, LedgerEntry, Made, Recipient, Stage, parameter, to_xtext,
+    Address, Change, Event, LedgerEntry, Made, Notify, Recipient, RecipientWish, Stage, parameter,
+    to_xtext,
 };
 
 use super::Directory;
@@ -84,7 +85,7 @@ fn put_together(found: Vec<(Recipient, Expansion)>) -> Result<Option<Addressed>,
             if !taken.insert(key(&address)) {
                 continue;
             }
-            let to = Recipient { address, parameters: passed_on(&recipient) };
+            let to = Recipient { address, parameters: passed_on(&recipient, first) };
             let index = place(&recipients);
             changes.push(match std::mem::take(&mut first) {
                 true => {
@@ -109,16 +110,28 @@ fn put_together(found: Vec<(Recipient, Expansion)>) -> Result<Option<Addressed>,
     Ok(Some(Addressed { recipients, ledger: changes.into_iter().map(entry).collect() }))
 }
 
-/// What was asked for at an alias holds for those that it stands for (RFC 3461 section 5.2.7); whom the sender meant is said,
-/// unless it was said already (section 5.2.1).
-fn passed_on(alias: &Recipient) -> Box<str> {
-    let parameters = &alias.parameters;
+/// What was asked for at an alias holds for those that it stands for. Of success only the first of them tells: who has sent one
+/// message waits for one answer (RFC 3461 section 5.2.7.3). Whom the sender meant is said, unless it was said already (section 5.2.1).
+fn passed_on(alias: &Recipient, first: bool) -> Box<str> {
+    let asked = RecipientWish::of(alias).notify.filter(|notify| notify.success && !first);
+    let parameters: Box<str> = match asked {
+        None => alias.parameters.clone(),
+        Some(notify) => {
+            let less = format!("NOTIFY={}", Notify { success: false, ..notify });
+            let is_notify = |word: &&str| {
+                word.split_once('=').is_some_and(|(name, _)| name.eq_ignore_ascii_case("NOTIFY"))
+            };
+            let words = alias.parameters.split(' ').filter(|word| !word.is_empty());
+            let words = words.map(|word| if is_notify(&word) { less.as_str() } else { word });
+            words.collect::<Vec<_>>().join(" ").into()
+        }
+    };
     let address = &alias.address;
-    if parameter(parameters, "ORCPT").is_some()
+    if parameter(&parameters, "ORCPT").is_some()
         || !address.is_ascii()
         || address.domain().is_empty()
     {
-        return parameters.clone();
+        return parameters;
     }
     let orcpt = format!("ORCPT=rfc822;{}", to_xtext(address.as_str()));
     if parameters.is_empty() { orcpt.into() } else { format!("{parameters} {orcpt}").into() }
@@ -180,7 +193,7 @@ mod tests {
             .collect();
         let wanted = [
             "alice@a.test NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sales@a.test",
-            "carol@b.test NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sales@a.test",
+            "carol@b.test NOTIFY=FAILURE ORCPT=rfc822;sales@a.test",
             "bob@a.test NOTIFY=NEVER",
             "one@a.test ORCPT=rfc822;o@x.test",
             "dora@a.test ORCPT=rfc822;both@a.test",
@@ -193,7 +206,25 @@ mod tests {
 
     #[test]
     fn plus_and_equals_of_an_address_survive_the_way() {
-        let passed = passed_on(&recipient("a+b=c@a.test", ""));
+        let passed = passed_on(&recipient("a+b=c@a.test", ""), false);
         assert_eq!(&*passed, "ORCPT=rfc822;a+2Bb+3Dc@a.test");
+    }
+
+    #[test]
+    fn of_success_one_of_many_tells() {
+        for (asked, first, others) in [
+            ("NOTIFY=SUCCESS ORCPT=rfc822;o@x.test", "NOTIFY=SUCCESS", "NOTIFY=NEVER"),
+            ("notify=Delay,Success ORCPT=rfc822;o@x.test", "notify=Delay,Success", "NOTIFY=DELAY"),
+            ("NOTIFY=FAILURE ORCPT=rfc822;o@x.test", "NOTIFY=FAILURE", "NOTIFY=FAILURE"),
+            ("NOTIFY=NEVER ORCPT=rfc822;o@x.test", "NOTIFY=NEVER", "NOTIFY=NEVER"),
+        ] {
+            let passed = |first| passed_on(&recipient("sales@a.test", asked), first);
+            let wanted = |notify| format!("{notify} ORCPT=rfc822;o@x.test");
+            assert_eq!(
+                (&*passed(true), &*passed(false)),
+                (&*wanted(first), &*wanted(others)),
+                "{asked}"
+            );
+        }
     }
 }
