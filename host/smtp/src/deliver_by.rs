@@ -33,12 +33,22 @@ impl DeliverBy {
         over.unwrap_or(received)
     }
 
-    /// The same, told to the next server at `now`: what is left of the time (section 4).
+    /// The same, told to the next server at `now`: what is left of the time (section 4.1.4).
     pub fn passed_on(self, received: SystemTime, now: SystemTime) -> Self {
-        let gone = now.duration_since(received).unwrap_or_default().as_secs();
+        self.after(now.duration_since(received).unwrap_or_default())
+    }
+
+    /// The same when so much more time has gone.
+    pub(crate) fn after(self, gone: Duration) -> Self {
         let least = -999_999_999;
-        let seconds = self.seconds.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX));
+        let seconds =
+            self.seconds.saturating_sub(i64::try_from(gone.as_secs()).unwrap_or(i64::MAX));
         Self { seconds: seconds.max(least), ..self }
+    }
+
+    /// Whether the time is over.
+    pub fn is_over(self) -> bool {
+        self.seconds <= 0
     }
 
     /// Parses the value of BY (RFC 2852 section 4): up to nine digits, a mode, and perhaps a trace. A message that is to be

@@ -83,9 +83,9 @@ impl RecipientWish {
         Self { notify, orcpt: orcpt.map(Into::into) }
     }
 
-    /// When to tell the sender: where nothing was said, of failures and delays (RFC 3461 section 4.1).
+    /// When to tell the sender.
     pub fn wanted(&self) -> Notify {
-        self.notify.unwrap_or(Notify { success: false, failure: true, delay: true })
+        self.notify.unwrap_or(Notify::UNSAID)
     }
 
     /// Whom the sender meant: address type and address.
@@ -106,6 +106,14 @@ impl Return {
 }
 
 impl Notify {
+    /// What holds where nothing was said: failures and delays are told of (RFC 3461 section 4.1).
+    pub const UNSAID: Self = Self { success: false, failure: true, delay: true };
+
+    /// Whether nothing is to be told at all.
+    pub fn is_never(self) -> bool {
+        self == Self::default()
+    }
+
     /// Parses the value of NOTIFY: `NEVER`, or any of the others with commas between.
     pub fn parse(text: &str) -> Option<Self> {
         let mut notify = Self::default();

@@ -35,6 +35,11 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// Whether it is of a delay that has an end: what was late is there now, or with another server.
+    fn is_over(&self) -> bool {
+        self.action == Action::Delayed && self.until.is_none()
+    }
+
     /// The same as plug-ins are told of it.
     fn result(&self, message: &StoredMessage) -> Option<RecipientResult> {
         let recipient = message.envelope.recipients.get(self.recipient as usize)?;
@@ -221,10 +226,10 @@ impl Notifier {
             false => BodyKind::SevenBit,
         };
         // RFC 3461 section 6.1: nothing is ever sent back to a notification.
-        let (sender, parameters) = (ReversePath::Null, "".into());
+        let (sender, parameters) = (ReversePath::Null, parameters(message, to));
         let envelope = Envelope { sender, parameters, body, recipients };
         let mut deliveries = deliveries(self.directory.router(), &envelope, now)?;
-        deliveries.iter_mut().for_each(|delivery| delivery.due = now);
+        deliveries.iter_mut().for_each(|delivery| delivery.due = delivery.due.min(now));
         let message = NewMessage {
             envelope,
             received_at: now,
@@ -248,6 +253,16 @@ impl Notifier {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What a notification of a message asks for at MAIL.
+fn parameters(message: &StoredMessage, to: &Address) -> Box<str> {
+    // RFC 6710 section 4.6: it is as urgent as the message.
+    let priority = SenderWish::of(&message.envelope.parameters).priority;
+    let priority = priority.map(|level| format!("MT-PRIORITY={level}"));
+    // RFC 6533 section 4: its header block has the address.
+    let utf8 = (!to.is_ascii()).then(|| "SMTPUTF8".to_owned());
+    priority.into_iter().chain(utf8).collect::<Vec<_>>().join(" ").into()
 }
 
 /// Whether the body goes back with the header block: only where something failed, unless the sender does not want it or it

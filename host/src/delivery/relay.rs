@@ -14,9 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
-    Addressee, Cause, Credentials, DeliverBy, Outcome, OwnName, Protocol, RecipientWish,
-    SenderWish, SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
-    parameter,
+    Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, SenderWish,
+    SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction, parameter,
 };
 use tokio::task::JoinSet;
 
@@ -250,7 +249,7 @@ impl Relay {
         };
         if let Some(mut connection) = self.idle.take(&line) {
             let mut octets = MessageOctets::new(message);
-            let outcomes = connection.send(transaction.clone(), &mut octets).await;
+            let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
             let ended = connection.is_over() && octets.is_untouched();
             let onward = onward(hop.protocol, &connection);
             self.keep(line.clone(), connection);
@@ -303,7 +302,7 @@ impl Relay {
             Err(error) => return Tried::Unreachable(error),
         };
         let mut octets = MessageOctets::new(message);
-        let outcomes = connection.send(transaction.clone(), &mut octets).await;
+        let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
         let onward = onward(hop.protocol, &connection);
         self.keep(line.clone(), connection);
         if outcomes.iter().all(is_about_the_server) {
@@ -397,7 +396,15 @@ fn told(shown: &str, onward: Onward, outcome: Outcome) -> RecipientOutcome {
     }
 }
 
-/// The message's envelope as the sending session wants it.
+/// A transaction as it begins now, with what is left of the message's time.
+fn in_time(transaction: &Transaction, message: &StoredMessage) -> Transaction {
+    let mut transaction = transaction.clone();
+    let by = &mut transaction.wish.deliver_by;
+    *by = by.map(|by| by.passed_on(message.received_at, SystemTime::now()));
+    transaction
+}
+
+/// The message's envelope as the sending session wants it; the time that it may take counts from its receipt.
 async fn transaction(
     message: &StoredMessage,
     recipients: &[u32],
@@ -413,12 +420,9 @@ async fn transaction(
     let ascii = message.header.is_ascii()
         && envelope.sender.as_str().is_ascii()
         && recipients.iter().all(|recipient| recipient.address.as_str().is_ascii());
-    let mut wish = SenderWish::of(&envelope.parameters);
-    let left = |by: DeliverBy| by.passed_on(message.received_at, SystemTime::now());
-    wish.deliver_by = wish.deliver_by.map(left);
     Ok(Transaction {
         sender: envelope.sender.clone(),
-        wish,
+        wish: SenderWish::of(&envelope.parameters),
         size_octets: MessageOctets::count(message),
         // What the octets are, not what the sender declared: many declare 8BITMIME for all they send, and a next hop
         // without it can take what is plain.

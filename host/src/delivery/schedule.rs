@@ -293,7 +293,7 @@ impl Work {
             let finding = Finding::new((5, 7, 0), &**reason);
             vec![RecipientOutcome::Failed(finding); lease.recipients.len()]
         } else if attempt.terms.is_some_and(|terms| terms.over(now).is_some()) {
-            // RFC 2852 section 4: it is delivered no more.
+            // RFC 2852 section 4.1.3: it is delivered no more.
             let finding = Finding::new((4, 4, 7), "the time is over that its sender has set");
             vec![RecipientOutcome::Deferred(finding); lease.recipients.len()]
         } else if self.fetched || retry.is_to_be_tried(lease, now) {
@@ -317,7 +317,7 @@ impl Work {
                 }
             }
         }
-        let (fates, told) = fate::judge(&message, lease, outcomes, age);
+        let (fates, told) = fate::judge(&message, lease, outcomes, age, (self.now)());
         let noticed = match told.is_empty() {
             true => None,
             false => Some(self.notifier.notify(&message, &told, &mut thread).await),

@@ -111,7 +111,10 @@ pub enum Cause {
         /// The limit that the next hop named.
         max: u64,
     },
-    /// The message is to come in time or not at all, and the next hop does not promise that (RFC 2852 section 4).
+    /// The message is to come in time or not at all, and the time is over (RFC 2852 section 4.1.3).
+    #[error("the time is over that the sender of the message has set")]
+    Late,
+    /// The message is to come in time or not at all, and the next hop does not promise that (RFC 2852 section 4.1.4.1).
     #[error("the message must come in time, and the next hop does not offer DELIVERBY for that")]
     DeliverBy,
     /// The stored message can't be sent: our own fault.
@@ -171,6 +174,7 @@ impl Cause {
             Self::Login(_) => Some(Enhanced::new(4, 7, 0)),
             Self::EightBit | Self::Binary => Some(Enhanced::new(5, 6, 3)),
             Self::Utf8 => Some(Enhanced::new(5, 6, 7)),
+            Self::Late => Some(Enhanced::new(4, 4, 7)),
             Self::DeliverBy => Some(Enhanced::new(5, 3, 3)),
             Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
             Self::Content(_) => Some(Enhanced::new(5, 6, 0)),

@@ -61,6 +61,8 @@ pub struct SendingSession {
     early: bool,
     /// When the last transaction was over.
     idle_since: Instant,
+    /// When the last transaction was asked for.
+    asked_at: Instant,
     /// The connection is protected by TLS.
     secured: bool,
     /// A TLS handshake is under way.
@@ -121,6 +123,7 @@ impl SendingSession {
             dirty: false,
             early: false,
             idle_since: now,
+            asked_at: now,
             secured,
             handshake: false,
             login: None,
@@ -175,10 +178,11 @@ impl SendingSession {
         if !self.is_ready() {
             return Err(Box::new(transaction));
         }
+        self.asked_at = now;
         if let State::Opening { waiting, .. } = &mut self.state {
             *waiting = Some(transaction);
         } else {
-            self.begin(transaction, now.duration_since(self.idle_since) < FRESH);
+            self.begin(now, transaction, now.duration_since(self.idle_since) < FRESH);
             self.advance(now);
         }
         Ok(())
@@ -200,7 +204,7 @@ impl SendingSession {
             match self.reader.read(&mut input) {
                 Ok(Some(reply)) => match self.awaited.pop_front() {
                     Some(step) => {
-                        self.take_reply(step, reply);
+                        self.take_reply(now, step, reply);
                         self.arm(now);
                     }
                     None => self.take_unasked(reply),
@@ -238,7 +242,10 @@ impl SendingSession {
     }
 
     /// Begins a transaction; `fresh`: the server was heard a moment ago.
-    fn begin(&mut self, transaction: Transaction, fresh: bool) {
+    fn begin(&mut self, now: Instant, mut transaction: Transaction, fresh: bool) {
+        // RFC 2852 section 4.1.4: what is left when MAIL is sent, however long the server took for its greeting.
+        let by = &mut transaction.wish.deliver_by;
+        *by = by.map(|by| by.after(now.duration_since(self.asked_at)));
         let form = Form::of(&transaction, &self.offers, self.settings.protocol, fresh);
         let mut open = Open::new(transaction, form, self.dirty);
         open.check(&self.offers);
@@ -274,7 +281,7 @@ impl SendingSession {
         self.actions.push_back(SendingAction::Send(line.into_bytes()));
     }
 
-    fn take_reply(&mut self, step: Step, reply: Reply) {
+    fn take_reply(&mut self, now: Instant, step: Step, reply: Reply) {
         // RFC 5321 section 3.8: a server may say 421 to anything, and hangs up then.
         if reply.code() == 421 && step != Step::Quit {
             return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
@@ -285,9 +292,9 @@ impl SendingSession {
         }
         match step {
             Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls => {
-                self.take_opening(step, reply);
+                self.take_opening(now, step, reply);
             }
-            Step::Auth => self.take_auth(reply),
+            Step::Auth => self.take_auth(now, reply),
             Step::Reset if reply.class() == Class::Positive => {}
             Step::Reset | Step::Content => {
                 self.end(&Outcome::Deferred(Cause::Replied { step, reply }));

@@ -4,14 +4,17 @@
 use super::offers::Offers;
 use super::outcome::{Cause, Outcome, Step};
 use super::settings::Protocol;
-use crate::{Address, BodyKind, Late, RecipientWish, Reply, ReversePath, SenderWish};
+use crate::{
+    Address, BodyKind, DeliverBy, Late, Notify, RecipientWish, Reply, ReversePath, SenderWish,
+};
 
 /// One message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// Who it is from.
     pub sender: ReversePath,
-    /// What the sender wants: passed on to a server that knows of it. The time that it may take counts from now.
+    /// What the sender wants: passed on to a server that knows of it. The time that it may take counts from when the
+    /// transaction is started.
     pub wish: SenderWish,
     /// Who it is for.
     pub recipients: Vec<Addressee>,
@@ -116,9 +119,13 @@ impl Open {
         }
     }
 
-    /// Fails the transaction when the next hop can't take such a message.
+    /// Fails the transaction when the next hop can't take such a message, or nobody can any more.
     pub(super) fn check(&mut self, offers: &Offers) {
-        if let Some(cause) = self.against(offers) {
+        let by = self.transaction.wish.deliver_by;
+        if by.is_some_and(|by| by.late == Late::Return && by.is_over()) {
+            // Whoever knows its age says what becomes of it (RFC 2852 section 4.1.3).
+            self.settle(&Outcome::Deferred(Cause::Late));
+        } else if let Some(cause) = self.against(offers) {
             self.settle(&Outcome::Failed(cause));
         }
     }
@@ -135,10 +142,10 @@ impl Open {
         }
     }
 
-    /// Whether nobody would see to it that a message comes in time or not at all (RFC 2852 section 4).
+    /// Whether nobody would see to it that a message comes in time or not at all (RFC 2852 section 4.1.4.1).
     fn is_late_for(&self, offers: &Offers) -> bool {
         let by = self.transaction.wish.deliver_by.filter(|by| by.late == Late::Return);
-        by.is_some_and(|by| offers.deliver_by_min_s.is_none_or(|least| by.seconds < least.max(1)))
+        by.is_some_and(|by| offers.deliver_by_min_s.is_none_or(|least| by.seconds < least))
     }
 
     /// Whether the message comes next, by BDAT, when these steps are sent and not yet answered.
@@ -199,7 +206,10 @@ impl Open {
                 let recipient = self.transaction.recipients.get(index)?;
                 let mut line = format!("RCPT TO:<{}>", recipient.address);
                 if offers.dsn {
-                    line.push_str(&recipient_words(&recipient.wish));
+                    let by = self.transaction.wish.deliver_by;
+                    let promise_ends =
+                        offers.deliver_by_min_s.is_none() && by.is_some_and(is_told_when_late);
+                    line.push_str(&recipient_words(&recipient.wish, promise_ends));
                 }
                 line.push_str("\r\n");
                 out.extend_from_slice(line.as_bytes());
@@ -290,9 +300,20 @@ fn sender_words(wish: &SenderWish, offers: &Offers) -> String {
     [ret, envid, priority, by].into_iter().flatten().collect()
 }
 
-/// The parameters of RCPT, likewise.
-fn recipient_words(wish: &RecipientWish) -> String {
-    let notify = wish.notify.map(|notify| format!(" NOTIFY={notify}"));
+/// Whether the sender is to be told when the message is late, which it is not yet.
+fn is_told_when_late(by: DeliverBy) -> bool {
+    by.late == Late::Notify && !by.is_over()
+}
+
+/// The parameters of RCPT, likewise. `promise_ends`: nobody will tell of a time that is over, so the next server is to tell of
+/// delays as it sees them, unless nothing is to be told at all (RFC 2852 section 4.1.4.2).
+fn recipient_words(wish: &RecipientWish, promise_ends: bool) -> String {
+    let asked = wish.wanted();
+    let notify = match wish.notify {
+        _ if promise_ends && !asked.is_never() => Some(Notify { delay: true, ..asked }),
+        said => said,
+    };
+    let notify = notify.map(|notify| format!(" NOTIFY={notify}"));
     let orcpt = wish.orcpt.as_deref().map(|orcpt| format!(" ORCPT={orcpt}"));
     notify.into_iter().chain(orcpt).collect()
 }

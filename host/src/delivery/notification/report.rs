@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use stagepost_queue::StoredMessage;
-use stagepost_smtp::{Address, RecipientWish, SenderWish, from_xtext};
+use stagepost_smtp::{Address, RecipientWish, SenderWish, from_xtext, parameter};
 
 use super::{Action, Told};
 use crate::intake::date;
@@ -36,6 +36,7 @@ impl Report<'_> {
         let Self { id, hostname, to, .. } = self;
         let subject = match self.worst() {
             Action::Failed => "Undelivered mail returned to sender",
+            Action::Delayed if self.told.iter().any(Told::is_over) => "Delayed mail",
             Action::Delayed => "Delayed mail (still being tried)",
             Action::Relayed => "Mail given to another server",
             Action::Delivered => "Mail was delivered",
@@ -119,19 +120,27 @@ impl Report<'_> {
     fn words(&self) -> String {
         let mut text = format!("This is the mail system at {}.\r\n", self.hostname);
         let kinds = [
-            (Action::Failed, "Your message could not be delivered to:"),
+            (Action::Failed, false, "Your message could not be delivered to:"),
             (
                 Action::Delayed,
+                true,
+                "Your message has taken longer than you have asked for, on its way to:",
+            ),
+            (
+                Action::Delayed,
+                false,
                 "Your message could not be delivered yet. It is still being tried, so there is\r\nno need to send it again. It waits for:",
             ),
             (
                 Action::Relayed,
+                false,
                 "Your message was given to a server that does not tell of its delivery, for:",
             ),
-            (Action::Delivered, "Your message was delivered to:"),
+            (Action::Delivered, false, "Your message was delivered to:"),
         ];
-        for (action, words) in kinds {
-            let told: Vec<&Told> = self.told.iter().filter(|told| told.action == action).collect();
+        for (action, over, words) in kinds {
+            let is_meant = |told: &&Told| told.action == action && told.is_over() == over;
+            let told: Vec<&Told> = self.told.iter().filter(is_meant).collect();
             if told.is_empty() {
                 continue;
             }
@@ -159,15 +168,20 @@ impl Report<'_> {
             text.push_str(&field("Original-Envelope-Id", &envid));
         }
         let arrived = date(self.message.received_at);
-        text.push_str(&format!(
-            "X-Stagepost-Queue-Id: {}\r\nArrival-Date: {arrived}\r\n",
-            self.message.id
-        ));
+        text.push_str(&format!("Arrival-Date: {arrived}\r\n"));
         // RFC 2852 section 5.
         if let Some(by) = wish.deliver_by {
             let over = date(by.time(self.message.received_at));
             text.push_str(&format!("Deliver-By-Date: {over}\r\n"));
         }
+        // RFC 4865 section 5.1.2: as it was asked for.
+        let asked = |keyword| parameter(&self.message.envelope.parameters, keyword);
+        for (keyword, form) in [("HOLDFOR", "for"), ("HOLDUNTIL", "until")] {
+            if let Some(value) = asked(keyword).filter(|_| wish.release.is_some()) {
+                text.push_str(&field("Future-Release-Request", &format!("{form};{value}")));
+            }
+        }
+        text.push_str(&format!("X-Stagepost-Queue-Id: {}\r\n", self.message.id));
         for told in self.told {
             text.push_str("\r\n");
             text.push_str(&self.recipient_fields(told));

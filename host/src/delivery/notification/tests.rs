@@ -144,8 +144,8 @@ Content-Type: message/delivery-status
 
 Reporting-MTA: dns; mx.us.test
 Original-Envelope-Id: QQ+1
-X-Stagepost-Queue-Id: {original}
 Arrival-Date: DATE
+X-Stagepost-Queue-Id: {original}
 
 Original-Recipient: rfc822; w+x@y.test
 Final-Recipient: rfc822; v@x.test
@@ -214,6 +214,44 @@ async fn how_much_comes_back_depends_on_what_happened_and_what_was_asked_for() {
         for wanted in [&[&*format!("Content-Type: {kind}\r\n")], wanted].concat() {
             assert!(text.contains(wanted), "{wanted:?} in {text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_of_the_time_is_told_again() {
+    let late = Told {
+        action: Action::Delayed,
+        finding: Finding::new((4, 4, 7), "451 later"),
+        until: None,
+        ..failed(0)
+    };
+    for (parameters, fields, passed_on) in [
+        ("HOLDFOR=60 BY=90;N", "Deliver-By-Date: DATE\nFuture-Release-Request: for;60\n", ""),
+        (
+            "holduntil=2026-11-23t06:05:34.5z MT-PRIORITY=-3 RET=FULL",
+            "Future-Release-Request: until;2026-11-23t06:05:34.5z\n",
+            "MT-PRIORITY=-3",
+        ),
+    ] {
+        let scene = Scene::new(None);
+        let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\nx\r\n"]);
+        message.envelope.parameters = parameters.into();
+        scene.notify(&message, std::slice::from_ref(&late)).await.unwrap();
+        let (queued, text) = scene.queued().await.unwrap();
+        assert_eq!(&*queued.envelope.parameters, passed_on, "{parameters}");
+        let text = normal(&text, &queued.id.to_string());
+        assert!(text.contains(&format!("Arrival-Date: DATE\n{fields}X-Stage")), "{text}");
+        for wanted in [
+            "Subject: Delayed mail\n",
+            "\nYour message has taken longer than you have asked for, on its way to:\n\n  <u@x.test>\n    4.4.7 ",
+            "Action: delayed\nStatus: 4.4.7\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
+        assert!(
+            !text.contains("still being tried") && !text.contains("Will-Retry-Until"),
+            "{text}"
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::connection::{Connection, now};
 use super::stream::{Carrying, Stream};
-use super::{onward, told, transaction};
+use super::{in_time, onward, told, transaction};
 use crate::config::Way;
 use crate::delivery::finding::Finding;
 use crate::delivery::logins::nonce;
@@ -237,6 +237,7 @@ impl Transports for OpenLine {
             let mut held = self.connection.lock().await;
             let Some(connection) = held.as_mut() else { return gone() };
             let mut octets = MessageOctets::new(message);
+            let transaction = in_time(&transaction, message);
             let sent = self.unless_closed(connection.send(transaction, &mut octets)).await;
             let Some(outcomes) = sent else {
                 *held = None;

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use stagepost_queue::{Lease, Step, StoredMessage};
-use stagepost_smtp::{Late, Notify, RecipientWish, SenderWish};
+use stagepost_smtp::{DeliverBy, Enhanced, Late, RecipientWish, SenderWish};
 use tracing::{error, info, warn};
 
 use crate::delivery::finding::Finding;
@@ -43,15 +43,15 @@ pub(super) fn judge(
     lease: &Lease,
     outcomes: Vec<RecipientOutcome>,
     age: Age,
+    now: SystemTime,
 ) -> (Vec<Fate>, Vec<Told>) {
     let by = SenderWish::of(&message.envelope.parameters).deliver_by;
+    let promise = Promise::of(by, message.received_at, now);
     let mut told = Vec::new();
     let mut fates = Vec::with_capacity(outcomes.len());
     for (&index, outcome) in lease.recipients.iter().zip(outcomes) {
         let recipient = message.envelope.recipients.get(index as usize);
         let wish = recipient.map(RecipientWish::of).unwrap_or_default().wanted();
-        // RFC 2852 section 4: who asks for a time is told of it, unless of nothing at all.
-        let by = by.filter(|_| wish != Notify::default());
         let address = recipient.map_or("", |recipient| recipient.address.as_str());
         let fate = fate(outcome, age);
         log(lease, address, &fate);
@@ -60,26 +60,28 @@ pub(super) fn judge(
         };
         fates.push(match fate {
             Judged::Delivered(finding, onward) => {
-                let asked = wish.success;
                 match onward {
-                    Onward::End if asked => tell(Action::Delivered, finding, None),
+                    Onward::End if wish.success => tell(Action::Delivered, finding, None),
                     // The next server was asked to tell (RFC 3461 section 5.2.1), unless it can't.
-                    Onward::Server { tells, hurries }
-                        if asked && !tells
-                            || by.is_some_and(|by| {
-                                by.trace || by.late == Late::Notify && !hurries
-                            }) =>
+                    Onward::Server { tells, .. } if wish.success && !tells => {
+                        tell(Action::Relayed, finding, None);
+                    }
+                    Onward::Server { hurries, .. }
+                        if !wish.is_never() && promise.wants_relayed(hurries) =>
                     {
                         tell(Action::Relayed, finding, None);
+                    }
+                    // It is there, but its sender was to be told when the time was over, and was not yet.
+                    _ if wish.delay && promise.is_broken() && matches!(age, Age::Late { .. }) => {
+                        tell(Action::Delayed, promise.about(finding), None);
                     }
                     Onward::End | Onward::Server { .. } => {}
                 }
                 Fate::Done
             }
             Judged::Again(finding, until) => {
-                let late = by.is_some_and(|by| by.late == Late::Notify);
-                if let Some(until) = until.filter(|_| wish.delay || late) {
-                    tell(Action::Delayed, finding.clone(), Some(until));
+                if let Some(until) = until.filter(|_| wish.delay) {
+                    tell(Action::Delayed, promise.about(finding.clone()), Some(until));
                 }
                 Fate::Again(finding)
             }
@@ -93,6 +95,38 @@ pub(super) fn judge(
         });
     }
     (fates, told)
+}
+
+/// What a sender was promised of the time (RFC 2852 section 4.1), in the light of what time it is.
+#[derive(Clone, Copy)]
+struct Promise {
+    by: Option<DeliverBy>,
+    over: bool,
+}
+
+impl Promise {
+    fn of(by: Option<DeliverBy>, received_at: SystemTime, now: SystemTime) -> Self {
+        Self { by, over: by.is_some_and(|by| now >= by.time(received_at)) }
+    }
+
+    /// Whether a server that was given the message is told of: one that each server on the way tells of, or one where the promise
+    /// ends (section 4.1.4.2).
+    fn wants_relayed(self, hurries: bool) -> bool {
+        let ends = |by: DeliverBy| by.late == Late::Notify && !hurries && !self.over;
+        self.by.is_some_and(|by| by.trace || ends(by))
+    }
+
+    /// Whether the time was over while the message was here.
+    fn is_broken(self) -> bool {
+        self.over && self.by.is_some_and(|by| by.late == Late::Notify && !by.is_over())
+    }
+
+    /// A finding as it is told of: that the time is over is what has happened then (section 4.1.3).
+    fn about(self, finding: Finding) -> Finding {
+        let late = self.over && self.by.is_some_and(|by| by.late == Late::Notify);
+        let status = if late { Enhanced::new(4, 4, 7) } else { finding.status };
+        Finding { status, ..finding }
+    }
 }
 
 /// An outcome in the light of the message's age.
@@ -115,7 +149,7 @@ fn fate(outcome: RecipientOutcome, age: Age) -> Judged {
             let text = format!("expired: {finding}");
             // RFC 3463 section 3.5: delivery time expired.
             let finding = Finding { text: text.into(), ..finding };
-            Judged::Failed(Finding { status: stagepost_smtp::Enhanced::new(5, 4, 7), ..finding })
+            Judged::Failed(Finding { status: Enhanced::new(5, 4, 7), ..finding })
         }
         (RecipientOutcome::Deferred(finding), Age::Young { .. }) => Judged::Again(finding, None),
         (RecipientOutcome::Deferred(finding), Age::Late { until }) => {

@@ -39,8 +39,8 @@ pub(super) struct MemoryStore {
     pub(super) settled: Mutex<Vec<(Lease, Settlement)>>,
     pub(super) broken: Mutex<bool>,
     pub(super) corrupt: Mutex<bool>,
-    /// What messages have of MAIL.
-    pub(super) parameters: Mutex<HashMap<QueueId, String>>,
+    /// What messages have of MAIL, and each of their recipients of RCPT.
+    parameters: Mutex<HashMap<QueueId, (String, String)>>,
     ids: QueueIds,
     pub(super) wake: Arc<Notify>,
     /// When messages were received.
@@ -80,8 +80,13 @@ impl MemoryStore {
 
     /// Queues a delivery of a message with such parameters of MAIL.
     pub(super) fn add_with(&self, name: &str, parameters: &str) -> QueueId {
+        self.add_asking(name, parameters, "")
+    }
+
+    /// Queues a delivery of a message with such parameters of MAIL, to a recipient with such of RCPT.
+    pub(super) fn add_asking(&self, name: &str, mail: &str, rcpt: &str) -> QueueId {
         let id = self.add(name, 1, Duration::ZERO);
-        self.parameters.lock().unwrap().insert(id, parameters.to_owned());
+        self.parameters.lock().unwrap().insert(id, (mail.to_owned(), rcpt.to_owned()));
         id
     }
 
@@ -163,10 +168,11 @@ impl MemoryStore {
         if *self.corrupt.lock().unwrap() {
             return Err(StoreError::Corrupt { id, what: "damaged".into() });
         }
-        let parameters = self.parameters.lock().unwrap().get(&id).cloned().unwrap_or_default();
+        let (parameters, asked) =
+            self.parameters.lock().unwrap().get(&id).cloned().unwrap_or_default();
         let recipient = |index| Recipient {
             address: Address::parse(&format!("user{index}@a.example")).unwrap(),
-            parameters: "".into(),
+            parameters: asked.as_str().into(),
         };
         Ok(StoredMessage {
             id,

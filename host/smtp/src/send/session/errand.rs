@@ -40,7 +40,7 @@ impl SendingSession {
         self.settings.login = Some(login);
         self.errand = true;
         self.state = State::Opening { hello: Step::Auth, waiting: None };
-        self.opened();
+        self.opened(now);
         self.advance(now);
         true
     }

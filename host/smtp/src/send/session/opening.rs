@@ -65,7 +65,7 @@ impl SendingSession {
         }
     }
 
-    pub(super) fn take_auth(&mut self, reply: Reply) {
+    pub(super) fn take_auth(&mut self, now: Instant, reply: Reply) {
         let Some(login) = &mut self.login else { return };
         let heard = match reply.class() {
             Class::Intermediate => login.hear(reply.text()).map(Some),
@@ -81,14 +81,14 @@ impl SendingSession {
             }
             Ok(None) => {
                 self.logged_in = true;
-                self.opened();
+                self.opened(now);
             }
             // The server waits for an answer that it is not going to get.
             Err(fault) => self.end(&Outcome::Deferred(fault.into())),
         }
     }
 
-    pub(super) fn take_opening(&mut self, step: Step, reply: Reply) {
+    pub(super) fn take_opening(&mut self, now: Instant, step: Step, reply: Reply) {
         let State::Opening { hello: next, .. } = &mut self.state else {
             return;
         };
@@ -105,12 +105,12 @@ impl SendingSession {
                     self.offers.dsn &= self.settings.protocol == Protocol::Smtp;
                 }
                 match self.settings.tls {
-                    _ if self.secured => self.opened(),
-                    SendingTls::Never | SendingTls::Before => self.opened(),
+                    _ if self.secured => self.opened(now),
+                    SendingTls::Never | SendingTls::Before => self.opened(now),
                     SendingTls::IfOffered | SendingTls::Must if self.offers.starttls => {
                         *next = Step::StartTls;
                     }
-                    SendingTls::IfOffered => self.opened(),
+                    SendingTls::IfOffered => self.opened(now),
                     SendingTls::Must => self.not_opened(Cause::NoTls),
                 }
             }
@@ -120,14 +120,14 @@ impl SendingSession {
                 self.handshake = true;
                 self.actions.push_back(SendingAction::StartTls);
             }
-            (Step::StartTls, _) if self.settings.tls == SendingTls::IfOffered => self.opened(),
+            (Step::StartTls, _) if self.settings.tls == SendingTls::IfOffered => self.opened(now),
             // A server that won't talk says nothing about the message: even a 5yz is no reason to return it.
             _ => self.not_opened(Cause::Replied { step, reply }),
         }
     }
 
     /// Logs in where that is wanted; then goes on to the message, if one waits.
-    pub(super) fn opened(&mut self) {
+    pub(super) fn opened(&mut self, now: Instant) {
         if let Some(login) = self.settings.login.as_ref().filter(|_| !self.logged_in) {
             let Some((exchange, command)) = login.begin(self.offers.auth, self.secured) else {
                 return self.not_opened(Cause::NoMechanism);
@@ -141,7 +141,7 @@ impl SendingSession {
         if let State::Opening { waiting: Some(transaction), .. } =
             std::mem::replace(&mut self.state, State::Idle)
         {
-            self.begin(transaction, true);
+            self.begin(now, transaction, true);
         } else {
             self.settle(Ok(None));
         }

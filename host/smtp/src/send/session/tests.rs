@@ -405,6 +405,60 @@ fn a_time_and_a_level_are_passed_on_to_who_knows_of_them() {
 }
 
 #[test]
+fn what_is_left_of_a_time_is_told_when_it_is_said() {
+    let mut timed = transaction(1);
+    let mut said = |by: &str, seconds| {
+        timed.wish.deliver_by = crate::DeliverBy::parse(by);
+        let mut conversation = Conversation::new(std::slice::from_ref(&timed), &[b"a"]);
+        conversation.session.handle_input(conversation.now, b"220 hop\r\n");
+        conversation.now += Duration::from_secs(seconds);
+        conversation.drain();
+        conversation.turn.clear();
+        conversation.session.handle_input(conversation.now, b"250-hop\r\n250 DELIVERBY\r\n");
+        conversation.drain();
+        String::from_utf8(conversation.turn.clone()).unwrap()
+            + &conversation.seen.results.concat().concat()
+    };
+    assert_eq!(said("90;R", 80), "MAIL FROM:<a@b.test> BY=10;R\r\n");
+    assert_eq!(said("90;N", 95), "MAIL FROM:<a@b.test> BY=-5;N\r\n");
+    let late = "deferred 4.4.7: the time is over that the sender of the message has set";
+    assert_eq!(said("90;R", 90), format!("QUIT\r\n{late}"));
+}
+
+#[test]
+fn who_is_to_know_of_a_late_message_is_told_of_delays_where_the_promise_ends() {
+    let notify = |text| Notify::parse(text);
+    let dsn = "250-hop\r\n250 DSN\r\n";
+    let both = "250-hop\r\n250-DSN\r\n250 DELIVERBY\r\n";
+    for (by, offer, asked, wanted) in [
+        ("90;N", dsn, None, " NOTIFY=FAILURE,DELAY"),
+        ("90;N", dsn, notify("SUCCESS"), " NOTIFY=SUCCESS,DELAY"),
+        ("90;N", dsn, notify("DELAY"), " NOTIFY=DELAY"),
+        ("90;N", dsn, notify("NEVER"), " NOTIFY=NEVER"),
+        // They were told already.
+        ("0;N", dsn, None, ""),
+        ("90;N", both, None, ""),
+        ("90;N", both, notify("SUCCESS"), " NOTIFY=SUCCESS"),
+        ("90;N", "250 hop\r\n", notify("SUCCESS"), ""),
+    ] {
+        let mut transaction = transaction(1);
+        transaction.wish.deliver_by = crate::DeliverBy::parse(by);
+        transaction.recipients[0].wish.notify = asked;
+        let passed = if offer == both { format!(" BY={by}") } else { String::new() };
+        let mail: &str = format!("MAIL FROM:<a@b.test>{passed}\r\n").leak();
+        let rcpt: &str = format!("RCPT TO:<u1@x.test>{wanted}\r\n").leak();
+        let turns = [
+            ("220 hop\r\n", "EHLO us.test\r\n"),
+            (offer, mail),
+            ("250 a\r\n", rcpt),
+            ("554 no\r\n", "QUIT\r\n"),
+        ];
+        let case = Case::one(1, &turns, &["failed 5.0.0: 554 no to RCPT"], false);
+        Case { transactions: vec![transaction], ..case }.check();
+    }
+}
+
+#[test]
 fn what_senders_want_to_be_told_is_passed_on_to_who_knows_of_it() {
     let mut transaction = transaction(2);
     transaction.wish = SenderWish {

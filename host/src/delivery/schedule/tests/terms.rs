@@ -49,10 +49,52 @@ async fn of_what_is_late_its_sender_is_told_and_it_goes_on() {
     pass(89).await;
     assert_eq!(told(&scene), []);
     pass(2).await;
-    let words = "4.0.0 451 later".to_owned();
+    let words = "4.4.7 451 later".to_owned();
     assert_eq!(told(&scene), [(id, vec![(0, Action::Delayed, words)])]);
     pass(3600).await;
     assert_eq!((told(&scene).len(), scene.store.steps(id)), (1, Some(vec![Step::Done])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_is_late_only_those_are_told_who_want_to_know_of_delays() {
+    for (notify, wanted) in [
+        ("", true),
+        ("NOTIFY=DELAY", true),
+        ("NOTIFY=SUCCESS,FAILURE", false),
+        ("NOTIFY=NEVER", false),
+    ] {
+        let scene = scene(&[Play::All(deferred(), 0), Play::All(deferred(), 0)]);
+        scene.store.add_asking("a.example", "BY=30;N", notify);
+        let (_running, _stop) = start(&scene);
+        pass(31).await;
+        assert_eq!((attempts(&scene), told(&scene).len()), (2, usize::from(wanted)), "{notify}");
+    }
+}
+
+/// Nobody has told yet that the time is over: whoever waited for that would take it for granted that the message came in time.
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_know_is_told_of_what_came_late() {
+    let finding = Finding::new((2, 0, 0), "queued");
+    let server =
+        RecipientOutcome::Delivered(finding, Onward::Server { tells: true, hurries: true });
+    for (parameters, notify, seconds, wanted) in [
+        ("BY=30;N", "", 29, None),
+        ("BY=30;N", "", 31, Some(Action::Delayed)),
+        ("BY=30;NT", "", 31, Some(Action::Relayed)),
+        ("BY=30;N", "NOTIFY=SUCCESS", 31, None),
+        ("BY=30;N", "NOTIFY=NEVER", 31, None),
+        // Whoever sent it on too late has told of that.
+        ("BY=-1;N", "", 1, None),
+    ] {
+        // It takes its time on the way.
+        let scene = scene(&[Play::All(server.clone(), seconds)]);
+        let id = scene.store.add_asking("a.example", parameters, notify);
+        let (_running, _stop) = start(&scene);
+        pass(seconds + 2).await;
+        assert_eq!(scene.store.steps(id), Some(vec![Step::Done]), "{parameters} {seconds}");
+        let told: Vec<Action> = told(&scene).iter().map(|(_, told)| told[0].1).collect();
+        assert_eq!(told, Vec::from_iter(wanted), "{parameters} {notify} {seconds}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,6 +108,8 @@ async fn who_asks_for_a_time_is_told_where_the_promise_ends() {
         ("BY=90;N", onward(true, false), true),
         ("BY=90;NT", onward(true, true), true),
         ("BY=90;RT", onward(true, true), true),
+        ("BY=0;N", onward(true, false), false),
+        ("BY=0;NT", onward(true, false), true),
         ("BY=90;R", onward(true, true), false),
         ("", onward(true, false), false),
     ] {
