@@ -40,6 +40,9 @@ pub(crate) enum WordsError {
 /// The most octets of what stands in one place: others write it.
 const VALUE_MAX: usize = 200;
 
+/// The most octets that are said, well below what a reply may have.
+const SAID_MAX: usize = 1024;
+
 impl std::str::FromStr for Words {
     type Err = WordsError;
 
@@ -96,6 +99,8 @@ impl Words {
                 Piece::Host => said.push_str(&printable(values.host)),
             }
         }
+        // All of it is ASCII.
+        said.truncate(SAID_MAX);
         said
     }
 
@@ -134,6 +139,7 @@ mod tests {
         let long = "x".repeat(1000);
         let values = Values { txt: &long, ..values };
         assert_eq!("{txt}".parse::<Words>().unwrap().say(values).len(), VALUE_MAX);
+        assert_eq!("{txt}".repeat(80).parse::<Words>().unwrap().say(values).len(), SAID_MAX);
         assert!("{txt}".parse::<Words>().unwrap().wants_txt());
         assert!(!"{ip}".parse::<Words>().unwrap().wants_txt());
     }
