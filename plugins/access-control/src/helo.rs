@@ -29,20 +29,26 @@ pub(crate) enum Helo<'h> {
 impl HeloRules {
     pub(crate) fn decide<'h>(&'h self, helo: &'h str) -> Helo<'h> {
         let literal = helo.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let address = literal.and_then(|literal| {
-            literal.strip_prefix("IPv6:").unwrap_or(literal).parse::<IpAddr>().ok()
-        });
+        let address = address(literal.unwrap_or(helo));
         let hit = match address {
             Some(address) => self.deny.find_address(address.to_canonical()),
             None => self.deny.find_domain(helo),
         };
         match hit {
             Some(hit) => Helo::Denied(hit),
-            None if address.is_some() => Helo::Accepted,
+            None if literal.is_some() && address.is_some() => Helo::Accepted,
             None if (self.full_name || self.verify) && !is_full_name(helo) => Helo::NotFull,
             None if self.verify => Helo::MustExist(helo),
             None => Helo::Accepted,
         }
+    }
+}
+
+/// The address that is written in brackets (RFC 5321 section 4.1.3), or was meant to be.
+fn address(text: &str) -> Option<IpAddr> {
+    match text.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => text[5..].parse().ok(),
+        _ => text.parse().ok(),
     }
 }
 
@@ -75,7 +81,8 @@ mod tests {
             Helo::NotFull => "not full".to_owned(),
             Helo::MustExist(name) => format!("look up {name}"),
         };
-        let deny = hosts("helo.deny", &["mx.here.org", "[192.0.2.25]", "localhost.localdomain"]);
+        let own = ["mx.here.org", "[192.0.2.25]", "localhost.localdomain", "[2001:db8::25]"];
+        let deny = hosts("helo.deny", &own);
         let rules = |full_name, verify| HeloRules { deny: deny.clone(), full_name, verify };
         let (open, full, verified) = (rules(false, false), rules(true, false), rules(true, true));
         for (helo, in_open, in_full, in_verified) in [
@@ -94,6 +101,26 @@ mod tests {
                 "denied by [192.0.2.25]",
             ),
             ("[IPv6:2001:db8::1]", "accepted", "accepted", "accepted"),
+            (
+                "[ipv6:2001:DB8:0::25]",
+                "denied by [2001:db8::25]",
+                "denied by [2001:db8::25]",
+                "denied by [2001:db8::25]",
+            ),
+            (
+                "[IPv6:::ffff:192.0.2.25]",
+                "denied by [192.0.2.25]",
+                "denied by [192.0.2.25]",
+                "denied by [192.0.2.25]",
+            ),
+            // Its brackets are forgotten as often as not.
+            (
+                "192.0.2.25",
+                "denied by [192.0.2.25]",
+                "denied by [192.0.2.25]",
+                "denied by [192.0.2.25]",
+            ),
+            ("2001:db8::1", "accepted", "not full", "not full"),
             ("[192.0.2.1]", "accepted", "accepted", "accepted"),
             ("192.0.2.1", "accepted", "not full", "not full"),
             ("localhost", "accepted", "not full", "not full"),
