@@ -4,10 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use stagepost_sdk::{DnsError, Pending, before, together};
+use stagepost_sdk::{DnsError, Pending, Reason, before, together};
 
 use crate::dns_list::{Listing, Zone};
 use crate::mailbox::Domain;
+use crate::name_index::folded;
 use crate::peer::{HostName, Name};
 use crate::soundness::{self, Soundness};
 
@@ -49,6 +50,8 @@ async fn is_confirmed(call: &Pending, name: &str, address: IpAddr) -> bool {
 /// Whether a domain takes mail, or has an address at least (RFC 5321 section 5.1).
 pub(crate) async fn domain(call: &Pending, domain: &str) -> Domain {
     be_patient(call, PATIENCE * 2);
+    // In the DNS every script is ASCII.
+    let domain = &*folded(domain);
     match before(call.dns().mx(domain), call.timer(PATIENCE)).await {
         // RFC 7505 section 3: one record with the root as its host.
         Some(Ok(hosts)) if hosts.len() == 1 && matches!(&*hosts[0].host, "" | ".") => {
@@ -57,6 +60,10 @@ pub(crate) async fn domain(call: &Pending, domain: &str) -> Domain {
         Some(Ok(hosts)) if !hosts.is_empty() => return Domain::Exists,
         Some(Ok(_) | Err(DnsError::NoData)) => {}
         Some(Err(DnsError::NoName)) => return Domain::Missing,
+        // What can't be asked for can't be there.
+        Some(Err(DnsError::Refused(refusal))) if refusal.reason == Reason::Invalid => {
+            return Domain::Missing;
+        }
         Some(Err(DnsError::Trouble | DnsError::Refused(_))) | None => return Domain::Trouble,
     }
     let questions = [true, false].map(|v4| async move {

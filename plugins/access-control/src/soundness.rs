@@ -21,6 +21,8 @@ pub(crate) enum Soundness {
     ListsAll,
     /// It has not even what every list has: it was given up, or is asked by a wrong name.
     ListsNone,
+    /// It refuses us, with this answer.
+    RefusesUs(Ipv4Addr),
     /// Nobody knows now: what it says of an address is no more than that.
     Unknown,
 }
@@ -41,8 +43,10 @@ pub(crate) fn judge(listed: Listing, unlisted: Listing) -> Soundness {
         (_, Listing::Listed(_)) => Soundness::ListsAll,
         (Listing::NotListed, Listing::NotListed) => Soundness::ListsNone,
         (Listing::Listed(_), Listing::NotListed) => Soundness::Sound,
-        (Listing::Trouble | Listing::Blocked(_), _)
-        | (_, Listing::Trouble | Listing::Blocked(_)) => Soundness::Unknown,
+        (Listing::Blocked(answer), _) | (_, Listing::Blocked(answer)) => {
+            Soundness::RefusesUs(answer)
+        }
+        (Listing::Trouble, _) | (_, Listing::Trouble) => Soundness::Unknown,
     }
 }
 
@@ -61,7 +65,7 @@ impl Tested {
         let (soundness, since) = *tested.get(&key(zone, address))?;
         let holds = match soundness {
             Soundness::Sound => SOUND_FOR,
-            Soundness::ListsAll | Soundness::ListsNone => UNSOUND_FOR,
+            Soundness::ListsAll | Soundness::ListsNone | Soundness::RefusesUs(_) => UNSOUND_FOR,
             Soundness::Unknown => return None,
         };
         (now.saturating_duration_since(since) < holds).then_some(soundness)
@@ -77,7 +81,12 @@ impl Tested {
     ) -> bool {
         let mut tested = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = tested.insert(key(zone, address), (soundness, now));
-        before.is_none_or(|(before, _)| before != soundness)
+        // Who was left alone for refusing us, and does it again, is told of again.
+        let again = |since| {
+            matches!(soundness, Soundness::RefusesUs(_))
+                && now.saturating_duration_since(since) >= UNSOUND_FOR
+        };
+        before.is_none_or(|(before, since)| before != soundness || again(since))
     }
 
     /// Forgets the lists that are not among these any more: after a change of the configuration.
@@ -101,6 +110,7 @@ mod tests {
     #[test]
     fn the_two_addresses_tell() {
         use Listing::{NotListed, Trouble};
+        let blocked = Listing::Blocked(Ipv4Addr::LOCALHOST);
         for (listed, unlisted, wanted) in [
             (TWO, NotListed, Soundness::Sound),
             (TWO, TWO, Soundness::ListsAll),
@@ -109,7 +119,10 @@ mod tests {
             (NotListed, NotListed, Soundness::ListsNone),
             (Trouble, NotListed, Soundness::Unknown),
             (TWO, Trouble, Soundness::Unknown),
-            (Listing::Blocked(Ipv4Addr::LOCALHOST), NotListed, Soundness::Unknown),
+            (Trouble, Trouble, Soundness::Unknown),
+            (blocked, NotListed, Soundness::RefusesUs(Ipv4Addr::LOCALHOST)),
+            (TWO, blocked, Soundness::RefusesUs(Ipv4Addr::LOCALHOST)),
+            (blocked, TWO, Soundness::ListsAll),
         ] {
             assert_eq!(judge(listed, unlisted), wanted, "{listed:?} {unlisted:?}");
         }
@@ -137,6 +150,12 @@ mod tests {
         assert_eq!(tested.known(&two, v4, now + UNSOUND_FOR), None);
         assert!(tested.found(&two, v4, Soundness::Unknown, now));
         assert_eq!(tested.known(&two, v4, now), None, "to be tried again at once");
+        let refuses = Soundness::RefusesUs(Ipv4Addr::LOCALHOST);
+        assert!(tested.found(&two, v4, refuses, now));
+        assert!(!tested.found(&two, v4, refuses, now));
+        assert_eq!(tested.known(&two, v4, now), Some(refuses));
+        assert_eq!(tested.known(&two, v4, now + UNSOUND_FOR), None);
+        assert!(tested.found(&two, v4, refuses, now + UNSOUND_FOR), "told again");
         tested.keep([&two].into_iter());
         assert_eq!(tested.known(&one, v4, now), None);
     }
