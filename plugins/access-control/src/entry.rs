@@ -11,7 +11,7 @@ use crate::pattern::{Pattern, PatternError};
 pub(crate) struct Place {
     /// The file, as the operator names it.
     pub(crate) file: Arc<str>,
-    /// From 1.
+    /// From 1; 0 where nobody has written it, and `file` says why it is there.
     pub(crate) line: u32,
     /// From 1.
     pub(crate) column: u32,
@@ -19,7 +19,10 @@ pub(crate) struct Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
     }
 }
 
@@ -66,6 +69,10 @@ pub(crate) enum EntryError {
     Pattern(#[from] PatternError),
     #[error("{0:?} has a bracket on one side only")]
     Bracket(String),
+    #[error(
+        "{0:?}... is longer than {ENTRY_OCTETS_MAX} octets: entries have commas, semicolons or line ends between"
+    )]
+    TooLong(String),
     #[error("{0:?} is no host name, domain, address or group: {1}")]
     Form(String, &'static str),
     #[error(
@@ -74,16 +81,31 @@ pub(crate) enum EntryError {
     DominoDomain(String),
 }
 
+/// The longest entry: the longest address there is has less.
+const ENTRY_OCTETS_MAX: usize = 512;
+
+/// How much of a longer one is told.
+const SHOWN_OCTETS_MAX: usize = 40;
+
 impl Kind {
     /// Reads an entry, trimmed and not empty.
     pub(crate) fn read(self, text: &str) -> Result<Meaning, EntryError> {
+        if text.len() > ENTRY_OCTETS_MAX {
+            let shown = text.floor_char_boundary(SHOWN_OCTETS_MAX);
+            return Err(EntryError::TooLong(text[..shown].to_owned()));
+        }
         if text == "*" {
             return Ok(Meaning::Everything);
+        }
+        if text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+            let why = "it has octets that are no UTF-8 text";
+            return Err(EntryError::Form(text.to_owned(), why));
         }
         if text.starts_with('[') || text.ends_with(']') {
             return self.brackets(text);
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        // The name of a group may have some.
+        if text.contains(['.', '@']) && text.contains(char::is_whitespace) {
             return Err(EntryError::Form(text.to_owned(), "it has a space in it"));
         }
         match self {
@@ -127,7 +149,7 @@ fn mailbox(text: &str) -> Result<Meaning, EntryError> {
             return name(domain, Ending::Whole);
         }
         sound_name(domain, text)?;
-        return Ok(Meaning::Mailbox(format!("{}@{}", local.to_lowercase(), folded(domain))));
+        return Ok(Meaning::Mailbox(mailbox_key(local, domain)));
     }
     if let Some(domain) = text.strip_prefix('.') {
         return Ok(Meaning::Never(format!("a leading dot fits no domain: write {domain}")));
@@ -155,13 +177,36 @@ fn destination(text: &str) -> Result<Meaning, EntryError> {
 }
 
 fn name(text: &str, ending: Ending) -> Result<Meaning, EntryError> {
-    sound_name(text, text)?;
     if text.contains('.') {
-        Ok(Meaning::Name(folded(text), ending))
-    } else {
-        Ok(Meaning::Group(text.to_owned()))
+        sound_name(text, text)?;
+        return Ok(Meaning::Name(folded(text), ending));
     }
+    if text.contains(['*', '[', ']', '<', '>', '"', '\\', ':']) {
+        return Err(EntryError::Form(text.to_owned(), PUNCTUATION));
+    }
+    Ok(Meaning::Group(text.to_owned()))
 }
+
+/// An address as it is compared: however it is written, with quotes or without, in capitals or small letters, it is the same mailbox
+/// (RFC 5321 section 4.1.2).
+pub(crate) fn mailbox_key(local: &str, domain: &str) -> String {
+    format!("{}@{}", local_key(local), folded(domain))
+}
+
+/// The same of the part before the @.
+pub(crate) fn local_key(local: &str) -> String {
+    let Some(quoted) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return local.to_lowercase();
+    };
+    let mut plain = String::with_capacity(quoted.len());
+    let mut rest = quoted.chars();
+    while let Some(next) = rest.next() {
+        plain.extend(if next == '\\' { rest.next() } else { Some(next) });
+    }
+    plain.to_lowercase()
+}
+
+const PUNCTUATION: &str = "a wildcard stands alone or between brackets, and punctuation nowhere";
 
 fn sound_name(name: &str, entry: &str) -> Result<(), EntryError> {
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -173,7 +218,7 @@ fn sound_name(name: &str, entry: &str) -> Result<(), EntryError> {
         return wrong("there is nothing between two of its dots");
     }
     if name.contains(['*', '[', ']', '<', '>', '(', ')', '"', '\\', '/', ':', '%']) {
-        return wrong("a wildcard stands alone or between brackets, and punctuation nowhere");
+        return wrong(PUNCTUATION);
     }
     Ok(())
 }
@@ -210,8 +255,10 @@ mod tests {
             (Kind::Mailboxes, "acme.com", named("acme.com", Ending::Labels)),
             (Kind::Mailboxes, "@acme.com", named("acme.com", Ending::Whole)),
             (Kind::Mailboxes, "Smith@ACME.com", mailbox("smith@acme.com")),
-            (Kind::Mailboxes, "\"a@b\"@acme.com", mailbox("\"a@b\"@acme.com")),
+            (Kind::Mailboxes, "\"a@b\"@acme.com", mailbox("a@b@acme.com")),
+            (Kind::Mailboxes, "\"J\\oe\"@acme.com", mailbox("joe@acme.com")),
             (Kind::Mailboxes, "staff", group("staff")),
+            (Kind::Mailboxes, "Domain Admins (R&D)/Acme", group("Domain Admins (R&D)/Acme")),
             (Kind::Destinations, "*", Ok(Meaning::Everything)),
             (Kind::Destinations, "xyz.com", named("xyz.com", Ending::Letters)),
             (Kind::Destinations, ".xyz.com", named(".xyz.com", Ending::Letters)),
@@ -240,6 +287,7 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
+        let long = "\u{fc}".repeat(1 << 20);
         for (kind, text, part) in [
             (HOSTS, "[1.2.3.4", "one side"),
             (HOSTS, "1.2.3.4]", "one side"),
@@ -249,6 +297,13 @@ mod tests {
             (HOSTS, "*.abc.com", "wildcard"),
             (HOSTS, "a..com", "between two"),
             (HOSTS, "joe@abc.com", "no @"),
+            (HOSTS, "*abc", "wildcard"),
+            (HOSTS, "a.b\0c", "no UTF-8"),
+            (HOSTS, "[1.2.3.4\0]", "no UTF-8"),
+            (HOSTS, "b\u{fffd}cher.org", "no UTF-8"),
+            (HOSTS, &long, "... is longer than 512 octets"),
+            (Kind::Mailboxes, "*@*", "wildcard"),
+            (Kind::Mailboxes, "2001:db8::1", "punctuation"),
             (Kind::Mailboxes, "[1.2.3.4]", "lists of hosts"),
             (Kind::Mailboxes, "joe@", "1 to 253"),
             (Kind::Mailboxes, "*@abc.com.*", "wildcard"),
@@ -257,7 +312,10 @@ mod tests {
             (Kind::Destinations, "@", "1 to 253"),
         ] {
             match kind.read(text) {
-                Err(error) => assert!(error.to_string().contains(part), "{text}: {error}"),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(said.contains(part) && said.len() < 1024, "{text}: {said}");
+                }
                 Ok(meaning) => panic!("{text}: {meaning:?}"),
             }
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::address_index::{AddressIndex, SCATTERED_MAX};
-use crate::entry::{Entry, Kind, Meaning};
+use crate::entry::{Entry, Kind, Meaning, mailbox_key};
 use crate::name_index::{NameIndex, folded};
 use crate::pattern::{Pattern, canonical};
 
@@ -160,11 +160,9 @@ impl List {
         domain: &str,
         member: impl Fn(&str) -> bool,
     ) -> Option<Hit<'_>> {
-        let domain = folded(domain);
-        let whole = format!("{}@{domain}", local.to_lowercase());
         let indexed = [
-            self.mailboxes.get(whole.as_str()).copied(),
-            self.names.find(&domain),
+            self.mailboxes.get(mailbox_key(local, domain).as_str()).copied(),
+            self.names.find(&folded(domain)),
             self.everything,
         ];
         let indexed = indexed.into_iter().flatten().min();
@@ -226,6 +224,8 @@ mod tests {
             text(list.find_mailbox(local, domain, |group| group == "staff" && local == "ann"))
         };
         assert_eq!(find("Smith", "ACME.com"), Some("smith@acme.com"));
+        assert_eq!(find("\"smith\"", "acme.com"), Some("smith@acme.com"), "the same mailbox");
+        assert_eq!(find("\"s\\mi\\th\"", "acme.com"), Some("smith@acme.com"));
         assert_eq!(find("jsmith", "acme.com"), Some("acme.com"));
         assert_eq!(find("x", "serv1.acme.com"), Some("acme.com"));
         assert_eq!(find("x", "xacme.com"), None);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::entry::{local_key, mailbox_key};
 use crate::list::List;
 
 /// What users who have logged in are held to.
@@ -47,8 +48,8 @@ impl OwnAddressRules {
         let Some((local, domain)) = address.rsplit_once('@') else { return false };
         // A user's name is an address, or what stands before the @ of one.
         let own = match user.rsplit_once('@') {
-            Some(_) => user == address.to_lowercase(),
-            None => user == local.to_lowercase() && is_local(),
+            Some((name, of)) => mailbox_key(name, of) == mailbox_key(local, domain),
+            None => user == local_key(local) && is_local(),
         };
         let given = self.given_to(&user);
         own || given.is_some_and(|list| list.find_mailbox(local, domain, &member).is_some())
@@ -71,6 +72,7 @@ mod tests {
             ("joe", "joe@example.org", true),
             ("Joe", "JOE@Example.ORG", true),
             ("joe", "joe@elsewhere.net", false),
+            ("joe", "\"joe\"@example.org", true),
             ("joe", "ann@example.org", false),
             ("joe", "joe+x@example.org", false),
             ("joe", "sales@example.org", true),

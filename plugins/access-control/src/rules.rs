@@ -8,7 +8,7 @@ use stagepost_sdk::{Config, ConfigError};
 
 use crate::connection::ConnectionRules;
 use crate::dns_list::Zone;
-use crate::entry::{Kind, Place};
+use crate::entry::{Kind, Meaning, Place};
 use crate::helo::HeloRules;
 use crate::list::List;
 use crate::mailbox::{RecipientRules, SenderRules};
@@ -25,12 +25,14 @@ use crate::written::{self, Groups, ListError, Warning, Written};
 const TIMEOUT_MS: u32 = 3000;
 const TIMEOUT_MS_MAX: u32 = 30_000;
 
-/// The most zones of one list.
+/// The most zones, white and black: a call has so many questions, and some for their tests and for names.
 const ZONES_MAX: usize = 32;
 
 /// The rules.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
+    /// Each that come in force have the next number, from 0.
+    pub(crate) number: u64,
     pub(crate) connection: ConnectionRules,
     pub(crate) relay: RelayRules,
     pub(crate) sender: SenderRules,
@@ -45,6 +47,13 @@ pub(crate) struct Rules {
     pub(crate) greylist: section::Greylist,
     /// The files that are to be watched.
     pub(crate) files: Vec<Watched>,
+}
+
+impl Rules {
+    /// The lists in the DNS, white ones first.
+    pub(crate) fn zones(&self) -> impl Iterator<Item = &Zone> + Clone {
+        self.dns_white.zones.iter().chain(&self.dns_black.zones)
+    }
 }
 
 /// A private list, and what a hit in it does.
@@ -179,7 +188,18 @@ impl<'m> Making<'m> {
         file: Option<&String>,
         file_key: &str,
     ) -> Result<List, RulesError> {
-        let mut written = self.written(key, entries);
+        let written = self.written(key, entries);
+        self.list_of(key, kind, written, file, file_key)
+    }
+
+    fn list_of(
+        &mut self,
+        key: &str,
+        kind: Kind,
+        mut written: Vec<Written>,
+        file: Option<&String>,
+        file_key: &str,
+    ) -> Result<List, RulesError> {
         if let Some(file) = file {
             let (text, watched) = written::file(file, &self.place(file_key))?;
             written.push(text);
@@ -207,17 +227,9 @@ impl<'m> Making<'m> {
         self.list(key, Kind::Mailboxes, entries, file, &format!("{key}_file"))
     }
 
-    fn destinations(
-        &mut self,
-        key: &str,
-        entries: &Entries,
-        file: Option<&String>,
-    ) -> Result<List, RulesError> {
-        self.list(key, Kind::Destinations, entries, file, &format!("{key}_file"))
-    }
-
     fn rules(&mut self, section: &Section) -> Result<Rules, RulesError> {
         let rules = Rules {
+            number: 0,
             connection: self.connection(&section.connection)?,
             relay: self.relay(&section.relay)?,
             sender: self.sender(&section.sender)?,
@@ -235,6 +247,20 @@ impl<'m> Making<'m> {
         if !(1..=86_400).contains(&rules.limits.window_s) {
             return Err(self.error("limits.window_s", "must be 1 to 86400"));
         }
+        if rules.zones().count() > ZONES_MAX {
+            let problem = format!("and those of dns_white are more than {ZONES_MAX}");
+            return Err(self.error("dns_black.zones", problem));
+        }
+        let (c, r) = (&section.connection, &section.relay);
+        for (allow, file) in [
+            (&rules.connection.allow, &c.allow_file),
+            (&rules.relay.allow_sources, &r.allow_sources_file),
+            (&rules.relay.allow_destinations, &r.allow_destinations_file),
+            (&rules.sender.allow, &section.sender.allow_file),
+            (&rules.recipient.allow, &section.recipient.allow_file),
+        ] {
+            self.not_lost(allow, file.as_deref())?;
+        }
         for (allow, deny) in [
             (&rules.connection.allow, &rules.connection.deny),
             (&rules.relay.allow_sources, &rules.relay.deny_sources),
@@ -245,6 +271,19 @@ impl<'m> Making<'m> {
             written::warn_of_conflicts(allow, deny, &mut self.warnings);
         }
         Ok(rules)
+    }
+
+    /// Refuses a list of who is allowed whose file has lost its entries: without any everybody is.
+    fn not_lost(&self, allow: &List, file: Option<&str>) -> Result<(), RulesError> {
+        match file {
+            Some(file) if allow.is_empty() => {
+                let problem = format!(
+                    "is {file:?}, which has no entry: everybody would be allowed; write * there if that is meant"
+                );
+                Err(self.error(&format!("{}_file", allow.name()), problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn connection(&mut self, c: &section::Connection) -> Result<ConnectionRules, RulesError> {
@@ -259,31 +298,55 @@ impl<'m> Making<'m> {
     }
 
     fn relay(&mut self, r: &section::Relay) -> Result<RelayRules, RulesError> {
-        let (allow, deny) = ("relay.allow_destinations", "relay.deny_destinations");
         let (from, not_from) = ("relay.allow_sources", "relay.deny_sources");
-        let allow_destinations =
-            self.destinations(allow, &r.allow_destinations, r.allow_destinations_file.as_ref())?;
-        // Closed, unless somebody opens it: never an open relay by default.
-        let closed = Entries::Many(
-            allow_destinations.is_empty().then(|| "*".to_owned()).into_iter().collect(),
-        );
-        let deny_destinations = r.deny_destinations.as_ref().unwrap_or(&closed);
+        let (allow, deny) = ("relay.allow_destinations", "relay.deny_destinations");
+        let file = r.allow_destinations_file.as_ref();
+        let allow_destinations = self.list(
+            allow,
+            Kind::Destinations,
+            &r.allow_destinations,
+            file,
+            &format!("{allow}_file"),
+        )?;
+        let denied = match &r.deny_destinations {
+            Some(entries) => self.written(deny, entries),
+            None if !allow_destinations.is_empty() => Vec::new(),
+            // Closed, unless somebody opens it: never an open relay by default.
+            None => {
+                let place = Place { file: "the default".into(), line: 0, column: 0 };
+                vec![Written { text: "*".to_owned(), place }]
+            }
+        };
+        let (file, file_key) = (r.deny_destinations_file.as_ref(), format!("{deny}_file"));
+        let deny_destinations = self.list_of(deny, Kind::Destinations, denied, file, &file_key)?;
         Ok(RelayRules {
             enforce: r.enforce,
-            internal: Internal::new(r.internal_domains.iter().map(String::as_str)),
+            internal: self.internal(&r.internal_domains)?,
             exclude: self.hosts("relay.exclude", &r.exclude, r.exclude_file.as_ref())?,
             authenticated: r.authenticated,
             allow_destinations,
-            deny_destinations: self.destinations(
-                deny,
-                deny_destinations,
-                r.deny_destinations_file.as_ref(),
-            )?,
+            deny_destinations,
             allow_sources: self.hosts(from, &r.allow_sources, r.allow_sources_file.as_ref())?,
             deny_sources: self.hosts(not_from, &r.deny_sources, r.deny_sources_file.as_ref())?,
             deny_wins: r.deny_wins,
             trust: self.trust,
         })
+    }
+
+    fn internal(&self, domains: &[String]) -> Result<Internal, RulesError> {
+        for (index, domain) in domains.iter().enumerate() {
+            // Of one label, as some have it at home, it looks like the name of a group.
+            let sound = match (Kind::Hosts { ending: Ending::Labels }).read(domain) {
+                Ok(Meaning::Name(..)) => true,
+                Ok(Meaning::Group(name)) => !name.is_empty() && !name.contains(' '),
+                _ => false,
+            };
+            if !sound {
+                let key = format!("relay.internal_domains[{index}]");
+                return Err(self.error(&key, format_args!("{domain:?} is no domain")));
+            }
+        }
+        Ok(Internal::new(domains.iter().map(String::as_str)))
     }
 
     fn sender(&mut self, s: &section::Sender) -> Result<SenderRules, RulesError> {
@@ -341,9 +404,6 @@ impl<'m> Making<'m> {
     }
 
     fn dns(&self, key: &str, lists: &DnsLists, colour: Colour) -> Result<DnsFilter, RulesError> {
-        if lists.zones.len() > ZONES_MAX {
-            return Err(self.error(&format!("{key}.zones"), format!("has at most {ZONES_MAX}")));
-        }
         let zones = lists.zones.iter().enumerate();
         let zones = zones.map(|(index, zone)| self.zone(&format!("{key}.zones[{index}]"), zone));
         let threshold = lists.threshold.unwrap_or(1);

@@ -1,8 +1,10 @@
 //! Lists as they are written: in the configuration, in files of their own, and by groups that stand for their members.
 //! Makes lists; knows no rule. What can never fit is told, and stays harmless.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,9 +54,13 @@ pub(crate) enum ListError {
     #[error("{place}: {path}: {problem}")]
     File { place: Place, path: String, problem: String },
     #[error(
-        "{place}: {name:?} can't name a group: with a dot or an @ it would be read as a domain or an address"
+        "{place}: {name:?} can't name a group: with a dot, an @ or punctuation it would be read as a domain, an address or several entries"
     )]
     GroupName { place: Place, name: String },
+    #[error(
+        "{place}: group {name:?} is there already: capitals and small letters make no other name"
+    )]
+    GroupTwice { place: Place, name: String },
 }
 
 impl Groups {
@@ -65,10 +71,19 @@ impl Groups {
         place: Place,
         members: Vec<Written>,
     ) -> Result<(), ListError> {
-        if name.is_empty() || name.contains(['.', '@', '*', '[', ']', ',', ';', '\n', '#']) {
+        if !matches!(Kind::Mailboxes.read(name), Ok(Meaning::Group(_)))
+            || name.is_empty()
+            || name.contains([',', ';', '#'])
+            || name.trim() != name
+        {
             return Err(ListError::GroupName { place, name: name.to_owned() });
         }
-        self.0.insert(name.to_lowercase(), members);
+        match self.0.entry(name.to_lowercase()) {
+            Slot::Vacant(slot) => _ = slot.insert(members),
+            Slot::Occupied(_) => {
+                return Err(ListError::GroupTwice { place, name: name.to_owned() });
+            }
+        }
         Ok(())
     }
 
@@ -85,8 +100,9 @@ pub(crate) fn list(
     groups: &Groups,
     warnings: &mut Vec<Warning>,
 ) -> Result<List, ListError> {
+    let builder = Builder::new(name, kind);
     let mut reading =
-        Reading { builder: Builder::new(name, kind), groups, path: Vec::new(), warnings };
+        Reading { builder, groups, path: Vec::new(), read: BTreeSet::new(), warnings };
     for written in texts {
         reading.text(written)?;
     }
@@ -98,6 +114,8 @@ struct Reading<'r> {
     groups: &'r Groups,
     /// The groups that are open.
     path: Vec<String>,
+    /// Those whose members are in the list already: there is nothing more in them.
+    read: BTreeSet<String>,
     warnings: &'r mut Vec<Warning>,
 }
 
@@ -154,6 +172,9 @@ impl Reading<'_> {
         if self.path.len() == DEPTH_MAX {
             return Err(ListError::Depth { place: place.clone() });
         }
+        if !self.read.insert(folded.clone()) {
+            return Ok(None);
+        }
         self.path.push(folded);
         for written in members {
             self.text(written)?;
@@ -178,6 +199,9 @@ impl Reading<'_> {
 
 /// Warns of entries that stand in two lists of which one always wins.
 pub(crate) fn warn_of_conflicts(allow: &List, deny: &List, warnings: &mut Vec<Warning>) {
+    if allow.is_empty() {
+        return;
+    }
     let denied: BTreeMap<String, &Entry> =
         deny.entries().iter().map(|entry| (entry.text.to_lowercase(), entry)).collect();
     for entry in allow.entries() {
@@ -193,20 +217,37 @@ pub(crate) fn warn_of_conflicts(allow: &List, deny: &List, warnings: &mut Vec<Wa
 ///
 /// - at: where the file is named.
 pub(crate) fn file(path: &str, at: &Place) -> Result<(Written, Watched), ListError> {
-    let problem =
-        |problem: String| ListError::File { place: at.clone(), path: path.to_owned(), problem };
-    let mut text = String::new();
-    let file = std::fs::File::open(Path::new(path)).map_err(|error| problem(error.to_string()))?;
-    // Before it is read: what is changed meanwhile is read again.
-    let stamp = file.metadata().map_err(|error| problem(error.to_string()))?;
-    file.take(FILE_OCTETS_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| problem(error.to_string()))?;
-    if text.len() as u64 > FILE_OCTETS_MAX {
-        return Err(problem(format!("it is larger than {} MiB", FILE_OCTETS_MAX >> 20)));
+    // Relative paths begin at the folder of the configuration, as all in it do.
+    let folder = Path::new(&*at.file).parent().unwrap_or_else(|| Path::new(""));
+    let path = folder.join(path);
+    let (text, stamp) = read(&path).map_err(|problem| ListError::File {
+        place: at.clone(),
+        path: path.display().to_string(),
+        problem: problem.to_string(),
+    })?;
+    let file = path.display().to_string().into();
+    Ok((Written { text, place: Place { file, line: 1, column: 1 } }, Watched { path, stamp }))
+}
+
+fn read(path: &Path) -> io::Result<(String, Stamp)> {
+    // Opening a pipe would wait for somebody who writes.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
-    let written = Written { text, place: Place { file: path.into(), line: 1, column: 1 } };
-    Ok((written, Watched { path: path.into(), stamp: Stamp::from(&stamp) }))
+    let file = File::open(path)?;
+    // Before it is read: what is changed meanwhile is read again.
+    let stamp = Stamp::from(&file.metadata()?);
+    let mut octets = Vec::new();
+    file.take(FILE_OCTETS_MAX + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > FILE_OCTETS_MAX {
+        return Err(io::Error::other(format!("it is larger than {} MiB", FILE_OCTETS_MAX >> 20)));
+    }
+    // In comments any octets may stand; an entry with some that are no text is refused, with its place.
+    let text = String::from_utf8(octets)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    // Editors of Windows begin with a mark of the byte order.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    Ok((text, stamp))
 }
 
 #[cfg(test)]
@@ -288,10 +329,30 @@ pub(crate) mod tests {
             deep.add(&pair[0], place.clone(), written(&[&pair[1]])).unwrap();
         }
         assert!(matches!(try_list(&deep, "g0"), ListError::Depth { .. }));
-        for name in ["a.b", "a@b", ""] {
+        for name in ["a.b", "a@b", "", "*", "a*", "[a]", "a, b", "a\nb", "a ", "a#b", "a:b"] {
             let refused = Groups::default().add(name, place.clone(), Vec::new());
             assert!(matches!(refused, Err(ListError::GroupName { .. })), "{name}");
         }
+        let mut twice = Groups::default();
+        twice.add("Sales Staff", place.clone(), written(&["a.b"])).unwrap();
+        let refused = twice.add("sales staff", place, Vec::new());
+        assert!(matches!(refused, Err(ListError::GroupTwice { .. })), "one would be lost");
+        let listed = list("l", HOSTS, &written(&["SALES STAFF"]), &twice, &mut Vec::new());
+        assert!(listed.unwrap().find_host("a.b").is_some());
+    }
+
+    /// Ten groups in each of fifteen, one in the other, would be as many as there are in no memory.
+    #[test]
+    fn groups_are_read_once_however_often_they_stand_there() {
+        let names: Vec<String> = (0..15).map(|n| format!("g{n}")).collect();
+        let mut groups = Groups::default();
+        let place = Place { file: "t.toml".into(), line: 1, column: 1 };
+        for pair in names.windows(2) {
+            groups.add(&pair[0], place.clone(), written(&[&*pair[1]; 10])).unwrap();
+        }
+        groups.add("g14", place, written(&["a.b"])).unwrap();
+        let listed = list("l", HOSTS, &written(&["g0", "g7"]), &groups, &mut Vec::new()).unwrap();
+        assert_eq!(listed.len(), 1);
     }
 
     #[test]
@@ -320,7 +381,33 @@ pub(crate) mod tests {
         let error = list("l", HOSTS, &texts, &Groups::default(), &mut Vec::new()).unwrap_err();
         assert!(error.to_string().starts_with("t.toml:3:1: "), "{error}");
         let at = Place { file: "t.toml".into(), line: 7, column: 3 };
-        let error = file("/nowhere/at/all", &at).unwrap_err().to_string();
-        assert!(error.starts_with("t.toml:7:3: /nowhere/at/all: "), "{error}");
+        for path in ["/nowhere/at/all", "/", "/dev/zero"] {
+            let error = file(path, &at).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("t.toml:7:3: {path}: ")), "{error}");
+        }
+        let at = Place { file: "/nowhere/stagepost.toml".into(), line: 7, column: 3 };
+        let error = file("lists/deny", &at).unwrap_err().to_string();
+        assert!(error.contains(": /nowhere/lists/deny: "), "where the configuration is: {error}");
+    }
+
+    #[test]
+    fn files_are_read_in_whatever_character_set_they_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let at = Place { file: "t.toml".into(), line: 1, column: 1 };
+        let read = |octets: &[u8]| {
+            fs::write(&path, octets).unwrap();
+            let (text, _) = file(path.to_str().unwrap(), &at).unwrap();
+            list("l", HOSTS, &[text], &Groups::default(), &mut Vec::new())
+        };
+        let list = read(b"\xef\xbb\xbf[192.0.2.1]\r\na.b # B\xfcro\r\n").unwrap();
+        assert_eq!(list.len(), 2);
+        assert!(list.find_address("192.0.2.1".parse().unwrap()).is_some());
+        for octets in [&b"a.b\nb\xfcro.org\n"[..], b"a.b\n\0\0\n", b"\xff\xfe[\x001\x00.\x00"] {
+            let error = read(octets).unwrap_err().to_string();
+            let line = 1 + octets.starts_with(b"a.b") as u32;
+            let place = format!("{}:{line}:1: ", path.display());
+            assert!(error.starts_with(&place) && error.contains("no UTF-8 text"), "{error}");
+        }
     }
 }

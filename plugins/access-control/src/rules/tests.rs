@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::peer::{HostName, Peer};
+use crate::relay::By;
 
 /// A section, every key of which stands on a line of its own.
 struct Fake;
@@ -27,7 +28,10 @@ fn an_empty_section_relays_for_nobody() {
     let Made { rules, warnings } = made(json!({}));
     assert_eq!(warnings, []);
     let peer = Peer { address: "192.0.2.1".parse().unwrap(), name: &HostName::Missing };
-    assert!(!rules.relay.decide(peer, "any.org").granted);
+    let decided = rules.relay.decide(peer, "any.org");
+    assert!(!decided.granted);
+    let By::Entry(hit) = decided.by else { panic!("{decided:?}") };
+    assert_eq!(hit.to_string(), r#"relay.deny_destinations "*" (the default)"#);
     assert!(rules.connection.allow.is_empty() && rules.connection.deny.is_empty());
     assert_eq!(rules.relay.trust, Trust::Confirmed);
     assert_eq!(
@@ -97,6 +101,18 @@ fn what_makes_no_rules_is_told_with_its_place() {
             json!({ "dns_white": { "zones": [{ "name": "a.b", "answers": ["x"] }] } }),
             "wrong answer",
         ),
+        (
+            json!({ "relay": { "internal_domains": ["corp", "*"] } }),
+            "t.toml:26:1: `relay.internal_domains[1]` \"*\" is no domain",
+        ),
+        (json!({ "relay": { "internal_domains": [".corp.example"] } }), "is no domain"),
+        (json!({ "relay": { "internal_domains": ["[10.0.0.0/8]"] } }), "is no domain"),
+        (json!({ "relay": { "internal_domains": [""] } }), "is no domain"),
+        (
+            json!({ "dns_white": { "zones": vec!["a.b"; 30] }, "dns_black": { "zones": vec!["a.b"; 3] } }),
+            "t.toml:16:1: `dns_black.zones` and those of dns_white are more than 32",
+        ),
+        (json!({ "groups": { "Staff": "a.b", "staff": "c.d" } }), "\"staff\" is there already"),
         (json!({ "limits": { "window_s": 0 } }), "t.toml:16:1: `limits.window_s` must be"),
     ] {
         let text = section.to_string();
