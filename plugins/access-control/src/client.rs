@@ -11,11 +11,20 @@ pub(crate) struct Client {
     /// Why it may not connect, when that is told later than at connect.
     pub(crate) denied: Option<Refusal>,
     /// Whether it is subject to the relay check; none until it is decided.
-    pub(crate) subject: Option<bool>,
+    pub(crate) subject: Option<Decided<bool>>,
+    /// Whether another plug-in has said, before that was decided, that this is no relay.
+    pub(crate) cleared: bool,
     /// What the private and DNS lists came to; none until they were looked at.
-    pub(crate) lists: Option<Lists>,
+    pub(crate) lists: Option<Decided<Lists>>,
     /// Whether the grant that the session has is ours: one of another plug-in's is left alone.
     pub(crate) granted: bool,
+}
+
+/// What was decided, and the number of the rules by which it was: others may decide otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided<D> {
+    pub(crate) rules: u64,
+    pub(crate) decision: D,
 }
 
 /// What the lists came to.

@@ -49,6 +49,9 @@ use rules::{Made, Rules};
 use soundness::Tested;
 use statistics::Statistics;
 
+/// The most warnings about entries that are told one by one: a long list may have the same slip in every line.
+const WARNINGS_TOLD: usize = 20;
+
 /// The plug-in: the host has it, and its admin verb.
 struct Exported(Arc<AccessControl>);
 
@@ -72,12 +75,15 @@ impl AccessControl {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes rules and puts them in force; what is wrong leaves the old ones.
-    pub(crate) fn put_in_force(&self, section: &Config) -> Result<(), rules::RulesError> {
+    /// Makes rules of the section that is in force, and puts them in force too; what is wrong leaves the old ones.
+    pub(crate) fn put_in_force(&self) -> Result<(), rules::RulesError> {
         let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let rules = Arc::new(read(&self.host, section)?);
+        // Looked at by whoever has the turn: the section may have changed while it was waited for.
+        let mut rules = read(&self.host, &self.host.config())?;
+        rules.number = self.rules().number + 1;
+        let rules = Arc::new(rules);
         self.rates.follow(&rules.limits);
-        self.tested.keep(rules.dns_white.zones.iter().chain(&rules.dns_black.zones));
+        self.tested.keep(rules.zones());
         let old = {
             let mut in_force = self.rules.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *in_force, rules)
@@ -91,8 +97,11 @@ impl AccessControl {
 /// Makes rules, and tells what is odd about them.
 fn read(host: &Host, section: &Config) -> Result<Rules, rules::RulesError> {
     let Made { rules, warnings } = rules::read(section)?;
-    for warning in warnings {
+    for warning in warnings.iter().take(WARNINGS_TOLD) {
         host.log(Level::Warn, format_args!("{}: {}", warning.place, warning.text));
+    }
+    if let Some(more @ 1..) = warnings.len().checked_sub(WARNINGS_TOLD) {
+        host.log(Level::Warn, format_args!("{more} more entries are to be warned of"));
     }
     Ok(rules)
 }
@@ -130,9 +139,9 @@ impl Plugin for Exported {
         Ok(())
     }
 
-    fn after_config(&self, section: &Config) -> Result<(), Fault> {
+    fn after_config(&self, _: &Config) -> Result<(), Fault> {
         // Read again rather than kept: what is refused in between, of any plug-in, must leave nothing.
-        Ok(self.0.put_in_force(section)?)
+        Ok(self.0.put_in_force()?)
     }
 }
 

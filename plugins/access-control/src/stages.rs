@@ -11,7 +11,7 @@ use stagepost_sdk::{
 use crate::AccessControl;
 use crate::author::{Author, author};
 use crate::cause::Cause;
-use crate::client::Client;
+use crate::client::{Client, Decided};
 use crate::connection::{Connection, RefuseAt, Verified};
 use crate::helo::Helo;
 use crate::look_up;
@@ -101,11 +101,15 @@ impl<'v> Visit<'v> {
             self.grant(edits, true)?;
             return Ok(false);
         }
-        if let Some(subject) = self.client.subject {
-            return Ok(subject);
+        match self.client.subject {
+            Some(Decided { rules, decision }) if rules == self.rules.number => return Ok(decision),
+            _ => {}
         }
-        // Whoever came before us may have said that this is no relay, as Domino's connect hook can.
-        let cleared = self.session.attribute("possible_relay") == Some("0");
+        // Whoever came before us may have said that this is no relay, as Domino's connect hook can. Later it is we who have.
+        if self.client.subject.is_none() {
+            self.client.cleared = self.session.attribute("possible_relay") == Some("0");
+        }
+        let cleared = self.client.cleared;
         let mut decided = self.rules.relay.subject(self.peer());
         if !cleared && matches!(decided, Subject::NeedsName) {
             self.need_name().await;
@@ -119,11 +123,9 @@ impl<'v> Visit<'v> {
     }
 
     fn subject_is(&mut self, subject: bool, edits: &mut Edits<'_>) -> Result<bool, Fault> {
-        self.client.subject = Some(subject);
+        self.client.subject = Some(Decided { rules: self.rules.number, decision: subject });
         edits.attribute("possible_relay", if subject { "1" } else { "0" })?;
-        if !subject {
-            self.grant(edits, true)?;
-        }
+        self.grant(edits, !subject)?;
         Ok(subject)
     }
 
@@ -200,7 +202,7 @@ impl<'v> Visit<'v> {
         {
             return Ok(false);
         }
-        if self.client.lists.as_ref().is_some_and(|lists| lists.white) {
+        if self.client.lists.as_ref().is_some_and(|lists| lists.decision.white) {
             return Ok(false);
         }
         let (host, settings) = (&self.plugin.host, &self.rules.greylist);
@@ -251,6 +253,8 @@ impl AccessControl {
     /// A client has connected.
     pub(crate) async fn judge_connection(&self, event: &Connect<'_>, call: &Pending) -> Outcome {
         let mut visit = Visit::begin(self, event.session, call)?;
+        // A proxy may tell of another client in the same session: nothing of what is known is about that one.
+        visit.client = Client::default();
         let denied = visit.connection().await;
         if visit.rules.connection.refuse_at == RefuseAt::Connect {
             return visit.end(Ok(denied));
@@ -291,11 +295,12 @@ impl AccessControl {
             return Ok(Some(refusal));
         }
         if subject && !visit.session.skip_lists() {
-            if visit.client.lists.is_none() {
-                let lists = self.look_at_lists(visit.peer(), &rules, visit.call).await;
-                visit.client.lists = Some(lists);
-            }
-            let lists = visit.client.lists.clone().unwrap_or_default();
+            let lists = match visit.client.lists.take() {
+                Some(lists) if lists.rules == rules.number => lists.decision,
+                _ => self.look_at_lists(visit.peer(), &rules, visit.call).await,
+            };
+            let decision = lists.clone();
+            visit.client.lists = Some(Decided { rules: rules.number, decision });
             if let Some(refusal) = lists.refusal {
                 return Ok(Some(refusal));
             }

@@ -58,7 +58,7 @@ fn watch(plugin: &Weak<AccessControl>) {
             continue;
         }
         drop(rules);
-        match plugin.put_in_force(&plugin.host.config()) {
+        match plugin.put_in_force() {
             Ok(()) => {
                 plugin.host.log(Level::Info, "lists in files have changed, and are read again")
             }
