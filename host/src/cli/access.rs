@@ -91,7 +91,14 @@ impl fmt::Display for Explained {
             let [control, decision, by] = [control, decision, by].map(|text| terminal::line(text));
             writeln!(out, "{control:controls$}  {decision:decisions$}  {by}")?;
         }
-        writeln!(out, "{}", if self.accepted { "accepted" } else { "refused" })
+        let says = |decision: &str| self.steps.iter().any(|step| step.decision == decision);
+        let word = match self.accepted {
+            true if says("not asked") => "accepted, unless what was not asked is against it",
+            true => "accepted",
+            false if says("refused") => "refused",
+            false => "deferred",
+        };
+        writeln!(out, "{word}")
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use stagepost_sdk::{Fault, Route};
+use stagepost_sdk::{Fault, Reason, Route};
 
 use crate::AccessControl;
 use crate::connection::{Connection, Verified};
@@ -14,7 +14,8 @@ use crate::mailbox::{self, Listed};
 use crate::own_address::Authenticated;
 use crate::peer::{HostName, Name, Peer, Trust};
 use crate::relay::{self, By, Exempt, Subject};
-use crate::rules::{HostFilter, Rules};
+use crate::rules::Rules;
+use crate::section::Action;
 
 /// Who is asked about.
 #[derive(Debug, Deserialize)]
@@ -70,11 +71,18 @@ impl AccessControl {
                 "{error}; give {{\"ip\": ADDRESS}} and as you like \"ptr\", \"unconfirmed\", \"helo\", \"from\", \"to\", \"auth\""
             ))
         })?;
+        let directory = self.host.directory();
         for address in asked.from.iter().chain(&asked.to).filter(|address| !address.is_empty()) {
             self.wait_for(address);
+            let route = directory.as_ref().map(|directory| directory.route(address));
+            if let Some(Err(refusal)) = route
+                && refusal.reason == Reason::Invalid
+            {
+                return Err(Fault::new(format!("{address:?} is no address of mail")));
+            }
         }
         let route = |address: &str| {
-            let directory = self.host.directory();
+            let directory = directory.as_ref();
             directory.and_then(|directory| directory.route(address).ok()).unwrap_or(Route::Foreign)
         };
         let member = |address: &str, group: &str| self.is_member(address, group);
@@ -97,38 +105,26 @@ fn explain(
     let mut steps = vec![connection(rules, peer), verified(rules, &name)];
     let (subject, first) = subject(rules, peer, asked.auth.as_deref());
     steps.push(first);
+    let mut white = false;
     if subject {
         steps.extend(asked.helo.as_deref().map(|name| helo(rules, name)));
-        steps.extend(private(&rules.private_white, peer, rules.relay.trust, "private white list"));
-        steps.extend(private(&rules.private_black, peer, Trust::Claimed, "private black list"));
-        for (filter, control) in
-            [(&rules.dns_white, "DNS white lists"), (&rules.dns_black, "DNS black lists")]
-        {
-            let zones: Vec<_> =
-                filter.zones.iter().map(|zone| zone.question(peer.address)).collect();
-            if !zones.is_empty() {
-                steps.push(step(control, "not asked", zones.join(" ")));
-            }
-        }
+        white = lists(rules, peer, &mut steps);
     }
     if let Some(from) = &asked.from {
         steps.extend(
             asked.auth.as_ref().and_then(|user| own_address(rules, user, from, route, member)),
         );
         steps.push(sender(rules, from, member));
+        steps.extend(sender_domain(rules, from));
     }
     if let Some(to) = &asked.to {
         steps.push(relay(rules, peer, to, route(to), subject));
-        steps.push(listed(
-            "recipient",
-            mailbox::decide(&rules.recipient.allow, &rules.recipient.deny, to, |group| {
-                member(to, group)
-            }),
-        ));
-        if subject && rules.greylist.enabled {
+        steps.push(recipient(rules, to, route(to), member));
+        if subject && !white && rules.greylist.enabled {
             steps.push(step("greylist", "not asked", "a client that is not known is put off once"));
         }
     }
+    steps.extend(limits(rules));
     steps
 }
 
@@ -172,30 +168,44 @@ fn helo(rules: &Rules, name: &str) -> Step {
     match rules.helo.decide(name) {
         Helo::Accepted => step("EHLO name", "accepted", "nothing against it"),
         Helo::Denied(hit) => step("EHLO name", "refused", hit.to_string()),
-        Helo::NotFull => step("EHLO name", "refused", "it is no full name"),
+        Helo::NotFull if rules.helo.full_name => step("EHLO name", "refused", "helo.full_name"),
+        Helo::NotFull => step("EHLO name", "refused", "helo.verify: it is no full name"),
         Helo::MustExist(name) => step("EHLO name", "not asked", name),
     }
 }
 
-fn private(
-    filter: &HostFilter,
-    peer: Peer<'_>,
-    trust: Trust,
-    control: &'static str,
-) -> Option<Step> {
-    use crate::section::Action;
-    if filter.list.is_empty() {
-        return None;
+/// The private and DNS lists, up to the first that has the host. Whether that is a white one.
+fn lists(rules: &Rules, peer: Peer<'_>, steps: &mut Vec<Step>) -> bool {
+    let private = [
+        (&rules.private_white, rules.relay.trust, "private white list", true),
+        (&rules.private_black, Trust::Claimed, "private black list", false),
+    ];
+    for (filter, trust, control, white) in private {
+        if filter.list.is_empty() {
+            continue;
+        }
+        let Some(hit) = peer.find(&filter.list, trust) else {
+            steps.push(step(control, "not listed", not_listed(&filter.list)));
+            continue;
+        };
+        steps.push(step(control, listed_as(filter.action), hit.to_string()));
+        return white;
     }
-    let Some(hit) = peer.find(&filter.list, trust) else {
-        return Some(step(control, "not listed", not_listed(&filter.list)));
-    };
-    let decision = match filter.action {
+    let dns = [(&rules.dns_white, "DNS white lists"), (&rules.dns_black, "DNS black lists")];
+    for (filter, control) in dns.into_iter().filter(|(filter, _)| !filter.zones.is_empty()) {
+        let questions: Vec<_> =
+            filter.zones.iter().map(|zone| zone.question(peer.address)).collect();
+        steps.push(step(control, "not asked", questions.join(" ")));
+    }
+    false
+}
+
+fn listed_as(action: Action) -> &'static str {
+    match action {
         Action::Reject => "refused",
         Action::Tag => "tagged",
         Action::Silent | Action::Log => "listed",
-    };
-    Some(step(control, decision, hit.to_string()))
+    }
 }
 
 fn own_address(
@@ -222,6 +232,41 @@ fn sender(rules: &Rules, from: &str, member: &dyn Fn(&str, &str) -> bool) -> Ste
     listed("sender", mailbox::decide(allow, deny, from, |group| member(from, group)))
 }
 
+fn sender_domain(rules: &Rules, from: &str) -> Option<Step> {
+    let (_, domain) = from.rsplit_once('@')?;
+    let asked = rules.sender.verify_domain && !domain.starts_with('[');
+    asked.then(|| step("sender's domain", "not asked", format!("sender.verify_domain: {domain}")))
+}
+
+fn recipient(rules: &Rules, to: &str, route: Route, member: &dyn Fn(&str, &str) -> bool) -> Step {
+    let (allow, deny) = (&rules.recipient.allow, &rules.recipient.deny);
+    match (mailbox::decide(allow, deny, to, |group| member(to, group)), route) {
+        // The server's own to say, once nothing here is against it.
+        (Listed::Accepted(_), Route::UnknownUser) => {
+            step("recipient", "refused", "there is no such mailbox here")
+        }
+        (Listed::Accepted(_), Route::Ambiguous) => {
+            step("recipient", "refused", "several in the directory have this address")
+        }
+        (decided, _) => listed("recipient", decided),
+    }
+}
+
+/// How much in what time is counted, and nobody has come.
+fn limits(rules: &Rules) -> Option<Step> {
+    let limits = &rules.limits;
+    let set: Vec<_> = [
+        ("limits.messages_per_client", limits.messages_per_client),
+        ("limits.recipients_per_client", limits.recipients_per_client),
+        ("limits.messages_per_sender", limits.messages_per_sender),
+        ("limits.recipients_per_sender", limits.recipients_per_sender),
+    ]
+    .into_iter()
+    .filter_map(|(name, limit)| (limit > 0).then_some(name))
+    .collect();
+    (!set.is_empty()).then(|| step("limits", "not asked", set.join(" ")))
+}
+
 fn listed(control: &'static str, listed: Listed<'_>) -> Step {
     match listed {
         Listed::Accepted(hit) => step(control, "accepted", by(hit)),
@@ -229,6 +274,9 @@ fn listed(control: &'static str, listed: Listed<'_>) -> Step {
         Listed::NotAllowed(list) => step(control, "refused", not_listed(list)),
     }
 }
+
+/// Of mail that might be relayed and can't be.
+const NO_ROUTE: &str = "none of the server's routes leads there";
 
 fn relay(rules: &Rules, peer: Peer<'_>, to: &str, route: Route, subject: bool) -> Step {
     let control = "relay";
@@ -238,11 +286,15 @@ fn relay(rules: &Rules, peer: Peer<'_>, to: &str, route: Route, subject: bool) -
         }
         Route::Relay => return step(control, "not needed", "a route of the operator's"),
         Route::Unavailable => return step(control, "deferred", "the directory can't be asked"),
+        Route::Unreachable if !subject => return step(control, "refused", NO_ROUTE),
         _ if !subject => return step(control, "granted", "not subject to the check"),
         _ => {}
     }
     let domain = to.rsplit_once('@').map_or("", |(_, domain)| domain);
     let decided = rules.relay.decide(peer, domain);
+    if decided.granted && route == Route::Unreachable {
+        return step(control, "refused", NO_ROUTE);
+    }
     let decision = if decided.granted { "granted" } else { "refused" };
     match decided.by {
         By::Entry(hit) => step(control, decision, hit.to_string()),
@@ -284,7 +336,6 @@ mod tests {
             "host name: accepted, not verified",
             "relay enforcement: subject, relay.enforce",
             r#"private black list: refused, private_black.entries "bad.example" (t.toml:25:1)"#,
-            "DNS black lists: not asked, 1.2.0.192.list.test",
             r#"sender: refused, sender.deny "spam.org" (t.toml:15:1)"#,
             r#"relay: granted, relay.allow_destinations "partner.org" (t.toml:28:1)"#,
             "recipient: accepted, no entry against it",
@@ -303,12 +354,20 @@ mod tests {
             Route::Foreign,
         );
         assert_eq!(steps[2], "relay enforcement: subject, relay.enforce");
+        assert_eq!(steps[4], "DNS black lists: not asked, 1.2.0.192.list.test");
         assert_eq!(steps[5], "relay: refused, relay.allow_destinations: 1 entries, none fits");
         let steps = explained(
             json!({ "ip": "192.0.2.1", "auth": "joe", "to": "z@any.org" }),
             Route::Foreign,
         );
         assert_eq!(steps[3], "relay: granted, not subject to the check");
+        let steps = explained(
+            json!({ "ip": "192.0.2.1", "auth": "joe", "to": "z@any.org" }),
+            Route::Unreachable,
+        );
+        assert_eq!(steps[3], "relay: refused, none of the server's routes leads there");
+        let steps = explained(json!({ "ip": "192.0.2.1", "to": "z@here.org" }), Route::UnknownUser);
+        assert_eq!(steps.last().unwrap(), "recipient: refused, there is no such mailbox here");
         let own =
             json!({ "sender": { "authenticated": "envelope", "own": { "joe": "sales@any.org" } } });
         let rules = made(own).rules;
@@ -319,5 +378,40 @@ mod tests {
             let own = steps.iter().find(|step| step.control == "own address").unwrap();
             assert_eq!((own.decision, &*own.by), (wanted, "sender.authenticated"), "{from}");
         }
+    }
+
+    /// As in a session, the first list that has a client is the last that is looked at.
+    #[test]
+    fn lists_end_at_the_first_hit() {
+        let rules = made(json!({
+            "private_white": { "entries": ["[192.0.2.1]"] },
+            "private_black": { "entries": ["[192.0.2.0/24]"], "action": "reject" },
+            "dns_black": { "zones": ["list.test"] },
+            "sender": { "verify_domain": true },
+            "greylist": { "enabled": true },
+            "limits": { "messages_per_client": 5 },
+        }))
+        .rules;
+        let explained = |ip: &str| -> Vec<String> {
+            let asked = json!({ "ip": ip, "from": "x@spam.org", "to": "y@here.org" });
+            let asked: Asked = serde_json::from_value(asked).unwrap();
+            let steps = explain(&rules, &asked, &|_| Route::Local, &|_, _| false);
+            steps[3..].iter().map(|s| format!("{}: {}", s.control, s.decision)).collect()
+        };
+        let last = ["limits: not asked".to_owned()];
+        let mail = ["sender: accepted", "sender's domain: not asked"].map(str::to_owned);
+        let rcpt = ["relay: not needed", "recipient: accepted"].map(str::to_owned);
+        let grey = ["greylist: not asked".to_owned()];
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let white = list(&["private white list: listed"]);
+        assert_eq!(explained("192.0.2.1"), [&white[..], &mail, &rcpt, &last].concat());
+        let black = list(&["private white list: not listed", "private black list: refused"]);
+        assert_eq!(explained("192.0.2.2"), [&black[..], &mail, &rcpt, &grey, &last].concat());
+        let none = list(&[
+            "private white list: not listed",
+            "private black list: not listed",
+            "DNS black lists: not asked",
+        ]);
+        assert_eq!(explained("203.0.113.1"), [&none[..], &mail, &rcpt, &grey, &last].concat());
     }
 }
