@@ -108,9 +108,11 @@ fn take(name: &str, value: &str) -> Taken {
     };
     match name {
         "smtpmaxsessions" => number(value, max_sessions),
-        "smtperrorlimit" => {
-            number(value, |limit| Taken::As(Table::Limits, vec![format!("errors_max = {limit}")]))
-        }
+        // There it counts both: what is wrong, and what is refused.
+        "smtperrorlimit" => number(value, |limit| {
+            let lines = [format!("errors_max = {limit}"), format!("refusals_max = {limit}")];
+            Taken::As(Table::Limits, lines.into())
+        }),
         "smtptimeoutmultiplier" => number(value, timeouts),
         "smtprelayhostsanddomains" | "smtprelayallowhostsanddomains" => {
             switch(Table::Relay, "deny_wins = true")
@@ -120,15 +122,29 @@ fn take(name: &str, value: &str) -> Taken {
         "smtpexpanddnsblstats" | "smtpexpanddnswlstats" => {
             Taken::Same("`stagepost stats smtp` always counts each zone")
         }
-        "smtpstrict821linesyntax" | "smtpstrict821addresssyntax" => Taken::Same("always so here"),
+        "smtpstrict821linesyntax" | "smtpstrict821addresssyntax" if on => {
+            Taken::Same("always so here")
+        }
+        "smtpstrict821linesyntax" => Taken::Not("lines end with CRLF alone here"),
+        "smtpstrict821addresssyntax" => Taken::Not("addresses stand in angle brackets here"),
         "smtp_config_update_interval" => {
             Taken::Same("`stagepost reload` at once, and files of lists by themselves")
         }
         "smtpdebug" | "smtpdebugio" | "smtpclientdebug" => {
             Taken::Same("`stagepost trace`, and `level` in [log]")
         }
-        "smtpdenynotuniquercpt" => Taken::Same("an address has one mailbox here"),
-        "smtpdenymailtogroups" => Taken::Same("groups have no address here"),
+        "smtpdenynotuniquercpt" if on => Taken::Same(
+            "the default here too, `ambiguous` in [ldap]; otherwise an address has one mailbox",
+        ),
+        "smtpdenynotuniquercpt" => {
+            Taken::Same("the document says it; here it is `ambiguous` in [ldap]")
+        }
+        "smtpdenymailtogroups" if on => Taken::Same(
+            "groups get mail only where `alias_filter` in [ldap] finds them, or an alias stands for them",
+        ),
+        "smtpdenymailtogroups" => {
+            Taken::Same("the document says it; here it is `alias_filter` in [ldap]")
+        }
         "smtpgreeting" => Taken::Not("a plug-in can change the greeting, after connect"),
         "extmgr_addins" => addins(value),
         _ => Taken::Not("there is nothing like it here"),
@@ -224,7 +240,7 @@ mod tests {
             SMTPUnheardOf=x\r\nSMTPDebug=many\r\n";
         let written = import(text).to_string();
         let wanted = "[limits]\n# line 4: smtpmaxsessions=50\nsessions_max = 50\nsessions_per_address_max = 50\n\
-            sessions_per_network_max = 50\n# line 5: SMTPErrorLimit=5\nerrors_max = 5\n\n\
+            sessions_per_network_max = 50\n# line 5: SMTPErrorLimit=5\nerrors_max = 5\nrefusals_max = 5\n\n\
             [timeouts]\n# line 10: SMTPTimeoutMultiplier=15\ncommand = \"60m\"\ndata_block = \"45m\"\n\n\
             [[plugin]]\nname = \"access-control\"\npath = \"access_control\"\n\n\
             [plugin.config.relay]\n# line 6: SMTPRelayHostsandDomains=1\ndeny_wins = true\n\n\
@@ -255,6 +271,15 @@ mod tests {
                 "# line 1: SMTPErrorLimit=many: not taken over: it is no number\n",
             ),
             ("EXTMGR_ADDINS=", "# line 1: EXTMGR_ADDINS=: no add-ins\n"),
+            (
+                "SMTPStrict821LineSyntax=0",
+                "# line 1: SMTPStrict821LineSyntax=0: not taken over: lines end with CRLF alone here\n",
+            ),
+            ("SMTPStrict821LineSyntax=1", "# line 1: SMTPStrict821LineSyntax=1: always so here\n"),
+            (
+                "SMTPDenyMailToGroups=0",
+                "# line 1: SMTPDenyMailToGroups=0: the document says it; here it is `alias_filter` in [ldap]\n",
+            ),
         ] {
             assert_eq!(import(text).to_string(), wanted);
         }
