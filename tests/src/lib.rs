@@ -2,6 +2,7 @@
 //! Knows no single test.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod add_in;
 pub mod cargo;
 pub mod client;

@@ -17,6 +17,8 @@ pub const PTR: u16 = 12;
 /// An IPv4 address.
 pub const A: u16 = 1;
 
+/// Of whom a zone is; its last number says how long a name that is not is not.
+const SOA: u16 = 6;
 /// Another name of the same.
 const CNAME: u16 = 5;
 /// Where the name stands that was asked for.
@@ -29,7 +31,8 @@ pub type Record = (&'static str, u16, &'static [u8]);
 
 /// A server; dropping it ends it. Names that it has not do not exist. Below some it misbehaves: below `trouble.test` it fails,
 /// `lame.test` is none of its, below `silent.test` it says nothing, `cut.test` has more than an answer can hold, `loop.test` is
-/// another name of itself, and about `forged.test` somebody else, who can't see the question, answers before it.
+/// another name of itself, about `forged.test` somebody else, who can't see the question, answers before it, below `other.test` it answers
+/// for the name above the one that it was asked for, and what is not below `gone.test` is not for no time at all.
 pub struct NameServer {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
@@ -98,20 +101,33 @@ fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
     let code = match () {
         () if below("trouble.test") => 2,
         () if below("lame.test") => 5,
-        () if below("cut.test") || below("loop.test") => 0,
+        () if below("cut.test") || below("loop.test") || below("other.test") => 0,
         () if records.iter().any(|(known, ..)| name.eq_ignore_ascii_case(known)) => 0,
         () => 3,
     };
-    let is_loop = below("loop.test");
-    let mut reply = reply_to(&query[..end], code, answers.len() as u8 + u8::from(is_loop));
+    let (is_loop, is_other) = (below("loop.test"), below("other.test"));
+    let further = u8::from(is_loop) + u8::from(is_other);
+    let mut reply = reply_to(&query[..end], code, answers.len() as u8 + further);
     if below("cut.test") {
         reply[2] |= TRUNCATED;
     }
     if is_loop {
         append(&mut reply, CNAME, &NAME_ASKED);
     }
+    if is_other {
+        let record = reply.len();
+        append(&mut reply, A, &[127, 0, 0, 2]);
+        // Behind the first label of the name that was asked for.
+        reply[record + 1] += query[12] + 1;
+    }
     for (_, _, data) in answers {
         append(&mut reply, kind, data);
+    }
+    if below("gone.test") && code == 3 {
+        let ttl = reply.len() + 6;
+        append(&mut reply, SOA, &[&NAME_ASKED[..], &NAME_ASKED, &[0; 20]].concat());
+        reply[ttl..ttl + 4].fill(0);
+        reply[9] = 1;
     }
     socket.send_to(&reply, from).map(|_| ())
 }
@@ -129,7 +145,8 @@ fn append(reply: &mut Vec<u8>, kind: u16, data: &[u8]) {
     reply.extend(NAME_ASKED);
     reply.extend(kind.to_be_bytes());
     // Class IN, 60 seconds.
-    reply.extend([0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+    reply.extend([0, 1, 0, 0, 0, 60]);
+    reply.extend((data.len() as u16).to_be_bytes());
     reply.extend_from_slice(data);
 }
 

@@ -3,50 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::fs;
-use std::path::PathBuf;
 
+use stagepost_tests::access::{from, greeted, mail, server};
 use stagepost_tests::client::Client;
 use stagepost_tests::name_server::{A, MX, NameServer, PTR, TXT};
 use stagepost_tests::plugin::build_rust;
 use stagepost_tests::scram::base64;
 use stagepost_tests::server::{Server, Site, plugin_section};
 use stagepost_tests::wire::Trust;
-
-/// A server with the plug-in and this section, whose listener believes a proxy on loopback.
-fn server(site: &Site, names: &NameServer, section: &str) -> Server {
-    let file: PathBuf = build_rust("access-control");
-    let plugin = plugin_section("access-control", &file, section);
-    let fields = "proxy_from = [\"127.0.0.0/8\"]\n";
-    // Everything foreign can be reached, so that nothing but a grant is missing.
-    let route = "[[route]]\ndomain = \"*\"\nnext_hop = \"127.0.0.1:1\"\n";
-    site.configure_listener(fields, &format!("{}{route}{plugin}", names.section()));
-    site.start()
-}
-
-/// A client with this address; the greeting is not read.
-fn from(server: &Server, address: &str) -> Client {
-    let mut client = Client::connect(server.address());
-    let version = if address.contains(':') { "TCP6" } else { "TCP4" };
-    let local = if address.contains(':') { "2001:db8::25" } else { "192.0.2.25" };
-    client.send(format!("PROXY {version} {address} {local} 4000 25\r\n").as_bytes());
-    client
-}
-
-/// A client that has said EHLO.
-fn greeted(server: &Server, address: &str) -> Client {
-    let mut client = from(server, address);
-    client.expect(220);
-    client.say("EHLO client.test", 250);
-    client
-}
-
-/// What MAIL and RCPT are answered.
-fn mail(server: &Server, address: &str, sender: &str, recipient: &str) -> (String, String) {
-    let mut client = greeted(server, address);
-    let mail = client.ask(&format!("MAIL FROM:<{sender}>")).to_string();
-    let rcpt = client.ask(&format!("RCPT TO:<{recipient}>")).to_string();
-    (mail, rcpt)
-}
 
 #[test]
 fn hosts_are_denied_by_address_and_by_name() {
@@ -163,6 +127,13 @@ fn one_grant_is_not_for_the_next_recipient() {
     server.stop();
 }
 
+/// What a list may say about an address: long, with what ends a reply, and what steers a terminal.
+fn long_text() -> &'static [u8] {
+    let begin = b"250 OK\r\n\x1b[31m ";
+    let strings = [&[255][..], begin, &vec![b'x'; 255 - begin.len()]].concat();
+    strings.repeat(4).leak()
+}
+
 #[test]
 fn lists_end_at_the_first_hit() {
     let site = Site::new("");
@@ -174,6 +145,8 @@ fn lists_end_at_the_first_hit() {
         ("3.2.0.192.white.test", A, &[127, 0, 0, 1]),
         ("4.2.0.192.black.test", A, &[127, 255, 255, 254]),
         ("5.2.0.192.black.test", A, &[192, 0, 2, 99]),
+        ("8.2.0.192.black.test", A, &[127, 0, 0, 2]),
+        ("8.2.0.192.black.test", TXT, long_text()),
         ("2.0.0.127.black.test", A, &[127, 0, 0, 2]),
     ]);
     let section = "[plugin.config.dns_black]\nzones = [\"black.test\"]\naction = \"reject\"\n\
@@ -186,19 +159,23 @@ fn lists_end_at_the_first_hit() {
         ("192.0.2.1", "554 5.7.1 192.0.2.1 is in black.test: see a page"),
         ("192.0.2.2", "250 "),
         ("192.0.2.3", "250 "),
-        ("192.0.2.4", "250 "),
         ("192.0.2.5", "250 "),
         ("192.0.2.6", "554 5.7.1 Connection denied for policy reasons"),
         ("192.0.2.7", "250 "),
+        ("192.0.2.8", "554 5.7.1 192.0.2.8 is in black.test: 250 OK???[31m xxxxxxxx"),
+        ("192.0.2.4", "250 "),
+        // Who refuses us is left alone.
+        ("192.0.2.1", "250 "),
+        ("192.0.2.4", "250 "),
     ] {
         let (reply, _) = mail(&server, address, "a@b.test", "bob@example.test");
         assert!(reply.starts_with(wanted), "{address}: {reply}");
     }
     let counted = site.run(&["stats", "smtp", "--config", "stagepost.toml"]);
     let counted = String::from_utf8(counted.stdout).unwrap();
-    let wanted = "SMTP.DNSBL.TotalHits = 1\nSMTP.DNSBL.black.test.TotalHits = 1\nSMTP.DNSWL.TotalHits = 1\n\
+    let wanted = "SMTP.DNSBL.TotalHits = 2\nSMTP.DNSBL.black.test.TotalHits = 2\nSMTP.DNSWL.TotalHits = 1\n\
         SMTP.DNSWL.white.test.TotalHits = 1\nSMTP.PrivateBL.TotalHits = 1\nSMTP.PrivateWL.TotalHits = 1\n\
-        SMTP.Refused.dns_black = 1\nSMTP.Refused.private_black.entries = 1\n";
+        SMTP.Refused.dns_black = 2\nSMTP.Refused.private_black.entries = 1\n";
     assert_eq!(counted, wanted);
     let log = server.stop();
     assert_eq!(
@@ -479,7 +456,7 @@ fn an_operator_asks_before_a_client_does() {
         "--to",
         "bob@example.test",
     ]);
-    let line = "EHLO name          refused     it is no full name\n";
+    let line = "EHLO name          refused     helo.full_name\n";
     assert!(said.contains(line), "{said}");
     let (_, said) =
         asked(&["--ip", "192.0.2.1", "--auth", "joe", "--to", "x@foreign.test", "--json"]);
@@ -499,6 +476,7 @@ fn name_servers_that_misbehave_decide_nothing() {
         { name = \"l.trouble.test\", test = false }, { name = \"l.lame.test\", test = false }, \
         { name = \"l.silent.test\", test = false, timeout_ms = 200 }, { name = \"l.cut.test\", test = false }, \
         { name = \"l.loop.test\", test = false }, { name = \"l.forged.test\", test = false }, \
+        { name = \"l.other.test\", test = false }, { name = \"l.gone.test\", test = false }, \
         { name = \"sound.test\", test = false }]\n[plugin.config.sender]\nverify_domain = true\n";
     let server = server(&site, &names, section);
     for (address, sender, wanted) in [
