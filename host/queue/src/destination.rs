@@ -48,6 +48,11 @@ impl Destination {
         &self.0
     }
 
+    /// How many labels it has; the dots of an address literal separate none.
+    pub(crate) fn labels(&self) -> usize {
+        if self.0.starts_with('[') { 1 } else { self.0.split('.').count() }
+    }
+
     /// The name, shared.
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)

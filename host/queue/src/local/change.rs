@@ -1,6 +1,7 @@
 //! One batch in the making: what each request changes in the rows, the indexes and the counters.
 //! Knows no thread and no reply; nothing is on disk before the batch is committed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use lsm_tree::{Guard, Slice};
@@ -39,6 +40,8 @@ pub(super) struct Change<'a> {
 /// What a batch has changed, to be acted on once it is durable.
 pub(super) struct Changed {
     pub(super) batch: Batch,
+    /// What there is now at each place that it is about.
+    pub(super) counts: HashMap<Place, CountRecord>,
     pub(super) total: CountRecord,
     /// Deliveries that are due at a new time.
     pub(super) queued: Vec<DueKey>,
@@ -74,6 +77,7 @@ impl<'a> Change<'a> {
         }
         Changed {
             batch: self.batch,
+            counts: self.counts,
             total: self.total,
             queued: self.queued,
             files_freed: self.files_freed,
@@ -81,10 +85,7 @@ impl<'a> Change<'a> {
     }
 
     /// Adds a message.
-    pub(super) fn insert(&mut self, rows: NewRows) -> Result<(), StoreError> {
-        for (destination, record) in &rows.deliveries {
-            self.load_counts(destination, record.queue.as_ref())?;
-        }
+    pub(super) fn insert(&mut self, rows: NewRows) {
         self.batch.insert(&self.engine.sender, rows.sender, []);
         self.batch.insert(&self.engine.message, rows.id.to_bytes(), rows.message);
         if let Some(body) = rows.body {
@@ -95,7 +96,6 @@ impl<'a> Change<'a> {
         }
         self.total.messages += 1;
         self.total.octets += rows.octets;
-        Ok(())
     }
 
     /// Settles a lease. A delivery that is gone was settled before.
@@ -143,8 +143,6 @@ impl<'a> Change<'a> {
         old: &DeliveryRecord,
         new: &DeliveryRecord,
     ) -> Result<(), StoreError> {
-        self.load_counts(destination, old.queue.as_ref())?;
-        self.load_counts(destination, new.queue.as_ref())?;
         if !new.recipients.is_empty() {
             self.put(id, destination, Some(old), Some(new));
             return Ok(());
@@ -164,9 +162,6 @@ impl<'a> Change<'a> {
         if deliveries.is_empty() {
             return Err(StoreError::Missing(id));
         }
-        for (destination, record) in &deliveries {
-            self.load_counts(destination, record.queue.as_ref())?;
-        }
         for (destination, old) in &deliveries {
             let mut new = old.clone();
             new.hold_all(reason);
@@ -178,7 +173,6 @@ impl<'a> Change<'a> {
     /// Puts a delivery whose row can't be read on hold: nobody is to find it due again and again.
     pub(super) fn set_aside(&mut self, key: &DueKey) -> Result<(), StoreError> {
         let queue = queue_in(&self.engine.due, &key.encode())?;
-        self.load_counts(&key.destination, queue.as_ref())?;
         self.batch.remove(&self.engine.due, key.encode());
         for place in Place::all(&key.destination, queue.as_ref()) {
             self.batch.remove(&self.engine.destination, key.encode_at(&place));
@@ -208,7 +202,6 @@ impl<'a> Change<'a> {
             deliveries += 1;
             match (delivery_destination(&key), DeliveryRecord::decode(&row)) {
                 (Some(destination), Ok(record)) => {
-                    self.load_counts(&destination, record.queue.as_ref())?;
                     self.put(id, &destination, Some(&record), None);
                     (octets, in_file) = (Some(record.octets), Some(record.body_in_file));
                 }
@@ -252,7 +245,6 @@ impl<'a> Change<'a> {
             Some(key) => queue_in(&self.engine.due, &key.encode())?,
             None => queue_in(&self.engine.held, &at_home.held_key(id, destination))?,
         };
-        self.load_counts(destination, queue.as_ref())?;
         if let Some(key) = &due {
             self.batch.remove(&self.engine.due, key.encode());
         }
@@ -274,7 +266,7 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Replaces a delivery in row, indexes and counters. The counters of its places were loaded before.
+    /// Replaces a delivery in row, indexes and counters.
     fn put(
         &mut self,
         id: QueueId,
@@ -355,7 +347,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Changes the counters of a delivery's places, which were loaded before.
+    /// Changes the counters of a delivery's places.
     fn recount(
         &mut self,
         destination: &Destination,
@@ -363,7 +355,14 @@ impl<'a> Change<'a> {
         change: impl Fn(&mut CountRecord),
     ) {
         for place in Place::all(destination, queue) {
-            change(self.counts.entry(place).or_default());
+            let count = match self.counts.entry(place) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let now = self.engine.counters.at(new.key());
+                    new.insert(now)
+                }
+            };
+            change(count);
         }
     }
 
@@ -448,20 +447,6 @@ impl<'a> Change<'a> {
             }
         }
         Ok(true)
-    }
-
-    fn load_counts(
-        &mut self,
-        destination: &Destination,
-        queue: Option<&QueueName>,
-    ) -> Result<(), StoreError> {
-        for place in Place::all(destination, queue) {
-            if !self.counts.contains_key(&place) {
-                let count = read_count(&self.engine.count, place.as_bytes())?;
-                self.counts.insert(place, count);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The committer: one thread that joins whatever waits into one durable batch, at once when idle.
 //! Knows no row; it owns the engine's life: a failed one is dropped and opened anew, a sync is never retried.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::engine::{Engine, EngineError, TOTAL_KEY};
 use super::fault::{Faults, Operation};
 use super::journal::{Doubt, Journal};
 use super::keeper::Keeper;
-use super::key::DueKey;
+use super::key::{DueKey, Place};
 use super::record::CountRecord;
 use super::request::{Answer, Request, Waiting};
 use super::rows::Batch;
@@ -119,9 +120,9 @@ impl Committer {
                 joined.push(request);
             }
         }
-        let Changed { batch, total, queued, files_freed } = change.end();
+        let Changed { batch, counts, total, queued, files_freed } = change.end();
         drop(engine);
-        let committed = if batch.is_empty() { Ok(()) } else { self.commit(batch) };
+        let committed = if batch.is_empty() { Ok(()) } else { self.commit(batch, &counts) };
         match committed {
             Ok(()) => {
                 self.total = total;
@@ -135,7 +136,8 @@ impl Committer {
     fn apply(&self, change: &mut Change<'_>, request: Request) -> Option<Joined> {
         let (result, joined) = match request {
             Request::Insert { rows, file, answer } => {
-                (change.insert(rows), Joined::Insert { file, answer })
+                change.insert(rows);
+                (Ok(()), Joined::Insert { file, answer })
             }
             Request::Settle { lease, settlement, due_ms, answer } => {
                 (change.settle(&lease, &settlement, due_ms), Joined::Settle { lease, answer })
@@ -165,7 +167,7 @@ impl Committer {
     }
 
     /// Puts a batch into the journal, on disk, then into the tables: nothing of it can be read before.
-    fn commit(&mut self, batch: Batch) -> io::Result<()> {
+    fn commit(&mut self, batch: Batch, counts: &HashMap<Place, CountRecord>) -> io::Result<()> {
         let Some(Opened { engine, journal, keeper }) = &mut self.opened else {
             return Err(io::Error::other("it is not open"));
         };
@@ -173,6 +175,7 @@ impl Committer {
         batch.encode(journal.group());
         journal.write(|behind| keeper.wait(behind))?;
         engine.apply(batch).map_err(io::Error::other)?;
+        engine.counters.changed(counts);
         if journal.wants_checkpoint() {
             keeper.begin(journal.last());
         }

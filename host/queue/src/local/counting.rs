@@ -1,4 +1,4 @@
-//! Reading the counters: of some destinations together, or of each place by itself.
+//! Reading the counters of each place by itself, in their order.
 //! Knows no delivery: there is a row for each place, and none of them is made here.
 
 use std::ops::Bound;
@@ -12,18 +12,6 @@ use crate::{Count, Counts, Destinations, StoreError};
 
 /// The most places of one answer.
 const PLACES_MAX: usize = 1000;
-
-/// What waits for some destinations. Blocks.
-pub(super) fn count(core: &Core, destinations: &Destinations) -> Result<Count, StoreError> {
-    let mut sum = Count::default();
-    for entry in core.engine()?.count.prefix(place_prefix(destinations)) {
-        let count = read(&entry.value().map_err(StoreError::unavailable)?)?;
-        sum.queued += count.queued;
-        sum.held += count.held;
-        sum.octets += count.octets;
-    }
-    Ok(sum)
-}
 
 /// What waits at each place behind one, or from the first. Blocks.
 pub(super) fn counts(

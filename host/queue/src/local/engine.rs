@@ -12,6 +12,7 @@ use lsm_tree::config::{
 };
 use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, KvSeparationOptions};
 
+use super::counters::Counters;
 use super::fault::{Faults, Operation};
 use super::folder::make_folder;
 use super::journal::{Doubt, Journal, JournalError};
@@ -60,6 +61,8 @@ pub(super) struct Engine {
     pub(super) total: Rows,
     /// Sender, message id: nothing.
     pub(super) sender: Rows,
+    /// What [`Engine::count`] has, for whoever can't wait.
+    pub(super) counters: Counters,
     clock: Clock,
     /// Unlocked when the last user has let go.
     _lock: File,
@@ -78,6 +81,8 @@ pub(super) enum EngineError {
     Journal(JournalError),
     #[error("its checkpoint can't be read: {0}")]
     Checkpoint(#[from] RecordError),
+    #[error("one of its counters can't be read: {0}")]
+    Counter(RecordError),
     #[error("its table {0:?} is missing")]
     TableMissing(&'static str),
     #[error(
@@ -130,6 +135,7 @@ impl Engine {
             engine.flush(&**faults)?;
         }
         journal.begin(doubt)?;
+        engine.counters.read(&engine.count)?;
         Ok((engine, journal))
     }
 
@@ -155,6 +161,7 @@ impl Engine {
             sender: opening.later_rows(8, "sender", Opening::read_in_order)?,
             // Made last: where it is, the others are.
             total: opening.rows(7, LAST_TABLE, Opening::found_by_key)?,
+            counters: Counters::default(),
             clock: opening.clock,
             _lock: lock,
         })

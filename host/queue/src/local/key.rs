@@ -150,6 +150,18 @@ pub(crate) fn place_prefix(destinations: &Destinations) -> Vec<u8> {
     }
 }
 
+/// Whether a key is that of a place, and not what those of several begin with.
+pub(crate) fn is_place(key: &[u8]) -> bool {
+    key.ends_with(&[NAME_END])
+}
+
+/// What the keys of all places below each domain above a place begin with, from the top domain on.
+pub(crate) fn places_above(place: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let labels = place.strip_suffix(&[LABEL_END, NAME_END]).unwrap_or_default();
+    let ends = labels.iter().enumerate().filter(|(_, octet)| **octet == LABEL_END);
+    ends.map(|(at, _)| &place[..=at])
+}
+
 /// What the keys of a sender begin with: the labels of the domain in reverse order, then the local part, in lower case.
 pub(crate) fn sender_prefix(sender: &ReversePath) -> Vec<u8> {
     let mut key = match sender {
@@ -363,6 +375,21 @@ mod tests {
         {
             assert_eq!(sender_key(&sender(address), id).starts_with(&below), wanted, "{address}");
         }
+    }
+
+    #[test]
+    fn above_a_place_are_domains() {
+        for (name, wanted) in [
+            ("a.example.org", vec!["org", "example.org"]),
+            ("org", vec![]),
+            ("[192.0.2.1]", vec![]),
+        ] {
+            let place = Place::of_destination(&Destination::new(name).unwrap());
+            let wanted = wanted.into_iter().map(labels);
+            assert!(places_above(place.as_bytes()).eq(wanted), "{name}");
+        }
+        let queue = Place::of_queue(&QueueName::new("org-example").unwrap());
+        assert_eq!(places_above(queue.as_bytes()).count(), 0);
     }
 
     #[test]

@@ -7,10 +7,10 @@ use lsm_tree::Guard;
 use super::spool::{Spool, destination, flush, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
-use crate::local::key::{DueKey, Place, delivery_destination, sender_key};
+use crate::local::key::{DueKey, Place, counted, delivery_destination, sender_key};
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
 use crate::local::rows::Rows;
-use crate::{Destinations, QueueId, StoreError};
+use crate::{Count, Destinations, QueueId, StoreError};
 
 /// All that has to agree does.
 pub(super) async fn audit(spool: &Spool) {
@@ -69,6 +69,11 @@ pub(super) async fn audit_but_senders(spool: &Spool) {
     assert_eq!(rows(&engine.due), due);
     assert_eq!(rows(&engine.destination), at_places);
     assert_eq!(rows(&engine.held), held);
+    for (place, count) in &counts {
+        let CountRecord { queued, held, octets, .. } = *count;
+        let place = counted(place).unwrap();
+        assert_eq!(engine.counters.of(&place), Count { queued, held, octets }, "{place:?}");
+    }
     let stored = engine.count.iter().map(|entry| {
         let (key, row) = entry.into_inner().unwrap();
         (key.to_vec(), CountRecord::decode(&row).unwrap())
