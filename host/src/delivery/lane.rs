@@ -138,6 +138,11 @@ impl Lane {
         slowed.max(self.paced_from()).filter(|until| now < *until)
     }
 
+    /// Whether nothing keeps mail back but how much of it there is.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.gate, Gate::Open)
+    }
+
     /// Whether the next attempt is to find out whether there is anybody.
     pub(super) fn is_failing(&self) -> bool {
         matches!(self.gate, Gate::Shut(_))

@@ -139,41 +139,32 @@ impl Lanes {
 
     /// Learns of an order to try mail now: it is tried also by lanes to nobody.
     pub(crate) fn ordered(&self, selection: &Selection, what: &Move) {
-        match what {
-            Move::Flush { .. } | Move::Release { .. } => {
-                self.reopen(|name, known| self.leads_to(name, known, selection))
-            }
-            // It goes anywhere.
-            Move::Requeue { .. } => self.reopen(|_, _| true),
-            Move::Hold { .. } | Move::Remove | Move::GiveUp { .. } => {}
-        }
-    }
-
-    fn reopen(&self, is_meant: impl Fn(&LaneName, &Known) -> bool) {
         let now = Instant::now();
         let mut state = self.lock();
-        for (name, known) in &mut state.lanes {
-            if is_meant(name, known) {
-                known.lane.reopen(now);
+        match (what, selection) {
+            (Move::Hold { .. } | Move::Remove | Move::GiveUp { .. }, _) => return,
+            (
+                Move::Flush { .. } | Move::Release { .. },
+                Selection::Destinations(Destinations::One(one)),
+            ) => state.reopen(&self.roads.road(None, one).lane, now),
+            (
+                Move::Flush { .. } | Move::Release { .. },
+                Selection::Destinations(Destinations::Below(domain)),
+            ) => {
+                state.reopen(&self.roads.road(None, domain).lane, now);
+                state.reopen_waiting(now, |it| is_below(it.as_str(), domain.as_str()));
+            }
+            (
+                Move::Flush { .. } | Move::Release { .. },
+                Selection::Destinations(Destinations::Queue(queue)),
+            ) => state.reopen_waiting(now, |it| self.roads.queue_of(it).as_ref() == Some(queue)),
+            // A message or a sender may have mail anywhere, and what is requeued goes anywhere.
+            (Move::Flush { .. } | Move::Release { .. } | Move::Requeue { .. }, _) => {
+                state.lanes.values_mut().for_each(|known| known.lane.reopen(now));
             }
         }
         drop(state);
         (self.wake)();
-    }
-
-    /// Whether a lane may lead to what is meant. A message or a sender may have mail anywhere.
-    fn leads_to(&self, name: &LaneName, known: &Known, selection: &Selection) -> bool {
-        let Selection::Destinations(which) = selection else { return true };
-        match which {
-            Destinations::One(one) => self.roads.road(None, one).lane == *name,
-            Destinations::Below(domain) => {
-                self.roads.road(None, domain).lane == *name
-                    || known.waiting.iter().any(|it| is_below(it.as_str(), domain.as_str()))
-            }
-            Destinations::Queue(queue) => {
-                known.waiting.iter().any(|it| self.roads.queue_of(it).as_ref() == Some(queue))
-            }
-        }
     }
 
     /// How the lane of a destination stands.
@@ -279,6 +270,23 @@ impl State {
             self.sweep_at = self.lanes.len() * 2;
         }
         self.lanes.entry(road.lane.clone()).or_insert_with(|| Known::new(road))
+    }
+}
+
+impl State {
+    fn reopen(&mut self, lane: &LaneName, now: Instant) {
+        if let Some(known) = self.lanes.get_mut(lane) {
+            known.lane.reopen(now);
+        }
+    }
+
+    /// Has mail tried by lanes that some of it waits for. Of the others there is nothing to look through.
+    fn reopen_waiting(&mut self, now: Instant, is_meant: impl Fn(&Destination) -> bool) {
+        for known in self.lanes.values_mut().filter(|known| !known.lane.is_open()) {
+            if known.waiting.iter().any(&is_meant) {
+                known.lane.reopen(now);
+            }
+        }
     }
 }
 
