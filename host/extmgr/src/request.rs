@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use stagepost_abi as abi;
 
@@ -57,16 +58,36 @@ impl<T: Send + 'static> Requests<T> {
         let call = token::find(plugin, token)?;
         let request = self.make_room(plugin, token)?;
         let work = work();
-        // What it came to is kept.
-        drop(call.runtime().spawn(async move {
-            let found = work.await;
-            if let Some(open) = self.open().get_mut(&request) {
-                open.found = Some(found);
-            }
-            // A call that is over needs no waking.
-            let _ = token::find(plugin, token).map(|call| call.wake());
-        }));
+        let runtime = call.runtime();
+        let mut work = Box::pin(work);
+        // What need not wait is done now: nobody else is woken for it.
+        let now = {
+            let _inside = runtime.enter();
+            work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        match now {
+            Poll::Ready(found) => self.end(plugin, token, request, found),
+            // What it came to is kept.
+            Poll::Pending => drop(runtime.spawn(async move {
+                let found = work.await;
+                self.end(plugin, token, request, found);
+            })),
+        }
         Ok(request)
+    }
+
+    fn end(
+        &self,
+        plugin: &'static Host,
+        token: abi::EmToken,
+        request: abi::EmRequest,
+        found: Found<T>,
+    ) {
+        if let Some(open) = self.open().get_mut(&request) {
+            open.found = Some(found);
+        }
+        // A call that is over needs no waking.
+        let _ = token::find(plugin, token).map(|call| call.wake());
     }
 
     fn make_room(
