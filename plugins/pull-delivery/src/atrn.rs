@@ -4,9 +4,8 @@
 use stagepost_sdk::{Answer, Atrn, Edits, Fault, Level, Outcome, Pending};
 
 use crate::PullDelivery;
-use crate::held::{Meant, Request};
+use crate::held::{Meant, Request, TooMuch};
 use crate::lines::{Busy, Line};
-use crate::node::Node;
 use crate::rules::Rules;
 use crate::scope::Scope;
 use crate::section::Tell;
@@ -72,10 +71,13 @@ impl PullDelivery {
         call: &Pending,
         rules: &Rules,
     ) -> Result<Came, Fault> {
-        let Some(meant) = meant(rules, user, event.domains) else { return Ok(Came::NotAllowed) };
-        if meant.scopes.len() > SCOPES_MAX {
-            return Ok(Came::NotNow("more destinations than one request may mean"));
-        }
+        let meant = match meant(rules, user, event.domains) {
+            Ok(Some(meant)) if meant.scopes.len() <= SCOPES_MAX => meant,
+            Ok(Some(_)) | Err(TooMuch) => {
+                return Ok(Came::NotNow("more destinations than one request may mean"));
+            }
+            Ok(None) => return Ok(Came::NotAllowed),
+        };
         let queue = self.host.queue();
         let mut count = 0;
         for scope in &meant.scopes {
@@ -101,17 +103,21 @@ impl PullDelivery {
 }
 
 /// The mail that is meant; none when some of it is not the user's (RFC 2645 section 5.2.1).
-fn meant(rules: &Rules, user: &str, domains: &str) -> Option<Meant> {
+fn meant(rules: &Rules, user: &str, domains: &str) -> Result<Option<Meant>, TooMuch> {
     if domains.is_empty() {
         return rules.held.of_user(user);
     }
-    let tells = |node: &Node| node.entitled.has_user(user).then_some(Tell::Count);
+    let allowed = rules.held.allowed_to_user(user);
     let mut all = Meant { scopes: Vec::new(), tell: Tell::Count };
     for domain in domains.lines() {
         let request = Request::Domains(Scope::of(domain, false));
-        all.scopes.extend(rules.held.find(&request, tells)?.scopes);
+        let Some(meant) = rules.held.find(&request, &allowed)? else { return Ok(None) };
+        all.scopes.extend(meant.scopes);
+        if all.scopes.len() > SCOPES_MAX * 10 {
+            return Err(TooMuch);
+        }
     }
-    Some(all.without_repetition())
+    Ok(Some(all.without_repetition()))
 }
 
 #[cfg(test)]
@@ -130,7 +136,7 @@ mod tests {
         ]}))
         .unwrap();
         let found = |user: &str, domains: &str| {
-            let meant = meant(&rules, user, &domains.replace(',', "\n"))?;
+            let meant = meant(&rules, user, &domains.replace(',', "\n")).unwrap()?;
             Some(meant.scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" "))
         };
         for (user, domains, wanted) in [

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use stagepost_sdk::{Answer, Etrn, EtrnKind, Fault, Level, Outcome, Pending, Refusal};
 
 use crate::PullDelivery;
-use crate::held::{Meant, Request};
+use crate::held::{Meant, Request, TooMuch};
 use crate::look_up;
 use crate::node::Client;
 use crate::rules::Rules;
@@ -84,12 +84,14 @@ impl PullDelivery {
             certificate: session.tls_client_sha256(),
             user: session.identity(),
         };
-        match rules.held.find(&request, |node| node.tells(client)) {
-            None => Ok(Came::NotAllowed),
-            Some(meant) if meant.scopes.len() > SCOPES_MAX => {
+        match rules.held.find(&request, &rules.held.allowed(client)) {
+            Ok(None) => Ok(Came::NotAllowed),
+            Ok(Some(meant)) if meant.scopes.len() <= SCOPES_MAX => {
+                self.run(&meant, call, rules).await
+            }
+            Ok(Some(_)) | Err(TooMuch) => {
                 Ok(Came::NotNow("more destinations than one request may mean"))
             }
-            Some(meant) => self.run(&meant, call, rules).await,
         }
     }
 

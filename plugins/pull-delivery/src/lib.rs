@@ -7,6 +7,8 @@ mod call;
 mod calls;
 mod connection;
 mod counters;
+mod domains;
+mod entitlement;
 mod etrn;
 mod held;
 mod hook;
@@ -74,7 +76,11 @@ impl Plugin for PullDelivery {
 
     /// Other servers can be called from now on.
     fn after_start(&self) -> Result<(), Fault> {
-        self.calls.configure(&self.rules().connections);
+        let rules = self.rules();
+        self.calls.configure(&rules.connections);
+        if !rules.held.is_empty() {
+            self.runs.start()?;
+        }
         Ok(self.calls.start()?)
     }
 
@@ -92,6 +98,9 @@ impl Plugin for PullDelivery {
         // Read again rather than kept: what is refused in between, of any plug-in, must leave nothing.
         let rules = Arc::new(Rules::read(section)?);
         self.calls.configure(&rules.connections);
+        if !rules.held.is_empty() {
+            self.runs.start()?;
+        }
         let old = {
             let mut in_force = self.rules.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *in_force, rules)

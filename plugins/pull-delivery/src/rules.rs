@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stagepost_sdk::{Config, ConfigError};
 
 use crate::connection::{CONNECTIONS_MAX, Connection};
+use crate::domains::Domains;
 use crate::held::Held;
 use crate::node::{Entitled, HostName, Node};
 use crate::scope::{Scope, folded, is_name};
@@ -21,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) held: Held,
     pub(crate) limits: Limits,
     pub(crate) connections: Vec<Arc<Connection>>,
+    /// The domains of the nodes for whose mail there is a connection, by its place among them.
+    handed_over: Domains,
 }
 
 /// How much may be asked for.
@@ -72,16 +75,20 @@ impl Rules {
             held.add(&written.name, &queues, node);
         }
         let connections = make_connections(section, folder, &held, blame)?;
-        Ok(Self { held, limits: Limits::make(section, blame)?, connections })
+        let mut handed_over = Domains::default();
+        for (number, connection) in connections.iter().enumerate() {
+            let node = connection.node.as_deref().and_then(|node| held.node(node));
+            for scope in node.into_iter().flat_map(|node| &node.domains) {
+                handed_over.add(scope, number);
+            }
+        }
+        Ok(Self { held, limits: Limits::make(section, blame)?, connections, handed_over })
     }
 
     /// The connection by which mail of some domains is handed over when its node asks for it.
     pub(crate) fn handed_over(&self, scope: &Scope) -> Option<&Connection> {
-        let of_node = |connection: &&Arc<Connection>| {
-            let node = connection.node.as_deref().and_then(|node| self.held.node(node));
-            node.is_some_and(|node| node.domains.iter().any(|own| own.and(scope).is_some()))
-        };
-        self.connections.iter().find(of_node).map(|connection| &**connection)
+        let first = self.handed_over.overlapping(scope).map(|(_, number)| number).min()?;
+        self.connections.get(first).map(|connection| &**connection)
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::scope::Scope;
@@ -19,6 +20,8 @@ pub(crate) struct Runs {
 
 struct Shared {
     state: Mutex<State>,
+    /// There is more to do.
+    more: Condvar,
     run: Box<dyn Fn(&Scope) + Send + Sync>,
 }
 
@@ -44,8 +47,20 @@ pub(crate) struct Full;
 impl Runs {
     /// - run: makes what waits for a destination due.
     pub(crate) fn new(run: impl Fn(&Scope) + Send + Sync + 'static) -> Self {
-        let (state, run) = (Mutex::default(), Box::new(run));
-        Self { shared: Arc::new(Shared { state, run }) }
+        let (state, more, run) = (Mutex::default(), Condvar::new(), Box::new(run));
+        Self { shared: Arc::new(Shared { state, more, run }) }
+    }
+
+    /// Begins the threads that carry runs out, unless there are some: before anybody asks, who need not wait for that.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        let mut state = self.shared.state();
+        while state.threads < THREADS_MAX {
+            let shared = Arc::clone(&self.shared);
+            let named = thread::Builder::new().name("etrn runs".to_owned());
+            named.spawn(move || shared.work())?;
+            state.threads += 1;
+        }
+        Ok(())
     }
 
     /// Begins a run for each destination, or has the one that is there already include what waits now. How many are new.
@@ -57,7 +72,7 @@ impl Runs {
     pub(crate) fn begin(&self, scopes: &[Scope], most: usize) -> Result<usize, Full> {
         let mut state = self.shared.state();
         let new = scopes.iter().filter(|scope| !state.known.contains_key(*scope)).count();
-        if state.known.len() + new > most || new > 0 && !self.has_thread(&mut state) {
+        if state.known.len() + new > most || new > 0 && state.threads == 0 {
             return Err(Full);
         }
         for scope in scopes {
@@ -66,34 +81,28 @@ impl Runs {
                 Entry::Vacant(unknown) => {
                     unknown.insert(Phase::Waiting);
                     state.waiting.push_back(scope.clone());
+                    self.shared.more.notify_one();
                 }
             }
         }
         Ok(new)
     }
-
-    /// Whether somebody carries runs out; begins another thread while there may be more.
-    fn has_thread(&self, state: &mut State) -> bool {
-        if state.threads < THREADS_MAX {
-            let shared = Arc::clone(&self.shared);
-            let begun = thread::Builder::new().name("etrn runs".to_owned());
-            state.threads += usize::from(begun.spawn(move || shared.work()).is_ok());
-        }
-        state.threads > 0
-    }
 }
 
 impl Shared {
-    /// Carries runs out until none waits.
+    /// Carries runs out, as long as the process lasts.
     fn work(&self) {
         let mut state = self.state();
-        while let Some(scope) = state.next() {
-            drop(state);
-            (self.run)(&scope);
-            state = self.state();
-            state.ended(scope);
+        loop {
+            if let Some(scope) = state.next() {
+                drop(state);
+                (self.run)(&scope);
+                state = self.state();
+                state.ended(scope);
+            } else {
+                state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
         }
-        state.threads -= 1;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,9 +147,11 @@ mod tests {
         let (go_on, wait) = sync_channel(100);
         let wait = Mutex::new(wait);
         let runs = Runs::new(move |scope| {
-            tell.send(scope.to_string()).unwrap();
-            wait.lock().unwrap().recv().unwrap();
+            let _ = tell.send(scope.to_string());
+            // The test is over.
+            let _ = wait.lock().unwrap().recv();
         });
+        runs.start().unwrap();
         (runs, told, go_on)
     }
 
@@ -161,13 +172,20 @@ mod tests {
         assert_eq!(told.recv().unwrap(), "a.test");
         go_on.send(()).unwrap();
         // Nobody waits any more, so a further one is new.
-        while runs.shared.state().threads > 0 {
+        while !runs.shared.state().known.is_empty() {
             thread::yield_now();
         }
         assert!(told.try_recv().is_err());
         assert_eq!(runs.begin(&scopes(&["a.test"]), 9), Ok(1));
         assert_eq!(told.recv().unwrap(), "a.test");
         go_on.send(()).unwrap();
+    }
+
+    #[test]
+    fn without_threads_nothing_is_promised() {
+        let runs = Runs::new(|_| ());
+        assert_eq!(runs.begin(&scopes(&["a.test"]), 9), Err(Full));
+        assert_eq!(runs.begin(&[], 9), Ok(0));
     }
 
     #[test]
