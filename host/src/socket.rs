@@ -3,14 +3,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use listenfd::ListenFd;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{Listener, ListenerSocket};
 
 /// What a passed socket is called that was given no name (sd_listen_fds_with_names(3)).
 const NAMELESS: &str = "unknown";
+
+/// For who fetches mail: after such a silence the other end is asked whether it is there, and so often from then on.
+const LINE_SILENT: Duration = Duration::from_secs(30);
+const LINE_ASKED: Duration = Duration::from_secs(10);
+/// So long after it was last heard of the connection is over.
+const LINE_DEAD: Duration = Duration::from_secs(60);
 
 /// Why there is no socket to accept from. The operator's to put right.
 #[derive(Debug, thiserror::Error)]
@@ -182,7 +189,18 @@ fn adopt(config: &Listener, socket: &std::net::TcpListener) -> io::Result<()> {
     let socket = SockRef::from(socket);
     // Replies are small and each is waited for. Connections have it from their listener: no call for each.
     socket.set_tcp_nodelay(true)?;
+    if config.purpose.is_odmr() {
+        notice_dead_lines(&socket)?;
+    }
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))
+}
+
+/// Has connections ended of whose other end nothing is heard any more. Those who fetch their mail do it over lines that go without a
+/// word, and are to be let in again when they call anew: they have one connection at a time.
+fn notice_dead_lines(socket: &SockRef<'_>) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new().with_time(LINE_SILENT).with_interval(LINE_ASKED);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(LINE_DEAD))
 }
 
 fn remedy(error: &io::Error, development: bool) -> &'static str {
@@ -216,6 +234,24 @@ mod tests {
             let said = had.map(|_| ()).unwrap_err().to_string();
             assert_eq!(said.matches(&address.to_string()).count(), 1, "{said}");
             assert!(said.ends_with(&format!("\n  = help: {remedy}")), "{said}");
+        }
+    }
+
+    /// Whoever fetches mail is let in again soon after their line has gone without a word.
+    #[test]
+    fn connections_of_those_who_fetch_mail_are_asked_whether_they_are_there() {
+        let text = "hostname = \"a.test\"\n[[listen]]\nname = \"odmr\"\naddress = \"127.0.0.1:0\"\n\
+            purpose = \"odmr\"\nrequire_tls = false\nauth = \"none\"\n\
+            [[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n";
+        let settings = crate::config::from_text(text).unwrap();
+        for (config, wanted) in settings.listeners.iter().zip([Some(LINE_DEAD), None]) {
+            let socket = of(config, &mut Passed::default(), false).unwrap().remove(0);
+            socket.set_nonblocking(false).unwrap();
+            let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+            let (accepted, _) = socket.accept().unwrap();
+            let accepted = SockRef::from(&accepted);
+            assert_eq!(accepted.tcp_user_timeout().unwrap(), wanted);
+            assert_eq!(accepted.keepalive().unwrap(), wanted.is_some());
         }
     }
 
