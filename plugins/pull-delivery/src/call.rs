@@ -48,7 +48,7 @@ struct Live {
 }
 
 /// What a call has done so far, or did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Done {
     /// Deliveries that were handed over, or tried to be.
     pub(crate) pushed: u64,
@@ -134,24 +134,25 @@ impl Progress {
 }
 
 impl Call<'_> {
-    /// Makes the call. What the command before it has begun the one behind it ends, whatever came of the call.
-    pub(crate) fn make(&self) -> Result<Done, CallError> {
-        if let Some(before) = &self.document.pre_connect {
-            hook::run(before, self.stopped)?;
+    /// Makes the call: what was done in it, also when it came to nothing. What the command before it has begun the one behind it
+    /// ends, whatever came of the call.
+    pub(crate) fn make(&self) -> (Done, Result<(), CallError>) {
+        if let Some(before) = &self.document.pre_connect
+            && let Err(error) = hook::run(before, self.stopped)
+        {
+            return (Done::default(), Err(error.into()));
         }
         let mut replies = Vec::new();
-        let talked = self.talk(&mut replies);
+        let mut called = self.talk(&mut replies);
         let done = Done { replies, ..self.progress.done() };
         self.progress.enter(Phase::Ending);
         self.progress.live().session = None;
         if let Some(behind) = &self.document.post_connect {
             // The line is to be ended also when all else is.
             let ended = hook::run(behind, || false);
-            talked?;
-            ended?;
-            return Ok(done);
+            called = called.and_then(|()| Ok(ended?));
         }
-        talked.map(|()| done)
+        (done, called)
     }
 
     fn talk(&self, replies: &mut Vec<String>) -> Result<(), CallError> {
@@ -229,7 +230,8 @@ impl Call<'_> {
             match granted(&reply) {
                 Granted::Yes(count) => {
                     any = true;
-                    promised = promised.zip(count).map(|(sum, count)| sum + count);
+                    let both = promised.zip(count);
+                    promised = both.map(|(sum, count): (u64, u64)| sum.saturating_add(count));
                 }
                 Granted::NoMail => any = true,
                 Granted::No => self.tell_refusal(requested, &reply),

@@ -1,19 +1,21 @@
-//! All calls: when each connection is called next, which calls are under way, and what came of the last one.
+//! All calls: which connections are called now, which calls are under way, and what came of the last ones.
 //! Knows nothing of what is said in a call. One thread looks at the clock; each call has one of its own.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use stagepost_sdk::{Host, Level};
 
 use crate::arrivals::Arrivals;
-use crate::call::{Call, CallError, Done, Progress};
+use crate::call::{Call, CallError, Done};
 use crate::connection::{Connection, Requested};
+use crate::history::{self, Kept};
+use crate::peer::{Last, Peer, Reason, Under};
+use crate::scope::Scope;
 
 /// So many calls are made at once at most.
 const CALLS_MAX: usize = 16;
@@ -32,69 +34,20 @@ struct Inner {
     table: Mutex<Table>,
     changed: Condvar,
     stopped: AtomicBool,
-    /// Mail was queued since it was last counted, some of it urgent.
+    /// Mail was queued since it was last counted, some of it urgent, some the opposite.
     queued: AtomicBool,
     urgent: AtomicBool,
+    low: AtomicBool,
 }
 
 #[derive(Default)]
 struct Table {
     peers: BTreeMap<Box<str>, Peer>,
+    /// What came of calls before the start is known.
+    recalled: bool,
     /// The thread that looks at the clock, once there is one.
     looking: Option<JoinHandle<()>>,
     calling: Vec<JoinHandle<()>>,
-}
-
-/// A connection, over all its calls and documents.
-pub(crate) struct Peer {
-    pub(crate) document: Arc<Connection>,
-    /// When it is called next, and why.
-    pub(crate) due: Option<(Timestamp, Reason)>,
-    /// The call under way, and the document that it goes by.
-    pub(crate) calling: Option<Under>,
-    pub(crate) last: Option<Last>,
-    /// Calls in a row that came to nothing.
-    pub(crate) failures: u32,
-    /// How much waited when it was last counted.
-    waiting: u64,
-    /// The configuration has it no more.
-    pub(crate) gone: bool,
-}
-
-/// A call under way.
-#[derive(Clone)]
-pub(crate) struct Under {
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) since: Timestamp,
-    pub(crate) reason: Reason,
-    document: Arc<Connection>,
-}
-
-/// Why a call is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Reason {
-    Schedule,
-    /// As much waits as should not.
-    Pending,
-    Urgent,
-    /// The last one came to nothing.
-    Retry,
-    Operator,
-    /// The operator wants mail handed over, and nothing else.
-    Route,
-    /// The other side has asked for its mail.
-    Etrn,
-}
-
-/// What came of a call.
-#[derive(Clone, Debug)]
-pub(crate) struct Last {
-    pub(crate) at: Timestamp,
-    pub(crate) reason: Reason,
-    /// Why it came to nothing; none: it did not.
-    pub(crate) error: Option<String>,
-    pub(crate) done: Done,
 }
 
 /// Why a call is not made that an operator wants.
@@ -127,6 +80,7 @@ impl Calls {
             stopped: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
+            low: AtomicBool::new(false),
         }))
     }
 
@@ -139,15 +93,8 @@ impl Calls {
         }
         table.peers.retain(|_, peer| !peer.gone || peer.calling.is_some());
         for document in documents {
-            let peer = table.peers.entry(document.name.clone()).or_insert_with(|| Peer {
-                document: document.clone(),
-                due: None,
-                calling: None,
-                last: None,
-                failures: 0,
-                waiting: 0,
-                gone: false,
-            });
+            let new = || Peer::new(document.clone());
+            let peer = table.peers.entry(document.name.clone()).or_insert_with(new);
             peer.document = document.clone();
             peer.plan(now);
         }
@@ -195,9 +142,32 @@ impl Calls {
         }
     }
 
-    /// Urgent mail is about to be queued.
+    /// Mail is about to be queued that is urgent.
     pub(crate) fn urgent(&self) {
         self.0.urgent.store(true, Ordering::Release);
+    }
+
+    /// Mail is about to be queued that is the opposite.
+    pub(crate) fn low(&self) {
+        self.0.low.store(true, Ordering::Release);
+    }
+
+    /// Whether mail for a destination that is not urgent is kept back from the call that hands it over.
+    pub(crate) fn keeps_back(&self, destination: &Scope) -> bool {
+        let now = Timestamp::now();
+        let mut kept_back = false;
+        for peer in self.0.table().peers.values_mut() {
+            let Some(under) = &peer.calling else { continue };
+            let times = under.document.low_priority.as_ref();
+            if !under.reason.has_all_handed_over()
+                && under.document.may_push(destination)
+                && times.is_some_and(|times| !times.is_open(now))
+            {
+                peer.keep_back(now);
+                kept_back = true;
+            }
+        }
+        kept_back
     }
 
     /// Has a connection called, for an operator.
@@ -213,7 +183,8 @@ impl Calls {
         })
     }
 
-    /// Has what waits for a destination handed over, where it is a connection's to do; its name. None: it is none's.
+    /// Has what waits for a destination handed over, where it is a connection's to do: the cheapest one's; its name. None: it is
+    /// none's.
     pub(crate) fn route(&self, destination: &str) -> Option<Result<Box<str>, NoCall>> {
         let name = {
             let table = self.0.table();
@@ -223,7 +194,8 @@ impl Calls {
                 document.pushes()
                     && (*document.name == *destination || document.push.iter().any(same))
             };
-            table.peers.values().filter(|peer| !peer.gone).find(hands_over)?.document.name.clone()
+            let there = table.peers.values().filter(|peer| !peer.gone);
+            there.filter(hands_over).min_by_key(|peer| peer.cost())?.document.name.clone()
         };
         Some(self.want(&name, Reason::Route, |_, _| Ok(())).map(|()| name))
     }
@@ -234,16 +206,13 @@ impl Calls {
         let _ = self.want(name, Reason::Etrn, |_, _| Ok(()));
     }
 
-    /// Looks at all connections.
+    /// Looks at all connections, once what came of calls before the start is known.
     pub(crate) fn each(&self, look: impl FnMut(&Peer)) {
-        self.0.table().peers.values().for_each(look);
-    }
-
-    /// The documents by which mail is being handed over.
-    pub(crate) fn pushing(&self) -> Vec<Arc<Connection>> {
-        let table = self.0.table();
-        let under = table.peers.values().filter_map(|peer| peer.calling.as_ref());
-        under.map(|under| under.document.clone()).collect()
+        let mut table = self.0.table();
+        while !table.recalled && !self.0.is_stopped() {
+            table = self.0.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+        }
+        table.peers.values().for_each(look);
     }
 
     fn want(
@@ -270,45 +239,19 @@ impl Calls {
     }
 }
 
-impl Peer {
-    /// Decides when it is called next.
-    fn plan(&mut self, now: Timestamp) {
-        if let Some((_, Reason::Schedule | Reason::Retry)) | None = self.due {
-            self.due = self.planned(now);
-        }
+impl Table {
+    /// Whether no other connection hands the same mail over at a lower cost.
+    fn is_cheapest(&self, document: &Connection) -> bool {
+        let Some(own) = self.peers.get(&document.name) else { return false };
+        let others = self.peers.values().filter(|peer| {
+            let other = &peer.document;
+            !peer.gone
+                && other.is_scheduled()
+                && other.pushes()
+                && other.push.iter().any(|push| document.push.contains(push))
+        });
+        others.min_by_key(|peer| peer.cost()).is_none_or(|least| own.cost() <= least.cost())
     }
-
-    fn planned(&self, now: Timestamp) -> Option<(Timestamp, Reason)> {
-        let document = &self.document;
-        if !document.is_scheduled() {
-            return None;
-        }
-        let later = |at: Timestamp, by: Duration| {
-            SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(at)
-        };
-        let jitter = part_of(document.jitter);
-        if self.failures > 0 {
-            let retry = later(now, self.back_off() + jitter);
-            if document.schedule.is_open(retry) {
-                return Some((retry, Reason::Retry));
-            }
-        }
-        // Behind the last window, too: a part of the jitter is always less than an interval's worth of waiting.
-        let next = document.schedule.next(now)?;
-        Some((later(next, jitter), Reason::Schedule))
-    }
-
-    /// Twice as long after each call that came to nothing, up to the most.
-    fn back_off(&self) -> Duration {
-        let times = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.document.retry_first.saturating_mul(times).min(self.document.retry_max)
-    }
-}
-
-/// Some part of a time, another one each time.
-fn part_of(whole: Duration) -> Duration {
-    let chance = RandomState::new().hash_one(0_u8) % 1024;
-    whole.mul_f64(chance as f64 / 1024.0)
 }
 
 impl Inner {
@@ -322,6 +265,7 @@ impl Inner {
 
     /// Looks at the clock, and makes calls that are due, until it is to stop.
     fn look(self: Arc<Self>) {
+        self.recall();
         let mut counted = None;
         while !self.is_stopped() {
             let mut wait = LOOK_AT_LEAST;
@@ -347,16 +291,39 @@ impl Inner {
         }
     }
 
+    /// Learns what came of calls before the start, and forgets those of connections that there are no more.
+    fn recall(&self) {
+        let kept = history::recall(self.host);
+        let now = Timestamp::now();
+        let mut table = self.table();
+        let mut unknown = Vec::new();
+        for (name, Kept { last, failures }) in kept {
+            match table.peers.get_mut(&*name) {
+                Some(peer) => peer.recall(last, failures, now),
+                None => unknown.push(name),
+            }
+        }
+        table.recalled = true;
+        drop(table);
+        self.changed.notify_all();
+        for name in unknown {
+            history::forget(self.host, &name);
+        }
+    }
+
     /// Counts what waits, and has those called for whom it is too much.
     fn count(&self) {
         self.queued.store(false, Ordering::Release);
         let urgent = self.urgent.swap(false, Ordering::AcqRel);
+        let low = self.low.swap(false, Ordering::AcqRel);
         let wanted: Vec<_> = {
             let table = self.table();
             let counts = |document: &Connection| {
                 document.is_scheduled()
                     && document.pushes()
-                    && (document.route_at_once > 0 || document.urgent_at_once)
+                    && (document.route_at_once > 0
+                        || document.urgent_at_once
+                        || document.low_priority.is_some())
             };
             let free = table.peers.values().filter(|peer| peer.calling.is_none() && !peer.gone);
             free.map(|peer| peer.document.clone()).filter(|document| counts(document)).collect()
@@ -364,16 +331,14 @@ impl Inner {
         for document in wanted {
             let waiting = self.waiting(&document);
             let mut table = self.table();
+            let cheapest = table.is_cheapest(&document);
             let Some(peer) = table.peers.get_mut(&document.name) else { continue };
-            let more = waiting > std::mem::replace(&mut peer.waiting, waiting);
-            let due = if document.route_at_once > 0 && waiting >= document.route_at_once && more {
-                Some(Reason::Pending)
-            } else {
-                (urgent && document.urgent_at_once && more).then_some(Reason::Urgent)
-            };
-            // One that came to nothing is not called again for each further message.
-            if let Some(reason) = due.filter(|_| peer.calling.is_none() && peer.failures == 0) {
-                peer.due = Some((Timestamp::now(), reason));
+            let now = Timestamp::now();
+            if low && waiting > 0 {
+                peer.keep_back(now);
+            }
+            if let Some(reason) = peer.counted(waiting, urgent).filter(|_| cheapest) {
+                peer.due = Some((now, reason));
             }
         }
     }
@@ -410,9 +375,7 @@ impl Inner {
             }
             let Some((_, reason)) = peer.due.take() else { continue };
             busy.push(peer.document.peer());
-            let (progress, document) = (Arc::default(), peer.document.clone());
-            let under = Under { progress, since: now, reason, document };
-            peer.calling = Some(under.clone());
+            let under = peer.begin(reason, now);
             let inner = self.clone();
             let named = thread::Builder::new().name(format!("call {name}"));
             match named.spawn(move || inner.call(&under)) {
@@ -421,8 +384,7 @@ impl Inner {
                     self.host
                         .log(Level::Error, format_args!("connection {name}: no thread: {error}"));
                     if let Some(peer) = table.peers.get_mut(&name) {
-                        (peer.calling, peer.failures) = (None, peer.failures + 1);
-                        peer.plan(now);
+                        peer.fail(now);
                     }
                 }
             }
@@ -434,11 +396,18 @@ impl Inner {
     fn call(self: Arc<Self>, under: &Under) {
         let Under { progress, document, reason, .. } = under;
         let name = &document.name;
+        if *reason == Reason::LowPriority && self.waiting(document) == 0 {
+            if let Some(peer) = self.table().peers.get_mut(name) {
+                peer.end_unmade(Timestamp::now());
+            }
+            self.changed.notify_all();
+            return;
+        }
         self.host.log(
             Level::Info,
             format_args!("connection {name}: calling {}:{}", document.host, document.port),
         );
-        let called = Call {
+        let (done, called) = Call {
             host: self.host,
             document,
             push_alone: *reason == Reason::Route,
@@ -447,43 +416,42 @@ impl Inner {
             stopped: &|| self.is_stopped(),
         }
         .make();
-        self.tell(name, &called);
-        let now = Timestamp::now();
-        let (error, done) = match called {
-            Ok(done) => (None, done),
-            Err(error) => (Some(error.to_string()), progress.done()),
+        let (now, error) = (Timestamp::now(), called.as_ref().err().map(ToString::to_string));
+        let last = Last { at: now, reason: *reason, error, done: done.clone() };
+        let failures = match self.table().peers.get(name) {
+            Some(peer) if last.error.is_some() => peer.failures.saturating_add(1),
+            _ => 0,
         };
+        // On disk before anybody sees it.
+        history::keep(self.host, name, &Kept { last: last.clone(), failures });
         let mut table = self.table();
         if let Some(peer) = table.peers.get_mut(name) {
-            peer.failures = if error.is_some() { peer.failures.saturating_add(1) } else { 0 };
-            peer.last = Some(Last { at: now, reason: *reason, error, done });
-            peer.calling = None;
-            peer.waiting = 0;
-            peer.plan(now);
+            peer.end(last, now);
             if peer.gone {
                 table.peers.remove(name);
             }
         }
         drop(table);
+        self.tell(name, &done, &called);
         // What came while the line was busy is looked at now.
         self.queued.store(true, Ordering::Release);
         self.changed.notify_all();
     }
 
-    fn tell(&self, name: &str, called: &Result<Done, CallError>) {
+    fn tell(&self, name: &str, done: &Done, called: &Result<(), CallError>) {
+        let Done { pushed, delivered, received, promised, .. } = done;
+        let promised = promised.map_or_else(String::new, |count| format!(" of {count}"));
+        let done = format_args!("{delivered} of {pushed} handed over, {received}{promised} came");
         match called {
-            Ok(Done { pushed, delivered, received, promised, .. }) => {
-                let promised = promised.map_or_else(String::new, |count| format!(" of {count}"));
-                let line = format_args!(
-                    "connection {name}: the call is over: {delivered} of {pushed} handed over, {received}{promised} came"
-                );
-                self.host.log(Level::Info, line);
+            Ok(()) => {
+                self.host
+                    .log(Level::Info, format_args!("connection {name}: the call is over: {done}"));
             }
             Err(error) => {
-                self.host.log(
-                    Level::Warn,
-                    format_args!("connection {name}: the call came to nothing: {error}"),
+                let line = format_args!(
+                    "connection {name}: the call came to nothing: {error}; before that {done}"
                 );
+                self.host.log(Level::Warn, line);
             }
         }
     }

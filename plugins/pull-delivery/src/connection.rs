@@ -16,6 +16,10 @@ use crate::section::{self, Kind, Method, RouterType, Tls};
 pub(crate) const CONNECTIONS_MAX: usize = 1000;
 /// The most names that one call asks for, and destinations that it hands mail over of.
 const NAMES_MAX: usize = 100;
+/// The most that it can cost to hand mail over some way.
+const COST_MAX: u16 = 1000;
+/// When mail goes that is not urgent.
+const LOW_PRIORITY: &str = "00:00-06:00";
 /// The port for ATRN (RFC 2645 section 3), and that for all else.
 const ODMR_PORT: u16 = 366;
 const SMTP_PORT: u16 = 25;
@@ -40,6 +44,7 @@ pub(crate) struct Connection {
     pub(crate) schedule: Schedule,
     pub(crate) route_at_once: u64,
     pub(crate) urgent_at_once: bool,
+    pub(crate) cost: u16,
     pub(crate) low_priority: Option<Schedule>,
     pub(crate) pull_timeout: Duration,
     pub(crate) quiet: Duration,
@@ -134,6 +139,7 @@ impl Connection {
             schedule: make_schedule(&written.schedule, &at("schedule"), blame)?,
             route_at_once: written.route_at_once,
             urgent_at_once: written.urgent_at_once,
+            cost: written.cost.unwrap_or(if written.kind == Kind::Dialup { 5 } else { 1 }),
             low_priority: low_priority(written, &at("low_priority_times"), blame)?,
             pull_timeout: time("pull_timeout", &written.pull_timeout, 1)?,
             quiet: time("quiet", &written.quiet, 1)?,
@@ -152,6 +158,9 @@ impl Connection {
     fn check(&self, key: &str, blame: Blame<'_>) -> Result<(), ConfigError> {
         let wrong =
             |name: &str, reason: &str| Err(blame(&format!("{key}.{name}"), reason.to_owned()));
+        if !(1..=COST_MAX).contains(&self.cost) {
+            return wrong("cost", "must be 1 to 1000");
+        }
         let secured = matches!(self.tls, OutboundTls::Required | OutboundTls::Verified);
         if self.implicit_tls && !secured {
             return wrong("implicit_tls", "needs tls = \"required\" or \"verified\"");
@@ -332,13 +341,19 @@ fn make_schedule(
     Ok(Schedule::new(&days, ranges, zone, repeat))
 }
 
-/// When mail goes that is not urgent.
+/// When mail goes that is not urgent. Whoever asks for their mail has all of it, unless something else is written.
 fn low_priority(
     written: &section::Connection,
     key: &str,
     blame: Blame<'_>,
 ) -> Result<Option<Schedule>, ConfigError> {
-    let ranges = ranges(&written.low_priority_times, key, blame)?;
+    let night = [LOW_PRIORITY.to_owned()];
+    let times = match &written.low_priority_times {
+        Some(times) => times.as_slice(),
+        None if written.router_type == RouterType::PushWait => &[],
+        None => &night,
+    };
+    let ranges = ranges(times, key, blame)?;
     if ranges.is_empty() {
         return Ok(None);
     }

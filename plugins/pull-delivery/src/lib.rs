@@ -11,10 +11,12 @@ mod domains;
 mod entitlement;
 mod etrn;
 mod held;
+mod history;
 mod hook;
 mod lines;
 mod look_up;
 mod node;
+mod peer;
 mod rules;
 mod runs;
 mod schedule;
@@ -28,13 +30,13 @@ mod visitor;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use jiff::Timestamp;
 use stagepost_sdk::{
     AfterEdits, Answer, AsyncPlugin, Atrn, Config, Delivery, Edits, Ehlo, Enqueue, Etrn, Fault,
     Host, Level, Outcome, Pending, Plugin, StartError, export_plugin,
 };
 
 use calls::Calls;
+use connection::Connection;
 use counters::Counters;
 use lines::Lines;
 use rules::Rules;
@@ -122,9 +124,13 @@ impl Plugin for PullDelivery {
     }
 
     fn before_queue(&self, event: &Enqueue<'_>, _: &mut Edits<'_>) -> Outcome {
-        let urgent_matters = self.rules().connections.iter().any(|one| one.urgent_at_once);
-        if urgent_matters && Urgency::of(event.message.header()?) == Urgency::High {
-            self.calls.urgent();
+        let matters = |one: &Arc<Connection>| one.urgent_at_once || one.low_priority.is_some();
+        if self.rules().connections.iter().any(matters) {
+            match Urgency::of(event.message.header()?) {
+                Urgency::High => self.calls.urgent(),
+                Urgency::Normal => {}
+                Urgency::Low => self.calls.low(),
+            }
         }
         Ok(Answer::Continue)
     }
@@ -148,12 +154,7 @@ impl Plugin for PullDelivery {
         if event.next_hop != "pushed" || Urgency::of(event.message.header()?) != Urgency::Low {
             return Ok(Answer::Continue);
         }
-        let (now, destination) = (Timestamp::now(), Scope::of(event.destination, false));
-        let later = self.calls.pushing().iter().any(|connection| {
-            let times = connection.low_priority.as_ref();
-            connection.may_push(&destination) && times.is_some_and(|times| !times.is_open(now))
-        });
-        if later {
+        if self.calls.keeps_back(&Scope::of(event.destination, false)) {
             return Ok(Answer::defer(
                 450,
                 "4.2.1",

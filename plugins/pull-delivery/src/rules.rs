@@ -275,7 +275,7 @@ pub(crate) mod tests {
         let isp = &rules.connections[0];
         assert_eq!((isp.port, isp.route_at_once), (25, 5));
         assert!(isp.pushes() && !isp.pulls() && isp.is_scheduled() && isp.urgent_at_once);
-        assert!(isp.low_priority.is_none() && isp.login.is_none());
+        assert!(isp.low_priority.is_some() && isp.login.is_none() && isp.cost == 1);
         let atrn = json!({ "method": "atrn", "enabled": false });
         assert_eq!(made(connection(atrn)).unwrap().connections[0].port, 366);
     }
@@ -292,6 +292,7 @@ pub(crate) mod tests {
             (two("A b"), "`connection[0].name` must be 1 to 63 small letters"),
             (two("status"), "`connection[0].name` is a word of `stagepost pull`"),
             (connection(json!({ "host": "a b" })), "`connection[0].host` is neither"),
+            (connection(json!({ "cost": 0 })), "`connection[0].cost` must be 1 to 1000"),
             (connection(json!({ "port": 0 })), "`connection[0].port` must be 1 to 65535"),
             (connection(json!({ "kind": "modem" })), "unknown variant `modem`"),
             (connection(json!({ "router_type": "pull" })), "unknown variant `pull`"),

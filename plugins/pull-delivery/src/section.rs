@@ -136,9 +136,10 @@ pub(crate) struct Connection {
     /// Urgent mail has a call made at once.
     #[serde(default = "yes")]
     pub(crate) urgent_at_once: bool,
-    /// Mail that is not urgent is handed over at these times alone; none: with the rest.
-    #[serde(default)]
-    pub(crate) low_priority_times: Vec<String>,
+    /// What it costs to hand mail over this way; none: what its kind does.
+    pub(crate) cost: Option<u16>,
+    /// Mail that is not urgent is handed over at these times alone; empty: with the rest; none: at night.
+    pub(crate) low_priority_times: Option<Vec<String>>,
     #[serde(default = "ten_minutes")]
     pub(crate) pull_timeout: String,
     #[serde(default = "one_minute")]

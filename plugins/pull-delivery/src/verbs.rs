@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use stagepost_sdk::{Fault, Host, OutboundError, OutboundSession, OutboundTls, Refusal, Target};
 
 use crate::call::{Done, Phase};
-use crate::calls::{Calls, Peer, Reason};
+use crate::calls::Calls;
 use crate::connection::Connection;
+use crate::peer::{Last, Peer, Reason};
 use crate::secret;
 use crate::section::Tls;
 
@@ -80,15 +81,6 @@ struct Under {
     phase: Phase,
     since: String,
     reason: Reason,
-    done: Done,
-}
-
-#[derive(Debug, Serialize)]
-struct Last {
-    at: String,
-    reason: Reason,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
     done: Done,
 }
 
@@ -185,12 +177,7 @@ fn shown(peer: &Peer) -> Shown {
         next: peer.due.map(|(at, _)| at.to_string()),
         next_reason: peer.due.map(|(_, reason)| reason),
         failures: peer.failures,
-        last: peer.last.as_ref().map(|last| Last {
-            at: last.at.to_string(),
-            reason: last.reason,
-            error: last.error.clone(),
-            done: last.done.clone(),
-        }),
+        last: peer.last.clone(),
     }
 }
 
