@@ -10,6 +10,7 @@ pub mod dialogue;
 pub mod dovecot;
 pub mod exim;
 pub mod inetd;
+pub mod line;
 pub mod log;
 pub mod name_server;
 pub mod peer;

@@ -201,7 +201,7 @@ impl Site {
     ///
     /// When it starts.
     pub fn refused_passing(&self, socket: TcpListener, name: &str) -> (Option<i32>, String) {
-        let (command, second) = passing(self, vec![socket], name);
+        let (command, second) = passing(&[], self, vec![socket], name);
         Self::refused_by(command, second)
     }
 
@@ -248,7 +248,21 @@ impl Server {
     ///
     /// When it does not start, with its log, or when there are other than one or two.
     pub fn start_passing(site: &Site, sockets: Vec<TcpListener>, names: &str) -> Self {
-        let (command, second) = passing(site, sockets, names);
+        Self::start_passing_inside(&[], site, sockets, names)
+    }
+
+    /// The same behind a command that puts it elsewhere and becomes it, such as into another network.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start_passing`] does.
+    pub fn start_passing_inside(
+        inside: &[String],
+        site: &Site,
+        sockets: Vec<TcpListener>,
+        names: &str,
+    ) -> Self {
+        let (command, second) = passing(inside, site, sockets, names);
         Self::begin(command, second)
     }
 
@@ -341,7 +355,12 @@ impl Server {
 }
 
 /// A command that runs a server with sockets that are passed to it, and its standard output: the second of them.
-fn passing(site: &Site, sockets: Vec<TcpListener>, names: &str) -> (Command, Stdio) {
+fn passing(
+    inside: &[String],
+    site: &Site,
+    sockets: Vec<TcpListener>,
+    names: &str,
+) -> (Command, Stdio) {
     let count = sockets.len();
     let mut sockets = sockets.into_iter().map(|socket| Stdio::from(OwnedFd::from(socket)));
     let first = sockets.next().expect("a socket");
@@ -350,7 +369,7 @@ fn passing(site: &Site, sockets: Vec<TcpListener>, names: &str) -> (Command, Std
     // The standard descriptors are the ones that a child can be given; a shell moves them, and stays the same process.
     const MOVE: &str = "exec 3<&0 4>&1 0</dev/null 1>/dev/null; export LISTEN_PID=$$; exec \"$@\"";
     let mut command = Command::new("sh");
-    command.args(["-c", MOVE, "sh"]).arg(program());
+    command.args(["-c", MOVE, "sh"]).args(inside).arg(program());
     command.args(["run", "--config", "stagepost.toml"]).current_dir(site.path());
     command.env_remove("STAGEPOST_LOG").env("LISTEN_FDS", count.to_string());
     command.env("LISTEN_FDNAMES", names).stdin(first);

@@ -37,6 +37,8 @@ enum Source {
     Perl { module: &'static str, package: &'static str },
     /// A file system of one's own, in a namespace of one's own.
     Mount,
+    /// Networks of one's own with a line between them.
+    Line,
     /// The C compiler's AddressSanitizer, on a system that it works on.
     Sanitizer,
     /// A part of the Rust toolchain that a minimal installation lacks; the cargo command that it brings.
@@ -45,7 +47,7 @@ enum Source {
     Port(u16),
 }
 
-const REQUIREMENTS: [Requirement; 28] = [
+const REQUIREMENTS: [Requirement; 29] = [
     Requirement { name: "rustfmt", source: Source::Component("fmt") },
     Requirement { name: "clippy", source: Source::Component("clippy") },
     Requirement { name: "curl", source: Source::Package("curl") },
@@ -78,6 +80,7 @@ const REQUIREMENTS: [Requirement; 28] = [
     Requirement { name: "aarch64-linux-gnu-g++", source: Source::Package("g++-aarch64-linux-gnu") },
     Requirement { name: "qemu-aarch64", source: Source::Package("qemu-user") },
     Requirement { name: "tmpfs", source: Source::Mount },
+    Requirement { name: "veth", source: Source::Line },
     Requirement { name: "libasan", source: Source::Sanitizer },
     Requirement { name: "development", source: Source::Port(2525) },
 ];
@@ -114,6 +117,19 @@ impl Requirement {
                 "none",
                 "/mnt",
             ])),
+            Source::Line => succeeds(Command::new("unshare").args([
+                "--map-root-user",
+                "--net",
+                "ip",
+                "link",
+                "add",
+                "near",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "far",
+            ])),
         }
     }
 
@@ -134,6 +150,10 @@ impl Requirement {
             Source::Component(_) => format!("rustup component add {}", self.name),
             Source::Port(port) => format!("stop what listens on port {port}"),
             Source::Mount => "allow unshare(1) to make namespaces of mounts".to_owned(),
+            Source::Line => {
+                "install the Debian package iproute2, and allow unshare(1) to make networks"
+                    .to_owned()
+            }
         }
     }
 }
