@@ -222,8 +222,12 @@ impl Connection {
         let transport = std::mem::replace(&mut self.transport, Transport::Gone);
         let (fetching, stopping) = (&self.fetching, &self.stopping);
         let fetched = match transport {
-            Transport::Plain(stream) => fetching.send(stream, shown, destinations, stopping).await,
-            Transport::Tls(stream) => fetching.send(stream, shown, destinations, stopping).await,
+            Transport::Plain(stream) => {
+                fetching.send(stream, false, shown, destinations, stopping).await
+            }
+            Transport::Tls(stream) => {
+                fetching.send(stream, true, shown, destinations, stopping).await
+            }
             // A connection is reversed once.
             Transport::Reversed(_) | Transport::Gone => return,
         };

@@ -139,6 +139,7 @@ async fn ask(client: &TokioResolver, kind: Kind, name: &str) -> Answer {
         Kind::A => Type::A,
         Kind::Aaaa => Type::AAAA,
         Kind::Mx => Type::MX,
+        Kind::Txt => Type::TXT,
         Kind::Tlsa => Type::TLSA,
     };
     let Ok(mut asked) = Name::from_ascii(name) else { return Answer::NoName };

@@ -149,6 +149,11 @@ impl Router {
         }
     }
 
+    /// All routes, in no order.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &RouteRule> {
+        self.exact.values().chain(self.subtrees.values()).chain(&self.default)
+    }
+
     /// The queue that new mail of a domain comes into, if its route names one.
     pub(crate) fn queue(&self, domain: &str) -> Option<&QueueName> {
         match self.destination(domain)? {

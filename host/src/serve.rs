@@ -273,6 +273,7 @@ async fn serve(
         }
     });
     parts.spawn(watch::run(reloader.watched.clone(), reloader.clone(), stopping.clone()));
+    parts.spawn(carrier.relay().demands().clone().keep_fresh(stopping.clone()));
     let mut stopping_scheduler = stopping;
     parts.spawn(scheduler.run(async move { stopping_scheduler.wait().await }));
     for listener in listeners {
@@ -358,9 +359,10 @@ fn deliveries(
         &settings.receive.hostname,
         settings.delivery.postmaster.clone(),
     ));
-    let fetching =
-        Fetching::new(store.clone(), router.clone(), notifier.clone(), limits.clone(), name)
-            .asking(plugins.clone());
+    let demands = carrier.relay().demands().clone();
+    let (to_tell, bounds) = (notifier.clone(), limits.clone());
+    let fetching = Fetching::new(store.clone(), router.clone(), to_tell, bounds, name, demands)
+        .asking(plugins.clone());
     let scheduler = Scheduler::new(store, carrier, router, notifier, lanes, limits);
     (scheduler.asking(plugins), fetching)
 }

@@ -153,7 +153,8 @@ impl Resolver<'_> {
         let pace = self.pace(&PaceFields::of_all(written), Pace::default(), concurrency)?;
         let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
         let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
-        Ok(Delivery { concurrency, pace, mx_port, postmaster })
+        let mta_sts = written.mta_sts;
+        Ok(Delivery { concurrency, pace, mx_port, postmaster, mta_sts })
     }
 
     fn dns(&self, written: &file::Dns) -> Result<Dns, ConfigError> {

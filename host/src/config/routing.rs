@@ -72,8 +72,8 @@ pub(crate) struct RouteRule {
     pub(crate) login_file: Option<PathBuf>,
 }
 
-/// What is wanted of TLS on the way to another server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+/// What is wanted of TLS on the way to another server; what comes later wants more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TlsPolicy {
     /// None of it.

@@ -80,6 +80,11 @@ impl Settings {
         spool_dir(&self.state_dir)
     }
 
+    /// The folder of what domains say of their servers.
+    pub(crate) fn sts_dir(&self) -> PathBuf {
+        self.state_dir.join("mta-sts")
+    }
+
     /// The folder of what plug-ins keep.
     pub(crate) fn plugin_state_dir(&self) -> PathBuf {
         self.state_dir.join("plugin-state")
@@ -419,6 +424,8 @@ pub(crate) struct Delivery {
     pub(crate) mx_port: u16,
     /// Who is told of undeliverable messages that have no sender.
     pub(crate) postmaster: Option<Address>,
+    /// Whether domains are asked over HTTPS who their servers are (RFC 8461).
+    pub(crate) mta_sts: bool,
 }
 
 /// How much goes to the same servers at a time.
@@ -466,7 +473,13 @@ impl Default for Dns {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { concurrency: 100, pace: Pace::default(), mx_port: 25, postmaster: None }
+        Self {
+            concurrency: 100,
+            pace: Pace::default(),
+            mx_port: 25,
+            postmaster: None,
+            mta_sts: true,
+        }
     }
 }
 

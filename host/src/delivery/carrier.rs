@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{Credentials, OwnName, Protocol};
 
+use super::demand::Demands;
 use super::finding::Finding;
 use super::logins::Logins;
 use super::maildir::Maildirs;
@@ -52,14 +53,9 @@ impl Carrier {
             MailStore::Lmtp(_) => None,
         });
         let maildirs = maildirs.collect();
-        let relay = Relay::new(
-            names,
-            settings.dns.dnssec,
-            name,
-            settings.delivery.mx_port,
-            tls,
-            RelayTimeouts::default(),
-        );
+        let demands = Demands::of_settings(settings, router.clone(), &names, &tls);
+        let (mx_port, timeouts) = (settings.delivery.mx_port, RelayTimeouts::default());
+        let relay = Relay::new(names, demands, name, mx_port, tls, timeouts);
         Self { maildirs, router, relay, logins }
     }
 

@@ -1,14 +1,21 @@
-//! What must hold of TLS with a server before anything is said of a message: what the operator wants, and what the DNS says of the
-//! server's certificates. Knows no connection.
+//! What must hold of TLS with a server before anything is said of a message: what the operator wants, and what the DNS and the domain
+//! say of the server. Whatever sends mail to other servers asks here. Knows no connection.
+
+mod over;
 
 use std::sync::Arc;
 
 use stagepost_smtp::SendingTls;
 
-use super::servers::{Endpoint, Footing, Server};
-use crate::config::TlsPolicy;
+pub(crate) use self::over::{Known, OverLine};
+use super::servers::{Endpoint, Footing, Server, Servers};
+use crate::config::{NextHop, Settings, TlsPolicy, Way};
 use crate::dns::{Answer, Data, Kind, Names, Tlsa};
-use crate::tls::{Dane, Identity};
+use crate::https::Https;
+use crate::router::Router;
+use crate::stopping::Stopping;
+use crate::sts::{FETCH_WAIT, HTTPS_PORT, Kept, Sts, StsMode, Told};
+use crate::tls::{Dane, Identity, OutboundTls};
 
 /// What must hold of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,9 +26,9 @@ pub(super) struct Demand {
     pub(super) identity: Identity,
 }
 
-/// Why a server is not even talked to.
+/// Why a server gets nothing of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unmet {
+pub(crate) enum Unmet {
     /// Whoever could forge the answer would have it so (RFC 7672 section 2.1.1).
     #[error("the DNS can't tell now which certificates the server has (TLSA)")]
     Trouble,
@@ -31,6 +38,33 @@ pub(super) enum Unmet {
     /// The operator wants them.
     #[error("the DNS has no certificates of the server (TLSA) that can be used")]
     Unusable,
+    /// Whoever could forge the DNS would have mail go there.
+    #[error("it is none of the servers that the policy of the domain (MTA-STS) names")]
+    NotInPolicy,
+    /// The operator wants it for this mail, and the connection was opened without.
+    #[error("the route of the mail wants TLS, and there is none on this connection")]
+    ClearLine,
+    /// The operator wants more for this mail than the connection was opened with.
+    #[error("the route of the mail wants a certificate that nobody asked for on this connection")]
+    UnknownLine,
+}
+
+/// What must hold of a server.
+#[derive(Clone, Debug)]
+pub(super) struct Demanded {
+    /// That, unless it can't.
+    pub(super) demand: Result<Demand, Unmet>,
+    /// What would be in the way, were the domain not just trying its policy.
+    pub(super) doubt: Option<Unmet>,
+}
+
+/// What is wanted of all servers that an attempt tries.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// By the operator.
+    pub(super) policy: TlsPolicy,
+    /// By the domain.
+    pub(super) told: Told,
 }
 
 /// What the DNS says of a server's certificates.
@@ -44,9 +78,13 @@ enum Published {
 
 /// Finds out what must hold. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Demands {
+pub(crate) struct Demands {
+    /// What the operator wants of whom.
+    router: Arc<Router>,
     /// None: without DNSSEC there is nothing to be believed.
     names: Option<Arc<dyn Names>>,
+    /// None: domains are not asked.
+    sts: Option<Arc<Sts>>,
 }
 
 impl Demand {
@@ -58,31 +96,127 @@ impl Demand {
     fn must(identity: Identity) -> Self {
         Self { tls: SendingTls::Must, identity }
     }
+
+    /// The same, but it is found out who is there.
+    fn wishing(self) -> Self {
+        let identity = match self.identity {
+            Identity::Anybody => Identity::Wished,
+            known => known,
+        };
+        Self { identity, ..self }
+    }
+}
+
+impl Demanded {
+    /// Whatever the domain says.
+    fn anyway(demand: Result<Demand, Unmet>) -> Self {
+        Self { demand, doubt: None }
+    }
+
+    /// RFC 8461 section 4. `otherwise`: what must hold in any case.
+    fn by_policy(kept: &Kept, server: &Server, otherwise: Demand) -> Self {
+        let listed = kept.policy.is_for(&server.host.to_ascii_lowercase());
+        let (demand, doubt) = match (kept.policy.mode, listed) {
+            (StsMode::Enforce, true) => (Ok(Demand::must(Identity::Named)), None),
+            (StsMode::Enforce, false) => (Err(Unmet::NotInPolicy), None),
+            (StsMode::Testing, true) => (Ok(otherwise.wishing()), None),
+            (StsMode::Testing, false) => (Ok(otherwise), Some(Unmet::NotInPolicy)),
+            (StsMode::None, _) => return Self::anyway(Ok(otherwise)),
+        };
+        Self { demand, doubt }
+    }
 }
 
 impl Demands {
-    /// `names`: who is asked for certificates; none: nobody.
-    pub(super) fn new(names: Option<Arc<dyn Names>>) -> Self {
-        Self { names }
+    /// As settings have it. Reads the policies that were kept.
+    pub(super) fn of_settings(
+        settings: &Settings,
+        router: Arc<Router>,
+        names: &Arc<dyn Names>,
+        tls: &OutboundTls,
+    ) -> Self {
+        let sts = settings.delivery.mta_sts.then(|| {
+            let https = Https::new(names.clone(), tls.clone(), HTTPS_PORT, FETCH_WAIT);
+            Arc::new(Sts::new(names.clone(), https, settings.sts_dir()))
+        });
+        Self::new(router, settings.dns.dnssec.then(|| names.clone()), sts)
     }
 
-    /// What must hold of a connection to a server.
-    pub(super) async fn of(&self, policy: TlsPolicy, server: &Server) -> Result<Demand, Unmet> {
+    /// `names`: who is asked for certificates; none: nobody. `sts`: who knows the policies of domains.
+    pub(super) fn new(
+        router: Arc<Router>,
+        names: Option<Arc<dyn Names>>,
+        sts: Option<Arc<Sts>>,
+    ) -> Self {
+        Self { router, names, sts }
+    }
+
+    /// Keeps the policies of domains fresh, until the server stops.
+    pub(crate) async fn keep_fresh(self, stopping: Stopping) {
+        if let Some(sts) = self.sts {
+            sts.keep_fresh(stopping).await;
+        }
+    }
+
+    /// What a delivery wants that goes to these servers: what its route does, and what the domain says of them. Of servers that the
+    /// operator has named no domain has a say.
+    pub(super) async fn of_delivery(&self, policy: TlsPolicy, servers: Servers<'_>) -> Wanted {
+        let counts = !matches!(policy, TlsPolicy::None | TlsPolicy::Dane);
+        let told = match (&self.sts, servers) {
+            // RFC 8461 section 3.4: the domain whose MX records lead there, be it a smart host's.
+            (Some(sts), Servers::Mx(domain)) if counts => sts.of(domain).await,
+            _ => Told::default(),
+        };
+        Wanted { policy, told }
+    }
+
+    /// What a session of a plug-in's with a server wants: what the plug-in does, and no less than the routes to the same server.
+    pub(super) fn of_session(&self, policy: TlsPolicy, host: &NextHop) -> Wanted {
+        let same =
+            |hop: &NextHop| hop.host.eq_ignore_ascii_case(&host.host) && hop.port == host.port;
+        let routes = self.router.rules().filter(|rule| match &rule.way {
+            Way::Hosts(hosts) => hosts.iter().any(same),
+            _ => false,
+        });
+        let policy = routes.map(|rule| rule.tls).fold(policy, TlsPolicy::max);
+        Wanted { policy, told: Told::default() }
+    }
+
+    /// What must hold of a connection to one of the servers.
+    pub(super) async fn of(&self, wanted: &Wanted, server: &Server) -> Demanded {
+        let policy = wanted.policy;
         let least = match policy {
             TlsPolicy::None => {
-                return Ok(Demand { tls: SendingTls::Never, identity: Identity::Anybody });
+                let clear = Demand { tls: SendingTls::Never, identity: Identity::Anybody };
+                return Demanded::anyway(Ok(clear));
             }
-            TlsPolicy::Verified => return Ok(Demand::must(Identity::Named)),
-            TlsPolicy::Opportunistic => Ok(Demand::if_offered()),
-            TlsPolicy::Required => Ok(Demand::must(Identity::Anybody)),
-            TlsPolicy::Dane => Err(Unmet::NoRecords),
+            // Whatever the DNS says: the operator wants an authority's word.
+            TlsPolicy::Verified => Demand::must(Identity::Named),
+            TlsPolicy::Opportunistic | TlsPolicy::Required | TlsPolicy::Dane => {
+                match (self.published(server).await, policy) {
+                    (Err(trouble), _) => return Demanded::anyway(Err(trouble)),
+                    // RFC 8461 section 2: what the DNS vouches for no policy makes better or worse.
+                    (Ok(Published::Usable(dane)), _) => {
+                        return Demanded::anyway(Ok(Demand::must(Identity::Dane(dane))));
+                    }
+                    (Ok(Published::Nothing), TlsPolicy::Dane) => {
+                        return Demanded::anyway(Err(Unmet::NoRecords));
+                    }
+                    (Ok(Published::Unusable), TlsPolicy::Dane) => {
+                        return Demanded::anyway(Err(Unmet::Unusable));
+                    }
+                    // RFC 7672 section 2.2: who publishes something has TLS.
+                    (Ok(Published::Unusable), _) => Demand::must(Identity::Anybody),
+                    (Ok(Published::Nothing), TlsPolicy::Required) => {
+                        Demand::must(Identity::Anybody)
+                    }
+                    (Ok(Published::Nothing), _) => Demand::if_offered(),
+                }
+            }
         };
-        match self.published(server).await? {
-            Published::Nothing => least,
-            Published::Usable(dane) => Ok(Demand::must(Identity::Dane(dane))),
-            Published::Unusable if policy == TlsPolicy::Dane => Err(Unmet::Unusable),
-            // RFC 7672 section 2.2: who publishes something has TLS.
-            Published::Unusable => Ok(Demand::must(Identity::Anybody)),
+        match &wanted.told.kept {
+            Some(kept) => Demanded::by_policy(kept, server, least),
+            None => Demanded::anyway(Ok(least)),
         }
     }
 

@@ -12,6 +12,7 @@ use stagepost_queue::{
 use stagepost_smtp::{OwnName, SendingTimeouts};
 use tokio::task::JoinSet;
 
+use super::demand::{Demands, Known};
 use super::notification::Notifies;
 use super::relay::{Carrying, OpenLine};
 use super::schedule::{Limits, Schedules, Work};
@@ -28,6 +29,7 @@ pub(crate) struct Fetching {
     limits: Limits,
     name: OwnName,
     timeouts: SendingTimeouts,
+    demands: Demands,
     plugins: Option<Arc<ExtMgr>>,
 }
 
@@ -52,16 +54,17 @@ pub(crate) struct Pushed {
 }
 
 impl Fetching {
-    /// `name`: what we call ourselves to who fetches.
+    /// `name`: what we call ourselves to who fetches. `demands`: which mail may go over which connection.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         schedules: Arc<dyn Schedules>,
         notifier: Arc<dyn Notifies>,
         limits: Limits,
         name: OwnName,
+        demands: Demands,
     ) -> Self {
         let timeouts = SendingTimeouts::default();
-        Self { store, schedules, notifier, limits, name, timeouts, plugins: None }
+        Self { store, schedules, notifier, limits, name, timeouts, demands, plugins: None }
     }
 
     /// The same, which asks plug-ins about each message.
@@ -73,15 +76,17 @@ impl Fetching {
     ///
     /// One delivery is tried at a time: of what a broken connection leaves all but that one is as if nobody had come.
     ///
-    /// - shown: who is at the other end, for logs and notifications.
+    /// - secured: TLS is on. shown: who is at the other end, for logs and notifications.
     pub(crate) async fn send(
         &self,
         carrying: impl Carrying + 'static,
+        secured: bool,
         shown: Box<str>,
         destinations: Vec<Destinations>,
         stopping: &Stopping,
     ) -> Fetched {
-        let line = OpenLine::reversed(carrying, self.name.clone(), self.timeouts, shown);
+        let over = self.demands.over(secured, Known::LoggedIn);
+        let line = OpenLine::reversed(carrying, self.name.clone(), self.timeouts, shown, over);
         let line = Arc::new(line);
         let fetched = self.send_over(&line, destinations, stopping, Arc::default()).await;
         line.quit().await;

@@ -146,18 +146,16 @@ enum Tried {
 }
 
 impl Relay {
-    /// A relay that calls itself `name`, looks names up by `names` (with DNSSEC: certificates too) and takes servers from the DNS to
-    /// listen on `mx_port`.
+    /// A relay that calls itself `name`, looks names up by `names` and takes servers from the DNS to listen on `mx_port`.
     pub(crate) fn new(
         names: Arc<dyn Names>,
-        dnssec: bool,
+        demands: Demands,
         name: OwnName,
         mx_port: u16,
         tls: OutboundTls,
         timeouts: RelayTimeouts,
     ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
-        let demands = Demands::new(dnssec.then(|| names.clone()));
         let finder = Finder::new(names, name.as_str(), mx_port, timeouts.connect);
         let unreachable = Arc::default();
         Self { finder, demands, name, timeouts, tls, idle, unreachable }
@@ -177,6 +175,11 @@ impl Relay {
             Ok(carried) => carried,
             Err(error) => error.carried(recipients.len()),
         }
+    }
+
+    /// What decides what must hold of servers.
+    pub(crate) fn demands(&self) -> &Demands {
+        &self.demands
     }
 
     /// Says goodbye on the idle connections and keeps none from now on.
@@ -200,8 +203,17 @@ impl Relay {
         let mut refused = None;
         let mut unreachable = None;
         let servers = self.finder.find(hop.servers).await?;
+        let wanted = self.demands.of_delivery(hop.tls, hop.servers).await;
         for server in self.unreachable.last(servers) {
-            match self.try_server(&server, hop, &transaction, message).await {
+            let demanded = self.demands.of(&wanted, &server).await;
+            if let Some(doubt) = demanded.doubt {
+                tell_of_doubt(&server, doubt);
+            }
+            let tried = match demanded.demand {
+                Ok(demand) => self.try_server(&server, hop, demand, &transaction, message).await,
+                Err(unmet) => Tried::Unmet(unmet),
+            };
+            match tried {
                 Tried::Done(outcomes, onward) => {
                     let standing = of_outcomes(&outcomes);
                     let told = |outcome| told(&server.shown, onward, outcome);
@@ -234,13 +246,10 @@ impl Relay {
         &self,
         server: &Server,
         hop: Hop<'_>,
+        demand: Demand,
         transaction: &Transaction,
         message: &StoredMessage,
     ) -> Tried {
-        let demand = match self.demands.of(hop.tls, server).await {
-            Ok(demand) => demand,
-            Err(unmet) => return Tried::Unmet(unmet),
-        };
         let line = Line {
             endpoint: server.endpoint.clone(),
             protocol: hop.protocol,
@@ -304,12 +313,15 @@ impl Relay {
         let mut octets = MessageOctets::new(message);
         let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
         let onward = onward(hop.protocol, &connection);
+        let doubt = connection.doubt();
         self.keep(line.clone(), connection);
         if outcomes.iter().all(is_about_the_server) {
-            Tried::Refused(outcomes)
-        } else {
-            Tried::Done(outcomes, onward)
+            return Tried::Refused(outcomes);
         }
+        if let Some(doubt) = doubt {
+            tell_of_doubt(server, doubt);
+        }
+        Tried::Done(outcomes, onward)
     }
 
     /// Lets a connection wait for the next message, or ends it.
@@ -322,6 +334,11 @@ impl Relay {
             tokio::spawn(connection.quit());
         }
     }
+}
+
+/// Tells of a server that mail goes to because its domain is just trying its policy (RFC 8461 section 5).
+fn tell_of_doubt(server: &Server, doubt: impl std::fmt::Display) {
+    tracing::info!(server = %server.shown, %doubt, "not as its domain's policy of MTA-STS (mode testing) has it");
 }
 
 /// How to log in on a new connection: only who has shown who it is may see the password.

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Aaaa,
     /// Who takes mail.
     Mx,
+    /// Octets.
+    Txt,
     /// Certificates (RFC 6698).
     Tlsa,
 }
@@ -66,6 +68,8 @@ pub(crate) enum Data {
     Address(IpAddr),
     /// MX: the name in small letters and without its last dot.
     Exchange { preference: u16, name: Box<str> },
+    /// TXT: its strings, joined.
+    Text(Box<[u8]>),
     /// TLSA.
     Tlsa(Tlsa),
 }

@@ -44,6 +44,7 @@ fn data(record: &Record) -> Option<Data> {
         RData::MX(mx) => {
             Data::Exchange { preference: mx.preference, name: text(&mx.exchange).into() }
         }
+        RData::TXT(text) => Data::Text(text.txt_data.concat().into()),
         RData::TLSA(tlsa) => Data::Tlsa(Tlsa {
             usage: tlsa.cert_usage.into(),
             selector: tlsa.selector.into(),

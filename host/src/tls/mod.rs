@@ -6,6 +6,7 @@ pub(crate) mod authority;
 mod certificate;
 mod client;
 mod dane;
+mod fault;
 mod handshake;
 mod outbound;
 mod roots;
@@ -13,6 +14,7 @@ mod self_signed;
 mod store;
 
 pub(crate) use dane::Dane;
+pub(crate) use fault::CertificateFault;
 pub(crate) use handshake::ServerTls;
 pub(crate) use outbound::{HandshakeError, Identity, OutboundError, OutboundTls};
 pub(crate) use roots::{VerifyingError, verifying};

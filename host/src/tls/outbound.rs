@@ -2,10 +2,10 @@
 //! Knows no SMTP; which of them is wanted is for others to say.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{
     WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
 };
@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dane::{Dane, DaneFault};
+use super::fault::CertificateFault;
 use super::roots;
 use super::store::{TlsError, versions};
 use crate::config::{ConfigError, RouteRule, Settings, TlsPolicy};
@@ -29,6 +30,8 @@ pub(crate) struct OutboundTls {
     anybody: TlsConnector,
     verified: TlsConnector,
     algorithms: WebPkiSupportedAlgorithms,
+    /// None: there is no authority to believe.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
 }
 
 /// Who may be at the other end.
@@ -36,6 +39,8 @@ pub(crate) struct OutboundTls {
 pub(crate) enum Identity {
     /// Anybody.
     Anybody,
+    /// Anybody; whether it is who [`Self::Named`] wants is found out all the same.
+    Wished,
     /// Who has a certificate for the name or address that is connected to, by an authority that the operator believes.
     Named,
     /// Whose certificates the DNS vouches for.
@@ -45,8 +50,16 @@ pub(crate) enum Identity {
 impl Identity {
     /// Whether it is made sure of.
     pub(crate) fn is_known(&self) -> bool {
-        !matches!(self, Self::Anybody)
+        !matches!(self, Self::Anybody | Self::Wished)
     }
+}
+
+/// A connection behind its handshake.
+pub(crate) struct Secured<S> {
+    /// What carries its octets now.
+    pub(crate) stream: TlsStream<S>,
+    /// What is wrong with the certificate, where it was only wished for.
+    pub(crate) doubt: Option<CertificateFault>,
 }
 
 /// Why a handshake came to nothing.
@@ -75,8 +88,8 @@ pub(crate) enum OutboundError {
 }
 
 impl OutboundTls {
-    /// Reads the certificates that others' are checked by: those of a file, or those of the system where a route needs them, or
-    /// plug-ins may: `dialling`.
+    /// Reads the certificates that others' are checked by: those of a file, or those of the system where policies of domains or a
+    /// route need them, or plug-ins may: `dialling`.
     ///
     /// # Errors
     /// The file that is named can't be used.
@@ -87,21 +100,27 @@ impl OutboundTls {
             None if dialling || settings.routes.iter().any(verified) => roots::system(
                 "nothing can be sent by routes with tls = \"verified\"; name a file in [delivery] tls_roots",
             ),
+            None if settings.delivery.mta_sts => roots::system(
+                "policies of domains (MTA-STS) can't be fetched; name a file in [delivery] tls_roots, or write mta_sts = false there",
+            ),
             None => RootCertStore::empty(),
         };
+        let roots = Arc::new(roots);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = || {
             let builder = ClientConfig::builder_with_provider(provider.clone());
             builder.with_protocol_versions(versions(settings.tls_minimum)).map_err(TlsError::from)
         };
-        let verified = builder()?.with_root_certificates(roots).with_no_client_auth();
+        let verified = builder()?.with_root_certificates(roots.clone()).with_no_client_auth();
         let algorithms = provider.signature_verification_algorithms;
         let anybody = builder()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Judge { dane: None, algorithms }))
+            .with_custom_certificate_verifier(Arc::new(Judge { rule: Rule::Anybody, algorithms }))
             .with_no_client_auth();
+        let authorities =
+            WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().ok();
         let (anybody, verified) = (Arc::new(anybody).into(), Arc::new(verified).into());
-        Ok(Self { anybody, verified, algorithms })
+        Ok(Self { anybody, verified, algorithms, authorities })
     }
 
     /// Makes the handshake with a server that is known by this name or address.
@@ -113,26 +132,32 @@ impl OutboundTls {
         host: &str,
         identity: &Identity,
         stream: S,
-    ) -> Result<TlsStream<S>, HandshakeError> {
+    ) -> Result<Secured<S>, HandshakeError> {
+        let doubt = Arc::new(OnceLock::new());
         let (host, connector) = match identity {
             Identity::Anybody => (host, self.anybody.clone()),
             Identity::Named => (host, self.verified.clone()),
-            Identity::Dane(dane) => (dane.name(), self.dane(dane)),
+            Identity::Wished => {
+                (host, self.by(Rule::Wished(self.authorities.clone(), doubt.clone())))
+            }
+            Identity::Dane(dane) => (dane.name(), self.by(Rule::Dane(dane.clone()))),
         };
         let name =
             ServerName::try_from(host.to_owned()).map_err(|_| HandshakeError::Host(host.into()))?;
-        connector.connect(name, stream).await.map_err(|error| match dane_fault(&error) {
-            Some(fault) => HandshakeError::Dane(fault),
-            None => HandshakeError::Tls(error),
-        })
+        let stream =
+            connector.connect(name, stream).await.map_err(|error| match dane_fault(&error) {
+                Some(fault) => HandshakeError::Dane(fault),
+                None => HandshakeError::Tls(error),
+            })?;
+        Ok(Secured { stream, doubt: doubt.get().copied() })
     }
 
     /// As with anybody, but for who is believed.
-    fn dane(&self, dane: &Dane) -> TlsConnector {
+    fn by(&self, rule: Rule) -> TlsConnector {
         let mut config = (**self.anybody.config()).clone();
         // A connection that was begun with anybody must not be taken up again.
         config.resumption = Resumption::disabled();
-        let judge = Judge { dane: Some(dane.clone()), algorithms: self.algorithms };
+        let judge = Judge { rule, algorithms: self.algorithms };
         config.dangerous().set_certificate_verifier(Arc::new(judge));
         Arc::new(config).into()
     }
@@ -149,11 +174,20 @@ fn dane_fault(error: &io::Error) -> Option<DaneFault> {
     }
 }
 
-/// Takes any certificate whose key the server has; or only those that the DNS vouches for.
+/// Takes any certificate whose key the server has, as far as its rule does.
 #[derive(Debug)]
 struct Judge {
-    dane: Option<Dane>,
+    rule: Rule,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+#[derive(Debug)]
+enum Rule {
+    Anybody,
+    /// Only who has one that the DNS vouches for.
+    Dane(Dane),
+    /// Anybody; what these authorities have against it is kept.
+    Wished(Option<Arc<WebPkiServerVerifier>>, Arc<OnceLock<CertificateFault>>),
 }
 
 impl ServerCertVerifier for Judge {
@@ -161,13 +195,28 @@ impl ServerCertVerifier for Judge {
         &self,
         own: &CertificateDer<'_>,
         above: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(dane) = &self.dane {
-            let checked = dane.check(&self.algorithms, own, above, now);
-            checked.map_err(|fault| CertificateError::Other(OtherError(Arc::new(fault))))?;
+        match &self.rule {
+            Rule::Anybody => {}
+            Rule::Dane(dane) => {
+                let checked = dane.check(&self.algorithms, own, above, now);
+                checked.map_err(|fault| CertificateError::Other(OtherError(Arc::new(fault))))?;
+            }
+            Rule::Wished(authorities, doubt) => {
+                let fault = match authorities {
+                    Some(authorities) => {
+                        let checked = authorities.verify_server_cert(own, above, name, ocsp, now);
+                        let fault =
+                            |error| CertificateFault::of(&error).unwrap_or(CertificateFault::Trust);
+                        checked.err().map(fault)
+                    }
+                    None => Some(CertificateFault::Trust),
+                };
+                fault.map(|fault| doubt.get_or_init(|| fault));
+            }
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -194,3 +243,6 @@ impl ServerCertVerifier for Judge {
         self.algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ pub(in crate::config) struct Delivery {
     pub(in crate::config) mx_port: Count<1, 65_535>,
     pub(in crate::config) postmaster: Option<MailAddress>,
     pub(in crate::config) tls_roots: Option<Spanned<PathBuf>>,
+    pub(in crate::config) mta_sts: bool,
 }
 
 /// `[[route]]`
@@ -63,6 +64,7 @@ impl Default for Delivery {
             mx_port: Count::new(delivery.mx_port.into()),
             postmaster: delivery.postmaster.map(MailAddress),
             tls_roots: None,
+            mta_sts: delivery.mta_sts,
         }
     }
 }

@@ -39,7 +39,9 @@ impl Scene {
             drain_max: Duration::from_secs(1),
         };
         let name = OwnName::parse("mx.us.test").unwrap();
-        let fetching = Fetching::new(store.clone(), router, Arc::new(notifier), limits, name);
+        let demands = Demands::new(router.clone(), None, None);
+        let notifier = Arc::new(notifier);
+        let fetching = Fetching::new(store.clone(), router, notifier, limits, name, demands);
         Self { store, fetching, _folder: folder }
     }
 
@@ -83,7 +85,7 @@ impl Scene {
             let Customer { taken, .. } = customer;
             (taken, whole)
         };
-        let sending = self.fetching.send(ours, "branch".into(), of, &stopping);
+        let sending = self.fetching.send(ours, true, "branch".into(), of, &stopping);
         let (fetched, (taken, whole)) = tokio::join!(sending, called);
         (taken, whole, fetched)
     }
@@ -183,7 +185,7 @@ async fn nothing_more_is_sent_once_the_server_is_to_stop() {
     stop.now();
     let mut customer = Customer { line: theirs, left: usize::MAX, taken: Vec::new() };
     let of = vec![Destinations::One(branch())];
-    let sending = scene.fetching.send(ours, "branch".into(), of, &stopping);
+    let sending = scene.fetching.send(ours, true, "branch".into(), of, &stopping);
     let (fetched, whole) = tokio::join!(sending, customer.serve());
     assert!(whole.is_some() && customer.taken.is_empty());
     assert_eq!(fetched, Fetched { tried: 0, done: 0, broken_off: true });

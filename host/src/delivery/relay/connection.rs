@@ -15,7 +15,7 @@ use tokio::time::{sleep_until, timeout};
 use super::stream::{Carrying, Happened, Stream};
 use crate::delivery::octets::MessageOctets;
 use crate::delivery::servers::Endpoint;
-use crate::tls::{HandshakeError, Identity, OutboundTls};
+use crate::tls::{CertificateFault, HandshakeError, Identity, OutboundTls};
 
 const INPUT_OCTETS: usize = 4096;
 
@@ -56,6 +56,17 @@ pub(super) struct Connection {
     transactions: u32,
     /// The server's address and ours; none: it is no connection of the network, or not ours.
     ends: Option<(SocketAddr, SocketAddr)>,
+    /// What is wrong with the server's certificate, where a right one was only wished for.
+    fault: Option<CertificateFault>,
+}
+
+/// What a server lacks that was only wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Doubt {
+    #[error("there is no TLS")]
+    Clear,
+    #[error(transparent)]
+    Certificate(#[from] CertificateFault),
 }
 
 /// Whom a connection is to lead to, and how that is made sure of.
@@ -104,7 +115,7 @@ impl Connection {
                     endpoint: endpoint.clone(),
                     error,
                 })?;
-                stream.carry_on(secured);
+                stream.carry_on(secured.stream);
             }
             Ok((stream, ends))
         };
@@ -118,7 +129,7 @@ impl Connection {
     /// A connection that there is already, with its session. `peer`: none where the session wants no TLS.
     pub(super) fn over(stream: Stream, session: SendingSession, peer: Option<Peer>) -> Self {
         let input = vec![0; INPUT_OCTETS].into();
-        Self { stream, session, input, peer, transactions: 0, ends: None }
+        Self { stream, session, input, peer, transactions: 0, ends: None, fault: None }
     }
 
     /// Whether the conversation is over.
@@ -218,6 +229,16 @@ impl Connection {
         self.session.is_secured()
     }
 
+    /// What the server lacks that was only wished for.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        let peer = self.peer.as_ref()?;
+        match self.fault {
+            _ if peer.identity != Identity::Wished => None,
+            _ if !self.is_secured() => Some(Doubt::Clear),
+            fault => fault.map(Doubt::Certificate),
+        }
+    }
+
     /// The server's address and ours.
     pub(super) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.ends
@@ -296,8 +317,9 @@ impl Connection {
         let handshake = tls.connect(host, identity, self.stream.take());
         let deadline = self.session.poll_timeout().unwrap_or_else(now);
         match tokio::time::timeout_at(deadline.into(), Box::pin(handshake)).await {
-            Ok(Ok(stream)) => {
-                self.stream.carry_on(stream);
+            Ok(Ok(secured)) => {
+                self.stream.carry_on(secured.stream);
+                self.fault = secured.doubt;
                 self.session.handle_tls(now(), Ok(()));
             }
             Ok(Err(error)) => self.session.handle_tls(now(), Err(error.to_string().into())),

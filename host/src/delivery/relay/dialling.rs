@@ -7,6 +7,7 @@ use super::Relay;
 use super::connection::{Connection, Peer};
 use super::open_line::OpenLine;
 use crate::config::{NextHop, TlsPolicy};
+use crate::delivery::demand::{Known, Wanted};
 use crate::delivery::servers::{NoServer, Server, Servers};
 use crate::tls::Identity;
 
@@ -46,9 +47,10 @@ impl Relay {
     pub(crate) async fn dial(&self, dial: &Dial) -> Result<OpenLine, DialError> {
         let hosts = std::slice::from_ref(&dial.host);
         let servers = self.finder.find(Servers::Hosts(hosts)).await.map_err(unreached)?;
+        let wanted = self.demands.of_session(dial.tls, &dial.host);
         let mut error = unreached(NoServer::NoAddress);
         for server in servers {
-            match self.dial_server(&server, dial).await {
+            match self.dial_server(&server, dial, &wanted).await {
                 Ok(line) => return Ok(line),
                 Err(said @ DialError::Opening { .. }) => error = said,
                 Err(silent) if !matches!(error, DialError::Opening { .. }) => error = silent,
@@ -58,8 +60,13 @@ impl Relay {
         Err(error)
     }
 
-    async fn dial_server(&self, server: &Server, dial: &Dial) -> Result<OpenLine, DialError> {
-        let demand = self.demands.of(dial.tls, server).await.map_err(unreached)?;
+    async fn dial_server(
+        &self,
+        server: &Server,
+        dial: &Dial,
+        wanted: &Wanted,
+    ) -> Result<OpenLine, DialError> {
+        let demand = self.demands.of(wanted, server).await.demand.map_err(unreached)?;
         let tls = if dial.implicit { SendingTls::Before } else { demand.tls };
         match self.dial_with(server, tls, demand.identity.clone()).await {
             // Where clear text is good enough, a server whose TLS is broken gets it (RFC 7435).
@@ -79,7 +86,6 @@ impl Relay {
         tls: SendingTls,
         identity: Identity,
     ) -> Result<OpenLine, DialError> {
-        let known = identity.is_known();
         let settings = SendingSettings {
             name: self.name.clone(),
             protocol: Protocol::Smtp,
@@ -87,12 +93,16 @@ impl Relay {
             login: None,
             timeouts: self.timeouts.session,
         };
+        let known = Known::Dialled(identity.clone());
         let peer = Peer { tls: self.tls.clone(), host: server.host.clone(), identity };
         let wait = self.timeouts.connect;
         let mut connection =
             Connection::open(&server.endpoint, settings, peer, wait).await.map_err(unreached)?;
         match connection.greet().await {
-            Ok(()) => Ok(OpenLine::dialled(connection, server.shown.clone(), known)),
+            Ok(()) => {
+                let over = self.demands.over(connection.is_secured(), known);
+                Ok(OpenLine::dialled(connection, server.shown.clone(), over))
+            }
             Err(cause) => {
                 // Bounded by the time-out of QUIT; nothing depends on it.
                 tokio::spawn(connection.quit());

@@ -13,8 +13,9 @@ use tokio::sync::{Mutex, watch};
 
 use super::connection::{Connection, now};
 use super::stream::{Carrying, Stream};
-use super::{in_time, onward, told, transaction};
+use super::{RelayError, in_time, onward, told, transaction};
 use crate::config::Way;
+use crate::delivery::demand::OverLine;
 use crate::delivery::finding::Finding;
 use crate::delivery::logins::nonce;
 use crate::delivery::octets::MessageOctets;
@@ -29,8 +30,8 @@ pub(crate) struct OpenLine {
     shown: Box<str>,
     /// How operators are told that mail goes this way.
     way: &'static str,
-    /// The other end has shown who it is.
-    verified: bool,
+    /// What decides which mail may go over it.
+    over: OverLine,
     closed: watch::Sender<bool>,
     /// What the server has said to a message that it takes none for.
     takes_none: OnceLock<Reply>,
@@ -63,12 +64,13 @@ pub(crate) struct Ends {
 impl OpenLine {
     /// One that its client has opened, and that was reversed.
     ///
-    /// - name: what we call ourselves. shown: who is at the other end, for logs and notifications.
+    /// - name: what we call ourselves. shown: who is at the other end, for logs and notifications. over: which mail may go.
     pub(crate) fn reversed(
         carrying: impl Carrying + 'static,
         name: OwnName,
         timeouts: SendingTimeouts,
         shown: Box<str>,
+        over: OverLine,
     ) -> Self {
         // TLS that is on stays on (RFC 2645 section 5.3); what is not cannot come any more.
         let settings = SendingSettings {
@@ -80,18 +82,18 @@ impl OpenLine {
         };
         let session = SendingSession::new(now(), settings);
         let connection = Connection::over(Stream::new(carrying), session, None);
-        Self::new(connection, shown, "fetched", false)
+        Self::new(connection, shown, "fetched", over)
     }
 
     /// One that we have opened.
-    pub(super) fn dialled(connection: Connection, shown: Box<str>, verified: bool) -> Self {
-        Self::new(connection, shown, "pushed", verified)
+    pub(super) fn dialled(connection: Connection, shown: Box<str>, over: OverLine) -> Self {
+        Self::new(connection, shown, "pushed", over)
     }
 
-    fn new(connection: Connection, shown: Box<str>, way: &'static str, verified: bool) -> Self {
+    fn new(connection: Connection, shown: Box<str>, way: &'static str, over: OverLine) -> Self {
         let connection = Mutex::new(Some(connection));
         let (closed, _) = watch::channel(false);
-        Self { connection, shown, way, verified, closed, takes_none: OnceLock::new() }
+        Self { connection, shown, way, over, closed, takes_none: OnceLock::new() }
     }
 
     /// Whether nothing more can be sent.
@@ -127,7 +129,7 @@ impl OpenLine {
         cram: bool,
     ) -> Result<(), LineFault> {
         let nonce = nonce().map_err(LineFault::NoRandom)?;
-        let login = SendingLogin { credentials, shown: self.verified, cram, nonce };
+        let login = SendingLogin { credentials, shown: self.over.is_verified(), cram, nonce };
         let mut held = self.connection.lock().await;
         let connection = held.as_mut().ok_or(LineFault::Closed)?;
         match self.unless_closed(connection.log_in(login)).await {
@@ -230,6 +232,10 @@ impl Transports for OpenLine {
                 let gone = RecipientOutcome::Deferred(finding.about(&self.shown));
                 Carried::aside(vec![gone; recipients.len()])
             };
+            if let Err(unmet) = self.over.check(lease) {
+                let outcome = RelayError::Unmet { server: self.shown.clone(), error: unmet };
+                return outcome.carried(recipients.len());
+            }
             let transaction = match transaction(message, recipients).await {
                 Ok(transaction) => transaction,
                 Err(error) => return error.carried(recipients.len()),

@@ -2,7 +2,9 @@
 //! Knows the relay by its public methods and by what a next hop hears.
 
 mod dane;
+mod dialled;
 mod security;
+mod sts;
 
 use std::net::SocketAddr;
 
@@ -15,9 +17,11 @@ use super::stream::Carrying;
 use super::*;
 use stagepost_smtp::{BodyKind, Secret};
 
-use crate::config::NextHop;
+use crate::config::{NextHop, Settings};
 use crate::delivery::octets::sample::{broken_message, message};
 use crate::delivery::servers::Endpoint;
+use crate::router::Router;
+use crate::sts::Sts;
 use crate::tls::Identity;
 
 mod tls;
@@ -59,10 +63,19 @@ struct Sending {
 
 /// TLS with these further settings.
 fn outbound(further: &str) -> OutboundTls {
+    OutboundTls::load(&settings(further), false).unwrap()
+}
+
+fn settings(further: &str) -> Settings {
     let text = format!(
         "hostname = \"us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n{further}"
     );
-    OutboundTls::load(&crate::config::from_text(&text).unwrap(), false).unwrap()
+    crate::config::from_text(&text).unwrap()
+}
+
+/// What decides what must hold of servers, with these further settings.
+fn demands(further: &str, names: Option<Arc<dyn Names>>, sts: Option<Arc<Sts>>) -> Demands {
+    Demands::new(Arc::new(Router::new(&settings(further))), names, sts)
 }
 
 impl Sending {
@@ -76,7 +89,7 @@ impl Sending {
         let host = |&(host, port): &(&str, u16)| NextHop { host: host.to_owned(), port };
         let name = OwnName::parse("us.test").unwrap();
         Self {
-            relay: Relay::new(resolver, false, name, 25, outbound(""), timeouts),
+            relay: Relay::new(resolver, demands("", None, None), name, 25, outbound(""), timeouts),
             hosts: hosts.iter().map(host).collect(),
             protocol: Protocol::Smtp,
             tls: TlsPolicy::default(),

@@ -44,7 +44,7 @@ fn data(kind: Kind, text: &str) -> Data {
             let (preference, name) = text.split_once(' ').unwrap();
             Data::Exchange { preference: preference.parse().unwrap(), name: name.into() }
         }
-        Kind::Tlsa => unreachable!("servers are not found by certificates"),
+        Kind::Txt | Kind::Tlsa => unreachable!("servers are not found by certificates"),
     }
 }
 

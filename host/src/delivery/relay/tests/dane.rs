@@ -16,7 +16,9 @@ async fn hop(scripts: Vec<Vec<Turn>>) -> (u16, JoinHandle<Vec<String>>) {
 async fn deliver(policy: TlsPolicy, port: u16, domain: &str, root: &SignedRoot) -> String {
     let name = OwnName::parse("us.test").unwrap();
     let timeouts = RelayTimeouts::default();
-    let relay = Relay::new(root.resolver(), true, name, port, outbound(""), timeouts);
+    let resolver = root.resolver();
+    let demands = demands("", Some(resolver.clone()), None);
+    let relay = Relay::new(resolver, demands, name, port, outbound(""), timeouts);
     let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
     let hop =
         Hop { servers: Servers::Mx(domain), protocol: Protocol::Smtp, tls: policy, login: None };

@@ -1,0 +1,255 @@
+//! Deliveries to domains that say over HTTPS who their servers are.
+//! Knows the relay by its public methods, the DNS by its records and a policy by its page.
+
+use tempfile::TempDir;
+
+use super::security::offering_tls;
+use super::*;
+use crate::dns::signed::{SignedRoot, Written};
+use crate::https::Https;
+use crate::sts::site::{Page, Site};
+use crate::tls::authority::{Authority, Shown, sha256_hex};
+
+const NAMES: [Written<'static>; 4] = [
+    ("x.test.", "MX 10 mx.test."),
+    ("mx.test.", "A 127.0.0.1"),
+    ("_mta-sts.x.test.", "TXT \"v=STSv1;id=1;\""),
+    ("mta-sts.x.test.", "A 127.0.0.1"),
+];
+/// The same of a domain that nobody has signed.
+const PLAIN: [Written<'static>; 4] = [
+    ("plain.test.", "MX 10 mx.plain.test."),
+    ("mx.plain.test.", "A 127.0.0.1"),
+    ("_mta-sts.plain.test.", "TXT \"v=STSv1;id=1;\""),
+    ("mta-sts.plain.test.", "A 127.0.0.1"),
+];
+
+/// A domain's HTTPS server, who vouches for it, and the folder of what was fetched.
+struct Domain {
+    authority: Authority,
+    site: Site,
+    folder: TempDir,
+}
+
+impl Domain {
+    async fn new(mode: &str, mx: &str) -> Self {
+        let authority = Authority::new();
+        let shown = authority.server(&["mta-sts.x.test", "mta-sts.plain.test"], 2100);
+        let site = Site::start(&shown, Page::policy(mode, mx, 1000)).await;
+        Self { authority, site, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// What comes of a message to `domain`, by a relay that has just begun.
+    async fn deliver(
+        &self,
+        policy: TlsPolicy,
+        port: u16,
+        domain: &str,
+        records: &[Written<'_>],
+    ) -> String {
+        let root = SignedRoot::start(records).await;
+        let roots = self.folder.path().join("roots.pem");
+        std::fs::write(&roots, self.authority.pem()).unwrap();
+        let tls = outbound(&format!("[delivery]\ntls_roots = \"{}\"\n", roots.display()));
+        let names = root.resolver();
+        let https = Https::new(names.clone(), tls.clone(), self.site.port, Duration::from_secs(60));
+        let sts = Sts::new(names.clone(), https, self.folder.path().join("mta-sts"));
+        let demands = demands("", Some(names.clone()), Some(Arc::new(sts)));
+        let name = OwnName::parse("us.test").unwrap();
+        let relay = Relay::new(names, demands, name, port, tls, RelayTimeouts::default());
+        let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        let servers = Servers::Mx(domain);
+        let hop = Hop { servers, protocol: Protocol::Smtp, tls: policy, login: None };
+        match relay.deliver(hop, &message, &[0]).await.outcomes.remove(0) {
+            RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A server without TLS that takes what comes.
+fn clear() -> Vec<Turn> {
+    script([Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait])
+}
+
+/// A server without TLS that gets nothing.
+fn untold() -> Vec<Turn> {
+    script([Hear("QUIT\r\n"), Say("221 bye\r\n"), Wait])
+}
+
+fn is_deferred(outcome: &str, status: &str, why: &str) -> bool {
+    outcome.starts_with(&format!("deferred {status} mx.")) && outcome.ends_with(why)
+}
+
+const NOT_NAMED: &str = "it is none of the servers that the policy of the domain (MTA-STS) names";
+
+#[tokio::test]
+async fn a_policy_that_is_enforced_is_kept_to() {
+    use TlsPolicy::{Opportunistic, Required, Verified};
+    let stranger = Authority::new();
+    let domain = Domain::new("enforce", "mx.test").await;
+    let own = |names: &[&str], until| domain.authority.server(names, until);
+    let failed = "the TLS handshake failed: ";
+    let cases = [
+        (Opportunistic, own(&["mx.test"], 2100), true),
+        (Required, own(&["other.test", "mx.test"], 2100), true),
+        (Verified, own(&["mx.test"], 2100), true),
+        (Opportunistic, own(&["x.test"], 2100), false),
+        (Opportunistic, own(&["mx.test"], 2010), false),
+        (Opportunistic, stranger.server(&["mx.test"], 2100), false),
+        (Opportunistic, Shown::alone(&["mx.test"], 2100), false),
+    ];
+    for (policy, shown, good) in cases {
+        let (address, heard) = next_hop(vec![offering_tls(&shown.acceptor())]).await;
+        let outcome = domain.deliver(policy, address.port(), "x.test", &NAMES).await;
+        let refused = outcome.starts_with("deferred 4.7.5 mx.test") && outcome.contains(failed);
+        assert_eq!((outcome == DELIVERED, refused), (good, !good), "{outcome}");
+        assert_eq!(heard.await.unwrap().concat().contains("MAIL"), good);
+    }
+    // Nor is there clear text.
+    let (address, heard) = next_hop(vec![untold()]).await;
+    let outcome = domain.deliver(Opportunistic, address.port(), "x.test", &NAMES).await;
+    let why = "TLS is required, and the server does not offer it";
+    assert!(is_deferred(&outcome, "4.7.4", why), "{outcome}");
+    assert!(!heard.await.unwrap().concat().contains("MAIL"));
+    // It was fetched by the first of these relays, which came and went.
+    assert_eq!(domain.site.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_the_policy_does_not_name_is_not_talked_to() {
+    use TlsPolicy::{Dane, Opportunistic, Required, Verified};
+    for (mx, good) in [("*.test", true), ("*.mx.test", false), ("other.test", false)] {
+        let domain = Domain::new("enforce", mx).await;
+        let shown = domain.authority.server(&["mx.test"], 2100);
+        for policy in [Opportunistic, Required, Verified] {
+            let scripts = if good { vec![offering_tls(&shown.acceptor())] } else { vec![] };
+            let (address, heard) = next_hop(scripts).await;
+            let outcome = domain.deliver(policy, address.port(), "x.test", &NAMES).await;
+            let refused = is_deferred(&outcome, "4.7.5", NOT_NAMED);
+            assert_eq!((outcome == DELIVERED, refused), (good, !good), "{policy:?}: {outcome}");
+            heard.await.unwrap();
+        }
+        let outcome = domain.deliver(Dane, 9, "x.test", &NAMES).await;
+        assert!(outcome.ends_with("that DNSSEC vouches for"), "{outcome}");
+    }
+    // Another one is named, and comes next.
+    let domain = Domain::new("enforce", "other.test").await;
+    let shown = domain.authority.server(&["other.test"], 2100);
+    let (address, heard) = next_hop(vec![offering_tls(&shown.acceptor())]).await;
+    let mut records = NAMES.to_vec();
+    records.extend([("x.test.", "MX 20 other.test."), ("other.test.", "A 127.0.0.1")]);
+    let outcome = domain.deliver(Opportunistic, address.port(), "x.test", &records).await;
+    assert_eq!(outcome, DELIVERED);
+    heard.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_is_tried_out_stops_nothing() {
+    let (listed, unlisted) = ("mx.test", "other.test");
+    let domain = Domain::new("testing", listed).await;
+    let (own, strange) =
+        (domain.authority.server(&["mx.test"], 2100), Shown::alone(&["mx.test"], 2100));
+    for (mx, script) in [
+        (listed, offering_tls(&own.acceptor())),
+        (listed, offering_tls(&strange.acceptor())),
+        (listed, clear()),
+        (unlisted, offering_tls(&own.acceptor())),
+        (unlisted, clear()),
+    ] {
+        let domain = Domain::new("testing", mx).await;
+        let (address, heard) = next_hop(vec![script]).await;
+        let policy = TlsPolicy::Opportunistic;
+        let outcome = domain.deliver(policy, address.port(), "x.test", &NAMES).await;
+        assert_eq!(outcome, DELIVERED, "{mx}");
+        heard.await.unwrap();
+        assert_eq!(domain.site.asked().len(), 1);
+    }
+    // What the operator wants holds all the same.
+    for (policy, good) in [(TlsPolicy::Required, true), (TlsPolicy::Verified, false)] {
+        let (address, heard) = next_hop(vec![offering_tls(&strange.acceptor())]).await;
+        let outcome = domain.deliver(policy, address.port(), "x.test", &NAMES).await;
+        assert_eq!(outcome == DELIVERED, good, "{outcome}");
+        heard.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_dns_vouches_for_goes_by_the_dns() {
+    // Neither in the policy nor by an authority: the record alone counts (RFC 8461 section 2).
+    let domain = Domain::new("enforce", "other.test").await;
+    let (shown, other) = (Shown::alone(&["else.test"], 2010), Shown::alone(&["mx.test"], 2100));
+    for (presented, good) in [(&shown, true), (&other, false)] {
+        let (address, heard) = next_hop(vec![offering_tls(&presented.acceptor())]).await;
+        let port = address.port();
+        let (owner, text) = (
+            format!("_{port}._tcp.mx.test."),
+            format!("TLSA 3 0 1 {}", sha256_hex(&shown.chain[0])),
+        );
+        let mut records = NAMES.to_vec();
+        records.push((&owner, &text));
+        let outcome = domain.deliver(TlsPolicy::Opportunistic, port, "x.test", &records).await;
+        assert_eq!(outcome == DELIVERED, good, "{outcome}");
+        assert_eq!(outcome.contains("no TLSA record"), !good, "{outcome}");
+        heard.await.unwrap();
+    }
+    // A good policy does not make up for it (RFC 8461 section 2).
+    let domain = Domain::new("enforce", "mx.test").await;
+    let good = domain.authority.server(&["mx.test"], 2100);
+    let (address, heard) = next_hop(vec![offering_tls(&good.acceptor())]).await;
+    let port = address.port();
+    let text = format!("TLSA 3 0 1 {}", sha256_hex(&shown.chain[0]));
+    let owner = format!("_{port}._tcp.mx.test.");
+    let mut records = NAMES.to_vec();
+    records.push((&owner, &text));
+    let outcome = domain.deliver(TlsPolicy::Opportunistic, port, "x.test", &records).await;
+    assert!(outcome.contains("no TLSA record"), "{outcome}");
+    heard.await.unwrap();
+    // Records that nobody can use leave it to the policy.
+    let (address, heard) = next_hop(vec![]).await;
+    let port = address.port();
+    let (owner, text) =
+        (format!("_{port}._tcp.mx.test."), format!("TLSA 1 1 1 {}", sha256_hex(b"x")));
+    let mut records = NAMES.to_vec();
+    records.push((&owner, &text));
+    let domain = Domain::new("enforce", "other.test").await;
+    let outcome = domain.deliver(TlsPolicy::Opportunistic, port, "x.test", &records).await;
+    assert!(is_deferred(&outcome, "4.7.5", NOT_NAMED), "{outcome}");
+    heard.await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_domain_that_has_no_say() {
+    let domain = Domain::new("enforce", "other.test").await;
+    let (address, heard) = next_hop(vec![clear()]).await;
+    // The operator leaves TLS alone.
+    let outcome = domain.deliver(TlsPolicy::None, address.port(), "x.test", &NAMES).await;
+    assert_eq!(outcome, DELIVERED);
+    heard.await.unwrap();
+    // There is no record of a policy.
+    let (address, heard) = next_hop(vec![clear()]).await;
+    let port = address.port();
+    let outcome = domain.deliver(TlsPolicy::Opportunistic, port, "x.test", &NAMES[..2]).await;
+    assert_eq!(outcome, DELIVERED);
+    heard.await.unwrap();
+    assert_eq!(domain.site.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_policy_that_cant_be_had_counts_if_it_is_known() {
+    let domain = Domain::new("enforce", "other.test").await;
+    domain.site.show(Page::status("500 No"));
+    let (address, heard) = next_hop(vec![clear()]).await;
+    let (port, policy) = (address.port(), TlsPolicy::Opportunistic);
+    // Never known: as if there were none (RFC 8461 section 3.3).
+    assert_eq!(domain.deliver(policy, port, "plain.test", &PLAIN).await, DELIVERED);
+    heard.await.unwrap();
+
+    domain.site.show(Page::policy("enforce", "other.test", 1000));
+    let deferred = domain.deliver(policy, port, "plain.test", &PLAIN).await;
+    assert!(is_deferred(&deferred, "4.7.5", NOT_NAMED), "{deferred}");
+    // Known, and then out of reach, over a restart and without its record.
+    domain.site.show(Page::status("500 No"));
+    assert_eq!(domain.deliver(policy, port, "plain.test", &PLAIN).await, deferred);
+    assert_eq!(domain.deliver(policy, port, "plain.test", &PLAIN[..2]).await, deferred);
+}

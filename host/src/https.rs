@@ -1,0 +1,170 @@
+//! One request to an HTTPS server: found by the DNS, known by its name, and answered within bounds.
+//! Knows no page; follows no redirect.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::dns::{Answer, Data, Kind, Names};
+use crate::tls::{HandshakeError, Identity, OutboundTls};
+
+/// How long connecting to one address may take.
+const CONNECT_WAIT: Duration = Duration::from_secs(15);
+/// So many addresses of a server are tried.
+const ADDRESSES_MAX: usize = 4;
+/// What we are to those who look at their logs.
+const AGENT: &str = concat!("stagepost/", env!("CARGO_PKG_VERSION"));
+
+/// Sends requests. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Https {
+    names: Arc<dyn Names>,
+    tls: OutboundTls,
+    /// Where servers listen.
+    port: u16,
+    /// How long a whole request may take.
+    wait: Duration,
+}
+
+/// What a server has sent.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// What it says it is, such as `text/plain`, in small letters.
+    pub(crate) media_type: String,
+    /// All of it.
+    pub(crate) octets: Vec<u8>,
+}
+
+/// Why there is no answer that counts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpsError {
+    /// The DNS does not know the server.
+    #[error("the DNS has no address of {0}")]
+    NoAddress(Box<str>),
+    /// It can't tell.
+    #[error("the DNS can't tell now where {0} is")]
+    Trouble(Box<str>),
+    /// The server can't be reached.
+    #[error("{address}: {error}")]
+    Connect { address: SocketAddr, error: io::Error },
+    /// It is not who it should be, or has no TLS.
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    /// What it says is no HTTP, or ends too soon.
+    #[error("its answer can't be read: {0}")]
+    Answer(Box<str>),
+    /// It says no, or sends us elsewhere.
+    #[error("it answers {0}")]
+    Status(u16),
+    /// It says too much.
+    #[error("its answer has more than {0} octets")]
+    TooLarge(usize),
+    /// It is too slow.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+impl Https {
+    /// A client of servers that listen on `port`, whose requests take as long as `wait` at most.
+    pub(crate) fn new(names: Arc<dyn Names>, tls: OutboundTls, port: u16, wait: Duration) -> Self {
+        Self { names, tls, port, wait }
+    }
+
+    /// Gets a page of at most so many octets. Answered by 200 and nothing else: a redirect leads nowhere.
+    pub(crate) async fn get(
+        &self,
+        host: &str,
+        path: &str,
+        octets_max: usize,
+    ) -> Result<Page, HttpsError> {
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .header(HOST, host)
+            .header(USER_AGENT, AGENT)
+            .body(Full::default())
+            .map_err(|error| HttpsError::Answer(error.to_string().into()))?;
+        let exchange = async {
+            let stream = self.connect(host).await?;
+            let secured = self.tls.connect(host, &Identity::Named, stream).await?;
+            exchange(secured.stream, request, octets_max).await
+        };
+        timeout(self.wait, exchange).await.map_err(|_| HttpsError::Timeout)?
+    }
+
+    async fn connect(&self, host: &str) -> Result<TcpStream, HttpsError> {
+        let (six, four) =
+            tokio::join!(self.names.ask(Kind::Aaaa, host), self.names.ask(Kind::A, host));
+        let trouble = [&six, &four].contains(&&Answer::Trouble);
+        let mut last = match trouble {
+            true => HttpsError::Trouble(host.into()),
+            false => HttpsError::NoAddress(host.into()),
+        };
+        // Both kinds get their turn.
+        let half = ADDRESSES_MAX / 2;
+        for address in addresses(six).take(half).chain(addresses(four).take(half)) {
+            let address = SocketAddr::new(address, self.port);
+            match timeout(CONNECT_WAIT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = HttpsError::Connect { address, error },
+                Err(_) => {
+                    let error = io::ErrorKind::TimedOut.into();
+                    last = HttpsError::Connect { address, error };
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+fn addresses(answer: Answer) -> impl Iterator<Item = IpAddr> {
+    let records = match answer {
+        Answer::Found(found) => found.records,
+        _ => Vec::new(),
+    };
+    records.into_iter().filter_map(|record| match record {
+        Data::Address(address) => Some(address),
+        _ => None,
+    })
+}
+
+async fn exchange(
+    stream: tokio_rustls::client::TlsStream<TcpStream>,
+    request: Request<Full<Bytes>>,
+    octets_max: usize,
+) -> Result<Page, HttpsError> {
+    let unread = |error: hyper::Error| HttpsError::Answer(error.to_string().into());
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unread)?;
+    let answered = async {
+        let response = sender.send_request(request).await.map_err(unread)?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(HttpsError::Status(status.as_u16()));
+        }
+        let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = media_type.and_then(|text| text.split(';').next()).unwrap_or("");
+        let media_type = media_type.trim().to_ascii_lowercase();
+        let body = Limited::new(response.into_body(), octets_max).collect().await;
+        let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => HttpsError::TooLarge(octets_max),
+            None => HttpsError::Answer(error.to_string().into()),
+        })?;
+        Ok(Page { media_type, octets: body.to_bytes().into() })
+    };
+    tokio::pin!(answered);
+    tokio::select! {
+        // The connection does its work beside the exchange, and ends with it.
+        page = &mut answered => page,
+        _ = connection => answered.await,
+    }
+}
