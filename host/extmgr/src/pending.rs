@@ -8,7 +8,7 @@ mod fetching;
 use std::ffi::c_void;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stagepost_abi as abi;
@@ -55,7 +55,8 @@ pub(crate) struct Site {
     ask: Arc<Ask>,
     context: Arc<Context>,
     begun: Begun,
-    token: OnceLock<abi::EmToken>,
+    /// Locked while one is issued: a call has one, also when two threads have its sheet.
+    token: Mutex<Option<abi::EmToken>>,
 }
 
 impl Site {
@@ -70,13 +71,18 @@ impl Site {
             ask: ask.clone(),
             context: context.clone(),
             begun,
-            token: OnceLock::new(),
+            token: Mutex::default(),
         }
     }
 
     /// The call as it went pending, if its handler has taken a token.
     pub(crate) fn pending(&self) -> Option<Arc<Pending>> {
-        token::find(self.registration.plugin, *self.token.get()?).ok()
+        let token = *self.token();
+        token::find(self.registration.plugin, token?).ok()
+    }
+
+    fn token(&self) -> MutexGuard<'_, Option<abi::EmToken>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the call a token.
@@ -90,7 +96,8 @@ impl Site {
         release: abi::EmRelease,
     ) -> Result<abi::EmToken, abi::STATUS> {
         let plugin = self.registration.plugin;
-        if self.token.get().is_some() {
+        let mut own = self.token();
+        if own.is_some() {
             return Err(abi::EM_ERR_STAGE);
         }
         // Handlers run inside the server's runtime; elsewhere there is nobody to wait for an answer.
@@ -122,8 +129,7 @@ impl Site {
             plugin.end_pending();
             return Err(abi::EM_ERR_LIMIT);
         };
-        // Only the handler's own thread comes here before the handler returns, so nobody was faster.
-        let _ = self.token.set(issued.token);
+        *own = Some(issued.token);
         Ok(issued.token)
     }
 }

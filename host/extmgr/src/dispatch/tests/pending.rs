@@ -279,6 +279,46 @@ async fn a_token_is_taken_only_where_an_answer_is_waited_for() {
     assert_eq!(faults(&rig), 0);
 }
 
+/// Two threads that have the sheet of one call: one gets the token, and what the other gave stays its own.
+#[tokio::test]
+async fn a_call_has_one_token_also_for_two_threads_at_once() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let hand = Hand::of(&rig);
+    let runtime = tokio::runtime::Handle::current();
+    let (kept, taken) = mpsc::channel();
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        let record = std::ptr::from_ref(record) as usize;
+        let (start, looks) = (std::sync::Barrier::new(2), [(); 2].map(|()| leak(|_, _| 0)));
+        let tokens = std::thread::scope(|scope| {
+            let take = |data: &'static Look| {
+                let _inside = runtime.enter();
+                // SAFETY: the record of the handler, which waits for both.
+                let record = unsafe { &*(record as *const abi::EMRECORD) };
+                start.wait();
+                take_with(hand.table, record, Some(look), data.data())
+            };
+            let threads = looks.map(|data| scope.spawn(move || take(data)));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        for token in tokens.iter().flatten() {
+            hand.complete(*token, abi::ERR_EM_CONTINUE);
+        }
+        kept.send((tokens, looks)).unwrap();
+        abi::EM_PENDING
+    });
+    let dispatch = rig.dispatch();
+    for _ in 0..200 {
+        assert_eq!(answered(dispatch.ask(mail())).await.decision, Decision::Continue);
+        let (tokens, looks) = hear(&taken);
+        let won = tokens.iter().position(Result::is_ok).unwrap();
+        assert_eq!(tokens[1 - won], Err(abi::EM_ERR_STAGE));
+        let released = [won, 1 - won].map(|of| looks[of].released.load(Ordering::SeqCst));
+        assert_eq!((released, rig.host().pending()), ([1, 0], 0));
+    }
+    assert_eq!(faults(&rig), 0);
+}
+
 #[tokio::test]
 async fn a_status_that_does_not_fit_the_token_is_a_fault() {
     let mut rig = Rig::default();
