@@ -1,4 +1,5 @@
-/* Never returns from where its configuration says, `at`: "entry", "start", "mail" or "stop". */
+/* Never returns from where its configuration says, `at`: "entry", "start", "mail", "stop", or "release", of what came with its
+ * handler for START; with "refusal" the same, and its entry point fails. */
 #define _POSIX_C_SOURCE 199309L
 #include <string.h>
 #include <unistd.h>
@@ -45,6 +46,13 @@ static STATUS on_stop(const EMRECORD *record)
     return ERR_EM_CONTINUE;
 }
 
+static void on_release(void *data)
+{
+    (void)data;
+    if (is_here("release") || is_here("refusal"))
+        stay();
+}
+
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
 {
     const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
@@ -56,7 +64,9 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     if (status == NOERROR && is_here("entry"))
         stay();
     if (status == NOERROR)
-        status = before(base, host, EM_START, on_start);
+        status = base->EMRegister(host, EM_START, EM_REG_BEFORE, on_start, NULL, on_release, 0, NULL);
+    if (status == NOERROR && is_here("refusal"))
+        return EM_FAULT;
     if (status == NOERROR)
         status = before(base, host, EM_SMTPMAIL, on_mail);
     return status != NOERROR ? status : before(base, host, EM_STOP, on_stop);

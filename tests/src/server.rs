@@ -205,6 +205,19 @@ impl Site {
         Self::refused_by(command, second)
     }
 
+    /// Starts a server that must not start: the one line that says why.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or more than one.
+    pub fn refusal(&self) -> String {
+        let (code, said) = self.refused();
+        assert_eq!(code, Some(1), "{said}");
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains("refused")).collect();
+        let [line] = lines[..] else { panic!("no single line of refusal in:\n{said}") };
+        line.to_owned()
+    }
+
     fn refused_by(mut command: Command, stdout: Stdio) -> (Option<i32>, String) {
         let mut child =
             command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program runs");

@@ -26,15 +26,6 @@ fn site_with(stem: &str, further: &str) -> (Site, PathBuf) {
     (site, file)
 }
 
-/// The one line that says why the server does not start.
-fn refusal(site: &Site) -> String {
-    let (code, said) = site.refused();
-    assert_eq!(code, Some(1), "{said}");
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("refused")).collect();
-    let [line] = lines[..] else { panic!("no single line of refusal in:\n{said}") };
-    line.to_owned()
-}
-
 /// Sources, and what the refusal says: field, wanted, found.
 const UNLOADABLE: [(&str, &str); 7] = [
     ("no_descriptor", "section .stagepost: wanted exactly one, found 0"),
@@ -63,7 +54,7 @@ const UNSTARTABLE: [(&str, &str); 6] = [
 fn a_bad_plug_in_is_refused_at_start_in_one_clear_line() {
     for (stem, wanted) in UNLOADABLE.into_iter().chain(UNSTARTABLE) {
         let (site, _) = site_with(stem, "");
-        let line = refusal(&site);
+        let line = site.refusal();
         let field = if wanted.starts_with("em_entry") { "plugin[0]" } else { "plugin[0].path" };
         let wanted_start = format!("error: {field}: plug-in {} refused: ", name(stem));
         assert!(line.starts_with(&wanted_start), "{wanted_start:?} in {line}");
@@ -159,14 +150,14 @@ fn a_file_must_be_the_configured_one() {
     let found = sha256(&file);
     let zeros = "0".repeat(64);
     site.configure(&plugin_section("noop", &file, &format!("sha256 = \"{zeros}\"")));
-    let line = refusal(&site);
+    let line = site.refusal();
     assert!(line.contains(&format!("sha256: wanted {zeros}, found {found}")), "{line}");
 
     site.configure(&plugin_section("noop", &file, &format!("sha256 = \"{found}\"")));
     site.start().stop();
 
     site.configure(&plugin_section("other", &file, ""));
-    let line = refusal(&site);
+    let line = site.refusal();
     let wanted = "name: wanted \"other\" (configuration), found \"noop\" (descriptor)";
     assert!(line.contains(wanted), "{line}");
 }
@@ -175,7 +166,7 @@ fn a_file_must_be_the_configured_one() {
 fn a_file_that_others_can_write_is_refused() {
     let (site, file) = site_with("noop", "");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).expect("a file of our own");
-    let line = refusal(&site);
+    let line = site.refusal();
     assert!(line.contains("mode: wanted no writing by others, found 0666"), "{line}");
     assert!(line.contains(&*file.to_string_lossy()), "{line}");
 }
@@ -186,7 +177,7 @@ fn a_folder_of_copies_that_cannot_be_had_is_a_fault_of_state_dir() {
     let state = site.path().join("state");
     fs::create_dir(&state).expect("a folder of our own");
     fs::write(state.join("plugin-copies"), "").expect("a folder of our own");
-    let line = refusal(&site);
+    let line = site.refusal();
     assert!(line.starts_with("error: state_dir: plug-in noop refused: "), "{line}");
     assert!(line.contains("state/plugin-copies: "), "{line}");
 }
@@ -196,10 +187,10 @@ fn a_file_that_is_not_there_or_no_shared_object_is_refused() {
     let site = Site::new("");
     let file = site.path().join("nothing.so");
     site.configure(&plugin_section("nothing", &file, ""));
-    let line = refusal(&site);
+    let line = site.refusal();
     assert!(line.contains("nothing.so"), "{line}");
     fs::write(&file, "text, no code").expect("a file of our own");
-    let line = refusal(&site);
+    let line = site.refusal();
     assert!(line.contains("file: wanted a shared object"), "{line}");
 }
 
@@ -210,7 +201,7 @@ fn a_file_that_is_cut_short_is_refused() {
     // Within the first header, behind it, in the midst of what would be mapped, and of the table that ends the file.
     for octets in [0, 16, 64, whole.len() / 2, whole.len() - 1] {
         fs::write(&file, &whole[..octets]).expect("a file of our own");
-        let line = refusal(&site);
+        let line = site.refusal();
         let wanted = "error: plugin[0].path: plug-in noop refused: ";
         assert!(line.starts_with(wanted), "{octets}: {line}");
         let wanted = ["file: wanted a shared object", "segment: wanted within the file's "];
@@ -225,7 +216,7 @@ fn a_file_that_is_cut_short_is_refused() {
 #[test]
 fn a_plug_in_that_may_block_is_not_called_in_line() {
     let (site, _) = site_with("slow", "run = \"inline\"");
-    let line = refusal(&site);
+    let line = site.refusal();
     let wanted = "run: wanted \"pool\" for a plug-in of class blocking, found \"inline\"";
     assert!(line.contains(wanted), "{line}");
 }
@@ -372,64 +363,6 @@ fn a_plug_in_that_is_late_in_connect_is_answered_421() {
     server.stop();
 }
 
-/// A site with a plug-in that does not return from one place, and little time for its start.
-fn site_with_stuck(at: &str, further: &str) -> Site {
-    let site = Site::new("");
-    let file = site.compile("faults/stuck.c");
-    let section =
-        plugin_section("stuck", &file, &format!("{further}[plugin.config]\nat = \"{at}\""));
-    site.configure(&format!("[plugins]\nstart_deadline_ms = 500\n{section}"));
-    site
-}
-
-#[test]
-fn a_plug_in_that_is_stuck_while_it_loads_or_starts_is_refused() {
-    for (at, field) in [("entry", "em_entry"), ("start", "start")] {
-        let line = refusal(&site_with_stuck(at, ""));
-        let wanted = format!(
-            "error: plugin[0]: plug-in stuck refused: {field}: wanted an answer within 500 ms (start_deadline_ms), found none"
-        );
-        assert!(line.starts_with(&wanted), "{wanted:?} in {line}");
-        let site = site_with_stuck(at, "on_load_error = \"skip\"\n");
-        let server = site.start();
-        let reply = server.greeted().deliver("a@client.test", "b@example.test", MESSAGE);
-        assert_eq!(reply.code, 250, "{reply}");
-        let refused = server.log().matching(|line| line.message().contains("refused"));
-        let [line] = &refused[..] else { panic!("{}", server.log()) };
-        assert!(line.message().contains("going on without it"), "{}", line.as_str());
-        // What never returns keeps nobody, and is asked no more.
-        server.stop();
-    }
-}
-
-#[test]
-fn a_plug_in_that_is_stuck_in_a_command_is_answered_451_and_keeps_nobody() {
-    let site = site_with_stuck("mail", "deadline_ms = 200\nthreads_max = 1\n");
-    let server = site.start();
-    let mut client = server.connect();
-    let (refused, reply) = first_refusal(&mut client).expect("a fault");
-    assert_eq!((refused, reply.code), ("MAIL FROM:<a@client.test>", 451), "{reply}");
-    assert!(reply.lines[0].starts_with("4.3.0 "), "{reply}");
-    expect_fault(&server, "stuck", "MAIL", "did not return within 200 ms");
-    // The one thread that it may have does not come back.
-    server.greeted().say("MAIL FROM:<c@client.test>", 451);
-    let exhausted = |line: &Line| line.message().contains("(threads_max 1 are busy)");
-    server.log().wait_for("the second fault", exhausted);
-    client.say("NOOP", 250);
-    server.stop();
-}
-
-#[test]
-fn a_plug_in_that_is_stuck_at_the_end_does_not_keep_the_server() {
-    let server = site_with_stuck("stop", "").start();
-    server.greeted().say("NOOP", 250);
-    let log = server.stop();
-    let fault = |line: &Line| line.message().starts_with("plug-in fault");
-    let [line] = &log.matching(fault)[..] else { panic!("{log}") };
-    assert_eq!(line.text("plugin"), "stuck", "{log}");
-    assert!(line.message().ends_with("overrun: it did not stop within 10000 ms"), "{log}");
-}
-
 #[test]
 fn while_one_session_waits_for_a_plug_in_another_is_served() {
     let site = Site::new("");
@@ -565,7 +498,7 @@ fn a_panic_after_a_command_is_logged_and_its_reply_is_sent() {
 #[test]
 fn a_panic_while_it_starts_refuses_the_plug_in() {
     let site = Site::new(&panicking("start"));
-    let line = refusal(&site);
+    let line = site.refusal();
     assert!(line.starts_with("error: plugin[0]: plug-in panicking refused: em_entry: "), "{line}");
 }
 

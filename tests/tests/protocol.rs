@@ -56,15 +56,6 @@ fn what_a_plug_in_claims_is_announced_taken_and_answered() {
     server.stop();
 }
 
-/// The one line that says why the server does not start.
-fn refusal(site: &Site) -> String {
-    let (code, said) = site.refused();
-    assert_eq!(code, Some(1), "{said}");
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("refused")).collect();
-    let [line] = lines[..] else { panic!("no single line of refusal in:\n{said}") };
-    line.to_owned()
-}
-
 #[test]
 fn two_claimants_and_claims_of_the_servers_own_are_refused_at_start() {
     let site = Site::new("");
@@ -77,7 +68,7 @@ fn two_claimants_and_claims_of_the_servers_own_are_refused_at_start() {
     let first = compile("first", "XHELLO");
     let second = compile("second", "XHELLO");
     site.configure(&(first.clone() + &second));
-    let line = refusal(&site);
+    let line = site.refusal();
     let wanted = "plug-in second refused: claims: wanted for itself verb XHELLO, found it claimed by plug-in first";
     assert!(line.contains(wanted), "{line}");
     // Skipped, it claims nothing, and what the first one has works.
@@ -86,7 +77,7 @@ fn two_claimants_and_claims_of_the_servers_own_are_refused_at_start() {
     server.greeted().say("XHELLO", 250);
     server.stop();
     site.configure(&compile("third", "EXPN"));
-    let line = refusal(&site);
+    let line = site.refusal();
     let wanted = "plug-in third refused: claims: wanted for itself verb EXPN, found it claimed by the server itself";
     assert!(line.contains(wanted), "{line}");
 }

@@ -2,13 +2,14 @@
 //! Knows what goes in and comes out; knows no way by which an operator asks.
 
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stagepost_abi as abi;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::pool::Out;
+use crate::release::LifeRelease;
 
 /// The most verbs of one plug-in.
 pub(crate) const VERBS_MAX: usize = 32;
@@ -33,13 +34,14 @@ pub(crate) type Handler = unsafe extern "C" fn(
     user_data: *mut c_void,
 ) -> abi::STATUS;
 
-/// A verb. Dropping the last reference gives the user data back to the plug-in.
+/// A verb. Dropping the last reference, on any thread, gives the user data back to the plug-in.
 pub(crate) struct AdminVerb {
     pub(crate) name: String,
     pub(crate) help: String,
     pub(crate) handler: Handler,
     pub(crate) user_data: *mut c_void,
-    pub(crate) release: abi::EmRelease,
+    /// Dropped with it.
+    pub(crate) release: Option<LifeRelease>,
 }
 
 // SAFETY: the contract makes user data, handler and release of a verb usable from any thread; the host itself never looks
@@ -47,15 +49,6 @@ pub(crate) struct AdminVerb {
 unsafe impl Send for AdminVerb {}
 // SAFETY: as above; the members are never changed once others see them.
 unsafe impl Sync for AdminVerb {}
-
-impl Drop for AdminVerb {
-    fn drop(&mut self) {
-        if let Some(release) = self.release {
-            // SAFETY: `release` and `user_data` came together, the plug-in stays mapped for ever, and a drop happens once.
-            unsafe { release(self.user_data) };
-        }
-    }
-}
 
 impl AdminVerb {
     /// Whether name and help can be.
@@ -70,15 +63,15 @@ impl AdminVerb {
 
     /// Calls the handler, on this thread.
     fn call(&self, arguments: &str) -> Result<String, AdminVerbError> {
-        let mut call = AdminCall { magic: MAGIC, answer: None, failure: None };
+        let mut call = AdminCall::new();
         let arguments = crate::arguments::lend(arguments);
-        // SAFETY: the handler came with this user data; call and arguments outlive the handler's run. The call is reached
-        // only through the handle meanwhile.
-        let status = unsafe { (self.handler)((&raw mut call).cast(), arguments, self.user_data) };
-        call.revoke();
+        // SAFETY: the handler came with this user data; call and arguments outlive the handler's run. What is written to the
+        // call is behind its lock.
+        let status = unsafe { (self.handler)(call.handle(), arguments, self.user_data) };
+        let Said { answer, failure } = call.over();
         match status {
-            abi::NOERROR => Ok(call.answer.take().unwrap_or_else(|| "null".to_owned())),
-            status => Err(AdminVerbError::Failed { status, message: call.failure.take() }),
+            abi::NOERROR => Ok(answer.unwrap_or_else(|| "null".to_owned())),
+            status => Err(AdminVerbError::Failed { status, message: failure }),
         }
     }
 }
@@ -86,27 +79,43 @@ impl AdminVerb {
 /// One call under way. `EmAdminCall *` points to one of these while the handler runs.
 pub(crate) struct AdminCall {
     magic: u64,
+    /// Locked, since a handler may have others of its threads answer.
+    said: Mutex<Said>,
+}
+
+/// What a verb says.
+#[derive(Debug, Default)]
+struct Said {
     answer: Option<String>,
     failure: Option<String>,
 }
 
 impl AdminCall {
+    fn new() -> Self {
+        Self { magic: MAGIC, said: Mutex::default() }
+    }
+
+    /// The handle that the handler is given. The contract has it without const; nothing is written but behind the lock.
+    fn handle(&self) -> *mut abi::EmAdminCall {
+        std::ptr::from_ref(self).cast_mut().cast()
+    }
+
     /// The call behind a handle that came from a plug-in.
     ///
     /// # Safety
-    /// `handle` is NULL or points to readable and writable memory of an `AdminCall`'s size; nobody else uses the call
-    /// meanwhile: the contract gives it to one handler on one thread.
-    pub(crate) unsafe fn from_handle<'h>(handle: *mut abi::EmAdminCall) -> Option<&'h mut Self> {
+    /// `handle` is NULL or points to readable memory of an `AdminCall`'s size, and the result is used only until the handler
+    /// returns that it was given to.
+    pub(crate) unsafe fn from_handle<'h>(handle: *const abi::EmAdminCall) -> Option<&'h Self> {
         let call = handle.cast::<Self>();
         if !call.is_aligned() {
             return None;
         }
         // SAFETY: by the caller's promise.
-        let call = unsafe { call.as_mut() }?;
+        let call = unsafe { call.as_ref() }?;
         (call.magic == MAGIC).then_some(call)
     }
 
-    pub(crate) fn set_answer(&mut self, json: &str) -> Result<(), abi::STATUS> {
+    pub(crate) fn set_answer(&self, json: &str) -> Result<(), abi::STATUS> {
         if json.len() > VERB_JSON_OCTETS_MAX {
             return Err(abi::EM_ERR_LIMIT);
         }
@@ -114,18 +123,24 @@ impl AdminCall {
             let status = |deep| if deep { abi::EM_ERR_LIMIT } else { abi::ERR_MISC_INVALID_ARGS };
             return Err(status(is_deep(json)));
         }
-        self.answer = Some(json.to_owned());
+        self.said().answer = Some(json.to_owned());
         Ok(())
     }
 
-    pub(crate) fn set_failure(&mut self, message: &str) {
+    pub(crate) fn set_failure(&self, message: &str) {
         let end = message.floor_char_boundary(MESSAGE_OCTETS_MAX.min(message.len()));
-        self.failure = Some(message[..end].to_owned());
+        self.said().failure = Some(message[..end].to_owned());
     }
 
-    fn revoke(&mut self) {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the call: what was said, and no more.
+    fn over(&mut self) -> Said {
         // SAFETY: a place of our own. Volatile, since nothing that the compiler knows of reads it any more.
         unsafe { (&raw mut self.magic).write_volatile(0) };
+        std::mem::take(&mut *self.said())
     }
 }
 
@@ -232,7 +247,7 @@ pub(crate) async fn call(
     let task = tokio::task::spawn_blocking(move || {
         let out = Out::begin();
         let answer = verb.call(&arguments);
-        // The last reference calls the plug-in's release, which counts as its call.
+        // The last reference begins the plug-in's release, which is counted before this call is over.
         drop(verb);
         drop(out);
         drop(permit);
@@ -247,7 +262,7 @@ pub(crate) async fn call(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Condvar, Mutex};
+    use std::sync::Condvar;
 
     use super::*;
 
@@ -289,16 +304,16 @@ mod tests {
 
     #[test]
     fn an_answer_is_json_of_a_bounded_size() {
-        let mut call = AdminCall { magic: MAGIC, answer: None, failure: None };
+        let mut call = AdminCall::new();
         for json in ["", "{", "1 2", "'x'"] {
             assert_eq!(call.set_answer(json), Err(abi::ERR_MISC_INVALID_ARGS), "{json:?}");
         }
         let large = format!("\"{}\"", "x".repeat(VERB_JSON_OCTETS_MAX));
         assert_eq!(call.set_answer(&large), Err(abi::EM_ERR_LIMIT));
-        assert_eq!(call.answer, None);
+        assert!(call.said().answer.is_none());
         assert_eq!(call.set_answer(" [1, {\"a\": null}] "), Ok(()));
         call.set_failure(&"ä".repeat(MESSAGE_OCTETS_MAX));
-        assert_eq!(call.failure.unwrap().len(), MESSAGE_OCTETS_MAX);
+        assert_eq!(call.over().failure.unwrap().len(), MESSAGE_OCTETS_MAX);
         assert_eq!(check_arguments("nil"), Err(AdminVerbError::NotJson));
         assert_eq!(check_arguments(&large), Err(AdminVerbError::TooLarge));
         let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -306,8 +321,36 @@ mod tests {
         assert_eq!(check_arguments(&nested(JSON_DEPTH_MAX + 1)), Err(AdminVerbError::TooDeep));
         let text = format!("\"{}\\\"{}\" nil", "[".repeat(200), "{".repeat(200));
         assert_eq!(check_arguments(&text), Err(AdminVerbError::NotJson));
-        let mut call = AdminCall { magic: MAGIC, answer: None, failure: None };
+        let call = AdminCall::new();
         assert_eq!(call.set_answer(&nested(JSON_DEPTH_MAX + 1)), Err(abi::EM_ERR_LIMIT));
+    }
+
+    #[test]
+    fn a_call_is_answered_from_several_threads() {
+        unsafe extern "C" fn answer_from_threads(
+            call: *mut abi::EmAdminCall,
+            _: abi::EmText,
+            _: *mut c_void,
+        ) -> abi::STATUS {
+            let call = call as usize;
+            std::thread::scope(|scope| {
+                for number in 0..4 {
+                    scope.spawn(move || {
+                        let handle = call as *const abi::EmAdminCall;
+                        // SAFETY: the handler's own, which has not returned.
+                        let call = unsafe { AdminCall::from_handle(handle) }.unwrap();
+                        for _ in 0..100 {
+                            call.set_answer(&number.to_string()).unwrap();
+                            call.set_failure("none");
+                        }
+                    });
+                }
+            });
+            abi::NOERROR
+        }
+        let verb = AdminVerb { handler: answer_from_threads, ..verb("v", "help") };
+        let answer = verb.call("null").unwrap();
+        assert!(["0", "1", "2", "3"].contains(&&*answer), "{answer}");
     }
 
     #[tokio::test]

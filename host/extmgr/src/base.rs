@@ -14,7 +14,7 @@ use crate::event;
 use crate::host::Host;
 use crate::life::{LifeEvent, LifeRegistration};
 use crate::registry::{Registration, next_handle};
-use crate::release::{Giver, Release};
+use crate::release::{Giver, LifeRelease, Release};
 use crate::service;
 
 /// The table that every plug-in is given.
@@ -71,11 +71,14 @@ unsafe extern "C" fn em_register(
         let event = match event {
             Registrable::Session(event) => event,
             Registrable::Life(event) => {
+                let release = LifeRelease::new(plugin, user_data, release);
                 let kept =
                     LifeRegistration { handle, event, number, flags, handler, user_data, release };
                 if let Err((status, mut refused)) = plugin.add_life(kept) {
                     // As below.
-                    refused.release = None;
+                    if let Some(release) = refused.release.take() {
+                        release.forget();
+                    }
                     return Err(status);
                 }
                 return hand_out_handle(registration, handle);

@@ -16,6 +16,7 @@ use crate::configured::Configured;
 use crate::host::Host;
 use crate::pool::Out;
 use crate::registry::Handler;
+use crate::release::LifeRelease;
 use crate::section::Section;
 use crate::trace;
 
@@ -59,7 +60,7 @@ impl LifeEvent {
     }
 }
 
-/// One handler for one event of its plug-in's life. Dropping the last reference gives the user data back.
+/// One handler for one event of its plug-in's life. Dropping the last reference, on any thread, gives the user data back.
 pub(crate) struct LifeRegistration {
     pub(crate) handle: abi::HEMREGISTRATION,
     pub(crate) event: LifeEvent,
@@ -67,7 +68,8 @@ pub(crate) struct LifeRegistration {
     pub(crate) flags: u32,
     pub(crate) handler: Handler,
     pub(crate) user_data: *mut c_void,
-    pub(crate) release: abi::EmRelease,
+    /// Dropped with it.
+    pub(crate) release: Option<LifeRelease>,
 }
 
 // SAFETY: the contract makes user data and handlers of these events usable from any thread, and release too; the host
@@ -75,15 +77,6 @@ pub(crate) struct LifeRegistration {
 unsafe impl Send for LifeRegistration {}
 // SAFETY: as above; the members are never changed once others see them.
 unsafe impl Sync for LifeRegistration {}
-
-impl Drop for LifeRegistration {
-    fn drop(&mut self) {
-        if let Some(release) = self.release {
-            // SAFETY: `release` and `user_data` came together, the plug-in stays mapped for ever, and a drop happens once.
-            unsafe { release(self.user_data) };
-        }
-    }
-}
 
 impl LifeRegistration {
     /// Calls the handler, and shows the call to who watches. What it returns where that says something: `Some` refuses, or is a

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::host::Host;
 use crate::plugin::Run;
+use crate::pool::Out;
 use crate::watchdog::watched_release;
 
 /// A release function as the contract has it, known not to be NULL.
@@ -88,6 +89,70 @@ impl Drop for Release {
             // SAFETY: as in `call`.
             let call = || unsafe { function(self.data) };
             watched_release(plugin, event, stage, session, call);
+        }
+    }
+}
+
+/// What comes back with a handler of a plug-in's own life or a verb. Those may block whatever the plug-in's class, and so may
+/// their release: it is called on one of the plug-in's own threads, and where nobody waits for it. Called exactly once, when
+/// this is dropped.
+pub(crate) struct LifeRelease {
+    plugin: &'static Host,
+    /// None once it is on its way.
+    due: Option<Due>,
+}
+
+/// The call itself, made also when whoever was to make it is gone.
+struct Due {
+    data: *mut c_void,
+    function: Option<Function>,
+}
+
+// SAFETY: as for `Release`.
+unsafe impl Send for Due {}
+
+impl LifeRelease {
+    /// None: there is nothing to be called.
+    pub(crate) fn new(
+        plugin: &'static Host,
+        data: *mut c_void,
+        function: abi::EmRelease,
+    ) -> Option<Self> {
+        let function = Some(function?);
+        Some(Self { plugin, due: Some(Due { data, function }) })
+    }
+
+    /// Leaves what was given with the plug-in.
+    pub(crate) fn forget(mut self) {
+        if let Some(mut due) = self.due.take() {
+            due.function = None;
+        }
+    }
+}
+
+impl Drop for LifeRelease {
+    fn drop(&mut self) {
+        let Some(due) = self.due.take() else { return };
+        // From now on, so that the end of the server waits for it.
+        let out = Out::begin();
+        let give_back = move || {
+            drop(due);
+            drop(out);
+        };
+        match Handle::try_current() {
+            // Nobody waits for it.
+            Ok(runtime) => drop(runtime.spawn(self.plugin.pool.when_free(give_back))),
+            // No thread of the server's.
+            Err(_) => give_back(),
+        }
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        if let Some(function) = self.function.take() {
+            // SAFETY: data and function came together, the plug-in stays mapped for ever, and this happens once.
+            unsafe { function(self.data) };
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::admin_verb::{AdminCall, AdminVerb};
 use crate::arguments::size_of_u32;
 use crate::base::answer as status_of;
 use crate::host::Host;
+use crate::release::LifeRelease;
 
 pub(super) static TABLE: abi::EmAdminService = abi::EmAdminService {
     size: size_of_u32::<abi::EmAdminService>(),
@@ -35,7 +36,7 @@ unsafe extern "C" fn verb(
         // What is refused stays the plug-in's own: only what is kept is released.
         let mut verb = AdminVerb { name, help, handler, user_data, release: None };
         host.check_admin_verb(&verb)?;
-        verb.release = release;
+        verb.release = LifeRelease::new(host, user_data, release);
         host.add_admin_verb(verb);
         Ok(())
     })

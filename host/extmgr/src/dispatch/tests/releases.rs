@@ -42,22 +42,26 @@ unsafe extern "C" fn go_on(_: *const abi::EMRECORD) -> abi::STATUS {
     abi::ERR_EM_CONTINUE
 }
 
+/// Registers before an event with something to be released.
+fn register(host: &'static Host, event: abi::EID, data: *mut c_void) -> abi::HEMREGISTRATION {
+    let mut registration = 0;
+    // SAFETY: the handle is a live host's; data and release belong together.
+    let registered = unsafe {
+        let (release, place) = (Some(look_around as _), &raw mut registration);
+        let (register, before) = (BASE.0.EMRegister, abi::EM_REG_BEFORE);
+        register(host.handle(), event, before, Some(go_on), data, release, 0, place)
+    };
+    assert_eq!(registered, abi::NOERROR);
+    registration
+}
+
 /// A plug-in that keeps something in a registration for RCPT, and at MAIL in its slot and for a call that goes pending.
 fn plugin(rig: &mut Rig, run: Run, said: &mpsc::Sender<Found>) -> abi::HEMREGISTRATION {
     let sessions: &abi::EmSessionService = service(abi::EM_SESSION_ID);
     let host = rig.plugin("p", run).host();
     let (hand, said) = (Hand::of(rig), said.clone());
-    let mut registration = 0;
-    let data = kept("registration", host, &said);
-    let before = abi::EM_REG_BEFORE;
-    // SAFETY: the handle is a live host's; data and release belong together.
-    let registered = unsafe {
-        let (release, place) = (Some(look_around as _), &raw mut registration);
-        let register = BASE.0.EMRegister;
-        register(host.handle(), abi::EM_SMTPRCPT, before, Some(go_on), data, release, 0, place)
-    };
-    assert_eq!(registered, abi::NOERROR);
-    rig.on(abi::EM_SMTPMAIL, before, move |record| {
+    let registration = register(host, abi::EM_SMTPRCPT, kept("registration", host, &said));
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
         let data = kept("slot", host, &said);
         // SAFETY: the session is this call's; data and release belong together.
         let set = unsafe { (sessions.slot_set)(session(record), data, Some(look_around)) };
@@ -167,17 +171,63 @@ async fn releases_of_a_plug_in_that_may_block_are_never_called_where_sessions_ar
     }
 }
 
+unsafe extern "C" fn done(_: *mut abi::EmAdminCall, _: abi::EmText, _: *mut c_void) -> abi::STATUS {
+    abi::NOERROR
+}
+
+/// Handlers of a plug-in's own life and verbs may block whatever its class, and so may what is released with them.
+#[tokio::test]
+async fn what_belongs_to_no_session_is_released_where_it_may_block() {
+    let admin: &abi::EmAdminService = service(abi::EM_ADMIN_ID);
+    for run in [Run::Inline, Run::Pool] {
+        let mut rig = Rig::default();
+        let (said, found) = mpsc::channel();
+        let host = rig.plugin("p", run).host();
+        let [first, _] = [abi::EM_START, abi::EM_STOP]
+            .map(|event| register(host, event, kept("life", host, &said)));
+        let (data, release) = (kept("verb", host, &said), Some(look_around as _));
+        // SAFETY: the handle is a live host's, and text is lent; data and release belong together.
+        let made = unsafe {
+            (admin.verb)(host.handle(), lend("v"), lend("help"), Some(done), data, release)
+        };
+        assert_eq!(made, abi::NOERROR);
+        let _directory = opened(&rig);
+        deregister(host, first);
+        let (life, found) = hear(found).await;
+        // As when the plug-in does not start, or the server stops.
+        host.clear();
+        let (one, found) = hear(found).await;
+        let (other, found) = hear(found).await;
+        assert_eq!(found.try_iter().count(), 0);
+        let mut who = [one.who, other.who];
+        who.sort_unstable();
+        assert_eq!((life.who, who), ("life", ["life", "verb"]));
+        for found in [life, one, other] {
+            assert_ne!(found.thread, std::thread::current().id(), "{found:?}");
+            assert_eq!((found.seen, found.waited), (None, Ok((1, 3, 4))), "{}", found.who);
+        }
+    }
+}
+
 #[test]
 fn releases_are_called_though_the_runtime_ends() {
     let mut rig = Rig::default();
     let (said, found) = mpsc::channel();
     let registration = plugin(&mut rig, Run::Pool, &said);
+    let of_life = register(rig.host(), abi::EM_START, kept("life", rig.host(), &said));
+    let of_nobody = register(rig.host(), abi::EM_START, kept("of nobody", rig.host(), &said));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let directory = opened(&rig);
         deregister(rig.host(), registration);
+        deregister(rig.host(), of_life);
         drop(directory);
     });
     drop(runtime);
-    assert_eq!(found.try_iter().map(|found| found.who).collect::<Vec<_>>(), ["registration"]);
+    let mut who: Vec<_> = found.try_iter().map(|found| found.who).collect();
+    who.sort_unstable();
+    assert_eq!(who, ["life", "registration"]);
+    // On a thread of the plug-in's own it is called there.
+    deregister(rig.host(), of_nobody);
+    assert_eq!(found.try_recv().map(|found| found.thread), Ok(std::thread::current().id()));
 }
