@@ -2,6 +2,7 @@
 //! Knows no DNS and no directory.
 
 use crate::domain::{check_domain, domain_to_ascii};
+use crate::shown::is_obeyed;
 
 /// A mailbox: local part and domain, exactly as received (quotes, literals and case kept).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -207,8 +208,7 @@ fn quoted_octets(rest: &[u8]) -> Option<usize> {
 
 /// A character beyond ASCII that is text, and does not control how the text around it is shown.
 fn is_text(c: char) -> bool {
-    let layout = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    !c.is_ascii() && !c.is_control() && !layout
+    !c.is_ascii() && !is_obeyed(c)
 }
 
 /// RFC 5322 section 3.2.3.

@@ -25,6 +25,7 @@ mod route;
 mod sasl;
 mod secret;
 mod send;
+mod shown;
 mod verdict;
 mod xtext;
 
@@ -64,5 +65,6 @@ pub use send::{
     Addressee, Cause, ContentFault, Outcome, OwnName, Protocol, ReplyFault, SendingAction,
     SendingLogin, SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
 };
+pub use shown::is_obeyed;
 pub use verdict::{Attributed, Decision, Edit, EditFault, Verdict};
 pub use xtext::{from_xtext, to_xtext};

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use stagepost_extmgr::{AdminVerbError, ExtMgr};
+use stagepost_smtp::is_obeyed;
 
 use super::api::Problem;
 
@@ -47,7 +48,7 @@ impl fmt::Display for PluginList {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What plug-ins say is no command to a terminal.
         let plain = |text: &str| -> String {
-            text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+            text.chars().map(|c| if is_obeyed(c) { '?' } else { c }).collect()
         };
         if self.plugins.is_empty() {
             return writeln!(out, "no plug-ins");
@@ -132,13 +133,16 @@ mod tests {
 
     #[test]
     fn a_person_reads_verbs_below_their_plug_ins() {
-        let verb = |name: &str| VerbEntry { name: name.into(), help: format!("does {name}\u{1b}") };
+        let verb = |name: &str| VerbEntry {
+            name: name.into(),
+            help: format!("does {name}\u{1b}\u{202e}"),
+        };
         let plugin =
             |name: &str, verbs| PluginEntry { name: name.into(), version: "1".into(), verbs };
         let list = PluginList {
             plugins: vec![plugin("a", vec![]), plugin("b", vec![verb("x"), verb("longer")])],
         };
-        assert_eq!(list.to_string(), "a 1\nb 1\n  x       does x?\n  longer  does longer?\n");
+        assert_eq!(list.to_string(), "a 1\nb 1\n  x       does x??\n  longer  does longer??\n");
         assert_eq!(PluginList { plugins: Vec::new() }.to_string(), "no plug-ins\n");
     }
 }

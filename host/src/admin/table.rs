@@ -3,8 +3,10 @@
 
 use std::fmt;
 
-/// Writes rows with columns as wide as their widest cell. What a plug-in says of itself has its control
-/// characters shown as `?`: they are no commands to a terminal.
+use stagepost_smtp::is_obeyed;
+
+/// Writes rows with columns as wide as their widest cell. Characters that a terminal obeys are shown as
+/// `?`: what plug-ins and clients say is no command to it.
 pub(super) fn write_table(out: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -18,8 +20,7 @@ pub(super) fn write_table(out: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) ->
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            let plain: String =
-                cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+            let plain: String = cell.chars().map(|c| if is_obeyed(c) { '?' } else { c }).collect();
             line.push_str(&format!("{plain:width$}  "));
         }
         writeln!(out, "{}", line.trim_end())?;

@@ -18,6 +18,7 @@ use axum::routing::get;
 use hyper::body::{Bytes, Frame};
 use serde::{Deserialize, Serialize};
 use stagepost_extmgr::{ExtMgr, Trace, TraceFilter, Traced, TracedCall};
+use stagepost_smtp::is_obeyed;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::api::Problem;
@@ -90,7 +91,7 @@ impl fmt::Display for TraceLine {
             Self::Lost { lost } => format!("{lost} calls were not read in time and are left out"),
         };
         // What clients and plug-ins say is no command to a terminal.
-        let plain = |c: char| if c.is_control() { '?' } else { c };
+        let plain = |c: char| if is_obeyed(c) { '?' } else { c };
         out.write_str(&line.chars().map(plain).collect::<String>())
     }
 }

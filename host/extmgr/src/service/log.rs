@@ -1,6 +1,7 @@
 //! The log service: a plug-in's lines in the host's log, marked with its name and the session.
 
 use stagepost_abi as abi;
+use stagepost_smtp::is_obeyed;
 
 use crate::arguments::size_of_u32;
 use crate::base::answer;
@@ -57,9 +58,9 @@ fn is_enabled(level: u32) -> Result<bool, abi::STATUS> {
     })
 }
 
-/// A control character must not end a line of the log or steer a terminal.
+/// What a plug-in says must not end a line of the log or steer a terminal.
 fn escaped(character: char) -> impl Iterator<Item = char> {
-    let escape = character.is_control().then(|| character.escape_default());
+    let escape = is_obeyed(character).then(|| character.escape_default());
     let plain = escape.is_none().then_some(character);
     escape.into_iter().flatten().chain(plain)
 }
