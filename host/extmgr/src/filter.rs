@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use stagepost_smtp::{Address, Ask, Question, ReversePath};
 
 /// The most items in one list.
@@ -193,9 +193,18 @@ fn items<T>(
 
 fn network(item: &str) -> Option<IpNet> {
     if let Ok(address) = item.parse::<IpAddr>() {
-        return Some(address.into());
+        return Some(address.to_canonical().into());
     }
-    item.parse::<IpNet>().ok().filter(|network| network.trunc() == *network)
+    let network = item.parse::<IpNet>().ok().filter(|network| network.trunc() == *network)?;
+    Some(of_ipv4(&network).unwrap_or(network))
+}
+
+/// A network of IPv4-mapped addresses as what it is: clients have their addresses in the form of IPv4 (RFC 4291 section
+/// 2.5.5.2).
+fn of_ipv4(network: &IpNet) -> Option<IpNet> {
+    let IpNet::V6(mapped) = network else { return None };
+    let (address, length) = (mapped.addr().to_ipv4_mapped()?, mapped.prefix_len().checked_sub(96)?);
+    Ipv4Net::new(address, length).ok().map(IpNet::V4)
 }
 
 fn domain(item: &str) -> Option<Domain> {
@@ -252,6 +261,12 @@ mod tests {
             ("2001:db8::/32 192.0.2.1", "2001:db8:1::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("0.0.0.0/0", "2001:db8::1", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.255", true),
+            ("::ffff:192.0.2.0/120", "::ffff:192.0.3.0", false),
+            ("::ffff:0:0/96", "192.0.2.1", true),
+            ("::ffff:0:0/96", "2001:db8::1", false),
+            ("::/0", "2001:db8::1", true),
         ];
         for (list, address, wanted) in cases {
             let filter = Filter::parse(FilterText { networks: list, ..FilterText::default() });
