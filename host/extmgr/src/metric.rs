@@ -82,7 +82,10 @@ impl Metric {
         match &self.value {
             Value::Counter(_) if amount < 0 => return Err(abi::ERR_MISC_INVALID_ARGS),
             Value::Counter(value) | Value::Gauge(value) => {
-                value.fetch_add(amount, Ordering::Relaxed);
+                // At its end it stays: one that began anew would seem to be another's.
+                let add = |now: i64| Some(now.saturating_add(amount));
+                // It gives up never, since `add` always has an answer.
+                let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
             }
             Value::Histogram(_) => return Err(abi::EM_ERR_TYPE),
         }
@@ -198,6 +201,20 @@ mod tests {
         {
             assert!(!is_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_counter_that_is_full_stays_so() {
+        let of = |kind| Metric::new("m", "help", &kind).unwrap();
+        let (counter, gauge) = (of(Kind::Counter), of(Kind::Gauge));
+        for (metric, amount) in
+            [(&counter, i64::MAX), (&counter, 7), (&gauge, i64::MIN), (&gauge, -7)]
+        {
+            metric.add(amount).unwrap();
+        }
+        assert_eq!(counter.read().value, MetricValue::Counter(i64::MAX));
+        assert_eq!(gauge.read().value, MetricValue::Gauge(i64::MIN));
+        assert_eq!(counter.add(-1), Err(abi::ERR_MISC_INVALID_ARGS));
     }
 
     #[test]
