@@ -179,9 +179,13 @@ unsafe extern "C" fn em_create_recursion_id(
 ) -> abi::STATUS {
     answer(|| {
         // SAFETY: the contract: `host` is what em_entry was given.
-        let host = unsafe { Host::from_handle(host) };
-        if host.is_none() || recursion_id.is_null() || !recursion_id.is_aligned() {
+        let host = unsafe { Host::from_handle(host) }.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
+        if recursion_id.is_null() || !recursion_id.is_aligned() {
             return Err(abi::ERR_MISC_INVALID_ARGS);
+        }
+        // They are the server's, and one plug-in must leave some to the others.
+        if !host.begin_recursion_id() {
+            return Err(abi::EM_ERR_LIMIT);
         }
         let next = |last: u16| last.checked_add(1);
         let last = RECURSION_IDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);

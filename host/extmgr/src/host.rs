@@ -20,6 +20,7 @@ use crate::figures::{Counters, FaultKind, PluginFigures, StageFigures};
 use crate::filter::Filter;
 use crate::hosted::Hosted;
 use crate::life::{LifeEvent, LifeRegistration};
+use crate::load::PLUGINS_MAX;
 use crate::mail::{Door, Finding};
 use crate::metric::{METRICS_MAX, Metric, MetricFigures};
 use crate::outbound::OutboundSessions;
@@ -36,6 +37,10 @@ const MAGIC: u64 = 0x5354_4147_4550_4f48;
 
 /// The most registrations of one plug-in.
 const REGISTRATIONS_MAX: usize = 256;
+
+/// The most recursion ids that one plug-in makes: one for each registration. All plug-ins together have fewer than there are.
+const RECURSION_IDS_MAX: usize = REGISTRATIONS_MAX;
+const _: () = assert!(RECURSION_IDS_MAX * PLUGINS_MAX <= u16::MAX as usize);
 
 /// A plug-in's registrations.
 #[derive(Default)]
@@ -69,6 +74,8 @@ pub(crate) struct Host {
     pending: AtomicUsize,
     /// True once it has asked how to answer later.
     knows_pending: AtomicBool,
+    /// How many recursion ids it has made.
+    recursion_ids: AtomicUsize,
     /// True once a Rust plug-in's layouts were found equal.
     layout_checked: AtomicBool,
     pub(crate) counters: Counters,
@@ -124,6 +131,7 @@ impl Host {
             pending_max: config.pending_max,
             pending: AtomicUsize::new(0),
             knows_pending: AtomicBool::new(false),
+            recursion_ids: AtomicUsize::new(0),
             layout_checked: AtomicBool::new(false),
             counters: Counters::default(),
             registrations: Mutex::default(),
@@ -216,6 +224,12 @@ impl Host {
     /// Whether its calls may go pending.
     pub(crate) fn knows_pending(&self) -> bool {
         self.knows_pending.load(Ordering::Acquire)
+    }
+
+    /// Counts one more recursion id, unless there are as many as there may be.
+    pub(crate) fn begin_recursion_id(&self) -> bool {
+        let one_more = |made: usize| (made < RECURSION_IDS_MAX).then_some(made + 1);
+        self.recursion_ids.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     /// Counts one more pending call, unless there are as many as there may be.
