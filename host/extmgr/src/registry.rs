@@ -146,8 +146,13 @@ impl Registry {
         }
     }
 
-    /// Who is asked about a message of a plug-in that these recursion ids led to.
-    pub(crate) fn for_submitted(&self, led_to_it: Box<[u16]>) -> Self {
+    /// Who is asked about a message of a plug-in that these recursion ids led to. Not asked is a plug-in that has made it
+    /// without a cause: nothing would end what it makes because of its own.
+    pub(crate) fn for_submitted(
+        &self,
+        led_to_it: Box<[u16]>,
+        made_without_cause: Option<usize>,
+    ) -> Self {
         let mut registry = Self {
             plugins: self.plugins,
             chain_budget: self.chain_budget,
@@ -158,7 +163,8 @@ impl Registry {
             [(Stage::Before, abi::EM_REG_BEFORE), (Stage::After, abi::EM_REG_AFTER)]
         {
             for step in self.chains.iter().flat_map(|stages| &stages[stage as usize]) {
-                if step.registration.sees_submitted(&led_to_it) {
+                let own = made_without_cause == Some(step.plugin.index);
+                if !own && step.registration.sees_submitted(&led_to_it) {
                     registry.add(&step.registration, stage, flag);
                 }
             }
@@ -173,9 +179,10 @@ impl Registry {
         before.chain(own_ids(plugin, self.chain(event, stage))).collect()
     }
 
-    /// The recursion ids of all of a plug-in's handlers.
-    pub(crate) fn ids_of(&self, plugin: usize) -> Box<[u16]> {
-        own_ids(plugin, self.chains.iter().flatten().flatten()).collect()
+    /// Who is asked about a message that a plug-in makes without a cause.
+    pub(crate) fn for_causeless(&self, plugin: usize) -> Self {
+        let own = own_ids(plugin, self.chains.iter().flatten().flatten()).collect();
+        self.for_submitted(own, Some(plugin))
     }
 
     /// Whether it is for a message of a plug-in.

@@ -82,14 +82,16 @@ unsafe extern "C" fn begin(
             hops: cause.map_or(0, CallSession::hops),
         };
         let directory = plugin.loaded()?;
-        let led_to_it = match cause {
+        let current = directory.current();
+        let asked = match cause {
             Some(cause) => {
                 let Giver { plugin, event, stage, .. } = cause.called();
-                cause.context.registry.lead_on(plugin.index, event, stage)
+                let led_to_it = cause.context.registry.lead_on(plugin.index, event, stage);
+                current.for_submitted(led_to_it, None)
             }
-            None => directory.current().ids_of(plugin.index),
+            None => current.for_causeless(plugin.index),
         };
-        let dispatch = Dispatch::new(Arc::new(directory.current().for_submitted(led_to_it)));
+        let dispatch = Dispatch::new(Arc::new(asked));
         plugin.mail(|door| {
             plugin.submissions.add(|| {
                 let begun = door.mail.submit(submitter, dispatch, sender, parameters);
