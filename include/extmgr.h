@@ -9,12 +9,13 @@
  * The tag that ends a function's comment says where it may be called, or is called:
  *   [main-thread]     the thread that loads plug-ins
  *   [session-thread]  any OS thread, but never two at once for one session
+ *   [message-thread]  behind the session: any OS thread, but never two at once for one message and destination
  *   [any-thread]      any thread at any time
  * joined with
  *   & loading     only while em_entry runs
  *   & in-handler  only while a handler runs, with what it was given; and from any thread with what it was given, until
  *                 it returns or, if it went pending, until its call ends
- *   & in-verb     only while an operator's verb runs, on its thread, with the call it was given
+ *   & in-verb     only while an operator's verb runs, with the call it was given
  *   & may-block   it waits: only on a thread that may block, a handler's of class EM_CLASS_BLOCKING, a verb's or one of
  *                 the plug-in's own; elsewhere it is EM_ERR_STAGE
  *
@@ -205,7 +206,9 @@ typedef STATUS (*EMHANDLER)(const struct EMRECORD *record);
  * its slots are released before the registrations that it was the last to use.
  * It is called as handlers are: for a plug-in that is called in line perhaps on a thread that serves sessions, so it must
  * not block there (the functions that wait return EM_ERR_STAGE, and taking long is a fault); for one of class blocking on
- * a thread that may block. [any-thread] */
+ * a thread that may block. What came with a registration for EM_START, EM_CONFIG or EM_STOP, or with an admin verb, is
+ * released on a thread that may block, whatever the class. No deadline is for a release on such a thread, but while it runs
+ * it has one of the plug-in's threads_max threads, and the server ends without waiting for it for long. [any-thread] */
 typedef void (*EmRelease)(void *data);
 
 /* ---- Events: their numbers and the struct that each hands to its handlers. ---- */
@@ -379,8 +382,7 @@ typedef struct EmSession EmSession;
  * the record it came with. */
 typedef struct EmEdits EmEdits;
 
-/** A message that was received, or its header block, and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
- * with. */
+/** A message, or its header block alone. Opaque; for EmMessageService. Valid as long as the record it came with. */
 typedef struct EmMessage EmMessage;
 
 /** What every event struct starts with. */
@@ -389,9 +391,12 @@ typedef struct EmEvent {
     uint32_t size;
     /** Zero. */
     uint32_t reserved;
-    /** The session. */
+
+    /** The session; behind the session the one that the message came in, as far as it was kept. NULL at EM_START, EM_CONFIG and
+     * EM_STOP, which belong to none. */
     const struct EmSession *session;
-    /** The sheet of this call. */
+
+    /** The sheet of this call; NULL where there is no session. */
     struct EmEdits *edits;
     /** EM_AFTER: the reply about to be sent, NULL when there is none. EM_BEFORE: NULL. */
     const struct EmReply *reply;
@@ -466,7 +471,7 @@ typedef struct EmStartTls {
 typedef struct EmAuth {
     /** What every event has. */
     struct EmEvent event;
-    /** The mechanism in capitals: `PLAIN`, `LOGIN`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`. Others may come. */
+    /** The mechanism in capitals: `PLAIN`, `LOGIN`, `CRAM-MD5`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`. Others may come. */
     struct EmText mechanism;
     /** Who the client says that it is, as SASLprep (RFC 4013) has it: no white space, 1 to 255 octets of UTF-8. */
     struct EmText identity;
@@ -1039,8 +1044,9 @@ typedef struct EmBase {
      *   what a handler can cause. Ids are the server's: plug-ins that share one skip what the others caused.
      * - registration: receives the handle on success; may be NULL.
      *
-     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after or submitted where there is none), ERR_EM_NOTAUTHORIZED (not declared),
-     * ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
+     * Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after or submitted where there is none),
+     * ERR_EM_NOTAUTHORIZED (not declared), ERR_EM_TOOMANYADDINS (more than 256), ERR_MISC_INVALID_ARGS (NULL handler or host, or
+     * an id that nobody has made), EM_ERR_STAGE (outside em_entry).
      *
      * [main-thread & loading] */
     STATUS (*EMRegister)(struct EmHost *host,
@@ -1054,13 +1060,13 @@ typedef struct EmBase {
 
     /** Ends a registration: sessions that begin later no longer see it, those under way still do.
      *
-     * Returns NOERROR, or ERR_NOT_FOUND when it is not a registration of this plug-in. Nobody needs to call it: the host
-     * ends all registrations when it stops. [any-thread] */
+     * Returns NOERROR, ERR_NOT_FOUND when it is not a registration of this plug-in, or ERR_MISC_INVALID_ARGS (NULL). Nobody
+     * needs to call it: the host ends all registrations when it stops. [any-thread] */
     STATUS (*EMDeregister)(struct EmHost *host, HEMREGISTRATION registration);
 
-    /** Makes an id for EMRegister; it need not be given back.
+    /** Makes an id for EMRegister; it is never given back.
      *
-     * Returns NOERROR, or ERR_MISC_INVALID_ARGS when recursion_id is NULL, or EM_ERR_LIMIT. [any-thread] */
+     * Returns NOERROR, ERR_MISC_INVALID_ARGS (NULL), or EM_ERR_LIMIT: 256 for each plug-in. [any-thread] */
     STATUS (*EMCreateRecursionID)(struct EmHost *host, uint16_t *recursion_id);
 
     /** Finds a service table by its id, for example EM_LOG_ID.
@@ -1170,9 +1176,10 @@ typedef struct EmLogService {
      *
      * - session: the line then carries the session's id; NULL when it belongs to none.
      * - level: EM_LOG_ERROR to EM_LOG_TRACE.
-     * - message: copied; control octets are shown escaped; cut after 4,096 octets.
+     * - message: copied; what would steer a terminal, controls and what turns the direction of writing, is shown escaped, and
+     *   what is no UTF-8 as U+FFFD; cut after 4,096 octets.
      *
-     * Returns NOERROR, or ERR_MISC_INVALID_ARGS for an unknown level or a NULL message. [any-thread] */
+     * Returns NOERROR, or ERR_MISC_INVALID_ARGS for a NULL host, an unknown level, or a NULL with a length. [any-thread] */
     STATUS (*write)(struct EmHost *host,
                     const struct EmSession *session,
                     uint32_t level,
@@ -1346,7 +1353,8 @@ typedef struct EmSessionService {
  * returns. Later handlers see the edits of earlier ones. All text is copied.
  *
  * Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
- * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
+ * this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call, text for the body not counted), or
+ * ERR_MISC_INVALID_ARGS; it has then changed nothing.
  *
  * One transaction keeps at most 1,024 edits, attributes not counted, and 1 MiB of their text, of all plug-ins together:
  * the command beyond is answered 452, and its edits are dropped. */
@@ -1383,15 +1391,15 @@ typedef struct EmEditsService {
     /** Sets an attribute of the session, for every later handler and, for a grant, for the core. At every event but
      * EM_SMTPDISCONNECT.
      *
-     * - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes.
-     * - value: at most 1,024 octets of UTF-8.
+     * - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes, else EM_ERR_LIMIT.
+     * - value: at most 1,024 octets of UTF-8 without NUL.
      *
      * [session-thread & in-handler] */
     STATUS (*attribute)(struct EmEdits *edits, struct EmText name, struct EmText value);
 
     /** Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA,
-     * EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
-     * already, are dropped.
+     * EM_SMTPHEADERS, EM_SMTPBODY, EM_SMTPMESSAGEACCEPT and EM_SMTPQUEUE, and of EM_SMTPBOUNCE for the notification; the edits of
+     * a MAIL or RCPT that is refused, and of a RCPT whose recipient is known already, are dropped.
      *
      * - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
      * - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
@@ -1401,7 +1409,8 @@ typedef struct EmEditsService {
     STATUS (*header_add)(struct EmEdits *edits, struct EmText name, struct EmText value);
 
     /** Keeps the message in the queue, undelivered, until an operator releases it: the whole message, for all its
-     * recipients, also when asked for at one of them. When as header_add. The chain goes on.
+     * recipients, also when asked for at one of them. When as header_add, and at EM_SMTPROUTE, EM_SMTPDELIVER and EM_SMTPEXPIRE,
+     * for the recipients of the attempt. The chain goes on.
      *
      * - reason: for the operator, 1 to 256 printable ASCII octets.
      *
@@ -1409,7 +1418,8 @@ typedef struct EmEditsService {
     STATUS (*hold)(struct EmEdits *edits, struct EmText reason);
 
     /** Lets the message be acknowledged and dropped: the whole message, for all its recipients, also when asked for at
-     * one of them. When as header_add. The chain goes on.
+     * one of them. When as header_add but for EM_SMTPQUEUE and EM_SMTPBOUNCE, and at EM_SMTPROUTE, for the recipients of the attempt.
+     * The chain goes on.
      *
      * [session-thread & in-handler] */
     STATUS (*discard)(struct EmEdits *edits);
@@ -1509,7 +1519,7 @@ typedef struct EmEditsService {
     STATUS (*command_replace)(struct EmEdits *edits, struct EmText line);
 
     /** Marks the message for later handlers and for whoever looks at the queue, with which the tag is kept; one that is
-     * there already stays. When as header_add; at a RCPT it is the whole message that is marked.
+     * there already stays. When as header_add but for EM_SMTPQUEUE and EM_SMTPBOUNCE; at a RCPT it is the whole message that is marked.
      *
      * - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a message has at most 64 tags, else EM_ERR_LIMIT.
      *
@@ -1651,14 +1661,15 @@ typedef struct EmLayoutService {
     STATUS (*check)(struct EmHost *host, const void *offer);
 } EmLayoutService;
 
-/* ---- The message service: reading a message before it is stored. ---- */
+/* ---- The message service: reading a message. ---- */
 
 /** Id of EmMessageService. */
 #define EM_MESSAGE_ID "em.message/1"
 
-/** Reads the message of an EmHeaders or EmMessageAccept. Octets are octets: any above 127 may come, and in the body
- * of a message that was sent with BODY=BINARYMIME (RFC 3030) NUL, bare CR and bare LF too. The header block and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
- * fields.
+/** Reads the message of an event: all of it at EM_SMTPMESSAGEACCEPT and EM_SMTPQUEUE, the header block alone at EM_SMTPHEADERS and
+ * behind the session. Octets are octets: any above 127 may come, and in the body of a message that was sent with BODY=BINARYMIME
+ * (RFC 3030) NUL, bare CR and bare LF too. The header block and the whole body, one behind the other, are the message as it
+ * would be stored now, without the server's own trace fields.
  *
  * Both functions write their output only on success and return NOERROR or ERR_MISC_INVALID_ARGS (a NULL). */
 typedef struct EmMessageService {
@@ -1746,7 +1757,7 @@ typedef struct EmMetricsService {
 /** Id of EmAdminService. */
 #define EM_ADMIN_ID "em.admin/1"
 
-/** One call of a verb. Opaque; valid until the verb's handler returns. */
+/** One call of a verb. Opaque; valid until the verb's handler returns, on any thread. */
 typedef struct EmAdminCall EmAdminCall;
 
 /** A verb: does what an operator asks for.
@@ -1973,6 +1984,8 @@ typedef STATUS (*EmPoll)(const struct EMRECORD *record, void *data, uint32_t rea
  * When the deadline passes first, that is a fault of the plug-in, and its fault contract applies. When the connection
  * breaks first, it is none; EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT are then waited for all the same, since
  * the message may be stored. A client that only stops sending may still want its replies, and is waited for.
+ *
+ * Ask for this table while em_entry runs: before a plug-in has asked, its calls can't go pending.
  *
  * All functions but `pending` take a token that may be any number: one that was never given out, or not to this plug-in,
  * is ERR_NOT_FOUND, and one whose call is over is EM_ERR_OVER. */
@@ -2425,13 +2438,15 @@ typedef struct EmQueueId {
  *
  * No handler is called for it but those registered with EM_REG_SUBMITTED, and of these none with a recursion id that led to
  * it: the ids that the calling plug-in gave at the event of its handler, and those that led to that event if it is about
- * a message that a plug-in makes. Without a cause (`session` is NULL) they are all ids of the plug-in. To such handlers the
+ * a message that a plug-in makes. Without a cause (`session` is NULL) they are all ids of the plug-in, of whose handlers then
+ * none is called, with an id or without. To such handlers the
  * listener is "plug-in" and the client 127.0.0.1; nothing was said before, so slots and attributes are empty. A verdict
  * that refuses the message is EM_ERR_REFUSED, one that defers it EM_ERR_IO.
  *
  * What no recursion id keeps apart, and the way through other servers, is bounded by hops: made because of a message that
  * it is allowed to see, it begins with as many Received fields as that one has, and one more if that one is a plug-in's;
- * beyond the server's limit it is refused. An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
+ * beyond the server's limit it is refused. So give the cause where there is one: a message without begins anew, and of two
+ * plug-ins that answer each other's so, nothing ends it. An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
  *
  * Needs EM_EDIT_SUBMIT in the descriptor. A plug-in makes at most 64 messages at once, and one message is made by one
  * thread at a time, any one. The functions with `_wait` and those with a token are as in EmQueueService; while one of

@@ -54,8 +54,9 @@ pub struct EmBase {
     ///   what a handler can cause. Ids are the server's: plug-ins that share one skip what the others caused.
     /// - registration: receives the handle on success; may be NULL.
     ///
-    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after or submitted where there is none), ERR_EM_NOTAUTHORIZED (not declared),
-    /// ERR_EM_TOOMANYADDINS, ERR_MISC_INVALID_ARGS (NULL handler or host), EM_ERR_STAGE (outside em_entry).
+    /// Returns NOERROR, ERR_EM_ILLEGAL, ERR_EM_ILLEGALFLAGS (none, unknown, or after or submitted where there is none),
+    /// ERR_EM_NOTAUTHORIZED (not declared), ERR_EM_TOOMANYADDINS (more than 256), ERR_MISC_INVALID_ARGS (NULL handler or host, or
+    /// an id that nobody has made), EM_ERR_STAGE (outside em_entry).
     ///
     /// [main-thread & loading]
     pub EMRegister: unsafe extern "C" fn(
@@ -71,14 +72,14 @@ pub struct EmBase {
 
     /// Ends a registration: sessions that begin later no longer see it, those under way still do.
     ///
-    /// Returns NOERROR, or ERR_NOT_FOUND when it is not a registration of this plug-in. Nobody needs to call it: the host
-    /// ends all registrations when it stops. [any-thread]
+    /// Returns NOERROR, ERR_NOT_FOUND when it is not a registration of this plug-in, or ERR_MISC_INVALID_ARGS (NULL). Nobody
+    /// needs to call it: the host ends all registrations when it stops. [any-thread]
     pub EMDeregister:
         unsafe extern "C" fn(host: *mut EmHost, registration: HEMREGISTRATION) -> STATUS,
 
-    /// Makes an id for EMRegister; it need not be given back.
+    /// Makes an id for EMRegister; it is never given back.
     ///
-    /// Returns NOERROR, or ERR_MISC_INVALID_ARGS when recursion_id is NULL, or EM_ERR_LIMIT. [any-thread]
+    /// Returns NOERROR, ERR_MISC_INVALID_ARGS (NULL), or EM_ERR_LIMIT: 256 for each plug-in. [any-thread]
     pub EMCreateRecursionID:
         unsafe extern "C" fn(host: *mut EmHost, recursion_id: *mut u16) -> STATUS,
 

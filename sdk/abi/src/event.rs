@@ -176,8 +176,7 @@ pub struct EmEdits {
     _opaque: [u8; 0],
 }
 
-/// A message that was received, or its header block, and is not stored yet. Opaque; for EmMessageService. Valid as long as the record it came
-/// with.
+/// A message, or its header block alone. Opaque; for EmMessageService. Valid as long as the record it came with.
 pub struct EmMessage {
     _opaque: [u8; 0],
 }
@@ -190,9 +189,10 @@ pub struct EmEvent {
     pub size: u32,
     /// Zero.
     pub reserved: u32,
-    /// The session.
+    /// The session; behind the session the one that the message came in, as far as it was kept. NULL at EM_START, EM_CONFIG and
+    /// EM_STOP, which belong to none.
     pub session: *const EmSession,
-    /// The sheet of this call.
+    /// The sheet of this call; NULL where there is no session.
     pub edits: *mut EmEdits,
     /// EM_AFTER: the reply about to be sent, NULL when there is none. EM_BEFORE: NULL.
     pub reply: *const EmReply,
@@ -275,7 +275,7 @@ pub const EM_AUTH_BROKEN: u32 = 4;
 pub struct EmAuth {
     /// What every event has.
     pub event: EmEvent,
-    /// The mechanism in capitals: `PLAIN`, `LOGIN`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`. Others may come.
+    /// The mechanism in capitals: `PLAIN`, `LOGIN`, `CRAM-MD5`, `SCRAM-SHA-256` or `SCRAM-SHA-256-PLUS`. Others may come.
     pub mechanism: EmText,
     /// Who the client says that it is, as SASLprep (RFC 4013) has it: no white space, 1 to 255 octets of UTF-8.
     pub identity: EmText,

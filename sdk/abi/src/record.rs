@@ -65,5 +65,7 @@ pub type EMHANDLER = Option<unsafe extern "C" fn(record: *const EMRECORD) -> STA
 /// its slots are released before the registrations that it was the last to use.
 /// It is called as handlers are: for a plug-in that is called in line perhaps on a thread that serves sessions, so it must
 /// not block there (the functions that wait return EM_ERR_STAGE, and taking long is a fault); for one of class blocking on
-/// a thread that may block. [any-thread]
+/// a thread that may block. What came with a registration for EM_START, EM_CONFIG or EM_STOP, or with an admin verb, is
+/// released on a thread that may block, whatever the class. No deadline is for a release on such a thread, but while it runs
+/// it has one of the plug-in's threads_max threads, and the server ends without waiting for it for long. [any-thread]
 pub type EmRelease = Option<unsafe extern "C" fn(data: *mut c_void)>;

@@ -7,7 +7,7 @@ use crate::{EmHost, EmRelease, EmText, STATUS};
 /// Id of EmAdminService.
 pub const EM_ADMIN_ID: &core::ffi::CStr = c"em.admin/1";
 
-/// One call of a verb. Opaque; valid until the verb's handler returns.
+/// One call of a verb. Opaque; valid until the verb's handler returns, on any thread.
 pub struct EmAdminCall {
     _opaque: [u8; 0],
 }

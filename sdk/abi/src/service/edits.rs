@@ -19,7 +19,8 @@ pub const EM_VERDICT_DISCONNECT: u32 = 4;
 /// returns. Later handlers see the edits of earlier ones. All text is copied.
 ///
 /// Every function returns NOERROR, ERR_EM_NOTAUTHORIZED (the descriptor does not declare the edit), EM_ERR_STAGE (not at
-/// this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call), or ERR_MISC_INVALID_ARGS.
+/// this event or stage), EM_ERR_LIMIT (at most 256 edits and 1 MiB in one call, text for the body not counted), or
+/// ERR_MISC_INVALID_ARGS; it has then changed nothing.
 ///
 /// One transaction keeps at most 1,024 edits, attributes not counted, and 1 MiB of their text, of all plug-ins together:
 /// the command beyond is answered 452, and its edits are dropped.
@@ -60,15 +61,15 @@ pub struct EmEditsService {
     /// Sets an attribute of the session, for every later handler and, for a grant, for the core. At every event but
     /// EM_SMTPDISCONNECT.
     ///
-    /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes.
-    /// - value: at most 1,024 octets of UTF-8.
+    /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a session keeps at most 64 attributes, else EM_ERR_LIMIT.
+    /// - value: at most 1,024 octets of UTF-8 without NUL.
     ///
     /// [session-thread & in-handler]
     pub attribute: unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
     /// Adds a header field at the end of the header block. EM_BEFORE of EM_SMTPMAIL, EM_SMTPRCPT, EM_SMTPDATA,
-    /// EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT; the edits of a MAIL or RCPT that is refused, and of a RCPT whose recipient is known
-    /// already, are dropped.
+    /// EM_SMTPHEADERS, EM_SMTPBODY, EM_SMTPMESSAGEACCEPT and EM_SMTPQUEUE, and of EM_SMTPBOUNCE for the notification; the edits of
+    /// a MAIL or RCPT that is refused, and of a RCPT whose recipient is known already, are dropped.
     ///
     /// - name: 1 to 76 printable ASCII octets without ':' and space (RFC 5322 section 2.2).
     /// - value: octets without NUL; a line break is CRLF followed by space or tab, the last CRLF is left out; no line
@@ -79,7 +80,8 @@ pub struct EmEditsService {
         unsafe extern "C" fn(edits: *mut EmEdits, name: EmText, value: EmText) -> STATUS,
 
     /// Keeps the message in the queue, undelivered, until an operator releases it: the whole message, for all its
-    /// recipients, also when asked for at one of them. When as header_add. The chain goes on.
+    /// recipients, also when asked for at one of them. When as header_add, and at EM_SMTPROUTE, EM_SMTPDELIVER and EM_SMTPEXPIRE,
+    /// for the recipients of the attempt. The chain goes on.
     ///
     /// - reason: for the operator, 1 to 256 printable ASCII octets.
     ///
@@ -87,7 +89,8 @@ pub struct EmEditsService {
     pub hold: unsafe extern "C" fn(edits: *mut EmEdits, reason: EmText) -> STATUS,
 
     /// Lets the message be acknowledged and dropped: the whole message, for all its recipients, also when asked for at
-    /// one of them. When as header_add. The chain goes on.
+    /// one of them. When as header_add but for EM_SMTPQUEUE and EM_SMTPBOUNCE, and at EM_SMTPROUTE, for the recipients of the attempt.
+    /// The chain goes on.
     ///
     /// [session-thread & in-handler]
     pub discard: unsafe extern "C" fn(edits: *mut EmEdits) -> STATUS,
@@ -202,7 +205,7 @@ pub struct EmEditsService {
     pub command_replace: unsafe extern "C" fn(edits: *mut EmEdits, line: EmText) -> STATUS,
 
     /// Marks the message for later handlers and for whoever looks at the queue, with which the tag is kept; one that is
-    /// there already stays. When as header_add; at a RCPT it is the whole message that is marked.
+    /// there already stays. When as header_add but for EM_SMTPQUEUE and EM_SMTPBOUNCE; at a RCPT it is the whole message that is marked.
     ///
     /// - name: 1 to 64 octets of a-z, 0-9, '_', '-', '.'; a message has at most 64 tags, else EM_ERR_LIMIT.
     ///

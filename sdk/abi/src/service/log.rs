@@ -29,9 +29,10 @@ pub struct EmLogService {
     ///
     /// - session: the line then carries the session's id; NULL when it belongs to none.
     /// - level: EM_LOG_ERROR to EM_LOG_TRACE.
-    /// - message: copied; control octets are shown escaped; cut after 4,096 octets.
+    /// - message: copied; what would steer a terminal, controls and what turns the direction of writing, is shown escaped, and
+    ///   what is no UTF-8 as U+FFFD; cut after 4,096 octets.
     ///
-    /// Returns NOERROR, or ERR_MISC_INVALID_ARGS for an unknown level or a NULL message. [any-thread]
+    /// Returns NOERROR, or ERR_MISC_INVALID_ARGS for a NULL host, an unknown level, or a NULL with a length. [any-thread]
     pub write: unsafe extern "C" fn(
         host: *mut EmHost,
         session: *const EmSession,

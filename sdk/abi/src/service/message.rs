@@ -1,13 +1,14 @@
-//! The message service: reading a message before it is stored.
+//! The message service: reading a message.
 
 use crate::{EmMessage, EmText, STATUS};
 
 /// Id of EmMessageService.
 pub const EM_MESSAGE_ID: &core::ffi::CStr = c"em.message/1";
 
-/// Reads the message of an EmHeaders or EmMessageAccept. Octets are octets: any above 127 may come, and in the body
-/// of a message that was sent with BODY=BINARYMIME (RFC 3030) NUL, bare CR and bare LF too. The header block and the whole body, one behind the other, are the message as it would be stored now, without the server's own trace
-/// fields.
+/// Reads the message of an event: all of it at EM_SMTPMESSAGEACCEPT and EM_SMTPQUEUE, the header block alone at EM_SMTPHEADERS and
+/// behind the session. Octets are octets: any above 127 may come, and in the body of a message that was sent with BODY=BINARYMIME
+/// (RFC 3030) NUL, bare CR and bare LF too. The header block and the whole body, one behind the other, are the message as it
+/// would be stored now, without the server's own trace fields.
 ///
 /// Both functions write their output only on success and return NOERROR or ERR_MISC_INVALID_ARGS (a NULL).
 #[repr(C)]

@@ -48,6 +48,8 @@ pub type EmPoll =
 /// breaks first, it is none; EM_SMTPHEADERS, EM_SMTPBODY and EM_SMTPMESSAGEACCEPT are then waited for all the same, since
 /// the message may be stored. A client that only stops sending may still want its replies, and is waited for.
 ///
+/// Ask for this table while em_entry runs: before a plug-in has asked, its calls can't go pending.
+///
 /// All functions but `pending` take a token that may be any number: one that was never given out, or not to this plug-in,
 /// is ERR_NOT_FOUND, and one whose call is over is EM_ERR_OVER.
 #[repr(C)]

@@ -31,13 +31,15 @@ pub struct EmQueueId {
 ///
 /// No handler is called for it but those registered with EM_REG_SUBMITTED, and of these none with a recursion id that led to
 /// it: the ids that the calling plug-in gave at the event of its handler, and those that led to that event if it is about
-/// a message that a plug-in makes. Without a cause (`session` is NULL) they are all ids of the plug-in. To such handlers the
+/// a message that a plug-in makes. Without a cause (`session` is NULL) they are all ids of the plug-in, of whose handlers then
+/// none is called, with an id or without. To such handlers the
 /// listener is "plug-in" and the client 127.0.0.1; nothing was said before, so slots and attributes are empty. A verdict
 /// that refuses the message is EM_ERR_REFUSED, one that defers it EM_ERR_IO.
 ///
 /// What no recursion id keeps apart, and the way through other servers, is bounded by hops: made because of a message that
 /// it is allowed to see, it begins with as many Received fields as that one has, and one more if that one is a plug-in's;
-/// beyond the server's limit it is refused. An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
+/// beyond the server's limit it is refused. So give the cause where there is one: a message without begins anew, and of two
+/// plug-ins that answer each other's so, nothing ends it. An automatic reply is best sent from the null path, and never to one (RFC 3834 section 2).
 ///
 /// Needs EM_EDIT_SUBMIT in the descriptor. A plug-in makes at most 64 messages at once, and one message is made by one
 /// thread at a time, any one. The functions with `_wait` and those with a token are as in EmQueueService; while one of
