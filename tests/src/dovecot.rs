@@ -8,7 +8,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::log::Log;
@@ -24,9 +23,9 @@ pub struct Dovecot {
     usr: PathBuf,
 }
 
-/// One that runs; it is ended with all of its processes.
+/// One that runs, at the head of a group; it is ended with all of its processes.
 pub struct Running {
-    child: Ended,
+    _child: Ended,
     /// What it logs.
     pub log: Log,
 }
@@ -110,7 +109,7 @@ impl Dovecot {
         let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn();
         let mut child = child.expect("the program starts");
         let (log, _) = Log::follow(child.stderr.take().expect("stderr is piped"));
-        Running { child: Ended(child), log }
+        Running { _child: Ended(child), log }
     }
 }
 
@@ -119,8 +118,5 @@ impl Drop for Running {
         if std::thread::panicking() {
             eprintln!("what it said itself:\n{}", self.log);
         }
-        let group = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw);
-        // It leads a group of its own.
-        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
     }
 }

@@ -3,10 +3,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+
+use crate::process::Ended;
 
 /// One that serves whoever connects; dropping it ends that.
 pub struct Serving {
@@ -34,10 +36,8 @@ impl Serving {
                 }
                 children.push(start(&mut program(), stream));
             }
-            for mut child in children {
-                // How it ended its session says.
-                let _ = child.wait();
-            }
+            // How they end their sessions say.
+            children.into_iter().for_each(Ended::finish);
         });
         Self { address, closing, accepting: Some(accepting) }
     }
@@ -48,10 +48,10 @@ impl Serving {
     }
 }
 
-fn start(program: &mut Command, stream: TcpStream) -> Child {
+fn start(program: &mut Command, stream: TcpStream) -> Ended {
     let stream = OwnedFd::from(stream);
     let output = stream.try_clone().expect("a descriptor");
-    program.stdin(stream).stdout(output).spawn().expect("the program starts")
+    Ended(program.stdin(stream).stdout(output).spawn().expect("the program starts"))
 }
 
 impl Drop for Serving {

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -63,14 +64,22 @@ pub fn libraries(usr: &Path) -> String {
     folders.join(":")
 }
 
-/// A program that a test can't do without, ended by timeout(1) when it hangs.
+/// A program that a test can't do without, ended by timeout(1) when it hangs. The two have a group of their own.
 ///
 /// # Panics
 ///
 /// When it is nowhere.
 pub fn command(program: &str) -> Command {
+    let mut command = bounded();
+    command.arg(need(program)).stdin(Stdio::null());
+    command
+}
+
+/// timeout(1), which wants to be told what to start; the group is its own before it makes one itself, so that whoever ends it
+/// at once ends it with what it has started.
+pub(crate) fn bounded() -> Command {
     let mut command = Command::new(need("timeout"));
-    command.args(["--kill-after=5", "60"]).arg(need(program)).stdin(Stdio::null());
+    command.args(["--kill-after=5", "60"]).process_group(0);
     command
 }
 
