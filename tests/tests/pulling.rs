@@ -22,6 +22,11 @@ fn free_address() -> SocketAddr {
 
 /// Who holds mail for branch.test, and sends it to `branch`, or over the line of who has logged in.
 fn provider(branch: SocketAddr) -> (Site, Server) {
+    provider_with(branch, OPEN)
+}
+
+/// The same; `fields` are of the listener for ATRN.
+fn provider_with(branch: SocketAddr, fields: &str) -> (Site, Server) {
     let site = Site::new("");
     site.add_user("branch@example.test", "pencil");
     let secrets = site.path().join("secrets");
@@ -30,14 +35,20 @@ fn provider(branch: SocketAddr) -> (Site, Server) {
     let route =
         format!("[[route]]\ndomain = \"@branch.test\"\nnext_hop = \"{branch}\"\nhold = \"30d\"\n");
     let listener = format!(
-        "[[listen]]\nname = \"odmr\"\naddress = \"127.0.0.1:0\"\npurpose = \"odmr\"\n{OPEN}"
+        "[[listen]]\nname = \"odmr\"\naddress = \"127.0.0.1:0\"\npurpose = \"odmr\"\n{fields}"
     );
     let users =
         "[auth]\nusers_file = \"users\"\nsecrets_file = \"secrets\"\nfailure_delay = \"0s\"\n";
     let node = "[[plugin.config.node]]\nname = \"branch.test\"\ndomains = [\"@branch.test\"]\n\
         networks = [\"127.0.0.1\"]\nusers = [\"branch@example.test\"]\n";
     let plugin = plugin_section("pull-delivery", &build_rust("pull-delivery"), node);
-    site.configure(&[route, listener, users.to_owned(), plugin].concat());
+    let further = [route, listener, users.to_owned(), plugin].concat();
+    if fields.contains("certificates") {
+        site.certify("mx.example.test");
+        site.configure_tls("", &further);
+    } else {
+        site.configure(&further);
+    }
     let server = site.start();
     (site, server)
 }
@@ -65,8 +76,12 @@ fn configure(site: &Site, address: SocketAddr, connection: &str) {
 }
 
 fn to(address: SocketAddr, further: &str) -> String {
+    with_tls("none", address, further)
+}
+
+fn with_tls(tls: &str, address: SocketAddr, further: &str) -> String {
     format!(
-        "host = \"127.0.0.1\"\nport = {}\ntls = \"none\"\njitter = \"0s\"\n{further}",
+        "host = \"127.0.0.1\"\nport = {}\ntls = \"{tls}\"\njitter = \"0s\"\n{further}",
         address.port()
     )
 }
@@ -162,6 +177,28 @@ fn mail_is_fetched_by_atrn_over_the_connection_of_the_call() {
     fs::write(site.path().join("secret"), "wrong\n").unwrap();
     let (good, said) = run(&site, &["pull", "isp", "--now"]);
     assert!(!good && said.contains("came to nothing: 535 "), "{said}");
+    server.stop();
+    provider.stop();
+}
+
+/// The line stays under TLS when it is reversed, and whoever asks about the session is told so: its trace header, for one.
+#[test]
+fn mail_is_fetched_by_atrn_under_tls() {
+    let own = free_address();
+    let (_theirs, provider) = provider_with(own, "certificates = [\"mx\"]\n");
+    leave(&provider, &["a@branch.test"]);
+    let fields = "user = \"branch@example.test\"\nsecret_file = \"secret\"\nlistener = \"mx\"\n\
+        router_type = \"pull only\"\nrequest = [\"@branch.test\"]\n";
+    let there = with_tls("required", provider.listener("odmr"), fields);
+    let site = branch(own, &(there + NEVER));
+    let server = site.start();
+    let (good, said) = run(&site, &["pull", "isp", "--now"]);
+    assert!(good && said.ends_with(", 1 came\n"), "{said}\n{}", server.log());
+    server.log().wait_for("it", |line| line.message() == "delivered");
+    let mail = String::from_utf8(site.mail("a").concat()).unwrap();
+    let received = mail.split("Received: ").nth(1).unwrap();
+    assert!(received.contains("by mx.branch.test with ESMTPS id "), "{mail}");
+    assert!(received.contains(" tls TLS_"), "{mail}");
     server.stop();
     provider.stop();
 }

@@ -57,9 +57,12 @@ pub(super) async fn receive(
         shared.faults.clone(),
     )
     .counting(received);
-    let session = Session::new(settings, interest, place.id, peer, Instant::now())
+    let mut session = Session::new(settings, interest, place.id, peer, Instant::now())
         .with_claims(dispatch.claims())
         .with_date(SystemTime::now());
+    if let Some(protected) = ends.protected {
+        session = session.secured(protected);
+    }
     let connection = Connection {
         transport: Transport::Reversed(Box::new(reversed)),
         tls: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{CommonState, ProtocolVersion, ServerConfig, ServerConnection};
 use stagepost_smtp::{ChannelBindings, Tls};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -53,7 +53,10 @@ impl ServerTls {
             None => self.config.clone(),
         };
         let stream = Box::new(Box::pin(begun.into_stream(config)).await?);
-        let tls = describe(stream.get_ref().1, chosen.as_deref());
+        let connection = stream.get_ref().1;
+        let name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
+        let bindings = bindings(connection, chosen.as_deref());
+        let tls = Tls { server_name: name, bindings, ..describe(connection) };
         Ok((stream, tls))
     }
 }
@@ -83,7 +86,8 @@ fn bindings(connection: &ServerConnection, shown: Option<&Loaded>) -> ChannelBin
     }
 }
 
-fn describe(connection: &ServerConnection, shown: Option<&Loaded>) -> Tls {
+/// What either side knows of a connection, and the certificate of the other one.
+pub(super) fn describe(connection: &CommonState) -> Tls {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         _ => "TLSv1.2",
@@ -95,13 +99,12 @@ fn describe(connection: &ServerConnection, shown: Option<&Loaded>) -> Tls {
         Some(rest) => format!("TLS_{rest}"),
         None => suite.to_owned(),
     };
-    let name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
-    let client = connection.peer_certificates().and_then(|chain| chain.first());
+    let other = connection.peer_certificates().and_then(|chain| chain.first());
     Tls {
         version: version.into(),
         cipher: cipher.into(),
-        server_name: name,
-        client: client.map(client::describe),
-        bindings: bindings(connection, shown),
+        server_name: None,
+        client: other.map(client::describe),
+        bindings: ChannelBindings::default(),
     }
 }

@@ -14,12 +14,14 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
     SignatureScheme,
 };
+use stagepost_smtp::Tls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dane::{Dane, DaneFault};
 use super::fault::CertificateFault;
+use super::handshake;
 use super::roots;
 use super::store::{TlsError, versions};
 use crate::config::{ConfigError, RouteRule, Settings, TlsPolicy};
@@ -58,6 +60,8 @@ impl Identity {
 pub(crate) struct Secured<S> {
     /// What carries its octets now.
     pub(crate) stream: TlsStream<S>,
+    /// What the handshake came to.
+    pub(crate) tls: Tls,
     /// What is wrong with the certificate, where it was only wished for.
     pub(crate) doubt: Option<CertificateFault>,
 }
@@ -149,7 +153,8 @@ impl OutboundTls {
                 Some(fault) => HandshakeError::Dane(fault),
                 None => HandshakeError::Tls(error),
             })?;
-        Ok(Secured { stream, doubt: doubt.get().copied() })
+        let tls = handshake::describe(stream.get_ref().1);
+        Ok(Secured { stream, tls, doubt: doubt.get().copied() })
     }
 
     /// As with anybody, but for who is believed.

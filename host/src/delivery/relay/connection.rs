@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use stagepost_smtp::{
     Cause, Derivation, Outcome, Reply, SendingAction, SendingLogin, SendingSession,
-    SendingSettings, SendingTls, Step, Transaction,
+    SendingSettings, SendingTls, Step, Tls, Transaction,
 };
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep_until, timeout};
@@ -58,6 +58,8 @@ pub(super) struct Connection {
     ends: Option<(SocketAddr, SocketAddr)>,
     /// What is wrong with the server's certificate, where a right one was only wished for.
     fault: Option<CertificateFault>,
+    /// What protects it; none: nothing that we have put on.
+    protected: Option<Tls>,
 }
 
 /// What a server lacks that was only wished for.
@@ -105,6 +107,7 @@ impl Connection {
         wait: Duration,
     ) -> Result<Self, ConnectError> {
         let connecting = async {
+            let mut protected = None;
             let (mut stream, ends) = connect(endpoint)
                 .await
                 .map_err(|error| ConnectError::Connect { endpoint: endpoint.clone(), error })?;
@@ -116,20 +119,30 @@ impl Connection {
                     error,
                 })?;
                 stream.carry_on(secured.stream);
+                protected = Some(secured.tls);
             }
-            Ok((stream, ends))
+            Ok((stream, ends, protected))
         };
-        let (stream, ends) = timeout(wait, connecting)
+        let (stream, ends, protected) = timeout(wait, connecting)
             .await
             .map_err(|_| ConnectError::Timeout(endpoint.clone()))??;
         let session = SendingSession::new(now(), settings);
-        Ok(Self { ends, ..Self::over(stream, session, Some(peer)) })
+        Ok(Self { ends, protected, ..Self::over(stream, session, Some(peer)) })
     }
 
     /// A connection that there is already, with its session. `peer`: none where the session wants no TLS.
     pub(super) fn over(stream: Stream, session: SendingSession, peer: Option<Peer>) -> Self {
         let input = vec![0; INPUT_OCTETS].into();
-        Self { stream, session, input, peer, transactions: 0, ends: None, fault: None }
+        Self {
+            stream,
+            session,
+            input,
+            peer,
+            transactions: 0,
+            ends: None,
+            fault: None,
+            protected: None,
+        }
     }
 
     /// Whether the conversation is over.
@@ -244,10 +257,11 @@ impl Connection {
         self.ends
     }
 
-    /// What carries the octets; none when it was not handed over.
-    pub(super) fn into_carrying(self) -> Option<Box<dyn Carrying>> {
+    /// What carries the octets, and protects them; none when it was not handed over.
+    pub(super) fn into_carrying(self) -> Option<(Box<dyn Carrying>, Option<Tls>)> {
         // What was sent before has arrived: it was answered, also where the stream has not been asked whether it is flushed.
-        self.session.is_handed_over().then(|| self.stream.into_carrying())
+        let Self { stream, session, protected, .. } = self;
+        session.is_handed_over().then(|| (stream.into_carrying(), protected))
     }
 
     /// Says goodbye and closes; takes no longer than the session's time-out for QUIT.
@@ -320,6 +334,7 @@ impl Connection {
             Ok(Ok(secured)) => {
                 self.stream.carry_on(secured.stream);
                 self.fault = secured.doubt;
+                self.protected = Some(secured.tls);
                 self.session.handle_tls(now(), Ok(()));
             }
             Ok(Err(error)) => self.session.handle_tls(now(), Err(error.to_string().into())),

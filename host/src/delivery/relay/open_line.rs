@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{
     Cause, Credentials, Outcome, OwnName, Protocol, Reply, SendingLogin, SendingSession,
-    SendingSettings, SendingTimeouts, SendingTls, Step,
+    SendingSettings, SendingTimeouts, SendingTls, Step, Tls,
 };
 use tokio::sync::{Mutex, watch};
 
@@ -59,6 +59,8 @@ pub(crate) struct Ends {
     pub(crate) remote: SocketAddr,
     /// Ours.
     pub(crate) local: SocketAddr,
+    /// The TLS that is on, if any.
+    pub(crate) protected: Option<Tls>,
 }
 
 impl OpenLine {
@@ -171,7 +173,8 @@ impl OpenLine {
     pub(crate) async fn give_away(&self) -> Option<Ends> {
         let connection = self.connection.lock().await.take()?;
         let (remote, local) = connection.ends()?;
-        Some(Ends { carrying: connection.into_carrying()?, remote, local })
+        let (carrying, protected) = connection.into_carrying()?;
+        Some(Ends { carrying, remote, local, protected })
     }
 
     /// Says goodbye and closes.
