@@ -4,9 +4,10 @@
 use super::admit::Work;
 use super::message::{Message, Reading, Tail};
 use super::pace::Pace;
+use super::patience::Tally;
 use super::proceed::ok;
 use super::ruling::{self, Ruling};
-use super::session::{Outgoing, Session, Tally};
+use super::session::{Outgoing, Session};
 use super::state::{Answer, Next, Place, Step, Then};
 use super::transaction::Transaction;
 use crate::{

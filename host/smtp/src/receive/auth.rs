@@ -352,6 +352,8 @@ impl Session {
             }
             Verified::Refused => self.end(exchange, AuthResult::Refused, refused()),
             Verified::Barred => {
+                // Whoever goes on is guessing.
+                self.logins_refused += 1;
                 let words = "Too many failed logins, try again later";
                 let reply = Reply::new(454, Some((4, 7, 0)), words);
                 self.end(exchange, AuthResult::Unavailable, reply);
@@ -382,6 +384,7 @@ impl Session {
                 self.log_in(Some(exchange.mechanism), identity);
             }
             (AuthResult::Refused, _) => self.logins_refused += 1,
+            (AuthResult::Unavailable, _) => self.tally.idle_commands += 1,
             _ => {}
         }
         let question = self.question_after_login(&exchange, result);

@@ -7,6 +7,7 @@ use super::command::{self, Command, is_for_session_alone};
 use super::extensions::Extension;
 use super::grammar::Grammar;
 use super::line::{BadLine, Framing, LineFault};
+use super::patience::Enough;
 use super::proceed::ok;
 use super::rewrite::{RewriteError, check_rewrite};
 use super::ruling::{self, Ruling};
@@ -46,8 +47,12 @@ impl Session {
         let framing = Framing::of(line);
         self.hello = command::is_hello(line);
         let foreign = std::str::from_utf8(line).is_ok_and(command::is_foreign);
-        if foreign || self.is_tiresome() || framing == Framing::Unknown {
-            self.say(self.marked(self.enough()));
+        let enough = self.has_enough().or_else(|| match framing {
+            Framing::Unknown => Some(Enough::Chunk),
+            _ => foreign.then_some(Enough::Foreign),
+        });
+        if let Some(enough) = enough {
+            self.say(self.marked(self.farewell(enough)));
             return true;
         }
         // Words of a login whose AUTH was refused, perhaps: a client that does not wait for the reply sends them all the same.
@@ -139,28 +144,13 @@ impl Session {
     /// could tell from commands: better no next.
     fn refuse_line(&mut self, line: BadLine) {
         let reply = line.fault.reply();
-        let answer = match line.chunk {
-            _ if self.is_tiresome() => self.enough(),
-            true => Answer::last(ruling::unavailable(reply), DisconnectReason::Refused),
-            false => Answer::plain(reply),
+        let answer = match (self.has_enough(), line.chunk) {
+            (Some(enough), _) => self.farewell(enough),
+            (None, true) => Answer::last(ruling::unavailable(reply), DisconnectReason::Refused),
+            (None, false) => Answer::plain(reply),
         };
         self.tally.errors += 1;
         self.say(answer);
-    }
-
-    /// The end for who has passed a limit, or speaks another protocol.
-    pub(super) fn enough(&self) -> Answer {
-        let words = format!("{} closing the connection", self.settings.hostname);
-        Answer::last(Reply::new(421, Some((4, 7, 0)), words), DisconnectReason::Refused)
-    }
-
-    /// Whether a client has used up the patience of the limits.
-    fn is_tiresome(&self) -> bool {
-        let (tally, limits) = (&self.tally, &self.settings.limits);
-        tally.errors >= limits.errors_max
-            || tally.refusals >= limits.refusals_max
-            || tally.idle_commands >= limits.idle_commands_max
-            || self.logins_refused >= limits.logins_refused_max
     }
 
     /// Whether the client was refused at the door: its QUIT is no event, and nothing else is carried out.

@@ -27,6 +27,7 @@ mod opening;
 mod pace;
 mod parameter;
 mod path;
+mod patience;
 mod proceed;
 mod rewrite;
 mod ruling;

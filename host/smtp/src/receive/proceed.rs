@@ -10,6 +10,7 @@ use super::check;
 use super::command::{Command, Mail, Rcpt};
 use super::command_line::Parsed;
 use super::line::Framing;
+use super::patience::Enough;
 use super::ruling::{self, Ruling};
 use super::session::{Outgoing, Session};
 use super::state::{Answer, Next, Place, Step, Then};
@@ -17,13 +18,9 @@ use super::transaction::{Crowded, Named, Transaction};
 use super::vrfy;
 use super::xclient::Xclient;
 use crate::{
-    Attributed, Class, Decision, DisconnectReason, EtrnNode, Event, Interest, MessageSlots,
+    Attributed, Chunk, Class, Decision, DisconnectReason, EtrnNode, Event, Interest, MessageSlots,
     Question, Reply, Route, Stage, Vrfy, VrfyVerb,
 };
-
-/// Recipients beyond those of one message that are each told to come later; the next one ends the session. It leaves room
-/// for a client that has sent off a long list before it read the first reply.
-const OVERRUN_MAX: u32 = 1000;
 
 /// The replies that need no thought.
 const OK: &str = "Ok";
@@ -45,12 +42,11 @@ impl Session {
                 let again = matches!(self.place, Place::Failed(_)) && framing != Framing::Line;
                 let class = reply.class();
                 self.tally.errors += u32::from(!again && class == Class::Permanent);
-                // Nothing but one more recipient is refused for now: who goes on does not listen.
-                self.tally.overrun += u32::from(!again && class == Class::Transient);
-                let answer = if self.tally.overrun > OVERRUN_MAX {
-                    self.enough()
-                } else {
-                    Answer::plain(reply)
+                // Nothing but one more recipient is refused for now: who goes on does not listen, nor who goes on with chunks.
+                self.tally.overrun += u32::from(again || class == Class::Transient);
+                let answer = match self.tally.is_overrun() {
+                    true => self.farewell(Enough::Overrun),
+                    false => Answer::plain(reply),
                 };
                 return self.answer_framed(framing, answer);
             }
@@ -151,7 +147,11 @@ impl Session {
                 return self.proceed(command, edits);
             }
             Ruling::Handled(reply) if event == Event::Atrn => self.answer_reversing(reply, &edits),
-            Ruling::Handled(reply) => Answer::plain(reply.unwrap_or_else(|| handled(&command))),
+            Ruling::Handled(reply) => {
+                let idle = matches!(event, Event::Etrn | Event::Vrfy);
+                self.tally.idle_commands += u32::from(idle);
+                Answer::plain(reply.unwrap_or_else(|| handled(&command)))
+            }
             // Who says QUIT leaves, whatever the answer (RFC 5321 section 4.1.1.10).
             Ruling::Refuse(reply) | Ruling::Disconnect(reply) if command == Command::Quit => {
                 Answer::last(reply, DisconnectReason::Quit)
@@ -190,6 +190,7 @@ impl Session {
                 | Command::Vrfy { .. }
                 | Command::Claimed { .. }
                 | Command::Rset
+                | Command::Bdat { chunk: Chunk { octets: 0, last: false }, .. }
         );
         self.tally.idle_commands += u32::from(idle);
         let answer = match command {

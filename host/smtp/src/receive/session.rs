@@ -10,6 +10,7 @@ use super::input::Input;
 use super::line::Framer;
 use super::message::Message;
 use super::pace::Pace;
+use super::patience::Tally;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
@@ -109,16 +110,6 @@ pub enum Expired {
     Silent,
     /// It sent too little of a message in too much time.
     Slow,
-}
-
-/// What a client did since its last accepted message.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) errors: u32,
-    pub(super) refusals: u32,
-    pub(super) idle_commands: u32,
-    /// Recipients beyond what one message can have.
-    pub(super) overrun: u32,
 }
 
 impl Session {

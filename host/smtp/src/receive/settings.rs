@@ -106,7 +106,7 @@ pub struct Limits {
     /// message goes round in a loop.
     pub hops_max: usize,
     /// Recipients of one message. RFC 5321 section 4.5.3.1.8 wants at least 100. More: 452 for each,
-    /// and 421 once it is a thousand more.
+    /// and 421 behind a thousand more.
     pub recipients_max: usize,
     /// Commands that could not be understood or came out of order since the last accepted message;
     /// the next command after so many gets 421.
@@ -114,10 +114,10 @@ pub struct Limits {
     /// Commands and recipients that were refused for what they ask since the last accepted message;
     /// the next command after so many gets 421. It slows those who guess at addresses.
     pub refusals_max: u32,
-    /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, ETRN, repeated EHLO, a recipient named again) since
-    /// the last accepted message; the next command after so many gets 421.
+    /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, ETRN, repeated EHLO, a recipient named again, an empty chunk, a
+    /// login that nobody can check) since the last accepted message; the next command after so many gets 421.
     pub idle_commands_max: u32,
-    /// Logins that were refused; the next command after so many gets 421.
+    /// Logins that were refused, or not looked at since too many were; the next command after so many gets 421.
     pub logins_refused_max: u32,
 }
 

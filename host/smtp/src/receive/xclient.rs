@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::command::{is_client_name, syntax};
-use super::session::{Session, Tally};
+use super::patience::Tally;
+use super::session::Session;
 use super::state::Place;
 use crate::{Authenticated, Helo, Peer, Proxy, Reply};
 
