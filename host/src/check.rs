@@ -60,9 +60,12 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     }
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
     for (name, found) in tls.certificates() {
-        let (names, until) = (found.names.join(", "), found.not_after);
-        if until < Timestamp::now() {
+        let (names, from, until) = (found.names.join(", "), found.not_before, found.not_after);
+        let now = Timestamp::now();
+        if until < now {
             push(&mut lines, format_args!("--  certificate {name} has expired: {until}"));
+        } else if from > now {
+            push(&mut lines, format_args!("--  certificate {name} is not good before {from}"));
         } else {
             push(&mut lines, format_args!("OK  certificate {name} for {names} until {until}"));
         }

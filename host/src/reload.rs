@@ -136,7 +136,7 @@ impl Reloader {
         directory.forget();
         let logins = logins.commit(read_logins);
         let logins = logins.iter().map(|path| path.display().to_string()).collect();
-        tls.warn_of_expired();
+        tls.warn_of_times();
         Ok(Report { changed: reloaded.changed, certificates, groups, aliases, logins, restart })
     }
 }

@@ -122,7 +122,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     // Before there is any other thread.
     let passed = Passed::take()?;
     let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
-    tls.warn_of_expired();
+    tls.warn_of_times();
     if let Some((path, place)) = &settings.auth.users_file {
         auth::users(path, place)?;
     }

@@ -17,7 +17,9 @@ use x509_cert::der::Decode;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::time::Time;
 
+use super::pem;
 use crate::config::{Certificate, ConfigError};
 
 /// A certificate that can be shown to clients.
@@ -26,6 +28,8 @@ pub(crate) struct Loaded {
     pub(super) key: Arc<CertifiedKey>,
     /// The domain names that it is for, in lower case; one may begin with `*.`.
     pub(crate) names: Vec<String>,
+    /// When it begins.
+    pub(crate) not_before: Timestamp,
     /// When it ends.
     pub(crate) not_after: Timestamp,
     /// What an authentication can be bound to the certificate by (RFC 5929 section 4).
@@ -93,14 +97,14 @@ impl Loaded {
         let certificates: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(chain_file.octets())
                 .collect::<Result<_, _>>()
-                .map_err(|error| content(chain, CHAIN)(format!("no PEM: {error:?}")))?;
+                .map_err(|error| content(chain, CHAIN)(pem::fault(&error)))?;
         let Some(first) = certificates.first() else {
-            return Err(content(chain, CHAIN)("no certificate is in it".to_owned()));
+            return Err(content(chain, CHAIN)(pem::fault_of_chain(chain_file.octets())));
         };
         let parsed = x509_cert::Certificate::from_der(first)
             .map_err(|error| content(chain, CHAIN)(format!("no certificate: {error}")))?;
         let private = PrivateKeyDer::from_pem_slice(key_file.octets())
-            .map_err(|_| content(key, KEY)("no private key is in it".to_owned()))?;
+            .map_err(|error| content(key, KEY)(pem::fault_of_key(key_file.octets(), &error)))?;
         let signer = provider
             .key_provider
             .load_private_key(private)
@@ -109,7 +113,6 @@ impl Loaded {
         key_pair
             .keys_match()
             .map_err(|_| CertificateError::Mismatch { chain: chain.clone(), key: key.clone() })?;
-        let until = parsed.tbs_certificate.validity.not_after.to_unix_duration();
         let mut digest = Sha256::new();
         digest.update(chain_file.sha256());
         digest.update(key_file.sha256());
@@ -118,8 +121,8 @@ impl Loaded {
             key: Arc::new(key_pair),
             end_point,
             names: names(&parsed),
-            not_after: Timestamp::from_second(until.as_secs().cast_signed())
-                .unwrap_or(Timestamp::MAX),
+            not_before: moment(&parsed.tbs_certificate.validity.not_before),
+            not_after: moment(&parsed.tbs_certificate.validity.not_after),
             digest: digest.finalize().into(),
         })
     }
@@ -133,6 +136,11 @@ impl Loaded {
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
+}
+
+fn moment(time: &Time) -> Timestamp {
+    let seconds = time.to_unix_duration().as_secs();
+    Timestamp::from_second(seconds.cast_signed()).unwrap_or(Timestamp::MAX)
 }
 
 /// The digest of a certificate by the hash of its signature, SHA-256 in the place of older ones; none where the signature has no

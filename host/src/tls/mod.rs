@@ -9,6 +9,7 @@ mod dane;
 mod fault;
 mod handshake;
 mod outbound;
+mod pem;
 mod roots;
 mod self_signed;
 mod store;

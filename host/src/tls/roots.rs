@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::pem;
 use super::store::{TlsError, versions};
 use crate::config::{ConfigError, Place, TlsVersion};
 
@@ -22,9 +23,9 @@ pub(super) fn read(path: &Path, place: &Place) -> Result<RootCertStore, ConfigEr
         place.fault(format!("{}: {problem}", path.display()), remedy)
     };
     let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| wrong(pem::fault(&error)))?;
     for certificate in found {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        let certificate = certificate.map_err(|error| wrong(pem::fault(&error)))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
     if roots.is_empty() { Err(wrong("it has no certificate".to_owned())) } else { Ok(roots) }

@@ -108,11 +108,15 @@ impl TlsStore {
         self.certificates.values().map(|entry| (&*entry.name, entry.now()))
     }
 
-    /// Tells the log which certificates are over: they are shown all the same, since most senders do not mind.
-    pub(crate) fn warn_of_expired(&self) {
+    /// Tells the log which certificates are over, or have not begun: they are shown all the same, since most senders do not mind.
+    pub(crate) fn warn_of_times(&self) {
+        let now = Timestamp::now();
         for (certificate, loaded) in self.certificates() {
-            if loaded.not_after < Timestamp::now() {
-                tracing::warn!(certificate, until = %loaded.not_after, "the certificate has expired");
+            let (from, until) = (loaded.not_before, loaded.not_after);
+            if until < now {
+                tracing::warn!(certificate, %until, "the certificate has expired");
+            } else if from > now {
+                tracing::warn!(certificate, %from, "the certificate is not good yet");
             }
         }
     }

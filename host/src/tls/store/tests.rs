@@ -38,7 +38,7 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn what_is_wrong_with_a_file_is_told_at_its_place() {
     type Spoil = fn(&Path);
-    let cases: [(&str, Spoil, &str, &str); 9] = [
+    let cases: [(&str, Spoil, &str, &str); 15] = [
         (".chain", |chain| fs::remove_file(chain).unwrap(), "No such file", "name a file"),
         (".chain", |chain| fs::write(chain, "").unwrap(), "no certificate is in it", "PEM block"),
         (".chain", |chain| set_mode(chain, 0o666), "mode: wanted no writing", "chmod go-w"),
@@ -50,6 +50,39 @@ fn what_is_wrong_with_a_file_is_told_at_its_place() {
             },
             "no certificate: ",
             "PEM block",
+        ),
+        (
+            ".chain",
+            |chain| cut(chain),
+            "the line -----END CERTIFICATE----- is missing",
+            "PEM block",
+        ),
+        (
+            ".chain",
+            |chain| change(chain, "-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE\n"),
+            "-----BEGIN CERTIFICATE begins nothing that PEM has",
+            "PEM block",
+        ),
+        (".chain", |chain| change(chain, "MI", "M!"), "is not Base64", "PEM block"),
+        (
+            ".chain",
+            |chain| {
+                fs::copy(key(chain), chain).unwrap();
+            },
+            "a private key is in it, and no certificate",
+            "PEM block",
+        ),
+        (
+            ".key",
+            |chain| fs::write(key(chain), fs::read(chain).unwrap()).unwrap(),
+            "a certificate is in it, and no private key",
+            "in PEM",
+        ),
+        (
+            ".key",
+            |chain| change(&key(chain), "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+            "its private key is encrypted",
+            "unencrypted",
         ),
         (".key", |chain| fs::remove_file(key(chain)).unwrap(), "No such file", "name a file"),
         (".key", |chain| fs::write(key(chain), "").unwrap(), "no private key is in it", "in PEM"),
@@ -83,8 +116,22 @@ fn what_is_wrong_with_a_file_is_told_at_its_place() {
         let error = store(&settings).map(|_| ()).unwrap_err();
         assert!(error.starts_with(&format!("error: certificate[0]{place}: ")), "{error}");
         assert!(error.contains(problem) && error.contains(remedy), "{problem}: {error}");
-        assert!(!error.contains("BEGIN"), "{error}");
+        // Nothing of a key.
+        assert!(!error.contains("PRIVATE KEY-----"), "{error}");
     }
+}
+
+/// Takes away the last line.
+fn cut(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
+    let (rest, _) = text.trim_end().rsplit_once('\n').unwrap();
+    fs::write(file, rest).unwrap();
+}
+
+fn change(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(file, text.replace(from, to)).unwrap();
 }
 
 fn key(chain: &Path) -> std::path::PathBuf {
