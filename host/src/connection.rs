@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
-use stagepost_smtp::{Action, DisconnectReason, Expired, Reversal, Route, Session, Tls, TlsFault};
+use stagepost_smtp::{
+    Action, DisconnectReason, Expired, Facts, Refused, Reversal, Route, Session, Tls, TlsFault,
+};
 use tokio::time::timeout;
 
 use crate::auth::Authenticator;
@@ -51,6 +53,8 @@ pub(crate) struct Ended {
     pub(crate) expired: Option<Expired>,
     /// Why it is over; none: the connection was gone before anything was said.
     pub(crate) reason: Option<DisconnectReason>,
+    /// What the client was refused, if anything, with what was known of it at the end.
+    pub(crate) refused: Option<Box<(Refused, Arc<Facts>)>>,
 }
 
 /// What ended a wait for the client.
@@ -79,10 +83,8 @@ impl Connection {
             }
         }
         let Self { transport, session, .. } = self;
-        let ended = Ended { expired: session.expired(), reason: session.left() };
-        drop(session);
-        close(transport).await;
-        ended
+        // Not to be part of a connection that waits.
+        Box::pin(end(transport, session)).await
     }
 
     /// Does everything that the session wants done now. False when it is over.
@@ -263,6 +265,16 @@ impl Connection {
             Err(_) => self.session.handle_hangup(now),
         });
     }
+}
+
+/// Ends a connection whose session is over, and says how that was.
+async fn end(transport: Transport, session: Session) -> Ended {
+    let refused = session.refused().cloned();
+    let refused = refused.map(|refused| Box::new((refused, session.facts().clone())));
+    let ended = Ended { expired: session.expired(), reason: session.left(), refused };
+    drop(session);
+    close(transport).await;
+    ended
 }
 
 /// Closes so that the last reply arrives: octets that nobody read would make the system reset the connection.

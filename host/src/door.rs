@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stagepost_smtp::{Extension, Peer, Reply, Settings, StartTls, Tls};
+use stagepost_smtp::{Extension, Facts, Peer, Refused, Reply, Settings, StartTls, Tls};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -42,6 +42,7 @@ pub(crate) struct Door {
 pub(crate) struct DoorLines {
     refusals: Throttle,
     headers: Throttle,
+    refused: Throttle,
 }
 
 /// A client whose session can begin.
@@ -63,6 +64,30 @@ enum ProxyFault {
     Io(#[from] io::Error),
     #[error("it took too long")]
     Timeout,
+}
+
+impl DoorLines {
+    /// Tells of a session, which is over, that its client was refused something: the last of it.
+    pub(crate) fn refused(&self, refused: &Refused, facts: &Facts) {
+        let Some(Line { left_out }) = self.refused.line(Instant::now()) else { return };
+        let Refused { count, reply, command, sender, recipient } = refused;
+        let (session, listener) = (facts.id, &*facts.peer.listener);
+        let helo = facts.helo.as_ref().map(|helo| &*helo.name);
+        let command = command.as_deref().map(String::from_utf8_lossy);
+        tracing::info!(
+            session,
+            listener,
+            client = &*facts.peer.remote_text,
+            helo,
+            sender = sender.as_deref(),
+            recipient = recipient.as_deref(),
+            command = command.as_deref(),
+            reply = reply.in_line(),
+            count,
+            left_out,
+            "the client was refused"
+        );
+    }
 }
 
 impl Door {

@@ -148,10 +148,14 @@ async fn serve(
         true => stream.local_addr().unwrap_or(address),
         false => address,
     };
-    if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await
-        && let Some(expired) = connection(&shared, &door, entered, place.id).serve().await.expired
-    {
-        shared.sessions.expired(expired);
+    if let Some(entered) = door.open(&shared.lines, stream, &mut place, remote, local).await {
+        let ended = connection(&shared, &door, entered, place.id).serve().await;
+        if let Some(expired) = ended.expired {
+            shared.sessions.expired(expired);
+        }
+        if let Some((refused, facts)) = ended.refused.as_deref() {
+            shared.lines.refused(refused, facts);
+        }
     }
     tracing::debug!(session = place.id, "session ends");
 }

@@ -134,6 +134,38 @@ fn recipients_and_commands_are_refused_with_their_replies() {
     server.stop();
 }
 
+/// Whoever looks for why somebody's mail does not come finds it, in one line for a session.
+#[test]
+fn what_a_client_was_refused_is_in_the_log() {
+    let site = Site::new("");
+    let server = site.start();
+    let mut client = server.greeted();
+    client.deliver("a@client.test", "b@example.test", MESSAGE);
+    client.say("QUIT", 221);
+    let mut client = server.greeted();
+    client.say("PASS secret", 500);
+    client.say("MAIL FROM:<a@client.test>", 250);
+    client.say("RCPT TO:<b@foreign.test>", 550);
+    client.say("RSET", 250);
+    client.say("QUIT", 221);
+    let told = |line: &Line| line.message() == "the client was refused";
+    let line = server.log().wait_for("the refusal", told);
+    for (field, wanted) in [
+        ("client", "127.0.0.1"),
+        ("helo", "client.example.test"),
+        ("listener", "mx"),
+        ("sender", "a@client.test"),
+        ("command", "RCPT TO:<b@foreign.test>"),
+        ("reply", "550 5.7.1 Relaying denied"),
+    ] {
+        assert_eq!(line.text(field), wanted, "{}", line.as_str());
+    }
+    assert!(line.as_str().contains("\"count\":2"), "{}", line.as_str());
+    let log = server.stop();
+    assert_eq!(log.matching(told).len(), 1, "{log}");
+    assert!(!log.to_string().contains("secret"), "{log}");
+}
+
 #[test]
 fn sessions_are_limited_in_all_and_for_each_address() {
     let refusal = |server: &Server, words: &str| {

@@ -49,9 +49,10 @@ pub use question::{
     VrfyVerb,
 };
 pub use receive::{
-    Auth, EnvelopeError, Expired, Extension, Extensions, Limits, ReversalError, RewriteError,
-    Session, Settings, Split, StartTls, Timeouts, Verified, Verify, Vrfy, answers_handled,
-    check_rewrite, is_for_session_alone, parameter, received, received_from_plugin,
+    Auth, EnvelopeError, Expired, Extension, Extensions, Limits, Refused, ReversalError,
+    RewriteError, Session, Settings, Split, StartTls, Timeouts, Verified, Verify, Vrfy,
+    answers_handled, check_rewrite, is_for_session_alone, parameter, received,
+    received_from_plugin,
 };
 pub use release::Release;
 pub use reply::{Class, Detail, Enhanced, Reply, ReplyError};

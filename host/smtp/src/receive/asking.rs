@@ -76,8 +76,11 @@ impl Session {
     /// Asks after the command line; says the reply.
     pub(super) fn conclude_command(&mut self, answer: Answer) {
         let answer = self.marked(answer);
-        let line = self.line_in_hand.take();
-        let question = |_: &Self, _: &Then| line.map(|line| Question::Command { line });
+        // Of a client that was refused at the door nobody was asked before.
+        let question = |session: &Self, _: &Then| {
+            let line = session.line_in_hand.clone().filter(|_| !session.is_unwelcome());
+            line.map(|line| Question::Command { line })
+        };
         let then = Then::Say(answer);
         if let Some(Then::Say(answer)) = self.ask(Event::Command, Stage::After, then, question) {
             self.say(answer);

@@ -56,10 +56,13 @@ impl Session {
             return true;
         }
         // Words of a login whose AUTH was refused, perhaps: a client that does not wait for the reply sends them all the same.
-        let stray = self.behind_auth && !command::is_known(line, self.grammar());
+        let known = command::is_known(line, self.grammar());
+        let stray = self.behind_auth && !known;
         self.behind_auth = stray || command::is_auth(line);
         if stray || self.is_unwelcome() || !self.asks_about_lines() {
             let parsed = parse(line, self.grammar());
+            // What is no command may be a password.
+            self.line_in_hand = known.then(|| shown(line));
             self.input.wipe(octets + 2);
             self.run(parsed, framing, Vec::new());
             return true;
@@ -67,7 +70,7 @@ impl Session {
         let whole = has_secret(line).then(|| Secret::new(line.to_vec()));
         let line = shown(line);
         self.input.wipe(octets + 2);
-        if self.interest.contains(Event::Command, Stage::After) {
+        if known || self.interest.contains(Event::Command, Stage::After) {
             self.line_in_hand = Some(line.clone());
         }
         let then = Then::Run { line, whole, framing };

@@ -11,6 +11,7 @@ use super::line::Framer;
 use super::message::Message;
 use super::pace::Pace;
 use super::patience::Tally;
+use super::refused::Refused;
 use super::settings::Settings;
 use super::state::{Answer, Next, Place, Step, Then};
 use crate::{
@@ -65,8 +66,10 @@ pub struct Session {
     pub(super) verdicts: Box<[Reply]>,
     /// A plug-in whose edits could not be carried out, not named yet.
     pub(super) blamed: Option<Box<(Arc<str>, EditFault)>>,
-    /// The line in hand, kept only while somebody is to be asked after it.
+    /// The line in hand until it is answered, as plug-ins may see it: where somebody is to be asked after it, or its verb is known.
     pub(super) line_in_hand: Option<Arc<[u8]>>,
+    /// What the client was refused.
+    pub(super) refused: Option<Box<Refused>>,
     /// Counts commands, and in a message whatever the client waits for.
     pub(super) exchange: u64,
     /// The attributes that plug-ins set before the client has said anything: those that outlive STARTTLS.
@@ -145,6 +148,7 @@ impl Session {
             verdicts: Box::default(),
             blamed: None,
             line_in_hand: None,
+            refused: None,
             exchange: 0,
             welcome_attributes: Vec::new(),
             welcomed_at: 0,
@@ -480,6 +484,7 @@ impl Session {
     /// Writes a reply and does what follows it.
     pub(super) fn say(&mut self, answer: Answer) {
         self.say_verdicts();
+        self.note_refusal(&answer);
         self.write(&answer.reply);
         self.since = self.now;
         match answer.next {

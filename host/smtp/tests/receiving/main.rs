@@ -12,6 +12,7 @@ mod extending;
 mod lending;
 mod model;
 mod property;
+mod refusals;
 mod rewriting;
 mod rig;
 mod slots;
