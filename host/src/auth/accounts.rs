@@ -15,6 +15,7 @@ use sha2::Sha256;
 use stagepost_smtp::ScramKeys;
 use zeroize::Zeroizing;
 
+use super::memory::Memory;
 use super::password::{self, NoRandom, SCRAM_ITERATIONS};
 use super::users_file::{UsersFile, UsersFileError};
 
@@ -29,6 +30,7 @@ pub(crate) struct Accounts {
     secret: Zeroizing<[u8; SECRET_OCTETS]>,
     /// The hash of a password that nobody has.
     decoy: String,
+    memory: Memory,
 }
 
 struct State {
@@ -85,7 +87,7 @@ impl Accounts {
         let (decoy, _) = password::hash("nobody has it")?;
         let secret = secret(&state_dir.join("auth-secret"))?;
         let now = Mutex::new(State { file, stamp });
-        Ok(Self { path: path.to_owned(), now, secret, decoy })
+        Ok(Self { path: path.to_owned(), now, secret, decoy, memory: Memory::default() })
     }
 
     /// The users as they are now. A file that can't be used changes nothing, and is told once.
@@ -110,7 +112,8 @@ impl Accounts {
         let file = self.now();
         let user = file.user(name);
         let hashed = user.and_then(|user| user.hashed.as_deref());
-        let verified = password::verify(password, hashed.unwrap_or(&self.decoy));
+        let hashed_or_decoy = hashed.unwrap_or(&self.decoy);
+        let verified = password::verify(password, hashed_or_decoy, &self.memory);
         match user {
             Some(user) if verified && hashed.is_some() => Checked::Accepted(user.name.clone()),
             Some(_) => Checked::Refused,

@@ -4,6 +4,7 @@
 mod accounts;
 mod authenticator;
 mod failures;
+mod memory;
 mod password;
 mod record;
 mod secrets_file;
