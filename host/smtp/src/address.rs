@@ -140,6 +140,15 @@ impl Address {
         self.raw.is_ascii()
     }
 
+    /// The same mailbox in ASCII, with its domain as the DNS has it (RFC 6531 section 3.2); none: its local part is not ASCII.
+    pub fn to_ascii(&self) -> Option<Self> {
+        if self.is_ascii() {
+            return Some(self.clone());
+        }
+        let raw = format!("{}@{}", self.local(), self.domain_key()).into();
+        Some(Self { raw, local_octets: self.local_octets }).filter(Self::is_ascii)
+    }
+
     /// Whether this is the postmaster (RFC 5321 section 4.5.1), with or without a domain.
     pub fn is_postmaster(&self) -> bool {
         self.local_unquoted().eq_ignore_ascii_case("postmaster")
@@ -168,6 +177,14 @@ impl ReversePath {
         match self {
             Self::Null => "",
             Self::Address(address) => address.local(),
+        }
+    }
+
+    /// The same path in ASCII, as [`Address::to_ascii`] has it.
+    pub fn to_ascii(&self) -> Option<Self> {
+        match self {
+            Self::Null => Some(Self::Null),
+            Self::Address(address) => address.to_ascii().map(Self::Address),
         }
     }
 }

@@ -88,6 +88,20 @@ impl RecipientWish {
         self.notify.unwrap_or(Notify::UNSAID)
     }
 
+    /// The same in ASCII: whom the sender meant with characters beyond it as their numbers (RFC 6533 section 3).
+    #[must_use]
+    pub fn in_ascii(self) -> Self {
+        let written = |character: char| match character {
+            character if character.is_ascii() => character.to_string(),
+            character => format!("\\x{{{:X}}}", u32::from(character)),
+        };
+        let orcpt = self.orcpt.map(|text| match text.is_ascii() {
+            true => text,
+            false => text.chars().map(written).collect::<String>().into(),
+        });
+        Self { orcpt, ..self }
+    }
+
     /// Whom the sender meant: address type and address.
     pub fn original(&self) -> Option<(&str, String)> {
         self.orcpt.as_deref().and_then(original)

@@ -260,8 +260,8 @@ fn parameters(message: &StoredMessage, to: &Address) -> Box<str> {
     // RFC 6710 section 4.6: it is as urgent as the message.
     let priority = SenderWish::of(&message.envelope.parameters).priority;
     let priority = priority.map(|level| format!("MT-PRIORITY={level}"));
-    // RFC 6533 section 4: its header block has the address.
-    let utf8 = (!to.is_ascii()).then(|| "SMTPUTF8".to_owned());
+    // RFC 6533 section 4: its header block has the address, in ASCII where that can be.
+    let utf8 = to.to_ascii().is_none().then(|| "SMTPUTF8".to_owned());
     priority.into_iter().chain(utf8).collect::<Vec<_>>().join(" ").into()
 }
 

@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{StoreError, StoredMessage};
 use stagepost_smtp::{
-    Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, SenderWish,
-    SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction, parameter,
+    Addressee, Cause, Credentials, Outcome, OwnName, Protocol, RecipientWish, ReversePath,
+    SenderWish, SendingLogin, SendingSettings, SendingTimeouts, SendingTls, Step, Transaction,
+    parameter,
 };
 use tokio::task::JoinSet;
 
@@ -434,20 +435,34 @@ async fn transaction(
     };
     let envelope = &message.envelope;
     let recipients: Vec<Addressee> = recipients.iter().map(addressee).collect::<Result<_, _>>()?;
-    let ascii = message.header.is_ascii()
-        && envelope.sender.as_str().is_ascii()
-        && recipients.iter().all(|recipient| recipient.address.as_str().is_ascii());
+    // Fields in some other character set are older than SMTPUTF8, and servers pass them on without it.
+    let fields =
+        !message.header.is_ascii() && parameter(&envelope.parameters, "SMTPUTF8").is_some();
+    let ascii = if fields { None } else { in_ascii(&envelope.sender, &recipients) };
+    let utf8 = ascii.is_none();
+    let (sender, recipients) = ascii.unwrap_or_else(|| (envelope.sender.clone(), recipients));
     Ok(Transaction {
-        sender: envelope.sender.clone(),
+        sender,
         wish: SenderWish::of(&envelope.parameters),
         size_octets: MessageOctets::count(message),
         // What the octets are, not what the sender declared: many declare 8BITMIME for all they send, and a next hop
         // without it can take what is plain.
         body: MessageOctets::kind(message).await?,
-        // Fields in some other character set are older than SMTPUTF8, and servers pass them on without it.
-        utf8: !ascii && parameter(&envelope.parameters, "SMTPUTF8").is_some(),
+        utf8,
         recipients,
     })
+}
+
+/// The envelope as every server takes it; none: a local part is not ASCII, whoever has put it there.
+fn in_ascii(
+    sender: &ReversePath,
+    recipients: &[Addressee],
+) -> Option<(ReversePath, Vec<Addressee>)> {
+    let addressee = |known: &Addressee| {
+        Some(Addressee { address: known.address.to_ascii()?, wish: known.wish.clone().in_ascii() })
+    };
+    let recipients = recipients.iter().map(addressee).collect::<Option<_>>()?;
+    Some((sender.to_ascii()?, recipients))
 }
 
 #[cfg(test)]

@@ -194,13 +194,13 @@ mod tests {
             reply(&settings, &lines(&settings, interest, claims, false)).text().to_owned()
         };
         let plain = made(Interest::NONE, Claims::none());
-        let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nLIMITS RCPTMAX=100\nCHUNKING\nDSN";
+        let wanted = "localhost\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nHELP\nSIZE 52428800\nLIMITS RCPTMAX=100\nCHUNKING\nSMTPUTF8\nDSN";
         assert_eq!(plain, wanted);
         let offered = Settings { starttls: StartTls::Offered, ..settings.clone() };
         let lines = |secured| lines(&offered, Interest::NONE, Claims::none(), secured);
         assert!(lines(false).ends_with("\nSTARTTLS") && !lines(true).contains("STARTTLS"));
         let accept = Interest::NONE.with(Event::MessageAccept, Stage::Before);
-        assert_eq!(made(accept, Claims::none()), wanted.replace("DSN", "PRDR\nDSN"));
+        assert_eq!(made(accept, Claims::none()), wanted.replace("SMTPUTF8", "PRDR\nSMTPUTF8"));
         let after = Interest::NONE.with(Event::Etrn, Stage::After);
         assert_eq!(made(after, Claims::none()), wanted);
         let before = Interest::NONE.with(Event::Etrn, Stage::Before);

@@ -67,6 +67,7 @@ impl Extensions {
         .with(Extension::Chunking)
         .with(Extension::Dsn)
         .with(Extension::Prdr)
+        .with(Extension::SmtpUtf8)
         .with(Extension::MtPriority)
         .with(Extension::DeliverBy)
         .with(Extension::FutureRelease);

@@ -22,7 +22,7 @@ pub struct Transaction {
     pub size_octets: u64,
     /// What its octets are, in header and body.
     pub body: BodyKind,
-    /// Addresses or header fields of it are UTF-8, as its sender has declared (RFC 6531).
+    /// Addresses of it are UTF-8, or header fields, as its sender has declared (RFC 6531).
     pub utf8: bool,
 }
 

@@ -43,6 +43,8 @@ impl Report<'_> {
         };
         let date = date(self.now);
         let encoding = self.encoding();
+        // In ASCII where that can be, so that every server takes it.
+        let to = to.to_ascii().unwrap_or_else(|| (*to).clone());
         let header = format!(
             "From: Mail Delivery System <MAILER-DAEMON@{hostname}>\r\nTo: {to}\r\nSubject: {subject}\r\nDate: {date}\r\n\
              Message-ID: <{id}@{hostname}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::stream::Carrying;
 use super::*;
-use stagepost_smtp::{BodyKind, Secret};
+use stagepost_smtp::{Address, BodyKind, Secret};
 
 use crate::config::{NextHop, Settings};
 use crate::delivery::octets::sample::{broken_message, message};
@@ -387,6 +387,74 @@ async fn what_the_octets_are_counts_and_not_what_was_declared() {
         drop(relay);
         assert_eq!(heard.await.unwrap(), ["EHLO us.test\r\n"]);
     }
+}
+
+/// Who named them and whether the sender has declared it makes no difference: an alias or a plug-in may have.
+#[tokio::test]
+async fn addresses_go_on_in_ascii_where_they_can() {
+    let hello = |offer: &'static str| [Say("220 hop\r\n"), Hear("EHLO us.test\r\n"), Say(offer)];
+    let plain = "250-hop\r\n250-DSN\r\n250 PIPELINING\r\n";
+    let any = "250-hop\r\n250-SMTPUTF8\r\n250-DSN\r\n250 PIPELINING\r\n";
+    let sent = || {
+        [
+            Hear("DATA\r\n"),
+            Say("250 a\r\n250 b\r\n354 go\r\n"),
+            Hear(".\r\n"),
+            Say("250 queued\r\n"),
+            Wait,
+        ]
+    };
+    let cases = [
+        (
+            plain,
+            "u@b\u{fc}cher.test",
+            "",
+            "",
+            "u@xn--bcher-kva.test",
+            r" ORCPT=utf-8;j\x{F6}@x.test",
+        ),
+        (
+            any,
+            "u@b\u{fc}cher.test",
+            "SMTPUTF8",
+            "",
+            "u@xn--bcher-kva.test",
+            r" ORCPT=utf-8;j\x{F6}@x.test",
+        ),
+        (
+            any,
+            "j\u{f6}@b\u{fc}cher.test",
+            "",
+            " SMTPUTF8",
+            "j\u{f6}@b\u{fc}cher.test",
+            " ORCPT=utf-8;j\u{f6}@x.test",
+        ),
+    ];
+    for (offer, recipient, parameters, words, written, orcpt) in cases {
+        let turns = hello(offer).into_iter().chain(sent());
+        let (address, heard) = next_hop(vec![turns.collect()]).await;
+        let relay = relay_to(address);
+        let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        message.envelope.parameters = parameters.into();
+        message.envelope.recipients[0].address = Address::parse_international(recipient).unwrap();
+        message.envelope.recipients[0].parameters = "ORCPT=utf-8;j\u{f6}@x.test".into();
+        assert_eq!(relay.deliver(&message, &[0]).await, [DELIVERED]);
+        drop(relay);
+        let wanted =
+            format!("MAIL FROM:<a@b.test>{words}\r\nRCPT TO:<{written}>{orcpt}\r\nDATA\r\n");
+        let heard = heard.await.unwrap();
+        assert!(heard[0].contains(&wanted), "{wanted}: {heard:?}");
+    }
+    let turns = hello(plain).into_iter().chain([Wait]);
+    let (address, heard) = next_hop(vec![turns.collect()]).await;
+    let relay = relay_to(address);
+    let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    message.envelope.recipients[0].address =
+        Address::parse_international("j\u{f6}@x.test").unwrap();
+    let outcome = relay.deliver(&message, &[0]).await.concat();
+    assert!(outcome.starts_with("failed 5.6.7 "), "{outcome}");
+    drop(relay);
+    assert_eq!(heard.await.unwrap(), ["EHLO us.test\r\n"]);
 }
 
 #[tokio::test]
