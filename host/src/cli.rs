@@ -115,7 +115,7 @@ enum Command {
     /// Take over the configuration of another server
     #[command(subcommand)]
     Import(import::ImportCommand),
-    /// Work with certificates
+    /// Work with certificates, and see what deliveries want of others'
     #[command(subcommand)]
     Tls(tls::TlsCommand),
     /// Manage the users who may log in

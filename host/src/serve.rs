@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, AdminError, AdminServer};
 use crate::auth::{self, Authenticator, SecretsFile};
 use crate::config::{ConfigError, Settings};
-use crate::delivery::{self, Carrier, Fetching, Lanes, Logins, Notifier, Scheduler};
+use crate::delivery::{self, Carrier, Fetching, Lanes, Logins, Notifier, Relay, Scheduler};
 use crate::descriptor::Descriptors;
 use crate::directory::Directory;
 use crate::dns::Dns;
@@ -264,7 +264,8 @@ async fn serve(
     let files = Files { tls, directory: ways.directory, logins };
     let reloader = Arc::new(Reloader::new(settings.clone(), files, plugins.clone()));
     let mut parts = JoinSet::new();
-    let api = api(figures, plugins.clone(), reloader.clone(), queue, directory, stopping.clone());
+    let asked = (directory, carrier.relay().clone());
+    let api = api(figures, plugins.clone(), reloader.clone(), queue, asked, stopping.clone());
     let mut stopping_admin = stopping.clone();
     parts.spawn(async move {
         let end = async move { stopping_admin.wait().await };
@@ -313,7 +314,7 @@ fn api(
     plugins: Arc<ExtMgr>,
     reloader: Arc<Reloader>,
     queue: Queue,
-    directory: Directory,
+    (directory, relay): (Directory, Relay),
     stopping: Stopping,
 ) -> axum::Router {
     let router = directory.router().clone();
@@ -322,6 +323,7 @@ fn api(
         .merge(admin::reloading(reloader))
         .merge(admin::tracing(plugins, stopping))
         .merge(admin::explaining(directory, router.clone()))
+        .merge(admin::explaining_tls(relay, router.clone()))
         .merge(admin::queue::managing(queue.store, queue.lanes, router));
     admin::whole(parts)
 }

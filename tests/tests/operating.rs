@@ -97,11 +97,12 @@ fn every_refusal_of_the_admin_api_has_error_and_remedy() {
     let site = crier("");
     let server = site.start();
     let hold = "POST /v1/queue/hold";
-    let cases: [(&str, &[u8], u16, &str); 17] = [
+    let cases: [(&str, &[u8], u16, &str); 18] = [
         ("POST /v1/plugins/crier/verbs/measure", &[b' '; 3 << 20], 413, "octets"),
         ("POST /v1/plugins/crier/verbs/measure", b"\"\xff\"", 400, "not UTF-8"),
         ("POST /v1/plugins/%ff/verbs/x", b"", 400, "UTF-8"),
         ("GET /v1/nothing", b"", 404, "/v1/nothing"),
+        ("GET /v1/tls-policy/a%20b", b"", 400, "is not a domain"),
         ("GET /", b"", 404, "/"),
         ("DELETE /v1/status", b"", 405, "DELETE"),
         (hold, &[b' '; 100_000], 413, "octets"),

@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 
 use super::address::AddressReport;
 use super::api::Problem;
+use super::tls_policy::TlsPolicyReport;
 
 /// How long the whole exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
@@ -22,6 +23,8 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 const RELOAD_MAX: Duration = Duration::from_secs(90);
 /// The same.
 const VERB_MAX: Duration = Duration::from_secs(40);
+/// The same where the DNS and a domain's HTTPS server are asked.
+const TLS_MAX: Duration = Duration::from_secs(300);
 /// The most that is read of an answer: a ledger of the largest size, in JSON.
 const ANSWER_OCTETS_MAX: usize = 64 << 20;
 /// The longest line of an answer that comes line by line.
@@ -98,7 +101,25 @@ pub(crate) async fn explain_address(
     address: &str,
 ) -> Result<(String, AddressReport), ClientError> {
     let path = format!("/v1/addresses/{}", utf8_percent_encode(address, NON_ALPHANUMERIC));
-    let json = ask(socket, Method::GET, &path, String::new(), RELOAD_MAX).await?;
+    ask_for(socket, &path, RELOAD_MAX).await
+}
+
+/// Asks what a delivery to a domain would want of TLS; the JSON as it came, and what it says.
+pub(crate) async fn explain_tls(
+    socket: &Path,
+    domain: &str,
+) -> Result<(String, TlsPolicyReport), ClientError> {
+    let path = format!("/v1/tls-policy/{}", utf8_percent_encode(domain, NON_ALPHANUMERIC));
+    ask_for(socket, &path, TLS_MAX).await
+}
+
+/// Asks for a report; the JSON as it came, and what it says.
+async fn ask_for<T: serde::de::DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    wait: Duration,
+) -> Result<(String, T), ClientError> {
+    let json = ask(socket, Method::GET, path, String::new(), wait).await?;
     let report = serde_json::from_str(&json).map_err(|error| ClientError::Answer {
         socket: socket.to_owned(),
         reason: error.to_string(),

@@ -10,13 +10,14 @@ mod reload;
 mod server;
 mod status;
 mod table;
+mod tls_policy;
 mod trace;
 
 pub(crate) use address::explaining;
 pub(crate) use api::{Coming, StatusSource, watching, whole};
 pub(crate) use client::{
-    ClientError, call_plugin, explain_address, fetch_metrics, fetch_plugins, fetch_status,
-    follow_trace, reload,
+    ClientError, call_plugin, explain_address, explain_tls, fetch_metrics, fetch_plugins,
+    fetch_status, follow_trace, reload,
 };
 pub(crate) use plugins::{PluginList, calling};
 pub(crate) use reload::{ReloadReport, reloading};
@@ -24,4 +25,5 @@ pub(crate) use server::{AdminError, AdminServer};
 pub(crate) use status::{
     DeliveryStatus, ListenerStatus, PluginStatus, QueueStatus, SessionsStatus, Status,
 };
+pub(crate) use tls_policy::explaining_tls;
 pub(crate) use trace::{TraceLine, tracing};

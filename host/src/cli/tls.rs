@@ -1,12 +1,14 @@
-//! `stagepost tls`: certificates to begin with.
-//! Knows no running server.
+//! `stagepost tls`: certificates to begin with, and what deliveries want of others'.
+//! Knows neither how certificates are made nor how policies are found.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::tls;
+use super::server::ServerArgs;
+use super::watch::refused;
+use crate::{admin, tls};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TlsCommand {
@@ -15,6 +17,24 @@ pub(super) enum TlsCommand {
     /// Writes it and its key, and prints the lines for the configuration. Servers that bring mail take it, as they take
     /// any; mail programs warn of it. Nothing that exists is changed.
     SelfSigned(SelfSignedArgs),
+    /// Show what a delivery to a domain would want of TLS, and why
+    ///
+    /// The route and its `tls`, the policy of the domain (MTA-STS), and for each server what the DNS says of its certificates (DANE),
+    /// what is wanted in the end and who says so. Asks the running server, which asks the DNS and the domain as a delivery does; no
+    /// server for mail is talked to. Exit code 1 when no server answers.
+    Policy(PolicyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PolicyArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The domain that mail would be for
+    #[arg(value_name = "DOMAIN")]
+    domain: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -31,9 +51,21 @@ pub(super) struct SelfSignedArgs {
 }
 
 pub(super) fn run(command: &TlsCommand) -> ExitCode {
-    let TlsCommand::SelfSigned(args) = command;
-    match tls::self_signed(&args.name, &args.dir, args.days) {
-        Ok(made) => super::print(&made),
-        Err(error) => super::failed(&error, super::EXIT_CONFIGURATION),
+    match command {
+        TlsCommand::SelfSigned(args) => match tls::self_signed(&args.name, &args.dir, args.days) {
+            Ok(made) => super::print(&made),
+            Err(error) => super::failed(&error, super::EXIT_CONFIGURATION),
+        },
+        TlsCommand::Policy(args) => policy(args),
+    }
+}
+
+fn policy(args: &PolicyArgs) -> ExitCode {
+    let asked =
+        args.server.ask(|socket| async move { admin::explain_tls(&socket, &args.domain).await });
+    match asked {
+        Ok((json, _)) if args.json => super::print_json(&json),
+        Ok((_, report)) => super::print(&report),
+        Err(error) => refused(&error),
     }
 }

@@ -89,6 +89,19 @@ pub(crate) enum TlsPolicy {
     Dane,
 }
 
+impl TlsPolicy {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Opportunistic => "opportunistic",
+            Self::Required => "required",
+            Self::Verified => "verified",
+            Self::Dane => "dane",
+        }
+    }
+}
+
 /// How mail leaves by a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Way {

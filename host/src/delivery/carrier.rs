@@ -97,18 +97,13 @@ impl Carrier {
         message: &StoredMessage,
         recipients: &[u32],
     ) -> Carried {
-        let servers = match course.way {
-            Way::Hosts(hosts) => Servers::Hosts(hosts),
-            Way::Mx(None) => Servers::Mx(domain),
-            Way::Mx(Some(domain)) => Servers::Mx(domain),
-            Way::Wait => {
+        let Some(servers) = Servers::of(course.way, domain) else {
+            if *course.way != Way::Discard {
                 return everyone(recipients, (4, 4, 7), "nobody has come to fetch it");
             }
-            Way::Discard => {
-                let finding = Finding::new((2, 0, 0), "discarded, as the route says");
-                let outcome = RecipientOutcome::Delivered(finding, Onward::End);
-                return Carried::aside(vec![outcome; recipients.len()]);
-            }
+            let finding = Finding::new((2, 0, 0), "discarded, as the route says");
+            let outcome = RecipientOutcome::Delivered(finding, Onward::End);
+            return Carried::aside(vec![outcome; recipients.len()]);
         };
         let Course { tls, login, .. } = course;
         let hop = Hop { servers, protocol: Protocol::Smtp, tls, login: login.as_ref() };

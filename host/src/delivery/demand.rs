@@ -31,7 +31,7 @@ pub(super) struct Demand {
 pub(crate) enum Unmet {
     /// Whoever could forge the answer would have it so (RFC 7672 section 2.1.1).
     #[error("the DNS can't tell now which certificates the server has (TLSA)")]
-    Trouble,
+    Unknown,
     /// The operator wants them.
     #[error("the DNS has no certificates of the server (TLSA) that DNSSEC vouches for")]
     NoRecords,
@@ -49,12 +49,16 @@ pub(crate) enum Unmet {
     UnknownLine,
 }
 
-/// What must hold of a server.
+/// What must hold of a server, and why.
 #[derive(Clone, Debug)]
 pub(super) struct Demanded {
     /// That, unless it can't.
     pub(super) demand: Result<Demand, Unmet>,
-    /// What would be in the way, were the domain not just trying its policy.
+    /// What the DNS says of its certificates.
+    pub(super) published: Published,
+    /// Of which kind the policy of the domain is, where it counts.
+    pub(super) sts: Option<StsMode>,
+    /// What would be in the way, were the domain not just trying it.
     pub(super) doubt: Option<Unmet>,
 }
 
@@ -68,12 +72,20 @@ pub(super) struct Wanted {
 }
 
 /// What the DNS says of a server's certificates.
-enum Published {
-    /// Nothing, or nothing that could be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Published {
+    /// It does not count, or without DNSSEC nothing could be believed.
+    NotAsked,
+    /// Nothing that could be believed: nobody has signed what leads there.
+    Unsigned,
+    /// Nothing.
     Nothing,
     /// That it has TLS, and nothing more that could be used.
-    Unusable,
-    Usable(Dane),
+    Unusable(Arc<[Tlsa]>),
+    /// Which it has.
+    Usable(Arc<[Tlsa]>, Dane),
+    /// That can't be told now.
+    Unknown,
 }
 
 /// Finds out what must hold. Cheap to clone.
@@ -109,21 +121,21 @@ impl Demand {
 
 impl Demanded {
     /// Whatever the domain says.
-    fn anyway(demand: Result<Demand, Unmet>) -> Self {
-        Self { demand, doubt: None }
+    fn anyway(demand: Result<Demand, Unmet>, published: Published) -> Self {
+        Self { demand, published, sts: None, doubt: None }
     }
 
-    /// RFC 8461 section 4. `otherwise`: what must hold in any case.
-    fn by_policy(kept: &Kept, server: &Server, otherwise: Demand) -> Self {
+    /// RFC 8461 section 4.
+    fn by_policy(self, kept: &Kept, server: &Server) -> Self {
         let listed = kept.policy.is_for(&server.host.to_ascii_lowercase());
         let (demand, doubt) = match (kept.policy.mode, listed) {
             (StsMode::Enforce, true) => (Ok(Demand::must(Identity::Named)), None),
             (StsMode::Enforce, false) => (Err(Unmet::NotInPolicy), None),
-            (StsMode::Testing, true) => (Ok(otherwise.wishing()), None),
-            (StsMode::Testing, false) => (Ok(otherwise), Some(Unmet::NotInPolicy)),
-            (StsMode::None, _) => return Self::anyway(Ok(otherwise)),
+            (StsMode::Testing, true) => (self.demand.map(Demand::wishing), None),
+            (StsMode::Testing, false) => (self.demand, Some(Unmet::NotInPolicy)),
+            (StsMode::None, _) => return self,
         };
-        Self { demand, doubt }
+        Self { demand, sts: Some(kept.policy.mode), doubt, ..self }
     }
 }
 
@@ -184,85 +196,80 @@ impl Demands {
 
     /// What must hold of a connection to one of the servers.
     pub(super) async fn of(&self, wanted: &Wanted, server: &Server) -> Demanded {
-        let policy = wanted.policy;
-        let least = match policy {
-            TlsPolicy::None => {
-                let clear = Demand { tls: SendingTls::Never, identity: Identity::Anybody };
-                return Demanded::anyway(Ok(clear));
-            }
-            // Whatever the DNS says: the operator wants an authority's word.
-            TlsPolicy::Verified => Demand::must(Identity::Named),
-            TlsPolicy::Opportunistic | TlsPolicy::Required | TlsPolicy::Dane => {
-                match (self.published(server).await, policy) {
-                    (Err(trouble), _) => return Demanded::anyway(Err(trouble)),
-                    // RFC 8461 section 2: what the DNS vouches for no policy makes better or worse.
-                    (Ok(Published::Usable(dane)), _) => {
-                        return Demanded::anyway(Ok(Demand::must(Identity::Dane(dane))));
-                    }
-                    (Ok(Published::Nothing), TlsPolicy::Dane) => {
-                        return Demanded::anyway(Err(Unmet::NoRecords));
-                    }
-                    (Ok(Published::Unusable), TlsPolicy::Dane) => {
-                        return Demanded::anyway(Err(Unmet::Unusable));
-                    }
-                    // RFC 7672 section 2.2: who publishes something has TLS.
-                    (Ok(Published::Unusable), _) => Demand::must(Identity::Anybody),
-                    (Ok(Published::Nothing), TlsPolicy::Required) => {
-                        Demand::must(Identity::Anybody)
-                    }
-                    (Ok(Published::Nothing), _) => Demand::if_offered(),
-                }
-            }
+        let published = match wanted.policy {
+            // Whatever the DNS says: the operator wants none, or an authority's word.
+            TlsPolicy::None | TlsPolicy::Verified => Published::NotAsked,
+            _ => self.published(server).await,
         };
+        let demand = match (wanted.policy, &published) {
+            (TlsPolicy::None, _) => {
+                Ok(Demand { tls: SendingTls::Never, identity: Identity::Anybody })
+            }
+            (TlsPolicy::Verified, _) => Ok(Demand::must(Identity::Named)),
+            (_, Published::Unknown) => Err(Unmet::Unknown),
+            (_, Published::Usable(_, dane)) => Ok(Demand::must(Identity::Dane(dane.clone()))),
+            (TlsPolicy::Dane, Published::Unusable(_)) => Err(Unmet::Unusable),
+            (TlsPolicy::Dane, _) => Err(Unmet::NoRecords),
+            // RFC 7672 section 2.2: who publishes something has TLS.
+            (TlsPolicy::Required, _) | (_, Published::Unusable(_)) => {
+                Ok(Demand::must(Identity::Anybody))
+            }
+            (TlsPolicy::Opportunistic, _) => Ok(Demand::if_offered()),
+        };
+        // RFC 8461 section 2: what the DNS vouches for no policy makes better or worse.
+        let by_dns = matches!(published, Published::Usable(..) | Published::Unknown);
+        let demanded = Demanded::anyway(demand, published);
         match &wanted.told.kept {
-            Some(kept) => Demanded::by_policy(kept, server, least),
-            None => Demanded::anyway(Ok(least)),
+            Some(kept) if !by_dns => demanded.by_policy(kept, server),
+            _ => demanded,
         }
     }
 
     /// RFC 7672 section 2.2.
-    async fn published(&self, server: &Server) -> Result<Published, Unmet> {
+    async fn published(&self, server: &Server) -> Published {
         let (Some(names), Endpoint::Tcp(address)) = (&self.names, &server.endpoint) else {
-            return Ok(Published::Nothing);
+            return Published::NotAsked;
         };
         let named;
         let footing = match &server.footing {
-            Footing::Named => {
-                named = self::named(&**names, &server.host).await?;
-                &named
-            }
+            Footing::Named => match self::named(&**names, &server.host).await {
+                Some(footing) => {
+                    named = footing;
+                    &named
+                }
+                None => return Published::Unknown,
+            },
             footing => footing,
         };
-        let Footing::Firm { bases, owners } = footing else { return Ok(Published::Nothing) };
+        let Footing::Firm { bases, owners } = footing else { return Published::Unsigned };
         for base in bases {
             // RFC 6698 section 3.
             let below = format!("_{}._tcp.{base}", address.port());
             match names.ask(Kind::Tlsa, &below).await {
                 Answer::Found(found) if found.secure => {
-                    let records: Vec<Tlsa> = found.records.into_iter().filter_map(tlsa).collect();
+                    let records: Arc<[Tlsa]> = found.records.into_iter().filter_map(tlsa).collect();
                     let names = [base.clone()].into_iter().chain(owners.iter().cloned());
-                    return Ok(match Dane::of(&records, names.collect()) {
-                        Some(dane) => Published::Usable(dane),
-                        None => Published::Unusable,
-                    });
+                    return match Dane::of(&records, names.collect()) {
+                        Some(dane) => Published::Usable(records, dane),
+                        None => Published::Unusable(records),
+                    };
                 }
                 // Anybody may have written it, or there is nothing.
                 Answer::Found(_) | Answer::NoName | Answer::NoData => {}
-                Answer::Trouble => return Err(Unmet::Trouble),
+                // RFC 7672 section 2.1.1: whoever could forge the answer would have it so.
+                Answer::Trouble => return Published::Unknown,
             }
         }
-        Ok(Published::Nothing)
+        Published::Nothing
     }
 }
 
 /// Whether records can be believed that stand below the name of a server that the operator has named. Zones that are not signed
-/// are not asked for them: the servers of some can't cope with it (RFC 7672 section 2.2.2).
-async fn named(names: &dyn Names, host: &str) -> Result<Footing, Unmet> {
+/// are not asked for them: the servers of some can't cope with it (RFC 7672 section 2.2.2). None: nobody can tell.
+async fn named(names: &dyn Names, host: &str) -> Option<Footing> {
     let (six, four) = tokio::join!(names.ask(Kind::Aaaa, host), names.ask(Kind::A, host));
-    if [&six, &four].contains(&&Answer::Trouble) {
-        return Err(Unmet::Trouble);
-    }
-    Ok(Footing::of(host, &[], [&six, &four]))
+    let trouble = [&six, &four].contains(&&Answer::Trouble);
+    (!trouble).then(|| Footing::of(host, &[], [&six, &four]))
 }
 
 fn tlsa(data: Data) -> Option<Tlsa> {

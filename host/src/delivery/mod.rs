@@ -25,5 +25,7 @@ pub(crate) use lane::Pauses;
 pub(crate) use lanes::{LaneReport, Lanes, Road, Roads};
 pub(crate) use logins::Logins;
 pub(crate) use notification::Notifier;
-pub(crate) use relay::{Carrying, Dial, DialError, Ends, LineFault, OpenLine, Relay};
+pub(crate) use relay::{
+    Carrying, Dial, DialError, Ends, Explained, ExplainedServer, LineFault, OpenLine, Relay,
+};
 pub(crate) use schedule::{Limits, Scheduler};

@@ -3,6 +3,7 @@
 
 mod connection;
 mod dialling;
+mod explaining;
 mod idle;
 mod open_line;
 mod standing;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 use self::connection::{ConnectError, Connection, Peer};
 pub(crate) use self::dialling::{Dial, DialError};
+pub(crate) use self::explaining::{Explained, ExplainedServer};
 use self::idle::{IdleConnections, Line};
 pub(crate) use self::open_line::{Ends, LineFault, OpenLine};
 use self::standing::{of_outcomes, of_refusal};

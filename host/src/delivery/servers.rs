@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::config::NextHop;
+use crate::config::{NextHop, Way};
 use crate::dns::{Answer, Data, Found, Kind, Names};
 
 /// So many addresses are tried within one attempt at most.
@@ -30,6 +30,18 @@ pub(crate) enum Servers<'s> {
     Mx(&'s str),
     /// Behind a socket of this machine.
     Socket(&'s Path),
+}
+
+impl<'s> Servers<'s> {
+    /// Those of a way that mail for a domain goes; none: nobody is talked to.
+    pub(super) fn of(way: &'s Way, domain: &'s str) -> Option<Self> {
+        match way {
+            Way::Hosts(hosts) => Some(Self::Hosts(hosts)),
+            Way::Mx(None) => Some(Self::Mx(domain)),
+            Way::Mx(Some(domain)) => Some(Self::Mx(domain)),
+            Way::Wait | Way::Discard => None,
+        }
+    }
 }
 
 /// One server.

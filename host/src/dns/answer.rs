@@ -1,6 +1,7 @@
 //! What deliveries ask the DNS, and what it answers: records, and whether DNSSEC vouches for them.
 //! Knows no resolver and no server.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 
@@ -85,4 +86,12 @@ pub(crate) struct Tlsa {
     pub(crate) matching: u8,
     /// That, or its digest.
     pub(crate) data: Box<[u8]>,
+}
+
+/// As zone files have it (RFC 6698 section 2.2).
+impl fmt::Display for Tlsa {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {} {} ", self.usage, self.selector, self.matching)?;
+        self.data.iter().try_for_each(|octet| write!(out, "{octet:02x}"))
+    }
 }

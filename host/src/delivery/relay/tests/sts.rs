@@ -39,7 +39,7 @@ impl Domain {
         Self { authority, site, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// What comes of a message to `domain`, by a relay that has just begun.
+    /// What comes of a message to `domain`.
     async fn deliver(
         &self,
         policy: TlsPolicy,
@@ -47,6 +47,18 @@ impl Domain {
         domain: &str,
         records: &[Written<'_>],
     ) -> String {
+        let (_root, relay) = self.relay(port, records).await;
+        let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        let servers = Servers::Mx(domain);
+        let hop = Hop { servers, protocol: Protocol::Smtp, tls: policy, login: None };
+        match relay.deliver(hop, &message, &[0]).await.outcomes.remove(0) {
+            RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// A relay that has just begun, and the DNS that it asks.
+    async fn relay(&self, port: u16, records: &[Written<'_>]) -> (SignedRoot, Relay) {
         let root = SignedRoot::start(records).await;
         let roots = self.folder.path().join("roots.pem");
         std::fs::write(&roots, self.authority.pem()).unwrap();
@@ -56,14 +68,8 @@ impl Domain {
         let sts = Sts::new(names.clone(), https, self.folder.path().join("mta-sts"));
         let demands = demands("", Some(names.clone()), Some(Arc::new(sts)));
         let name = OwnName::parse("us.test").unwrap();
-        let relay = Relay::new(names, demands, name, port, tls, RelayTimeouts::default());
-        let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
-        let servers = Servers::Mx(domain);
-        let hop = Hop { servers, protocol: Protocol::Smtp, tls: policy, login: None };
-        match relay.deliver(hop, &message, &[0]).await.outcomes.remove(0) {
-            RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
-            other => other.to_string(),
-        }
+        let timeouts = RelayTimeouts::default();
+        (root, Relay::new(names, demands, name, port, tls, timeouts))
     }
 }
 
@@ -252,4 +258,74 @@ async fn a_policy_that_cant_be_had_counts_if_it_is_known() {
     domain.site.show(Page::status("500 No"));
     assert_eq!(domain.deliver(policy, port, "plain.test", &PLAIN).await, deferred);
     assert_eq!(domain.deliver(policy, port, "plain.test", &PLAIN[..2]).await, deferred);
+}
+
+/// What is told of the only server: certificates in the DNS, result and why.
+async fn told_of(domain: &Domain, tls: TlsPolicy, records: &[Written<'_>]) -> [String; 3] {
+    let text =
+        format!("[[route]]\ndomain = \"x.test\"\nnext_hop = \"mx\"\ntls = \"{}\"\n", tls.name());
+    let rule = settings(&format!("{text}[dns]\ndnssec = true\n")).routes.remove(0);
+    let (_root, relay) = domain.relay(25, records).await;
+    let explained = relay.explain(&rule, "x.test").await.unwrap();
+    let server = explained.servers.unwrap().remove(0);
+    assert_eq!(&*server.shown, "mx.test[127.0.0.1]:25");
+    let dane = [server.dane.to_owned()].into_iter().chain(server.records).collect::<Vec<_>>();
+    [dane.join(" "), server.result, server.why]
+}
+
+#[tokio::test]
+async fn what_is_wanted_is_told_with_its_reason() {
+    use TlsPolicy::{Dane, None, Opportunistic, Required, Verified};
+    let digest = "ab".repeat(32);
+    let usable = format!("TLSA 3 1 1 {digest}");
+    let unusable = format!("TLSA 1 1 1 {digest}");
+    let named = "TLS, certificate for mx.test";
+    let tried =
+        |tls: &str| format!("tls = {tls:?}; the policy of the domain (MTA-STS) is only tried out");
+    let (record, useless) = (format!("usable 3 1 1 {digest}"), format!("unusable 1 1 1 {digest}"));
+    let cases: Vec<(&str, TlsPolicy, &str, [&str; 2], String)> = vec![
+        (
+            "enforce mx.test",
+            Opportunistic,
+            "",
+            ["none", named],
+            "the policy of the domain (MTA-STS)".into(),
+        ),
+        ("enforce other.test", Required, "", ["none", "nothing is sent"], NOT_NAMED.into()),
+        (
+            "enforce other.test",
+            Opportunistic,
+            &usable,
+            [&record, "TLS, certificate in the DNS"],
+            "the DNS vouches for it (DANE)".into(),
+        ),
+        (
+            "none other.test",
+            Opportunistic,
+            &unusable,
+            [&useless, "TLS"],
+            "the DNS says that it has TLS (DANE)".into(),
+        ),
+        ("testing mx.test", Opportunistic, "", ["none", "TLS if offered"], tried("opportunistic")),
+        (
+            "testing other.test",
+            Required,
+            "",
+            ["none", "TLS"],
+            format!("{}: {NOT_NAMED}", tried("required")),
+        ),
+        ("enforce other.test", None, &usable, ["not asked", "clear text"], "tls = \"none\"".into()),
+        ("none other.test", Verified, &usable, ["not asked", named], "tls = \"verified\"".into()),
+        ("enforce mx.test", Dane, "", ["none", "nothing is sent"], Unmet::NoRecords.to_string()),
+    ];
+    for (policy, tls, tlsa, [dane, result], why) in cases {
+        let (mode, mx) = policy.split_once(' ').unwrap();
+        let domain = Domain::new(mode, mx).await;
+        let mut records = NAMES.to_vec();
+        if !tlsa.is_empty() {
+            records.push(("_25._tcp.mx.test.", tlsa));
+        }
+        let told = told_of(&domain, tls, &records).await;
+        assert_eq!(told, [dane.to_owned(), result.to_owned(), why], "{policy} {tls:?}");
+    }
 }
