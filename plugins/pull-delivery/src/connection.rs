@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use stagepost_sdk::{ConfigError, OutboundTls};
 
-use crate::rules::Blame;
+use crate::rules::{Blame, number};
 use crate::schedule::{self, RANGES_MAX, Range, Schedule};
 use crate::scope::{Scope, is_name};
 use crate::section::{self, Kind, Method, RouterType, Tls};
@@ -17,12 +17,14 @@ pub(crate) const CONNECTIONS_MAX: usize = 1000;
 /// The most names that one call asks for, and destinations that it hands mail over of.
 const NAMES_MAX: usize = 100;
 /// The most that it can cost to hand mail over some way.
-const COST_MAX: u16 = 1000;
+const COST_MAX: u32 = 1000;
+/// So many deliveries are more than a call was ever made for.
+const ROUTE_AT_ONCE_MAX: u32 = 1_000_000;
 /// When mail goes that is not urgent.
 const LOW_PRIORITY: &str = "00:00-06:00";
 /// The port for ATRN (RFC 2645 section 3), and that for all else.
-const ODMR_PORT: u16 = 366;
-const SMTP_PORT: u16 = 25;
+const ODMR_PORT: i64 = 366;
+const SMTP_PORT: i64 = 25;
 
 /// A document.
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ pub(crate) struct Connection {
     pub(crate) schedule: Schedule,
     pub(crate) route_at_once: u64,
     pub(crate) urgent_at_once: bool,
-    pub(crate) cost: u16,
+    pub(crate) cost: u32,
     pub(crate) low_priority: Option<Schedule>,
     pub(crate) pull_timeout: Duration,
     pub(crate) quiet: Duration,
@@ -111,15 +113,14 @@ impl Connection {
         if !is_name(&written.host) && written.host.parse::<std::net::IpAddr>().is_err() {
             return wrong("host", "is neither a domain name nor an IP address");
         }
-        if written.port == Some(0) {
-            return wrong("port", "must be 1 to 65535");
-        }
         let time = |name: &str, text: &str, least: u64| duration(text, &at(name), least, blame);
         let default_port = if written.method == Method::Atrn { ODMR_PORT } else { SMTP_PORT };
+        let default_cost = if written.kind == Kind::Dialup { 5 } else { 1 };
         let connection = Self {
             name: written.name.as_str().into(),
             host: written.host.to_ascii_lowercase().into(),
-            port: written.port.unwrap_or(default_port),
+            port: number(written.port.unwrap_or(default_port), 1..=65_535, &at("port"), blame)?
+                as u16,
             kind: written.kind,
             tls: match written.tls {
                 Tls::None => OutboundTls::None,
@@ -137,9 +138,15 @@ impl Connection {
             listener: written.listener.as_str().into(),
             enabled: written.enabled,
             schedule: make_schedule(&written.schedule, &at("schedule"), blame)?,
-            route_at_once: written.route_at_once,
+            route_at_once: number(
+                written.route_at_once,
+                0..=ROUTE_AT_ONCE_MAX,
+                &at("route_at_once"),
+                blame,
+            )?
+            .into(),
             urgent_at_once: written.urgent_at_once,
-            cost: written.cost.unwrap_or(if written.kind == Kind::Dialup { 5 } else { 1 }),
+            cost: number(written.cost.unwrap_or(default_cost), 1..=COST_MAX, &at("cost"), blame)?,
             low_priority: low_priority(written, &at("low_priority_times"), blame)?,
             pull_timeout: time("pull_timeout", &written.pull_timeout, 1)?,
             quiet: time("quiet", &written.quiet, 1)?,
@@ -158,9 +165,6 @@ impl Connection {
     fn check(&self, key: &str, blame: Blame<'_>) -> Result<(), ConfigError> {
         let wrong =
             |name: &str, reason: &str| Err(blame(&format!("{key}.{name}"), reason.to_owned()));
-        if !(1..=COST_MAX).contains(&self.cost) {
-            return wrong("cost", "must be 1 to 1000");
-        }
         let secured = matches!(self.tls, OutboundTls::Required | OutboundTls::Verified);
         if self.implicit_tls && !secured {
             return wrong("implicit_tls", "needs tls = \"required\" or \"verified\"");

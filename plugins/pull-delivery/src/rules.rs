@@ -1,6 +1,7 @@
 //! All rules together, as one section of the configuration makes them.
 //! Knows no session; what a rule decides stands with the rule.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,21 +96,27 @@ impl Rules {
 impl Limits {
     fn make(section: &Section, blame: Blame<'_>) -> Result<Self, ConfigError> {
         let Section { etrn, atrn, .. } = section;
-        let check = |key: &str, value: u64, most: u64| match (1..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(blame(key, format!("must be 1 to {most}"))),
-        };
-        check("etrn.per_session_max", etrn.per_session_max.into(), 10_000)?;
-        check("etrn.runs_max", etrn.runs_max as u64, 100_000)?;
-        check("atrn.lines_max", atrn.lines_max.into(), 100_000)?;
-        check("atrn.per_user_max", atrn.per_user_max.into(), 100)?;
+        let (per_session, runs) = (etrn.per_session_max, etrn.runs_max);
+        let (lines, per_user) = (atrn.lines_max, atrn.per_user_max);
         Ok(Self {
-            per_session_max: etrn.per_session_max,
-            runs_max: etrn.runs_max,
-            lines_max: atrn.lines_max,
-            lines_per_user_max: atrn.per_user_max,
+            per_session_max: number(per_session, 1..=10_000, "etrn.per_session_max", blame)?,
+            runs_max: number(runs, 1..=100_000, "etrn.runs_max", blame)? as usize,
+            lines_max: number(lines, 1..=100_000, "atrn.lines_max", blame)?,
+            lines_per_user_max: number(per_user, 1..=100, "atrn.per_user_max", blame)?,
         })
     }
+}
+
+/// A number that is one of those that there may be.
+pub(crate) fn number(
+    written: i64,
+    allowed: RangeInclusive<u32>,
+    key: &str,
+    blame: Blame<'_>,
+) -> Result<u32, ConfigError> {
+    let (least, most) = (allowed.start(), allowed.end());
+    let number = u32::try_from(written).ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| blame(key, format!("must be {least} to {most}")))
 }
 
 fn make_connections(
@@ -293,6 +300,11 @@ pub(crate) mod tests {
             (two("status"), "`connection[0].name` is a word of `stagepost pull`"),
             (connection(json!({ "host": "a b" })), "`connection[0].host` is neither"),
             (connection(json!({ "cost": 0 })), "`connection[0].cost` must be 1 to 1000"),
+            (connection(json!({ "cost": 70_000 })), "`connection[0].cost` must be 1 to 1000"),
+            (
+                connection(json!({ "route_at_once": -1 })),
+                "`connection[0].route_at_once` must be 0 to 1000000",
+            ),
             (connection(json!({ "port": 0 })), "`connection[0].port` must be 1 to 65535"),
             (connection(json!({ "kind": "modem" })), "unknown variant `modem`"),
             (connection(json!({ "router_type": "pull" })), "unknown variant `pull`"),

@@ -81,10 +81,12 @@ impl Runs {
                 Entry::Vacant(unknown) => {
                     unknown.insert(Phase::Waiting);
                     state.waiting.push_back(scope.clone());
-                    self.shared.more.notify_one();
                 }
             }
         }
+        drop(state);
+        // Outside the lock, so that nobody who is woken waits for it.
+        (0..new.min(THREADS_MAX)).for_each(|_| self.shared.more.notify_one());
         Ok(new)
     }
 }

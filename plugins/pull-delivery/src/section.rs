@@ -1,5 +1,5 @@
 //! The plug-in's section of the configuration as it is written: every key, its type and its default.
-//! Knows no rule: `rules` makes them of it.
+//! Knows no rule: `rules` makes them of it. Numbers are any, so that what is wrong with one is said in the words of its key.
 
 use serde::Deserialize;
 
@@ -18,9 +18,9 @@ pub(crate) struct Section {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Etrn {
     /// How many requests one session may make.
-    pub(crate) per_session_max: u32,
+    pub(crate) per_session_max: i64,
     /// How many runs may wait or be under way.
-    pub(crate) runs_max: usize,
+    pub(crate) runs_max: i64,
 }
 
 impl Default for Etrn {
@@ -34,9 +34,9 @@ impl Default for Etrn {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Atrn {
     /// How many connections may be reversed at once.
-    pub(crate) lines_max: u32,
+    pub(crate) lines_max: i64,
     /// How many of one user.
-    pub(crate) per_user_max: u32,
+    pub(crate) per_user_max: i64,
 }
 
 impl Default for Atrn {
@@ -101,7 +101,7 @@ pub(crate) struct Connection {
     #[serde(default)]
     pub(crate) kind: Kind,
     /// None: 366 for ATRN, else 25.
-    pub(crate) port: Option<u16>,
+    pub(crate) port: Option<i64>,
     #[serde(default)]
     pub(crate) tls: Tls,
     #[serde(default)]
@@ -132,12 +132,12 @@ pub(crate) struct Connection {
     pub(crate) schedule: Schedule,
     /// A call is made at once when so many deliveries wait; 0: never.
     #[serde(default = "five")]
-    pub(crate) route_at_once: u64,
+    pub(crate) route_at_once: i64,
     /// Urgent mail has a call made at once.
     #[serde(default = "yes")]
     pub(crate) urgent_at_once: bool,
     /// What it costs to hand mail over this way; none: what its kind does.
-    pub(crate) cost: Option<u16>,
+    pub(crate) cost: Option<i64>,
     /// Mail that is not urgent is handed over at these times alone; empty: with the rest; none: at night.
     pub(crate) low_priority_times: Option<Vec<String>>,
     #[serde(default = "ten_minutes")]
@@ -156,7 +156,7 @@ pub(crate) struct Connection {
     pub(crate) post_connect: Option<Hook>,
 }
 
-fn five() -> u64 {
+fn five() -> i64 {
     5
 }
 
