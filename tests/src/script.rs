@@ -38,7 +38,7 @@ impl Script {
                 let (stream, _) = listener.accept().expect("a client");
                 stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
                 stream.set_nodelay(true).expect("an option can be set");
-                play(number, Speaker { stream: BufReader::new(stream), left: usize::MAX });
+                play(number, Speaker::over(stream));
             }
         });
         Self { address, playing }
@@ -62,6 +62,11 @@ impl Script {
 }
 
 impl Speaker {
+    /// One over the connection of a client that has become the server.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream: BufReader::new(stream), left: usize::MAX }
+    }
+
     /// Has the line cut behind so many octets that it says from now on.
     pub fn cut_behind(&mut self, octets: usize) {
         self.left = octets;
