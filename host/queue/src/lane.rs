@@ -29,8 +29,9 @@ pub trait Lanes: fmt::Debug + Send + Sync {
     /// How many leases more may be handed out for a lane.
     fn room(&self, lane: &LaneName) -> Room;
 
-    /// Learns that one lease more is handed out. Whoever gets it tells the lanes when it counts no longer.
-    fn enter(&self, destination: &Destination);
+    /// Learns that one lease more is handed out. Whoever gets it tells the lanes when it counts no longer. Whether its message
+    /// is likely to be asked for: not where nobody is at the end of the lane.
+    fn enter(&self, destination: &Destination) -> bool;
 }
 
 impl LaneName {

@@ -27,5 +27,5 @@ pub use order::{Mark, MarkError, Move, Moved, Queues, Selection};
 pub use queue_name::{QueueName, QueueNameError};
 pub use store::{
     BoxFuture, Count, Counts, FetchPlace, FetchRequest, Fetched, Health, Lease, LeaseRequest,
-    Settlement, Step, Store, Summary,
+    Leases, Settlement, Step, Store, Summary,
 };

@@ -25,11 +25,11 @@ pub trait Store: Send + Sync {
     fn receive(&self) -> Result<Box<dyn Incoming>, StoreError>;
 
     /// Hands out deliveries that are due, earliest first, none that is under lease; fewer than asked for
-    /// when that is all that can be found at once (ask [`Store::next_due`] when to come back).
+    /// when that is all that can be found at once. Says when to come back.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>>;
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>>;
 
     /// Hands out deliveries for these destinations, or in this queue, whether they are due or not, none that is held or under
     /// lease: for somebody who has come for them. How much room their lanes have does not count.
@@ -142,14 +142,7 @@ pub trait Store: Send + Sync {
     /// `Unavailable`.
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>>;
 
-    /// When the next lease can succeed: a time in the past when one can now, `None` when nothing waits
-    /// that is not under lease and whose lane has room.
-    ///
-    /// # Errors
-    /// `Unavailable`.
-    fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>>;
-
-    /// Is notified when a lease may succeed earlier than [`Store::next_due`] said. Whoever makes room in a lane notifies it.
+    /// Is notified when a lease may succeed earlier than the last one said. Whoever makes room in a lane notifies it.
     fn wake(&self) -> &Notify;
 
     /// Whether the store accepts, and if not, why.
@@ -170,6 +163,17 @@ pub struct LeaseRequest {
     pub lanes: Arc<dyn Lanes>,
     /// After this time an unfinished lease ends by itself.
     pub duration: Duration,
+}
+
+/// The answer to a [`LeaseRequest`].
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// The deliveries, each with its message where that was at hand: of a few that their lanes let go, so that whoever tries
+    /// them need not ask for it. One that can't be read is not, for whatever reason: [`Store::read`] tells.
+    pub leased: Vec<(Lease, Option<StoredMessage>)>,
+    /// When the next lease can succeed: a time in the past when one can now; none: nothing waits that is not under lease and
+    /// whose lane has room.
+    pub next_due: Option<SystemTime>,
 }
 
 /// What is asked for by [`Store::fetch`].

@@ -180,7 +180,7 @@ struct Round {
 
 impl Round {
     async fn send(&mut self, lease: Lease) {
-        let (settlement, _) = self.work.try_lease(&lease, None).await;
+        let (settlement, _) = self.work.try_lease(&lease, None, None).await;
         let done = self.fetched.count(&settlement);
         self.pushed.tried.fetch_add(1, Ordering::Relaxed);
         self.pushed.done.fetch_add(done.into(), Ordering::Relaxed);

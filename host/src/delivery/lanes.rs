@@ -238,11 +238,14 @@ impl stagepost_queue::Lanes for Lanes {
         Room { free: free as usize, from }
     }
 
-    fn enter(&self, destination: &Destination) {
+    fn enter(&self, destination: &Destination) -> bool {
         let (road, now) = (self.roads.road(None, destination), Instant::now());
         let mut state = self.lock();
         state.running += 1;
-        state.known(&road, now).lane.enter(now);
+        let lane = &mut state.known(&road, now).lane;
+        lane.enter(now);
+        // Where it is shut, mail is only put off.
+        lane.shut_until(now).is_none()
     }
 }
 

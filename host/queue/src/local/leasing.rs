@@ -1,4 +1,4 @@
-//! Finding due deliveries: the blocking part of leasing.
+//! Finding due deliveries and their messages: the blocking part of leasing.
 //! Knows no policy: limits and durations come with the request.
 
 use std::ops::Bound;
@@ -10,49 +10,81 @@ use lsm_tree::Guard;
 use super::core::Core;
 use super::engine::Engine;
 use super::key::{DueKey, Place, delivery_key};
+use super::reading::read_small;
 use super::ready::Cursor;
 use super::record::{DeliveryRecord, from_ms, to_ms};
-use crate::{Lease, LeaseRequest, StoreError};
+use crate::{Lease, LeaseRequest, Leases, StoreError, StoredMessage};
 
 /// So many index entries are looked at by one call at most.
 const ENTRIES_MAX: usize = 4096;
+/// So many messages are read along at most: the first attempt waits for all of them. What lanes let go one after the other,
+/// as those before end, is fewer.
+const MESSAGES_MAX: usize = 8;
 
 /// What one call found.
 #[derive(Default)]
 pub(super) struct Found {
-    pub(super) leases: Vec<Lease>,
+    pub(super) leases: Leases,
     /// Deliveries whose rows can't be read.
     pub(super) damaged: Vec<DueKey>,
-    entries: usize,
 }
 
 /// Leases what is due. Blocks.
 pub(super) fn lease(core: &Core, request: &LeaseRequest) -> Result<Found, StoreError> {
     let engine = core.engine()?;
-    let _one = core.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+    let one = core.leasing.lock().unwrap_or_else(PoisonError::into_inner);
     let mut search = Search {
         core,
         engine: &engine,
         request,
         now_ms: to_ms(request.now),
-        found: Found::default(),
+        leases: Vec::new(),
+        damaged: Vec::new(),
+        entries: 0,
     };
     search.along_markers()?;
     search.along_tape()?;
-    Ok(search.found)
+    let next_due = if search.leases.len() >= request.max {
+        Some(request.now)
+    } else {
+        match next_due(core, &engine) {
+            // What was leased has to reach the caller.
+            Err(_) if !search.leases.is_empty() => Some(request.now),
+            next_due => next_due?,
+        }
+    };
+    let Search { leases, damaged, .. } = search;
+    drop(one);
+    let leased = with_messages(leases, |lease| read_small(&engine, lease.id));
+    Ok(Found { leases: Leases { leased, next_due }, damaged })
 }
 
-/// When the next lease can succeed. Blocks.
-pub(super) fn next_due(core: &Core) -> Result<Option<SystemTime>, StoreError> {
-    let engine = core.engine()?;
-    let _one = core.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+/// Adds the messages of the first leases that are wanted with theirs.
+fn with_messages(
+    leases: Vec<(Lease, bool)>,
+    read: impl Fn(&Lease) -> Option<StoredMessage>,
+) -> Vec<(Lease, Option<StoredMessage>)> {
+    let mut left = MESSAGES_MAX;
+    let with_message = |(lease, is_wanted): (Lease, bool)| {
+        if !is_wanted || left == 0 {
+            return (lease, None);
+        }
+        left -= 1;
+        let message = read(&lease);
+        (lease, message)
+    };
+    leases.into_iter().map(with_message).collect()
+}
+
+/// When the next lease can succeed. Blocks; by whoever holds [`Core::leasing`].
+pub(super) fn next_due(core: &Core, engine: &Engine) -> Result<Option<SystemTime>, StoreError> {
     let (marker, ends) = {
         let ready = core.ready();
         (ready.earliest_marker_ms(), ready.earliest_end())
     };
     let next = match marker {
         Some(due_ms) => Some(due_ms),
-        None => look_ahead(core, &engine)?,
+        None => look_ahead(core, engine)?,
     };
     let next = next.map(from_ms);
     // A lease that ends by itself gives its delivery back.
@@ -83,7 +115,10 @@ struct Search<'a> {
     engine: &'a Engine,
     request: &'a LeaseRequest,
     now_ms: u64,
-    found: Found,
+    /// With whether its message is likely to be asked for.
+    leases: Vec<(Lease, bool)>,
+    damaged: Vec<DueKey>,
+    entries: usize,
 }
 
 /// What became of a delivery that an index has.
@@ -237,7 +272,7 @@ impl Search<'_> {
         if self.is_full() {
             return Next::AtEnd;
         }
-        self.found.entries += 1;
+        self.entries += 1;
         Next::GoOn
     }
 
@@ -246,7 +281,7 @@ impl Search<'_> {
         if self.is_full() {
             return Ok(Next::AtEnd);
         }
-        self.found.entries += 1;
+        self.entries += 1;
         {
             let ready = self.core.ready();
             if ready.is_leased(key) {
@@ -258,22 +293,22 @@ impl Search<'_> {
         }
         match grant(self.core, self.engine, key, self.request.duration)? {
             Granted::Lease(lease) => {
-                self.core.ready().enter(&lease.destination);
-                self.found.leases.push(lease);
+                let is_wanted = self.core.ready().enter(&lease.destination);
+                self.leases.push((lease, is_wanted));
             }
-            Granted::Damaged => self.found.damaged.push(key.clone()),
+            Granted::Damaged => self.damaged.push(key.clone()),
             Granted::Gone => {}
         }
         Ok(Next::GoOn)
     }
 
     fn is_full(&self) -> bool {
-        self.found.leases.len() >= self.request.max || self.found.entries >= ENTRIES_MAX
+        self.leases.len() >= self.request.max || self.entries >= ENTRIES_MAX
     }
 
     /// What was leased has to reach the caller; an error will come again.
     fn unless_found(&self, error: StoreError) -> Result<(), StoreError> {
-        if self.found.leases.is_empty() { Err(error) } else { Ok(()) }
+        if self.leases.is_empty() { Err(error) } else { Ok(()) }
     }
 }
 

@@ -52,7 +52,7 @@ use self::request::{Answer, Request, WAITING_MAX};
 pub use self::table::{LocalTable, TableError};
 use crate::{
     BadMessage, BoxFuture, Count, Counts, Destinations, FetchRequest, Fetched, Health, Incoming,
-    Inspection, Lease, LeaseRequest, Listed, Mark, MeantPage, Move, Moved, Page, QueueId,
+    Inspection, Lease, LeaseRequest, Leases, Listed, Mark, MeantPage, Move, Moved, Page, QueueId,
     Selection, Settlement, Store, StoreError, StoredMessage, Summary,
 };
 
@@ -161,7 +161,7 @@ impl LocalStore {
         }
     }
 
-    async fn lease_due(&self, request: LeaseRequest) -> Result<Vec<Lease>, StoreError> {
+    async fn lease_due(&self, request: LeaseRequest) -> Result<Leases, StoreError> {
         let found = self.read_with(move |core| leasing::lease(core, &request)).await?;
         for key in found.damaged {
             let _ = self.requests.send(Request::SetAside { key }).await;
@@ -219,7 +219,7 @@ impl Store for LocalStore {
         Ok(Box::new(LocalIncoming::new(Arc::clone(&self.core), self.requests.clone(), id)))
     }
 
-    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
         Box::pin(self.lease_due(request))
     }
 
@@ -295,10 +295,6 @@ impl Store for LocalStore {
             let record::CountRecord { messages, queued, held, octets } = total;
             Ok(Summary { messages, queued, held, octets })
         }))
-    }
-
-    fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
-        Box::pin(self.read_with(leasing::next_due))
     }
 
     fn wake(&self) -> &Notify {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use lsm_tree::Slice;
 
 use super::core::Core;
+use super::engine::Engine;
 use super::record::{BodyRecord, MessageRecord, from_ms};
 use crate::{BodyReader, BodySource, BoxFuture, QueueId, StoreError, StoredMessage};
 
@@ -18,28 +19,51 @@ const CHUNK_OCTETS: usize = 64 * 1024;
 /// Reads a message. Blocks.
 pub(super) fn read(core: &Core, id: QueueId) -> Result<StoredMessage, StoreError> {
     let engine = core.engine()?;
-    let row = engine.message.get(id.to_bytes()).map_err(|error| read_error(id, &error))?;
-    let row = row.ok_or(StoreError::Missing(id))?;
-    let record = MessageRecord::decode(&row)
-        .map_err(|error| corrupt(id, format!("the row of the message: {error}")))?;
+    let record = read_record(&engine, id)?;
     let body: Box<dyn BodySource> = if record.body.in_file {
         let path = core.bodies.path(id);
         check_file(id, &path, &record.body)?;
         Box::new(FileBody { id, path: path.into(), record: record.body })
     } else {
-        let body = engine.body.get(id.to_bytes()).map_err(|error| read_error(id, &error))?;
-        let body = body.ok_or_else(|| corrupt(id, "its body is missing"))?;
-        check(id, &record.body, body.len() as u64, crc32c::crc32c(&body))?;
-        Box::new(RowBody(body))
+        read_row_body(&engine, id, &record.body)?
     };
-    Ok(StoredMessage {
+    Ok(stored(id, record, body))
+}
+
+/// Reads a message whose body has no file of its own; none: it has one, or can't be read. Blocks.
+pub(super) fn read_small(engine: &Engine, id: QueueId) -> Option<StoredMessage> {
+    let record = read_record(engine, id).ok().filter(|record| !record.body.in_file)?;
+    let body = read_row_body(engine, id, &record.body).ok()?;
+    Some(stored(id, record, body))
+}
+
+fn read_record(engine: &Engine, id: QueueId) -> Result<MessageRecord, StoreError> {
+    let row = engine.message.get(id.to_bytes()).map_err(|error| read_error(id, &error))?;
+    let row = row.ok_or(StoreError::Missing(id))?;
+    MessageRecord::decode(&row)
+        .map_err(|error| corrupt(id, format!("the row of the message: {error}")))
+}
+
+fn read_row_body(
+    engine: &Engine,
+    id: QueueId,
+    wanted: &BodyRecord,
+) -> Result<Box<dyn BodySource>, StoreError> {
+    let body = engine.body.get(id.to_bytes()).map_err(|error| read_error(id, &error))?;
+    let body = body.ok_or_else(|| corrupt(id, "its body is missing"))?;
+    check(id, wanted, body.len() as u64, crc32c::crc32c(&body))?;
+    Ok(Box::new(RowBody(body)))
+}
+
+fn stored(id: QueueId, record: MessageRecord, body: Box<dyn BodySource>) -> StoredMessage {
+    StoredMessage {
         id,
         envelope: record.envelope,
         header: record.header,
         body,
         received_at: from_ms(record.received_ms),
         origin: record.origin,
-    })
+    }
 }
 
 fn corrupt(id: QueueId, what: impl Into<Arc<str>>) -> StoreError {

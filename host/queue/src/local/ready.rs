@@ -188,11 +188,9 @@ impl Ready {
         room.free > 0 && to_ms(room.from) <= now_ms
     }
 
-    /// Learns that a lease of a destination is handed out to whoever delivers.
-    pub(super) fn enter(&self, destination: &Destination) {
-        if let Some(lanes) = &self.lanes {
-            lanes.enter(destination);
-        }
+    /// Learns that a lease of a destination is handed out to whoever delivers; whether they are likely to ask for the message.
+    pub(super) fn enter(&self, destination: &Destination) -> bool {
+        self.lanes.as_ref().is_some_and(|lanes| lanes.enter(destination))
     }
 
     pub(super) fn is_leased(&self, key: &DueKey) -> bool {

@@ -63,7 +63,7 @@ impl Scene {
             lanes: self.lanes.clone(),
             duration: Duration::from_secs(60),
         };
-        let lease = self.store.lease(request).await.unwrap().pop()?;
+        let (lease, _) = self.store.lease(request).await.unwrap().leased.pop()?;
         let message = self.store.read(lease.id).await.unwrap();
         let mut octets = MessageOctets::new(&message);
         let mut text = Vec::new();

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use stagepost_queue::{
     BodyReader, BodySource, BoxFuture, Count, Counts, Destination, Destinations, FetchRequest,
-    Fetched, Health, Incoming, Inspection, LaneName, Lease, LeaseRequest, Listed, Mark, MeantPage,
-    Move, Moved, Origin, Page, QueueId, QueueIds, QueueName, Queues, Selection, Settlement, Step,
-    Store, StoreError, StoredMessage, Summary,
+    Fetched, Health, Incoming, Inspection, LaneName, Lease, LeaseRequest, Leases, Listed, Mark,
+    MeantPage, Move, Moved, Origin, Page, QueueId, QueueIds, QueueName, Queues, Selection,
+    Settlement, Step, Store, StoreError, StoredMessage, Summary,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tokio::sync::Notify;
@@ -143,6 +143,17 @@ impl MemoryStore {
         Ok(leases)
     }
 
+    fn next_due(&self) -> Option<SystemTime> {
+        let waiting = self.waiting.lock().unwrap();
+        let lanes = self.lanes.lock().unwrap();
+        let when = |(due, lease): &(SystemTime, Lease)| {
+            let lanes = lanes.as_ref()?;
+            let room = lanes.room(&lanes.lane_of(&lease.destination));
+            (room.free > 0 || *due > now()).then_some((*due).max(room.from))
+        };
+        waiting.iter().filter_map(when).min()
+    }
+
     fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<(), StoreError> {
         self.check()?;
         let steps = lease.recipients.iter().zip(&settlement.recipients);
@@ -218,8 +229,12 @@ impl Store for MemoryStore {
         Err(StoreError::unavailable("the scheduler receives nothing"))
     }
 
-    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
-        ready(self.take_due(&request))
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
+        let leased = self.take_due(&request).map(|leases| Leases {
+            leased: leases.into_iter().map(|lease| (lease, None)).collect(),
+            next_due: self.next_due(),
+        });
+        ready(leased)
     }
 
     fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, StoreError>> {
@@ -293,17 +308,6 @@ impl Store for MemoryStore {
 
     fn summary(&self) -> BoxFuture<'_, Result<Summary, StoreError>> {
         ready(Ok(Summary::default()))
-    }
-
-    fn next_due(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
-        let waiting = self.waiting.lock().unwrap();
-        let lanes = self.lanes.lock().unwrap();
-        let when = |(due, lease): &(SystemTime, Lease)| {
-            let lanes = lanes.as_ref()?;
-            let room = lanes.room(&lanes.lane_of(&lease.destination));
-            (room.free > 0 || *due > now()).then_some((*due).max(room.from))
-        };
-        ready(self.check().map(|()| waiting.iter().filter_map(when).min()))
     }
 
     fn wake(&self) -> &Notify {

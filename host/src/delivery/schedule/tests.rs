@@ -6,14 +6,15 @@ mod terms;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagepost_queue::{QueueId, Step};
+use stagepost_queue::{Destination, Destinations, Move, QueueId, Selection, Step};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::memory::{Always, Plain, Play, Scene, Script, now};
 use super::*;
+use crate::delivery::finding::Finding;
 use crate::delivery::notification::Action;
-use crate::delivery::transport::Onward;
+use crate::delivery::transport::{Onward, RecipientOutcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime};
 use super::audit::audit;
 use super::lanes::Narrow;
 use super::spool::{
-    Spool, assert_intact, flush, lease, message, offer, past, queue, release, settle,
+    Spool, assert_intact, body_of, flush, lease, lease_as, message, next_due, offer, past, queue,
+    release, settle,
 };
 use crate::local::key::delivery_key;
 use crate::local::record::DeliveryRecord;
-use crate::{BadMessage, LeaseRequest, Settlement, Step, Store, StoreError, Summary};
+use crate::{
+    BadMessage, LeaseRequest, Settlement, Step, Store, StoreError, StoredMessage, Summary,
+};
 
 #[tokio::test]
 async fn a_message_goes_its_way() {
@@ -34,6 +37,44 @@ async fn a_message_goes_its_way() {
         assert_eq!(store.summary().await.unwrap(), Summary::default());
         audit(&spool).await;
     }
+}
+
+#[tokio::test]
+async fn messages_that_are_small_come_with_their_leases_if_they_are_to_be_tried() {
+    let spool = Spool::new();
+    let store = &spool.store;
+    for octets in [10, 64 * 1024, 64 * 1024 + 1] {
+        queue(store, octets, message(&["a.example"])).await.unwrap();
+    }
+    for _ in 0..20 {
+        queue(store, 10, message(&["b.test"])).await.unwrap();
+    }
+    let request = |lanes| LeaseRequest {
+        now: SystemTime::now(),
+        max: 3,
+        lanes,
+        duration: Duration::from_secs(60),
+    };
+    let leases = store.lease(request(Narrow::lanes(30))).await.unwrap();
+    let octets = async |message: &Option<StoredMessage>| match message {
+        Some(message) => Some(body_of(message).await.unwrap().len()),
+        None => None,
+    };
+    let mut found = Vec::new();
+    for (lease, message) in &leases.leased {
+        assert!(message.as_ref().is_none_or(|message| message.id == lease.id));
+        found.push(octets(message).await);
+    }
+    assert_eq!(found, [Some(10), Some(64 * 1024), None], "a body in a file is read by itself");
+    assert!(leases.next_due.is_some_and(|due| due <= SystemTime::now()), "there are more");
+    // Where nobody is, messages are not read; where somebody is, not all at once.
+    let nobody = store.lease(request(Narrow::to_nobody(30))).await.unwrap();
+    assert!(nobody.leased.len() == 3 && nobody.leased.iter().all(|(_, it)| it.is_none()));
+    let many = LeaseRequest { max: 30, ..request(Narrow::lanes(30)) };
+    let many = store.lease(many).await.unwrap();
+    let read = many.leased.iter().filter(|(_, message)| message.is_some()).count();
+    assert_eq!((many.leased.len(), read), (17, 8));
+    assert!(many.next_due.is_some_and(|due| due > SystemTime::now()), "the end of a lease");
 }
 
 #[tokio::test]
@@ -84,7 +125,7 @@ async fn a_restart_resumes() {
         found,
         [(b, "a.example", 0), (b, "b.example", 0), (c, "a.example", 0), (c, "b.example", 0)]
     );
-    let due = spool.store.next_due().await.unwrap().unwrap();
+    let due = next_due(&spool.store, &Narrow::lanes(10)).await.unwrap();
     assert!(
         due.duration_since(later).is_err()
             && later.duration_since(due).unwrap() < Duration::from_millis(2)
@@ -104,15 +145,15 @@ async fn what_is_deferred_comes_back_when_it_is_due_and_not_before() {
         lanes: Narrow::lanes(10),
         duration: Duration::from_secs(3600),
     };
-    let first = store.lease(at(0)).await.unwrap().remove(0);
+    let first = lease_as(store, at(0)).await.remove(0);
     let due = now + Duration::from_secs(60);
     settle(store, &first, &Step::Retry("451 later".into()), due).await;
-    assert!(store.lease(at(59)).await.unwrap().is_empty());
-    let second = store.lease(at(61)).await.unwrap().remove(0);
+    assert!(lease_as(store, at(59)).await.is_empty());
+    let second = lease_as(store, at(61)).await.remove(0);
     assert_eq!((second.attempts, &second.recipients), (1, &first.recipients));
     // Due again at a time that was looked at already.
     settle(store, &second, &Step::Retry("451 later".into()), now).await;
-    assert_eq!(store.lease(at(0)).await.unwrap().len(), 1);
+    assert_eq!(lease_as(store, at(0)).await.len(), 1);
 }
 
 #[tokio::test]
@@ -155,7 +196,7 @@ async fn a_message_on_hold_waits_for_its_release() {
     held.hold = Some("looks odd".into());
     let id = queue(&spool.store, 10, held).await.unwrap();
     assert!(lease(&spool.store, 10, 10).await.is_empty());
-    assert_eq!(spool.store.next_due().await.unwrap(), None);
+    assert_eq!(next_due(&spool.store, &Narrow::lanes(10)).await, None);
     audit(&spool).await;
     spool = spool.restart().await;
     assert!(lease(&spool.store, 10, 10).await.is_empty());
@@ -175,8 +216,8 @@ async fn a_lease_is_good_for_one_settlement_and_not_after_its_end() {
         lanes: Narrow::lanes(1),
         duration,
     };
-    let ended = store.lease(request(Duration::ZERO)).await.unwrap().remove(0);
-    let lease = store.lease(request(Duration::from_secs(3600))).await.unwrap().remove(0);
+    let ended = lease_as(store, request(Duration::ZERO)).await.remove(0);
+    let lease = lease_as(store, request(Duration::from_secs(3600))).await.remove(0);
     assert_eq!((ended.id, &ended.destination), (lease.id, &lease.destination));
     let done = || Settlement { recipients: vec![Step::Done], next_due: past(0) };
     assert_eq!(store.finish(&ended, done()).await, Err(StoreError::LeaseLost(ended.id)));
@@ -214,7 +255,7 @@ async fn a_clock_that_jumps_hides_nothing_and_repeats_nothing() {
             lanes: Narrow::lanes(10),
             duration: Duration::from_secs(60),
         };
-        let leases = store.lease(request).await.unwrap();
+        let leases = lease_as(store, request).await;
         leases.into_iter().map(|lease| lease.id).collect::<Vec<_>>()
     };
     let due_at = async |due: SystemTime| {

@@ -11,6 +11,8 @@ use crate::{Destination, LaneName, Lanes, Room};
 #[derive(Debug)]
 pub(in crate::local) struct Narrow {
     max: usize,
+    /// There is somebody at their end.
+    is_leading: bool,
     /// Nothing is let in before.
     from: Mutex<SystemTime>,
     inside: Mutex<HashMap<LaneName, usize>>,
@@ -18,8 +20,17 @@ pub(in crate::local) struct Narrow {
 
 impl Narrow {
     pub(in crate::local) fn lanes(max: usize) -> Arc<Self> {
+        Arc::new(Self::new(max, true))
+    }
+
+    /// The same with nobody at their end.
+    pub(in crate::local) fn to_nobody(max: usize) -> Arc<Self> {
+        Arc::new(Self::new(max, false))
+    }
+
+    fn new(max: usize, is_leading: bool) -> Self {
         let from = Mutex::new(SystemTime::UNIX_EPOCH);
-        Arc::new(Self { max, from, inside: Mutex::default() })
+        Self { max, is_leading, from, inside: Mutex::default() }
     }
 
     pub(in crate::local) fn leave(&self, destination: &Destination) {
@@ -42,7 +53,8 @@ impl Lanes for Narrow {
         Room { free: self.max.saturating_sub(inside), from: *self.from.lock().unwrap() }
     }
 
-    fn enter(&self, destination: &Destination) {
+    fn enter(&self, destination: &Destination) -> bool {
         *self.inside.lock().unwrap().entry(self.lane_of(destination)).or_default() += 1;
+        self.is_leading
     }
 }

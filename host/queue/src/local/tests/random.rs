@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::audit::audit;
 use super::lanes::Narrow;
 use super::spool::{
-    Spool, destination, flush, hold, hold_all, in_queue, lease, message, past, queue, release,
-    release_all, remove,
+    Spool, destination, flush, hold, hold_all, in_queue, lease, lease_as, message, past, queue,
+    release, release_all, remove,
 };
 use crate::local::Operation;
 use crate::{
@@ -226,7 +226,7 @@ impl Run {
                 lanes: Narrow::lanes(2),
                 duration: Duration::from_secs(60),
             };
-            leases.extend(store.lease(request).await.unwrap());
+            leases.extend(lease_as(store, request).await);
             if leases.is_empty() {
                 break;
             }

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use super::lanes::Narrow;
 use crate::local::{Faults, LocalOptions, LocalStore, OpenError, Operation};
 use crate::{
-    Destination, Destinations, Incoming, Lease, LeaseRequest, Move, NewDelivery, NewMessage,
-    Origin, QueueId, QueueName, Selection, Settlement, Step, Store, StoreError, StoredMessage,
+    Destination, Destinations, Incoming, Lease, LeaseRequest, Leases, Move, NewDelivery,
+    NewMessage, Origin, QueueId, QueueName, Selection, Settlement, Step, Store, StoreError,
+    StoredMessage,
 };
 use stagepost_smtp::{Address, BodyKind, Envelope, Recipient, ReversePath};
 use tempfile::TempDir;
@@ -223,7 +224,26 @@ pub(super) async fn lease_by(store: &dyn Store, max: usize, lanes: &Arc<Narrow>)
         lanes: lanes.clone(),
         duration: Duration::from_secs(3600),
     };
-    store.lease(request).await.unwrap()
+    lease_as(store, request).await
+}
+
+/// What a request gets, without the messages.
+pub(super) async fn lease_as(store: &dyn Store, request: LeaseRequest) -> Vec<Lease> {
+    let leased = store.lease(request).await.unwrap().leased;
+    leased.into_iter().map(|(lease, _)| lease).collect()
+}
+
+/// When the next lease by these lanes can succeed.
+pub(super) async fn next_due(store: &dyn Store, lanes: &Arc<Narrow>) -> Option<SystemTime> {
+    let request = LeaseRequest {
+        now: SystemTime::UNIX_EPOCH,
+        max: 1,
+        lanes: lanes.clone(),
+        duration: Duration::from_secs(3600),
+    };
+    let Leases { leased, next_due } = store.lease(request).await.unwrap();
+    assert!(leased.is_empty(), "nothing was due then");
+    next_due
 }
 
 pub(super) async fn settle(store: &dyn Store, lease: &Lease, step: &Step, next_due: SystemTime) {
