@@ -1,6 +1,8 @@
 //! Which servers a message can be given to, in the order in which they are to be tried.
 //! Knows names and addresses; no connection and no message.
 
+mod host_names;
+
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use self::host_names::HostNames;
 use crate::config::{NextHop, Way};
 use crate::dns::{Answer, Data, Found, Kind, Names};
 
@@ -159,6 +161,7 @@ impl NoServer {
 #[derive(Clone)]
 pub(super) struct Finder {
     names: Arc<dyn Names>,
+    host_names: Arc<HostNames>,
     /// Our own name: mail for a domain is not given to ourselves, nor to those behind us.
     own_name: Box<str>,
     mx_port: u16,
@@ -168,7 +171,8 @@ pub(super) struct Finder {
 
 impl Finder {
     pub(super) fn new(names: Arc<dyn Names>, own_name: &str, mx_port: u16, wait: Duration) -> Self {
-        Self { names, own_name: own_name.to_ascii_lowercase().into(), mx_port, wait }
+        let host_names = Arc::default();
+        Self { names, host_names, own_name: own_name.to_ascii_lowercase().into(), mx_port, wait }
     }
 
     /// The servers, at least one.
@@ -196,13 +200,15 @@ impl Finder {
         let per_name = if hosts.len() == 1 { SERVERS_MAX } else { PER_NAME_MAX };
         for host in hosts {
             let named = host.to_string();
-            match timeout(self.wait, lookup_host(&named)).await {
-                Ok(Ok(addresses)) => found.extend(addresses.take(per_name).map(|address| Server {
-                    host: host.host.as_str().into(),
-                    shown: named.as_str().into(),
-                    endpoint: Endpoint::Tcp(address),
-                    footing: Footing::of_named(&host.host),
-                })),
+            match timeout(self.wait, self.host_names.addresses(&named)).await {
+                Ok(Ok(addresses)) => {
+                    found.extend(addresses.iter().take(per_name).map(|address| Server {
+                        host: host.host.as_str().into(),
+                        shown: named.as_str().into(),
+                        endpoint: Endpoint::Tcp(*address),
+                        footing: Footing::of_named(&host.host),
+                    }))
+                }
                 Ok(Err(error)) => {
                     fault = format!("{named}: its name can't be resolved: {error}").into();
                 }
