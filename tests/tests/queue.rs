@@ -153,7 +153,7 @@ fn messages_are_held_released_and_removed() {
         (&["explain", "../../etc"], "is no queue id"),
         (&["flush", "@not a domain"], "is no destination"),
         (&["count", "not a/../domain"], "is no destination"),
-        (&["hold", "--destination", "@", "--reason", "x"], "is no destination"),
+        (&["hold", "--destination", "two words", "--reason", "x"], "is no destination"),
         (&["hold", &ids[2], "--reason", "two\nlines"], "a reason is one line"),
     ] {
         let said = refused(&site, args);
@@ -231,6 +231,14 @@ fn mail_is_ordered_about_by_destination_queue_sender_and_id() {
         "{all}"
     );
     assert!(all.ends_with("\nThere are more: go on with --after '#branch'\n"), "{all}");
+    assert_eq!(count("@"), (Some(4), Some(0)));
+    let largest = said(&site, &["count", "--largest", "--limit", "2"]);
+    let names = largest.lines().map(|line| line.split(' ').next().unwrap_or_default());
+    let names: Vec<&str> = names.take(3).collect();
+    assert_eq!(names, ["DESTINATION", "#branch", "branch.test"], "{largest}");
+    assert!(largest.ends_with("\nThere is 1 other with less mail or as much\n"), "{largest}");
+    let by_lane = said(&site, &["destinations", "--largest", "--limit", "1"]);
+    assert!(by_lane.ends_with("\nThere are 2 others with less mail or as much\n"), "{by_lane}");
     let rest = said(&site, &["count", "--after", "#branch", "--json"]);
     let rest: Value = serde_json::from_str(&rest).expect("JSON");
     let names =
@@ -272,6 +280,8 @@ fn mail_is_ordered_about_by_destination_queue_sender_and_id() {
     );
     assert_eq!(sink.wait_for(1)[0].recipients, ["b@branch.test"]);
     told(&["requeue", "--destination", "#branch"], "#branch: deliveries requeued: 1\n");
+    told(&["hold", "--destination", "@"], "@: deliveries on hold now: 1\n");
+    told(&["remove", "--destination", "@"], "@: deliveries removed: 1\n");
     server.stop();
 }
 

@@ -23,6 +23,8 @@ pub enum Destinations {
     Below(Destination),
     /// That in this queue, whatever its destinations (`#queue` of RFC 1985).
     Queue(QueueName),
+    /// All that there is.
+    All,
 }
 
 impl Destination {

@@ -4,6 +4,7 @@
 pub(crate) mod client;
 mod document;
 mod lane;
+mod largest;
 mod ordering;
 mod shown;
 
@@ -22,8 +23,8 @@ use hyper::body::Frame;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use stagepost_queue::{
-    Destination, Destinations, Listed, MarkError, QueueId, QueueName, Selection, Store, StoreError,
-    StoredMessage,
+    Counts, Destination, Destinations, Listed, MarkError, QueueId, QueueName, Selection, Store,
+    StoreError, StoredMessage,
 };
 use tokio::sync::mpsc;
 
@@ -32,6 +33,7 @@ use crate::delivery::Lanes;
 use document::{DestinationPage, DestinationReport, MessagePage, MessageReport};
 pub(crate) use document::{Done, OrderRequest};
 pub(crate) use lane::{ByLane, LaneStatus};
+use largest::Largest;
 
 /// Messages of a page unless another number is asked for.
 const PAGE_DEFAULT: usize = 100;
@@ -222,7 +224,7 @@ async fn counts(
     State((store, lanes)): State<(Arc<dyn Store>, Arc<Lanes>)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DestinationPage>, Refused> {
-    let (mut after, mut limit) = (None, PAGE_DEFAULT);
+    let (mut after, mut limit, mut by_size) = (None, PAGE_DEFAULT, false);
     for pair in query.as_deref().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("after", value)) => {
@@ -232,15 +234,29 @@ async fn counts(
             Some(("limit", value)) => {
                 limit = value.parse().map_err(|_| bad("limit must be a whole number", ASK))?;
             }
+            Some(("largest", "true")) => by_size = true,
+            Some(("largest", "false")) => by_size = false,
+            Some(("largest", _)) => return Err(bad("largest must be true or false", ASK)),
             _ => return Err(bad(&format!("{pair:?} is no parameter of this request"), ASK)),
         }
     }
-    Ok(Json(DestinationPage::new(&store.counts(after, limit).await?, &lanes)))
+    if !by_size {
+        return Ok(Json(DestinationPage::new(&store.counts(after, limit).await?, &lanes)));
+    }
+    if after.is_some() {
+        return Err(bad("after is for the destinations in their order, not for the largest", ASK));
+    }
+    let Largest { places, others } = largest::largest(&*store, limit).await?;
+    let page = DestinationPage::new(&Counts { places, more: false }, &lanes);
+    Ok(Json(DestinationPage { others, ..page }))
 }
 
-/// A domain, with `@` before it a domain and everything below, or with `#` before it a queue.
+/// A domain, with `@` before it a domain and everything below, `@` alone for all mail, or with `#` before it a queue.
 fn destinations(text: &str) -> Result<Destinations, Refused> {
-    let remedy = "write a domain, @ and a domain, or # and the name of a queue; `stagepost queue explain ID` shows a message's";
+    let remedy = "write a domain, @ and a domain, @ alone for all, or # and the name of a queue; `stagepost queue explain ID` shows a message's";
+    if text == "@" {
+        return Ok(Destinations::All);
+    }
     let refused = |error: &dyn std::error::Error| bad(&error.to_string(), remedy);
     if let Some(name) = text.strip_prefix('#') {
         return QueueName::new(name).map(Destinations::Queue).map_err(|error| refused(&error));

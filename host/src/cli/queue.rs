@@ -66,7 +66,7 @@ pub(super) struct ListArgs {
     /// List only messages that have a recipient on hold
     #[arg(long)]
     held: bool,
-    /// List only messages with mail for a domain, with @ before it for a domain and all below it, with # before it in a queue
+    /// List only messages with mail for a domain, with @ before it for a domain and all below it, with # before it in a queue, @ alone for all
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
     /// List only messages that this address has sent, with @ before a domain all senders there and below it, <> without a sender
@@ -153,7 +153,7 @@ struct WhichArgs {
     /// The messages
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// All that waits now for a domain, with @ before it for a domain and all below it, with # before it in a queue
+    /// All that waits now for a domain, with @ before it for a domain and all below it, with # before it in a queue, @ alone for all
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
     /// All that this address has sent, with @ before a domain all senders there and below it, <> mail without a sender
@@ -176,7 +176,7 @@ pub(super) struct FlushArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct FlushedArgs {
-    /// A domain, with @ before it a domain and all below it, or with # before it a queue
+    /// A domain, with @ before it a domain and all below it, with # before it a queue, or @ alone for all
     #[arg(value_name = "DESTINATION")]
     destination: Option<String>,
     /// All that this address has sent, with @ before a domain all senders there and below it, <> mail without a sender
@@ -191,12 +191,15 @@ struct FlushedArgs {
 pub(super) struct CountArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// A domain, with @ before it a domain and all below it, or with # before it a queue; without it each that has any
+    /// A domain, with @ before it a domain and all below it, with # before it a queue, or @ alone for all; without it each that has any
     #[arg(value_name = "DESTINATION")]
     destination: Option<String>,
     /// Begin behind this one
     #[arg(long, value_name = "DESTINATION", conflicts_with = "destination")]
     after: Option<String>,
+    /// Count those with the most mail, the largest first
+    #[arg(long, conflicts_with_all = ["destination", "after"])]
+    largest: bool,
     /// Count so many at most
     #[arg(long, value_name = "NUMBER", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -213,6 +216,9 @@ pub(super) struct DestinationsArgs {
     /// Begin behind this one
     #[arg(long, value_name = "DESTINATION")]
     after: Option<String>,
+    /// Show those with the most mail, the largest first
+    #[arg(long, conflicts_with = "after")]
+    largest: bool,
     /// Show so many at most
     #[arg(long, value_name = "NUMBER", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -279,7 +285,7 @@ fn show(args: &ShowArgs) -> ExitCode {
 fn count(args: &CountArgs) -> ExitCode {
     let Some(destination) = &args.destination else {
         let asked = args.server.ask(|socket| async move {
-            client::counts(&socket, args.after.as_deref(), args.limit).await
+            client::counts(&socket, args.after.as_deref(), args.largest, args.limit).await
         });
         return answered(asked, args.json);
     };
@@ -289,7 +295,7 @@ fn count(args: &CountArgs) -> ExitCode {
 
 fn destinations(args: &DestinationsArgs) -> ExitCode {
     let asked = args.server.ask(|socket| async move {
-        client::counts(&socket, args.after.as_deref(), args.limit).await
+        client::counts(&socket, args.after.as_deref(), args.largest, args.limit).await
     });
     answered(asked.map(|(text, page)| (text, ByLane(page))), args.json)
 }

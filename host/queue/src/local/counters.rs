@@ -7,11 +7,13 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use lsm_tree::Guard;
 
 use super::engine::EngineError;
-use super::key::{Place, is_place, place_prefix, places_above};
+use super::key::{DESTINATIONS, KeyRange, Place, is_place, places_above};
 use super::record::CountRecord;
 use super::rows::Rows;
 use crate::{Count, Destinations};
 
+/// The sum of all destinations has the key that all others begin with.
+const ALL: &[u8] = &[];
 /// Sums are kept for domains of so many labels at most, whatever names mail comes for: those below deeper ones are gone through.
 const SUMMED_LABELS_MAX: usize = 8;
 
@@ -19,7 +21,8 @@ const SUMMED_LABELS_MAX: usize = 8;
 #[derive(Default)]
 pub(super) struct Counters(RwLock<Table>);
 
-/// By the keys of places, and of each domain above one by what the keys of those below it begin with. Nothing is kept that is zero.
+/// By the keys of places, and of each domain above one, and of all destinations, by what the keys of those below begin with. Nothing is
+/// kept that is zero.
 #[derive(Default)]
 struct Table(BTreeMap<Box<[u8]>, Count>);
 
@@ -62,16 +65,20 @@ impl Counters {
 
 impl Table {
     fn of(&self, destinations: &Destinations) -> Count {
-        let prefix = place_prefix(destinations);
-        let Destinations::Below(top) = destinations else { return self.at(&prefix) };
+        let meant = KeyRange::of_places(destinations);
+        let top = match destinations {
+            Destinations::All => return self.at(ALL),
+            Destinations::One(_) | Destinations::Queue(_) => return self.at(&meant.into_first()),
+            Destinations::Below(top) => top,
+        };
         if top.labels() > SUMMED_LABELS_MAX {
-            let below = self.0.range(Box::from(&*prefix)..);
-            let below = below.take_while(|(key, _)| key.starts_with(&prefix));
+            let below = self.0.range(Box::from(&*meant.clone().into_first())..);
+            let below = below.take_while(|(key, _)| meant.has(key));
             return below
                 .filter(|(key, _)| is_place(key))
                 .fold(Count::default(), |sum, (_, count)| plus(sum, *count));
         }
-        plus(self.at(Place::of_destination(top).as_bytes()), self.at(&prefix))
+        plus(self.at(Place::of_destination(top).as_bytes()), self.at(&meant.into_first()))
     }
 
     fn at(&self, key: &[u8]) -> Count {
@@ -84,7 +91,9 @@ impl Table {
             return;
         }
         self.put(place, new);
-        for above in places_above(place).take(SUMMED_LABELS_MAX) {
+        // What is in a queue has a destination too.
+        let all = (place >= DESTINATIONS).then_some(ALL);
+        for above in places_above(place).take(SUMMED_LABELS_MAX).chain(all) {
             self.put(above, plus(minus(self.at(above), old), new));
         }
     }
@@ -145,6 +154,7 @@ mod tests {
         match place {
             Destinations::One(name) | Destinations::Below(name) => Place::of_destination(name),
             Destinations::Queue(name) => Place::of_queue(name),
+            Destinations::All => unreachable!("it is no place"),
         }
     }
 
@@ -164,10 +174,10 @@ mod tests {
                 all.insert(key(place).as_bytes().to_vec(), record.octets);
                 prop_assert_eq!(counters.at(&key(place)), record);
             }
-            let asked = asked.into_iter().map(Destinations::Below);
+            let asked = asked.into_iter().map(Destinations::Below).chain([Destinations::All]);
             for asked in asked.chain(changes.iter().map(|(place, _)| place.clone())) {
-                let prefix = place_prefix(&asked);
-                let wanted: u64 = all.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, octets)| octets).sum();
+                let meant = KeyRange::of_places(&asked);
+                let wanted: u64 = all.iter().filter(|(key, _)| meant.has(key)).map(|(_, octets)| octets).sum();
                 prop_assert_eq!(counters.of(&asked).octets, wanted, "{:?}", asked);
             }
             let none = changes.iter().map(|(place, _)| (key(place), CountRecord::default())).collect();

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use lsm_tree::Guard;
 
 use super::core::Core;
-use super::key::{counted, place_prefix};
+use super::key::{KeyRange, counted};
 use super::record::CountRecord;
 use crate::{Count, Counts, Destinations, StoreError};
 
@@ -19,7 +19,8 @@ pub(super) fn counts(
     after: Option<&Destinations>,
     max: usize,
 ) -> Result<Counts, StoreError> {
-    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(place_prefix(after)));
+    let from = after
+        .map_or(Bound::Unbounded, |after| Bound::Excluded(KeyRange::of_places(after).into_first()));
     let max = max.clamp(1, PLACES_MAX);
     let mut counts = Counts::default();
     for entry in core.engine()?.count.range((from, Bound::Unbounded)) {

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use lsm_tree::Guard;
 
 use super::core::Core;
-use super::key::{DueKey, place_prefix};
+use super::key::{DueKey, KeyRange};
 use super::leasing::{Granted, grant};
 use crate::{FetchPlace, FetchRequest, Fetched, StoreError};
 
@@ -25,16 +25,13 @@ pub(super) struct Found {
 pub(super) fn fetch(core: &Core, request: &FetchRequest) -> Result<Found, StoreError> {
     let engine = core.engine()?;
     let _one = core.leasing.lock().unwrap_or_else(PoisonError::into_inner);
-    let prefix = place_prefix(&request.of);
-    let from = match &request.after {
-        Some(FetchPlace(last)) => Bound::Excluded(last.clone()),
-        None => Bound::Included(prefix.clone()),
-    };
+    let meant = KeyRange::of_places(&request.of);
+    let from = meant.from(request.after.as_ref().map(|FetchPlace(last)| &**last));
     let mut found = Found { fetched: Fetched::default(), damaged: Vec::new() };
     let mut entries = 0;
     for entry in engine.destination.range((from, Bound::Unbounded)) {
         let key = entry.key().map_err(StoreError::unavailable)?;
-        if !key.starts_with(&prefix) {
+        if !meant.has(&key) {
             return Ok(found);
         }
         entries += 1;

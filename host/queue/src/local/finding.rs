@@ -9,7 +9,7 @@ use super::core::Core;
 use super::engine::Engine;
 use super::inspecting::{MESSAGES_MAX, PAGE_OCTETS_MAX, read};
 use super::key::{
-    DueKey, Place, domain_prefix, held_delivery, place_prefix, sender_message, sender_prefix,
+    DueKey, KeyRange, Place, domain_prefix, held_delivery, sender_message, sender_prefix,
 };
 use super::record::to_ms;
 use super::rows::Rows;
@@ -27,18 +27,22 @@ pub(super) fn list_meant(
     max: usize,
 ) -> Result<MeantPage, StoreError> {
     let engine = core.engine()?;
-    let (prefix, indexes): (Vec<u8>, Vec<Index>) = match selection {
+    let (meant, indexes): (KeyRange, Vec<Index>) = match selection {
         Selection::Message(id) => return one(&engine, *id, held),
-        Selection::Destinations(which) if held => (place_prefix(which), vec![Index::Held]),
+        Selection::Destinations(which) if held => (KeyRange::of_places(which), vec![Index::Held]),
         Selection::Destinations(which) => {
-            (place_prefix(which), vec![Index::Destination, Index::Held])
+            (KeyRange::of_places(which), vec![Index::Destination, Index::Held])
         }
-        Selection::Sender(sender) => (sender_prefix(sender), vec![Index::Sender]),
-        Selection::SendersBelow(domain) => (domain_prefix(domain), vec![Index::Sender]),
+        Selection::Sender(sender) => {
+            (KeyRange::of_prefix(sender_prefix(sender)), vec![Index::Sender])
+        }
+        Selection::SendersBelow(domain) => {
+            (KeyRange::of_prefix(domain_prefix(domain)), vec![Index::Sender])
+        }
     };
     let mut search = Search {
         engine: &engine,
-        prefix,
+        meant,
         held,
         max: max.clamp(1, MESSAGES_MAX),
         page: MeantPage::default(),
@@ -76,7 +80,7 @@ enum Index {
 
 struct Search<'a> {
     engine: &'a Engine,
-    prefix: Vec<u8>,
+    meant: KeyRange,
     held: bool,
     max: usize,
     page: MeantPage,
@@ -110,14 +114,10 @@ impl Search<'_> {
         number: u8,
         after: Option<&[u8]>,
     ) -> Result<bool, StoreError> {
-        let from = match after {
-            Some(key) if key.starts_with(&self.prefix) => Bound::Excluded(key.to_vec()),
-            _ => Bound::Included(self.prefix.clone()),
-        };
         let mut last = None;
-        for entry in index.rows(self.engine).range((from, Bound::Unbounded)) {
+        for entry in index.rows(self.engine).range((self.meant.from(after), Bound::Unbounded)) {
             let key = entry.key().map_err(StoreError::unavailable)?;
-            if !key.starts_with(&self.prefix) {
+            if !self.meant.has(&key) {
                 return Ok(false);
             }
             if self.is_full() {
@@ -171,7 +171,7 @@ impl Search<'_> {
                 queued.into_iter().chain(any_held.then(held)).collect::<Vec<_>>()
             })
         });
-        keys.filter(|(_, key)| key.starts_with(&self.prefix)).min()
+        keys.filter(|(_, key)| self.meant.has(key)).min()
     }
 }
 

@@ -7,7 +7,7 @@ use lsm_tree::Guard;
 
 use super::change::Change;
 use super::key::{
-    DueKey, domain_prefix, due_after, held_delivery, place_prefix, sender_message, sender_prefix,
+    DueKey, KeyRange, domain_prefix, due_after, held_delivery, sender_message, sender_prefix,
 };
 use super::record::{DeliveryRecord, reply_text, to_ms};
 use super::rows::Rows;
@@ -47,17 +47,21 @@ impl Change<'_> {
                 Ok(Moved { count: self.move_message(*id, what)?, after: None })
             }
             Selection::Destinations(destinations) => {
-                self.move_at(&place_prefix(destinations), what, after)
+                self.move_at(&KeyRange::of_places(destinations), what, after)
             }
-            Selection::Sender(sender) => self.move_of(&sender_prefix(sender), what, after),
-            Selection::SendersBelow(domain) => self.move_of(&domain_prefix(domain), what, after),
+            Selection::Sender(sender) => {
+                self.move_of(&KeyRange::of_prefix(sender_prefix(sender)), what, after)
+            }
+            Selection::SendersBelow(domain) => {
+                self.move_of(&KeyRange::of_prefix(domain_prefix(domain)), what, after)
+            }
         }
     }
 
     /// Moves deliveries that are at some places.
     fn move_at(
         &mut self,
-        prefix: &[u8],
+        meant: &KeyRange,
         what: &Move,
         after: Option<&Mark>,
     ) -> Result<Moved, StoreError> {
@@ -74,7 +78,7 @@ impl Change<'_> {
             return Ok(Moved { count: 0, after: None });
         };
         let next = (at + 1 < indexes.len()).then(|| Mark { index: at as u8 + 1, key: Vec::new() });
-        self.walk((index, at), prefix, after, next, |change, key| {
+        self.walk((index, at), meant, after, next, |change, key| {
             let found = if std::ptr::eq(*index, &engine.held) {
                 held_delivery(key)
             } else {
@@ -96,12 +100,12 @@ impl Change<'_> {
     /// Moves all deliveries of the messages of some senders.
     fn move_of(
         &mut self,
-        prefix: &[u8],
+        meant: &KeyRange,
         what: &Move,
         after: Option<&Mark>,
     ) -> Result<Moved, StoreError> {
         let engine = self.engine;
-        self.walk((&engine.sender, 0), prefix, after, None, |change, key| {
+        self.walk((&engine.sender, 0), meant, after, None, |change, key| {
             let Some(id) = sender_message(key) else {
                 return Ok(Next::Behind(0));
             };
@@ -118,22 +122,19 @@ impl Change<'_> {
     fn walk(
         &mut self,
         (index, number): (&Rows, usize),
-        prefix: &[u8],
+        meant: &KeyRange,
         after: Option<&Mark>,
         next: Option<Mark>,
         mut visit: impl FnMut(&mut Self, &[u8]) -> Result<Next, StoreError>,
     ) -> Result<Moved, StoreError> {
-        let from = match after {
-            Some(mark) if !mark.key.is_empty() => Bound::Excluded(&*mark.key),
-            _ => Bound::Included(prefix),
-        };
+        let from = meant.from(after.map(|mark| &*mark.key));
         let most = if after.is_none() { FIRST_STEP_MAX } else { STEP_MAX };
         let mut moved = Moved { count: 0, after: next };
         let mut seen = 0;
-        let mut entries = index.range::<&[u8]>((from, Bound::Unbounded));
+        let mut entries = index.range((from, Bound::Unbounded));
         while let Some(entry) = entries.next() {
             let key = entry.key().map_err(StoreError::unavailable)?;
-            if !key.starts_with(prefix) {
+            if !meant.has(&key) {
                 break;
             }
             match visit(self, &key)? {

@@ -96,14 +96,16 @@ pub(crate) async fn count(socket: &Path, destination: &str) -> Asked<(String, De
     ask(socket, Method::GET, &destination_path(destination), &()).await
 }
 
-/// Counts what waits for each destination and in each queue, behind one or from the first; the JSON as it came, and what it says.
+/// Counts what waits for each destination and in each queue, behind one or from the first, or of the largest of them; the JSON
+/// as it came, and what it says.
 pub(crate) async fn counts(
     socket: &Path,
     after: Option<&str>,
+    largest: bool,
     limit: u32,
 ) -> Asked<(String, DestinationPage)> {
     let after = after.map_or_else(String::new, |after| format!("&after={}", escaped(after)));
-    let path = format!("/v1/queue/destinations?limit={limit}{after}");
+    let path = format!("/v1/queue/destinations?largest={largest}&limit={limit}{after}");
     ask(socket, Method::GET, &path, &()).await
 }
 

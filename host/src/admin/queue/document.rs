@@ -222,10 +222,18 @@ pub(crate) struct DestinationReport {
 /// What waits for destinations and in queues, each by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DestinationPage {
-    /// Queues with a name first, then destinations in the order of their labels from the last to the first.
+    /// Queues with a name first, then destinations in the order of their labels from the last to the first; or, where those
+    /// with the most mail were asked for, these in the order of that.
     pub(crate) destinations: Vec<DestinationReport>,
     /// There are more: they come behind this one.
     pub(crate) next: Option<String>,
+    /// Of those with the most mail: so many others have some too.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub(crate) others: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl DestinationReport {
@@ -241,17 +249,19 @@ impl DestinationPage {
             Destinations::One(name) => name.to_string(),
             Destinations::Below(name) => format!("@{name}"),
             Destinations::Queue(name) => format!("#{name}"),
+            Destinations::All => "@".to_owned(),
         };
         let last = counts.places.last().filter(|_| counts.more);
         Self {
             next: last.map(|(place, _)| name(place)),
+            others: 0,
             destinations: counts
                 .places
                 .iter()
                 .map(|(place, count)| DestinationReport {
                     lane: match place {
                         Destinations::One(name) => Some(lanes.report(name).into()),
-                        Destinations::Below(_) | Destinations::Queue(_) => None,
+                        _ => None,
                     },
                     ..DestinationReport::new(name(place), *count)
                 })

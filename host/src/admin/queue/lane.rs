@@ -52,7 +52,8 @@ pub(crate) struct ByLane(pub(crate) DestinationPage);
 
 impl fmt::Display for ByLane {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(DestinationPage { destinations, next }) = self;
+        let Self(page) = self;
+        let destinations = &page.destinations;
         if destinations.is_empty() {
             return writeln!(out, "nothing waits");
         }
@@ -61,10 +62,7 @@ impl fmt::Display for ByLane {
         let mut rows = vec![head.map(String::from).to_vec()];
         rows.extend(destinations.iter().map(row));
         write_table(out, &rows)?;
-        match next {
-            Some(next) => writeln!(out, "\nThere are more: go on with --after '{next}'"),
-            None => Ok(()),
-        }
+        page.write_rest(out)
     }
 }
 
@@ -118,6 +116,7 @@ mod tests {
                 destination("b.test", Some(slow)),
             ],
             next: Some("b.test".into()),
+            others: 0,
         };
         let wanted = "\
 DESTINATION  QUEUED  HELD  LANE           AT ONCE              NEXT ATTEMPT          LAST REPLY
@@ -127,6 +126,12 @@ b.test       12      1     smart.test:25  2 of 5, 30 a minute  -                
 
 There are more: go on with --after 'b.test'
 ";
+        let largest = DestinationPage { next: None, others: 12, ..page.clone() };
         assert_eq!(ByLane(page).to_string(), wanted);
+        let largest = ByLane(largest).to_string();
+        assert!(
+            largest.ends_with("\nThere are 12 others with less mail or as much\n"),
+            "{largest}"
+        );
     }
 }

@@ -78,9 +78,20 @@ impl fmt::Display for DestinationPage {
             rows.push([vec![destination.clone()], counts.to_vec()].concat());
         }
         write_table(out, &rows)?;
-        match &self.next {
-            Some(next) => writeln!(out, "\nThere are more: go on with --after '{next}'"),
-            None => Ok(()),
+        self.write_rest(out)
+    }
+}
+
+impl DestinationPage {
+    /// Writes what is not on the page, if anything is not.
+    pub(super) fn write_rest(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.next, self.others) {
+            (Some(next), _) => writeln!(out, "\nThere are more: go on with --after '{next}'"),
+            (None, 0) => Ok(()),
+            (None, 1) => writeln!(out, "\nThere is 1 other with less mail or as much"),
+            (None, others) => {
+                writeln!(out, "\nThere are {others} others with less mail or as much")
+            }
         }
     }
 }

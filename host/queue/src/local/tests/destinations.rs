@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use super::audit::audit;
 use super::lanes::Narrow;
 use super::spool::{
-    Spool, destination, flush, hold_all, in_queue, lease, lease_by, message, past, queue,
+    Spool, destination, flush, hold_all, in_queue, lease, lease_by, message, next_due, past, queue,
     release_all, settle,
 };
-use crate::{Count, Destinations, NewMessage, QueueName, Step, Store};
+use crate::{Count, Destinations, NewMessage, QueueName, Selection, Step, Store};
 
 fn due_at(due: SystemTime, destinations: &[&str]) -> NewMessage {
     let mut message = message(destinations);
@@ -34,11 +34,11 @@ async fn a_slow_destination_does_not_hide_others() {
     assert_eq!((slow.len(), leases.len()), (3, 4));
     // With no room, nothing is due.
     assert!(lease_by(store, 10, &lanes).await.is_empty());
-    assert!(store.next_due().await.unwrap().unwrap() > SystemTime::now());
+    assert!(next_due(store, &lanes).await.unwrap() > SystemTime::now());
     audit(&spool).await;
     settle(store, slow[0], &Step::Done, past(0)).await;
     lanes.leave(&slow[0].destination);
-    assert!(store.next_due().await.unwrap().unwrap() <= SystemTime::now());
+    assert!(next_due(store, &lanes).await.unwrap() <= SystemTime::now());
     let next = lease_by(store, 10, &lanes).await;
     assert_eq!(next.len(), 1);
     assert!(next[0].id > slow[2].id, "the oldest first");
@@ -78,7 +78,7 @@ async fn a_lane_that_has_room_later_is_looked_at_then() {
     let (lanes, later) = (Narrow::lanes(1), SystemTime::now() + Duration::from_secs(3600));
     lanes.let_in_from(later);
     assert!(lease_by(store, 10, &lanes).await.is_empty());
-    let due = store.next_due().await.unwrap().unwrap();
+    let due = next_due(store, &lanes).await.unwrap();
     assert!(later.duration_since(due).unwrap() < Duration::from_millis(1), "to the millisecond");
     lanes.let_in_from(SystemTime::UNIX_EPOCH);
     assert_eq!(lease_by(store, 10, &lanes).await.len(), 1);
@@ -224,6 +224,13 @@ async fn a_queue_is_counted_held_released_and_flushed_whatever_its_destinations(
     assert_eq!(hold_all(store, named("branch"), "closed").await, Ok(3));
     assert!(store.count(named("branch")).await.is_ok_and(count(0, 3)));
     assert!(store.count(b.clone()).await.is_ok_and(count(2, 2)));
+    // All that there is: once, whether it is in a queue or not.
+    assert!(store.count(Destinations::All).await.is_ok_and(count(2, 3)));
+    for (held, wanted) in [(false, 4), (true, 2)] {
+        let all = Selection::Destinations(Destinations::All);
+        let page = store.list_meant(all, held, None, 10).await.unwrap();
+        assert_eq!((page.messages.len(), page.next), (wanted, None), "held: {held}");
+    }
     assert!(store.list(crate::Listed::Held, None, 10).await.is_ok_and(|it| it.messages.len() == 2));
     assert_eq!(release_all(store, named("branch2"), later).await, Ok(0));
     assert_eq!(release_all(store, named("branch"), later).await, Ok(3));
@@ -232,6 +239,8 @@ async fn a_queue_is_counted_held_released_and_flushed_whatever_its_destinations(
     assert_eq!(flush(store, named("branch"), past(0)).await, Ok(3));
     let leases = lease(store, 10, 10).await;
     assert_eq!(leases.len(), 3);
+    assert_eq!(flush(store, Destinations::All, past(0)).await, Ok(2));
+    assert_eq!(lease(store, 10, 10).await.len(), 2);
     audit(&spool).await;
     for lease in leases {
         settle(store, &lease, &Step::Done, past(0)).await;
