@@ -77,7 +77,11 @@ impl SenderWish {
 impl RecipientWish {
     /// Reads what was asked for a recipient.
     pub fn of(recipient: &Recipient) -> Self {
-        let parameters = &recipient.parameters;
+        Self::of_parameters(&recipient.parameters)
+    }
+
+    /// Reads the parameters of a RCPT command; what is of no sound form was not asked for.
+    pub fn of_parameters(parameters: &str) -> Self {
         let orcpt = parameter(parameters, "ORCPT").filter(|text| is_orcpt(text));
         let notify = parameter(parameters, "NOTIFY").and_then(Notify::parse);
         Self { notify, orcpt: orcpt.map(Into::into) }

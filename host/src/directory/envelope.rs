@@ -1,7 +1,7 @@
 //! The recipients of an envelope, with those in the place of aliases for whom they stand (RFC 3461 section 5.2.7).
 //! Knows envelopes and what an address comes to; knows no queue.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -69,23 +69,33 @@ fn put_together(found: Vec<(Recipient, Expansion)>) -> Result<Option<Addressed>,
     if found.iter().all(|(_, expansion)| expansion.steps.is_empty()) {
         return Ok(None);
     }
-    // Who was named has what was said at its own name, and not what was said at an alias.
+    let asked = asked(&found);
+    let as_asked = |address: Address, came: &Recipient| {
+        let parameters = asked.get(&key(&address)).unwrap_or(&came.parameters).clone();
+        Recipient { address, parameters }
+    };
+    // Who was named keeps its place.
     let named = found.iter().filter(|(_, expansion)| expansion.steps.is_empty());
     let mut taken: HashSet<String> = named.map(|(recipient, _)| key(&recipient.address)).collect();
     let (mut recipients, mut changes) = (Vec::new(), Vec::new());
     for (recipient, expansion) in found {
-        if expansion.steps.is_empty() {
-            recipients.push(recipient);
-            continue;
-        }
         let place =
             |recipients: &Vec<Recipient>| u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        if expansion.steps.is_empty() {
+            let to = as_asked(recipient.address.clone(), &recipient);
+            if to != recipient {
+                let (index, to) = (place(&recipients), to.clone());
+                changes.push(Change::RecipientReplaced { index, from: recipient, to });
+            }
+            recipients.push(to);
+            continue;
+        }
         let mut first = true;
         for address in expansion.recipients {
             if !taken.insert(key(&address)) {
                 continue;
             }
-            let to = Recipient { address, parameters: passed_on(&recipient, first) };
+            let to = as_asked(address, &recipient);
             let index = place(&recipients);
             changes.push(match std::mem::take(&mut first) {
                 true => {
@@ -108,6 +118,52 @@ fn put_together(found: Vec<(Recipient, Expansion)>) -> Result<Option<Addressed>,
     let plugin: Arc<str> = MADE_BY.into();
     let entry = |change| LedgerEntry { plugin: plugin.clone(), made, change };
     Ok(Some(Addressed { recipients, ledger: changes.into_iter().map(entry).collect() }))
+}
+
+/// What was asked for each, by key, at its own name and at all that stand for it.
+fn asked(found: &[(Recipient, Expansion)]) -> HashMap<String, Box<str>> {
+    let mut asked: HashMap<String, Box<str>> = HashMap::new();
+    let (named, aliases): (Vec<_>, Vec<_>) =
+        found.iter().partition(|(_, expansion)| expansion.steps.is_empty());
+    for (recipient, _) in named {
+        asked.insert(key(&recipient.address), recipient.parameters.clone());
+    }
+    for (alias, expansion) in aliases {
+        let is_new = |address: &Address| !asked.contains_key(&key(address));
+        let first = expansion.recipients.iter().position(is_new).unwrap_or(0);
+        for (number, address) in expansion.recipients.iter().enumerate() {
+            let parameters = passed_on(alias, number == first);
+            let known = asked.entry(key(address)).or_insert_with(|| parameters.clone());
+            if let Some(both) = merged(known, &parameters) {
+                *known = both;
+            }
+        }
+    }
+    asked
+}
+
+/// What is asked for whom two names stand for: to be told of what either wants to be told of, since a sender who asked at one of
+/// them has no word from the other; as of the first that wants any. None: the first wants all of it already.
+fn merged(first: &str, second: &str) -> Option<Box<str>> {
+    let [one, other] = [first, second].map(RecipientWish::of_parameters);
+    let (wanted, further) = (one.wanted(), other.wanted());
+    let both = Notify {
+        success: wanted.success || further.success,
+        failure: wanted.failure || further.failure,
+        delay: wanted.delay || further.delay,
+    };
+    if both == wanted {
+        return None;
+    }
+    let orcpt = if wanted == Notify::default() { other.orcpt } else { one.orcpt };
+    let is_kept = |word: &&str| {
+        let name = word.split('=').next().unwrap_or_default();
+        !["", "NOTIFY", "ORCPT"].iter().any(|other| name.eq_ignore_ascii_case(other))
+    };
+    let mut words: Vec<String> = first.split(' ').filter(is_kept).map(str::to_owned).collect();
+    words.push(format!("NOTIFY={both}"));
+    words.extend(orcpt.map(|orcpt| format!("ORCPT={orcpt}")));
+    Some(words.join(" ").into())
 }
 
 /// What was asked for at an alias holds for those that it stands for. Of success only the first of them tells: who has sent one
@@ -169,7 +225,7 @@ mod tests {
     fn what_was_asked_for_goes_on_and_each_is_there_once() {
         let came = vec![
             recipient("sales@a.test", "NOTIFY=SUCCESS,FAILURE"),
-            recipient("bob@a.test", "NOTIFY=NEVER"),
+            recipient("bob@a.test", "X=1 NOTIFY=NEVER ORCPT=rfc822;b@x.test"),
             recipient("one+x@a.test", "ORCPT=rfc822;o@x.test"),
             recipient("both@a.test", ""),
             recipient("none@a.test", ""),
@@ -192,9 +248,10 @@ mod tests {
             .map(|recipient| format!("{} {}", recipient.address, recipient.parameters))
             .collect();
         let wanted = [
-            "alice@a.test NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sales@a.test",
+            // Of two names the first is told of, and of what either wants.
+            "alice@a.test NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;sales@a.test",
             "carol@b.test NOTIFY=FAILURE ORCPT=rfc822;sales@a.test",
-            "bob@a.test NOTIFY=NEVER",
+            "bob@a.test X=1 NOTIFY=FAILURE,DELAY ORCPT=rfc822;sales@a.test",
             "one@a.test ORCPT=rfc822;o@x.test",
             "dora@a.test ORCPT=rfc822;both@a.test",
         ];
@@ -202,6 +259,30 @@ mod tests {
         // The ledger leads back to what came.
         let is = envelope(addressed.recipients);
         assert_eq!(as_it_came(&is, &addressed.ledger), envelope(came));
+    }
+
+    #[test]
+    fn who_is_behind_two_names_is_told_of_as_either_wants() {
+        let cases = [
+            ("", "NOTIFY=NEVER", None),
+            ("NOTIFY=SUCCESS,FAILURE,DELAY", "NOTIFY=SUCCESS", None),
+            ("NOTIFY=DELAY,FAILURE ORCPT=rfc822;a@x.test", "ORCPT=rfc822;b@x.test", None),
+            ("NOTIFY=NEVER", "NOTIFY=NEVER ORCPT=rfc822;b@x.test", None),
+            ("", "NOTIFY=SUCCESS", Some("NOTIFY=SUCCESS,FAILURE,DELAY")),
+            (
+                "notify=SUCCESS orcpt=rfc822;a@x.test",
+                "NOTIFY=FAILURE ORCPT=rfc822;b@x.test",
+                Some("NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@x.test"),
+            ),
+            (
+                "NOTIFY=NEVER ORCPT=rfc822;a@x.test",
+                "NOTIFY=SUCCESS ORCPT=rfc822;b@x.test",
+                Some("NOTIFY=SUCCESS ORCPT=rfc822;b@x.test"),
+            ),
+        ];
+        for (first, second, wanted) in cases {
+            assert_eq!(merged(first, second).as_deref(), wanted, "{first} and {second}");
+        }
     }
 
     #[test]
