@@ -88,6 +88,7 @@ impl Bodies {
                 // Whatever has another name than ours is not ours to remove.
                 let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
                 if let Some(id) = id
+                    && !entry.file_type()?.is_dir()
                     && !has_row(id)?
                 {
                     std::fs::remove_file(entry.path())?;

@@ -3,6 +3,7 @@
 
 mod dane;
 mod dialled;
+mod hostile;
 mod security;
 mod sts;
 
@@ -37,12 +38,14 @@ enum Turn {
     Stall,
     /// Say this until the other side hangs up.
     Flood(&'static str),
+    /// Say this octet again and again until the other side hangs up, each by itself and with time between.
+    Drip(u8),
     /// Make a TLS handshake with this certificate.
     Secure(TlsAcceptor),
     /// The same, and end TLS; what follows is in clear text.
     Betray(TlsAcceptor),
 }
-use Turn::{Betray, Flood, Hear, Say, Secure, Stall, Wait};
+use Turn::{Betray, Drip, Flood, Hear, Say, Secure, Stall, Wait};
 
 const HELLO: [Turn; 3] = [
     Say("220 hop\r\n"),
@@ -163,6 +166,11 @@ async fn play(stream: TcpStream, script: Vec<Turn>) -> String {
                 stream = secured.into_inner().0;
             }
             Flood(text) => while stream.write_all(text.as_bytes()).await.is_ok() {},
+            Drip(octet) => {
+                while stream.write_all(&[octet]).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
         }
     }
     String::from_utf8_lossy(&heard).into_owned()
