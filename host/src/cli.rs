@@ -141,8 +141,9 @@ enum PluginCommand {
     },
     /// Make a new plug-in to begin with
     ///
-    /// Writes a folder with a small plug-in that builds with one command and loads, and prints that command and
-    /// the section for the configuration. Nothing that exists is changed.
+    /// Writes a folder with a small plug-in that builds with one command and loads, and with the configuration of a server
+    /// to try it in; prints that command, those to try it, and the section for your own configuration. Nothing that exists
+    /// is changed.
     New(NewArgs),
     /// Show the plug-ins of a running server, and what each does for an operator
     ///
@@ -165,8 +166,9 @@ struct NewArgs {
     /// The folder to make; without it ./NAME
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// A checkout of Stagepost, for Rust: stagepost-sdk is used from there, since it is on no registry
-    #[arg(long, value_name = "PATH", required_if_eq("lang", "rust"))]
+    /// A checkout of Stagepost, for Rust: stagepost-sdk is used from there, since it is on no registry; without it the one
+    /// that this program was built in
+    #[arg(long, value_name = "PATH")]
     sdk: Option<PathBuf>,
 }
 
@@ -244,11 +246,16 @@ fn inspect(file: &Path) -> ExitCode {
 
 fn new_plugin(args: &NewArgs) -> ExitCode {
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
-    let language = match (args.lang, &args.sdk) {
-        (Lang::Rust, Some(checkout)) => Language::Rust { checkout },
-        _ => Language::C,
+    let made = match (args.lang, &args.sdk) {
+        (Lang::C, _) => plugin_new::write(&args.name, &folder, Language::C),
+        (Lang::Rust, Some(checkout)) => {
+            plugin_new::write(&args.name, &folder, Language::Rust { checkout })
+        }
+        (Lang::Rust, None) => plugin_new::own_checkout().and_then(|checkout| {
+            plugin_new::write(&args.name, &folder, Language::Rust { checkout: &checkout })
+        }),
     };
-    match plugin_new::write(&args.name, &folder, language) {
+    match made {
         Ok(made) => print(&made),
         Err(error) => failed(&error, EXIT_CONFIGURATION),
     }

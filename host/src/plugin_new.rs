@@ -1,15 +1,24 @@
 //! Makes a new plug-in: the sources of an example under another name, ready to be built and loaded.
 //! Knows the examples and how each is built; runs no compiler.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use crate::welcome::{first_mail, program};
 
 const C_SOURCE: &str = include_str!("../../plugins/example-c/example.c");
 const C_MAKEFILE: &str = include_str!("../../plugins/example-c/Makefile");
 const C_HEADER: &str = include_str!("../../include/extmgr.h");
 const RUST_SOURCE: &str = include_str!("../../plugins/example-rust/src/lib.rs");
+
+/// Where the server to try a plug-in with listens.
+const TRIAL_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
+/// Whom it takes mail for.
+const TRIAL_DOMAIN: &str = "example.test";
 
 /// What a plug-in is written in.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +46,11 @@ pub(crate) enum NewError {
         "error: {} is no checkout of Stagepost: it has no sdk/Cargo.toml\n  = help: name the folder of Stagepost's sources with --sdk", .0.display()
     )]
     Sdk(PathBuf),
+    /// It was not said where the SDK is, and nothing tells.
+    #[error(
+        "error: where stagepost-sdk is can't be told: this program does not lie in the folder that it was built in\n  = help: name the folder of Stagepost's sources with --sdk"
+    )]
+    NoSdk,
     /// A path that can't be written into a TOML file.
     #[error("error: {} is not UTF-8, which configuration files are", .0.display())]
     Path(PathBuf),
@@ -57,22 +71,61 @@ pub(crate) struct Made {
     folder: PathBuf,
     build: String,
     library: String,
+    /// The configuration to try it with.
+    trial: String,
 }
 
 impl fmt::Display for Made {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, folder, build, library } = self;
+        let Self { name, folder, build, library, trial } = self;
+        let (program, trial) = (shell(&program()), shell(trial));
         writeln!(
             out,
             "Made plug-in {name} in {}.\n\nBuild it:\n\n    {build}\n",
             folder.display()
         )?;
         writeln!(out, "Look at what came out, without running it:\n")?;
-        writeln!(out, "    stagepost plugin inspect {}\n", shell(library))?;
-        writeln!(out, "Load it: put this into the server's configuration and start it anew.\n")?;
-        writeln!(out, "    [[plugin]]\n    name = \"{name}\"")?;
-        writeln!(out, "    path = {}", toml::Value::String(library.clone()))
+        writeln!(out, "    {program} plugin inspect {}\n", shell(library))?;
+        writeln!(
+            out,
+            "Try it: a server on this machine alone that loads it; beside it its calls as they come, and a mail for it:\n"
+        )?;
+        writeln!(out, "    {program} run --config {trial}\n    {program} trace --config {trial}")?;
+        writeln!(out, "    {}\n", first_mail(TRIAL_ADDRESS, TRIAL_DOMAIN))?;
+        writeln!(
+            out,
+            "Load it: put this into the configuration of your server and start it anew.\n"
+        )?;
+        write!(out, "    {}", section(name, library).trim_end().replace('\n', "\n    "))?;
+        writeln!(out)
     }
+}
+
+/// The section that loads a plug-in.
+fn section(name: &str, library: &str) -> String {
+    let path = toml::Value::String(library.to_owned());
+    format!("[[plugin]]\nname = \"{name}\"\npath = {path}\n")
+}
+
+/// A whole configuration to try a plug-in with. Paths in it begin at its folder.
+fn trial(name: &str, library: &str) -> String {
+    let section = section(name, library);
+    format!(
+        r#"# A server to try {name} with: for this machine alone, and all that it keeps is in var beside this file.
+hostname = "mx.{TRIAL_DOMAIN}"
+state_dir = "var"
+
+[[listen]]
+name = "mx"
+address = "{TRIAL_ADDRESS}"
+
+[[local_domain]]
+name = "{TRIAL_DOMAIN}"
+mailboxes = "any"
+maildir = "var/mail"
+
+{section}"#
+    )
 }
 
 /// Makes the folder and writes the plug-in's sources into it.
@@ -111,7 +164,18 @@ pub(crate) fn write(name: &str, folder: &Path, language: Language<'_>) -> Result
             )
         }
     };
-    Ok(Made { name: name.to_owned(), folder: folder.to_owned(), build, library })
+    write_new(&folder.join("try.toml"), &trial(name, &library))?;
+    let trial = format!("{place}/try.toml");
+    Ok(Made { name: name.to_owned(), folder: folder.to_owned(), build, library, trial })
+}
+
+/// The checkout of Stagepost that this program was built in, if it still lies there.
+pub(crate) fn own_checkout() -> Result<PathBuf, NewError> {
+    let program = env::current_exe().map_err(|_| NewError::NoSdk)?;
+    let is_checkout = |folder: &&Path| {
+        folder.join("sdk/Cargo.toml").is_file() && folder.join("include/extmgr.h").is_file()
+    };
+    program.ancestors().find(is_checkout).map(Path::to_owned).ok_or(NewError::NoSdk)
 }
 
 /// As the descriptor has it, and a letter first: it also names files and a package.

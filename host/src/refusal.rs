@@ -113,7 +113,9 @@ fn file_remedy(settings: &Settings, plugin: &Plugin, error: &FileError) -> Strin
                 .to_owned()
         }
         FileError::Read { .. } => {
-            "name a file that is there and can be read".to_owned() + &or_skip(settings)
+            "name a file that is there and can be read, in whole or as it lies in `dir` of [plugins]"
+                .to_owned()
+                + &or_skip(settings)
         }
         FileError::Kind { .. } => "name the plug-in's file".to_owned() + &or_skip(settings),
         FileError::Folder { path, .. } => format!("move {} away", path.display()),

@@ -1,6 +1,8 @@
 //! What a person reads on the terminal when the development server has started.
 //! Knows the settings; what listens where is told by whoever bound it.
 
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -26,16 +28,20 @@ pub(crate) fn text(settings: &Settings, listening: &[SocketAddr]) -> String {
     text
 }
 
-/// This program as a person in the working folder would call it.
-fn program() -> String {
-    let (Ok(program), Ok(folder)) = (std::env::current_exe(), std::env::current_dir()) else {
+/// This program as a person in the working folder would call it: by its name where the shell finds it.
+pub(crate) fn program() -> String {
+    let (Ok(program), Ok(folder)) = (env::current_exe(), env::current_dir()) else {
         return "stagepost".to_owned();
     };
-    shown(program.strip_prefix(folder).unwrap_or(&program))
+    let found = |path: OsString| env::split_paths(&path).any(|one| program.parent() == Some(&one));
+    match program.file_name().and_then(OsStr::to_str) {
+        Some(name) if env::var_os("PATH").is_some_and(found) => name.to_owned(),
+        _ => shown(program.strip_prefix(folder).unwrap_or(&program)),
+    }
 }
 
 /// A command for any shell. curl sends what it is given: the lines end in CRLF already.
-fn first_mail(address: SocketAddr, domain: &str) -> String {
+pub(crate) fn first_mail(address: SocketAddr, domain: &str) -> String {
     format!(
         "printf 'From: you@{domain}\\r\\nTo: you@{domain}\\r\\nSubject: A first mail\\r\\n\\r\\nHello.\\r\\n' | \
          curl -sS --url smtp://{address}/client.{domain} --mail-from you@{domain} --mail-rcpt you@{domain} --upload-file -"
