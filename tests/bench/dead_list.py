@@ -4,7 +4,7 @@
     dead_list.py FOLDER [SESSIONS]
 
 FOLDER has the server and libaccess_control.so: target/release after `cargo build --release -p stagepost -p access-control`.
-5,000 sessions unless told. With nobody waiting and with all of them waiting take turns. Prints one line for each figure.
+5,000 sessions unless told, or as many as the limit of open files (`ulimit -Hn`) lets. With nobody waiting and with all of them waiting take turns. Prints one line for each figure.
 """
 
 import os
@@ -13,15 +13,18 @@ import resource
 import select
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-ROUNDS = 3
+ROUNDS = 5
 SESSIONS = 400
 # Somebody waits so long for the list; all that is measured beside them has to be over by then.
-PATIENCE_S = 20
+PATIENCE_S = 30
+# Questions come again after a third of a second.
+QUIET_S = 0.7
 # Whose sessions need no list.
 EXCLUDED = "127.0.0.2"
 
@@ -74,8 +77,8 @@ class DeadServer:
             pass
 
     def wait_for(self, count):
-        while len(self.asked) < count:
-            select.select([self.socket], [], [], PATIENCE_S)
+        """Until so many have asked, and nobody asks again for the moment: what is measured is waiting, not asking."""
+        while select.select([self.socket], [], [], QUIET_S)[0] or len(self.asked) < count:
             self.read()
 
 
@@ -128,6 +131,12 @@ def waiting(port, names, count):
     return clients
 
 
+def break_off(client):
+    """Closed as it is usual, a connection may be one that still wants its replies."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
 def answered(clients):
     """How many of them do not wait any more."""
     poll = select.poll()
@@ -169,17 +178,22 @@ def measure(server, port, names, count):
         early, took = answered(clients), time.monotonic() - begun
         assert early == 0, f"{early} did not wait all the while: it took {took:.1f} s"
         for client in clients:
-            client.close()
+            break_off(client)
         # The next round begins when nobody is asked about them any more.
         while taken(server.pid)[2] > before[2] + 10:
             time.sleep(0.05)
     return alone, beside, grown
 
 
-def main():
-    folder, count = os.path.abspath(sys.argv[1]), int((sys.argv + ["5000"])[2])
+def fitting(count):
+    """As many of these sessions as there may be files open: a question that waits is sent three times, from a socket each."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(count, (hard - 100) // 4)
+
+
+def main():
+    folder, count = os.path.abspath(sys.argv[1]), fitting(int((sys.argv + ["5000"])[2]))
     names, port = DeadServer(), free_port()
     with tempfile.TemporaryDirectory() as site:
         with open(f"{site}/stagepost.toml", "w") as out:
