@@ -30,7 +30,7 @@ use crate::sheet::Written;
 use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
-use alarm::Alarms;
+use alarm::{Alarms, LookingUp};
 use fetching::Fetches;
 
 /// A poll function as the contract has it, known not to be NULL.
@@ -120,6 +120,7 @@ impl Site {
                 runtime,
                 time,
                 lookups: Lookups::default(),
+                looking_up: LookingUp::default(),
                 fetches: Fetches::default(),
                 state: Mutex::new(State::new(time.deadline)),
                 changed: Notify::new(),
@@ -227,6 +228,7 @@ pub(crate) struct Pending {
     runtime: Handle,
     time: Time,
     lookups: Lookups,
+    looking_up: LookingUp,
     fetches: Fetches,
     state: Mutex<State>,
     /// Told whenever whoever waits must look again.

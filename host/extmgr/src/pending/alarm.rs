@@ -1,10 +1,11 @@
 //! What a pending call is woken by of itself: alarms that ring and look-ups that are answered.
 //! Knows no clock of its own and no resolver; that poll is called then is done where the call is waited for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stagepost_abi as abi;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::Pending;
@@ -44,6 +45,25 @@ impl Alarms {
     }
 }
 
+/// Look-ups under way. They end with the call: a client that comes, has names looked up and goes leaves none behind, which a dead
+/// server would keep for its time-out.
+#[derive(Default)]
+pub(super) struct LookingUp(Mutex<Vec<AbortHandle>>);
+
+impl LookingUp {
+    fn add(&self, look_up: AbortHandle) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(look_up);
+    }
+}
+
+impl Drop for LookingUp {
+    fn drop(&mut self) {
+        for look_up in self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            look_up.abort();
+        }
+    }
+}
+
 impl Pending {
     /// Has poll called when time has passed.
     ///
@@ -75,15 +95,15 @@ impl Pending {
         let query = self.lookups.begin()?;
         let looking_up = self.plugin.look_up(question);
         let call = Arc::downgrade(self);
-        // It ends by itself, and finds no call if that has ended before.
-        drop(self.runtime.spawn(async move {
+        let under_way = self.runtime.spawn(async move {
             let answer = looking_up.await;
             if let Some(call) = call.upgrade() {
                 call.lookups.keep(query, answer);
                 // A call that is over needs no waking.
                 let _ = call.wake();
             }
-        }));
+        });
+        self.looking_up.add(under_way.abort_handle());
         Ok(query)
     }
 
