@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::api::Problem;
-use crate::reload::{Reloader, Report};
+use crate::reload::{self, Reloader, Report};
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,12 @@ async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
         Err(problem) => {
             let text = problem.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
-            let remedy = "the server goes on with what it had; put this right and reload again";
+            let remedy = match &problem {
+                reload::Problem::Plugin { .. } => {
+                    "the plug-in's own line in the log says what is wrong, and where; the server goes on with what it had"
+                }
+                _ => "the server goes on with what it had; put this right and reload again",
+            };
             Problem::answer(StatusCode::CONFLICT, text, remedy)
         }
     }
