@@ -99,7 +99,8 @@ fn nobody_is_let_in_by_another_spelling() {
     let site = Site::new("");
     let names = NameServer::start(vec![("xn--bcher-kva.test", A, &[192, 0, 2, 80])]);
     let section = "[plugin.config.sender]\ndeny = [\"x@spam.test\", \"b\u{fc}cher2.test\"]\nverify_domain = true\n\
-        [plugin.config.recipient]\ndeny = [\"boss@example.test\"]\n\
+        [plugin.config.recipient]\ndeny = [\"Top Floor\"]\n\
+        [plugin.config.groups]\n\"Top Floor\" = [\"boss@example.test\"]\n\
         [plugin.config.connection]\ndeny = [\"[192.0.2.66]\"]\n";
     let server = server(&site, &names, &format!("{section}{PATIENT}"));
     from(&server, "::ffff:192.0.2.66").expect(554);
@@ -130,7 +131,15 @@ fn nobody_is_let_in_by_another_spelling() {
         let reply = client.ask(&format!("RCPT TO:{recipient}")).to_string();
         assert!(reply.starts_with(wanted), "{recipient}: {reply}");
     }
-    server.stop();
+    let log = server.stop();
+    // Who was refused what, and by which line.
+    let about = ", from <> to <\"b\\oss\"@example.test>";
+    let said = log.matching(|line| line.message().ends_with(about));
+    let by = "192.0.2.1 refused by recipient.deny \"boss@example.test\" of \"Top Floor\" (stagepost.toml:";
+    assert!(said.len() == 1 && said[0].message().starts_with(by), "{log}");
+    let config = fs::read_to_string(site.path().join("stagepost.toml")).unwrap();
+    let line = config.lines().position(|line| line.starts_with("\"Top Floor\"")).unwrap() + 1;
+    assert!(said[0].message().contains(&format!(":{line}:")), "{log}");
 }
 
 /// What a client calls itself is said back to nobody and ends no line of the log.

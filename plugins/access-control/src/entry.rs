@@ -31,6 +31,8 @@ impl std::fmt::Display for Place {
 pub(crate) struct Entry {
     pub(crate) text: Box<str>,
     pub(crate) place: Place,
+    /// The group that stands in the list for it and others.
+    pub(crate) group: Option<Arc<str>>,
 }
 
 /// What a list is about, and so how its entries are read.

@@ -60,7 +60,10 @@ fn by(hit: Option<Hit<'_>>) -> String {
 }
 
 fn not_listed(list: &List) -> String {
-    format!("{}: {} entries, none fits", list.name(), list.len())
+    match list.len() {
+        1 => format!("{}: 1 entry, which does not fit", list.name()),
+        entries => format!("{}: {entries} entries, none fits", list.name()),
+    }
 }
 
 impl AccessControl {
@@ -355,7 +358,10 @@ mod tests {
         );
         assert_eq!(steps[2], "relay enforcement: subject, relay.enforce");
         assert_eq!(steps[4], "DNS black lists: not asked, 1.2.0.192.list.test");
-        assert_eq!(steps[5], "relay: refused, relay.allow_destinations: 1 entries, none fits");
+        assert_eq!(
+            steps[5],
+            "relay: refused, relay.allow_destinations: 1 entry, which does not fit"
+        );
         let steps = explained(
             json!({ "ip": "192.0.2.1", "auth": "joe", "to": "z@any.org" }),
             Route::Foreign,

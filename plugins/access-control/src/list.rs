@@ -32,7 +32,11 @@ pub(crate) struct Hit<'l> {
 
 impl std::fmt::Display for Hit<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} ({})", self.list, self.entry.text, self.entry.place)
+        write!(f, "{} {:?}", self.list, self.entry.text)?;
+        if let Some(group) = &self.entry.group {
+            write!(f, " of {group:?}")?;
+        }
+        write!(f, " ({})", self.entry.place)
     }
 }
 
@@ -192,7 +196,7 @@ mod tests {
         let mut builder = Builder::new("l", kind);
         for (line, text) in (1..).zip(texts) {
             let place = Place { file: "f".into(), line, column: 1 };
-            let entry = Entry { text: (*text).into(), place };
+            let entry = Entry { text: (*text).into(), place, group: None };
             builder.add(entry, kind.read(text).unwrap()).unwrap();
         }
         builder.finish()
@@ -241,7 +245,7 @@ mod tests {
         let mut builder = Builder::new("l", hosts);
         let place = Place { file: "f".into(), line: 1, column: 1 };
         let mut add = |text: &str| {
-            let entry = Entry { text: text.into(), place: place.clone() };
+            let entry = Entry { text: text.into(), place: place.clone(), group: None };
             builder.add(entry, hosts.read(text).unwrap())
         };
         for _ in 0..SCATTERED_MAX {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use stagepost_sdk::{Level, Pending, together};
+use stagepost_sdk::{Level, Pending, Session, together};
 
 use crate::AccessControl;
 use crate::cause::Cause;
@@ -81,6 +81,7 @@ impl AccessControl {
     /// Looks at the lists until one has the host.
     pub(crate) async fn look_at_lists(
         &self,
+        session: Session<'_>,
         peer: Peer<'_>,
         rules: &Rules,
         call: &Pending,
@@ -102,7 +103,7 @@ impl AccessControl {
             let filter = Filter::PrivateWhite;
             let (action, words) = (white.action, &white.words);
             let found = Found { filter, action, words, site, txt: String::new(), by };
-            return self.found(peer, found);
+            return self::found(session, peer, found);
         }
         let black = &rules.private_black;
         if let Some(hit) = peer.find(&black.list, Trust::Claimed) {
@@ -112,13 +113,19 @@ impl AccessControl {
             let filter = Filter::PrivateBlack;
             let (action, words) = (black.action, &black.words);
             let found = Found { filter, action, words, site, txt: String::new(), by };
-            return self.found(peer, found);
+            return self::found(session, peer, found);
         }
-        self.look_at_zones(peer, rules, call).await
+        self.look_at_zones(session, peer, rules, call).await
     }
 
     /// Asks all zones at once: white ones speak first, however late they answer.
-    async fn look_at_zones(&self, peer: Peer<'_>, rules: &Rules, call: &Pending) -> Lists {
+    async fn look_at_zones(
+        &self,
+        session: Session<'_>,
+        peer: Peer<'_>,
+        rules: &Rules,
+        call: &Pending,
+    ) -> Lists {
         let (white, black) = (&rules.dns_white, &rules.dns_black);
         look_up::wait_for_zones(call, rules.zones());
         let mut tests = TESTS_MAX;
@@ -134,7 +141,7 @@ impl AccessControl {
         if let Some(found) = over(white, &verdict, Filter::DnsWhite) {
             self.counters.dns_white.increment();
             self.statistics.zone_hit(Filter::DnsWhite, found.site);
-            return self.found(peer, found);
+            return self::found(session, peer, found);
         }
         let verdict = sum(said_black.iter().copied());
         let Some(mut found) = over(black, &verdict, Filter::DnsBlack) else {
@@ -148,7 +155,7 @@ impl AccessControl {
         {
             found.txt = look_up::reason(call, zone, peer.address).await;
         }
-        self.found(peer, found)
+        self::found(session, peer, found)
     }
 
     /// What a zone says of an address; one that fails its test, or refuses us, says nothing of anybody.
@@ -222,29 +229,29 @@ impl AccessControl {
             Soundness::Unknown => {}
         }
     }
+}
 
-    fn found(&self, peer: Peer<'_>, found: Found<'_>) -> Lists {
-        let Found { filter, action, words, site, txt, by } = found;
-        let white = matches!(filter, Filter::PrivateWhite | Filter::DnsWhite);
-        let mut lists = Lists { white, ..Lists::default() };
-        if action == Action::Silent {
-            return lists;
-        }
-        let host = peer.name.names(Trust::Claimed).next().unwrap_or_default();
-        self.host.log(
-            Level::Info,
-            format_args!("{} [{host}] is in a {}: {by}", peer.address, filter.words()),
-        );
-        match action {
-            Action::Silent | Action::Log => {}
-            Action::Tag => lists.tag = Some((filter.header(), site.to_owned())),
-            Action::Reject => {
-                let text = words.say(Values { ip: peer.address, site, txt: &txt, host });
-                lists.refusal = Some(Refusal::listed(text, by));
-            }
-        }
-        lists
+/// What a hit comes to; it is logged, unless nobody is to see it.
+fn found(session: Session<'_>, peer: Peer<'_>, found: Found<'_>) -> Lists {
+    let Found { filter, action, words, site, txt, by } = found;
+    let white = matches!(filter, Filter::PrivateWhite | Filter::DnsWhite);
+    let mut lists = Lists { white, ..Lists::default() };
+    if action == Action::Silent {
+        return lists;
     }
+    let host = peer.name.names(Trust::Claimed).next().unwrap_or_default();
+    let (address, words_of) = (peer.address, filter.words());
+    let known = if host.is_empty() { String::new() } else { format!(" [{host}]") };
+    session.log(Level::Info, format_args!("{address}{known} is in a {words_of}: {by}"));
+    match action {
+        Action::Silent | Action::Log => {}
+        Action::Tag => lists.tag = Some((filter.header(), site.to_owned())),
+        Action::Reject => {
+            let text = words.say(Values { ip: peer.address, site, txt: &txt, host });
+            lists.refusal = Some(Refusal::listed(text, by));
+        }
+    }
+    lists
 }
 
 /// What zones come to, when it is enough.

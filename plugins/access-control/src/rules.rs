@@ -121,6 +121,12 @@ pub(crate) fn make(section: &Section, places: &dyn Places) -> Result<Made, Rules
     Ok(Made { rules, warnings: making.warnings })
 }
 
+/// A key as places have it: quoted where TOML would need quotes.
+fn quoted(key: &str) -> String {
+    let bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+    if key.bytes().all(bare) { key.to_owned() } else { format!("{key:?}") }
+}
+
 fn at(places: &dyn Places, key: &str, problem: impl Display) -> String {
     match places.place_near(key) {
         Some(place) => format!("{place}: {problem}"),
@@ -150,7 +156,7 @@ impl<'m> Making<'m> {
             files: Vec::new(),
         };
         for (name, members) in &section.groups {
-            let key = format!("groups.{name}");
+            let key = format!("groups.{}", quoted(name));
             let written = making.written(&key, members);
             making.groups.add(name, making.place(&key), written)?;
         }
@@ -359,7 +365,7 @@ impl<'m> Making<'m> {
 
     fn own_address(&mut self, s: &section::Sender) -> Result<OwnAddressRules, RulesError> {
         let given = s.own.iter().map(|(user, entries)| {
-            let list = self.mailboxes(&format!("sender.own.{user}"), entries, None)?;
+            let list = self.mailboxes(&format!("sender.own.{}", quoted(user)), entries, None)?;
             Ok((user.to_lowercase(), list))
         });
         let given = given.collect::<Result<_, RulesError>>()?;

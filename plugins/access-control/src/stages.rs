@@ -1,6 +1,7 @@
 //! The stages at which a client is judged: connect, MAIL, RCPT and the end of the header block.
 //! Puts the rules in their order; what each decides stands with the rule.
 
+use std::fmt::Arguments;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -48,11 +49,13 @@ impl<'v> Visit<'v> {
     }
 
     /// Keeps what is known, and gives the answer.
-    fn end(self, step: Step) -> Outcome {
+    ///
+    /// - about: what a refusal is about, for the log, behind the client's address.
+    fn end(self, step: Step, about: Arguments<'_>) -> Outcome {
         let Self { plugin, session, client, .. } = self;
         session.slot_set(client)?;
         match step? {
-            Some(refusal) => plugin.refuse(session, &refusal),
+            Some(refusal) => plugin.refuse(session, &refusal, about),
             None => Ok(Answer::Continue),
         }
     }
@@ -257,10 +260,10 @@ impl AccessControl {
         visit.client = Client::default();
         let denied = visit.connection().await;
         if visit.rules.connection.refuse_at == RefuseAt::Connect {
-            return visit.end(Ok(denied));
+            return visit.end(Ok(denied), format_args!(""));
         }
         visit.client.denied = denied;
-        visit.end(Ok(None))
+        visit.end(Ok(None), format_args!(""))
     }
 
     /// MAIL: the client is judged, and the sender.
@@ -272,7 +275,7 @@ impl AccessControl {
     ) -> Outcome {
         let mut visit = Visit::begin(self, event.session, call)?;
         let step = self.sender_step(&mut visit, event.sender, edits).await;
-        visit.end(step)
+        visit.end(step, format_args!(", from <{}>", event.sender))
     }
 
     async fn sender_step(
@@ -297,7 +300,7 @@ impl AccessControl {
         if subject && !visit.session.skip_lists() {
             let lists = match visit.client.lists.take() {
                 Some(lists) if lists.rules == rules.number => lists.decision,
-                _ => self.look_at_lists(visit.peer(), &rules, visit.call).await,
+                _ => self.look_at_lists(visit.session, visit.peer(), &rules, visit.call).await,
             };
             let decision = lists.clone();
             visit.client.lists = Some(Decided { rules: rules.number, decision });
@@ -323,7 +326,8 @@ impl AccessControl {
     ) -> Outcome {
         let mut visit = Visit::begin(self, event.session, call)?;
         let step = self.recipient_step(&mut visit, event.recipient, edits).await;
-        visit.end(step)
+        let sender = event.session.sender().unwrap_or_default();
+        visit.end(step, format_args!(", from <{sender}> to <{}>", event.recipient))
     }
 
     async fn recipient_step(
@@ -369,7 +373,9 @@ impl AccessControl {
                 }
                 Author::Unclear => Refusal::author_unclear(field),
             };
-            return self.refuse(event.session, &refusal);
+            let sender = event.session.sender().unwrap_or_default();
+            let about = format_args!(", from <{sender}>, {field}");
+            return self.refuse(event.session, &refusal, about);
         }
         Ok(Answer::Continue)
     }
@@ -401,11 +407,12 @@ impl AccessControl {
         (!owns).then(|| Refusal::not_own(address))
     }
 
-    /// Gives a refusal; it is logged by the list and entry that made it.
-    fn refuse(&self, session: Session<'_>, refusal: &Refusal) -> Outcome {
+    /// Gives a refusal; it is logged with who was refused, and by the list and entry that made it.
+    fn refuse(&self, session: Session<'_>, refusal: &Refusal, about: Arguments<'_>) -> Outcome {
         self.counters.refused(refusal);
         self.statistics.refused(&refusal.by.rule);
-        session.log(Level::Info, format_args!("refused by {}", refusal.by));
+        let (client, by) = (session.remote_ip().unwrap_or_default(), &refusal.by);
+        session.log(Level::Info, format_args!("{client} refused by {by}{about}"));
         Ok(refusal.answer())
     }
 }

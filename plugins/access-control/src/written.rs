@@ -102,7 +102,7 @@ pub(crate) fn list(
 ) -> Result<List, ListError> {
     let builder = Builder::new(name, kind);
     let mut reading =
-        Reading { builder, groups, path: Vec::new(), read: BTreeSet::new(), warnings };
+        Reading { builder, groups, path: Vec::new(), named: None, read: BTreeSet::new(), warnings };
     for written in texts {
         reading.text(written)?;
     }
@@ -114,6 +114,8 @@ struct Reading<'r> {
     groups: &'r Groups,
     /// The groups that are open.
     path: Vec<String>,
+    /// The first of them, as the list has it.
+    named: Option<Arc<str>>,
     /// Those whose members are in the list already: there is nothing more in them.
     read: BTreeSet<String>,
     warnings: &'r mut Vec<Warning>,
@@ -145,7 +147,7 @@ impl Reading<'_> {
             meaning => meaning,
         };
         self.warn(text, &meaning, &place);
-        let entry = Entry { text: text.into(), place: place.clone() };
+        let entry = Entry { text: text.into(), place: place.clone(), group: self.named.clone() };
         self.builder.add(entry, meaning).map_err(|error| ListError::TooMany { place, error })
     }
 
@@ -175,11 +177,17 @@ impl Reading<'_> {
         if !self.read.insert(folded.clone()) {
             return Ok(None);
         }
+        if self.path.is_empty() {
+            self.named = Some(name.into());
+        }
         self.path.push(folded);
         for written in members {
             self.text(written)?;
         }
         self.path.pop();
+        if self.path.is_empty() {
+            self.named = None;
+        }
         Ok(None)
     }
 
@@ -308,8 +316,11 @@ pub(crate) mod tests {
     #[test]
     fn groups_stand_for_their_members() {
         let groups = groups(&[("partners", &["a.b", "more"]), ("More", &["[10.0.0.0/8]"])]);
-        let list = list("l", HOSTS, &written(&["Partners"]), &groups, &mut Vec::new()).unwrap();
-        assert!(list.find_host("x.a.b").is_some());
+        let texts = written(&["Partners", "c.d"]);
+        let list = list("l", HOSTS, &texts, &groups, &mut Vec::new()).unwrap();
+        let by = |host: &str| list.find_host(host).unwrap().to_string();
+        assert_eq!(by("x.a.b"), r#"l "a.b" of "Partners" (t.toml:1:5)"#);
+        assert_eq!(by("c.d"), r#"l "c.d" (t.toml:2:5)"#);
         assert!(list.find_address("10.1.1.1".parse().unwrap()).is_some());
         assert!(hosts("l", &["localhost"]).find_host("localhost").is_some());
     }

@@ -58,7 +58,7 @@ fn entries_are_written_in_both_ways_and_keep_their_places() {
     let allow = &rules.connection.allow;
     assert!(allow.find_host("xa.b").is_some(), "letters");
     let hit = allow.find_address("192.0.2.7".parse().unwrap()).unwrap();
-    assert_eq!(hit.to_string(), r#"connection.allow "[192.0.2.7]" (t.toml:19:1)"#);
+    assert_eq!(hit.to_string(), r#"connection.allow "[192.0.2.7]" of "partners" (t.toml:19:1)"#);
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].place.line, "connection.deny[1]".len() as u32 + 1);
     let zones: Vec<_> =
