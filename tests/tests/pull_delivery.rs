@@ -5,11 +5,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::PrivateKeyDer;
+use sha2::{Digest, Sha256};
 use stagepost_tests::client::Client;
 use stagepost_tests::name_server::{A, NameServer, PTR};
 use stagepost_tests::plugin::build_rust;
 use stagepost_tests::server::{Server, Site, plugin_section};
 use stagepost_tests::sink::{Closed, Sink};
+use stagepost_tests::wire::Trust;
 
 const MESSAGE: &str = "Subject: fetched\r\n\r\nHello.\r\n";
 
@@ -195,6 +198,39 @@ fn clients_are_known_by_network_name_and_login() {
     // \0branch@example.test\0pencil
     client.say("AUTH PLAIN AGJyYW5jaEBleGFtcGxlLnRlc3QAcGVuY2ls", 235);
     client.say("ETRN branch.test", 251);
+    server.stop();
+}
+
+#[test]
+fn clients_are_known_by_their_certificates() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = |name: &str| {
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.self_signed(&key).unwrap().der().clone()
+    };
+    let (branch, stranger) = (made("gw.branch.test"), made("gw.branch.test"));
+    // As openssl prints it.
+    let digits: Vec<_> = Sha256::digest(&branch).iter().map(|one| format!("{one:02X}")).collect();
+    let node = format!(
+        "[[plugin.config.node]]\nname = \"branch.test\"\ncertificates = [\"{}\"]\n",
+        digits.join(":")
+    );
+    let sink = Sink::open();
+    let site = Site::new("");
+    let file = site.certify("mx.example.test");
+    let further = held("branch.test", &sink) + &plugin(&node);
+    site.configure_tls("client_certificates = true\n", &further);
+    let server = site.start();
+    server.greeted().say("ETRN branch.test", 459);
+    for (shown, wanted) in [(Some(branch), 251), (Some(stranger), 459), (None, 459)] {
+        let own = shown.map(|one| (one, PrivateKeyDer::Pkcs8(key.serialize_der().into())));
+        let trust = Trust::new(&[&file], own, rustls::ALL_VERSIONS);
+        let mut client = server.greeted();
+        client.say("STARTTLS", 220);
+        let mut client = client.secure(&trust, "mx.example.test").unwrap();
+        client.say("EHLO gw.branch.test", 250);
+        client.say("ETRN branch.test", wanted);
+    }
     server.stop();
 }
 

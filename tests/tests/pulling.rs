@@ -227,6 +227,30 @@ fn mail_goes_at_once_when_much_of_it_waits_or_some_is_urgent() {
     provider.stop();
 }
 
+/// It is kept back from a call outside of its times, and goes when an operator wants all of it handed over.
+#[test]
+fn mail_that_is_not_urgent_waits_for_its_times() {
+    let own = free_address();
+    let (theirs, provider) = provider(own);
+    let fields = "push = [\"#isp\"]\nroute_at_once = 0\nlow_priority_times = [\"00:00-00:01\"]\n";
+    let site = branch(own, &(to(provider.address(), fields) + NEVER));
+    let server = site.start();
+    leave(&server, &["u@example.test"]);
+    let low = format!("Importance: low\r\n{MESSAGE}");
+    let reply = server.greeted().deliver("a@client.test", "u@example.test", &low);
+    assert_eq!(reply.code, 250, "{reply}");
+    let (good, said) = run(&site, &["pull", "isp", "--now"]);
+    assert!(good && said.ends_with("over: 1 of 2 handed over, 0 came\n"), "{said}");
+    let (_, listed) = run(&site, &["queue", "list"]);
+    assert!(listed.contains("450 4.2.1 waits for the times of mail"), "{listed}");
+    let (good, said) = run(&site, &["route", "#isp"]);
+    assert!(good && said.starts_with("connection isp is called"), "{said}");
+    provider.log().wait_for_count("both", 2, |line| line.message() == "delivered");
+    assert_eq!(subjects(&theirs, "u"), 2);
+    server.stop();
+    provider.stop();
+}
+
 #[test]
 fn an_operator_has_mail_handed_over_and_looks_at_servers() {
     let own = free_address();

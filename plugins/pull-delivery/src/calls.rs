@@ -456,3 +456,37 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rules::tests::made;
+
+    /// The dearer one is for when the cheaper one has come to nothing often enough.
+    #[test]
+    fn of_several_with_the_same_mail_the_cheapest_is_called() {
+        let connection = |name: &str, push: &str, cost: i64| json!({ "name": name, "host": "isp.test", "push": [push], "cost": cost });
+        let rules = made(json!({ "connection": [
+            connection("main", "#isp", 1), connection("spare", "#isp", 3), connection("other", "#b", 9),
+        ]}))
+        .unwrap();
+        let mut table = Table::default();
+        for document in &rules.connections {
+            table.peers.insert(document.name.clone(), Peer::new(document.clone()));
+        }
+        let cheapest = |table: &Table| {
+            let all = rules.connections.iter();
+            all.map(|document| table.is_cheapest(document)).collect::<Vec<_>>()
+        };
+        for wanted in
+            [[true, false, true], [true, false, true], [true, true, true], [false, true, true]]
+        {
+            assert_eq!(cheapest(&table), wanted);
+            table.peers.get_mut("main").unwrap().fail(Timestamp::UNIX_EPOCH);
+        }
+        table.peers.get_mut("spare").unwrap().gone = true;
+        assert!(cheapest(&table)[0], "there is no other");
+    }
+}
