@@ -25,6 +25,8 @@ pub(super) struct Offers {
     pub(super) priority: bool,
     /// MAIL may say how long the message may take, if that is so many seconds at least (RFC 2852).
     pub(super) deliver_by_min_s: Option<i64>,
+    /// MAIL may say that the message requires TLS on all of its way (RFC 8689).
+    pub(super) require_tls: bool,
     /// TLS can be begun (RFC 3207).
     pub(super) starttls: bool,
     /// The mechanisms by which we could log in (RFC 4954).
@@ -49,6 +51,7 @@ impl Offers {
                 "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
                 "MT-PRIORITY" => offers.priority = true,
+                "REQUIRETLS" => offers.require_tls = true,
                 "DELIVERBY" => {
                     // RFC 2852 section 2: the first of a list, where there is one.
                     let least = words.next().and_then(|list| list.split(',').next());
@@ -90,6 +93,7 @@ mod tests {
             ("h\nSMTPUTF8", Offers { utf8: true, ..none }),
             ("h\ndsn", Offers { dsn: true, ..none }),
             ("h\nMT-PRIORITY STANAG4406", Offers { priority: true, ..none }),
+            ("h\nRequireTLS", Offers { require_tls: true, ..none }),
             ("h\nDELIVERBY", Offers { deliver_by_min_s: Some(0), ..none }),
             ("h\nDELIVERBY 240,x", Offers { deliver_by_min_s: Some(240), ..none }),
             ("h\nDELIVERBY x", Offers { deliver_by_min_s: Some(0), ..none }),

@@ -117,6 +117,9 @@ pub enum Cause {
     /// The message is to come in time or not at all, and the next hop does not promise that (RFC 2852 section 4.1.4.1).
     #[error("the message must come in time, and the next hop does not offer DELIVERBY for that")]
     DeliverBy,
+    /// The message requires TLS on all of its way, and the next hop does not promise that (RFC 8689 section 4.2.1).
+    #[error("the message requires TLS on all of its way, and the server does not offer REQUIRETLS")]
+    RequireTls,
     /// The stored message can't be sent: our own fault.
     #[error(transparent)]
     Content(#[from] ContentFault),
@@ -176,6 +179,7 @@ impl Cause {
             Self::Utf8 => Some(Enhanced::new(5, 6, 7)),
             Self::Late => Some(Enhanced::new(4, 4, 7)),
             Self::DeliverBy => Some(Enhanced::new(5, 3, 3)),
+            Self::RequireTls => Some(Enhanced::new(5, 7, 30)),
             Self::TooLarge { .. } => Some(Enhanced::new(5, 3, 4)),
             Self::Content(_) => Some(Enhanced::new(5, 6, 0)),
             Self::BodyUnavailable => Some(Enhanced::new(4, 3, 0)),

@@ -248,7 +248,7 @@ impl SendingSession {
         *by = by.map(|by| by.after(now.duration_since(self.asked_at)));
         let form = Form::of(&transaction, &self.offers, self.settings.protocol, fresh);
         let mut open = Open::new(transaction, form, self.dirty);
-        open.check(&self.offers);
+        open.check(&self.offers, self.secured);
         self.state = State::Envelope(open);
     }
 

@@ -120,8 +120,12 @@ impl Open {
     }
 
     /// Fails the transaction when the next hop can't take such a message, or nobody can any more.
-    pub(super) fn check(&mut self, offers: &Offers) {
+    pub(super) fn check(&mut self, offers: &Offers, secured: bool) {
         let by = self.transaction.wish.deliver_by;
+        if self.transaction.wish.require_tls && !secured {
+            // Whoever has begun in clear text knows whether that has an end.
+            return self.settle(&Outcome::Deferred(Cause::NoTls));
+        }
         if by.is_some_and(|by| by.late == Late::Return && by.is_over()) {
             // Whoever knows its age says what becomes of it (RFC 2852 section 4.1.3).
             self.settle(&Outcome::Deferred(Cause::Late));
@@ -137,6 +141,9 @@ impl Open {
             BodyKind::EightBitMime if !offers.eight_bit => Some(Cause::EightBit),
             BodyKind::BinaryMime if !(offers.binary && offers.chunking) => Some(Cause::Binary),
             _ if utf8 && !offers.utf8 => Some(Cause::Utf8),
+            _ if self.transaction.wish.require_tls && !offers.require_tls => {
+                Some(Cause::RequireTls)
+            }
             _ if self.is_late_for(offers) => Some(Cause::DeliverBy),
             _ => max.map(|max| Cause::TooLarge { size_octets, max }),
         }
@@ -297,7 +304,8 @@ fn sender_words(wish: &SenderWish, offers: &Offers) -> String {
     let priority = priority.map(|level| format!(" MT-PRIORITY={level}"));
     let by = wish.deliver_by.filter(|_| offers.deliver_by_min_s.is_some());
     let by = by.map(|by| format!(" BY={by}"));
-    [ret, envid, priority, by].into_iter().flatten().collect()
+    let tls = (wish.require_tls && offers.require_tls).then(|| " REQUIRETLS".to_owned());
+    [ret, envid, priority, by, tls].into_iter().flatten().collect()
 }
 
 /// Whether the sender is to be told when the message is late, which it is not yet.

@@ -107,3 +107,42 @@ fn nothing_that_was_said_before_tls_counts_under_it() {
     assert_eq!(conversation.turn, b"MAIL FROM:<a@b.test>\r\n");
     assert!(conversation.seen.results.is_empty());
 }
+
+#[test]
+fn what_requires_tls_goes_under_tls_to_who_promises_the_same() {
+    let mut required = transaction(1);
+    required.wish.require_tls = true;
+    let clear_text = settings();
+    let must = SendingSettings { tls: SendingTls::Must, ..settings() };
+    let before = SendingSettings { tls: SendingTls::Before, ..settings() };
+    let offered = "250-hop\r\n250 REQUIRETLS\r\n";
+    let mail = "MAIL FROM:<a@b.test> REQUIRETLS\r\n";
+    let starttls = [
+        ("220 hop\r\n", "EHLO us.test\r\n"),
+        ("250-hop\r\n250-REQUIRETLS\r\n250 STARTTLS\r\n", "STARTTLS\r\n"),
+        ("220 go\r\n", "<handshake>"),
+        (SECURED, "EHLO us.test\r\n"),
+    ];
+    let refused = "failed 5.7.30: the message requires TLS on all of its way, and the server does not offer REQUIRETLS";
+    let clear = "deferred 4.7.4: TLS is required, and the server does not offer it";
+    let no = "failed 5.0.0: 554 no to MAIL";
+    for (settings, opening, offer, mail, result) in [
+        (&must, &starttls[..], offered, Some(mail), no),
+        // What was offered in clear text counts no more.
+        (&must, &starttls[..], "250 hop\r\n", None, refused),
+        (&before, &starttls[..1], offered, Some(mail), no),
+        (&before, &starttls[..1], "250 hop\r\n", None, refused),
+        (&clear_text, &starttls[..1], offered, None, clear),
+    ] {
+        let mut turns = opening.to_vec();
+        match mail {
+            Some(mail) => turns.extend([(offer, mail), ("554 no\r\n", "QUIT\r\n")]),
+            None => turns.push((offer, "QUIT\r\n")),
+        }
+        let case = Case::one(1, &turns, &[result], false);
+        Case { settings: settings.clone(), transactions: vec![required.clone()], ..case }.check();
+    }
+    // What requires nothing does not ask for it.
+    let turns = [starttls[0], (offered, "MAIL FROM:<a@b.test>\r\n"), ("554 no\r\n", "QUIT\r\n")];
+    Case { settings: before, ..Case::one(1, &turns, &[no], false) }.check();
+}
