@@ -68,6 +68,7 @@ pub(super) fn settings(
         hostname: file.hostname.0.into(),
         limits: limits(&file.limits),
         timeouts: timeouts(&file.timeouts),
+        extensions: resolver.extensions(&file.delivery, &routes, dnssec)?,
         ..stagepost_smtp::Settings::default()
     };
     Ok(Settings {
@@ -153,8 +154,8 @@ impl Resolver<'_> {
         let pace = self.pace(&PaceFields::of_all(written), Pace::default(), concurrency)?;
         let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
         let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
-        let mta_sts = written.mta_sts;
-        Ok(Delivery { concurrency, pace, mx_port, postmaster, mta_sts })
+        let (mta_sts, tls_required_field) = (written.mta_sts, written.tls_required_field);
+        Ok(Delivery { concurrency, pace, mx_port, postmaster, mta_sts, tls_required_field })
     }
 
     fn dns(&self, written: &file::Dns) -> Result<Dns, ConfigError> {

@@ -426,6 +426,8 @@ pub(crate) struct Delivery {
     pub(crate) postmaster: Option<Address>,
     /// Whether domains are asked over HTTPS who their servers are (RFC 8461).
     pub(crate) mta_sts: bool,
+    /// Whether `TLS-Required: No` in a message has it go even where the policy of its recipient's domain wants TLS.
+    pub(crate) tls_required_field: bool,
 }
 
 /// How much goes to the same servers at a time.
@@ -479,6 +481,7 @@ impl Default for Delivery {
             mx_port: 25,
             postmaster: None,
             mta_sts: true,
+            tls_required_field: true,
         }
     }
 }

@@ -56,6 +56,7 @@ impl Carrier {
         let demands = Demands::of_settings(settings, router.clone(), &names, &tls);
         let (mx_port, timeouts) = (settings.delivery.mx_port, RelayTimeouts::default());
         let relay = Relay::new(names, demands, name, mx_port, tls, timeouts);
+        let relay = relay.heeding_field(settings.delivery.tls_required_field);
         Self { maildirs, router, relay, logins }
     }
 

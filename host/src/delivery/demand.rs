@@ -9,6 +9,7 @@ use stagepost_smtp::SendingTls;
 
 pub(crate) use self::over::{Known, OverLine};
 use super::servers::{Endpoint, Footing, Server, Servers};
+use super::tls_wish::TlsWish;
 use crate::config::{NextHop, Settings, TlsPolicy, Way};
 use crate::dns::{Answer, Data, Kind, Names, Tlsa};
 use crate::https::Https;
@@ -47,6 +48,22 @@ pub(crate) enum Unmet {
     /// The operator wants more for this mail than the connection was opened with.
     #[error("the route of the mail wants a certificate that nobody asked for on this connection")]
     UnknownLine,
+    /// A message requires TLS, and the operator wants none.
+    #[error("the route has tls = \"none\"")]
+    NoTls,
+    /// A message requires TLS, and whoever can forge the DNS could have led it there (RFC 8689 section 2).
+    #[error("nobody vouches for the name of the server: neither DNSSEC nor a policy of the domain")]
+    Unvouched,
+    /// The same, and the policy of the domain might have done so.
+    #[error("the policy that would vouch for the name of the server (MTA-STS) can't be had now")]
+    PolicyUnknown,
+}
+
+impl Unmet {
+    /// Whether another day may be better.
+    pub(super) fn passes(self) -> bool {
+        matches!(self, Self::Unknown | Self::PolicyUnknown)
+    }
 }
 
 /// What must hold of a server, and why.
@@ -69,6 +86,8 @@ pub(super) struct Wanted {
     pub(super) policy: TlsPolicy,
     /// By the domain.
     pub(super) told: Told,
+    /// By the sender.
+    pub(super) wish: TlsWish,
 }
 
 /// What the DNS says of a server's certificates.
@@ -139,6 +158,25 @@ impl Demanded {
     }
 }
 
+impl Demanded {
+    /// The same for a message that requires TLS: somebody has to vouch for the name of the server, and the server has to have a
+    /// certificate for it (RFC 8689 section 4.2.1).
+    fn requiring(self, wanted: &Wanted, server: &Server) -> Self {
+        let host = server.host.to_ascii_lowercase();
+        let policy = wanted.told.kept.as_ref().map(|kept| &kept.policy);
+        let listed = policy.is_some_and(|it| it.mode != StsMode::None && it.is_for(&host));
+        let demand = match self.demand {
+            Ok(_) if wanted.policy == TlsPolicy::None => Err(Unmet::NoTls),
+            Ok(demand) if matches!(demand.identity, Identity::Dane(_)) => Ok(demand),
+            Ok(_) if server.vouched || listed => Ok(Demand::must(Identity::Named)),
+            Ok(_) if wanted.told.fault.is_some() => Err(Unmet::PolicyUnknown),
+            Ok(_) => Err(Unmet::Unvouched),
+            unmet => unmet,
+        };
+        Self { demand, ..self }
+    }
+}
+
 impl Demands {
     /// As settings have it. Reads the policies that were kept.
     pub(super) fn of_settings(
@@ -172,14 +210,23 @@ impl Demands {
 
     /// What a delivery wants that goes to these servers: what its route does, and what the domain says of them. Of servers that the
     /// operator has named no domain has a say.
-    pub(super) async fn of_delivery(&self, policy: TlsPolicy, servers: Servers<'_>) -> Wanted {
-        let counts = !matches!(policy, TlsPolicy::None | TlsPolicy::Dane);
+    pub(super) async fn of_delivery(
+        &self,
+        policy: TlsPolicy,
+        servers: Servers<'_>,
+        wish: TlsWish,
+    ) -> Wanted {
+        let counts = match policy {
+            TlsPolicy::None | TlsPolicy::Dane => false,
+            // RFC 8689 section 4.2.2: what the domain says counts for nothing then; what our operator says still does.
+            _ => wish != TlsWish::Optional,
+        };
         let told = match (&self.sts, servers) {
             // RFC 8461 section 3.4: the domain whose MX records lead there, be it a smart host's.
             (Some(sts), Servers::Mx(domain)) if counts => sts.of(domain).await,
             _ => Told::default(),
         };
-        Wanted { policy, told }
+        Wanted { policy, told, wish }
     }
 
     /// What a session of a plug-in's with a server wants: what the plug-in does, and no less than the routes to the same server.
@@ -191,14 +238,18 @@ impl Demands {
             _ => false,
         });
         let policy = routes.map(|rule| rule.tls).fold(policy, TlsPolicy::max);
-        Wanted { policy, told: Told::default() }
+        Wanted { policy, told: Told::default(), wish: TlsWish::Unsaid }
     }
 
     /// What must hold of a connection to one of the servers.
     pub(super) async fn of(&self, wanted: &Wanted, server: &Server) -> Demanded {
-        let published = match wanted.policy {
+        let published = match (wanted.policy, wanted.wish) {
             // Whatever the DNS says: the operator wants none, or an authority's word.
-            TlsPolicy::None | TlsPolicy::Verified => Published::NotAsked,
+            (TlsPolicy::None | TlsPolicy::Verified, _) => Published::NotAsked,
+            // RFC 8689 section 4.2.2: what the domain says counts for nothing then; what our operator says still does.
+            (TlsPolicy::Opportunistic | TlsPolicy::Required, TlsWish::Optional) => {
+                Published::NotAsked
+            }
             _ => self.published(server).await,
         };
         let demand = match (wanted.policy, &published) {
@@ -219,9 +270,13 @@ impl Demands {
         // RFC 8461 section 2: what the DNS vouches for no policy makes better or worse.
         let by_dns = matches!(published, Published::Usable(..) | Published::Unknown);
         let demanded = Demanded::anyway(demand, published);
-        match &wanted.told.kept {
+        let demanded = match &wanted.told.kept {
             Some(kept) if !by_dns => demanded.by_policy(kept, server),
             _ => demanded,
+        };
+        match wanted.wish {
+            TlsWish::Required => demanded.requiring(wanted, server),
+            TlsWish::Unsaid | TlsWish::Optional => demanded,
         }
     }
 

@@ -16,6 +16,7 @@ mod octets;
 mod relay;
 mod schedule;
 mod servers;
+mod tls_wish;
 mod transport;
 
 pub(crate) use asking::{answer, next_exchange, reason_to_hold};

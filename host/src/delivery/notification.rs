@@ -257,23 +257,26 @@ impl Notifier {
 
 /// What a notification of a message asks for at MAIL.
 fn parameters(message: &StoredMessage, to: &Address) -> Box<str> {
+    let wish = SenderWish::of(&message.envelope.parameters);
     // RFC 6710 section 4.6: it is as urgent as the message.
-    let priority = SenderWish::of(&message.envelope.parameters).priority;
-    let priority = priority.map(|level| format!("MT-PRIORITY={level}"));
+    let priority = wish.priority.map(|level| format!("MT-PRIORITY={level}"));
+    // RFC 8689 section 5: it tells of the message, and is protected as that is.
+    let tls = wish.require_tls.then(|| "REQUIRETLS".to_owned());
     // RFC 6533 section 4: its header block has the address, in ASCII where that can be.
     let utf8 = to.to_ascii().is_none().then(|| "SMTPUTF8".to_owned());
-    priority.into_iter().chain(utf8).collect::<Vec<_>>().join(" ").into()
+    priority.into_iter().chain(tls).chain(utf8).collect::<Vec<_>>().join(" ").into()
 }
 
 /// Whether the body goes back with the header block: only where something failed, unless the sender does not want it or it
 /// is large (RFC 3461 section 4.3).
 fn is_returned_whole(message: &StoredMessage, told: &[Told]) -> bool {
     let failed = told.iter().any(|told| told.action == Action::Failed);
-    let wish = SenderWish::of(&message.envelope.parameters).ret;
+    let wish = SenderWish::of(&message.envelope.parameters);
     // Binary octets are no lines: a notification goes by DATA (RFC 3030 section 3).
     let lines = message.envelope.body != BodyKind::BinaryMime;
     let small = message.body.octets() <= RETURNED_OCTETS_MAX;
-    failed && lines && small && wish != Some(Return::Headers)
+    // RFC 8689 section 5: whatever RET says.
+    failed && lines && small && wish.ret != Some(Return::Headers) && !wish.require_tls
 }
 
 impl Notifies for Notifier {

@@ -6,8 +6,10 @@ mod dialling;
 mod explaining;
 mod idle;
 mod open_line;
+mod requiring;
 mod standing;
 mod stream;
+mod tally;
 mod unreachable;
 
 use std::sync::Arc;
@@ -26,8 +28,9 @@ pub(crate) use self::dialling::{Dial, DialError};
 pub(crate) use self::explaining::{Explained, ExplainedServer};
 use self::idle::{IdleConnections, Line};
 pub(crate) use self::open_line::{Ends, LineFault, OpenLine};
-use self::standing::{of_outcomes, of_refusal};
+use self::requiring::Unable;
 pub(crate) use self::stream::Carrying;
+use self::tally::{Tally, Tried};
 use self::unreachable::Unreachable;
 use super::demand::{Demand, Demands, Unmet};
 use super::finding::Finding;
@@ -35,6 +38,7 @@ use super::lane::Standing;
 use super::logins::nonce;
 use super::octets::MessageOctets;
 use super::servers::{Finder, NoServer, Server, Servers};
+use super::tls_wish::TlsWish;
 use super::transport::{Carried, Onward, RecipientOutcome};
 use crate::config::TlsPolicy;
 use crate::dns::Names;
@@ -85,6 +89,8 @@ pub(crate) struct Relay {
     tls: OutboundTls,
     idle: Arc<IdleConnections>,
     unreachable: Arc<Unreachable>,
+    /// Whether senders may have less of TLS than their recipients' domains want (RFC 8689 section 3).
+    heeds_field: bool,
 }
 
 /// Why an attempt came to nothing before a server said anything of the message.
@@ -100,6 +106,8 @@ enum RelayError {
     Connect { server: Box<str>, error: ConnectError },
     #[error("{error}")]
     Unmet { server: Box<str>, error: Unmet },
+    #[error("{error}")]
+    Unable { server: Box<str>, error: Unable },
 }
 
 impl RelayError {
@@ -107,7 +115,9 @@ impl RelayError {
     fn carried(&self, recipients: usize) -> Carried {
         let standing = match self {
             // What one message wants of TLS says nothing of the next one.
-            Self::Message(_) | Self::Recipient(_) | Self::Unmet { .. } => Standing::Unknown,
+            Self::Message(_) | Self::Recipient(_) | Self::Unmet { .. } | Self::Unable { .. } => {
+                Standing::Unknown
+            }
             // A domain that takes no mail is no burden to anybody.
             Self::NoServer(error) if error.status().0 == 5 => Standing::Unknown,
             Self::NoServer(_) | Self::Connect { .. } => Standing::Down,
@@ -122,6 +132,7 @@ impl RelayError {
             Self::NoServer(error) => error.status(),
             Self::Connect { .. } => (4, 4, 1),
             Self::Unmet { .. } => (4, 7, 5),
+            Self::Unable { error, .. } => error.status(),
         };
         let finding = Finding::new(status, self);
         match self {
@@ -131,21 +142,21 @@ impl RelayError {
             Self::Connect { server, .. } | Self::Unmet { server, .. } => {
                 RecipientOutcome::Deferred(finding.about(server))
             }
+            Self::Unable { server, .. } => RecipientOutcome::Failed(finding.about(server)),
             _ if status.0 == 5 => RecipientOutcome::Failed(finding),
             _ => RecipientOutcome::Deferred(finding),
         }
     }
 }
 
-/// What came of one server.
-enum Tried {
-    /// It was talked to about the message; what it delivered has this before it.
-    Done(Vec<Outcome>, Onward),
-    /// It did not come to that: another server may be better.
-    Refused(Vec<Outcome>),
-    Unreachable(ConnectError),
-    /// It can't be what it has to be.
-    Unmet(Unmet),
+/// A message on its way to a hop.
+#[derive(Clone, Copy)]
+struct Passage<'p> {
+    hop: Hop<'p>,
+    /// What its sender asks of TLS.
+    wish: TlsWish,
+    transaction: &'p Transaction,
+    message: &'p StoredMessage,
 }
 
 impl Relay {
@@ -160,8 +171,13 @@ impl Relay {
     ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
         let finder = Finder::new(names, name.as_str(), mx_port, timeouts.connect);
-        let unreachable = Arc::default();
-        Self { finder, demands, name, timeouts, tls, idle, unreachable }
+        let (unreachable, heeds_field) = (Arc::default(), true);
+        Self { finder, demands, name, timeouts, tls, idle, unreachable, heeds_field }
+    }
+
+    /// The same, which leaves the field `TLS-Required` of messages alone, or not.
+    pub(crate) fn heeding_field(self, heeds_field: bool) -> Self {
+        Self { heeds_field, ..self }
     }
 
     /// Sends a message to some of its recipients, given as indexes into its envelope, in one transaction.
@@ -199,60 +215,61 @@ impl Relay {
         recipients: &[u32],
     ) -> Result<Carried, RelayError> {
         let mut transaction = transaction(message, recipients).await?;
+        let mut wish = self.tls_wish(message);
         if hop.protocol == Protocol::Lmtp {
-            // It is there then: nothing is left to be told in time.
+            // It is there then: nothing is left to be told in time, and nothing of the way (RFC 8689 section 4.4).
             transaction.wish.deliver_by = None;
+            (transaction.wish.require_tls, wish) = (false, TlsWish::Unsaid);
         }
-        let mut refused = None;
-        let mut unreachable = None;
-        let servers = self.finder.find(hop.servers).await?;
-        let wanted = self.demands.of_delivery(hop.tls, hop.servers).await;
-        for server in self.unreachable.last(servers) {
-            let demanded = self.demands.of(&wanted, &server).await;
-            if let Some(doubt) = demanded.doubt {
-                tell_of_doubt(&server, doubt);
-            }
-            let tried = match demanded.demand {
-                Ok(demand) => self.try_server(&server, hop, demand, &transaction, message).await,
-                Err(unmet) => Tried::Unmet(unmet),
-            };
-            match tried {
-                Tried::Done(outcomes, onward) => {
-                    let standing = of_outcomes(&outcomes);
-                    let told = |outcome| told(&server.shown, onward, outcome);
-                    let outcomes = outcomes.into_iter().map(told).collect();
-                    return Ok(Carried { outcomes, standing });
-                }
-                Tried::Refused(outcomes) => {
-                    let standing = of_refusal(&outcomes);
-                    let nobody = Onward::Server { tells: false, hurries: false };
-                    let told = |outcome| told(&server.shown, nobody, outcome);
-                    let outcomes = outcomes.into_iter().map(told).collect();
-                    refused = Some(Carried { outcomes, standing });
-                }
-                Tried::Unreachable(error) => {
-                    self.unreachable.note(&server.endpoint);
-                    unreachable = Some(RelayError::Connect { server: server.shown, error });
-                }
-                Tried::Unmet(error) => {
-                    unreachable = Some(RelayError::Unmet { server: server.shown, error });
-                }
-            }
+        let servers = self.unreachable.last(self.finder.find(hop.servers).await?);
+        let passage = Passage { hop, wish, transaction: &transaction, message };
+        let tally = self.try_all(&servers, passage).await;
+        if !tally.is_unable() || transaction.sender != ReversePath::Null {
+            return tally.ended();
         }
-        // What a server said tells more than that another one is down.
-        refused.map(Ok).unwrap_or_else(|| {
-            Err(unreachable.unwrap_or(RelayError::NoServer(NoServer::MxWithoutAddress)))
-        })
+        // RFC 8689 section 5: a notification that can't go so is not lost.
+        tracing::info!(id = %message.id, "nobody takes it with REQUIRETLS: it has no sender, and goes without");
+        transaction.wish.require_tls = false;
+        let passage = Passage { hop, wish: TlsWish::Unsaid, transaction: &transaction, message };
+        self.try_all(&servers, passage).await.ended()
     }
 
-    async fn try_server(
-        &self,
-        server: &Server,
-        hop: Hop<'_>,
-        demand: Demand,
-        transaction: &Transaction,
-        message: &StoredMessage,
-    ) -> Tried {
+    /// What the sender of a message asks of TLS, as far as it is honoured.
+    fn tls_wish(&self, message: &StoredMessage) -> TlsWish {
+        match TlsWish::of(message) {
+            TlsWish::Optional if !self.heeds_field => TlsWish::Unsaid,
+            wish => wish,
+        }
+    }
+
+    async fn try_all(&self, servers: &[Server], passage: Passage<'_>) -> Tally {
+        let Passage { hop, wish, .. } = passage;
+        let wanted = self.demands.of_delivery(hop.tls, hop.servers, wish).await;
+        let mut tally = Tally::default();
+        for server in servers {
+            let demanded = self.demands.of(&wanted, server).await;
+            if let Some(doubt) = demanded.doubt {
+                tell_of_doubt(server, doubt);
+            }
+            let tried = match demanded.demand {
+                Ok(demand) => self.try_server(server, passage, demand).await,
+                Err(unmet) if wish == TlsWish::Required && !unmet.passes() => {
+                    Tried::Unable(Unable::Unmet(unmet))
+                }
+                Err(unmet) => Tried::Unmet(unmet),
+            };
+            if matches!(tried, Tried::Unreachable(_)) {
+                self.unreachable.note(&server.endpoint);
+            }
+            if tally.note(server, tried) {
+                break;
+            }
+        }
+        tally
+    }
+
+    async fn try_server(&self, server: &Server, passage: Passage<'_>, demand: Demand) -> Tried {
+        let Passage { hop, wish, transaction, message } = passage;
         let line = Line {
             endpoint: server.endpoint.clone(),
             protocol: hop.protocol,
@@ -267,19 +284,21 @@ impl Relay {
             self.keep(line.clone(), connection);
             // A server may end an idle connection at any moment: that says nothing about this message.
             if !ended {
-                return Tried::Done(outcomes, onward);
+                return match unable(wish, &outcomes, false) {
+                    Some(unable) => Tried::Unable(unable),
+                    None => Tried::Done(outcomes, onward),
+                };
             }
         }
         let (_, Demand { tls, .. }) = line.tls;
-        let tried = self.open_and_send(server, hop, &line, tls, transaction, message).await;
+        let tried = self.open_and_send(server, passage, &line, tls).await;
         match tried {
             // Where clear text is good enough, a server whose TLS is broken gets it (RFC 7435).
             Tried::Refused(outcomes)
                 if tls == SendingTls::IfOffered && outcomes.iter().any(is_about_tls) =>
             {
                 tracing::warn!(server = %server.shown, "its TLS is broken: the message goes on without");
-                self.open_and_send(server, hop, &line, SendingTls::Never, transaction, message)
-                    .await
+                self.open_and_send(server, passage, &line, SendingTls::Never).await
             }
             tried => tried,
         }
@@ -288,12 +307,11 @@ impl Relay {
     async fn open_and_send(
         &self,
         server: &Server,
-        hop: Hop<'_>,
+        passage: Passage<'_>,
         line: &Line,
         tls: SendingTls,
-        transaction: &Transaction,
-        message: &StoredMessage,
     ) -> Tried {
+        let Passage { hop, wish, transaction, message } = passage;
         let (host, Demand { identity, .. }) = line.tls.clone();
         let login = match login(hop.login, identity.is_known()) {
             Ok(login) => login,
@@ -316,8 +334,11 @@ impl Relay {
         let mut octets = MessageOctets::new(message);
         let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
         let onward = onward(hop.protocol, &connection);
-        let doubt = connection.doubt();
+        let (doubt, disbelieved) = (connection.doubt(), connection.is_disbelieved());
         self.keep(line.clone(), connection);
+        if let Some(unable) = unable(wish, &outcomes, disbelieved) {
+            return Tried::Unable(unable);
+        }
         if outcomes.iter().all(is_about_the_server) {
             return Tried::Refused(outcomes);
         }
@@ -337,6 +358,11 @@ impl Relay {
             tokio::spawn(connection.quit());
         }
     }
+}
+
+/// Why a server can't have a message, if its sender requires what it lacks.
+fn unable(wish: TlsWish, outcomes: &[Outcome], disbelieved: bool) -> Option<Unable> {
+    Unable::of(outcomes, disbelieved).filter(|_| wish == TlsWish::Required)
 }
 
 /// Tells of a server that mail goes to because its domain is just trying its policy (RFC 8461 section 5).

@@ -57,6 +57,8 @@ pub(super) struct Server {
     pub(super) endpoint: Endpoint,
     /// What the DNS may say of its certificates.
     pub(super) footing: Footing,
+    /// What has led to its name can be believed: the operator, DNSSEC, or the address of the mail itself.
+    pub(super) vouched: bool,
 }
 
 /// How far the names that lead to a server can be believed (RFC 7672 section 2.2).
@@ -181,7 +183,7 @@ impl Finder {
             Servers::Hosts(hosts) => self.hosts(hosts).await,
             Servers::Mx(domain) => match literal(domain) {
                 Some(address) => {
-                    Ok(vec![self.by_dns(&address.to_string(), address, &Footing::Loose)])
+                    Ok(vec![self.by_dns(&address.to_string(), address, &Footing::Loose, true)])
                 }
                 None => self.mx(domain).await,
             },
@@ -189,7 +191,7 @@ impl Finder {
                 let shown: Box<str> = path.display().to_string().into();
                 let endpoint = Endpoint::Socket(path.to_owned());
                 let footing = Footing::Loose;
-                Ok(vec![Server { host: shown.clone(), shown, endpoint, footing }])
+                Ok(vec![Server { host: shown.clone(), shown, endpoint, footing, vouched: true }])
             }
         }
     }
@@ -207,6 +209,7 @@ impl Finder {
                         shown: named.as_str().into(),
                         endpoint: Endpoint::Tcp(*address),
                         footing: Footing::of_named(&host.host),
+                        vouched: true,
                     }))
                 }
                 Ok(Err(error)) => {
@@ -306,11 +309,11 @@ impl Finder {
         if addresses.is_empty() && half_known {
             return None;
         }
-        let server = |address| self.by_dns(name, address, &footing);
+        let server = |address| self.by_dns(name, address, &footing, owners.is_some());
         Some(addresses.into_iter().map(server).collect())
     }
 
-    fn by_dns(&self, name: &str, address: IpAddr, footing: &Footing) -> Server {
+    fn by_dns(&self, name: &str, address: IpAddr, footing: &Footing, vouched: bool) -> Server {
         let endpoint = SocketAddr::new(address, self.mx_port);
         let shown = if name == address.to_string() {
             endpoint.to_string()
@@ -322,6 +325,7 @@ impl Finder {
             shown: shown.into(),
             endpoint: Endpoint::Tcp(endpoint),
             footing: footing.clone(),
+            vouched,
         }
     }
 

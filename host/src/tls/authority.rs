@@ -28,12 +28,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
     pub(crate) fn der(&self) -> &CertificateDer<'static> {
         self.0.der()
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
     }
 
     /// A certificate for these names, until this year, with the authority's behind it.

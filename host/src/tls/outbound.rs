@@ -14,7 +14,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
     SignatureScheme,
 };
-use stagepost_smtp::Tls;
+use stagepost_smtp::{Extension, Tls};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -80,6 +80,19 @@ pub(crate) enum HandshakeError {
     Tls(#[from] io::Error),
 }
 
+impl HandshakeError {
+    /// Whether the server has shown certificates, and they are not right.
+    pub(crate) fn is_about_certificates(&self) -> bool {
+        match self {
+            Self::Host(_) | Self::Dane(_) => true,
+            Self::Tls(error) => {
+                let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+                matches!(error, Some(Error::InvalidCertificate(_)))
+            }
+        }
+    }
+}
+
 /// Why TLS to other servers can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutboundError {
@@ -99,10 +112,11 @@ impl OutboundTls {
     /// The file that is named can't be used.
     pub(crate) fn load(settings: &Settings, dialling: bool) -> Result<Self, OutboundError> {
         let verified = |route: &RouteRule| route.tls == TlsPolicy::Verified;
+        let requiring = settings.receive.extensions.contains(Extension::RequireTls);
         let roots = match &settings.tls_roots {
             Some((path, place)) => roots::read(path, place)?,
-            None if dialling || settings.routes.iter().any(verified) => roots::system(
-                "nothing can be sent by routes with tls = \"verified\"; name a file in [delivery] tls_roots",
+            None if dialling || requiring || settings.routes.iter().any(verified) => roots::system(
+                "nothing can be sent by routes with tls = \"verified\", nor to servers of names for mail that requires TLS; name a file in [delivery] tls_roots",
             ),
             None if settings.delivery.mta_sts => roots::system(
                 "policies of domains (MTA-STS) can't be fetched; name a file in [delivery] tls_roots, or write mta_sts = false there",

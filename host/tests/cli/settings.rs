@@ -3,7 +3,7 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 61] = [
+pub(crate) const FAULTS: [Fault; 65] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -339,5 +339,29 @@ pub(crate) const FAULTS: [Fault; 61] = [
         (8, 7),
         "route[0].tls: unknown variant `yes`",
         "`verified`",
+    ),
+    fault(
+        "[delivery]\nrequiretls = true\nmta_sts = false\n[[route]]\ndomain = \"a.test\"\nnext_hop = \"mx\"",
+        (6, 14),
+        "delivery.requiretls: by the route of a.test no mail can leave that requires TLS",
+        "or dnssec = true to [dns]",
+    ),
+    fault(
+        "[delivery]\nrequiretls = true\n[[route]]\ndomain = \"a.test\"\nnext_hop = \"b.test:25\"\ntls = \"none\"",
+        (6, 14),
+        "delivery.requiretls: by the route of a.test no mail can leave that requires TLS",
+        "or tls = \"none\" of the route",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"mx\"\ntls = \"dane\"",
+        (8, 7),
+        "route[0].tls: without DNSSEC the DNS vouches for nobody",
+        "add dnssec = true to [dns]",
+    ),
+    fault(
+        "[dns]\ntrust_anchor = \"root.key\"",
+        (6, 16),
+        "dns.trust_anchor: ",
+        "add dnssec = true, or remove the line",
     ),
 ];

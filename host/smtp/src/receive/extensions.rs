@@ -15,7 +15,7 @@ pub enum Extension {
     SmtpUtf8,
     /// DSN (RFC 3461): senders are told what they ask to be told.
     Dsn,
-    /// REQUIRETLS (RFC 8689): never on in clear text. It is offered where TLS is on.
+    /// REQUIRETLS (RFC 8689): never on in clear text, nor to who does not promise the same. It is offered where TLS is on.
     RequireTls,
     /// MT-PRIORITY (RFC 6710): urgent mail first. It is offered where clients must log in.
     MtPriority,
@@ -66,6 +66,7 @@ impl Extensions {
     pub const WORKING: Self = Self::NONE
         .with(Extension::Chunking)
         .with(Extension::Dsn)
+        .with(Extension::RequireTls)
         .with(Extension::Prdr)
         .with(Extension::SmtpUtf8)
         .with(Extension::MtPriority)
@@ -76,6 +77,12 @@ impl Extensions {
     #[must_use]
     pub const fn with(self, extension: Extension) -> Self {
         Self(self.0 | 1 << extension as u32)
+    }
+
+    /// The set without one.
+    #[must_use]
+    pub const fn without(self, extension: Extension) -> Self {
+        Self(self.0 & !(1 << extension as u32))
     }
 
     /// Whether an extension is in the set.
@@ -100,6 +107,8 @@ mod tests {
             let set = Extensions::NONE.with(extension);
             let held = Extension::ALL.into_iter().filter(|&other| set.contains(other));
             assert_eq!(held.collect::<Vec<_>>(), [extension]);
+            assert_eq!(set.without(extension), Extensions::NONE);
+            assert_eq!(Extensions::NONE.without(extension), Extensions::NONE);
         }
     }
 }

@@ -28,6 +28,8 @@ pub(in crate::config) struct Delivery {
     pub(in crate::config) postmaster: Option<MailAddress>,
     pub(in crate::config) tls_roots: Option<Spanned<PathBuf>>,
     pub(in crate::config) mta_sts: bool,
+    pub(in crate::config) requiretls: Option<Spanned<bool>>,
+    pub(in crate::config) tls_required_field: bool,
 }
 
 /// `[[route]]`
@@ -65,6 +67,8 @@ impl Default for Delivery {
             postmaster: delivery.postmaster.map(MailAddress),
             tls_roots: None,
             mta_sts: delivery.mta_sts,
+            requiretls: None,
+            tls_required_field: delivery.tls_required_field,
         }
     }
 }

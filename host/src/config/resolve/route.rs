@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use stagepost_smtp::{Extension, Extensions};
 use toml::Spanned;
 
 use super::Resolver;
@@ -88,6 +89,36 @@ impl Resolver<'_> {
             Ok(RouteRule { domain, queue, way, retry, pace, tls, login_file })
         };
         written.into_iter().map(rule).collect()
+    }
+
+    /// The extensions of the protocol that work with these routes. REQUIRETLS is a promise that mail leaves by none of them without TLS and
+    /// a server that is known (RFC 8689 section 2): where that can't be had it would bring nothing but returned mail.
+    pub(super) fn extensions(
+        &self,
+        written: &file::Delivery,
+        routes: &[RouteRule],
+        dnssec: bool,
+    ) -> Result<Extensions, ConfigError> {
+        // RFC 8689 section 4.2.1: somebody has to vouch for the names of servers.
+        let vouched = dnssec || written.mta_sts;
+        let working = Extensions::WORKING;
+        let hopeless = routes.iter().find(|route| !may_require_tls(route, vouched));
+        match (&written.requiretls, hopeless) {
+            (Some(wanted), Some(route)) if *wanted.get_ref() => {
+                let problem =
+                    format!("by the route of {} no mail can leave that requires TLS", route.domain);
+                let remedy = match route.tls {
+                    TlsPolicy::None => "remove the line, or tls = \"none\" of the route",
+                    _ => {
+                        "remove the line, or add dnssec = true to [dns]: who forges the DNS can lead mail anywhere"
+                    }
+                };
+                Err(self.document.fault(wanted.span(), problem, remedy))
+            }
+            (Some(wanted), None) if *wanted.get_ref() => Ok(working),
+            (None, None) => Ok(working),
+            _ => Ok(working.without(Extension::RequireTls)),
+        }
     }
 
     fn way(&self, route: &file::Route, listeners: &[Listener]) -> Result<Way, ConfigError> {
@@ -187,5 +218,48 @@ impl Resolver<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether mail that requires TLS may find a way by a route.
+fn may_require_tls(route: &RouteRule, vouched: bool) -> bool {
+    match route.way {
+        Way::Wait | Way::Discard => true,
+        Way::Hosts(_) => route.tls != TlsPolicy::None,
+        Way::Mx(_) => route.tls != TlsPolicy::None && vouched,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stagepost_smtp::Extension;
+
+    use crate::config::from_text;
+
+    #[test]
+    fn requiretls_is_offered_where_mail_can_leave_so() {
+        let route = |fields: &str| format!("[[route]]\ndomain = \"a.test\"\n{fields}\n");
+        let host = "next_hop = \"smart.test:25\"";
+        let without = "[delivery]\nmta_sts = false\n";
+        for (text, offered) in [
+            (String::new(), true),
+            (route("hold = \"2d\""), true),
+            (route("next_hop = \"discard\""), true),
+            (route(host), true),
+            (route(&format!("{host}\ntls = \"verified\"")), true),
+            (route(&format!("{host}\ntls = \"none\"")), false),
+            (route("next_hop = \"mx\""), true),
+            (route("next_hop = \"mx\"") + without, false),
+            (route("next_hop = \"mx\"") + without + "[dns]\ndnssec = true\n", true),
+            (route("next_hop = \"mx\"\ntls = \"none\"") + "[dns]\ndnssec = true\n", false),
+            ("[delivery]\nrequiretls = false\n".to_owned(), false),
+            ("[delivery]\nrequiretls = true\n".to_owned(), true),
+        ] {
+            let base =
+                "hostname = \"us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n";
+            let settings = from_text(&format!("{base}{text}")).unwrap();
+            let found = settings.receive.extensions.contains(Extension::RequireTls);
+            assert_eq!(found, offered, "{text}");
+        }
     }
 }

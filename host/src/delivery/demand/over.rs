@@ -47,6 +47,16 @@ impl OverLine {
         matches!(&self.known, Known::Dialled(identity) if identity.is_known())
     }
 
+    /// Whether there is TLS.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.secured
+    }
+
+    /// Whether it is known who is there, one way or the other.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_verified() || matches!(self.known, Known::LoggedIn)
+    }
+
     /// Whether the mail of a lease may go: whoever opened the connection, the operator's route of the mail has the last word.
     pub(crate) fn check(&self, lease: &Lease) -> Result<(), Unmet> {
         let router = &self.demands.router;

@@ -46,6 +46,12 @@ impl Scene {
     }
 
     async fn add(&self, subject: &str) {
+        let sender = ReversePath::Address(Address::parse("a@client.test").unwrap());
+        self.add_asking(subject, sender, "").await;
+    }
+
+    /// Queues a message with such parameters of MAIL.
+    async fn add_asking(&self, subject: &str, sender: ReversePath, parameters: &str) {
         let mut incoming = self.store.receive().unwrap();
         incoming.header().extend_from_slice(format!("Subject: {subject}\r\n").as_bytes());
         incoming.body(b"\r\nHello.\r\n.dot\r\n").await.unwrap();
@@ -53,8 +59,8 @@ impl Scene {
         let recipient = Address::parse("b@branch.test").unwrap();
         let message = NewMessage {
             envelope: Envelope {
-                sender: ReversePath::Address(Address::parse("a@client.test").unwrap()),
-                parameters: "".into(),
+                sender,
+                parameters: parameters.into(),
                 body: BodyKind::SevenBit,
                 recipients: vec![Recipient { address: recipient, parameters: "".into() }],
             },
@@ -75,9 +81,19 @@ impl Scene {
     /// One call of a customer whose line ends after so many octets; the subjects of what it has taken, and whether the call
     /// came to its end.
     async fn call(&self, octets: usize) -> (Vec<String>, bool, Fetched) {
+        self.call_offering(octets, false, "").await
+    }
+
+    /// The same of a customer who has come with TLS, or without, and offers this besides.
+    async fn call_offering(
+        &self,
+        octets: usize,
+        secured: bool,
+        offer: &'static str,
+    ) -> (Vec<String>, bool, Fetched) {
         let (ours, theirs) = tokio::io::duplex(64);
         let (_stop, stopping) = stopping::channel();
-        let mut customer = Customer { line: theirs, left: octets, taken: Vec::new() };
+        let mut customer = Customer { line: theirs, left: octets, offer, taken: Vec::new() };
         let of = vec![Destinations::One(branch())];
         let called = async {
             let whole = customer.serve().await.is_some();
@@ -85,7 +101,7 @@ impl Scene {
             let Customer { taken, .. } = customer;
             (taken, whole)
         };
-        let sending = self.fetching.send(ours, true, "branch".into(), of, &stopping);
+        let sending = self.fetching.send(ours, secured, "branch".into(), of, &stopping);
         let (fetched, (taken, whole)) = tokio::join!(sending, called);
         (taken, whole, fetched)
     }
@@ -99,6 +115,8 @@ fn branch() -> Destination {
 struct Customer {
     line: DuplexStream,
     left: usize,
+    /// A line of what it offers.
+    offer: &'static str,
     /// What it has acknowledged, to the last octet.
     taken: Vec<String>,
 }
@@ -110,7 +128,10 @@ impl Customer {
         loop {
             let line = self.hear().await?;
             match line.get(..4).unwrap_or_default() {
-                "EHLO" => self.say("250-branch.test\r\n250 PIPELINING\r\n").await?,
+                "EHLO" => {
+                    let offer = self.offer;
+                    self.say(&format!("250-branch.test\r\n{offer}250 PIPELINING\r\n")).await?;
+                }
                 "DATA" => {
                     self.say("354 go on\r\n").await?;
                     let mut lines = vec![self.hear().await?];
@@ -177,13 +198,33 @@ async fn a_line_cut_at_every_octet_loses_and_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn what_requires_tls_waits_for_who_comes_with_tls_and_promises_the_same() {
+    const PROMISE: &str = "250-REQUIRETLS\r\n";
+    let scene = Scene::new();
+    let sender = || ReversePath::Address(Address::parse("a@client.test").unwrap());
+    scene.add_asking("kept", sender(), "REQUIRETLS").await;
+    scene.add_asking("told", ReversePath::Null, "REQUIRETLS").await;
+    for (secured, offer, wanted) in [
+        // What has no sender is not lost (RFC 8689 section 5).
+        (false, PROMISE, &["Subject: told"][..]),
+        (true, "", &[]),
+        (true, PROMISE, &["Subject: kept"]),
+    ] {
+        let (taken, whole, _) = scene.call_offering(usize::MAX, secured, offer).await;
+        assert!(whole, "{secured} {offer}");
+        assert_eq!(taken, wanted, "{secured} {offer}");
+    }
+    assert_eq!(scene.store.summary().await.unwrap().messages, 0);
+}
+
+#[tokio::test]
 async fn nothing_more_is_sent_once_the_server_is_to_stop() {
     let scene = Scene::new();
     scene.add("one").await;
     let (ours, theirs) = tokio::io::duplex(64);
     let (stop, stopping) = stopping::channel();
     stop.now();
-    let mut customer = Customer { line: theirs, left: usize::MAX, taken: Vec::new() };
+    let mut customer = Customer { line: theirs, left: usize::MAX, offer: "", taken: Vec::new() };
     let of = vec![Destinations::One(branch())];
     let sending = scene.fetching.send(ours, true, "branch".into(), of, &stopping);
     let (fetched, whole) = tokio::join!(sending, customer.serve());

@@ -256,6 +256,18 @@ async fn what_was_asked_of_the_time_is_told_again() {
 }
 
 #[tokio::test]
+async fn what_required_tls_is_told_of_as_it_was_to_go() {
+    let scene = Scene::new(None);
+    let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\nsecret\r\n"]);
+    message.envelope.parameters = "REQUIRETLS RET=FULL MT-PRIORITY=2".into();
+    scene.notify(&message, &[failed(0)]).await.unwrap();
+    let (queued, text) = scene.queued().await.unwrap();
+    assert_eq!(&*queued.envelope.parameters, "MT-PRIORITY=2 REQUIRETLS");
+    assert!(text.contains("Content-Type: text/rfc822-headers\r\n"), "{text}");
+    assert!(text.contains("A: b") && !text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
 async fn of_a_binary_message_the_header_block_comes_back() {
     let scene = Scene::new(None);
     let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n\0\n\r"]);

@@ -54,6 +54,8 @@ pub(super) struct Connection {
     peer: Option<Peer>,
     /// How many transactions were begun.
     transactions: u32,
+    /// The server has shown certificates that it is not believed by.
+    disbelieved: bool,
     /// The server's address and ours; none: it is no connection of the network, or not ours.
     ends: Option<(SocketAddr, SocketAddr)>,
     /// What is wrong with the server's certificate, where a right one was only wished for.
@@ -139,6 +141,7 @@ impl Connection {
             input,
             peer,
             transactions: 0,
+            disbelieved: false,
             ends: None,
             fault: None,
             protected: None,
@@ -148,6 +151,11 @@ impl Connection {
     /// Whether the conversation is over.
     pub(super) fn is_over(&self) -> bool {
         self.session.is_over()
+    }
+
+    /// Whether the server has shown certificates that it is not believed by.
+    pub(super) fn is_disbelieved(&self) -> bool {
+        self.disbelieved
     }
 
     /// Whether the server tells senders what they asked to be told.
@@ -337,7 +345,10 @@ impl Connection {
                 self.protected = Some(secured.tls);
                 self.session.handle_tls(now(), Ok(()));
             }
-            Ok(Err(error)) => self.session.handle_tls(now(), Err(error.to_string().into())),
+            Ok(Err(error)) => {
+                self.disbelieved = error.is_about_certificates();
+                self.session.handle_tls(now(), Err(error.to_string().into()));
+            }
             Err(_) => self.session.handle_timeout(now()),
         }
     }

@@ -7,6 +7,7 @@ use super::Relay;
 use crate::config::{RouteRule, TlsPolicy};
 use crate::delivery::demand::{Demand, Demanded, Published, Unmet};
 use crate::delivery::servers::Servers;
+use crate::delivery::tls_wish::TlsWish;
 use crate::sts::{StsMode, Told};
 use crate::tls::Identity;
 
@@ -36,7 +37,7 @@ impl Relay {
     /// Finds out what a delivery to a domain by its route would want; none: nobody is talked to.
     pub(crate) async fn explain(&self, rule: &RouteRule, domain: &str) -> Option<Explained> {
         let (servers, tls) = (Servers::of(&rule.way, domain)?, rule.tls);
-        let wanted = self.demands.of_delivery(tls, servers).await;
+        let wanted = self.demands.of_delivery(tls, servers, TlsWish::Unsaid).await;
         let servers = match self.finder.find(servers).await {
             Ok(found) => {
                 let mut explained = Vec::new();

@@ -6,12 +6,13 @@ use std::sync::OnceLock;
 
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
 use stagepost_smtp::{
-    Cause, Credentials, Outcome, OwnName, Protocol, Reply, SendingLogin, SendingSession,
-    SendingSettings, SendingTimeouts, SendingTls, Step, Tls,
+    Cause, Credentials, Outcome, OwnName, Protocol, Reply, ReversePath, SenderWish, SendingLogin,
+    SendingSession, SendingSettings, SendingTimeouts, SendingTls, Step, Tls, Transaction,
 };
 use tokio::sync::{Mutex, watch};
 
 use super::connection::{Connection, now};
+use super::requiring::Unable;
 use super::stream::{Carrying, Stream};
 use super::{RelayError, in_time, onward, told, transaction};
 use crate::config::Way;
@@ -78,7 +79,7 @@ impl OpenLine {
         let settings = SendingSettings {
             name,
             protocol: Protocol::Smtp,
-            tls: SendingTls::Never,
+            tls: if over.is_secured() { SendingTls::Before } else { SendingTls::Never },
             login: None,
             timeouts,
         };
@@ -194,9 +195,10 @@ impl OpenLine {
     }
 
     /// A server that carries out no MAIL here says nothing of the message: some have a port for ATRN and nothing else (RFC 2645
-    /// section 5), or let nobody in who has not logged in.
+    /// section 5), or let nobody in who has not logged in. Nor does one that promises no TLS: the message waits for another line.
     fn judged(&self, outcome: Outcome) -> Outcome {
         match outcome {
+            Outcome::Failed(cause @ Cause::RequireTls) => Outcome::Deferred(cause),
             Outcome::Failed(Cause::Replied { step: Step::Mail, reply })
                 if matches!(reply.code(), 500 | 502 | 503 | 530) =>
             {
@@ -246,9 +248,31 @@ impl Transports for OpenLine {
             let mut held = self.connection.lock().await;
             let Some(connection) = held.as_mut() else { return gone() };
             let mut octets = MessageOctets::new(message);
-            let transaction = in_time(&transaction, message);
-            let sent = self.unless_closed(connection.send(transaction, &mut octets)).await;
-            let Some(outcomes) = sent else {
+            let mut transaction = in_time(&transaction, message);
+            let required = transaction.wish.require_tls;
+            // RFC 8689 section 5: what has no sender is not lost; it goes as it can.
+            let lenient = transaction.sender == ReversePath::Null;
+            transaction.wish.require_tls &= self.over.is_known() || !lenient;
+            if transaction.wish.require_tls && !self.over.is_known() {
+                let finding = Finding::new(
+                    (4, 7, 10),
+                    "the message requires TLS with a server that is known",
+                );
+                let waits = RecipientOutcome::Deferred(finding.about(&self.shown));
+                return Carried::aside(vec![waits; recipients.len()]);
+            }
+            let again = Transaction {
+                wish: SenderWish { require_tls: false, ..transaction.wish.clone() },
+                ..transaction.clone()
+            };
+            let sending = async {
+                let outcomes = connection.send(transaction, &mut octets).await;
+                match Unable::of(&outcomes, false) {
+                    Some(_) if required && lenient => connection.send(again, &mut octets).await,
+                    _ => outcomes,
+                }
+            };
+            let Some(outcomes) = self.unless_closed(sending).await else {
                 *held = None;
                 return gone();
             };

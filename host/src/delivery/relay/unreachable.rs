@@ -48,7 +48,13 @@ mod tests {
     async fn others_come_first_for_a_while() {
         let server = |port| {
             let endpoint = Endpoint::Tcp(([127, 0, 0, 1], port).into());
-            Server { host: "h".into(), shown: "h".into(), endpoint, footing: Footing::Loose }
+            Server {
+                host: "h".into(),
+                shown: "h".into(),
+                endpoint,
+                footing: Footing::Loose,
+                vouched: false,
+            }
         };
         let unreachable = Unreachable::default();
         let order = || {

@@ -7,7 +7,7 @@ use crate::dns::signed::{SignedRoot, Written};
 use crate::tls::authority::{Authority, Shown, sha256_hex};
 
 /// A next hop at an address of its own, on a port that the DNS can't know before.
-async fn hop(scripts: Vec<Vec<Turn>>) -> (u16, JoinHandle<Vec<String>>) {
+pub(super) async fn hop(scripts: Vec<Vec<Turn>>) -> (u16, JoinHandle<Vec<String>>) {
     let (address, heard) = next_hop(scripts).await;
     (address.port(), heard)
 }
@@ -29,26 +29,29 @@ async fn deliver(policy: TlsPolicy, port: u16, domain: &str, root: &SignedRoot) 
     }
 }
 
-const MX: Written<'static> = ("x.test.", "MX 10 mx.test.");
-const HOST: Written<'static> = ("mx.test.", "A 127.0.0.1");
+pub(super) const MX: Written<'static> = ("x.test.", "MX 10 mx.test.");
+pub(super) const HOST: Written<'static> = ("mx.test.", "A 127.0.0.1");
 
 /// The record of a server's own certificate, below a name.
-fn record(base: &str, port: u16, shown: &Shown) -> (String, String) {
+pub(super) fn record(base: &str, port: u16, shown: &Shown) -> (String, String) {
     (format!("_{port}._tcp.{base}."), format!("TLSA 3 0 1 {}", sha256_hex(&shown.chain[0])))
 }
 
-fn written<'w>(records: &[Written<'w>], further: &'w [(String, String)]) -> Vec<Written<'w>> {
+pub(super) fn written<'w>(
+    records: &[Written<'w>],
+    further: &'w [(String, String)],
+) -> Vec<Written<'w>> {
     let further = further.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     records.iter().copied().chain(further).collect()
 }
 
 /// A server without TLS that takes what comes.
-fn clear() -> Vec<Turn> {
+pub(super) fn clear() -> Vec<Turn> {
     script([Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait])
 }
 
 /// A server without TLS that gets nothing.
-fn untold() -> Vec<Turn> {
+pub(super) fn untold() -> Vec<Turn> {
     script([Hear("QUIT\r\n"), Say("221 bye\r\n"), Wait])
 }
 

@@ -47,11 +47,22 @@ impl Domain {
         domain: &str,
         records: &[Written<'_>],
     ) -> String {
-        let (_root, relay) = self.relay(port, records).await;
         let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        self.deliver_this(&message, policy, port, domain, records).await
+    }
+
+    async fn deliver_this(
+        &self,
+        message: &StoredMessage,
+        policy: TlsPolicy,
+        port: u16,
+        domain: &str,
+        records: &[Written<'_>],
+    ) -> String {
+        let (_root, relay) = self.relay(port, records).await;
         let servers = Servers::Mx(domain);
         let hop = Hop { servers, protocol: Protocol::Smtp, tls: policy, login: None };
-        match relay.deliver(hop, &message, &[0]).await.outcomes.remove(0) {
+        match relay.deliver(hop, message, &[0]).await.outcomes.remove(0) {
             RecipientOutcome::Delivered(..) => DELIVERED.to_owned(),
             other => other.to_string(),
         }
@@ -328,4 +339,43 @@ async fn what_is_wanted_is_told_with_its_reason() {
         let told = told_of(&domain, tls, &records).await;
         assert_eq!(told, [dane.to_owned(), result.to_owned(), why], "{policy} {tls:?}");
     }
+}
+
+/// Of a message that requires TLS (RFC 8689): where nobody has signed anything, a policy vouches for the names of servers, be it one
+/// that is only tried.
+#[tokio::test]
+async fn a_policy_vouches_for_the_name_of_a_server() {
+    let mut required = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    required.envelope.parameters = "REQUIRETLS".into();
+    let optional = message(&["u@x.test"], "TLS-Required: No\r\n", &[b"\r\n"]);
+    for (mode, mx, wanted) in [
+        ("enforce", "mx.plain.test", DELIVERED),
+        ("testing", "mx.plain.test", DELIVERED),
+        ("enforce", "else.test", "failed 5.7.10 "),
+        ("testing", "else.test", "failed 5.7.10 "),
+        ("none", "mx.plain.test", "failed 5.7.10 "),
+    ] {
+        let domain = Domain::new(mode, mx).await;
+        let shown = domain.authority.server(&["mx.plain.test"], 2100);
+        let promising = super::requiring::promising(&shown);
+        let scripts = if wanted == DELIVERED { vec![promising] } else { vec![] };
+        let (address, heard) = next_hop(scripts).await;
+        let (policy, port) = (TlsPolicy::Opportunistic, address.port());
+        let outcome = domain.deliver_this(&required, policy, port, "plain.test", &PLAIN).await;
+        assert!(outcome.starts_with(wanted), "{mode} {mx}: {outcome}");
+        heard.await.unwrap();
+    }
+    // It can't be had: another day it may vouch.
+    let domain = Domain::new("enforce", "").await;
+    let outcome =
+        domain.deliver_this(&required, TlsPolicy::Opportunistic, 1, "plain.test", &PLAIN).await;
+    assert!(outcome.starts_with("deferred 4.7.5 "), "{outcome}");
+    // Who asks for less of it is not held to a policy.
+    let domain = Domain::new("enforce", "else.test").await;
+    let (address, heard) = next_hop(vec![clear()]).await;
+    let policy = TlsPolicy::Opportunistic;
+    let outcome =
+        domain.deliver_this(&optional, policy, address.port(), "plain.test", &PLAIN).await;
+    assert_eq!(outcome, DELIVERED);
+    heard.await.unwrap();
 }

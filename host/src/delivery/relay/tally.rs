@@ -1,0 +1,90 @@
+//! What came of the servers that were tried with a message, one after the other, and what all of that comes to.
+//! Knows no connection and no queue.
+
+use stagepost_smtp::Outcome;
+
+use super::connection::ConnectError;
+use super::requiring::Unable;
+use super::standing::{of_outcomes, of_refusal};
+use super::{RelayError, told};
+use crate::delivery::demand::Unmet;
+use crate::delivery::servers::{NoServer, Server};
+use crate::delivery::transport::{Carried, Onward};
+
+/// What came of one server.
+pub(super) enum Tried {
+    /// It was talked to about the message; what it delivered has this before it.
+    Done(Vec<Outcome>, Onward),
+    /// It did not come to that: another server may be better.
+    Refused(Vec<Outcome>),
+    Unreachable(ConnectError),
+    /// It can't be what it has to be.
+    Unmet(Unmet),
+    /// The message can't go to it as it is to go.
+    Unable(Unable),
+}
+
+/// What came of all of them so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    done: Option<Carried>,
+    refused: Option<Carried>,
+    unreachable: Option<RelayError>,
+    unable: Option<RelayError>,
+}
+
+impl Tally {
+    /// Notes what came of a server; whether that is all.
+    pub(super) fn note(&mut self, server: &Server, tried: Tried) -> bool {
+        let server_shown = || server.shown.clone();
+        let carried = |outcomes: Vec<Outcome>, onward, standing| {
+            let told = |outcome| told(&server.shown, onward, outcome);
+            Some(Carried { outcomes: outcomes.into_iter().map(told).collect(), standing })
+        };
+        match tried {
+            Tried::Done(outcomes, onward) => {
+                let standing = of_outcomes(&outcomes);
+                self.done = carried(outcomes, onward, standing);
+            }
+            Tried::Refused(outcomes) => {
+                let standing = of_refusal(&outcomes);
+                let nobody = Onward::Server { tells: false, hurries: false };
+                self.refused = carried(outcomes, nobody, standing);
+            }
+            Tried::Unreachable(error) => {
+                self.unreachable = Some(RelayError::Connect { server: server_shown(), error });
+            }
+            Tried::Unmet(error) => {
+                self.unreachable = Some(RelayError::Unmet { server: server_shown(), error });
+            }
+            Tried::Unable(error) => {
+                // That a server is one, and does not promise, says more than that there was none.
+                let promises = matches!(
+                    self.unable,
+                    Some(RelayError::Unable { error: Unable::Promise(_), .. })
+                );
+                if !promises {
+                    self.unable = Some(RelayError::Unable { server: server_shown(), error });
+                }
+            }
+        }
+        self.done.is_some()
+    }
+
+    /// Whether none of them can be given the message, today or tomorrow, as it is to go.
+    pub(super) fn is_unable(&self) -> bool {
+        let open = self.done.is_some() || self.refused.is_some() || self.unreachable.is_some();
+        !open && self.unable.is_some()
+    }
+
+    /// What it all comes to. What a server said tells more than that another one is down; and as long as one of them may be
+    /// better another day, what can't be had of the others ends nothing.
+    pub(super) fn ended(self) -> Result<Carried, RelayError> {
+        let Self { done, refused, unreachable, unable } = self;
+        match (done.or(refused), unreachable.or(unable)) {
+            (Some(carried), _) => Ok(carried),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(RelayError::NoServer(NoServer::MxWithoutAddress)),
+        }
+    }
+}
