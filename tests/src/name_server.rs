@@ -29,7 +29,8 @@ const TRUNCATED: u8 = 0x02;
 /// One record: name, type, and its data as on the wire.
 pub type Record = (&'static str, u16, &'static [u8]);
 
-/// A server; dropping it ends it. Names that it has not do not exist. Below some it misbehaves: below `trouble.test` it fails,
+/// A server; dropping it ends it. Names that it has not do not exist. Below some it misbehaves: below `trouble.test`, and about
+/// names of addresses in 203.0.113.0/24, it fails,
 /// `lame.test` is none of its, below `silent.test` it says nothing, `cut.test` has more than an answer can hold, `loop.test` is
 /// another name of itself, about `forged.test` somebody else, who can't see the question, answers before it, below `other.test` it answers
 /// for the name above the one that it was asked for, and what is not below `gone.test` is not for no time at all.
@@ -99,7 +100,7 @@ fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
         socket.send_to(&forged, from)?;
     }
     let code = match () {
-        () if below("trouble.test") => 2,
+        () if below("trouble.test") || below("113.0.203.in-addr.arpa") => 2,
         () if below("lame.test") => 5,
         () if below("cut.test") || below("loop.test") || below("other.test") => 0,
         () if records.iter().any(|(known, ..)| name.eq_ignore_ascii_case(known)) => 0,

@@ -1,0 +1,195 @@
+//! access-control at each stage of a session: when a refusal is told, what a hit in a list comes to, what users who have logged in may, and
+//! how much goes in a time.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use stagepost_tests::access::{from, greeted, mail, server};
+use stagepost_tests::name_server::{A, NameServer};
+use stagepost_tests::plugin::build_rust;
+use stagepost_tests::scram::base64;
+use stagepost_tests::server::{Site, plugin_section};
+use stagepost_tests::wire::Trust;
+
+const BOB: &str = "bob@example.test";
+
+#[test]
+fn a_refused_client_is_told_at_the_stage_that_is_wanted() {
+    let names = NameServer::start(Vec::new());
+    for (stage, wanted) in
+        [("connect", [554, 503, 503]), ("mail", [220, 554, 503]), ("rcpt", [220, 250, 554])]
+    {
+        let site = Site::new("");
+        let section =
+            format!("[plugin.config.connection]\ndeny = \"[192.0.2.1]\"\nrefuse_at = {stage:?}\n");
+        let server = server(&site, &names, &section);
+        let mut client = from(&server, "192.0.2.1");
+        client.expect(wanted[0]);
+        let refused = stage == "connect";
+        for command in ["EHLO client.test", "VRFY bob", "EXPN staff", "NOOP"] {
+            let code = client.ask(command).code;
+            assert_eq!(code == 503, refused, "{stage}: {command}: {code}");
+        }
+        client.say("MAIL FROM:<a@b.test>", wanted[1]);
+        client.say("RCPT TO:<bob@example.test>", wanted[2]);
+        client.say("QUIT", 221);
+        server.stop();
+    }
+}
+
+/// Trouble with the DNS refuses nobody for good.
+#[test]
+fn a_host_whose_name_nobody_knows_now_is_to_come_again() {
+    let names = NameServer::start(Vec::new());
+    for (section, greeting, begun) in [
+        ("verify_host_name = true\n", 220, "450 4.7.25 "),
+        ("allow = [\"friend.test\"]\nrefuse_at = \"mail\"\n", 220, "450 4.4.3 "),
+        ("deny = [\"bad.test\"]\n", 220, "250 "),
+        ("allow = [\"friend.test\"]\n", 421, ""),
+    ] {
+        let site = Site::new("");
+        let server = server(&site, &names, &format!("[plugin.config.connection]\n{section}"));
+        let mut client = from(&server, "203.0.113.1");
+        client.expect(greeting);
+        if greeting == 220 {
+            client.say("EHLO client.test", 250);
+            let reply = client.ask("MAIL FROM:<a@b.test>").to_string();
+            assert!(reply.starts_with(begun), "{section}: {reply}");
+        }
+        server.stop();
+    }
+}
+
+/// A tag is a field of the header, in each message of the client.
+#[test]
+fn what_lists_have_is_tagged() {
+    let site = Site::new("");
+    let here: &[u8] = &[127, 0, 0, 2];
+    let nibbles = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2";
+    let listed = |zone: &str| -> &'static str { format!("{nibbles}.{zone}").leak() };
+    let names = NameServer::start(vec![
+        (listed("black.test"), A, here),
+        (listed("white.test"), A, here),
+        ("5.2.0.192.black.test", A, here),
+    ]);
+    let section = "[plugin.config.private_black]\nentries = [\"[192.0.2.1]\"]\naction = \"tag\"\n\
+        [plugin.config.private_white]\nentries = [\"[192.0.2.2]\"]\naction = \"tag\"\n\
+        [plugin.config.dns_black]\nzones = [{ name = \"black.test\", test = false }]\naction = \"tag\"\n\
+        [plugin.config.dns_white]\nzones = [{ name = \"white.test\", test = false }]\naction = \"tag\"\n";
+    let server = server(&site, &names, section);
+    for (address, wanted) in [
+        ("192.0.2.1", Some("X-PrivateBL: [192.0.2.1]")),
+        ("192.0.2.2", Some("X-PrivateWL: [192.0.2.2]")),
+        // The white list speaks first.
+        ("2001:db8::1", Some("X-DNSWLSite: white.test")),
+        ("192.0.2.5", Some("X-DNSBLSite: black.test")),
+        ("192.0.2.6", None),
+    ] {
+        let user = address.replace([':', '.'], "-");
+        let mut client = greeted(&server, address);
+        for _ in 0..2 {
+            let reply = client.deliver(
+                "a@b.test",
+                &format!("{user}@example.test"),
+                "Subject: x\r\n\r\nHello.\r\n",
+            );
+            assert_eq!(reply.code, 250, "{reply}");
+        }
+        let recipient = format!("{user}@example.test");
+        server.log().wait_for_count(&recipient, 2, |line| {
+            line.message() == "delivered" && line.text("recipient") == recipient
+        });
+        for message in site.mail(&user) {
+            let message = String::from_utf8(message).unwrap();
+            let tags: Vec<_> = message.lines().filter(|line| line.starts_with("X-")).collect();
+            assert_eq!(tags, Vec::from_iter(wanted), "{address}: {message}");
+        }
+    }
+    server.stop();
+}
+
+/// Who is not subject to the relay check is spared the lists too.
+#[test]
+fn lists_are_about_those_who_might_relay() {
+    let names = NameServer::start(Vec::new());
+    let listed = "[plugin.config.private_black]\nentries = \"*\"\naction = \"reject\"\n";
+    for (relay, wanted) in [
+        ("", ["554 ", "503 "]),
+        ("enforce = \"none\"\n", ["250 ", "250 "]),
+        ("exclude = [\"[192.0.2.1]\"]\n", ["250 ", "250 "]),
+        ("enforce = \"all\"\nallow_sources = [\"[192.0.2.1]\"]\n", ["554 ", "503 "]),
+    ] {
+        let site = Site::new("");
+        let server = server(&site, &names, &format!("[plugin.config.relay]\n{relay}{listed}"));
+        let (begun, relayed) = mail(&server, "192.0.2.1", "a@b.test", "x@foreign.test");
+        assert!(
+            begun.starts_with(wanted[0]) && relayed.starts_with(wanted[1]),
+            "{relay}: {begun} {relayed}"
+        );
+        server.stop();
+    }
+}
+
+#[test]
+fn users_who_have_logged_in_relay_unless_they_are_checked() {
+    let site = Site::new("");
+    let trust = Trust::in_file(&site.certify("mx.example.test"));
+    site.add_user("bob", "pencil");
+    for (authenticated, wanted) in [("allow", 250), ("check", 554)] {
+        let further = format!(
+            "[auth]\nusers_file = \"users\"\n[[route]]\ndomain = \"*\"\nnext_hop = \"127.0.0.1:1\"\n{}",
+            plugin_section(
+                "access-control",
+                &build_rust("access-control"),
+                &format!("[plugin.config.relay]\nauthenticated = {authenticated:?}\n")
+            )
+        );
+        site.configure_tls("purpose = \"submission\"\nauth_relay = false\n", &further);
+        let server = site.start();
+        let mut client = server.greeted();
+        client.say("STARTTLS", 220);
+        let mut client = client.secure(&trust, "mx.example.test").unwrap();
+        client.say("EHLO client.test", 250);
+        client.say(&format!("AUTH PLAIN {}", base64("\0bob\0pencil")), 235);
+        client.say("MAIL FROM:<bob@example.test>", 250);
+        client.say("RCPT TO:<x@foreign.test>", wanted);
+        client.say("RCPT TO:<ann@example.test>", 250);
+        server.stop();
+    }
+}
+
+#[test]
+fn so_much_goes_in_a_time_and_no_more() {
+    let names = NameServer::start(Vec::new());
+    let site = Site::new("");
+    let section = "[plugin.config.limits]\nmessages_per_client = 3\nrecipients_per_client = 4\nmessages_per_sender = 2\n\
+        recipients_per_sender = 3\n";
+    let server = server(&site, &names, section);
+    for (address, sender, wanted) in [
+        ("192.0.2.1", "a@b.test", ["250 ", "250 "]),
+        ("192.0.2.2", "A@b.test", ["250 ", "250 "]),
+        ("192.0.2.3", "a@B.test", ["450 4.7.1 Too much mail", "503 "]),
+        ("192.0.2.1", "", ["250 ", "250 "]),
+        ("192.0.2.1", "", ["250 ", "250 "]),
+        ("192.0.2.1", "", ["450 4.7.1 ", "503 "]),
+        ("2001:db8::1", "", ["250 ", "250 "]),
+        ("2001:db8::2", "", ["250 ", "250 "]),
+        ("2001:db8::3", "", ["250 ", "250 "]),
+        ("2001:db8::4", "", ["450 4.7.1 ", "503 "]),
+        ("2001:db8:0:1::1", "", ["250 ", "250 "]),
+    ] {
+        let (begun, added) = mail(&server, address, sender, BOB);
+        assert!(
+            begun.starts_with(wanted[0]) && added.starts_with(wanted[1]),
+            "{address} {sender}: {begun} {added}"
+        );
+    }
+    let mut client = greeted(&server, "192.0.2.9");
+    client.say("MAIL FROM:<c@b.test>", 250);
+    for (recipient, code) in [("p", 250), ("q", 250), ("r", 250), ("s", 450)] {
+        client.say(&format!("RCPT TO:<{recipient}@example.test>"), code);
+    }
+    let log = server.stop();
+    for rule in ["messages_per_sender", "messages_per_client", "recipients_per_sender"] {
+        let said = format!(" refused by limits.{rule}, from ");
+        assert!(!log.matching(|line| line.message().contains(&said)).is_empty(), "{rule}\n{log}");
+    }
+}
