@@ -19,6 +19,7 @@ mod extensions;
 mod grammar;
 mod header;
 mod hello;
+mod help;
 mod input;
 mod leave;
 mod line;

@@ -1,7 +1,6 @@
 //! What each command does, once framed, checked and let pass (RFC 5321 section 4.1.1).
 //! Everything that changes the session for a command is here.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::admit::Work;
@@ -22,15 +21,8 @@ use crate::{
     Question, Reply, Route, Stage, Vrfy, VrfyVerb,
 };
 
-/// The replies that need no thought.
+/// The words that need no thought.
 const OK: &str = "Ok";
-const HELP: &str = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN HELP\n\
-                    RFC 5321 says what they do";
-/// The same where clients come for their mail alone.
-const HELP_ODMR: &str = "Commands: EHLO STARTTLS AUTH ATRN NOOP RSET HELP QUIT\n\
-                         RFC 2645 says what they do";
-/// The most octets of the verbs of plug-ins in the reply to HELP.
-const CLAIMED_OCTETS_MAX: usize = 2048;
 
 impl Session {
     /// Checks a parsed line: before of its own stage.
@@ -235,26 +227,6 @@ impl Session {
             Command::Quit => self.proceed_quit(),
         };
         self.conclude(question, answer);
-    }
-
-    /// The commands that there are, with those of plug-ins as far as there is room for them.
-    fn help(&self) -> Cow<'static, str> {
-        if self.settings.odmr {
-            return HELP_ODMR.into();
-        }
-        let mut claimed = String::new();
-        for verb in self.claims().verbs() {
-            if claimed.len() + verb.len() > CLAIMED_OCTETS_MAX {
-                claimed.push_str(" ...");
-                break;
-            }
-            claimed.push(' ');
-            claimed.push_str(verb);
-        }
-        if claimed.is_empty() {
-            return HELP.into();
-        }
-        HELP.replacen('\n', &format!("\nOf plug-ins:{claimed}\n"), 1).into()
     }
 
     fn proceed_mail(&mut self, mail: Mail, edits: Vec<Attributed>) -> Answer {
