@@ -37,8 +37,10 @@ pub(crate) struct Door {
     xclients: Networks,
 }
 
+/// How many sessions in which something was refused are told of in a second: somebody may look for each of them.
+const REFUSED_LINES_MAX: u32 = 100;
+
 /// Throttles for the lines that strangers can cause at will.
-#[derive(Default)]
 pub(crate) struct DoorLines {
     refusals: Throttle,
     headers: Throttle,
@@ -64,6 +66,13 @@ enum ProxyFault {
     Io(#[from] io::Error),
     #[error("it took too long")]
     Timeout,
+}
+
+impl Default for DoorLines {
+    fn default() -> Self {
+        let refused = Throttle::lines(REFUSED_LINES_MAX);
+        Self { refusals: Throttle::default(), headers: Throttle::default(), refused }
+    }
 }
 
 impl DoorLines {

@@ -1,20 +1,30 @@
-//! A throttle for a log line that strangers can cause at will: one a second, which tells how many were left out.
+//! A throttle for a log line that strangers can cause at will: one a second, or a few, and the next tells how many were left out.
 //! Knows no clock and no line.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long nothing is let through after a line.
+/// For how long lines are counted.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The throttle of one kind of line. Any thread.
-#[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    lines_max: u32,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<Instant>,
+    begun: Option<Instant>,
+    lines: u32,
     left_out: u64,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::lines(1)
+    }
 }
 
 /// A line that may be written.
@@ -25,14 +35,22 @@ pub(crate) struct Line {
 }
 
 impl Throttle {
+    /// One that lets so many lines through in a second.
+    pub(crate) fn lines(lines_max: u32) -> Self {
+        Self { lines_max, state: Mutex::default() }
+    }
+
     /// Whether a line may be written at `now`.
     pub(crate) fn line(&self, now: Instant) -> Option<Line> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= PAUSE) {
+            (state.begun, state.lines) = (Some(now), 0);
+        }
+        if state.lines >= self.lines_max {
             state.left_out += 1;
             return None;
         }
-        state.last = Some(now);
+        state.lines += 1;
         let left_out = std::mem::take(&mut state.left_out);
         Some(Line { left_out: (left_out > 0).then_some(left_out) })
     }
@@ -63,5 +81,16 @@ mod tests {
             let line = throttle.line(begun + Duration::from_millis(ms));
             assert_eq!(line.map(|line| line.left_out), wanted, "at {ms} ms");
         }
+    }
+
+    #[test]
+    fn some_lines_come_more_often() {
+        let throttle = Throttle::lines(3);
+        let begun = Instant::now();
+        let written = |ms| throttle.line(begun + Duration::from_millis(ms));
+        assert_eq!([0, 400, 999].map(|ms| written(ms).is_some()), [true; 3]);
+        assert_eq!((written(999), written(999)), (None, None));
+        assert_eq!(written(1000), Some(Line { left_out: Some(2) }));
+        assert_eq!(written(1000), Some(Line { left_out: None }));
     }
 }
