@@ -32,6 +32,8 @@ struct State {
     /// The reply to the next messages' ends; 250 when there is none.
     replies: Vec<String>,
     connections: Vec<TcpStream>,
+    /// Clients that are served.
+    sessions: usize,
 }
 
 /// What connections share.
@@ -120,6 +122,22 @@ impl Sink {
         lock(&self.shared).messages.clone()
     }
 
+    /// Waits until nobody is connected any more: what a client that is gone has sent counts by then.
+    ///
+    /// # Panics
+    ///
+    /// When that does not happen in time.
+    pub fn wait_until_left(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = lock(&self.shared);
+        while state.sessions > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{} clients stay connected", state.sessions);
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Waits until this many messages are accepted.
     ///
     /// # Panics
@@ -178,9 +196,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             lock(shared).connections.push(copy);
         }
         let shared = shared.clone();
+        lock(&shared).sessions += 1;
         sessions.push(thread::spawn(move || {
             // A client may hang up whenever it likes: its message then does not count.
             let _ = receive(stream, &shared);
+            lock(&shared).sessions -= 1;
+            shared.changed.notify_all();
         }));
     }
     for session in sessions {

@@ -1,4 +1,5 @@
-//! Kills the real server at random moments: every acknowledged message arrives, exactly as sent.
+//! Kills the real server at random moments: every acknowledged message arrives, exactly as sent, and twice at most where a kill
+//! came between its delivery and the settlement of that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
@@ -124,6 +125,25 @@ fn wait_for_queue(server: &Server) {
     assert_eq!(delivered_ids(server.log()).len(), queued);
 }
 
+/// How often each message has arrived, in the mailbox and at the next hop.
+fn arrived(seed: u64, site: &Site, sink: &Sink) -> BTreeMap<u64, u64> {
+    // What a killed server has sent may still be read.
+    sink.wait_until_left();
+    let local = site.mail("b");
+    let local = local.iter().map(|octets| String::from_utf8_lossy(octets).replace('\n', "\r\n"));
+    let relayed: Vec<Received> = sink.messages();
+    let relayed = relayed.iter().map(|one| String::from_utf8_lossy(&one.octets).into_owned());
+    count(local.chain(relayed).map(|text| number_of(seed, &text)))
+}
+
+/// No message has arrived twice while one server ran: only a kill explains a second time.
+fn expect_no_twins(before: &BTreeMap<u64, u64>, now: &BTreeMap<u64, u64>) {
+    for (number, times) in now {
+        let earlier = before.get(number).copied().unwrap_or(0);
+        assert!(times - earlier <= 1, "message {number} came twice without a kill between");
+    }
+}
+
 /// One round: what was acknowledged, and how often each message arrived.
 fn round(seed: u64) -> (BTreeSet<u64>, BTreeMap<u64, u64>) {
     let mut random = Random(seed);
@@ -140,20 +160,22 @@ fn round(seed: u64) -> (BTreeSet<u64>, BTreeMap<u64, u64>) {
     delay(&mut random);
     server.kill();
     known.extend(acknowledged);
+    let first = arrived(seed, &site, &sink);
+    expect_no_twins(&BTreeMap::new(), &first);
 
     // Once more while it recovers.
     let server = site.start();
     delay(&mut random);
     server.kill();
+    let second = arrived(seed, &site, &sink);
+    expect_no_twins(&first, &second);
 
     let server = site.start();
     wait_for_queue(&server);
     server.stop();
-    let local = site.mail("b");
-    let local = local.iter().map(|octets| String::from_utf8_lossy(octets).replace('\n', "\r\n"));
-    let relayed: Vec<Received> = sink.messages();
-    let relayed = relayed.iter().map(|one| String::from_utf8_lossy(&one.octets).into_owned());
-    (known, count(local.chain(relayed).map(|text| number_of(seed, &text))))
+    let last = arrived(seed, &site, &sink);
+    expect_no_twins(&second, &last);
+    (known, last)
 }
 
 #[test]
@@ -168,7 +190,7 @@ fn every_acknowledged_message_survives_kill_9() {
             acknowledged.iter().filter(|number| !arrived.contains_key(number)).collect();
         let duplicates: u64 = arrived.values().map(|times| times - 1).sum();
         println!(
-            "{} acknowledged, {} arrived, {duplicates} duplicates",
+            "{} acknowledged, {} arrived, {duplicates} twice, each with a kill between",
             acknowledged.len(),
             arrived.len()
         );
