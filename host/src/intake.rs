@@ -1,6 +1,7 @@
 //! One message on its way into the queue: octets as they are lent, then header edits, trace and commit.
 //! Knows no socket and no session; the queue makes it durable.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -233,12 +234,14 @@ pub(crate) fn deliveries(
 ) -> Result<Vec<NewDelivery>, StoreError> {
     let wish = SenderWish::of(&envelope.parameters);
     let mut deliveries: Vec<NewDelivery> = Vec::new();
+    let mut places: HashMap<Destination, usize> = HashMap::new();
     for (recipient, index) in envelope.recipients.iter().zip(0u32..) {
         let domain = router.queue_domain(&recipient.address);
         let destination = Destination::new(&domain).map_err(StoreError::unavailable)?;
-        match deliveries.iter_mut().find(|known| known.destination == destination) {
-            Some(known) => known.recipients.push(index),
+        match places.get(&destination) {
+            Some(place) => deliveries[*place].recipients.push(index),
             None => {
+                places.insert(destination.clone(), deliveries.len());
                 let queue = router.queue(&domain).cloned();
                 let due = first_due(router.retry(None, &domain), &wish, received_at);
                 deliveries.push(NewDelivery { destination, queue, recipients: vec![index], due });
