@@ -2,6 +2,7 @@
 
 use crate::config::Way;
 use crate::delivery::asking::MessageThread;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -25,11 +26,19 @@ use crate::delivery::transport::{Carried, RecipientOutcome, Transports};
 
 thread_local! {
     static START: (Instant, SystemTime) = (Instant::now(), SystemTime::now());
+    static SET: Cell<i64> = const { Cell::new(0) };
 }
 
-/// The wall clock that goes with the runtime's paused one.
+/// The wall clock that goes with the runtime's paused one, as far as nobody has set it.
 pub(super) fn now() -> SystemTime {
-    START.with(|(instant, system)| *system + instant.elapsed())
+    let now = START.with(|(instant, system)| *system + instant.elapsed());
+    let by = Duration::from_secs(SET.get().unsigned_abs());
+    if SET.get() < 0 { now - by } else { now + by }
+}
+
+/// Sets the wall clock forward, or back, by so many seconds from what it would be.
+pub(super) fn set_clock(by_seconds: i64) {
+    SET.set(by_seconds);
 }
 
 /// What the tests use of a queue: deliveries with due times, leases, settlements.

@@ -10,7 +10,7 @@ use stagepost_queue::{Destination, Destinations, Move, QueueId, Selection, Step}
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::memory::{Always, Plain, Play, Scene, Script, now};
+use super::memory::{Always, Plain, Play, Scene, Script, now, set_clock};
 use super::*;
 use crate::delivery::finding::Finding;
 use crate::delivery::notification::Action;
@@ -82,6 +82,36 @@ async fn new_work_begins_at_once() {
     assert_eq!(scene.script.begun.lock().unwrap()[0], (added, "a.example".to_owned()));
     stop.send(()).unwrap();
     running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_is_noticed() {
+    let day = 86_400;
+    let plays = [Play::All(deferred(), 0), Play::All(delivered(), 0)];
+    let script = ["ahead.example", "back.example", "new.example"]
+        .iter()
+        .fold(Script::default(), |script, name| script.with(name, &plays));
+    let retry = Retry { first: HOUR * 10, max: HOUR * 10, ..Scene::new(Script::default()).retry };
+    let scene = Scene { retry, ..Scene::new(script) };
+    let ahead = scene.store.add("ahead.example", 1, Duration::ZERO);
+    let (_running, _stop) = start(&scene);
+    pass(1).await;
+    assert!(matches!(scene.store.steps(ahead).as_deref(), Some([Step::Retry(_)])));
+    // Set ahead: what is due by the new time is tried, though nobody tells of it.
+    set_clock(day);
+    pass(61).await;
+    assert_eq!(scene.store.steps(ahead), Some(vec![Step::Done]));
+    // Set back: what comes in is tried at once, and what waits when the clock says so, not before and not again and again.
+    let back = scene.store.add("back.example", 1, Duration::ZERO);
+    pass(1).await;
+    set_clock(-day);
+    let new = scene.store.add("new.example", 1, Duration::ZERO);
+    pass(HOUR.as_secs() * 30).await;
+    assert!(matches!(scene.store.steps(back).as_deref(), Some([Step::Retry(_)])));
+    assert_eq!(scene.store.steps(new), Some(vec![Step::Done]));
+    pass(HOUR.as_secs() * 40).await;
+    assert_eq!(scene.store.steps(back), Some(vec![Step::Done]));
+    assert_eq!(scene.script.begun.lock().unwrap().len(), 6);
 }
 
 #[tokio::test(start_paused = true)]
