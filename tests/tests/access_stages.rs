@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use stagepost_tests::access::{from, greeted, mail, server};
-use stagepost_tests::name_server::{A, NameServer};
+use stagepost_tests::name_server::{A, NameServer, PTR};
 use stagepost_tests::plugin::build_rust;
 use stagepost_tests::scram::base64;
 use stagepost_tests::server::{Site, plugin_section};
@@ -192,4 +192,62 @@ fn so_much_goes_in_a_time_and_no_more() {
         let said = format!(" refused by limits.{rule}, from ");
         assert!(!log.matching(|line| line.message().contains(&said)).is_empty(), "{rule}\n{log}");
     }
+}
+
+/// `access test` foretells what becomes of mail, whatever comes together.
+#[test]
+fn what_is_explained_is_what_happens() {
+    let site = Site::new("");
+    let names = NameServer::start(vec![
+        ("1.2.0.192.in-addr.arpa", PTR, b"\x02pc\x04corp\x04test\0"),
+        ("pc.corp.test", A, &[192, 0, 2, 1]),
+        // A name that is another's.
+        ("2.2.0.192.in-addr.arpa", PTR, b"\x02pc\x04corp\x04test\0"),
+        ("3.2.0.192.in-addr.arpa", PTR, b"\x02mx\x03bad\x04test\0"),
+    ]);
+    let section = "[plugin.config.connection]\ndeny = [\"bad.test\", \"[198.51.100.0/24]\"]\n\
+        [plugin.config.relay]\ninternal_domains = [\"corp.test\"]\nexclude = \"[192.0.2.9]\"\n\
+        allow_sources = [\"[192.0.2.5]\"]\nallow_destinations = [\"@partner.test\"]\n\
+        [plugin.config.private_white]\nentries = [\"[192.0.2.2]\"]\n\
+        [plugin.config.private_black]\nentries = [\"[192.0.2.2-4]\", \"[192.0.2.9]\"]\naction = \"reject\"\n\
+        [plugin.config.helo]\nfull_name = true\n\
+        [plugin.config.sender]\ndeny = [\"spam.test\"]\n[plugin.config.recipient]\ndeny = [\"boss@example.test\"]\n";
+    let server = server(&site, &names, section);
+    let hosts: [(&str, &[&str]); 8] = [
+        ("192.0.2.1", &["--ptr", "pc.corp.test"]),
+        ("192.0.2.2", &["--ptr", "pc.corp.test", "--unconfirmed"]),
+        ("192.0.2.3", &["--ptr", "mx.bad.test"]),
+        ("192.0.2.4", &[]),
+        ("192.0.2.5", &[]),
+        ("192.0.2.6", &[]),
+        ("192.0.2.9", &[]),
+        ("198.51.100.1", &[]),
+    ];
+    let recipients =
+        ["x@foreign.test", "x@partner.test", "bob@example.test", "\"boss\"@example.test"];
+    for (number, (address, named)) in hosts.into_iter().enumerate() {
+        for (place, to) in recipients.into_iter().enumerate() {
+            let helo = ["client.test", "localhost"][usize::from((number + place) % 5 == 0)];
+            let sender = ["a@b.test", "", "x@spam.test"][(2 * number + place) % 3];
+            let ask = ["access", "test", "--config", "stagepost.toml", "--json", "--ip", address];
+            let about = ["--helo", helo, "--from", sender, "--to", to];
+            let explained = site.run(&[&ask[..], &about, named].concat());
+            let explained = String::from_utf8(explained.stdout).unwrap();
+            let foretold: serde_json::Value = serde_json::from_str(&explained).unwrap();
+            let mut client = from(&server, address);
+            let mut said = vec![client.reply()];
+            let commands = [
+                format!("EHLO {helo}"),
+                format!("MAIL FROM:<{sender}>"),
+                format!("RCPT TO:<{to}>"),
+            ];
+            said.extend(commands.iter().map(|command| client.ask(command)));
+            let accepted = said.iter().all(|reply| reply.code < 400);
+            assert_eq!(
+                foretold["accepted"], accepted,
+                "{address} {about:?}: {said:?}\n{explained}"
+            );
+        }
+    }
+    server.stop();
 }
