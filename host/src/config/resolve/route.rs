@@ -110,7 +110,7 @@ impl Resolver<'_> {
                 let remedy = match route.tls {
                     TlsPolicy::None => "remove the line, or tls = \"none\" of the route",
                     _ => {
-                        "remove the line, or add dnssec = true to [dns]: who forges the DNS can lead mail anywhere"
+                        "remove the line, or add mta_sts = true, or dnssec = true to [dns]: who forges the DNS can lead mail anywhere"
                     }
                 };
                 Err(self.document.fault(wanted.span(), problem, remedy))
