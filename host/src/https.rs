@@ -38,6 +38,8 @@ pub(crate) struct Https {
 /// What a server has sent.
 #[derive(Debug)]
 pub(crate) struct Page {
+    /// How it answers.
+    status: StatusCode,
     /// What it says it is, such as `text/plain`, in small letters.
     pub(crate) media_type: String,
     /// All of it.
@@ -86,22 +88,46 @@ impl Https {
         path: &str,
         octets_max: usize,
     ) -> Result<Page, HttpsError> {
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(path)
-            .header(HOST, host)
-            .header(USER_AGENT, AGENT)
-            .body(Full::default())
-            .map_err(|error| HttpsError::Answer(error.to_string().into()))?;
+        let request = request(Method::GET, host, path).body(Full::default());
+        let page = self.send((host, self.port), request, octets_max).await?;
+        (page.status == StatusCode::OK)
+            .then_some(())
+            .ok_or(HttpsError::Status(page.status.as_u16()))?;
+        Ok(page)
+    }
+
+    /// Hands in a report of TLS, on a port of its own. Any 2xx says that it was taken (RFC 8460 section 5.4).
+    pub(crate) async fn post(
+        &self,
+        host: &str,
+        port: u16,
+        path: &str,
+        gzip: Vec<u8>,
+        octets_max: usize,
+    ) -> Result<(), HttpsError> {
+        let request = request(Method::POST, host, path)
+            .header(CONTENT_TYPE, "application/tlsrpt+gzip")
+            .body(Full::from(gzip));
+        let page = self.send((host, port), request, octets_max).await?;
+        page.status.is_success().then_some(()).ok_or(HttpsError::Status(page.status.as_u16()))
+    }
+
+    async fn send(
+        &self,
+        (host, port): (&str, u16),
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+        octets_max: usize,
+    ) -> Result<Page, HttpsError> {
+        let request = request.map_err(|error| HttpsError::Answer(error.to_string().into()))?;
         let exchange = async {
-            let stream = self.connect(host).await?;
+            let stream = self.connect(host, port).await?;
             let secured = self.tls.connect(host, &Identity::Named, stream).await?;
             exchange(secured.stream, request, octets_max).await
         };
         timeout(self.wait, exchange).await.map_err(|_| HttpsError::Timeout)?
     }
 
-    async fn connect(&self, host: &str) -> Result<TcpStream, HttpsError> {
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, HttpsError> {
         let (six, four) =
             tokio::join!(self.names.ask(Kind::Aaaa, host), self.names.ask(Kind::A, host));
         let trouble = [&six, &four].contains(&&Answer::Trouble);
@@ -112,7 +138,7 @@ impl Https {
         // Both kinds get their turn.
         let half = ADDRESSES_MAX / 2;
         for address in addresses(six).take(half).chain(addresses(four).take(half)) {
-            let address = SocketAddr::new(address, self.port);
+            let address = SocketAddr::new(address, port);
             match timeout(CONNECT_WAIT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = HttpsError::Connect { address, error },
@@ -137,6 +163,10 @@ fn addresses(answer: Answer) -> impl Iterator<Item = IpAddr> {
     })
 }
 
+fn request(method: Method, host: &str, path: &str) -> hyper::http::request::Builder {
+    Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, AGENT)
+}
+
 async fn exchange(
     stream: tokio_rustls::client::TlsStream<TcpStream>,
     request: Request<Full<Bytes>>,
@@ -148,9 +178,6 @@ async fn exchange(
     let answered = async {
         let response = sender.send_request(request).await.map_err(unread)?;
         let status = response.status();
-        if status != StatusCode::OK {
-            return Err(HttpsError::Status(status.as_u16()));
-        }
         let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|text| text.split(';').next()).unwrap_or("");
         let media_type = media_type.trim().to_ascii_lowercase();
@@ -159,7 +186,7 @@ async fn exchange(
             Some(_) => HttpsError::TooLarge(octets_max),
             None => HttpsError::Answer(error.to_string().into()),
         })?;
-        Ok(Page { media_type, octets: body.to_bytes().into() })
+        Ok(Page { status, media_type, octets: body.to_bytes().into() })
     };
     tokio::pin!(answered);
     tokio::select! {

@@ -41,6 +41,7 @@ mod sts;
 mod submission;
 mod throttle;
 mod tls;
+mod tls_report;
 mod transport;
 mod watch;
 mod welcome;

@@ -208,6 +208,7 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ),
         ("[queue]", old.queue == new.queue),
         ("[delivery]", old.delivery == new.delivery && roots(old) == roots(new)),
+        ("[tls_report]", old.tls_report == new.tls_report),
         ("[dns]", dns(old) == dns(new)),
         ("[[local_domain]]", old.local_domains == new.local_domains),
         ("[[route]]", old.routes == new.routes),

@@ -34,6 +34,7 @@ use crate::status::Figures;
 use crate::stopping::Stopping;
 use crate::submission::Desk;
 use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore, VerifyingError};
+use crate::tls_report::{Outbox, TlsReports};
 use crate::{process_name, refusal, service_manager, socket, state_dir, stopping, watch, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
@@ -231,6 +232,7 @@ async fn serve(
     let mut signals = Signals::new().map_err(system("signals"))?;
 
     let outbound = OutboundTls::load(&settings, plugins.may_dial())?;
+    let reports = TlsReports::of_settings(&settings, ways.resolver.clone(), &outbound);
     let logins = Arc::new(Logins::load(&settings)?);
     let carrier = Carrier::new(
         &settings,
@@ -240,7 +242,8 @@ async fn serve(
         outbound,
         logins.clone(),
     );
-    let carrier = Arc::new(carrier);
+    let carrier = Arc::new(carrier.counted(reports.clone()));
+    let outbox = Outbox { store: queue.store.clone(), router: ways.router.clone() };
     let (scheduler, fetching) =
         deliveries(&settings, &queue, carrier.clone(), &ways.directory, own_name, plugins.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
@@ -274,6 +277,9 @@ async fn serve(
         }
     });
     parts.spawn(watch::run(reloader.watched.clone(), reloader.clone(), stopping.clone()));
+    if let Some(reports) = reports {
+        parts.spawn(reports.run(outbox, stopping.clone()));
+    }
     parts.spawn(carrier.relay().demands().clone().keep_fresh(stopping.clone()));
     let mut stopping_scheduler = stopping;
     parts.spawn(scheduler.run(async move { stopping_scheduler.wait().await }));

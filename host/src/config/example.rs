@@ -52,6 +52,7 @@ fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("timeouts", fields_of::<file::Timeouts>()),
         ("queue", fields_of::<file::Queue>()),
         ("delivery", fields_of::<file::Delivery>()),
+        ("tls_report", fields_of::<file::TlsReport>()),
         ("dns", fields_of::<file::Dns>()),
         ("local_domain", fields_of::<file::LocalDomain>()),
         ("route", fields_of::<file::Route>()),

@@ -5,6 +5,7 @@ mod delivery;
 mod dns;
 mod ldap;
 mod limits;
+mod tls_report;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -28,10 +29,22 @@ pub(super) use delivery::{Delivery, PerMinute, Route};
 pub(super) use dns::Dns;
 pub(super) use ldap::Ldap;
 pub(super) use limits::{Limits, Timeouts};
+pub(super) use tls_report::TlsReport;
 
 /// The fields of the top level that are one section: `[log]`.
-pub(super) const SECTIONS: [&str; 10] =
-    ["log", "tls", "auth", "ldap", "limits", "timeouts", "queue", "delivery", "dns", "plugins"];
+pub(super) const SECTIONS: [&str; 11] = [
+    "log",
+    "tls",
+    "auth",
+    "ldap",
+    "limits",
+    "timeouts",
+    "queue",
+    "delivery",
+    "tls_report",
+    "dns",
+    "plugins",
+];
 
 /// The fields of the top level that are any number of sections: `[[listen]]`.
 pub(super) const LISTS: [&str; 5] = ["listen", "certificate", "local_domain", "route", "plugin"];
@@ -84,6 +97,7 @@ pub(super) struct File {
     pub(super) queue: Queue,
     #[serde(default)]
     pub(super) delivery: Delivery,
+    pub(super) tls_report: Option<TlsReport>,
     #[serde(default)]
     pub(super) dns: Dns,
     #[serde(default)]

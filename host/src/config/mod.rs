@@ -38,7 +38,7 @@ pub(crate) use routing::{
 };
 pub(crate) use settings::{
     Auth, Certificate, Dns, FailureLimits, Listener, ListenerSocket, ListenerTls, Log, LogLevel,
-    Pace, Plugin, Retry, Sessions, Settings, TlsVersion,
+    Pace, Plugin, Retry, Sessions, Settings, TlsReport, TlsVersion,
 };
 
 use document::Document;

@@ -21,11 +21,13 @@ use super::folder::Folders;
 use super::name::DomainName;
 use super::number::Count;
 use super::routing::{LocalDomain, MailStore, Mailboxes};
-use super::settings::{Delivery, Dns, Log, Pace, Sessions, Settings, admin_socket};
+use super::settings::{Delivery, Dns, Log, Pace, Sessions, Settings, TlsReport, admin_socket};
 use pace::PaceFields;
 
 /// Where state is kept when the configuration does not say.
 const STATE_DIR: &str = "/var/lib/stagepost";
+/// The longest name that reports are sent by.
+const ORGANIZATION_CHARS_MAX: usize = 200;
 /// `sockaddr_un` has room for 108 octets with the closing NUL.
 const SOCKET_PATH_OCTETS_MAX: usize = 107;
 
@@ -71,6 +73,7 @@ pub(super) fn settings(
         extensions: resolver.extensions(&file.delivery, &routes, dnssec)?,
         ..stagepost_smtp::Settings::default()
     };
+    let tls_report = file.tls_report.map(|written| resolver.tls_report(written)).transpose()?;
     Ok(Settings {
         source: document.name().to_owned(),
         receive,
@@ -79,6 +82,7 @@ pub(super) fn settings(
         tls_roots: (file.delivery.tls_roots.as_ref())
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
         login_files,
+        tls_report,
         groups_file: file
             .groups_file
             .map(|written| (base.join(written.get_ref()), document.at(written.span()))),
@@ -156,6 +160,19 @@ impl Resolver<'_> {
         let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
         let (mta_sts, tls_required_field) = (written.mta_sts, written.tls_required_field);
         Ok(Delivery { concurrency, pace, mx_port, postmaster, mta_sts, tls_required_field })
+    }
+
+    fn tls_report(&self, written: file::TlsReport) -> Result<TlsReport, ConfigError> {
+        let organization = written.organization.get_ref().clone();
+        let sound = (1..=ORGANIZATION_CHARS_MAX).contains(&organization.chars().count())
+            && !organization.chars().any(char::is_control);
+        if !sound {
+            let problem =
+                format!("organization has 1 to {ORGANIZATION_CHARS_MAX} characters in one line");
+            let remedy = "write the name that others know you by";
+            return Err(self.document.fault(written.organization.span(), problem, remedy));
+        }
+        Ok(TlsReport { organization, contact: written.contact.0 })
     }
 
     fn dns(&self, written: &file::Dns) -> Result<Dns, ConfigError> {

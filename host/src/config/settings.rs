@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) queue: Queue,
     /// How deliveries are made.
     pub(crate) delivery: Delivery,
+    /// Who reports to other domains how TLS fares with their servers; none: nobody.
+    pub(crate) tls_report: Option<TlsReport>,
     /// The file of the certificates that others' are checked by, and where it is named; none: the system's.
     pub(crate) tls_roots: Option<(PathBuf, Place)>,
     /// The files of who we are to the servers of routes, and where they are named.
@@ -83,6 +85,11 @@ impl Settings {
     /// The folder of what domains say of their servers.
     pub(crate) fn sts_dir(&self) -> PathBuf {
         self.state_dir.join("mta-sts")
+    }
+
+    /// The folder of how TLS has fared with other servers.
+    pub(crate) fn tls_report_dir(&self) -> PathBuf {
+        self.state_dir.join("tls-reports")
     }
 
     /// The folder of what plug-ins keep.
@@ -428,6 +435,15 @@ pub(crate) struct Delivery {
     pub(crate) mta_sts: bool,
     /// Whether `TLS-Required: No` in a message has it go even where the policy of its recipient's domain wants TLS.
     pub(crate) tls_required_field: bool,
+}
+
+/// Who reports how TLS fares (RFC 8460 section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsReport {
+    /// By name.
+    pub(crate) organization: String,
+    /// Who can be asked about a report, and sends it.
+    pub(crate) contact: Address,
 }
 
 /// How much goes to the same servers at a time.

@@ -18,6 +18,7 @@ use crate::config::{LmtpServer, LocalDomain, MailStore, Settings, TlsPolicy, Way
 use crate::dns::Names;
 use crate::router::{self, Router};
 use crate::tls::OutboundTls;
+use crate::tls_report::TlsReports;
 
 /// The way that an attempt takes.
 struct Course<'c> {
@@ -58,6 +59,11 @@ impl Carrier {
         let relay = Relay::new(names, demands, name, mx_port, tls, timeouts);
         let relay = relay.heeding_field(settings.delivery.tls_required_field);
         Self { maildirs, router, relay, logins }
+    }
+
+    /// The same, whose sessions with other servers are counted for reports.
+    pub(crate) fn counted(self, reports: Option<Arc<TlsReports>>) -> Self {
+        Self { relay: self.relay.counted(reports), ..self }
     }
 
     /// What dials other servers.

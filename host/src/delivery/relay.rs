@@ -11,6 +11,7 @@ mod standing;
 mod stream;
 mod tally;
 mod unreachable;
+mod witness;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -32,6 +33,7 @@ use self::requiring::Unable;
 pub(crate) use self::stream::Carrying;
 use self::tally::{Tally, Tried};
 use self::unreachable::Unreachable;
+use self::witness::{Witness, saw_fault};
 use super::demand::{Demand, Demands, Unmet};
 use super::finding::Finding;
 use super::lane::Standing;
@@ -43,6 +45,7 @@ use super::transport::{Carried, Onward, RecipientOutcome};
 use crate::config::TlsPolicy;
 use crate::dns::Names;
 use crate::tls::OutboundTls;
+use crate::tls_report::TlsReports;
 
 /// How long a relay waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub(crate) struct Relay {
     tls: OutboundTls,
     idle: Arc<IdleConnections>,
     unreachable: Arc<Unreachable>,
+    /// Who counts sessions for reports; none: nobody.
+    reports: Option<Arc<TlsReports>>,
     /// Whether senders may have less of TLS than their recipients' domains want (RFC 8689 section 3).
     heeds_field: bool,
 }
@@ -157,6 +162,8 @@ struct Passage<'p> {
     wish: TlsWish,
     transaction: &'p Transaction,
     message: &'p StoredMessage,
+    /// Who counts what comes of the server in hand.
+    witness: Option<&'p Witness>,
 }
 
 impl Relay {
@@ -171,8 +178,13 @@ impl Relay {
     ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
         let finder = Finder::new(names, name.as_str(), mx_port, timeouts.connect);
-        let (unreachable, heeds_field) = (Arc::default(), true);
-        Self { finder, demands, name, timeouts, tls, idle, unreachable, heeds_field }
+        let (unreachable, reports, heeds_field) = (Arc::default(), None, true);
+        Self { finder, demands, name, timeouts, tls, idle, unreachable, reports, heeds_field }
+    }
+
+    /// The same, whose sessions are counted for reports.
+    pub(crate) fn counted(self, reports: Option<Arc<TlsReports>>) -> Self {
+        Self { reports, ..self }
     }
 
     /// The same, which leaves the field `TLS-Required` of messages alone, or not.
@@ -222,7 +234,7 @@ impl Relay {
             (transaction.wish.require_tls, wish) = (false, TlsWish::Unsaid);
         }
         let servers = self.unreachable.last(self.finder.find(hop.servers).await?);
-        let passage = Passage { hop, wish, transaction: &transaction, message };
+        let passage = Passage { hop, wish, transaction: &transaction, message, witness: None };
         let tally = self.try_all(&servers, passage).await;
         if !tally.is_unable() || transaction.sender != ReversePath::Null {
             return tally.ended();
@@ -230,7 +242,13 @@ impl Relay {
         // RFC 8689 section 5: a notification that can't go so is not lost.
         tracing::info!(id = %message.id, "nobody takes it with REQUIRETLS: it has no sender, and goes without");
         transaction.wish.require_tls = false;
-        let passage = Passage { hop, wish: TlsWish::Unsaid, transaction: &transaction, message };
+        let passage = Passage {
+            hop,
+            wish: TlsWish::Unsaid,
+            transaction: &transaction,
+            message,
+            witness: None,
+        };
         self.try_all(&servers, passage).await.ended()
     }
 
@@ -245,9 +263,17 @@ impl Relay {
     async fn try_all(&self, servers: &[Server], passage: Passage<'_>) -> Tally {
         let Passage { hop, wish, .. } = passage;
         let wanted = self.demands.of_delivery(hop.tls, hop.servers, wish).await;
+        // RFC 8460 section 3: what goes whatever comes of TLS is not counted.
+        let reports = self.reports.as_ref().filter(|_| wish != TlsWish::Optional);
+        saw_fault(reports, hop.servers, &wanted.told);
         let mut tally = Tally::default();
         for server in servers {
             let demanded = self.demands.of(&wanted, server).await;
+            let witness = Witness::of(reports, hop.servers, &wanted, server, &demanded);
+            if let (Some(witness), Err(unmet)) = (&witness, &demanded.demand) {
+                witness.saw_unmet(*unmet);
+            }
+            let passage = Passage { witness: witness.as_ref(), ..passage };
             if let Some(doubt) = demanded.doubt {
                 tell_of_doubt(server, doubt);
             }
@@ -269,7 +295,7 @@ impl Relay {
     }
 
     async fn try_server(&self, server: &Server, passage: Passage<'_>, demand: Demand) -> Tried {
-        let Passage { hop, wish, transaction, message } = passage;
+        let Passage { hop, wish, transaction, message, .. } = passage;
         let line = Line {
             endpoint: server.endpoint.clone(),
             protocol: hop.protocol,
@@ -311,7 +337,7 @@ impl Relay {
         line: &Line,
         tls: SendingTls,
     ) -> Tried {
-        let Passage { hop, wish, transaction, message } = passage;
+        let Passage { hop, wish, transaction, message, witness } = passage;
         let (host, Demand { identity, .. }) = line.tls.clone();
         let login = match login(hop.login, identity.is_known()) {
             Ok(login) => login,
@@ -334,6 +360,9 @@ impl Relay {
         let mut octets = MessageOctets::new(message);
         let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
         let onward = onward(hop.protocol, &connection);
+        if let Some(witness) = witness.filter(|_| tls != SendingTls::Never) {
+            witness.saw(&connection, &outcomes);
+        }
         let (doubt, disbelieved) = (connection.doubt(), connection.is_disbelieved());
         self.keep(line.clone(), connection);
         if let Some(unable) = unable(wish, &outcomes, disbelieved) {

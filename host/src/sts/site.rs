@@ -52,6 +52,8 @@ struct State {
     page: Page,
     /// The first line and the host of each request.
     asked: Vec<String>,
+    /// What was handed in.
+    bodies: Vec<Vec<u8>>,
 }
 
 impl Site {
@@ -59,7 +61,7 @@ impl Site {
     pub(crate) async fn start(shown: &Shown, page: Page) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Arc::new(Mutex::new(State { page, asked: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { page, asked: Vec::new(), bodies: Vec::new() }));
         let (acceptor, served) = (shown.acceptor(), state.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -79,6 +81,11 @@ impl Site {
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).asked)
     }
+
+    /// What was handed in since the last call.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).bodies)
+    }
 }
 
 async fn serve(
@@ -93,8 +100,12 @@ async fn serve(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).await?;
     let page = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bodies.push(body);
         state.asked.push(format!("{} {host}", head.lines().next().unwrap_or_default()));
         state.page.clone()
     };

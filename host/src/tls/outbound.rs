@@ -81,14 +81,12 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Whether the server has shown certificates, and they are not right.
-    pub(crate) fn is_about_certificates(&self) -> bool {
+    /// What is wrong with the server's certificates, if that is why.
+    pub(crate) fn certificate(&self) -> Option<CertificateFault> {
         match self {
-            Self::Host(_) | Self::Dane(_) => true,
-            Self::Tls(error) => {
-                let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
-                matches!(error, Some(Error::InvalidCertificate(_)))
-            }
+            Self::Host(_) => Some(CertificateFault::Name),
+            Self::Dane(_) => Some(CertificateFault::Dane),
+            Self::Tls(error) => CertificateFault::of(error.get_ref()?.downcast_ref()?),
         }
     }
 }
@@ -118,8 +116,8 @@ impl OutboundTls {
             None if dialling || requiring || settings.routes.iter().any(verified) => roots::system(
                 "nothing can be sent by routes with tls = \"verified\", nor to servers of names for mail that requires TLS; name a file in [delivery] tls_roots",
             ),
-            None if settings.delivery.mta_sts => roots::system(
-                "policies of domains (MTA-STS) can't be fetched; name a file in [delivery] tls_roots, or write mta_sts = false there",
+            None if settings.delivery.mta_sts || settings.tls_report.is_some() => roots::system(
+                "policies of domains (MTA-STS) can't be fetched, nor reports of TLS go over HTTPS; name a file in [delivery] tls_roots, or write mta_sts = false there",
             ),
             None => RootCertStore::empty(),
         };

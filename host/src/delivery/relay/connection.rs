@@ -54,14 +54,22 @@ pub(super) struct Connection {
     peer: Option<Peer>,
     /// How many transactions were begun.
     transactions: u32,
-    /// The server has shown certificates that it is not believed by.
-    disbelieved: bool,
     /// The server's address and ours; none: it is no connection of the network, or not ours.
     ends: Option<(SocketAddr, SocketAddr)>,
-    /// What is wrong with the server's certificate, where a right one was only wished for.
-    fault: Option<CertificateFault>,
+    secrecy: Secrecy,
     /// What protects it; none: nothing that we have put on.
     protected: Option<Tls>,
+}
+
+/// How far it came with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Nowhere, so far.
+    Clear,
+    /// It is on; what is wrong with the server's certificate, where a right one was only wished for.
+    Tls(Option<CertificateFault>),
+    /// The handshake came to nothing; what is wrong with the server's certificate, if that is why.
+    Failed(Option<CertificateFault>),
 }
 
 /// What a server lacks that was only wished for.
@@ -141,9 +149,8 @@ impl Connection {
             input,
             peer,
             transactions: 0,
-            disbelieved: false,
             ends: None,
-            fault: None,
+            secrecy: Secrecy::Clear,
             protected: None,
         }
     }
@@ -155,7 +162,7 @@ impl Connection {
 
     /// Whether the server has shown certificates that it is not believed by.
     pub(super) fn is_disbelieved(&self) -> bool {
-        self.disbelieved
+        matches!(self.secrecy, Secrecy::Failed(Some(_)))
     }
 
     /// Whether the server tells senders what they asked to be told.
@@ -253,11 +260,16 @@ impl Connection {
     /// What the server lacks that was only wished for.
     pub(super) fn doubt(&self) -> Option<Doubt> {
         let peer = self.peer.as_ref()?;
-        match self.fault {
+        match self.secrecy {
             _ if peer.identity != Identity::Wished => None,
-            _ if !self.is_secured() => Some(Doubt::Clear),
-            fault => fault.map(Doubt::Certificate),
+            Secrecy::Clear => Some(Doubt::Clear),
+            Secrecy::Tls(fault) | Secrecy::Failed(fault) => fault.map(Doubt::Certificate),
         }
+    }
+
+    /// How far it came with TLS.
+    pub(super) fn secrecy(&self) -> Secrecy {
+        self.secrecy
     }
 
     /// The server's address and ours.
@@ -341,15 +353,18 @@ impl Connection {
         match tokio::time::timeout_at(deadline.into(), Box::pin(handshake)).await {
             Ok(Ok(secured)) => {
                 self.stream.carry_on(secured.stream);
-                self.fault = secured.doubt;
+                self.secrecy = Secrecy::Tls(secured.doubt);
                 self.protected = Some(secured.tls);
                 self.session.handle_tls(now(), Ok(()));
             }
             Ok(Err(error)) => {
-                self.disbelieved = error.is_about_certificates();
+                self.secrecy = Secrecy::Failed(error.certificate());
                 self.session.handle_tls(now(), Err(error.to_string().into()));
             }
-            Err(_) => self.session.handle_timeout(now()),
+            Err(_) => {
+                self.secrecy = Secrecy::Failed(None);
+                self.session.handle_timeout(now());
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 mod dane;
 mod dialled;
 mod hostile;
+mod reported;
 mod requiring;
 mod security;
 mod sts;

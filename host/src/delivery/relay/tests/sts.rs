@@ -10,7 +10,7 @@ use crate::https::Https;
 use crate::sts::site::{Page, Site};
 use crate::tls::authority::{Authority, Shown, sha256_hex};
 
-const NAMES: [Written<'static>; 4] = [
+pub(super) const NAMES: [Written<'static>; 4] = [
     ("x.test.", "MX 10 mx.test."),
     ("mx.test.", "A 127.0.0.1"),
     ("_mta-sts.x.test.", "TXT \"v=STSv1;id=1;\""),
@@ -25,14 +25,14 @@ const PLAIN: [Written<'static>; 4] = [
 ];
 
 /// A domain's HTTPS server, who vouches for it, and the folder of what was fetched.
-struct Domain {
-    authority: Authority,
-    site: Site,
-    folder: TempDir,
+pub(super) struct Domain {
+    pub(super) authority: Authority,
+    pub(super) site: Site,
+    pub(super) folder: TempDir,
 }
 
 impl Domain {
-    async fn new(mode: &str, mx: &str) -> Self {
+    pub(super) async fn new(mode: &str, mx: &str) -> Self {
         let authority = Authority::new();
         let shown = authority.server(&["mta-sts.x.test", "mta-sts.plain.test"], 2100);
         let site = Site::start(&shown, Page::policy(mode, mx, 1000)).await;
@@ -69,7 +69,7 @@ impl Domain {
     }
 
     /// A relay that has just begun, and the DNS that it asks.
-    async fn relay(&self, port: u16, records: &[Written<'_>]) -> (SignedRoot, Relay) {
+    pub(super) async fn relay(&self, port: u16, records: &[Written<'_>]) -> (SignedRoot, Relay) {
         let root = SignedRoot::start(records).await;
         let roots = self.folder.path().join("roots.pem");
         std::fs::write(&roots, self.authority.pem()).unwrap();
@@ -85,12 +85,12 @@ impl Domain {
 }
 
 /// A server without TLS that takes what comes.
-fn clear() -> Vec<Turn> {
+pub(super) fn clear() -> Vec<Turn> {
     script([Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait])
 }
 
 /// A server without TLS that gets nothing.
-fn untold() -> Vec<Turn> {
+pub(super) fn untold() -> Vec<Turn> {
     script([Hear("QUIT\r\n"), Say("221 bye\r\n"), Wait])
 }
 
