@@ -4,7 +4,7 @@ use super::pending::{Hand, async_service, leak, take_with};
 use super::*;
 use crate::mail::{Coming, Door, Mail, MailError, MailFor, Submission, Submitter, Waiting, Work};
 
-/// A queue that says what it was asked; `bad` can't be, and `down` is not available.
+/// A queue that says what it was asked; `bad` can't be, `down` is not available, and `ready` need not be waited for.
 struct Said;
 
 fn answer<T: Send + 'static>(of: &MailFor, value: T) -> Coming<T> {
@@ -13,9 +13,12 @@ fn answer<T: Send + 'static>(of: &MailFor, value: T) -> Coming<T> {
         MailFor::Domain(name) if &**name == "down" => Err(MailError::Unavailable),
         _ => Ok(value),
     };
+    let ready = *of == MailFor::Domain("ready".into());
     Box::pin(async move {
-        // Not at once, so that a result can be asked for too early.
-        tokio::task::yield_now().await;
+        if !ready {
+            // Not at once, so that a result can be asked for too early.
+            tokio::task::yield_now().await;
+        }
         answer
     })
 }
@@ -200,6 +203,31 @@ async fn what_comes_later_wakes_the_call_and_is_read_once() {
         );
         assert_eq!(hand.wake(1), abi::ERR_NOT_FOUND);
     }
+}
+
+/// It is there when the request has begun, on the same thread, and the call is woken as ever.
+#[tokio::test]
+async fn what_need_not_be_waited_for_is_there_at_once() {
+    let mut rig = Rig::default();
+    rig.plugin("p", Run::Inline);
+    let host = rig.hosts[0];
+    let later = async_service(host);
+    let (seen, polled) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(0)));
+    let (log, count) = (seen.clone(), polled.clone());
+    let poll = leak(move |_, _| {
+        *count.lock().unwrap() += 1;
+        abi::ERR_EM_CONTINUE
+    });
+    rig.on(abi::EM_SMTPMAIL, abi::EM_REG_BEFORE, move |record| {
+        let look = Some(super::pending::look as _);
+        let token = take_with(later, record, look, poll.data()).unwrap();
+        let request = begin(host, token, "count", "ready").unwrap();
+        *log.lock().unwrap() = Some(result(host, request));
+        abi::EM_PENDING
+    });
+    let directory = opened(&rig);
+    answered(Dispatch::new(directory.current()).ask(mail())).await;
+    assert_eq!((*seen.lock().unwrap(), *polled.lock().unwrap()), (Some(Ok((1, 3, 4))), 1));
 }
 
 fn begin(
