@@ -10,6 +10,7 @@ use stagepost_extmgr::{ADMIN_CALLS_MAX, ExtMgr, Hosted, STATE_CALLS_MAX, calls_r
 use stagepost_queue::Store;
 use stagepost_queue::local::{LocalOptions, LocalStore, OpenError};
 use stagepost_smtp::{AddressError, OwnName};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -130,35 +131,43 @@ pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
     raise_descriptor_limit();
     let plugin_threads =
         settings.plugins.len() * (LIFE_CALLS_MAX + ADMIN_CALLS_MAX + STATE_CALLS_MAX);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS_MAX + plugin_threads + settings.auth.checks_max as usize)
         .build()
         .map_err(system("starting threads"))?;
-    let served = {
-        let _inside = runtime.enter();
-        // The admin socket comes first: it tells whether another server runs with this state.
-        let admin = AdminServer::bind(&settings.admin_socket())?;
-        // Entry points of plug-ins are called here, before there is any session.
-        let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
-        let router = Arc::new(Router::new(&settings));
-        let dns = Arc::new(Dns::new(&settings.dns)?);
-        let directory = Directory::load(&settings, router.clone())?;
-        let ways = Ways { router, resolver: dns.clone(), directory: directory.clone() };
-        let hosted = Hosted {
-            state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
-            users: Some(Arc::new(directory)),
-            resolver: Some(dns.clone()),
-        };
-        let limits = settings.plugin_limits.clone();
-        let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)
-            .map_err(|error| refusal::shown(&settings, &error))?;
-        runtime.block_on(live(settings, passed, Arc::new(tls), admin, ways, Arc::new(plugins)))
-    };
+    let served = load_and_live(&runtime, settings, passed, tls);
     // A plug-in's call that never returns must not keep the process; one that does may need the runtime until then.
     calls_return_within(CALLS_MAX);
     runtime.shutdown_timeout(CALLS_MAX);
     served
+}
+
+/// Loads the plug-ins and what they ask for, and serves.
+fn load_and_live(
+    runtime: &Runtime,
+    settings: Settings,
+    passed: Passed,
+    tls: TlsStore,
+) -> Result<(), ServeError> {
+    let _inside = runtime.enter();
+    // The admin socket comes first: it tells whether another server runs with this state.
+    let admin = AdminServer::bind(&settings.admin_socket())?;
+    // Entry points of plug-ins are called here, before there is any session.
+    let configs = settings.plugins.iter().map(|plugin| plugin.config.clone()).collect();
+    let router = Arc::new(Router::new(&settings));
+    let dns = Arc::new(Dns::new(&settings.dns)?);
+    let directory = Directory::load(&settings, router.clone())?;
+    let ways = Ways { router, resolver: dns.clone(), directory: directory.clone() };
+    let hosted = Hosted {
+        state: Some(Arc::new(PluginState::new(settings.plugin_state_dir()))),
+        users: Some(Arc::new(directory)),
+        resolver: Some(dns.clone()),
+    };
+    let limits = settings.plugin_limits.clone();
+    let plugins = ExtMgr::load_with(configs, limits, &settings.plugin_copies_dir(), hosted)
+        .map_err(|error| refusal::shown(&settings, &error))?;
+    runtime.block_on(live(settings, passed, Arc::new(tls), admin, ways, Arc::new(plugins)))
 }
 
 /// Where mail goes, who finds the servers, and who is known here.

@@ -1,13 +1,17 @@
 /* Never returns from where its configuration says, `at`: "entry", "start", "mail", "stop", or "release", of what came with its
- * handler for START; with "refusal" the same, and its entry point fails. */
+ * handler for START; with "refusal" the same, and its entry point fails. With "slow" that fails too, and the release returns, but
+ * not at once. */
 #define _POSIX_C_SOURCE 199309L
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fault.h"
 
 EM_DESCRIPTOR("stuck", "1.0", EM_CLASS_BLOCKING, EM_STAGE_MAIL | EM_STAGE_START | EM_STAGE_STOP, 0);
 
+static EmHost *our_host;
+static const EmLogService *logging;
 static EmText at;
 
 /* Whether this is where it does not return. */
@@ -48,9 +52,13 @@ static STATUS on_stop(const EMRECORD *record)
 
 static void on_release(void *data)
 {
+    const struct timespec moment = {0, 200000000};
+
     (void)data;
     if (is_here("release") || is_here("refusal"))
         stay();
+    nanosleep(&moment, NULL);
+    logging->write(our_host, NULL, EM_LOG_INFO, em_text("released"));
 }
 
 EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
@@ -58,14 +66,16 @@ EM_EXPORT STATUS em_entry(const EmBase *base, EmHost *host)
     const EmConfigService *config = (const EmConfigService *)base->service(host, em_text(EM_CONFIG_ID));
     STATUS status;
 
-    if (config == NULL)
+    our_host = host;
+    logging = (const EmLogService *)base->service(host, em_text(EM_LOG_ID));
+    if (config == NULL || logging == NULL)
         return ERR_NOT_FOUND;
     status = config->text(host, em_text("at"), &at);
     if (status == NOERROR && is_here("entry"))
         stay();
     if (status == NOERROR)
         status = base->EMRegister(host, EM_START, EM_REG_BEFORE, on_start, NULL, on_release, 0, NULL);
-    if (status == NOERROR && is_here("refusal"))
+    if (status == NOERROR && (is_here("refusal") || is_here("slow")))
         return EM_FAULT;
     if (status == NOERROR)
         status = before(base, host, EM_SMTPMAIL, on_mail);

@@ -68,6 +68,15 @@ fn at_the_end_it_does_not_keep_the_server() {
     assert!(line.message().ends_with("overrun: it did not stop within 10000 ms"), "{log}");
 }
 
+/// Who takes a moment to let go is waited for, also where the server does not start.
+#[test]
+fn a_release_that_comes_back_is_not_cut_off() {
+    let (code, said) = site_with_stuck("slow", "").refused();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("\"released\""), "{said}");
+    assert!(!said.contains("has not returned"), "{said}");
+}
+
 #[test]
 fn in_a_release_it_keeps_neither_a_start_nor_the_end() {
     let line = site_with_stuck("refusal", "").refusal();
