@@ -456,22 +456,24 @@ impl Host {
         Ok(kept)
     }
 
-    /// Whether a verb can be kept.
+    /// Keeps a verb.
     ///
     /// # Errors
-    /// It can't be, em_entry is over, the plug-in has one of this name, or too many.
-    pub(crate) fn check_admin_verb(&self, verb: &AdminVerb) -> Result<(), abi::STATUS> {
-        self.check_loading()?;
-        let verbs = self.lock_admin_verbs();
-        if !verb.is_sound() || verbs.iter().any(|known| known.name == verb.name) {
-            return Err(abi::ERR_MISC_INVALID_ARGS);
+    /// The status for the plug-in, and the verb back: it can't be, em_entry is over, the plug-in has one of this name, or too
+    /// many.
+    pub(crate) fn add_admin_verb(&self, verb: AdminVerb) -> Result<(), (abi::STATUS, AdminVerb)> {
+        if let Err(status) = self.check_loading() {
+            return Err((status, verb));
         }
-        if verbs.len() >= VERBS_MAX { Err(abi::EM_ERR_LIMIT) } else { Ok(()) }
-    }
-
-    /// Keeps a verb that was checked.
-    pub(crate) fn add_admin_verb(&self, verb: AdminVerb) {
-        self.lock_admin_verbs().push(Arc::new(verb));
+        let mut verbs = self.lock_admin_verbs();
+        if !verb.is_sound() || verbs.iter().any(|known| known.name == verb.name) {
+            return Err((abi::ERR_MISC_INVALID_ARGS, verb));
+        }
+        if verbs.len() >= VERBS_MAX {
+            return Err((abi::EM_ERR_LIMIT, verb));
+        }
+        verbs.push(Arc::new(verb));
+        Ok(())
     }
 
     /// A verb by its name.

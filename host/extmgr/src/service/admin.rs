@@ -33,12 +33,15 @@ unsafe extern "C" fn verb(
         let (name, help) = unsafe { (super::text(name)?, super::text(help)?) };
         let handler = handler.ok_or(abi::ERR_MISC_INVALID_ARGS)?;
         let (name, help) = (name.to_owned(), help.to_owned());
-        // What is refused stays the plug-in's own: only what is kept is released.
-        let mut verb = AdminVerb { name, help, handler, user_data, release: None };
-        host.check_admin_verb(&verb)?;
-        verb.release = LifeRelease::new(host, user_data, release);
-        host.add_admin_verb(verb);
-        Ok(())
+        let release = LifeRelease::new(host, user_data, release);
+        let verb = AdminVerb { name, help, handler, user_data, release };
+        host.add_admin_verb(verb).map_err(|(status, mut refused)| {
+            // What is refused stays the plug-in's own: only what is kept is released.
+            if let Some(release) = refused.release.take() {
+                release.forget();
+            }
+            status
+        })
     })
 }
 
