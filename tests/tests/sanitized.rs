@@ -165,6 +165,24 @@ mod libasan {
         assert!(reports(&log).is_empty(), "{log}");
     }
 
+    /// Nor does what is refused: names, lists and numbers that are none.
+    #[test]
+    fn what_can_not_be_leaves_no_report() {
+        let site = Site::new("");
+        site.configure(&sanitized(&site, "odd-names", "faults/odd_names.c"));
+        let server = start(&site);
+        let mut client = server.greeted();
+        for _ in 0..2 {
+            client.say("MAIL FROM:<a@client.test>", 250);
+            client.say("RSET", 250);
+        }
+        let call = ["plugin", "call", "--socket", "state/admin.sock", "odd-names", "say"];
+        let output = site.run(&call);
+        assert!(output.status.success(), "{output:?}");
+        let log = server.stop();
+        assert!(reports(&log).is_empty(), "{log}");
+    }
+
     #[test]
     fn what_reads_too_far_is_seen() {
         let site = Site::new("");
