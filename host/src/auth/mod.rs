@@ -12,6 +12,8 @@ mod users_file;
 
 use std::path::Path;
 
+use stagepost_extmgr::FileError;
+
 use crate::config::{ConfigError, Place};
 
 pub(crate) use accounts::Accounts;
@@ -47,9 +49,52 @@ pub(crate) fn accounts(
 /// Shows what is wrong with a users file where the configuration names it.
 fn fault(error: &UsersFileError, place: &Place) -> ConfigError {
     let said = error.to_string();
-    let (problem, remedy) = said.split_once("; remedy: ").unwrap_or((
-        &said,
-        "name a file that is there and that only the server's user can read; `stagepost user add` makes one",
-    ));
+    let problem = said.split_once("; remedy: ").map_or(&*said, |(problem, _)| problem);
+    let remedy = match error {
+        UsersFileError::File(FileError::Mode { path, .. }) => {
+            format!("chmod go-w {}", path.display())
+        }
+        UsersFileError::Readable { path, .. } => format!("chmod o-rwx {}", path.display()),
+        UsersFileError::Line { .. } => {
+            "take the line out, and add its user with `stagepost user add`".to_owned()
+        }
+        _ => match said.split_once("; remedy: ") {
+            Some((_, remedy)) => remedy.to_owned(),
+            None => "name a file that is there and that only the server's user can read; `stagepost user add` makes one".to_owned(),
+        },
+    };
     place.fault(problem, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_users_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let file = folder.path().join("users");
+        let text = format!(
+            "hostname = \"a.test\"\nlisten = [{{ name = \"mx\", address = \"127.0.0.1:0\" }}]\n[auth]\nusers_file = {file:?}\n"
+        );
+        let settings = crate::config::from_text(&text).unwrap();
+        let (path, place) = settings.auth.users_file.unwrap();
+        for (written, mode, problem, remedy) in [
+            (None, 0, "No such file", "name a file"),
+            (Some("alice\n"), 0o600, "users:1: wanted a name", "take the line out"),
+            (Some(""), 0o606, "no writing by others", "chmod go-w /"),
+            (Some(""), 0o604, "no reading by others", "chmod o-rwx /"),
+        ] {
+            if let Some(text) = written {
+                fs::write(&file, text).unwrap();
+                fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let told = users(&path, &place).unwrap_err().to_string();
+            assert!(told.contains(problem) && told.contains(remedy), "{told}");
+        }
+    }
 }
