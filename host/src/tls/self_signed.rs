@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
+use stagepost_smtp::{check_domain, domain_to_ascii};
 
 /// Why no certificate was made. The person at the terminal can put it right.
 #[derive(Debug, thiserror::Error)]
@@ -63,10 +64,11 @@ pub(crate) fn self_signed(
     folder: &Path,
     days: u16,
 ) -> Result<MadeCertificate, SelfSignedError> {
-    if name.starts_with('[') || stagepost_smtp::check_domain(name).is_err() {
-        return Err(SelfSignedError::Name(name.to_owned()));
-    }
-    let name = name.to_ascii_lowercase();
+    // As the DNS has it, which is how clients ask for it.
+    let written =
+        if name.is_ascii() { Some(name.to_ascii_lowercase()) } else { domain_to_ascii(name) };
+    let sound = |name: &String| !name.starts_with('[') && check_domain(name).is_ok();
+    let name = written.filter(sound).ok_or_else(|| SelfSignedError::Name(name.to_owned()))?;
     let path = |ending| {
         let path = folder.join(format!("{name}.{ending}"));
         std::path::absolute(&path).map_err(|source| SelfSignedError::Write { path, source })

@@ -159,6 +159,8 @@ fn what_is_made_is_good_and_overwrites_nothing() {
     let error = self_signed("mx.a.test", folder.path(), 30).unwrap_err().to_string();
     assert!(error.contains("mx.a.test.key is there already"), "{error}");
     assert!(self_signed("[127.0.0.1]", folder.path(), 30).is_err());
+    self_signed("b\u{fc}cher.test", folder.path(), 30).unwrap();
+    assert!(folder.path().join("xn--bcher-kva.test.crt").exists());
 }
 
 #[test]
