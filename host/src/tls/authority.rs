@@ -1,13 +1,15 @@
 //! An authority and servers' certificates by it, for the tests.
 //! Knows rcgen; nobody believes it but who is told to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 
@@ -67,6 +69,19 @@ impl Shown {
         Self { chain: vec![params.self_signed(&key).unwrap().der().clone()], key }
     }
 
+    /// Makes handshakes with it, and notes the names that clients ask for (SNI).
+    pub(crate) fn acceptor_noting(&self, names: Arc<Mutex<Vec<String>>>) -> TlsAcceptor {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let shown = CertifiedKey::from_der(self.chain.clone(), key, &provider).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Noting { shown: Arc::new(shown), names }));
+        Arc::new(config).into()
+    }
+
     /// Makes handshakes with it.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
@@ -78,6 +93,20 @@ impl Shown {
             .with_single_cert(self.chain.clone(), key)
             .unwrap();
         Arc::new(config).into()
+    }
+}
+
+/// Shows one certificate, and notes for which name it was asked for.
+#[derive(Debug)]
+struct Noting {
+    shown: Arc<CertifiedKey>,
+    names: Arc<Mutex<Vec<String>>>,
+}
+
+impl ResolvesServerCert for Noting {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.names.lock().unwrap().push(hello.server_name().unwrap_or_default().to_owned());
+        Some(self.shown.clone())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Deliveries to servers whose certificates a signed DNS vouches for, or does not.
 //! Knows the relay by its public methods, and the DNS by its records.
 
-use super::security::offering_tls;
+use super::security::{asking_for_plain, offering_tls};
 use super::*;
+use crate::delivery::servers::Footing;
 use crate::dns::signed::{SignedRoot, Written};
 use crate::tls::authority::{Authority, Shown, sha256_hex};
 
@@ -201,4 +202,147 @@ async fn other_names_lead_to_the_records_of_the_last_one_first() {
     let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
     assert!(outcome.starts_with("deferred 4.7.5 "), "{outcome}");
     heard.await.unwrap();
+}
+
+/// RFC 7672 section 8.1: a server of many names knows by it which certificate to show.
+#[tokio::test]
+async fn a_server_is_asked_for_the_name_that_its_records_stand_below() {
+    let shown = Shown::alone(&["else.test"], 2100);
+    let alias = [MX, ("mx.test.", "CNAME host.test."), ("host.test.", "A 127.0.0.1")];
+    for (records, base, policy) in [
+        (&[MX, HOST][..], "mx.test", TlsPolicy::Opportunistic),
+        (&alias, "host.test", TlsPolicy::Opportunistic),
+        (&alias, "mx.test", TlsPolicy::Dane),
+    ] {
+        let names = Arc::default();
+        let acceptor = shown.acceptor_noting(Arc::clone(&names));
+        let (port, heard) = hop(vec![offering_tls(&acceptor)]).await;
+        let further = [record(base, port, &shown)];
+        let root = SignedRoot::start(&written(records, &further)).await;
+        assert_eq!(deliver(policy, port, "x.test", &root).await, DELIVERED, "{base}");
+        heard.await.unwrap();
+        assert_eq!(*names.lock().unwrap(), [base]);
+    }
+}
+
+/// RFC 7672 section 3.1.3: those of usage 0 and 1 stand beside others as if they were not there.
+#[tokio::test]
+async fn records_that_nobody_can_use_take_nothing_from_the_others() {
+    let (shown, other) = (Shown::alone(&["mx.test"], 2100), Shown::alone(&["mx.test"], 2100));
+    let digest = |shown: &Shown| sha256_hex(&shown.chain[0]);
+    for (presented, usages, policy, wanted) in [
+        // What they say of another certificate counts no more than what they say of this one.
+        (&shown, &[(3, &shown), (0, &other), (1, &other)][..], TlsPolicy::Dane, DELIVERED),
+        (
+            &other,
+            &[(3, &shown), (0, &other), (1, &other)],
+            TlsPolicy::Opportunistic,
+            "deferred 4.7.5 ",
+        ),
+        (&other, &[(0, &shown), (1, &shown)], TlsPolicy::Opportunistic, DELIVERED),
+        (&shown, &[(0, &shown), (1, &shown)], TlsPolicy::Dane, "deferred 4.7.5 "),
+    ] {
+        let none = policy == TlsPolicy::Dane && wanted != DELIVERED;
+        let scripts = if none { vec![] } else { vec![offering_tls(&presented.acceptor())] };
+        let (port, heard) = hop(scripts).await;
+        let record = |&(usage, shown): &(u8, &Shown)| {
+            (format!("_{port}._tcp.mx.test."), format!("TLSA {usage} 0 1 {}", digest(shown)))
+        };
+        let further: Vec<_> = usages.iter().map(record).collect();
+        let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+        let outcome = deliver(policy, port, "x.test", &root).await;
+        assert!(outcome.starts_with(wanted), "{policy:?}: {outcome}");
+        let why = "the DNS has no certificates of the server (TLSA) that can be used";
+        assert!(!none || outcome.ends_with(why), "{outcome}");
+        heard.await.unwrap();
+    }
+}
+
+/// A server that the operator has named counts like one whose MX record is signed (RFC 7672 section 2.2.3).
+#[tokio::test]
+async fn a_named_server_is_held_to_its_records() {
+    let shown = Shown::alone(&["mx.test"], 2100);
+    let endpoint = |port| Endpoint::Tcp(([127, 0, 0, 1], port).into());
+    let demand_on = async |host: &str, policy, further: &[(String, String)]| {
+        let records: [Written<'_>; 4] = [
+            HOST,
+            ("mx.plain.test.", "A 127.0.0.1"),
+            ("alias.test.", "CNAME mx.test."),
+            ("mx.forged.test.", "A 127.0.0.1"),
+        ];
+        let root = SignedRoot::start(&written(&records, further)).await;
+        let demands = demands("", Some(root.resolver()), None);
+        let wanted = demands.of_delivery(policy, Servers::Hosts(&[]), TlsWish::Unsaid).await;
+        let server = Server {
+            host: host.into(),
+            shown: host.into(),
+            endpoint: endpoint(587),
+            footing: Footing::Named,
+            vouched: true,
+        };
+        let demanded = demands.of(&wanted, &server).await.demand;
+        let asked = root.asked().iter().any(|question| question.starts_with("TLSA"));
+        (demanded.map(|demand| (demand.tls, demand.identity)), asked)
+    };
+    let below = |host: &str| record(host, 587, &shown);
+    let is_dane = |found: &(SendingTls, Identity)| {
+        found.0 == SendingTls::Must && matches!(found.1, Identity::Dane(_))
+    };
+    use TlsPolicy::{Dane, Opportunistic, Required, Verified};
+    for policy in [Opportunistic, Required, Dane] {
+        for (host, base) in
+            [("mx.test", "mx.test"), ("alias.test", "mx.test"), ("alias.test", "alias.test")]
+        {
+            let (found, _) = demand_on(host, policy, &[below(base)]).await;
+            assert!(found.as_ref().is_ok_and(is_dane), "{policy:?} {host} {base}: {found:?}");
+        }
+        // Whoever forges the address could forge the rest.
+        let (found, _) = demand_on("mx.forged.test", policy, &[below("mx.forged.test")]).await;
+        assert_eq!(found.unwrap_err(), Unmet::Unknown, "{policy:?}");
+    }
+    // It is for its port.
+    let (found, asked) =
+        demand_on("mx.test", Opportunistic, &[record("mx.test", 25, &shown)]).await;
+    assert_eq!((found, asked), (Ok((SendingTls::IfOffered, Identity::Anybody)), true));
+    // A zone that is not signed is not asked for them.
+    let (found, asked) = demand_on("mx.plain.test", Required, &[below("mx.plain.test")]).await;
+    assert_eq!((found, asked), (Ok((SendingTls::Must, Identity::Anybody)), false));
+    let (found, _) = demand_on("mx.plain.test", Dane, &[below("mx.plain.test")]).await;
+    assert_eq!(found, Err(Unmet::NoRecords));
+    // The operator wants an authority's word, whatever the DNS says.
+    let (found, asked) = demand_on("mx.test", Verified, &[below("mx.test")]).await;
+    assert_eq!((found, asked), (Ok((SendingTls::Must, Identity::Named)), false));
+}
+
+/// A server that the DNS vouches for has shown who it is: it may see the password.
+#[tokio::test]
+async fn a_password_is_for_a_server_that_the_dns_vouches_for() {
+    let shown = Shown::alone(&["else.test"], 2100);
+    for vouched in [true, false] {
+        let mut script = asking_for_plain(&shown.acceptor());
+        if !vouched {
+            script.truncate(8);
+            script.push(Wait);
+        }
+        let (port, heard) = hop(vec![script]).await;
+        let further = [record("mx.test", port, &shown)];
+        let further = if vouched { &further[..] } else { &[] };
+        let root = SignedRoot::start(&written(&[MX, HOST], further)).await;
+        let resolver = root.resolver();
+        let demands = demands("", Some(resolver.clone()), None);
+        let name = OwnName::parse("us.test").unwrap();
+        let timeouts = RelayTimeouts::default();
+        let relay = Relay::new(resolver, demands, name, port, outbound(""), timeouts);
+        let login = Credentials::new("user", Secret::new(b"pencil".to_vec()));
+        let (servers, tls) = (Servers::Mx("x.test"), TlsPolicy::Required);
+        let hop = Hop { servers, protocol: Protocol::Smtp, tls, login: login.as_ref() };
+        let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        let outcome = relay.deliver(hop, &message, &[0]).await.outcomes.remove(0);
+        let is_delivered = matches!(outcome, RecipientOutcome::Delivered(..));
+        assert_eq!(is_delivered, vouched, "{outcome}");
+        drop(relay);
+        let heard = heard.await.unwrap().concat();
+        assert_eq!(heard.contains("AUTH PLAIN AHVzZXIAcGVuY2ls\r\nMAIL "), vouched, "{heard}");
+        assert_eq!(heard.contains("AUTH"), vouched, "{heard}");
+    }
 }

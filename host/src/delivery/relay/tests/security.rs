@@ -89,7 +89,7 @@ async fn routes_say_what_is_wanted_of_tls() {
 }
 
 /// A server that wants to know who we are, and takes PLAIN.
-fn asking_for_plain(acceptor: &TlsAcceptor) -> Vec<Turn> {
+pub(super) fn asking_for_plain(acceptor: &TlsAcceptor) -> Vec<Turn> {
     let mut turns = offering_tls(acceptor);
     turns.splice(
         7..8,
