@@ -168,7 +168,7 @@ impl Resolver<'_> {
             && !organization.chars().any(char::is_control);
         if !sound {
             let problem =
-                format!("organization has 1 to {ORGANIZATION_CHARS_MAX} characters in one line");
+                format!("a name has 1 to {ORGANIZATION_CHARS_MAX} characters in one line");
             let remedy = "write the name that others know you by";
             return Err(self.document.fault(written.organization.span(), problem, remedy));
         }

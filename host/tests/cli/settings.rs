@@ -3,7 +3,7 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 65] = [
+pub(crate) const FAULTS: [Fault; 67] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -363,5 +363,17 @@ pub(crate) const FAULTS: [Fault; 65] = [
         (6, 16),
         "dns.trust_anchor: ",
         "add dnssec = true, or remove the line",
+    ),
+    fault(
+        "[tls_report]\norganization = \"a\\nb\"\ncontact = \"a@b.test\"",
+        (6, 16),
+        "tls_report.organization: a name has 1 to 200 characters in one line",
+        "write the name that others know you by",
+    ),
+    fault(
+        "[tls_report]\norganization = \"a\"",
+        (5, 1),
+        "tls_report.contact: missing field `contact`",
+        "add contact = ... here",
     ),
 ];
