@@ -63,7 +63,7 @@ impl PullDelivery {
 
 impl Plugin for PullDelivery {
     fn start(host: Host) -> Result<Self, StartError> {
-        let rules = RwLock::new(Arc::new(Rules::read(&host.config())?));
+        let rules = Rules::read(&host.config())?;
         let counters = Counters::new(&host)?;
         // Reported where it happens: who asked has had an answer by then, and the mail waits on.
         let runs = Runs::new(move |scope| {
@@ -71,6 +71,11 @@ impl Plugin for PullDelivery {
                 host.log(Level::Error, format_args!("the run for {scope} failed: {refusal}"));
             }
         });
+        if !rules.held.is_empty() {
+            // Clients may ask before all plug-ins have learned that the server serves.
+            runs.start().map_err(StartError::failed)?;
+        }
+        let rules = RwLock::new(Arc::new(rules));
         let calls = Calls::new(host);
         verbs::make(host, &calls)?;
         Ok(Self { host, rules, runs, lines: Lines::default(), calls, counters })
@@ -78,11 +83,7 @@ impl Plugin for PullDelivery {
 
     /// Other servers can be called from now on.
     fn after_start(&self) -> Result<(), Fault> {
-        let rules = self.rules();
-        self.calls.configure(&rules.connections);
-        if !rules.held.is_empty() {
-            self.runs.start()?;
-        }
+        self.calls.configure(&self.rules().connections);
         Ok(self.calls.start()?)
     }
 
