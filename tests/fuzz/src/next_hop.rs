@@ -92,6 +92,8 @@ impl Hop {
             assert_eq!(self.open, None, "two transactions at once");
             self.open = Some(recipients);
             self.given = 0;
+            // What was said of the message before says nothing of how this one goes.
+            self.lines.clear();
         }
         self.turn();
     }
