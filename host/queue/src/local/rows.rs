@@ -3,10 +3,13 @@
 
 use std::ops::RangeBounds;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use lsm_tree::compaction::Leveled;
-use lsm_tree::{AbstractTree, AnyTree, Config, SeqNo, SequenceNumberCounter, Slice};
+use lsm_tree::{
+    AbstractTree, AnyTree, Config, InternalValue, Memtable, SeqNo, SequenceNumberCounter, Slice,
+    ValueType,
+};
 
 use super::row::{Reader, RecordError};
 
@@ -31,6 +34,9 @@ pub(super) struct Rows {
     number: u8,
     name: &'static str,
     tree: AnyTree,
+    /// Where changes go, as long as it is not sealed. By way of the tree each would wait for whoever puts a list of the
+    /// table's files on disk: that takes four syncs, with all of the table locked.
+    active: RwLock<Arc<Memtable>>,
     clock: Clock,
 }
 
@@ -47,7 +53,8 @@ impl Rows {
             clock.next.fetch_max(newest + 1);
             clock.visible.fetch_max(newest + 1);
         }
-        Ok(Self { number, name, tree, clock })
+        let active = RwLock::new(tree.active_memtable());
+        Ok(Self { number, name, tree, active, clock })
     }
 
     /// Whether there is a table in this folder.
@@ -80,9 +87,16 @@ impl Rows {
         self.tree.prefix(prefix, SeqNo::MAX, None)
     }
 
+    /// Makes one change in memory.
+    fn change(&self, change: InternalValue) {
+        self.active.read().unwrap_or_else(PoisonError::into_inner).insert(change);
+    }
+
     /// Puts aside what was changed up to now, to be put on disk by [`Rows::flush`].
     pub(super) fn seal(&self) {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         self.tree.rotate_memtable();
+        *active = self.tree.active_memtable();
     }
 
     /// Puts on disk what was sealed. Blocks.
@@ -165,11 +179,10 @@ impl Batch {
         }
         let time = clock.next.next();
         for Change { rows, key, value } in self.changes {
-            let tree = &tables[usize::from(rows)].tree;
-            match value {
-                Some(value) => tree.insert(key, value, time),
-                None => tree.remove(key, time),
-            };
+            tables[usize::from(rows)].change(match value {
+                Some(value) => InternalValue::from_components(key, value, time, ValueType::Value),
+                None => InternalValue::new_tombstone(key, time),
+            });
         }
         clock.visible.fetch_max(time + 1);
         Ok(())
