@@ -96,7 +96,9 @@ fn new_plug_ins_in_c_and_rust_build_load_and_stamp() {
 #[test]
 fn a_name_that_can_not_be_and_a_folder_that_is_there_are_refused() {
     let site = Site::new("");
-    let moved = site.path().join("moved");
+    // The folder for tests may lie in the checkout.
+    let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
+    let moved = elsewhere.path().join("moved");
     fs::copy(program(), &moved).unwrap();
     for (args, wanted) in [
         (["--lang", "c", "My-Filter"].as_slice(), "can't be the name of a plug-in"),
