@@ -95,25 +95,19 @@ impl AccessControl {
             named = look_up::host_name(call, peer.address, confirm).await;
             peer = Peer { address: peer.address, name: &named };
         }
-        let white = &rules.private_white;
-        if let Some(hit) = peer.find(&white.list, rules.relay.trust) {
-            self.counters.private_white.increment();
-            self.statistics.hit(Filter::PrivateWhite);
-            let (site, by) = (&*hit.entry.text, hit.into());
-            let filter = Filter::PrivateWhite;
-            let (action, words) = (white.action, &white.words);
-            let found = Found { filter, action, words, site, txt: String::new(), by };
-            return self::found(session, peer, found);
-        }
-        let black = &rules.private_black;
-        if let Some(hit) = peer.find(&black.list, Trust::Claimed) {
-            self.counters.private_black.increment();
-            self.statistics.hit(Filter::PrivateBlack);
-            let (site, by) = (&*hit.entry.text, hit.into());
-            let filter = Filter::PrivateBlack;
-            let (action, words) = (black.action, &black.words);
-            let found = Found { filter, action, words, site, txt: String::new(), by };
-            return self::found(session, peer, found);
+        let (white, black) = (&rules.private_white, &rules.private_black);
+        for (private, trust, counter, filter) in [
+            (white, rules.relay.trust, &self.counters.private_white, Filter::PrivateWhite),
+            (black, Trust::Claimed, &self.counters.private_black, Filter::PrivateBlack),
+        ] {
+            if let Some(hit) = peer.find(&private.list, trust) {
+                counter.increment();
+                self.statistics.hit(filter);
+                let (site, by) = (&*hit.entry.text, hit.into());
+                let (action, words) = (private.action, &private.words);
+                let found = Found { filter, action, words, site, txt: String::new(), by };
+                return self::found(session, peer, found);
+            }
         }
         self.look_at_zones(session, peer, rules, call).await
     }
