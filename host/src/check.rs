@@ -15,9 +15,10 @@ use crate::auth::{self, SecretsFile};
 use crate::config::{self, ConfigError};
 use crate::delivery::Logins;
 use crate::directory::Directory;
+use crate::plugin::refusal;
 use crate::router::Router;
 use crate::tls::{OutboundError, OutboundTls, TlsStore, VerifyingError};
-use crate::{dns, refusal, state_dir};
+use crate::{dns, state_dir};
 
 /// Checks a file and what it names; one line for each thing that is right.
 ///

@@ -24,7 +24,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, ConfigError, Settings};
-use crate::plugin_new::{self, Language};
+use crate::plugin::new::{self as plugin_new, Language};
 use crate::{check, log, serve};
 
 use watch::{MetricsArgs, StatusArgs, TraceArgs};

@@ -1,6 +1,8 @@
 //! One connection: carries out what its session asks for, and tells it what happened.
 //! Knows sockets and time; knows no SMTP, which is the session's alone.
 
+mod stream;
+
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -12,15 +14,16 @@ use stagepost_smtp::{
 };
 use tokio::time::timeout;
 
+pub(crate) use self::stream::{Reversed, Stream};
+
 use crate::auth::Authenticator;
 use crate::delivery::{Fetched, Fetching};
 use crate::directory::Directory;
 use crate::intake::Intake;
-use crate::mail;
 use crate::outbound::Accepted;
+use crate::plugin::mail;
 use crate::stopping::Stopping;
 use crate::tls::ServerTls;
-use crate::transport::Transport;
 
 /// How long and how much is read away after the last reply, so that it is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -33,7 +36,7 @@ thread_local! {
 
 /// A connection and its session.
 pub(crate) struct Connection {
-    pub(crate) transport: Transport,
+    pub(crate) stream: Stream,
     /// For STARTTLS; none where it is not offered.
     pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) session: Session,
@@ -82,9 +85,9 @@ impl Connection {
                 }
             }
         }
-        let Self { transport, session, .. } = self;
+        let Self { stream, session, .. } = self;
         // Not to be part of a connection that waits.
-        Box::pin(end(transport, session)).await
+        Box::pin(end(stream, session)).await
     }
 
     /// Does everything that the session wants done now. False when it is over.
@@ -93,7 +96,7 @@ impl Connection {
             match action {
                 Action::Send(octets) => {
                     let limit = self.session.settings().timeouts.write;
-                    if !self.transport.send(&octets, limit).await {
+                    if !self.stream.send(&octets, limit).await {
                         self.session.handle_hangup(Instant::now());
                     }
                 }
@@ -176,7 +179,7 @@ impl Connection {
         tokio::select! {
             biased;
             answered = &mut answer => return answered,
-            () = self.transport.broken() => {
+            () = self.stream.broken() => {
                 self.session.handle_hangup(Instant::now());
                 self.dispatch.hang_up();
             }
@@ -188,13 +191,13 @@ impl Connection {
     async fn secure(&mut self) -> Result<Tls, TlsFault> {
         let id = self.session.facts().id;
         let deadline = self.session.poll_timeout().unwrap_or_else(Instant::now);
-        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
-        let (Transport::Plain(stream), Some(tls)) = (transport, self.tls.take()) else {
+        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
+        let (Stream::Plain(socket), Some(tls)) = (stream, self.tls.take()) else {
             return Err(TlsFault::Failed);
         };
-        match tokio::time::timeout_at(deadline.into(), tls.accept(stream)).await {
+        match tokio::time::timeout_at(deadline.into(), tls.accept(socket)).await {
             Ok(Ok((stream, tls))) => {
-                self.transport = Transport::Tls(stream);
+                self.stream = Stream::Tls(stream);
                 Ok(tls)
             }
             Ok(Err(error)) => {
@@ -212,26 +215,24 @@ impl Connection {
         let Reversal { reply, destinations } = reversal;
         // Dropped before it is told: what it says then it says as a server.
         while BUFFER
-            .with_borrow_mut(|buffer| self.transport.try_read(buffer))
+            .with_borrow_mut(|buffer| self.stream.try_read(buffer))
             .is_ok_and(|more| more > 0)
         {}
-        if !self.transport.send(&reply, limit).await {
+        if !self.stream.send(&reply, limit).await {
             return;
         }
         let user = facts.authenticated.as_ref().map_or("", |known| &*known.identity);
         let shown: Box<str> = format!("{user} at {}", facts.peer.remote_text).into();
         let destinations = destinations.iter().filter_map(|of| mail::named(of)).collect();
-        let transport = std::mem::replace(&mut self.transport, Transport::Gone);
+        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
         let (fetching, stopping) = (&self.fetching, &self.stopping);
-        let fetched = match transport {
-            Transport::Plain(stream) => {
+        let fetched = match stream {
+            Stream::Plain(stream) => {
                 fetching.send(stream, false, shown, destinations, stopping).await
             }
-            Transport::Tls(stream) => {
-                fetching.send(stream, true, shown, destinations, stopping).await
-            }
+            Stream::Tls(stream) => fetching.send(stream, true, shown, destinations, stopping).await,
             // A connection is reversed once.
-            Transport::Reversed(_) | Transport::Gone => return,
+            Stream::Reversed(_) | Stream::Gone => return,
         };
         let Fetched { tried, done, broken_off } = fetched;
         tracing::info!(session = facts.id, user, tried, done, broken_off, "mail was fetched");
@@ -247,7 +248,7 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            ready = self.transport.readable() => match ready {
+            ready = self.stream.readable() => match ready {
                 Ok(()) => Waited::Readable,
                 Err(_) => Waited::Broken,
             },
@@ -258,7 +259,7 @@ impl Connection {
 
     /// Hands what has arrived to the session.
     fn read(&mut self, now: Instant) {
-        BUFFER.with_borrow_mut(|buffer| match self.transport.try_read(buffer) {
+        BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => self.session.handle_hangup(now),
             Ok(octets) => self.session.handle_input(now, &buffer[..octets]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -268,23 +269,23 @@ impl Connection {
 }
 
 /// Ends a connection whose session is over, and says how that was.
-async fn end(transport: Transport, session: Session) -> Ended {
+async fn end(stream: Stream, session: Session) -> Ended {
     let refused = session.refused().cloned();
     let refused = refused.map(|refused| Box::new((refused, session.facts().clone())));
     let ended = Ended { expired: session.expired(), reason: session.left(), refused };
     drop(session);
-    close(transport).await;
+    close(stream).await;
     ended
 }
 
 /// Closes so that the last reply arrives: octets that nobody read would make the system reset the connection.
-async fn close(transport: Transport) {
+async fn close(stream: Stream) {
     // A connection that is gone already needs no closing.
-    let Some(stream) = transport.end().await else { return };
+    let Some(socket) = stream.end().await else { return };
     let drained = async {
         let mut octets = 0;
-        while octets < LINGER_OCTETS_MAX && stream.readable().await.is_ok() {
-            match BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer)) {
+        while octets < LINGER_OCTETS_MAX && socket.readable().await.is_ok() {
+            match BUFFER.with_borrow_mut(|buffer| socket.try_read(buffer)) {
                 Ok(0) => return,
                 Ok(more) => octets += more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

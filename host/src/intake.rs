@@ -1,6 +1,8 @@
 //! One message on its way into the queue: octets as they are lent, then header edits, trace and commit.
 //! Knows no socket and no session; the queue makes it durable.
 
+mod body_change;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use stagepost_smtp::{
     empty_line_before, parameter, received, received_from_plugin,
 };
 
-use crate::body_change::{self, edits_body};
+use self::body_change::edits_body;
 use crate::config::Retry;
 use crate::delivery::{answer, next_exchange, reason_to_hold};
 use crate::directory::{Addressed, Directory};

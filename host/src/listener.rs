@@ -1,6 +1,12 @@
 //! Listening sockets: a session for every client that there is room for.
 //! Knows neither what a session says nor what becomes of its mail.
 
+pub(crate) mod descriptor;
+pub(crate) mod door;
+mod proxy_header;
+pub(crate) mod sessions;
+pub(crate) mod socket;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,15 +18,15 @@ use stagepost_smtp::{Session, Settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use self::descriptor::Descriptors;
+use self::door::{Door, DoorLines, Entered};
+use self::sessions::{Place, Sessions};
 use crate::auth::Authenticator;
 use crate::config;
 use crate::connection::Connection;
 use crate::delivery::Fetching;
-use crate::descriptor::Descriptors;
 use crate::directory::Directory;
-use crate::door::{Door, DoorLines, Entered};
 use crate::intake::Intake;
-use crate::sessions::{Place, Sessions};
 use crate::stopping::Stopping;
 use crate::throttle::{Line, Throttle};
 use crate::tls::ServerTls;
@@ -162,7 +168,7 @@ async fn serve(
 
 /// A connection with the session that goes with it.
 fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connection {
-    let Entered { transport, protected, peer, xclient } = entered;
+    let Entered { stream, protected, peer, xclient } = entered;
     let settings = door.settings.clone();
     let dispatch = shared.plugins.session();
     let (directory, stopping) = (shared.directory.clone(), shared.stopping.clone());
@@ -178,7 +184,7 @@ fn connection(shared: &Shared, door: &Door, entered: Entered, id: u64) -> Connec
         session = session.with_xclient();
     }
     Connection {
-        transport,
+        stream,
         tls: door.tls.clone(),
         session,
         dispatch,

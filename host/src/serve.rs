@@ -1,6 +1,12 @@
 //! Serves until it is told to stop.
 //! Knows every part and the order in which they begin and end; does none of their work.
 
+mod figures;
+mod process_name;
+pub(crate) mod reload;
+mod service_manager;
+mod watch;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,29 +20,30 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use self::figures::Figures;
+use self::process_name::ProcessNameError;
+use self::reload::{Files, Reloader};
 use crate::admin::{self, AdminError, AdminServer};
 use crate::auth::{self, Authenticator, SecretsFile};
 use crate::config::{ConfigError, Settings};
 use crate::delivery::{self, Carrier, Fetching, Lanes, Logins, Notifier, Relay, Scheduler};
-use crate::descriptor::Descriptors;
 use crate::directory::Directory;
 use crate::dns::Dns;
-use crate::door::DoorLines;
+use crate::listener::descriptor::Descriptors;
+use crate::listener::door::DoorLines;
+use crate::listener::sessions::Sessions;
+use crate::listener::socket::{self, Passed, SocketError};
 use crate::listener::{Listener, Shared};
-use crate::mail::QueuedMail;
 use crate::outbound::Dialler;
-use crate::plugin_state::PluginState;
-use crate::process_name::ProcessNameError;
-use crate::reload::{Files, Reloader};
+use crate::plugin::mail::QueuedMail;
+use crate::plugin::refusal;
+use crate::plugin::state::PluginState;
+use crate::plugin::submission::Desk;
 use crate::router::Router;
-use crate::sessions::Sessions;
-use crate::socket::{Passed, SocketError};
-use crate::status::Figures;
 use crate::stopping::Stopping;
-use crate::submission::Desk;
 use crate::tls::{OutboundError, OutboundTls, TlsError, TlsStore, VerifyingError};
 use crate::tls_report::{Outbox, TlsReports};
-use crate::{process_name, refusal, service_manager, socket, state_dir, stopping, watch, welcome};
+use crate::{state_dir, stopping, welcome};
 
 /// How long sessions and deliveries under way may take to end once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);

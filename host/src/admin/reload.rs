@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::api::Problem;
-use crate::reload::{self, Reloader, Report};
+use crate::serve::reload::{self, Reloader, Report};
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! `stagepost import`: takes over the configuration of another server.
 //! Knows files and the terminal; what is taken over is told elsewhere.
 
+mod notes_ini;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,8 +10,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use self::notes_ini::OCTETS_MAX;
 use super::{EXIT_CONFIGURATION, failed, print};
-use crate::notes_ini::{self, OCTETS_MAX};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImportCommand {

@@ -15,8 +15,8 @@ pub(crate) use self::accepted::Accepted;
 use self::session::Session;
 use crate::config::{self, NextHop};
 use crate::delivery::Relay;
-use crate::door::Door;
 use crate::listener::Shared;
+use crate::listener::door::Door;
 
 /// What every session needs.
 pub(crate) struct Dialler {

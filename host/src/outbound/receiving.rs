@@ -8,12 +8,11 @@ use std::time::{Instant, SystemTime};
 use stagepost_smtp::{Auth, DisconnectReason, Event, Peer, Session, Settings, StartTls};
 
 use super::Accepted;
-use crate::connection::Connection;
+use crate::connection::{Connection, Reversed, Stream};
 use crate::delivery::Ends;
 use crate::intake::Intake;
 use crate::listener::Shared;
-use crate::sessions::Place;
-use crate::transport::{Reversed, Transport};
+use crate::listener::sessions::Place;
 
 /// What a receiving session is to be like.
 pub(super) struct Receiving {
@@ -64,7 +63,7 @@ pub(super) async fn receive(
         session = session.secured(protected);
     }
     let connection = Connection {
-        transport: Transport::Reversed(Box::new(reversed)),
+        stream: Stream::Reversed(Box::new(reversed)),
         tls: None,
         session,
         dispatch,

@@ -16,7 +16,7 @@ use super::receiving::{Receiving, receive};
 use super::{Accepted, Parts};
 use crate::config::{NextHop, TlsPolicy};
 use crate::delivery::{Dial, DialError, LineFault, OpenLine, Pushed};
-use crate::mail;
+use crate::plugin::mail;
 
 /// In the place of a listener's name, where none was given.
 const LISTENER: &str = "outbound";

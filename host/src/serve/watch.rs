@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::reload::Reloader;
 use crate::config::Settings;
-use crate::reload::Reloader;
 use crate::stopping::Stopping;
 
 /// How often the files are looked at. What was the same twice is taken for whole.

@@ -12,9 +12,9 @@ use crate::admin::{
     Coming, DeliveryStatus, ListenerStatus, PluginStatus, QueueStatus, Status, StatusSource,
 };
 use crate::auth::Authenticator;
+use crate::listener::sessions::Sessions;
 use crate::metrics;
 use crate::serve::Queue;
-use crate::sessions::Sessions;
 
 /// Where the figures are.
 pub(crate) struct Figures {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use stagepost_extmgr::{ExtMgr, NewSection, PluginConfig, ReloadError, Section};
 
+use super::service_manager;
+use super::watch::Watched;
 use crate::config::{self, Auth, Certificate, ConfigError, Dns, Place, Settings};
 use crate::delivery::Logins;
 use crate::directory::{Changed, Directory};
-use crate::service_manager;
 use crate::tls::TlsStore;
-use crate::watch::Watched;
 
 /// Who reloads.
 pub(crate) struct Reloader {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use crate::welcome::{first_mail, program};
 
-const C_SOURCE: &str = include_str!("../../plugins/example-c/example.c");
-const C_MAKEFILE: &str = include_str!("../../plugins/example-c/Makefile");
-const C_HEADER: &str = include_str!("../../include/extmgr.h");
-const RUST_SOURCE: &str = include_str!("../../plugins/example-rust/src/lib.rs");
+const C_SOURCE: &str = include_str!("../../../plugins/example-c/example.c");
+const C_MAKEFILE: &str = include_str!("../../../plugins/example-c/Makefile");
+const C_HEADER: &str = include_str!("../../../include/extmgr.h");
+const RUST_SOURCE: &str = include_str!("../../../plugins/example-rust/src/lib.rs");
 
 /// Where the server to try a plug-in with listens.
 const TRIAL_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);

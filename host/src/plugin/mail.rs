@@ -9,8 +9,8 @@ use stagepost_extmgr::{
 };
 use stagepost_queue::{Destination, Destinations, Move, QueueName, Selection, Store, StoreError};
 
+use super::submission::Desk;
 use crate::delivery::Lanes;
-use crate::submission::Desk;
 use crate::throttle::{Line, Throttle};
 
 /// The queue as plug-ins reach it.

@@ -19,7 +19,7 @@ pub(crate) use self::reversed::Reversed;
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection as its session sees it. What TLS needs is there only when it is on.
-pub(crate) enum Transport {
+pub(crate) enum Stream {
     /// In clear text.
     Plain(TcpStream),
     /// Through TLS.
@@ -30,7 +30,7 @@ pub(crate) enum Transport {
     Gone,
 }
 
-impl Transport {
+impl Stream {
     /// Waits until there may be something to read.
     pub(crate) async fn readable(&mut self) -> io::Result<()> {
         match self {

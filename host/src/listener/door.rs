@@ -10,13 +10,13 @@ use stagepost_smtp::{Extension, Facts, Peer, Refused, Reply, Settings, StartTls,
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::proxy_header::{self, Found, HeaderError, ProxyHeader};
+use super::sessions::{Full, Place, Sessions};
 use crate::config;
 use crate::config::Networks;
-use crate::proxy_header::{self, Found, HeaderError, ProxyHeader};
-use crate::sessions::{Full, Place, Sessions};
+use crate::connection::Stream;
 use crate::throttle::{Line, Throttle};
 use crate::tls::ServerTls;
-use crate::transport::Transport;
 
 /// What a listener says of every client.
 pub(crate) struct Door {
@@ -49,7 +49,7 @@ pub(crate) struct DoorLines {
 
 /// A client whose session can begin.
 pub(crate) struct Entered {
-    pub(crate) transport: Transport,
+    pub(crate) stream: Stream,
     /// What protects it from the first octet, if anything.
     pub(crate) protected: Option<Tls>,
     pub(crate) peer: Arc<Peer>,
@@ -172,8 +172,8 @@ impl Door {
         }
         // Of the client, not of the proxy that it may come through.
         let xclient = self.xclients.contain(peer.remote.ip());
-        let (transport, protected) = self.secure(stream, place.id).await?;
-        Some(Entered { transport, protected, peer: Arc::new(peer), xclient })
+        let (stream, protected) = self.secure(stream, place.id).await?;
+        Some(Entered { stream, protected, peer: Arc::new(peer), xclient })
     }
 
     /// The client that a proxy tells of.
@@ -211,14 +211,14 @@ impl Door {
     }
 
     /// Makes the handshake where it comes first.
-    async fn secure(&self, stream: TcpStream, id: u64) -> Option<(Transport, Option<Tls>)> {
+    async fn secure(&self, stream: TcpStream, id: u64) -> Option<(Stream, Option<Tls>)> {
         let Some(tls) = self.tls.as_ref().filter(|_| self.implicit) else {
-            return Some((Transport::Plain(stream), None));
+            return Some((Stream::Plain(stream), None));
         };
         // Large, and over before the session begins: not to be part of it.
         let handshake = Box::pin(timeout(self.settings.timeouts.handshake, tls.accept(stream)));
         match handshake.await {
-            Ok(Ok((stream, tls))) => Some((Transport::Tls(stream), Some(tls))),
+            Ok(Ok((stream, tls))) => Some((Stream::Tls(stream), Some(tls))),
             Ok(Err(error)) => {
                 tracing::debug!(session = id, "the TLS handshake failed: {error}");
                 None
