@@ -12,9 +12,11 @@ use stagepost_smtp::{
 use tokio::sync::{Mutex, watch};
 
 use super::connection::{Connection, now};
+use super::envelope::{in_time, transaction};
+use super::error::RelayError;
+use super::outcome::{onward, told};
 use super::requiring::Unable;
 use super::stream::{Carrying, Stream};
-use super::{RelayError, in_time, onward, told, transaction};
 use crate::config::Way;
 use crate::delivery::demand::OverLine;
 use crate::delivery::finding::Finding;

@@ -27,6 +27,34 @@ pub(super) fn of_refusal(outcomes: &[Outcome]) -> Standing {
     if outcomes.iter().all(by_tls) { Standing::Busy } else { Standing::Down }
 }
 
+/// Whether a server would not talk at all, so that nothing was said about the message.
+pub(super) fn is_about_the_server(outcome: &Outcome) -> bool {
+    let Outcome::Deferred(cause) = outcome else { return false };
+    match cause {
+        Cause::Replied { step, .. }
+        | Cause::Timeout(step)
+        | Cause::Closed(step)
+        | Cause::Malformed { step, .. } => {
+            matches!(
+                step,
+                Step::Greeting | Step::Ehlo | Step::Lhlo | Step::Helo | Step::StartTls | Step::Auth
+            )
+        }
+        Cause::NoTls | Cause::Handshake(_) | Cause::NoMechanism | Cause::Login(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether TLS came to nothing behind the server's go-ahead.
+pub(super) fn is_about_tls(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Deferred(
+            Cause::Handshake(_) | Cause::Timeout(Step::StartTls) | Cause::Closed(Step::StartTls)
+        )
+    )
+}
+
 /// Whether a server that puts a message off has too much to do, rather than something against it.
 fn wants_less(cause: &Cause) -> bool {
     match cause {

@@ -4,9 +4,10 @@
 use stagepost_smtp::Outcome;
 
 use super::connection::ConnectError;
+use super::error::RelayError;
+use super::outcome::told;
 use super::requiring::Unable;
 use super::standing::{of_outcomes, of_refusal};
-use super::{RelayError, told};
 use crate::delivery::demand::Unmet;
 use crate::delivery::servers::{NoServer, Server};
 use crate::delivery::transport::{Carried, Onward};

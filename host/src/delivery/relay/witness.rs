@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stagepost_smtp::{Cause, Outcome, Step};
 
 use super::connection::{Connection, Secrecy};
-use super::is_about_the_server;
+use super::standing::is_about_the_server;
 use crate::delivery::demand::{Demanded, Published, Unmet, Wanted};
 use crate::delivery::servers::{Endpoint, Server, Servers};
 use crate::https::HttpsError;

@@ -1,7 +1,7 @@
 //! Deliveries to servers whose certificates a signed DNS vouches for, or does not.
 //! Knows the relay by its public methods, and the DNS by its records.
 
-use super::security::{asking_for_plain, offering_tls};
+use super::tls::{asking_for_plain, offering_tls};
 use super::*;
 use crate::delivery::servers::Footing;
 use crate::dns::signed::{SignedRoot, Written};

@@ -1,6 +1,8 @@
 //! Sessions of plug-ins with servers: what they want of TLS, and which mail goes over them.
 //! Knows the relay by its public methods and by what a next hop hears.
 
+use std::time::SystemTime;
+
 use stagepost_queue::{Destination, Lease};
 
 use super::*;

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::security::offering_tls;
 use super::sts::{Domain, NAMES, clear, untold};
+use super::tls::offering_tls;
 use super::*;
 use crate::config::TlsReport;
 use crate::dns::signed::Written;

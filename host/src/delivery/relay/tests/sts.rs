@@ -3,7 +3,7 @@
 
 use tempfile::TempDir;
 
-use super::security::offering_tls;
+use super::tls::offering_tls;
 use super::*;
 use crate::dns::signed::{SignedRoot, Written};
 use crate::https::Https;

@@ -17,7 +17,8 @@ fn certificate() -> (String, TlsAcceptor) {
     (made.cert.pem(), Arc::new(config).into())
 }
 
-fn offering_tls(acceptor: &TlsAcceptor) -> Vec<Turn> {
+/// A server that takes a message under TLS.
+pub(super) fn offering_tls(acceptor: &TlsAcceptor) -> Vec<Turn> {
     vec![
         Say("220 hop\r\n"),
         Hear("EHLO us.test\r\n"),
@@ -88,7 +89,7 @@ async fn routes_say_what_is_wanted_of_tls() {
 }
 
 /// A server that wants to know who we are, and takes PLAIN.
-fn asking_for_plain(acceptor: &TlsAcceptor) -> Vec<Turn> {
+pub(super) fn asking_for_plain(acceptor: &TlsAcceptor) -> Vec<Turn> {
     let mut turns = offering_tls(acceptor);
     turns.splice(
         7..8,

@@ -1,0 +1,43 @@
+//! What a server has said of a message, as the queue is told it.
+//! Knows no lane and no further server.
+
+use stagepost_smtp::{Cause, Outcome, Protocol};
+
+use super::connection::Connection;
+use crate::delivery::finding::Finding;
+use crate::delivery::transport::{Onward, RecipientOutcome};
+
+/// What a message has before it that was given to this server.
+pub(super) fn onward(protocol: Protocol, connection: &Connection) -> Onward {
+    match protocol {
+        // A server of mailboxes has put it there.
+        Protocol::Lmtp => Onward::End,
+        Protocol::Smtp => {
+            let (tells, hurries) = (connection.knows_dsn(), connection.knows_deliver_by());
+            Onward::Server { tells, hurries }
+        }
+    }
+}
+
+/// An outcome as the queue is told it.
+pub(super) fn told(shown: &str, onward: Onward, outcome: Outcome) -> RecipientOutcome {
+    let status = outcome.status();
+    let status = (status.class, status.subject, status.detail);
+    let finding = |cause: Cause| {
+        let finding = Finding::new(status, &cause).about(shown);
+        match &cause {
+            Cause::Replied { reply, .. } => finding.replied(&reply.in_line()),
+            _ => finding,
+        }
+    };
+    match outcome {
+        Outcome::Delivered(reply) => {
+            let text = reply.in_line();
+            tracing::debug!(server = shown, reply = text, "given away");
+            let finding = Finding::new(status, &text).about(shown).replied(&text);
+            RecipientOutcome::Delivered(finding, onward)
+        }
+        Outcome::Failed(cause) => RecipientOutcome::Failed(finding(cause)),
+        Outcome::Deferred(cause) => RecipientOutcome::Deferred(finding(cause)),
+    }
+}
