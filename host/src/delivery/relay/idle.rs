@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use stagepost_smtp::Protocol;
+use stagepost_smtp::{Protocol, SendingTls};
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 use crate::delivery::demand::Demand;
 use crate::delivery::servers::Endpoint;
+use crate::tls::Identity;
 
 /// So many connections wait at most, all together.
 const IDLE_MAX: usize = 500;
@@ -30,6 +31,17 @@ pub(super) struct Line {
     pub(super) tls: (Box<str>, Demand),
     /// As whom we are known there, by name.
     pub(super) login: Option<Box<str>>,
+}
+
+impl Line {
+    /// One that does as well, and more was made sure of: the same to a server with a certificate for its name.
+    pub(super) fn stronger(&self) -> Option<Self> {
+        let (host, Demand { tls, identity }) = &self.tls;
+        let lenient = matches!(identity, Identity::Anybody | Identity::Wished);
+        let demand = Demand { tls: SendingTls::Must, identity: Identity::Named };
+        let stronger = || Self { tls: (host.clone(), demand), ..self.clone() };
+        (lenient && matches!(tls, SendingTls::IfOffered | SendingTls::Must)).then(stronger)
+    }
 }
 
 /// The idle connections.

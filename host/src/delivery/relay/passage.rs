@@ -77,12 +77,14 @@ impl Relay {
             tls: (server.host.clone(), demand),
             login: hop.login.map(|login| login.name().into()),
         };
-        if let Some(mut connection) = self.idle.take(&line) {
+        let waiting = [Some(line.clone()), line.stronger()].into_iter().flatten();
+        let found = waiting.filter_map(|line| Some((self.idle.take(&line)?, line))).next();
+        if let Some((mut connection, line)) = found {
             let mut octets = MessageOctets::new(message);
             let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
             let ended = connection.is_over() && octets.is_untouched();
             let onward = onward(hop.protocol, &connection);
-            self.keep(line.clone(), connection);
+            self.keep(line, connection);
             // A server may end an idle connection at any moment: that says nothing about this message.
             if !ended {
                 return match unable(wish, &outcomes, false) {
