@@ -60,6 +60,18 @@ pub(crate) enum Unmet {
 }
 
 impl Unmet {
+    /// Whether it is about one message, or one connection, so that others may fare better.
+    pub(super) fn is_of_the_message(self) -> bool {
+        match self {
+            Self::Unknown | Self::NoRecords | Self::Unusable | Self::NotInPolicy => false,
+            Self::ClearLine
+            | Self::UnknownLine
+            | Self::NoTls
+            | Self::Unvouched
+            | Self::PolicyUnknown => true,
+        }
+    }
+
     /// Whether another day may be better.
     pub(super) fn passes(self) -> bool {
         matches!(self, Self::Unknown | Self::PolicyUnknown)

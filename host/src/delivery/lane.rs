@@ -26,6 +26,8 @@ pub(crate) enum Standing {
     Busy,
     /// None could be talked to.
     Down,
+    /// They could be, and TLS with them is not what mail must have: only what asks for nothing of TLS may still go.
+    Untrusted,
     /// Nothing.
     Unknown,
 }
@@ -45,7 +47,7 @@ enum Gate {
     Open,
     /// The servers want less than the least that there is: nothing goes before this time.
     Slowed(Instant),
-    /// No server could be talked to. From this time on one attempt finds out whether that is over.
+    /// No server could be talked to, or be trusted. From this time on one attempt finds out whether that is over.
     Shut(Instant),
 }
 
@@ -71,6 +73,8 @@ pub(super) struct Lane {
     /// Setbacks in a row that the window could not answer.
     misses: u32,
     gate: Gate,
+    /// Where it is shut: there are servers, and none that can be trusted.
+    untrusted: bool,
 }
 
 /// What may go now.
@@ -98,6 +102,7 @@ impl Lane {
             well_at: None,
             misses: 0,
             gate: Gate::Open,
+            untrusted: false,
         }
     }
 
@@ -146,6 +151,11 @@ impl Lane {
     /// Whether the next attempt is to find out whether there is anybody.
     pub(super) fn is_failing(&self) -> bool {
         matches!(self.gate, Gate::Shut(_))
+    }
+
+    /// Whether what asks for nothing of TLS may go all the same.
+    pub(super) fn is_untrusted(&self) -> bool {
+        self.is_failing() && self.untrusted
     }
 
     /// Whether it is as one of which nothing is known, so that it may be forgotten.
@@ -207,13 +217,16 @@ impl Lane {
         match standing {
             Standing::Unknown => false,
             Standing::Well => self.do_well(now),
-            Standing::Down if !taking => {
+            // Other mail went to them meanwhile, and how much they take is not the question.
+            Standing::Untrusted if taking => false,
+            Standing::Down | Standing::Untrusted if !taking => {
                 if self.is_news(begun) {
                     self.shut(pauses, now, spread);
+                    self.untrusted = standing == Standing::Untrusted;
                 }
                 false
             }
-            Standing::Busy | Standing::Down => {
+            Standing::Busy | Standing::Down | Standing::Untrusted => {
                 if self.is_news(begun) {
                     self.do_less(pauses.max, now, spread);
                 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::lane::{Lane, Pauses};
 use crate::config::Pace;
 
-pub(super) use entered::{Ended, Entered, Start};
+pub(super) use entered::{Ended, Entered, PutOff, Start};
 
 /// So many lanes of which there is nothing to remember are kept.
 const IDLE_MAX: usize = 10_000;
@@ -77,9 +77,9 @@ pub(crate) struct LaneCounts {
     pub(crate) well: u64,
     /// They wanted less.
     pub(crate) busy: u64,
-    /// None could be talked to.
+    /// None could be talked to, or be trusted.
     pub(crate) down: u64,
-    /// Deliveries that were put off, since none could be talked to shortly before.
+    /// Deliveries that were put off, since none could be talked to or be trusted shortly before.
     pub(crate) put_off: u64,
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct LaneReport {
     pub(crate) allowed: u32,
     /// Messages that may begin in a minute; none: as many as there are.
     pub(crate) per_minute: Option<u32>,
-    /// Its servers could not be talked to.
+    /// Its servers could not be talked to, or not be trusted.
     pub(crate) failing: bool,
     /// Nothing begins before.
     pub(crate) next_attempt: Option<SystemTime>,
@@ -134,7 +134,8 @@ impl Lanes {
         let destination = lease.destination.clone();
         let counted = self.roads.road(None, &destination).lane;
         let road = self.roads.road(lease.route.as_deref(), &destination);
-        Entered { lanes: self.clone(), counted, road, destination, probing: false }
+        let (lanes, probing, aside) = (self.clone(), false, false);
+        Entered { lanes, counted, road, destination, probing, aside }
     }
 
     /// Learns of an order to try mail now: it is tried also by lanes to nobody.

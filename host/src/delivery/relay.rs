@@ -1,6 +1,7 @@
 //! Gives messages to other servers over SMTP or LMTP.
 //! Knows no route and no retry: one attempt, on connections that may have served others before.
 
+mod avoided;
 mod connection;
 mod dialling;
 mod envelope;
@@ -14,7 +15,6 @@ mod requiring;
 mod standing;
 mod stream;
 mod tally;
-mod unreachable;
 mod witness;
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use stagepost_queue::StoredMessage;
 use stagepost_smtp::{Credentials, OwnName, Protocol, ReversePath, SendingTimeouts};
 use tokio::task::JoinSet;
 
+use self::avoided::Avoided;
 use self::connection::Connection;
 pub(crate) use self::dialling::{Dial, DialError};
 use self::envelope::transaction;
@@ -33,7 +34,6 @@ use self::idle::IdleConnections;
 pub(crate) use self::open_line::{Ends, LineFault, OpenLine};
 use self::passage::Passage;
 pub(crate) use self::stream::Carrying;
-use self::unreachable::Unreachable;
 use super::demand::Demands;
 use super::servers::{Finder, Servers};
 use super::tls_wish::TlsWish;
@@ -87,7 +87,7 @@ pub(crate) struct Relay {
     timeouts: RelayTimeouts,
     tls: OutboundTls,
     idle: Arc<IdleConnections>,
-    unreachable: Arc<Unreachable>,
+    avoided: Arc<Avoided>,
     /// Who counts sessions for reports; none: nobody.
     reports: Option<Arc<TlsReports>>,
     /// Whether senders may have less of TLS than their recipients' domains want (RFC 8689 section 3).
@@ -106,8 +106,8 @@ impl Relay {
     ) -> Self {
         let idle = Arc::new(IdleConnections::new(timeouts.idle));
         let finder = Finder::new(names, name.as_str(), mx_port, timeouts.connect);
-        let (unreachable, reports, heeds_field) = (Arc::default(), None, true);
-        Self { finder, demands, name, timeouts, tls, idle, unreachable, reports, heeds_field }
+        let (avoided, reports, heeds_field) = (Arc::default(), None, true);
+        Self { finder, demands, name, timeouts, tls, idle, avoided, reports, heeds_field }
     }
 
     /// The same, whose sessions are counted for reports.
@@ -161,7 +161,7 @@ impl Relay {
             transaction.wish.deliver_by = None;
             (transaction.wish.require_tls, wish) = (false, TlsWish::Unsaid);
         }
-        let servers = self.unreachable.last(self.finder.find(hop.servers).await?);
+        let servers = self.avoided.last(self.finder.find(hop.servers).await?);
         let passage = Passage { hop, wish, transaction: &transaction, message, witness: None };
         let tally = self.try_all(&servers, passage).await;
         if !tally.is_unable() || transaction.sender != ReversePath::Null {

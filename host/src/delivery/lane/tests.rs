@@ -141,6 +141,29 @@ fn refusals_beside_successes_are_no_reason_to_shut() {
 }
 
 #[test]
+fn servers_that_cant_be_trusted_are_left_alone_unless_other_mail_goes_to_them() {
+    let mut rig = Rig::new(PACE);
+    let begun = rig.now;
+    assert_eq!(rig.fill(), 5);
+    rig.pass(10);
+    // Mail of another route, say: how much they take is not the question.
+    rig.end(1, begun, Standing::Well);
+    let allowed = rig.lane.allowed(rig.now);
+    rig.end(4, begun, Standing::Untrusted);
+    assert_eq!((rig.lane.shut_until(rig.now), rig.lane.allowed(rig.now)), (None, allowed));
+    rig.turn(Standing::Untrusted);
+    assert!(rig.lane.shut_until(rig.now).is_some() && rig.lane.is_untrusted());
+    // Then there is nobody at all, then somebody, then there is nobody again.
+    for (standing, untrusted) in
+        [(Standing::Down, false), (Standing::Untrusted, true), (Standing::Well, false)]
+    {
+        rig.pass(600_000);
+        rig.turn(standing);
+        assert_eq!(rig.lane.is_untrusted(), untrusted, "{standing:?}");
+    }
+}
+
+#[test]
 fn who_wants_it_tried_now_has_it_tried() {
     let mut rig = Rig::new(PACE);
     rig.turn(Standing::Down);

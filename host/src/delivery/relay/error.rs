@@ -33,9 +33,9 @@ impl RelayError {
     pub(super) fn carried(&self, recipients: usize) -> Carried {
         let standing = match self {
             // What one message wants of TLS says nothing of the next one.
-            Self::Message(_) | Self::Recipient(_) | Self::Unmet { .. } | Self::Unable { .. } => {
-                Standing::Unknown
-            }
+            Self::Message(_) | Self::Recipient(_) | Self::Unable { .. } => Standing::Unknown,
+            Self::Unmet { error, .. } if error.is_of_the_message() => Standing::Unknown,
+            Self::Unmet { .. } => Standing::Untrusted,
             // A domain that takes no mail is no burden to anybody.
             Self::NoServer(error) if error.status().0 == 5 => Standing::Unknown,
             Self::NoServer(_) | Self::Connect { .. } => Standing::Down,

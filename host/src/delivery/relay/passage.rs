@@ -41,7 +41,7 @@ impl Relay {
         // RFC 8460 section 3: what goes whatever comes of TLS is not counted.
         let reports = self.reports.as_ref().filter(|_| wish != TlsWish::Optional);
         saw_fault(reports, hop.servers, &wanted.told);
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(wish);
         for server in servers {
             let demanded = self.demands.of(&wanted, server).await;
             let witness = Witness::of(reports, hop.servers, &wanted, server, &demanded);
@@ -59,8 +59,8 @@ impl Relay {
                 }
                 Err(unmet) => Tried::Unmet(unmet),
             };
-            if matches!(tried, Tried::Unreachable(_)) {
-                self.unreachable.note(&server.endpoint);
+            if tried.is_in_vain(wish) {
+                self.avoided.note(&server.endpoint);
             }
             if tally.note(server, tried) {
                 break;

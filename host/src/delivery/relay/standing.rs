@@ -18,13 +18,25 @@ pub(super) fn of_outcomes(outcomes: &[Outcome]) -> Standing {
     standing
 }
 
-/// How a server stands that would not talk about a message.
-pub(super) fn of_refusal(outcomes: &[Outcome]) -> Standing {
-    // A message that wants no more of TLS may go.
-    let by_tls = |outcome: &Outcome| {
-        matches!(outcome, Outcome::Deferred(Cause::NoTls | Cause::Handshake(_)))
-    };
-    if outcomes.iter().all(by_tls) { Standing::Busy } else { Standing::Down }
+/// How a server stands that would not talk about a message. `own`: nobody but the sender of the message wants TLS.
+pub(super) fn of_refusal(outcomes: &[Outcome], own: bool) -> Standing {
+    match (outcomes.iter().all(is_for_want_of_tls), own) {
+        // What one message wants of TLS says nothing of the next one.
+        (true, true) => Standing::Unknown,
+        (true, false) => Standing::Untrusted,
+        (false, _) => Standing::Down,
+    }
+}
+
+/// Whether a server was left because TLS came to nothing: what needs none might have gone to it.
+pub(super) fn is_for_want_of_tls(outcome: &Outcome) -> bool {
+    let Outcome::Deferred(cause) = outcome else { return false };
+    match cause {
+        Cause::NoTls => true,
+        Cause::Replied { step: Step::StartTls, reply } => reply.code() != 421,
+        Cause::Malformed { step, .. } => *step == Step::StartTls,
+        _ => is_about_tls(outcome),
+    }
 }
 
 /// Whether a server would not talk at all, so that nothing was said about the message.
@@ -110,14 +122,38 @@ mod tests {
             let outcomes = [Outcome::Deferred(cause)];
             assert_eq!(of_outcomes(&outcomes), wanted, "{outcomes:?}");
         }
-        let refused = |cause| of_refusal(&[Outcome::Deferred(cause)]);
-        assert_eq!(refused(replied(Step::Greeting, 554, "")), Standing::Down);
-        assert_eq!(refused(Cause::Timeout(Step::Ehlo)), Standing::Down);
-        assert_eq!(refused(Cause::NoTls), Busy);
         let failed = || Outcome::Failed(replied(Step::Recipient, 550, "5.1.1"));
         let full = || Outcome::Deferred(replied(Step::Recipient, 452, "4.2.2"));
         let busy = || Outcome::Deferred(replied(Step::Mail, 451, "4.3.2"));
         assert_eq!(of_outcomes(&[full(), failed()]), Well);
         assert_eq!(of_outcomes(&[failed(), busy()]), Busy);
+    }
+
+    #[test]
+    fn servers_that_are_left_are_judged_by_why() {
+        use Standing::{Down, Unknown, Untrusted};
+        let replied = |step, code| {
+            let reply = Reply::checked(code, None, "words").unwrap();
+            Cause::Replied { step, reply }
+        };
+        let cases = [
+            (replied(Step::Greeting, 554), Down, Down),
+            (replied(Step::Ehlo, 421), Down, Down),
+            (Cause::Timeout(Step::Ehlo), Down, Down),
+            (replied(Step::Auth, 535), Down, Down),
+            (Cause::NoTls, Untrusted, Unknown),
+            (Cause::Handshake("why".into()), Untrusted, Unknown),
+            (replied(Step::StartTls, 454), Untrusted, Unknown),
+            (replied(Step::StartTls, 501), Untrusted, Unknown),
+            // It goes down.
+            (replied(Step::StartTls, 421), Down, Down),
+            (Cause::Timeout(Step::StartTls), Untrusted, Unknown),
+            (Cause::Closed(Step::StartTls), Untrusted, Unknown),
+        ];
+        for (cause, wanted, of_its_own) in cases {
+            let outcomes = [Outcome::Deferred(cause)];
+            let found = [false, true].map(|own| of_refusal(&outcomes, own));
+            assert_eq!(found, [wanted, of_its_own], "{outcomes:?}");
+        }
     }
 }

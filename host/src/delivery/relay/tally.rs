@@ -7,9 +7,10 @@ use super::connection::ConnectError;
 use super::error::RelayError;
 use super::outcome::told;
 use super::requiring::Unable;
-use super::standing::{of_outcomes, of_refusal};
+use super::standing::{is_for_want_of_tls, of_outcomes, of_refusal};
 use crate::delivery::demand::Unmet;
 use crate::delivery::servers::{NoServer, Server};
+use crate::delivery::tls_wish::TlsWish;
 use crate::delivery::transport::{Carried, Onward};
 
 /// What came of one server.
@@ -25,9 +26,23 @@ pub(super) enum Tried {
     Unable(Unable),
 }
 
+impl Tried {
+    /// Whether others are better tried before it for a while. `wish`: what the sender of the message asked of its TLS.
+    pub(super) fn is_in_vain(&self, wish: TlsWish) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused(outcomes) => {
+                wish != TlsWish::Required && outcomes.iter().all(is_for_want_of_tls)
+            }
+            Self::Done(..) | Self::Unmet(_) | Self::Unable(_) => false,
+        }
+    }
+}
+
 /// What came of all of them so far.
-#[derive(Default)]
 pub(super) struct Tally {
+    /// What the sender of the message asks of TLS.
+    wish: TlsWish,
     done: Option<Carried>,
     refused: Option<Carried>,
     unreachable: Option<RelayError>,
@@ -35,6 +50,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Nothing yet.
+    pub(super) fn new(wish: TlsWish) -> Self {
+        Self { wish, done: None, refused: None, unreachable: None, unable: None }
+    }
+
     /// Notes what came of a server; whether that is all.
     pub(super) fn note(&mut self, server: &Server, tried: Tried) -> bool {
         let server_shown = || server.shown.clone();
@@ -48,7 +68,7 @@ impl Tally {
                 self.done = carried(outcomes, onward, standing);
             }
             Tried::Refused(outcomes) => {
-                let standing = of_refusal(&outcomes);
+                let standing = of_refusal(&outcomes, self.wish == TlsWish::Required);
                 let nobody = Onward::Server { tells: false, hurries: false };
                 self.refused = carried(outcomes, nobody, standing);
             }
@@ -81,7 +101,7 @@ impl Tally {
     /// What it all comes to. What a server said tells more than that another one is down; and as long as one of them may be
     /// better another day, what can't be had of the others ends nothing.
     pub(super) fn ended(self) -> Result<Carried, RelayError> {
-        let Self { done, refused, unreachable, unable } = self;
+        let Self { done, refused, unreachable, unable, .. } = self;
         match (done.or(refused), unreachable.or(unable)) {
             (Some(carried), _) => Ok(carried),
             (None, Some(error)) => Err(error),

@@ -25,8 +25,9 @@ use crate::config::{Retry, Way};
 use crate::delivery::asking::{ExpiryRuled, MessageThread, Ruled};
 use crate::delivery::finding::Finding;
 use crate::delivery::lane::Standing;
-use crate::delivery::lanes::{Ended, Entered, Start};
+use crate::delivery::lanes::{Ended, Entered, PutOff, Start};
 use crate::delivery::notification::Notifies;
+use crate::delivery::tls_wish::TlsWish;
 use crate::delivery::transport::{Carried, RecipientOutcome, Transports};
 
 /// Why a parked delivery is not made.
@@ -154,9 +155,9 @@ impl Work {
         if waits || !young || !retry.is_to_be_tried(lease, now) {
             return None;
         }
-        let said = entered.put_off()?;
+        let why = entered.put_off()?;
         let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
-        let reply = not_tried(&said);
+        let reply = not_tried(&why);
         warn!(%id, %destination, attempt, %reply, "deferred");
         Some(self.again(lease, retry, same(lease, &Step::Retry(reply.to_string().into()))))
     }
@@ -249,10 +250,12 @@ impl Work {
         let Some(entered) = attempt.entered.as_mut().filter(|_| way.is_none()) else {
             return self.transport(message, lease, way).await.outcomes;
         };
-        let begun = match entered.start() {
+        // A report about broken TLS gets through (RFC 8689 section 4.1).
+        let anyway = TlsWish::of(message) == TlsWish::Optional;
+        let begun = match entered.start(anyway) {
             Start::Go(begun) => begun,
-            Start::PutOff(said) => {
-                return vec![RecipientOutcome::Deferred(not_tried(&said)); lease.recipients.len()];
+            Start::PutOff(why) => {
+                return vec![RecipientOutcome::Deferred(not_tried(&why)); lease.recipients.len()];
             }
         };
         let Carried { outcomes, standing } = self.transport(message, lease, way).await;
@@ -331,8 +334,12 @@ struct Tried<'t> {
 }
 
 /// What is said of a delivery that was not tried.
-fn not_tried(said: &str) -> Finding {
-    Finding::new((4, 4, 1), format!("not tried, since there was nobody shortly before: {said}"))
+fn not_tried(PutOff { said, untrusted }: &PutOff) -> Finding {
+    let (status, why) = match untrusted {
+        true => ((4, 7, 5), "TLS was not as it must be"),
+        false => ((4, 4, 1), "there was nobody"),
+    };
+    Finding::new(status, format!("not tried, since {why} shortly before: {said}"))
 }
 
 /// The outcomes, with this in the place of those that are still open.

@@ -50,6 +50,8 @@ pub(super) struct MemoryStore {
     pub(super) corrupt: Mutex<bool>,
     /// What messages have of MAIL, and each of their recipients of RCPT.
     parameters: Mutex<HashMap<QueueId, (String, String)>>,
+    /// The header blocks of messages that have one.
+    headers: Mutex<HashMap<QueueId, &'static str>>,
     ids: QueueIds,
     pub(super) wake: Arc<Notify>,
     /// When messages were received.
@@ -96,6 +98,13 @@ impl MemoryStore {
     pub(super) fn add_asking(&self, name: &str, mail: &str, rcpt: &str) -> QueueId {
         let id = self.add(name, 1, Duration::ZERO);
         self.parameters.lock().unwrap().insert(id, (mail.to_owned(), rcpt.to_owned()));
+        id
+    }
+
+    /// Queues a delivery of a message with such a header block.
+    pub(super) fn add_headed(&self, name: &str, header: &'static str) -> QueueId {
+        let id = self.add(name, 1, Duration::ZERO);
+        self.headers.lock().unwrap().insert(id, header);
         id
     }
 
@@ -202,7 +211,7 @@ impl MemoryStore {
                 body: BodyKind::SevenBit,
                 recipients: (0..9).map(recipient).collect(),
             },
-            header: Vec::new(),
+            header: self.headers.lock().unwrap().get(&id).copied().unwrap_or_default().into(),
             body: Box::new(NoBody),
             received_at: self.came.lock().unwrap().get(&id).copied().unwrap_or_else(now),
             origin: Origin::default(),

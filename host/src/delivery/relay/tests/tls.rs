@@ -242,6 +242,77 @@ async fn no_attack_gets_clear_text_where_that_is_forbidden() {
     }
 }
 
+/// What they take of other mail, and how they stand.
+#[tokio::test]
+async fn servers_that_cant_be_trusted_are_told_from_those_that_are_down() {
+    use crate::delivery::lane::Standing::{Down, Unknown, Untrusted, Well};
+    let (_, acceptor) = certificate();
+    let plain = || message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let required = || {
+        let mut message = plain();
+        message.envelope.parameters = "REQUIRETLS".into();
+        message
+    };
+    let refused = |line| taking_leave(answering(vec![Say(line)]));
+    let cut = || answering(vec![Say("220 go\r\n")]);
+    let untold = || taking_leave(script([]));
+    let busy = || vec![Say("421 4.3.2 too busy\r\n"), Wait];
+    let bad = || offering_tls(&acceptor);
+    use TlsPolicy::{Opportunistic, Required, Verified};
+    for (number, (turns, policy, message, wanted)) in [
+        (untold(), Required, plain(), Untrusted),
+        (refused("454 4.7.0 no\r\n"), Required, plain(), Untrusted),
+        (cut(), Required, plain(), Untrusted),
+        (bad(), Verified, plain(), Untrusted),
+        (bad(), Required, plain(), Well),
+        (bad(), Opportunistic, plain(), Well),
+        // It goes down.
+        (refused("421 4.3.2 bye\r\n"), Required, plain(), Down),
+        (busy(), Verified, plain(), Down),
+        // Nobody but its sender wants that: the next message may go.
+        (bad(), Opportunistic, required(), Unknown),
+        (cut(), Opportunistic, required(), Unknown),
+        (untold(), Opportunistic, required(), Unknown),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (address, _heard) = next_hop(vec![turns]).await;
+        let mut sending = relay_to(address);
+        sending.tls = policy;
+        let carried = sending.carry(&message, &[0]).await;
+        assert_eq!(carried.standing, wanted, "{number}: {:?}", carried.outcomes);
+    }
+}
+
+#[tokio::test]
+async fn of_several_servers_one_that_cant_be_trusted_is_tried_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pem, acceptor) = certificate();
+    let path = folder.path().join("roots.pem");
+    std::fs::write(&path, pem).unwrap();
+    let scripts = vec![offering_tls(&certificate().1), vec![Say("220 untouched\r\n")]];
+    let (bad, _heard) = next_hop(scripts).await;
+    let mut turns = offering_tls(&acceptor);
+    turns.pop();
+    turns.extend([Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Wait]);
+    let (good, heard) = next_hop(vec![turns]).await;
+    let hosts = [("localhost", bad.port()), ("localhost", good.port())];
+    let mut sending = Sending::new(&hosts, RelayTimeouts::default());
+    sending.relay.tls = outbound(&format!("[delivery]\ntls_roots = \"{}\"\n", path.display()));
+    sending.tls = TlsPolicy::Verified;
+    let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    for _ in 0..2 {
+        assert_eq!(sending.deliver(&message, &[0]).await, [DELIVERED]);
+    }
+    drop(sending);
+    assert_eq!(heard.await.unwrap().concat().matches("MAIL").count(), 2);
+    // It was talked to once.
+    let mut greeting = String::new();
+    TcpStream::connect(bad).await.unwrap().read_to_string(&mut greeting).await.unwrap();
+    assert_eq!(greeting, "220 untouched\r\n");
+}
+
 /// What was offered before counts no more, and what can't be sent without it is not.
 #[tokio::test]
 async fn a_server_may_offer_less_under_tls() {

@@ -17,6 +17,12 @@ fn silent(seconds: u64) -> Play {
     Play::By(RecipientOutcome::Deferred(finding), seconds, Standing::Down)
 }
 
+/// Somebody answers at once, and can't be trusted.
+fn untrusted() -> Play {
+    let finding = Finding::new((4, 7, 5), "the TLS handshake failed: expired");
+    Play::By(RecipientOutcome::Deferred(finding), 0, Standing::Untrusted)
+}
+
 fn scene(concurrency_max: u32, at_once_max: u32, plays: &[(&str, &[Play])]) -> Scene {
     let script =
         plays.iter().fold(Script::default(), |script, (name, plays)| script.with(name, plays));
@@ -72,6 +78,31 @@ async fn all_goes_on_when_there_is_somebody_again() {
     pass(150).await;
     let done = ids.iter().filter(|id| is_done(&scene, **id)).count();
     assert_eq!(done, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_asks_for_nothing_of_tls_goes_where_nobody_can_be_trusted() {
+    let scene = scene(8, 8, &[("a.example", &[untrusted(), takes(0), untrusted()])]);
+    add(&scene, "a.example", 1);
+    let (_running, _stop, lanes) = start_with_lanes(&scene);
+    pass(1).await;
+    let others = add(&scene, "a.example", 20);
+    let report = scene.store.add_headed("a.example", "TLS-Required: No\r\n");
+    pass(1).await;
+    assert!(is_done(&scene, report), "a report about broken TLS does not get through");
+    // That says nothing of them: the others still wait.
+    assert_eq!(begun(&scene, "a.example").len(), 2);
+    let why = "not tried, since TLS was not as it must be shortly before: 4.7.5 the TLS handshake failed: expired";
+    for id in others {
+        let steps = scene.store.steps(id).unwrap();
+        assert!(matches!(&steps[..], [Step::Retry(said)] if said.contains(why)), "{steps:?}");
+    }
+    let report = lanes.report(&Destination::new("a.example").unwrap());
+    assert_eq!((report.failing, report.allowed), (true, 0));
+    // One after the other finds out: 30 s, 1 min, 2, 4, 8, 10 min and so on.
+    pass(3600).await;
+    let attempts = begun(&scene, "a.example").len();
+    assert!((7..=16).contains(&attempts), "{attempts} attempts in an hour for 20 messages");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Servers that could not be connected to a short while ago: of several they are tried last.
+//! Servers that could not be connected to a short while ago, or not with TLS as it must be: of several they are tried last.
 //! Knows no message.
 
 use std::collections::HashMap;
@@ -16,10 +16,10 @@ const SERVERS_MAX: usize = 10_000;
 
 /// The servers, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Unreachable(Mutex<HashMap<Endpoint, Instant>>);
+pub(super) struct Avoided(Mutex<HashMap<Endpoint, Instant>>);
 
-impl Unreachable {
-    /// The same servers in the same order, but those that could not be connected to behind the others.
+impl Avoided {
+    /// The same servers in the same order, but these behind the others.
     pub(super) fn last(&self, mut servers: Vec<Server>) -> Vec<Server> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |at: &Instant| at.elapsed() < REMEMBERED;
@@ -56,14 +56,14 @@ mod tests {
                 vouched: false,
             }
         };
-        let unreachable = Unreachable::default();
+        let avoided = Avoided::default();
         let order = || {
-            let servers = unreachable.last(vec![server(1), server(2), server(3)]);
+            let servers = avoided.last(vec![server(1), server(2), server(3)]);
             servers.into_iter().map(|server| server.endpoint.to_string()).collect::<Vec<_>>()
         };
         let [one, two, three] = [1, 2, 3].map(|port| server(port).endpoint.to_string());
         assert_eq!(order(), [&*one, &two, &three]);
-        unreachable.note(&server(1).endpoint);
+        avoided.note(&server(1).endpoint);
         assert_eq!(order(), [&*two, &three, &one]);
         tokio::time::advance(REMEMBERED).await;
         assert_eq!(order(), [&*one, &two, &three]);
