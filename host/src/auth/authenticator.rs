@@ -88,27 +88,19 @@ impl Authenticator {
 
     /// Answers a session whose client is at `address`. A refusal takes its time.
     pub(crate) async fn verify(&self, session: u64, address: IpAddr, verify: Verify) -> Verified {
+        if let Verify::Password { identity, .. }
+        | Verify::Keys { identity }
+        | Verify::Proof { identity, .. } = &verify
+            && self.failures.is_barred(address, identity, Instant::now())
+        {
+            return self.barred(session, address, identity);
+        }
         match verify {
             Verify::Password { identity, password } => {
-                if self.failures.is_barred(address, &identity, Instant::now()) {
-                    return self.barred(session, address, &identity);
-                }
-                match self.check(&identity, password).await {
-                    Some(Checked::Accepted(name)) => {
-                        self.accepted(session, address, &name);
-                        Verified::Accepted { identity: name }
-                    }
-                    Some(Checked::Refused | Checked::Unknown) => {
-                        self.refused(session, address, &identity).await;
-                        Verified::Refused
-                    }
-                    None => self.unavailable(),
-                }
+                let checked = self.check(&identity, password).await;
+                self.concluded(session, address, &identity, checked).await
             }
             Verify::Keys { identity } => {
-                if self.failures.is_barred(address, &identity, Instant::now()) {
-                    return self.barred(session, address, &identity);
-                }
                 self.keys(identity).await.unwrap_or_else(|| self.unavailable())
             }
             Verify::Random => match self.random() {
@@ -116,20 +108,8 @@ impl Authenticator {
                 None => self.unavailable(),
             },
             Verify::Proof { identity, proof } => {
-                if self.failures.is_barred(address, &identity, Instant::now()) {
-                    return self.barred(session, address, &identity);
-                }
-                match self.check_proof(&identity, *proof).await {
-                    Some(Checked::Accepted(name)) => {
-                        self.accepted(session, address, &name);
-                        Verified::Accepted { identity: name }
-                    }
-                    Some(Checked::Refused | Checked::Unknown) => {
-                        self.refused(session, address, &identity).await;
-                        Verified::Refused
-                    }
-                    None => self.unavailable(),
-                }
+                let checked = self.check_proof(&identity, *proof).await;
+                self.concluded(session, address, &identity, checked).await
             }
             Verify::Outcome { identity, accepted: true } => {
                 self.accepted(session, address, &identity);
@@ -139,6 +119,27 @@ impl Authenticator {
                 self.refused(session, address, &identity).await;
                 Verified::Noted
             }
+        }
+    }
+
+    /// The end of a login whose password or proof was checked; none: nobody could.
+    async fn concluded(
+        &self,
+        session: u64,
+        address: IpAddr,
+        identity: &str,
+        checked: Option<Checked>,
+    ) -> Verified {
+        match checked {
+            Some(Checked::Accepted(name)) => {
+                self.accepted(session, address, &name);
+                Verified::Accepted { identity: name }
+            }
+            Some(Checked::Refused | Checked::Unknown) => {
+                self.refused(session, address, identity).await;
+                Verified::Refused
+            }
+            None => self.unavailable(),
         }
     }
 
