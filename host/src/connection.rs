@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use stagepost_extmgr::{Asked, Dispatch};
 use stagepost_smtp::{
-    Action, DisconnectReason, Expired, Facts, Refused, Reversal, Route, Session, Tls, TlsFault,
+    Action, Address, Ask, DisconnectReason, Expired, Facts, Refused, Reversal, Route, Session, Tls,
+    TlsFault,
 };
 use tokio::time::timeout;
 
@@ -100,30 +101,18 @@ impl Connection {
                         self.session.handle_hangup(Instant::now());
                     }
                 }
-                Action::Ask(mut ask) => {
-                    if ask.message.is_some()
-                        && let Some(content) = self.intake.content()
-                        && let Some(message) = &mut Arc::make_mut(&mut ask).message
-                    {
-                        message.fill(content);
-                    }
-                    let verdict = match self.dispatch.ask(ask) {
+                Action::Ask(ask) => {
+                    let verdict = match self.ask(ask) {
                         Asked::Answered(verdict) => verdict,
                         Asked::Waiting(answer) => self.await_answer(answer).await,
                     };
                     self.session.handle_verdict(Instant::now(), verdict);
                 }
                 Action::Route(recipient) => {
-                    let foreign =
-                        self.accepted.as_ref().is_some_and(|accepted| !accepted.takes(&recipient));
-                    let known = match foreign {
-                        true => Some(Route::Foreign),
-                        false => self.directory.known_route(&recipient),
-                    };
-                    let route = match known {
+                    let route = match self.known_route(&recipient) {
                         Some(route) => route,
+                        // LDAP has to be asked first.
                         None => {
-                            // Where LDAP has to be asked first.
                             let directory = self.directory.clone();
                             let route = Box::pin(async move { directory.route(&recipient).await });
                             self.await_answer(route).await
@@ -172,8 +161,27 @@ impl Connection {
         true
     }
 
-    /// Waits for plug-ins, for the directory, or for who checks a login, and notices meanwhile that the connection broke. A client that only closed its sending side
-    /// may still want its replies, so that is not a hang-up.
+    /// Asks the plug-ins, and lends them the message where they may read it.
+    fn ask(&mut self, mut ask: Arc<Ask>) -> Asked {
+        if ask.message.is_some()
+            && let Some(content) = self.intake.content()
+            && let Some(message) = &mut Arc::make_mut(&mut ask).message
+        {
+            message.fill(content);
+        }
+        self.dispatch.ask(ask)
+    }
+
+    /// Where mail for a recipient leads, as far as memory knows.
+    fn known_route(&self, recipient: &Address) -> Option<Route> {
+        match &self.accepted {
+            Some(accepted) if !accepted.takes(recipient) => Some(Route::Foreign),
+            _ => self.directory.known_route(recipient),
+        }
+    }
+
+    /// Waits for plug-ins, for the directory, or for who checks a login, and notices meanwhile that the connection broke. A
+    /// client that only closed its sending side may still want its replies, so that is not a hang-up.
     async fn await_answer<T>(&mut self, answer: impl Future<Output = T>) -> T {
         tokio::pin!(answer);
         tokio::select! {
