@@ -12,7 +12,7 @@ use stagepost_extmgr::{
 };
 
 use crate::auth::{self, SecretsFile};
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, Settings};
 use crate::delivery::Logins;
 use crate::directory::Directory;
 use crate::plugin::refusal;
@@ -29,25 +29,7 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     let mut lines = format!("OK  configuration {}\n", settings.source);
     state_dir::check(&settings)?;
     push(&mut lines, format_args!("OK  state_dir {}", settings.state_dir.display()));
-    match Directory::load(&settings, Arc::new(Router::new(&settings))) {
-        Err(VerifyingError::Config(error)) => return Err(error),
-        Err(VerifyingError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
-        Ok(directory) => {
-            if let Some((path, _)) = &settings.aliases_file {
-                let count = directory.alias_count();
-                push(
-                    &mut lines,
-                    format_args!("OK  aliases_file {} with {count} aliases", path.display()),
-                );
-            }
-        }
-    }
-    if let Some((path, _)) = &settings.groups_file {
-        push(&mut lines, format_args!("OK  groups_file {}", path.display()));
-    }
-    for server in settings.ldap.iter().flat_map(|ldap| &ldap.servers) {
-        push(&mut lines, format_args!("OK  ldap {}, not asked", server.0));
-    }
+    directory(&settings, &mut lines)?;
     if let Some((path, place)) = &settings.auth.users_file {
         let users = auth::users(path, place)?;
         push(&mut lines, format_args!("OK  users_file {} with {users} users", path.display()));
@@ -59,18 +41,7 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     for listener in &settings.listeners {
         push(&mut lines, format_args!("OK  listener {} on {}", listener.name, listener.socket));
     }
-    let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
-    for (name, found) in tls.certificates() {
-        let (names, from, until) = (found.names.join(", "), found.not_before, found.not_after);
-        let now = Timestamp::now();
-        if until < now {
-            push(&mut lines, format_args!("--  certificate {name} has expired: {until}"));
-        } else if from > now {
-            push(&mut lines, format_args!("--  certificate {name} is not good before {from}"));
-        } else {
-            push(&mut lines, format_args!("OK  certificate {name} for {names} until {until}"));
-        }
-    }
+    certificates(&settings, &mut lines)?;
     match OutboundTls::load(&settings, false) {
         Err(OutboundError::Config(error)) => return Err(error),
         Err(OutboundError::Tls(error)) => push(&mut lines, format_args!("--  {error}")),
@@ -84,13 +55,58 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
     for (path, _) in &settings.login_files {
         push(&mut lines, format_args!("OK  login_file {}", path.display()));
     }
+    plugins(&settings, &mut lines)?;
+    Ok(lines)
+}
+
+/// Who is known here: the files, and which servers would be asked.
+fn directory(settings: &Settings, lines: &mut String) -> Result<(), ConfigError> {
+    match Directory::load(settings, Arc::new(Router::new(settings))) {
+        Err(VerifyingError::Config(error)) => return Err(error),
+        Err(VerifyingError::Tls(error)) => push(lines, format_args!("--  {error}")),
+        Ok(directory) => {
+            if let Some((path, _)) = &settings.aliases_file {
+                let count = directory.alias_count();
+                push(
+                    lines,
+                    format_args!("OK  aliases_file {} with {count} aliases", path.display()),
+                );
+            }
+        }
+    }
+    if let Some((path, _)) = &settings.groups_file {
+        push(lines, format_args!("OK  groups_file {}", path.display()));
+    }
+    for server in settings.ldap.iter().flat_map(|ldap| &ldap.servers) {
+        push(lines, format_args!("OK  ldap {}, not asked", server.0));
+    }
+    Ok(())
+}
+
+fn certificates(settings: &Settings, lines: &mut String) -> Result<(), ConfigError> {
+    let tls = TlsStore::load(&settings.certificates, settings.tls_minimum)?;
+    for (name, found) in tls.certificates() {
+        let (names, from, until) = (found.names.join(", "), found.not_before, found.not_after);
+        let now = Timestamp::now();
+        if until < now {
+            push(lines, format_args!("--  certificate {name} has expired: {until}"));
+        } else if from > now {
+            push(lines, format_args!("--  certificate {name} is not good before {from}"));
+        } else {
+            push(lines, format_args!("OK  certificate {name} for {names} until {until}"));
+        }
+    }
+    Ok(())
+}
+
+fn plugins(settings: &Settings, lines: &mut String) -> Result<(), ConfigError> {
     for plugin in settings.plugins.iter().map(|plugin| &plugin.config) {
         match check_plugin(plugin) {
             Ok(found) => {
                 let Inspection { descriptor, .. } = &found;
                 let class = descriptor.class.name();
                 push(
-                    &mut lines,
+                    lines,
                     format_args!(
                         "OK  plug-in {} {} ({class}) from {}",
                         plugin.name,
@@ -100,18 +116,15 @@ pub(crate) fn run(file: &Path) -> Result<String, ConfigError> {
                 );
             }
             Err(refusal) if plugin.on_load_error == OnLoadError::Skip => {
-                push(
-                    &mut lines,
-                    format_args!("--  plug-in {} will be skipped: {refusal}", plugin.name),
-                );
+                push(lines, format_args!("--  plug-in {} will be skipped: {refusal}", plugin.name));
             }
             Err(refusal) => {
                 let error = LoadError { plugin: plugin.name.clone(), refusal };
-                return Err(refusal::shown(&settings, &error));
+                return Err(refusal::shown(settings, &error));
             }
         }
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// Shows what a plug-in's file says of itself.

@@ -285,13 +285,7 @@ async fn serve(
     let mut parts = JoinSet::new();
     let asked = (directory, carrier.relay().clone());
     let api = api(figures, plugins.clone(), reloader.clone(), queue, asked, stopping.clone());
-    let mut stopping_admin = stopping.clone();
-    parts.spawn(async move {
-        let end = async move { stopping_admin.wait().await };
-        if let Err(error) = admin.serve(api, end).await {
-            tracing::error!("the admin socket failed: {error}");
-        }
-    });
+    parts.spawn(serve_admin(admin, api, stopping.clone()));
     parts.spawn(watch::run(reloader.watched.clone(), reloader.clone(), stopping.clone()));
     if let Some(reports) = reports {
         parts.spawn(reports.run(outbox, stopping.clone()));
@@ -316,6 +310,13 @@ async fn serve(
     drain(parts, &mut signals).await;
     carrier.close().await;
     Ok(())
+}
+
+/// Answers the operators until the server is to stop.
+async fn serve_admin(admin: AdminServer, api: axum::Router, mut stopping: Stopping) {
+    if let Err(error) = admin.serve(api, async move { stopping.wait().await }).await {
+        tracing::error!("the admin socket failed: {error}");
+    }
 }
 
 /// Who checks logins, as configured.
