@@ -211,6 +211,18 @@ fn now(asked: Asked) -> Verdict {
     }
 }
 
+/// A decision in a word, with the code of its reply.
+fn decided(decision: &Decision) -> String {
+    match decision {
+        Decision::Continue => "continue".to_owned(),
+        Decision::Handled(None) => "handled".to_owned(),
+        Decision::Handled(Some(reply)) => format!("handled {}", reply.code()),
+        Decision::Reject(reply) => format!("reject {}", reply.code()),
+        Decision::Defer(reply) => format!("defer {}", reply.code()),
+        Decision::Disconnect(reply) => format!("disconnect {}", reply.code()),
+    }
+}
+
 async fn answered(asked: Asked) -> Verdict {
     match asked {
         Asked::Answered(verdict) => verdict,

@@ -39,14 +39,7 @@ fn a_connection_is_reversed_for_somebodys_mail() {
             }
             status
         });
-        let found = match now(rig.dispatch().ask(question())).decision {
-            Decision::Continue => "continue".to_owned(),
-            Decision::Handled(None) => "handled".to_owned(),
-            Decision::Handled(Some(reply)) => format!("handled {}", reply.code()),
-            Decision::Reject(reply) => format!("reject {}", reply.code()),
-            Decision::Defer(reply) => format!("defer {}", reply.code()),
-            Decision::Disconnect(reply) => format!("disconnect {}", reply.code()),
-        };
+        let found = decided(&now(rig.dispatch().ask(question())).decision);
         assert_eq!(found, wanted, "{destinations:?} {status:#x} {verdict} {code}");
     }
 }

@@ -52,14 +52,7 @@ fn a_login_is_decided_with_the_name_of_a_user() {
         });
         let case = format!("{:?} {identity:?} {status:#x} {verdict}", asked.question);
         let verdict = now(rig.dispatch().ask(asked));
-        let found = match &verdict.decision {
-            Decision::Continue => "continue".to_owned(),
-            Decision::Handled(None) => "handled".to_owned(),
-            Decision::Handled(Some(reply)) => format!("handled {}", reply.code()),
-            Decision::Reject(reply) => format!("reject {}", reply.code()),
-            Decision::Defer(reply) => format!("defer {}", reply.code()),
-            Decision::Disconnect(reply) => format!("disconnect {}", reply.code()),
-        };
+        let found = decided(&verdict.decision);
         assert_eq!(found, wanted, "{case}");
         let named = |edit: &stagepost_smtp::Attributed| {
             edit.edit == Edit::Identity(identity.unwrap_or_default().into())

@@ -130,14 +130,7 @@ fn statuses_and_verdicts_mean_what_the_header_says() {
                 status
             });
             let decision = now(rig.dispatch().ask(question.clone())).decision;
-            let found = match &decision {
-                Decision::Continue => "continue".to_owned(),
-                Decision::Handled(None) => "handled".to_owned(),
-                Decision::Handled(Some(reply)) => format!("handled {}", reply.code()),
-                Decision::Reject(reply) => format!("reject {}", reply.code()),
-                Decision::Defer(reply) => format!("defer {}", reply.code()),
-                Decision::Disconnect(reply) => format!("disconnect {}", reply.code()),
-            };
+            let found = decided(&decision);
             // Nobody is left to be told anything.
             let wanted = if name == "disconnect" { "continue" } else { wanted };
             assert_eq!(found, wanted, "{name}: status {status:#x}, verdict {verdict}, code {code}");
