@@ -4,20 +4,25 @@
 use std::path::PathBuf;
 
 use stagepost_tests::dialogue::{LogIn, Need, Played, Script, TcpServer, play};
-use stagepost_tests::server::Site;
+use stagepost_tests::server::{Server, Site};
 use stagepost_tests::wire::Trust;
 
-#[test]
-fn the_server_keeps_to_every_script_over_tcp() {
+/// Who logs in, for the configuration.
+const USERS: &str = "[auth]\nusers_file = \"users\"\nfailure_delay = \"0s\"\n";
+
+/// Plays the scripts that are `meant`, each on a connection of its own, made `ready` for what they need; how many were played.
+fn play_all(
+    server: &Server,
+    meant: impl Fn(&Script) -> bool,
+    ready: impl Fn(TcpServer) -> TcpServer,
+) -> usize {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
     let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
-    let site = Site::new("");
-    let server = site.start();
     let (mut passed, mut failures) = (0, Vec::new());
-    for script in &scripts {
+    for script in scripts.iter().filter(|script| meant(script)) {
         let played = TcpServer::connect(server.address())
             .map_err(|mismatch| format!("{}: {mismatch}", script.name))
-            .and_then(|mut player| play(script, &mut player).map_err(|error| error.to_string()));
+            .and_then(|player| play(script, &mut ready(player)).map_err(|error| error.to_string()));
         match played {
             Ok(Played::Passed) => passed += 1,
             Ok(Played::Skipped(_)) => {}
@@ -25,120 +30,86 @@ fn the_server_keeps_to_every_script_over_tcp() {
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-    assert!(passed >= 40, "only {passed} of {} scripts need no more than TCP", scripts.len());
+    passed
+}
+
+#[test]
+fn the_server_keeps_to_every_script_over_tcp() {
+    let site = Site::new("");
+    let server = site.start();
+    let passed = play_all(&server, |_| true, |player| player);
+    assert!(passed >= 40, "only {passed} scripts need no more than TCP");
     server.stop();
 }
 
 #[test]
 fn the_server_keeps_to_every_script_with_xclient_over_tcp() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
-    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
     let site = Site::new("");
     site.configure_listener("xclient_from = [\"127.0.0.1\"]\n", "");
     let server = site.start();
-    let mut passed = 0;
-    for script in scripts.iter().filter(|script| script.needs() == [Need::Xclient]) {
-        let player = TcpServer::connect(server.address()).map(TcpServer::with_xclient);
-        let mut player = player.unwrap_or_else(|mismatch| panic!("{}: {mismatch}", script.name));
-        play(script, &mut player).unwrap_or_else(|error| panic!("{error}"));
-        passed += 1;
-    }
+    let passed =
+        play_all(&server, |script| script.needs() == [Need::Xclient], TcpServer::with_xclient);
     assert!(passed >= 2, "only {passed}");
     server.stop();
 }
 
 #[test]
 fn the_server_keeps_to_every_script_for_atrn_over_tcp() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
-    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
     let site = Site::new("");
     site.add_user("user", "pencil");
-    let users = "[auth]\nusers_file = \"users\"\nfailure_delay = \"0s\"\n";
     let fields = "purpose = \"odmr\"\nrequire_tls = false\nauth_allow_plaintext = true\n";
-    site.configure_listener(fields, users);
+    site.configure_listener(fields, USERS);
     let server = site.start();
-    let mut passed = 0;
     let needs = [Need::Auth(LogIn::Clear), Need::Odmr];
-    for script in scripts.iter().filter(|script| script.needs() == needs) {
-        let player = TcpServer::connect(server.address())
-            .map(|player| player.with_auth(LogIn::Clear).with_odmr());
-        let mut player = player.unwrap_or_else(|mismatch| panic!("{}: {mismatch}", script.name));
-        play(script, &mut player).unwrap_or_else(|error| panic!("{error}"));
-        passed += 1;
-    }
+    let ready = |player: TcpServer| player.with_auth(LogIn::Clear).with_odmr();
+    let passed = play_all(&server, |script| script.needs() == needs, ready);
     assert!(passed >= 1, "only {passed}");
     server.stop();
 }
 
 #[test]
 fn the_server_keeps_to_every_script_with_tls_over_tcp() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
-    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
     let site = Site::new("");
     let trust = Trust::in_file(&site.certify("mx.example.test"));
-    for (need, required) in [(Need::OfferedTls, false), (Need::RequiredTls, true)] {
+    for (need, required, wanted) in [(Need::OfferedTls, false, 4), (Need::RequiredTls, true, 1)] {
         site.configure_tls(&format!("require_tls = {required}\n"), "");
         let server = site.start();
-        let (mut passed, mut failures) = (Vec::new(), Vec::new());
-        for script in scripts.iter().filter(|script| script.needs() == [need]) {
-            let played = TcpServer::connect(server.address())
-                .map(|player| player.with_tls(need, trust.clone()))
-                .map_err(|mismatch| format!("{}: {mismatch}", script.name))
-                .and_then(|mut player| {
-                    play(script, &mut player).map_err(|error| error.to_string())
-                });
-            match played {
-                Ok(_) => passed.push(&*script.name),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-        assert!(passed.len() >= if required { 1 } else { 4 }, "only {passed:?}");
+        let ready = |player: TcpServer| player.with_tls(need, trust.clone());
+        let passed = play_all(&server, |script| script.needs() == [need], ready);
+        assert!(passed >= wanted, "only {passed}");
         server.stop();
     }
 }
 
 #[test]
 fn the_server_keeps_to_every_script_with_logins_over_tcp() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dialogues");
-    let scripts = Script::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
     let site = Site::new("");
     let trust = Trust::in_file(&site.certify("mx.example.test"));
     site.add_user("user", "pencil");
-    let users = "[auth]\nusers_file = \"users\"\nfailure_delay = \"0s\"\n";
-    for (auth, fields, needs) in [
+    for (auth, fields, needs, wanted) in [
         (
             LogIn::Clear,
             "auth = \"offered\"\nauth_allow_plaintext = true\n",
             vec![Need::Auth(LogIn::Clear)],
+            4,
         ),
         (
             LogIn::Required,
             "auth = \"required\"\n",
             vec![Need::OfferedTls, Need::Auth(LogIn::Required)],
+            1,
         ),
     ] {
         if needs.contains(&Need::OfferedTls) {
-            site.configure_tls(fields, users);
+            site.configure_tls(fields, USERS);
         } else {
-            site.configure_listener(fields, users);
+            site.configure_listener(fields, USERS);
         }
         let server = site.start();
-        let (mut passed, mut failures) = (Vec::new(), Vec::new());
-        for script in scripts.iter().filter(|script| script.needs() == needs) {
-            let played = TcpServer::connect(server.address())
-                .map(|player| player.with_auth(auth).with_tls(Need::OfferedTls, trust.clone()))
-                .map_err(|mismatch| format!("{}: {mismatch}", script.name))
-                .and_then(|mut player| {
-                    play(script, &mut player).map_err(|error| error.to_string())
-                });
-            match played {
-                Ok(_) => passed.push(&*script.name),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-        assert!(passed.len() >= if auth == LogIn::Clear { 4 } else { 1 }, "only {passed:?}");
+        let ready =
+            |player: TcpServer| player.with_auth(auth).with_tls(Need::OfferedTls, trust.clone());
+        let passed = play_all(&server, |script| script.needs() == needs, ready);
+        assert!(passed >= wanted, "only {passed}");
         server.stop();
     }
 }
