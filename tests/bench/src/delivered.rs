@@ -12,13 +12,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
-use crate::client::{Notice, Plan};
-use crate::closed_loop::note_error;
 use crate::fault::Fault;
 use crate::meter::Meter;
 use crate::report::{Column, Errors, Round};
 use crate::script::{Envelope, Script};
-use crate::swarm::Swarm;
+use crate::send;
 use crate::target::{Target, Targets, parse_loopback};
 
 /// How long all of a round may take.
@@ -83,12 +81,13 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
     let command = |commands: &[(String, String)]| {
         commands.iter().find(|(name, _)| of(name)).map(|(_, command)| command.clone())
     };
+    let messages = (arguments.sessions, arguments.messages);
     let wanted = u64::from(arguments.sessions) * arguments.messages;
     let sink = Sink::start(&arguments.sink, *at, wanted)?;
     let mut errors = Errors::default();
     let (meter, begin) = match command(&arguments.flushes) {
         Some(flush) => {
-            send(target, script, arguments, &mut errors)?;
+            send::all(target, script, messages, &mut errors)?;
             if let Some(settle) = command(&arguments.settles) {
                 carry_out("--settle", &settle)?;
             }
@@ -98,7 +97,7 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
         }
         None => {
             let (meter, begin) = (Meter::start(target.pid)?, Instant::now());
-            send(target, script, arguments, &mut errors)?;
+            send::all(target, script, messages, &mut errors)?;
             (meter, begin)
         }
     };
@@ -116,36 +115,6 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
         (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(wanted)),
     ];
     Ok(Round { done: wanted, figures, errors })
-}
-
-/// Sends all messages, and takes no fewer for all.
-fn send(
-    target: &Target,
-    script: &Script,
-    arguments: &Arguments,
-    errors: &mut Errors,
-) -> Result<(), Fault> {
-    let waiting = || Fault::system(format!("wait for {}", target.address));
-    let mut swarm = Swarm::new(target.address, script).map_err(waiting())?;
-    let (mut accepted, begin) = (0, Instant::now());
-    for _ in 0..arguments.sessions {
-        swarm.open(Plan::Messages(arguments.messages), begin);
-    }
-    while swarm.len() > 0 && begin.elapsed() < LIMIT {
-        swarm.turn(LIMIT.saturating_sub(begin.elapsed())).map_err(waiting())?;
-        for notice in swarm.notices() {
-            match notice {
-                Notice::Accepted { .. } => accepted += 1,
-                other => note_error(other, errors),
-            }
-        }
-    }
-    let wanted = u64::from(arguments.sessions) * arguments.messages;
-    if accepted == wanted {
-        return Ok(());
-    }
-    let reason = format!("{accepted} messages of {wanted} were accepted");
-    Err(Fault::Target { target: target.name.clone(), reason })
 }
 
 fn carry_out(option: &'static str, command: &str) -> Result<(), Fault> {

@@ -43,33 +43,43 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 }
 
 fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Round, Fault> {
-    let waiting = || Fault::system(format!("wait for {}", target.address));
     let meter = Meter::start(target.pid)?;
-    let mut swarm = Swarm::new(target.address, script).map_err(waiting())?;
     let mut errors = Errors::default();
-    let mut accepted = 0;
-    let begin = Instant::now();
-    for _ in 0..arguments.sessions {
-        swarm.open(Plan::Messages(arguments.messages), begin);
+    let accepted = all(target, script, (arguments.sessions, arguments.messages), &mut errors)?;
+    let spent = meter.stop()?;
+    let figures = vec![
+        (Column { key: "messages", title: "messages" }, Some(accepted as f64)),
+        (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(accepted)),
+    ];
+    Ok(Round { done: accepted, figures, errors })
+}
+
+/// Sends so many messages in each of so many sessions at a time; how many that were, since no fewer will do.
+pub(crate) fn all(
+    target: &Target,
+    script: &Script,
+    (sessions, messages): (u32, u64),
+    errors: &mut Errors,
+) -> Result<u64, Fault> {
+    let waiting = || Fault::system(format!("wait for {}", target.address));
+    let mut swarm = Swarm::new(target.address, script).map_err(waiting())?;
+    let (mut accepted, begin) = (0, Instant::now());
+    for _ in 0..sessions {
+        swarm.open(Plan::Messages(messages), begin);
     }
     while swarm.len() > 0 && begin.elapsed() < LIMIT {
         swarm.turn(LIMIT.saturating_sub(begin.elapsed())).map_err(waiting())?;
         for notice in swarm.notices() {
             match notice {
                 Notice::Accepted { .. } => accepted += 1,
-                other => note_error(other, &mut errors),
+                other => note_error(other, errors),
             }
         }
     }
-    let spent = meter.stop()?;
-    let wanted = u64::from(arguments.sessions) * arguments.messages;
-    if accepted != wanted {
-        let reason = format!("{accepted} messages of {wanted} were accepted");
-        return Err(Fault::Target { target: target.name.clone(), reason });
+    let wanted = u64::from(sessions) * messages;
+    if accepted == wanted {
+        return Ok(accepted);
     }
-    let figures = vec![
-        (Column { key: "messages", title: "messages" }, Some(accepted as f64)),
-        (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(accepted)),
-    ];
-    Ok(Round { done: accepted, figures, errors })
+    let reason = format!("{accepted} messages of {wanted} were accepted");
+    Err(Fault::Target { target: target.name.clone(), reason })
 }
