@@ -6,6 +6,14 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// What a file of ours is opened with: a link may lead anywhere, and opening a pipe to write waits for somebody who reads.
+pub(super) const NO_OTHER: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+
+/// An error that says with what it happened.
+pub(super) fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// Makes a folder, and those above it, for nobody but us, with their names made durable. One that is there stays
 /// as it is. Blocks.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {

@@ -70,8 +70,15 @@ pub(super) struct Journal {
 
 struct Active {
     segment: Segment,
-    epoch: u64,
+    head: Head,
     at: u64,
+}
+
+impl Active {
+    /// Which group is written next, given its number.
+    fn mark(&self, sequence: u64) -> Mark {
+        Mark { epoch: self.head.epoch, sequence, salt: self.head.salt }
+    }
 }
 
 struct Filled {
@@ -130,19 +137,32 @@ impl Journal {
         };
         // A new file, never one that may be the one that failed: and what is in doubt counts no longer once its head is on disk.
         let segment = self.create(SIZES.first)?;
-        self.epoch += 1;
-        let mut head = [0; segment::HEAD_OCTETS];
-        self.head().encode(&mut head);
-        self.faults.before(Operation::JournalWrite)?;
-        segment.write(&head, 0)?;
-        self.faults.before(Operation::JournalSync)?;
-        let at = segment::HEAD_OCTETS as u64;
-        self.active = Some(Active { segment, epoch: self.epoch, at });
+        match self.write_head(&segment) {
+            Ok(head) => {
+                let at = segment::HEAD_OCTETS as u64;
+                self.active = Some(Active { segment, head, at });
+            }
+            Err(error) => {
+                // It says nothing that is not so; but there is one more with each attempt.
+                segment.remove()?;
+                return Err(error);
+            }
+        }
         if let Some(at) = self.spare.iter().position(|spare| Some(spare.number()) == doubt.segment)
         {
             self.drop_spare(at)?;
         }
         Ok(())
+    }
+
+    fn write_head(&mut self, segment: &Segment) -> io::Result<Head> {
+        let head = self.next_head(segment)?;
+        let mut octets = [0; segment::HEAD_OCTETS];
+        head.encode(&mut octets);
+        self.faults.before(Operation::JournalWrite)?;
+        segment.write(&octets, 0)?;
+        self.faults.before(Operation::JournalSync)?;
+        Ok(head)
     }
 
     /// The number of the last group on disk.
@@ -192,12 +212,10 @@ impl Journal {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("the journal has no segment"));
         };
-        let mark = Mark { epoch: active.epoch, sequence: self.last + 1 };
+        let mark = active.mark(self.last + 1);
         frame::seal(&mut self.group, segment::HEAD_OCTETS, mark);
         if begins {
-            let head =
-                Head { epoch: active.epoch, first: mark.sequence, checkpoint: self.checkpoint };
-            head.encode(&mut self.group);
+            active.head.encode(&mut self.group);
             active.segment.write(&self.group, 0)?;
             active.at = self.group.len() as u64;
         } else {
@@ -213,8 +231,19 @@ impl Journal {
         Ok(())
     }
 
-    fn head(&self) -> Head {
-        Head { epoch: self.epoch, first: self.last + 1, checkpoint: self.checkpoint }
+    /// The head of a segment that is begun now.
+    fn next_head(&mut self, segment: &Segment) -> io::Result<Head> {
+        let mut salt = [0; 4];
+        getrandom::fill(&mut salt).map_err(io::Error::other)?;
+        self.epoch += 1;
+        Ok(Head {
+            // A group has 4 GiB at most: it says so in four octets.
+            octets: segment.octets().try_into().unwrap_or(0),
+            salt: u32::from_ne_bytes(salt),
+            epoch: self.epoch,
+            first: self.last + 1,
+            checkpoint: self.checkpoint,
+        })
     }
 
     /// Takes a segment with room for so many octets behind its head. Nothing is written to it.
@@ -244,8 +273,8 @@ impl Journal {
                 self.drop_spare(0)?;
             }
         };
-        self.epoch += 1;
-        self.active = Some(Active { segment, epoch: self.epoch, at: 0 });
+        let head = self.next_head(&segment)?;
+        self.active = Some(Active { segment, head, at: 0 });
         Ok(())
     }
 

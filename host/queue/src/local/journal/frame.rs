@@ -4,7 +4,8 @@
 /// A frame begins at a multiple of so many octets.
 const ALIGNMENT: usize = 8;
 
-/// The head of a frame: CRC-32C of all that follows, octets behind the head, epoch of the segment, number of the group.
+/// The head of a frame: CRC-32C of the salt and of all that follows, octets behind the head, epoch of the segment, number of the
+/// group.
 pub(super) const HEAD_OCTETS: usize = 24;
 
 /// Which group a frame holds.
@@ -14,6 +15,8 @@ pub(super) struct Mark {
     pub(super) epoch: u64,
     /// Counts the groups.
     pub(super) sequence: u64,
+    /// The salt of the segment: in the checksum of the frame, and nowhere in it.
+    pub(super) salt: u32,
 }
 
 /// Fills in the head of a frame whose octets follow it, and pads the frame.
@@ -22,7 +25,7 @@ pub(super) fn seal(frame: &mut Vec<u8>, head: usize, mark: Mark) {
     frame[head + 4..head + 8].copy_from_slice(&octets.to_be_bytes());
     frame[head + 8..head + 16].copy_from_slice(&mark.epoch.to_be_bytes());
     frame[head + 16..head + 24].copy_from_slice(&mark.sequence.to_be_bytes());
-    let crc = crc32c::crc32c(&frame[head + 4..]);
+    let crc = crc32c::crc32c_append(mark.salt, &frame[head + 4..]);
     frame[head..head + 4].copy_from_slice(&crc.to_be_bytes());
     let padded = head + padded(frame.len() - head);
     frame.resize(padded, 0);
@@ -44,39 +47,40 @@ pub(super) fn read(segment: &[u8], at: usize, wanted: Mark) -> Found<'_> {
     let Some(frame) = segment.get(at..) else {
         return Found::Nothing;
     };
-    let Some((crc, octets, mark)) = head(frame) else {
+    let Some((epoch, sequence)) = head(frame) else {
         return Found::Nothing;
     };
-    if mark != wanted {
+    if (epoch, sequence) != (wanted.epoch, wanted.sequence) {
         return Found::Nothing;
     }
-    match whole(frame, crc, octets) {
+    match whole(frame, wanted.salt) {
         Some(octets) => Found::Whole { octets, next: at + padded(HEAD_OCTETS + octets.len()) },
         None => Found::Broken,
     }
 }
 
-/// The number of a whole frame of this epoch that begins at `from` or behind it and is not older than `sequence`.
-pub(super) fn find_later(segment: &[u8], from: usize, oldest: Mark) -> Option<u64> {
+/// Whether a whole frame of the same epoch that is not older begins at `from` or behind it.
+pub(super) fn is_followed(segment: &[u8], from: usize, oldest: Mark) -> bool {
     let from = from.next_multiple_of(ALIGNMENT);
-    (from..segment.len()).step_by(ALIGNMENT).find_map(|at| {
-        let (crc, octets, mark) = head(&segment[at..])?;
-        let later = mark.epoch == oldest.epoch && mark.sequence >= oldest.sequence;
-        (later && whole(&segment[at..], crc, octets).is_some()).then_some(mark.sequence)
+    (from..segment.len()).step_by(ALIGNMENT).any(|at| {
+        let frame = &segment[at..];
+        let later = |(epoch, sequence)| epoch == oldest.epoch && sequence >= oldest.sequence;
+        head(frame).is_some_and(later) && whole(frame, oldest.salt).is_some()
     })
 }
 
-fn head(frame: &[u8]) -> Option<(u32, usize, Mark)> {
-    let word = |at: usize| frame.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+/// The epoch and the number that a frame would have that begins here.
+pub(super) fn head(frame: &[u8]) -> Option<(u64, u64)> {
     let long = |at: usize| frame.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
-    Some((word(0)?, word(4)? as usize, Mark { epoch: long(8)?, sequence: long(16)? }))
+    Some((long(8)?, long(16)?))
 }
 
 /// The octets of a frame, if they are those it was written with.
-fn whole(frame: &[u8], crc: u32, octets: usize) -> Option<&[u8]> {
-    let end = HEAD_OCTETS.checked_add(octets)?;
+fn whole(frame: &[u8], salt: u32) -> Option<&[u8]> {
+    let word = |at: usize| frame.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let end = HEAD_OCTETS.checked_add(word(4)? as usize)?;
     let checked = frame.get(4..end)?;
-    (crc32c::crc32c(checked) == crc).then(|| &frame[HEAD_OCTETS..end])
+    (crc32c::crc32c_append(salt, checked) == word(0)?).then(|| &frame[HEAD_OCTETS..end])
 }
 
 fn padded(octets: usize) -> usize {
@@ -96,10 +100,10 @@ mod tests {
         frame
     }
 
-    const MARK: Mark = Mark { epoch: 3, sequence: 7 };
+    const MARK: Mark = Mark { epoch: 3, sequence: 7, salt: 0x1234_5678 };
 
     #[test]
-    fn another_epoch_or_number_is_nothing() {
+    fn another_epoch_or_number_is_nothing_and_another_salt_broken() {
         let segment = frame(b"octets", MARK);
         assert_eq!(segment.len() % ALIGNMENT, 0);
         for other in
@@ -107,22 +111,25 @@ mod tests {
         {
             assert_eq!(read(&segment, 0, other), Found::Nothing, "{other:?}");
         }
-        assert_eq!(read(&[0; 64], 0, Mark { epoch: 0, sequence: 1 }), Found::Nothing);
+        assert_eq!(read(&segment, 0, Mark { salt: 0, ..MARK }), Found::Broken);
+        assert_eq!(read(&[0; 64], 0, Mark { epoch: 0, sequence: 1, salt: 0 }), Found::Nothing);
         assert_eq!(read(&[], 0, MARK), Found::Nothing);
     }
 
     #[test]
     fn a_later_frame_is_found_behind_a_broken_one() {
         let next = Mark { sequence: 8, ..MARK };
-        let old = Mark { epoch: 2, sequence: 9 };
+        let old = Mark { epoch: 2, sequence: 9, ..MARK };
+        let forged = Mark { sequence: 8, salt: 0, ..MARK };
         let mut segment = frame(b"broken", MARK);
         segment[HEAD_OCTETS] ^= 1;
         segment.extend(frame(b"old", old));
+        segment.extend(frame(b"by somebody who does not know the salt", forged));
         assert_eq!(read(&segment, 0, MARK), Found::Broken);
-        assert_eq!(find_later(&segment, 0, MARK), None);
+        assert!(!is_followed(&segment, 0, MARK));
         segment.extend(frame(b"later", next));
-        assert_eq!(find_later(&segment, 0, MARK), Some(8));
-        assert_eq!(find_later(&segment, 0, Mark { sequence: 9, ..MARK }), None);
+        assert!(is_followed(&segment, 0, MARK));
+        assert!(!is_followed(&segment, 0, Mark { sequence: 9, ..MARK }));
     }
 
     proptest! {
@@ -151,8 +158,8 @@ mod tests {
 
         #[test]
         fn random_octets_are_read_without_panic(octets in any::<Vec<u8>>(), at in 0usize..64) {
-            let mark = Mark { epoch: 0, sequence: 0 };
-            let _ = (read(&octets, at, mark), find_later(&octets, at, mark));
+            let mark = Mark { epoch: 0, sequence: 0, salt: 0 };
+            let _ = (read(&octets, at, mark), is_followed(&octets, at, mark));
         }
     }
 }

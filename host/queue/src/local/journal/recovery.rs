@@ -3,13 +3,14 @@
 //!
 //! A group is synced before the next is written. So only the last one can be torn: a broken group with a whole one behind it is damage. What a segment
 //! held before it was begun anew has a lower epoch. A segment that was begun after a failed write names the number it
-//! goes on with: whatever the one before it has of that number was never acknowledged.
+//! goes on with: whatever the one before it has of that number was never acknowledged. No crash makes a segment shorter, since all of it was
+//! on disk before it was used.
 
 use std::io;
 use std::path::Path;
 
 use super::frame::{self, Found, Mark};
-use super::segment::{HEAD_OCTETS, Head, Segment, list};
+use super::segment::{Begun, HEAD_OCTETS, Head, Segment, list};
 
 /// Why a journal can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +33,18 @@ pub(crate) enum JournalError {
         "the journal ends with group {last}, the index has those up to {index}: the end of the journal is missing"
     )]
     Short { index: u64, last: u64 },
+    #[error(
+        "the journal ends with group {last}, though group {known} was on disk: the end of the journal is missing"
+    )]
+    Lost { known: u64, last: u64 },
     #[error("group {sequence} in {segment} is damaged, and others follow it")]
     Damaged { sequence: u64, segment: String },
+    #[error("the head of {segment} is damaged: the groups from {first} on are in it")]
+    Headless { first: u64, segment: String },
+    #[error("{segment} has {octets} octets, and had {wanted}: its end is missing")]
+    Cut { segment: String, octets: u64, wanted: u64 },
+    #[error("{segment} is of version {found}, which only a newer server knows")]
+    Newer { found: u8, segment: String },
     #[error("two segments of the journal have the epoch {0}")]
     EpochTwice(u64),
     #[error("group {sequence} can't be read: {reason}")]
@@ -57,10 +68,15 @@ pub(super) fn recover(
     mut replay: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> Result<Recovered, JournalError> {
     let segments = list(folder)?;
-    let mut begun = Vec::new();
+    let (mut begun, mut unknown) = (Vec::new(), Vec::new());
     for segment in &segments {
-        if let Some(head) = read_head(segment)? {
-            begun.push((head, segment));
+        match read_head(segment)? {
+            Begun::Head(head) => begun.push((head, segment)),
+            Begun::Unknown => unknown.push(segment),
+            Begun::Newer(found) => {
+                return Err(JournalError::Newer { found, segment: segment.name() });
+            }
+            Begun::Short => return Err(cut(segment, HEAD_OCTETS as u64)),
         }
     }
     begun.sort_by_key(|(head, _)| head.epoch);
@@ -73,8 +89,8 @@ pub(super) fn recover(
         let octets = std::fs::read(segment.path())?;
         let next = chain.get(index + 1).map(|(head, _)| head.first);
         let end = next.or_else(|| until.map(|until| until.saturating_add(1)));
-        let walk = Walk { segment: &octets, epoch: head.epoch, end, path: segment.path() };
-        last = walk.run(head.first, |sequence, group| {
+        let walk = Walk { segment: &octets, head, end, path: segment.path() };
+        last = walk.run(|sequence, group| {
             if sequence <= checkpoint {
                 return Ok(());
             }
@@ -84,14 +100,39 @@ pub(super) fn recover(
     if last < checkpoint {
         return Err(JournalError::Short { index: checkpoint, last });
     }
+    if let Some(known) = until.filter(|until| last < *until) {
+        return Err(JournalError::Lost { known, last });
+    }
+    for segment in unknown {
+        check_never_begun(segment, epoch, last)?;
+    }
     Ok(Recovered { segments, last, epoch })
 }
 
-fn read_head(segment: &Segment) -> io::Result<Option<Head>> {
+fn read_start(segment: &Segment, octets: usize) -> io::Result<Vec<u8>> {
     use std::io::Read;
-    let mut octets = Vec::with_capacity(HEAD_OCTETS);
-    std::fs::File::open(segment.path())?.take(HEAD_OCTETS as u64).read_to_end(&mut octets)?;
-    Ok(Head::decode(&octets))
+    let mut start = Vec::with_capacity(octets);
+    std::fs::File::open(segment.path())?.take(octets as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+fn read_head(segment: &Segment) -> io::Result<Begun> {
+    Ok(Head::decode(&read_start(segment, HEAD_OCTETS)?))
+}
+
+/// Whether a segment without a head is none that was begun behind all others, and has groups that nobody else has.
+fn check_never_begun(segment: &Segment, epoch: u64, last: u64) -> Result<(), JournalError> {
+    let start = read_start(segment, HEAD_OCTETS + frame::HEAD_OCTETS)?;
+    match start.get(HEAD_OCTETS..).and_then(frame::head) {
+        Some((begun, first)) if begun > epoch && first > last => {
+            Err(JournalError::Headless { first, segment: segment.name() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cut(segment: &Segment, wanted: u64) -> JournalError {
+    JournalError::Cut { segment: segment.name(), octets: segment.octets(), wanted }
 }
 
 /// The segments that have groups behind the checkpoint, if they fit together.
@@ -112,31 +153,36 @@ fn check_heads<'a, 'b>(
     let Some((first, _)) = begun.first() else {
         return Ok(begun);
     };
-    match begun.iter().rposition(|(head, _)| head.first <= checkpoint.saturating_add(1)) {
-        Some(start) => Ok(&begun[start..]),
-        None => Err(JournalError::Gap { index: checkpoint, first: first.first }),
+    let start = begun.iter().rposition(|(head, _)| head.first <= checkpoint.saturating_add(1));
+    let chain = match start {
+        Some(start) => &begun[start..],
+        None => return Err(JournalError::Gap { index: checkpoint, first: first.first }),
+    };
+    match chain.iter().find(|(head, segment)| segment.octets() < head.octets.into()) {
+        Some((head, segment)) => Err(cut(segment, head.octets.into())),
+        None => Ok(chain),
     }
 }
 
 /// One segment being read.
 struct Walk<'a> {
     segment: &'a [u8],
-    epoch: u64,
+    head: &'a Head,
     /// The first number that lies in the next segment, or is not to be read.
     end: Option<u64>,
     path: &'a Path,
 }
 
 impl Walk<'_> {
-    /// Reads the groups from this number on; the number of the last.
+    /// Reads the groups; the number of the last.
     fn run(
         &self,
-        first: u64,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), JournalError>,
     ) -> Result<u64, JournalError> {
+        let Head { epoch, salt, first, .. } = *self.head;
         let (mut at, mut sequence) = (HEAD_OCTETS, first);
         while self.end.is_none_or(|end| sequence < end) {
-            let mark = Mark { epoch: self.epoch, sequence };
+            let mark = Mark { epoch, sequence, salt };
             match frame::read(self.segment, at, mark) {
                 Found::Whole { octets, next } => {
                     each(sequence, octets)?;
@@ -153,8 +199,7 @@ impl Walk<'_> {
 
     /// Whether the groups may end here: nobody knows of later ones.
     fn check_end(&self, at: usize, mark: Mark, found: &Found<'_>) -> Result<(), JournalError> {
-        let behind = frame::find_later(self.segment, at, mark);
-        if self.end.is_some() || behind.is_some() {
+        if self.end.is_some() || frame::is_followed(self.segment, at, mark) {
             let segment = self.path.display().to_string();
             return Err(JournalError::Damaged { sequence: mark.sequence, segment });
         }

@@ -6,12 +6,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::local::folder::sync_folder;
+use crate::local::folder::{NO_OTHER, naming, sync_folder};
 
 /// The octets of a segment's head.
 pub(super) const HEAD_OCTETS: usize = 48;
 
-const MAGIC: [u8; 8] = *b"SPQ-JNL\x01";
+const MAGIC: [u8; 7] = *b"SPQ-JNL";
+/// The version of a head that tells neither the octets of its segment nor a salt.
+const PLAIN: u8 = 1;
+/// The version of a head that does.
+const SALTED: u8 = 2;
 /// The ending of a segment's file name.
 const ENDING: &str = "segment";
 /// The ending while the file is being made.
@@ -31,6 +35,10 @@ pub(super) struct Segment {
 /// What a segment says of itself since it was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    /// The octets of the whole file, which never change; 0: it was not told.
+    pub(super) octets: u32,
+    /// Goes into the checksums of its groups: no message can hold what would pass for one.
+    pub(super) salt: u32,
     /// Grows with every segment that is begun.
     pub(super) epoch: u64,
     /// The number of the first group in it. What other segments hold of this number and above counts no longer.
@@ -39,10 +47,23 @@ pub(super) struct Head {
     pub(super) checkpoint: u64,
 }
 
+/// What is found where a segment should have its head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It has one.
+    Head(Head),
+    /// One of a version that only newer servers know.
+    Newer(u8),
+    /// It was never begun; or what it was begun with is damaged.
+    Unknown,
+    /// The file is too short for any.
+    Short,
+}
+
 impl Segment {
     /// Makes a file full of zeros, durable with its name. Blocks.
     pub(super) fn create(folder: &Path, number: u32, octets: u64) -> io::Result<Self> {
-        let path = folder.join(format!("{number:06}.{ENDING}"));
+        let path = folder.join(file_name(number, ENDING));
         let making = path.with_extension(ENDING_MAKING);
         let result = fill(&making, octets).and_then(|()| std::fs::rename(&making, &path));
         if let Err(error) = result {
@@ -56,7 +77,8 @@ impl Segment {
 
     fn open(path: PathBuf, number: u32) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).custom_flags(libc::O_DSYNC).open(&path)?;
+        let options = options.write(true).custom_flags(libc::O_DSYNC | NO_OTHER);
+        let file = options.open(&path).map_err(|error| naming(&path, &error))?;
         Ok(Self { number, octets: file.metadata()?.len(), path, file })
     }
 
@@ -72,6 +94,11 @@ impl Segment {
         &self.path
     }
 
+    /// The path as text.
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     /// Writes octets; they are on disk when this returns. Blocks.
     pub(super) fn write(&self, octets: &[u8], at: u64) -> io::Result<()> {
         self.file.write_all_at(octets, at)
@@ -83,19 +110,24 @@ impl Segment {
     }
 }
 
+fn file_name(number: u32, ending: &str) -> String {
+    format!("{number:06}.{ending}")
+}
+
 /// All segments of a folder, in the order of their numbers. What was left half made is removed. Blocks.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<Segment>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if ending == Some(ENDING_MAKING) {
-            std::fs::remove_file(&path)?;
-        }
-        let number =
-            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
-        if let (Some(ENDING), Some(number)) = (ending, number) {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let Some(number) = stem.and_then(|stem| stem.parse().ok()) else {
+            continue;
+        };
+        // Whatever has another name is not ours.
+        if path.ends_with(file_name(number, ENDING)) {
             found.push(Segment::open(path, number)?);
+        } else if path.ends_with(file_name(number, ENDING_MAKING)) {
+            std::fs::remove_file(&path).map_err(|error| naming(&path, &error))?;
         }
     }
     found.sort_by_key(Segment::number);
@@ -105,24 +137,37 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Segment>> {
 impl Head {
     /// Puts the head at the beginning of these octets.
     pub(super) fn encode(&self, segment: &mut [u8]) {
-        segment[..8].copy_from_slice(&MAGIC);
-        for (at, value) in [(8, self.epoch), (16, self.first), (24, self.checkpoint), (32, 0)] {
+        segment[..7].copy_from_slice(&MAGIC);
+        segment[7] = SALTED;
+        for (at, value) in [(8, self.epoch), (16, self.first), (24, self.checkpoint)] {
             segment[at..at + 8].copy_from_slice(&value.to_be_bytes());
+        }
+        for (at, value) in [(32, self.octets), (36, self.salt)] {
+            segment[at..at + 4].copy_from_slice(&value.to_be_bytes());
         }
         let crc = crc32c::crc32c(&segment[..40]);
         segment[40..44].copy_from_slice(&crc.to_be_bytes());
         segment[44..HEAD_OCTETS].fill(0);
     }
 
-    /// Reads a head. `None` for a segment that was never begun.
-    pub(super) fn decode(segment: &[u8]) -> Option<Self> {
-        let content = segment.get(..40)?;
-        let crc = segment.get(40..44)?.try_into().ok().map(u32::from_be_bytes)?;
-        if content[..8] != MAGIC || crc32c::crc32c(content) != crc {
-            return None;
+    /// Reads a head.
+    pub(super) fn decode(segment: &[u8]) -> Begun {
+        let Some((head, _)) = segment.split_first_chunk::<HEAD_OCTETS>() else {
+            return Begun::Short;
+        };
+        let word =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let value = |at: usize| u64::from(word(at)) << 32 | u64::from(word(at + 4));
+        if head[..7] != MAGIC || crc32c::crc32c(&head[..40]) != word(40) {
+            return Begun::Unknown;
         }
-        let value = |at: usize| content[at..at + 8].try_into().ok().map(u64::from_be_bytes);
-        Some(Self { epoch: value(8)?, first: value(16)?, checkpoint: value(24)? })
+        let (octets, salt) = match head[7] {
+            PLAIN => (0, 0),
+            SALTED => (word(32), word(36)),
+            newer => return Begun::Newer(newer),
+        };
+        let (epoch, first, checkpoint) = (value(8), value(16), value(24));
+        Begun::Head(Self { octets, salt, epoch, first, checkpoint })
     }
 }
 
@@ -146,19 +191,34 @@ mod tests {
 
     #[test]
     fn a_head_comes_back_as_it_was_and_a_damaged_one_not() {
-        let head = Head { epoch: 1, first: u64::MAX, checkpoint: 77 };
+        let head = Head { octets: 7, salt: 99, epoch: 1, first: u64::MAX, checkpoint: 77 };
         let mut segment = vec![0xff; 64];
         head.encode(&mut segment);
-        assert_eq!(Head::decode(&segment), Some(head));
+        assert_eq!(Head::decode(&segment), Begun::Head(head));
         for at in 0..44 {
             let mut damaged = segment.clone();
             damaged[at] ^= 0x10;
-            assert_eq!(Head::decode(&damaged), None, "octet {at}");
+            assert_eq!(Head::decode(&damaged), Begun::Unknown, "octet {at}");
         }
-        for cut in 0..44 {
-            assert_eq!(Head::decode(&segment[..cut]), None);
+        for cut in 0..HEAD_OCTETS {
+            assert_eq!(Head::decode(&segment[..cut]), Begun::Short);
         }
-        assert_eq!(Head::decode(&[0; 64]), None);
+        assert_eq!(Head::decode(&[0; 64]), Begun::Unknown);
+    }
+
+    #[test]
+    fn heads_of_older_servers_are_read_and_those_of_newer_ones_told() {
+        let head = Head { octets: 7, salt: 99, epoch: 1, first: 2, checkpoint: 3 };
+        let of_version = |version| {
+            let mut segment = vec![0; HEAD_OCTETS];
+            head.encode(&mut segment);
+            segment[7] = version;
+            let crc = crc32c::crc32c(&segment[..40]);
+            segment[40..44].copy_from_slice(&crc.to_be_bytes());
+            Head::decode(&segment)
+        };
+        assert_eq!(of_version(1), Begun::Head(Head { octets: 0, salt: 0, ..head }));
+        assert_eq!(of_version(3), Begun::Newer(3));
     }
 
     #[test]

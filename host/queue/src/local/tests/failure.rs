@@ -181,6 +181,24 @@ async fn what_a_failed_batch_would_have_changed_has_not_happened() {
     audit(&spool).await;
 }
 
+#[tokio::test]
+async fn attempts_to_reopen_leave_nothing_behind() {
+    let spool = Spool::new();
+    queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+    let before = journals(&spool).len();
+    spool.disk.fail(Operation::JournalWrite, ErrorKind::Other);
+    assert!(queue(&spool.store, 10, message(&["a.example"])).await.is_err());
+    while spool.disk.count(Operation::Reopen) < 4 {
+        assert!(spool.store.receive().is_err());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // One more may be in the making.
+    assert!(journals(&spool).len() <= before + 1, "{:?}", journals(&spool));
+    spool.disk.heal();
+    queue_when_healed(&spool, 10).await;
+    audit(&spool).await;
+}
+
 /// Queues until something is refused; what was acknowledged.
 async fn queue_until_refused(spool: &Spool) -> (Vec<QueueId>, StoreError) {
     let mut ids = Vec::new();

@@ -91,12 +91,15 @@ async fn spool_of(octets: &[usize]) -> (Spool, Vec<QueueId>) {
 fn group_of(segment: &Path, id: QueueId) -> (usize, usize) {
     let octets = std::fs::read(segment).unwrap();
     let at = find(segment, &format!("Message-ID: <{id}@")) as usize;
+    // That of the segment has its salt at octet 36.
+    let salt = u32::from_be_bytes(octets[36..40].try_into().unwrap());
     // The head of a frame has the length of what follows it at octet 4.
     let begins = |start: &usize| {
         let length = u32::from_be_bytes(octets[start + 4..start + 8].try_into().unwrap()) as usize;
         let crc = u32::from_be_bytes(octets[*start..start + 4].try_into().unwrap());
         let end = start + 24 + length;
-        end <= octets.len() && end > at && crc32c::crc32c(&octets[start + 4..end]) == crc
+        let sum = |octets: &[u8]| crc32c::crc32c_append(salt, octets);
+        end <= octets.len() && end > at && sum(&octets[start + 4..end]) == crc
     };
     let start = (0..at).rev().find(|start| start % 8 == 0 && begins(start)).unwrap();
     let length = u32::from_be_bytes(octets[start + 4..start + 8].try_into().unwrap()) as usize;
@@ -114,28 +117,90 @@ async fn a_journal_cut_anywhere_in_its_last_group_keeps_all_before() {
     // Each opening costs many files: not every octet, but every boundary and a walk through the rest.
     let cuts = (start..start + 26).chain((start + 26..end - 2).step_by(37)).chain(end - 2..end);
     for cut in cuts {
-        for torn in [Torn::Zeros, Torn::Cut] {
-            let folder = tempfile::tempdir().unwrap();
-            copy(spool.folder.path(), folder.path());
-            let mut octets = whole[..cut].to_vec();
-            if matches!(torn, Torn::Zeros) {
-                octets.resize(whole.len(), 0);
-            }
-            std::fs::write(folder.path().join("journal").join(name), octets).unwrap();
-            let store = open(folder.path());
-            assert_intact(&store, ids[0], 300).await;
-            assert_intact(&store, ids[1], 300).await;
-            assert_eq!(store.read(ids[2]).await.err(), Some(StoreError::Missing(ids[2])), "{cut}");
-            store.close().await;
-        }
+        let folder = tempfile::tempdir().unwrap();
+        copy(spool.folder.path(), folder.path());
+        let mut octets = whole[..cut].to_vec();
+        octets.resize(whole.len(), 0);
+        std::fs::write(folder.path().join("journal").join(name), octets).unwrap();
+        let store = open(folder.path());
+        assert_intact(&store, ids[0], 300).await;
+        assert_intact(&store, ids[1], 300).await;
+        assert_eq!(store.read(ids[2]).await.err(), Some(StoreError::Missing(ids[2])), "{cut}");
+        store.close().await;
     }
 }
 
-/// What lies behind the place up to which a group was written.
-enum Torn {
-    Zeros,
-    /// The file is shorter, too.
-    Cut,
+/// No crash makes a file shorter that was on disk before it was used: acknowledged groups may have been in the rest.
+#[tokio::test]
+async fn a_segment_that_is_not_whole_is_refused_and_nothing_is_changed() {
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage); 6] = [
+        ("its end is missing", |octets| octets.truncate(octets.len() - 1)),
+        ("its end is missing", |octets| octets.truncate(1000)),
+        ("its end is missing", |octets| octets.truncate(48)),
+        ("its end is missing", Vec::clear),
+        ("the head of", |octets| octets[20] ^= 1),
+        ("which only a newer server knows", |octets| {
+            octets[7] += 1;
+            let crc = crc32c::crc32c(&octets[..40]);
+            octets[40..44].copy_from_slice(&crc.to_be_bytes());
+        }),
+    ];
+    for (wanted, damage) in cases {
+        let (spool, _) = spool_of(&[300, 300]).await;
+        let segment = newest(spool.folder.path());
+        let mut octets = std::fs::read(&segment).unwrap();
+        damage(&mut octets);
+        std::fs::write(&segment, octets).unwrap();
+        let before = contents(spool.folder.path());
+        let reason = refused(spool.folder.path());
+        let name = segment.file_name().unwrap().to_str().unwrap();
+        assert!(reason.contains(wanted) && reason.contains(name), "{reason}");
+        assert!(before == contents(spool.folder.path()), "something was changed");
+    }
+}
+
+/// Octets of a message that look like a group, for each place that a group may begin at.
+fn forged(epoch: u64, sequence: u64, changes: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; 4];
+    frame.extend_from_slice(&(changes.len() as u32).to_be_bytes());
+    frame.extend_from_slice(&epoch.to_be_bytes());
+    frame.extend_from_slice(&sequence.to_be_bytes());
+    frame.extend_from_slice(changes);
+    let crc = crc32c::crc32c(&frame[4..]);
+    frame[..4].copy_from_slice(&crc.to_be_bytes());
+    (0..8).flat_map(|_| [frame.as_slice(), &[0]].concat()).collect()
+}
+
+#[tokio::test]
+async fn what_a_message_says_is_never_taken_for_a_group() {
+    let (spool, ids) = spool_of(&[300, 10]).await;
+    let segment = newest(spool.folder.path());
+    let (_, end) = group_of(&segment, ids[1]);
+    let end = end.next_multiple_of(8) as u64;
+    // Where the journal goes on, there is what an old message said: that the first one be removed.
+    let mut changes = vec![0, 0, 0, 0, 0, 16];
+    changes.extend_from_slice(&ids[0].to_bytes());
+    overwrite(&segment, &forged(1, 3, &changes), end);
+    let spool = spool.restart().await;
+    assert_intact(&spool.store, ids[0], 300).await;
+    audit(&spool).await;
+
+    // A torn group has a message that says that others follow it.
+    let mut incoming = spool.store.receive().unwrap();
+    let torn = incoming.id();
+    let header = format!("Message-ID: <{torn}@example.test>\r\n");
+    incoming.header().extend_from_slice(header.as_bytes());
+    let claims: Vec<u8> = (1..9).flat_map(|epoch| forged(epoch, 99, b"")).collect();
+    incoming.body(&claims).await.unwrap();
+    incoming.commit(message(&["a.example"])).await.unwrap();
+    spool.store.close().await;
+    let segment = newest(spool.folder.path());
+    let (_, end) = group_of(&segment, torn);
+    overwrite(&segment, &[0; 8], end as u64 - 8);
+    let store = open(spool.folder.path());
+    assert_intact(&store, ids[0], 300).await;
+    assert_eq!(store.read(torn).await.err(), Some(StoreError::Missing(torn)));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod failure;
 mod fetching;
 mod journal;
 pub(super) mod lanes;
+mod octets;
 mod operator;
 mod orders;
 mod racing;
