@@ -4,11 +4,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fault::{Faults, Operation};
-use super::folder::{make_folder, parent_of, sync_folder};
+use super::folder::{NO_OTHER, make_folder, parent_of, sync_folder};
 use crate::QueueId;
 
 /// The folder of body files: `xx/<id>`, where `xx` spreads them over 256 folders.
@@ -85,9 +85,10 @@ impl Bodies {
             }
             for entry in std::fs::read_dir(folder.path())? {
                 let entry = entry?;
-                // Whatever has another name than ours is not ours to remove.
+                // Whatever has another name or place than ours is not ours to remove.
                 let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
                 if let Some(id) = id
+                    && entry.path() == self.path(id)
                     && !entry.file_type()?.is_dir()
                     && !has_row(id)?
                 {
@@ -98,6 +99,23 @@ impl Bodies {
         }
         Ok(removed)
     }
+}
+
+/// Opens a body file to be read. Blocks, but for nobody who is to write to a pipe in its place.
+///
+/// # Errors
+/// Of the kind `InvalidData` when something else is in its place: a link may lead anywhere.
+pub(super) fn open_body(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new().read(true).custom_flags(NO_OTHER).open(path);
+    let is_strange = match &opened {
+        Ok(file) => !file.metadata()?.is_file(),
+        Err(error) => matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)),
+    };
+    if is_strange {
+        let what = "something else is in the place of its body file";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    opened
 }
 
 impl BodyFile {

@@ -14,7 +14,7 @@ use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, KvSeparationOpti
 
 use super::counters::Counters;
 use super::fault::{Faults, Operation};
-use super::folder::make_folder;
+use super::folder::{NO_OTHER, make_folder, naming};
 use super::journal::{Doubt, Journal, JournalError};
 use super::row::{Reader, RecordError, Writer};
 use super::rows::{Batch, Clock, Rows, RowsResult};
@@ -315,7 +315,8 @@ impl Opening {
 
 fn lock(path: &Path) -> Result<File, EngineError> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.custom_flags(NO_OTHER).open(path).map_err(|error| naming(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(EngineError::InUse),

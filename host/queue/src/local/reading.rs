@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lsm_tree::Slice;
 
+use super::bodies::open_body;
 use super::core::Core;
 use super::engine::Engine;
 use super::record::{BodyRecord, MessageRecord, from_ms};
@@ -94,13 +95,14 @@ fn check(id: QueueId, wanted: &BodyRecord, octets: u64, crc32c: u32) -> Result<(
 fn file_error(id: QueueId, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::NotFound => corrupt(id, "its body file is missing"),
+        io::ErrorKind::InvalidData => corrupt(id, error.to_string()),
         _ => StoreError::unavailable(error),
     }
 }
 
 /// Reads a file from end to end and compares it with its record.
 fn check_file(id: QueueId, path: &Path, wanted: &BodyRecord) -> Result<(), StoreError> {
-    let mut file = File::open(path).map_err(|error| file_error(id, &error))?;
+    let mut file = open_body(path).map_err(|error| file_error(id, &error))?;
     let (mut octets, mut crc) = (0, 0);
     let mut chunk = vec![0; CHUNK_OCTETS];
     // More than the record says is as wrong as less: no need to read on.
@@ -179,7 +181,7 @@ impl BodyReader for FileReader {
             let (file, path, mut chunk) =
                 (self.file.take(), Arc::clone(&self.path), std::mem::take(&mut self.chunk));
             let read = tokio::task::spawn_blocking(move || {
-                let mut file = file.map_or_else(|| File::open(&path), Ok)?;
+                let mut file = file.map_or_else(|| open_body(&path), Ok)?;
                 chunk.resize(CHUNK_OCTETS, 0);
                 let read = file.read(&mut chunk)?;
                 chunk.truncate(read);

@@ -44,10 +44,15 @@ async fn what_is_not_ours_is_left_alone() {
         path.join("journal/README"),
         path.join("journal/1.segment.bak"),
         path.join("journal/x.segment"),
+        path.join("journal/1.segment"),
+        path.join("journal/7.making"),
+        path.join("journal/README.making"),
         path.join("index/README"),
         path.join("body/README"),
         near.join(format!("{id}.bak")),
         near.join("README"),
+        near.join("A".repeat(id.to_string().len()).to_lowercase()),
+        path.join("body").join("0".repeat(id.to_string().len())),
     ]
     .into();
     for file in &files {
@@ -55,7 +60,8 @@ async fn what_is_not_ours_is_left_alone() {
     }
     fs::create_dir_all(path.join("body/lost+found/deep")).unwrap();
     // One that has the name of a body that there is not.
-    let orphan = near.join("0".repeat(id.to_string().len()));
+    let orphan = path.join("body/00").join("0".repeat(id.to_string().len()));
+    fs::create_dir_all(orphan.parent().unwrap()).unwrap();
     symlink(&kept, &orphan).unwrap();
     let folder = near.join("1".repeat(id.to_string().len()));
     fs::create_dir(&folder).unwrap();
@@ -76,7 +82,19 @@ async fn what_is_in_the_place_of_a_body_is_never_sent() {
     let secret = tempfile::NamedTempFile::new().unwrap();
     fs::write(secret.path(), "secret").unwrap();
     type Replace = fn(&Path, &Path);
-    let replace: [(&str, Replace); 4] = [
+    let replace: [(&str, Replace); 7] = [
+        ("a link to nowhere", |body, _| symlink("/nowhere", body).unwrap()),
+        ("a pipe", |body, _| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mkfifoat(rustix::fs::CWD, body, mode).unwrap();
+        }),
+        ("a socket", |body, _| {
+            // The path of a socket is a short one.
+            let near = tempfile::tempdir().unwrap();
+            let socket = near.path().join("socket");
+            drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+            fs::rename(socket, body).unwrap();
+        }),
         ("a link to another file", |body, secret| symlink(secret, body).unwrap()),
         ("a folder", |body, _| fs::create_dir(body).unwrap()),
         ("an empty file", |body, _| fs::write(body, "").unwrap()),
@@ -88,8 +106,35 @@ async fn what_is_in_the_place_of_a_body_is_never_sent() {
         fs::remove_file(&body).unwrap();
         replace(&body, secret.path());
         let read = spool.store.read(id).await.map(drop);
-        let refused = matches!(read, Err(StoreError::Corrupt { .. } | StoreError::Unavailable(_)));
-        assert!(refused, "{what}: {read:?}");
+        assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{what}: {read:?}");
+        assert_eq!(spool.store.summary().await.unwrap().queued, 0, "{what}: it is on hold");
     }
     assert_eq!(fs::read_to_string(secret.path()).unwrap(), "secret");
+}
+
+#[tokio::test]
+async fn a_file_in_whose_place_is_something_else_is_named() {
+    let pipe = |path: &Path| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+    };
+    let link = |path: &Path| symlink("/dev/null", path).unwrap();
+    let folder = |path: &Path| fs::create_dir(path).unwrap();
+    let things: [&dyn Fn(&Path); 3] = [&pipe, &link, &folder];
+    for name in ["lock", "journal/000001.segment"] {
+        for put in things {
+            let spool = Spool::new();
+            let path = spool.folder.path().join(name);
+            spool.store.close().await;
+            fs::remove_file(&path).unwrap();
+            put(&path);
+            match opened(spool.folder.path()) {
+                Err(OpenError::Io { error, .. }) => {
+                    assert!(error.to_string().contains(name), "{error}");
+                }
+                Err(error) => panic!("{error}"),
+                Ok(_) => panic!("{name} was opened"),
+            }
+        }
+    }
 }
