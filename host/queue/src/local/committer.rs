@@ -93,15 +93,16 @@ impl Committer {
     fn carry_out(&mut self, requests: Vec<Request>) {
         let engine = match self.open() {
             Ok(engine) => engine,
-            Err(error) => {
-                for request in requests {
-                    self.refuse(request, &error);
-                }
-                return;
-            }
+            Err(error) => return self.refuse_all(requests, &error),
         };
         let inserts = requests.iter().any(|request| matches!(request, Request::Insert { .. }));
         let space = if inserts { self.core.check_space() } else { Ok(()) };
+        if let Err(StoreError::Unavailable(reason)) = &space {
+            // The spool is no longer where it was.
+            drop(engine);
+            self.give_up_open(Arc::clone(reason));
+            return self.refuse_all(requests, &StoreError::Unavailable(Arc::clone(reason)));
+        }
         // Whoever is refused finds the health changed already.
         if inserts {
             self.core.set_health(match &space {
@@ -225,16 +226,19 @@ impl Committer {
     fn fail(&mut self, joined: Vec<Joined>, error: &io::Error) {
         tracing::error!(%error, requests = joined.len(), "a commit failed; the queue is opened anew");
         let answer = self.core.io_error(error);
-        if let Some(opened) = &self.opened {
-            let doubt = opened.journal.doubt();
-            self.give_up(doubt, error.to_string().into(), REOPEN_FIRST);
-        }
+        self.give_up_open(error.to_string().into());
         for mut request in joined {
             // The row may be in the journal: its file goes when the row is known to count no longer.
             if let Joined::Insert { file, .. } = &mut request {
                 self.doubtful.extend(file.take());
             }
             self.disappoint(request, &answer);
+        }
+    }
+
+    fn give_up_open(&mut self, reason: Arc<str>) {
+        if let Some(opened) = &self.opened {
+            self.give_up(opened.journal.doubt(), reason, REOPEN_FIRST);
         }
     }
 
@@ -285,6 +289,12 @@ impl Committer {
         })?;
         self.total = read_count(&opened.engine.total, TOTAL_KEY)?;
         Ok(opened)
+    }
+
+    fn refuse_all(&self, requests: Vec<Request>, error: &StoreError) {
+        for request in requests {
+            self.refuse(request, error);
+        }
     }
 
     /// Answers a request that was not tried.

@@ -120,7 +120,10 @@ impl Engine {
         faults: &Arc<dyn Faults>,
         doubt: Option<Doubt>,
     ) -> Result<(Self, Journal), EngineError> {
-        make_folder(spool)?;
+        // After a failure it is there, or its place is not ours to fill.
+        if doubt.is_none() {
+            make_folder(spool)?;
+        }
         let engine = Self::open_tables(spool)?;
         let checkpoint = engine.checkpoint()?;
         let folder = spool.join(JOURNAL_FOLDER);

@@ -199,6 +199,33 @@ async fn attempts_to_reopen_leave_nothing_behind() {
     audit(&spool).await;
 }
 
+#[tokio::test]
+async fn a_spool_that_is_gone_takes_nothing_and_is_taken_up_when_it_is_back() {
+    let spool = Spool::new();
+    let id = queue(&spool.store, 200_000, message(&["a.example"])).await.unwrap();
+    let path = spool.folder.path();
+    let away = path.with_extension("away");
+    std::fs::rename(path, &away).unwrap();
+    assert!(queue(&spool.store, 10, message(&["a.example"])).await.is_err());
+    assert!(matches!(spool.store.health(), Health::Failed { .. }));
+    // An empty folder is not what it was.
+    for attempts in [2, 4] {
+        while spool.disk.count(Operation::Reopen) < attempts {
+            assert!(spool.store.receive().is_err());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(path.exists(), attempts == 4, "nobody makes it");
+        let _ = std::fs::create_dir(path);
+    }
+    let Health::Failed { reason } = spool.store.health() else { panic!("it is open") };
+    assert!(reason.contains("is missing"), "{reason}");
+    std::fs::remove_dir_all(path).unwrap();
+    std::fs::rename(&away, path).unwrap();
+    queue_when_healed(&spool, 10).await;
+    assert_intact(&spool.store, id, 200_000).await;
+    audit(&spool).await;
+}
+
 /// Queues until something is refused; what was acknowledged.
 async fn queue_until_refused(spool: &Spool) -> (Vec<QueueId>, StoreError) {
     let mut ids = Vec::new();
