@@ -158,21 +158,28 @@ impl<'a> Change<'a> {
 
     /// Holds whatever is left of a message.
     pub(super) fn hold(&mut self, id: QueueId, reason: &str) -> Result<(), StoreError> {
-        let deliveries = self.deliveries(id)?;
-        if deliveries.is_empty() {
+        let destinations = self.destinations(id)?;
+        if destinations.is_empty() {
             return Err(StoreError::Missing(id));
         }
-        for (destination, old) in &deliveries {
+        for destination in &destinations {
+            let Some(old) = self.readable_delivery(id, destination)? else {
+                continue;
+            };
             let mut new = old.clone();
             new.hold_all(reason);
-            self.put(id, destination, Some(old), Some(&new));
+            self.put(id, destination, Some(&old), Some(&new));
         }
         Ok(())
     }
 
     /// Puts a delivery whose row can't be read on hold: nobody is to find it due again and again.
     pub(super) fn set_aside(&mut self, key: &DueKey) -> Result<(), StoreError> {
-        let queue = queue_in(&self.engine.due, &key.encode())?;
+        let queue = self.engine.due.get(key.encode()).map_err(StoreError::unavailable)?;
+        // Others may have found it too, or an operator has removed it since.
+        let Some(queue) = queue.map(|queue| queue_name(&queue)) else {
+            return Ok(());
+        };
         self.batch.remove(&self.engine.due, key.encode());
         for place in Place::all(&key.destination, queue.as_ref()) {
             self.batch.remove(&self.engine.destination, key.encode_at(&place));
@@ -423,17 +430,6 @@ impl<'a> Change<'a> {
         for entry in self.engine.delivery.prefix(id.to_bytes()) {
             let key = entry.key().map_err(StoreError::unavailable)?;
             found.extend(delivery_destination(&key));
-        }
-        Ok(found)
-    }
-
-    fn deliveries(&self, id: QueueId) -> Result<Vec<(Destination, DeliveryRecord)>, StoreError> {
-        let mut found = Vec::new();
-        for entry in self.engine.delivery.prefix(id.to_bytes()) {
-            let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
-            let destination =
-                delivery_destination(&key).ok_or_else(|| corrupt(id, RecordError::Value))?;
-            found.push((destination, decoded(id, &row)?));
         }
         Ok(found)
     }

@@ -4,9 +4,11 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
 use super::audit::audit;
-use super::spool::{Spool, assert_intact, body_of, destination, lease, message, queue};
+use super::spool::{Spool, assert_intact, body_of, destination, lease, message, queue, remove};
+use crate::local::fetching;
 use crate::local::key::delivery_key;
-use crate::{Destinations, QueueId, Store, StoreError};
+use crate::local::request::Request;
+use crate::{Count, Destinations, FetchRequest, QueueId, Store, StoreError};
 
 /// Reading says what is wrong; the message is held then, also after a restart.
 async fn assert_held(mut spool: Spool, id: QueueId, wrong: &str) -> Spool {
@@ -92,6 +94,61 @@ async fn a_delivery_that_can_not_be_read_is_set_aside() {
     let spool = spool.restart().await;
     assert_eq!(lease(&spool.store, 10, 10).await.len(), 2);
     assert_intact(&spool.store, damaged, 1000).await;
+}
+
+#[tokio::test]
+async fn a_delivery_is_set_aside_once_whoever_finds_it() {
+    let spool = Spool::new();
+    let ids = [
+        queue(&spool.store, 1000, message(&["a.example"])).await.unwrap(),
+        queue(&spool.store, 1000, message(&["a.example"])).await.unwrap(),
+    ];
+    let engine = spool.store.core.engine().unwrap();
+    for id in ids {
+        let key = delivery_key(id, &destination("a.example"));
+        engine.damage(&engine.delivery, key, [1, 2, 3]);
+    }
+    drop(engine);
+    let of = Destinations::One(destination("a.example"));
+    let duration = std::time::Duration::from_secs(60);
+    let request = FetchRequest { of: of.clone(), after: None, max: 10, duration };
+    let found = fetching::fetch(&spool.store.core, &request).unwrap().damaged;
+    assert_eq!(found.len(), 2);
+    for key in found.iter().chain(&found) {
+        let key = key.clone();
+        assert!(spool.store.requests.send(Request::SetAside { key }).await.is_ok());
+    }
+    let counted = || async {
+        // Requests are carried out in their order: this one comes last.
+        queue(&spool.store, 10, message(&["c.example"])).await.unwrap();
+        let Count { queued, held, .. } = spool.store.count(of.clone()).await.unwrap();
+        (queued, held)
+    };
+    assert_eq!(counted().await, (0, 2));
+    // One that somebody removes meanwhile stays removed.
+    remove(&spool.store, ids[0]).await.unwrap();
+    let key = found[0].clone();
+    assert!(spool.store.requests.send(Request::SetAside { key }).await.is_ok());
+    assert_eq!(counted().await, (0, 1));
+    remove(&spool.store, ids[1]).await.unwrap();
+    audit(&spool).await;
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_held_although_a_delivery_of_it_is_damaged_too() {
+    let spool = Spool::new();
+    let id = queue(&spool.store, 1000, message(&["a.example", "b.example"])).await.unwrap();
+    let engine = spool.store.core.engine().unwrap();
+    engine.damage(&engine.delivery, delivery_key(id, &destination("a.example")), [1, 2, 3]);
+    engine.damage(&engine.body, id.to_bytes(), *b"something else");
+    drop(engine);
+    match spool.store.read(id).await {
+        Err(StoreError::Corrupt { what, .. }) => assert!(what.contains("its body"), "{what}"),
+        other => panic!("{other:?}"),
+    }
+    let counted = spool.store.count(Destinations::One(destination("b.example"))).await.unwrap();
+    assert_eq!((counted.queued, counted.held), (0, 1));
+    assert!(lease(&spool.store, 10, 10).await.is_empty());
 }
 
 #[tokio::test]
