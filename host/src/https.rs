@@ -102,12 +102,12 @@ impl Https {
         host: &str,
         port: u16,
         path: &str,
-        gzip: Vec<u8>,
+        gzip: Bytes,
         octets_max: usize,
     ) -> Result<(), HttpsError> {
         let request = request(Method::POST, host, path)
             .header(CONTENT_TYPE, "application/tlsrpt+gzip")
-            .body(Full::from(gzip));
+            .body(Full::new(gzip));
         let page = self.send((host, port), request, octets_max).await?;
         page.status.is_success().then_some(()).ok_or(HttpsError::Status(page.status.as_u16()))
     }

@@ -260,6 +260,8 @@ async fn serve(
     );
     let carrier = Arc::new(carrier.counted(reports.clone()));
     let outbox = Outbox { store: queue.store.clone(), router: ways.router.clone() };
+    let outbox = Arc::new(outbox);
+    let reporting = admin::reporting_tls(reports.clone(), outbox.clone());
     let (scheduler, fetching) =
         deliveries(&settings, &queue, carrier.clone(), &ways.directory, own_name, plugins.clone());
     let authenticator = Arc::new(authenticator(&settings)?);
@@ -285,6 +287,7 @@ async fn serve(
     let mut parts = JoinSet::new();
     let asked = (directory, carrier.relay().clone());
     let api = api(figures, plugins.clone(), reloader.clone(), queue, asked, stopping.clone());
+    let api = admin::whole(api.merge(reporting));
     parts.spawn(serve_admin(admin, api, stopping.clone()));
     parts.spawn(watch::run(reloader.watched.clone(), reloader.clone(), stopping.clone()));
     if let Some(reports) = reports {
@@ -331,7 +334,7 @@ fn authenticator(settings: &Settings) -> Result<Authenticator, ConfigError> {
         .with_secrets(secrets.transpose()?))
 }
 
-/// All of the admin API.
+/// The admin API, but for what reports of TLS have of it.
 fn api(
     figures: Figures,
     plugins: Arc<ExtMgr>,
@@ -341,14 +344,13 @@ fn api(
     stopping: Stopping,
 ) -> axum::Router {
     let router = directory.router().clone();
-    let parts = admin::watching(Arc::new(figures))
+    admin::watching(Arc::new(figures))
         .merge(admin::calling(plugins.clone()))
         .merge(admin::reloading(reloader))
         .merge(admin::tracing(plugins, stopping))
         .merge(admin::explaining(directory, router.clone()))
         .merge(admin::explaining_tls(relay, router.clone()))
-        .merge(admin::queue::managing(queue.store, queue.lanes, router));
-    admin::whole(parts)
+        .merge(admin::queue::managing(queue.store, queue.lanes, router))
 }
 
 /// Waits until all parts have ended, for a bounded time or until somebody asks once more.

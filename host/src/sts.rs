@@ -20,8 +20,6 @@ use crate::dns::{Answer, Data, Kind, Names};
 use crate::https::{Https, HttpsError};
 use crate::stopping::Stopping;
 
-/// How long fetching a policy may take (RFC 8461 section 3.3).
-pub(crate) const FETCH_WAIT: Duration = Duration::from_secs(60);
 /// Where policies are to be had (RFC 8461 section 3.3).
 pub(crate) const HTTPS_PORT: u16 = 443;
 /// The longest policy (RFC 8461 section 3.3).

@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use super::address::AddressReport;
 use super::api::Problem;
 use super::tls_policy::TlsPolicyReport;
+use super::tls_report::{SentReports, TlsCounts};
 
 /// How long the whole exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ const RELOAD_MAX: Duration = Duration::from_secs(90);
 const VERB_MAX: Duration = Duration::from_secs(40);
 /// The same where the DNS and a domain's HTTPS server are asked.
 const TLS_MAX: Duration = Duration::from_secs(300);
+/// The same where many domains are.
+const SEND_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The most that is read of an answer: a ledger of the largest size, in JSON.
 const ANSWER_OCTETS_MAX: usize = 64 << 20;
 /// The longest line of an answer that comes line by line.
@@ -113,6 +116,22 @@ pub(crate) async fn explain_tls(
     ask_for(socket, &path, TLS_MAX).await
 }
 
+/// Asks how TLS fared, with the servers of one domain or of all; the JSON as it came, and what it says.
+pub(crate) async fn fetch_tls_counts(
+    socket: &Path,
+    domain: Option<&str>,
+) -> Result<(String, TlsCounts), ClientError> {
+    let domain = domain.map(|domain| utf8_percent_encode(domain, NON_ALPHANUMERIC));
+    let path = domain.map_or_else(String::new, |domain| format!("/{domain}"));
+    ask_for(socket, &format!("/v1/tls-reports{path}"), EXCHANGE_MAX).await
+}
+
+/// Has the reports sent that are due; the JSON as it came, and what it says.
+pub(crate) async fn send_tls_reports(socket: &Path) -> Result<(String, SentReports), ClientError> {
+    let json = ask(socket, Method::POST, "/v1/tls-reports", String::new(), SEND_MAX).await?;
+    read(socket, json)
+}
+
 /// Asks for a report; the JSON as it came, and what it says.
 async fn ask_for<T: serde::de::DeserializeOwned>(
     socket: &Path,
@@ -120,6 +139,13 @@ async fn ask_for<T: serde::de::DeserializeOwned>(
     wait: Duration,
 ) -> Result<(String, T), ClientError> {
     let json = ask(socket, Method::GET, path, String::new(), wait).await?;
+    read(socket, json)
+}
+
+fn read<T: serde::de::DeserializeOwned>(
+    socket: &Path,
+    json: String,
+) -> Result<(String, T), ClientError> {
     let report = serde_json::from_str(&json).map_err(|error| ClientError::Answer {
         socket: socket.to_owned(),
         reason: error.to_string(),

@@ -23,6 +23,12 @@ pub(super) enum TlsCommand {
     /// what is wanted in the end and who says so. Asks the running server, which asks the DNS and the domain as a delivery does; no
     /// server for mail is talked to. Exit code 1 when no server answers.
     Policy(PolicyArgs),
+    /// Show how TLS fared with the servers of other domains, or send the reports of it (TLS-RPT)
+    ///
+    /// What the running server has counted and not reported yet: all domains, or one with what failed. With --send the reports of
+    /// days that are over go now, and not only at the time of the day that the server has for that; what becomes of each is printed.
+    /// Exit code 1 when no server answers, or a report could not be sent.
+    Report(ReportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -32,6 +38,21 @@ pub(super) struct PolicyArgs {
     /// The domain that mail would be for
     #[arg(value_name = "DOMAIN")]
     domain: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Show this domain only, with what failed
+    #[arg(value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Send the reports of days that are over now
+    #[arg(long, conflicts_with = "domain")]
+    send: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -57,7 +78,30 @@ pub(super) fn run(command: &TlsCommand) -> ExitCode {
             Err(error) => super::failed(&error, super::EXIT_CONFIGURATION),
         },
         TlsCommand::Policy(args) => policy(args),
+        TlsCommand::Report(args) if args.send => send(args),
+        TlsCommand::Report(args) => report(args),
     }
+}
+
+fn report(args: &ReportArgs) -> ExitCode {
+    let domain = args.domain.as_deref();
+    let asked =
+        args.server.ask(|socket| async move { admin::fetch_tls_counts(&socket, domain).await });
+    match asked {
+        Ok((json, _)) if args.json => super::print_json(&json),
+        Ok((_, counts)) => super::print(&counts),
+        Err(error) => refused(&error),
+    }
+}
+
+fn send(args: &ReportArgs) -> ExitCode {
+    let (json, sent) =
+        match args.server.ask(|socket| async move { admin::send_tls_reports(&socket).await }) {
+            Ok(answered) => answered,
+            Err(error) => return refused(&error),
+        };
+    let printed = if args.json { super::print_json(&json) } else { super::print(&sent) };
+    if sent.failed.is_empty() { printed } else { ExitCode::FAILURE }
 }
 
 fn policy(args: &PolicyArgs) -> ExitCode {

@@ -159,7 +159,15 @@ impl Resolver<'_> {
         let mx_port = u16::try_from(written.mx_port.get()).unwrap_or(u16::MAX);
         let postmaster = written.postmaster.as_ref().map(|address| address.0.clone());
         let (mta_sts, tls_required_field) = (written.mta_sts, written.tls_required_field);
-        Ok(Delivery { concurrency, pace, mx_port, postmaster, mta_sts, tls_required_field })
+        Ok(Delivery {
+            concurrency,
+            pace,
+            mx_port,
+            postmaster,
+            mta_sts,
+            mta_sts_timeout: written.mta_sts_timeout.duration(),
+            tls_required_field,
+        })
     }
 
     fn tls_report(&self, written: file::TlsReport) -> Result<TlsReport, ConfigError> {

@@ -433,6 +433,8 @@ pub(crate) struct Delivery {
     pub(crate) postmaster: Option<Address>,
     /// Whether domains are asked over HTTPS who their servers are (RFC 8461).
     pub(crate) mta_sts: bool,
+    /// How long fetching what they say may take (RFC 8461 section 3.3).
+    pub(crate) mta_sts_timeout: Duration,
     /// Whether `TLS-Required: No` in a message has it go even where the policy of its recipient's domain wants TLS.
     pub(crate) tls_required_field: bool,
 }
@@ -497,6 +499,7 @@ impl Default for Delivery {
             mx_port: 25,
             postmaster: None,
             mta_sts: true,
+            mta_sts_timeout: Duration::from_secs(60),
             tls_required_field: true,
         }
     }

@@ -15,7 +15,7 @@ use crate::dns::{Answer, Data, Kind, Names, Tlsa};
 use crate::https::Https;
 use crate::router::Router;
 use crate::stopping::Stopping;
-use crate::sts::{FETCH_WAIT, HTTPS_PORT, Kept, Sts, StsMode, Told};
+use crate::sts::{HTTPS_PORT, Kept, Sts, StsMode, Told};
 use crate::tls::{Dane, Identity, OutboundTls};
 
 /// What must hold of a connection.
@@ -198,7 +198,8 @@ impl Demands {
         tls: &OutboundTls,
     ) -> Self {
         let sts = settings.delivery.mta_sts.then(|| {
-            let https = Https::new(names.clone(), tls.clone(), HTTPS_PORT, FETCH_WAIT);
+            let wait = settings.delivery.mta_sts_timeout;
+            let https = Https::new(names.clone(), tls.clone(), HTTPS_PORT, wait);
             Arc::new(Sts::new(names.clone(), https, settings.sts_dir()))
         });
         Self::new(router, settings.dns.dnssec.then(|| names.clone()), sts)

@@ -66,7 +66,7 @@ impl Scene {
         let zone = Arc::new(Zone::default());
         zone.tell(Some("v=STSv1; id=1;"));
         let folder = tempfile::tempdir().unwrap();
-        Self { zone, site, roots: authority.pem(), folder, wait: FETCH_WAIT }
+        Self { zone, site, roots: authority.pem(), folder, wait: Duration::from_secs(60) }
     }
 
     /// Begins, or begins again, with what is on disk.

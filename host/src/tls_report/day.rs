@@ -21,18 +21,25 @@ const FAILURE_OCTETS: usize = 200;
 
 /// The sessions of a day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Day {
-    pub(super) domains: BTreeMap<String, Vec<Counted>>,
+pub(crate) struct Day {
+    pub(crate) domains: BTreeMap<String, Vec<Counted>>,
     /// What they take.
     octets: usize,
 }
 
 /// Those with the servers of one domain that went by the same policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counted {
-    pub(super) policy: PolicyFound,
-    pub(super) successes: u64,
-    pub(super) failures: Vec<(Failure, u64)>,
+pub(crate) struct Counted {
+    pub(crate) policy: PolicyFound,
+    pub(crate) successes: u64,
+    pub(crate) failures: Vec<(Failure, u64)>,
+}
+
+impl Counted {
+    /// How many sessions failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failures.iter().map(|(_, count)| count).sum()
+    }
 }
 
 impl Day {

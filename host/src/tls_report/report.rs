@@ -107,7 +107,7 @@ impl Report<'_> {
 
 fn policy(domain: &str, counted: &Counted) -> Value {
     let Counted { policy, successes, failures } = counted;
-    let failed: u64 = failures.iter().map(|(_, count)| count).sum();
+    let failed = counted.failed();
     let mut shown = json!({
         "policy-type": policy.kind,
         "policy-string": policy.strings,

@@ -58,6 +58,36 @@ pub(crate) enum FailureKind {
     StsWebpkiInvalid,
 }
 
+impl PolicyKind {
+    /// As reports have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tlsa => "tlsa",
+            Self::Sts => "sts",
+            Self::Nothing => "no-policy-found",
+        }
+    }
+}
+
+impl FailureKind {
+    /// As reports have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::StarttlsNotSupported => "starttls-not-supported",
+            Self::CertificateHostMismatch => "certificate-host-mismatch",
+            Self::CertificateExpired => "certificate-expired",
+            Self::CertificateNotTrusted => "certificate-not-trusted",
+            Self::ValidationFailure => "validation-failure",
+            Self::TlsaInvalid => "tlsa-invalid",
+            Self::DnssecInvalid => "dnssec-invalid",
+            Self::DaneRequired => "dane-required",
+            Self::StsPolicyFetchError => "sts-policy-fetch-error",
+            Self::StsPolicyInvalid => "sts-policy-invalid",
+            Self::StsWebpkiInvalid => "sts-webpki-invalid",
+        }
+    }
+}
+
 /// A session that failed, or would have, were the policy not just tried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
@@ -69,4 +99,12 @@ pub(crate) struct Failure {
     pub(crate) host: Option<String>,
     /// The server's address.
     pub(crate) to: Option<IpAddr>,
+}
+
+impl Failure {
+    /// The server as people read it.
+    pub(crate) fn server(&self) -> Option<String> {
+        let host = self.host.as_ref()?;
+        Some(self.to.map_or_else(|| host.clone(), |to| format!("{host}[{to}]")))
+    }
 }

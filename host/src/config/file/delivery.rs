@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Concurrency, Expiry, Notice, RetryFactor, RetryTime};
+use crate::config::duration::Period;
 use crate::config::name::{MailAddress, NameOfQueue};
 use crate::config::number::Count;
 use crate::config::routing::{DomainPattern, TlsPolicy, Way};
@@ -28,6 +29,7 @@ pub(in crate::config) struct Delivery {
     pub(in crate::config) postmaster: Option<MailAddress>,
     pub(in crate::config) tls_roots: Option<Spanned<PathBuf>>,
     pub(in crate::config) mta_sts: bool,
+    pub(in crate::config) mta_sts_timeout: Period<1, 60>,
     pub(in crate::config) requiretls: Option<Spanned<bool>>,
     pub(in crate::config) tls_required_field: bool,
 }
@@ -67,6 +69,7 @@ impl Default for Delivery {
             postmaster: delivery.postmaster.map(MailAddress),
             tls_roots: None,
             mta_sts: delivery.mta_sts,
+            mta_sts_timeout: Period::new(delivery.mta_sts_timeout),
             requiretls: None,
             tls_required_field: delivery.tls_required_field,
         }
