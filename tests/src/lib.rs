@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod add_in;
+pub mod authority;
 pub mod cargo;
 pub mod client;
 pub mod dialogue;
@@ -13,6 +14,7 @@ pub mod inetd;
 pub mod line;
 pub mod log;
 pub mod name_server;
+pub mod own_network;
 pub mod peer;
 pub mod plugin;
 pub mod postfix;
@@ -24,4 +26,5 @@ pub mod server;
 pub mod sink;
 pub mod slapd;
 pub mod verify;
+pub mod web_site;
 pub mod wire;

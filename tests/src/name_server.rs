@@ -2,9 +2,9 @@
 //! Knows the form of a message (RFC 1035 section 4); has no cache and no recursion.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -28,6 +28,31 @@ const TRUNCATED: u8 = 0x02;
 
 /// One record: name, type, and its data as on the wire.
 pub type Record = (&'static str, u16, &'static [u8]);
+/// The same, made by a test: see [`mx`], [`txt`] and [`a`].
+pub type MadeRecord = (String, u16, Vec<u8>);
+
+/// How long the records of a table count, in seconds.
+const TTL_S: u32 = 60;
+
+/// A server for mail, of preference 10.
+pub fn mx(name: &str, server: &str) -> MadeRecord {
+    let labels = server.split('.').flat_map(|label| {
+        std::iter::once(label.len() as u8).chain(label.bytes().collect::<Vec<_>>())
+    });
+    (name.to_owned(), MX, [0, 10].into_iter().chain(labels).chain([0]).collect())
+}
+
+/// A text, in strings as long as they can be.
+pub fn txt(name: &str, text: &str) -> MadeRecord {
+    let strings = text.as_bytes().chunks(255);
+    let data = strings.flat_map(|string| [&[string.len() as u8], string].concat()).collect();
+    (name.to_owned(), TXT, data)
+}
+
+/// An IPv4 address.
+pub fn a(name: &str, address: [u8; 4]) -> MadeRecord {
+    (name.to_owned(), A, address.to_vec())
+}
 
 /// A server; dropping it ends it. Names that it has not do not exist. Below some it misbehaves: below `trouble.test`, and about
 /// names of addresses in 203.0.113.0/24, it fails,
@@ -36,6 +61,7 @@ pub type Record = (&'static str, u16, &'static [u8]);
 /// for the name above the one that it was asked for, and what is not below `gone.test` is not for no time at all.
 pub struct NameServer {
     address: SocketAddr,
+    records: Arc<Mutex<Vec<MadeRecord>>>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,21 +73,45 @@ impl NameServer {
     ///
     /// When the system refuses a socket.
     pub fn start(records: Vec<Record>) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let made = |(name, kind, data): Record| (name.to_owned(), kind, data.to_vec());
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::serve(any, records.into_iter().map(made).collect(), TTL_S)
+    }
+
+    /// Starts one at an address of the test's choice, whose records are to be asked for each time.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has the address.
+    pub fn start_at(address: SocketAddr, records: Vec<MadeRecord>) -> Self {
+        Self::serve(address, records, 0)
+    }
+
+    /// Tells this of a name from now on, and nothing else.
+    pub fn tell(&self, name: &str, records: Vec<MadeRecord>) {
+        let mut known = lock(&self.records);
+        known.retain(|(of, ..)| of != name);
+        known.extend(records);
+    }
+
+    fn serve(address: SocketAddr, records: Vec<MadeRecord>, ttl_s: u32) -> Self {
+        let socket = UdpSocket::bind(address).expect("a socket");
         let address = socket.local_addr().expect("it has an address");
+        let records = Arc::new(Mutex::new(records));
+        let told_of = records.clone();
         // How soon the thread sees that it is to end.
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a time-out can be set");
         let ended = Arc::new(AtomicBool::new(false));
         let told = ended.clone();
         let thread = thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
-                match answer_one(&socket, &records) {
+                match answer_one(&socket, &told_of, ttl_s) {
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
                     _ => {}
                 }
             }
         });
-        Self { address, ended, thread: Some(thread) }
+        Self { address, records, ended, thread: Some(thread) }
     }
 
     /// The section of a server's configuration that has it asked.
@@ -80,11 +130,16 @@ impl Drop for NameServer {
     }
 }
 
-fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
+fn lock(records: &Mutex<Vec<MadeRecord>>) -> MutexGuard<'_, Vec<MadeRecord>> {
+    records.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer_one(socket: &UdpSocket, records: &Mutex<Vec<MadeRecord>>, ttl_s: u32) -> io::Result<()> {
     let mut octets = [0; 1024];
     let (length, from) = socket.recv_from(&mut octets)?;
     let query = &octets[..length];
     let Some((name, kind, end)) = question(query) else { return Ok(()) };
+    let records = lock(records).clone();
     let answers: Vec<_> = records
         .iter()
         .filter(|(known, of, _)| name.eq_ignore_ascii_case(known) && *of == kind)
@@ -96,7 +151,7 @@ fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
     if below("forged.test") {
         let mut forged = reply_to(&query[..end], 0, 1);
         forged[0] ^= 0xff;
-        append(&mut forged, A, &[127, 0, 0, 2]);
+        append(&mut forged, A, &[127, 0, 0, 2], ttl_s);
         socket.send_to(&forged, from)?;
     }
     let code = match () {
@@ -113,21 +168,19 @@ fn answer_one(socket: &UdpSocket, records: &[Record]) -> io::Result<()> {
         reply[2] |= TRUNCATED;
     }
     if is_loop {
-        append(&mut reply, CNAME, &NAME_ASKED);
+        append(&mut reply, CNAME, &NAME_ASKED, ttl_s);
     }
     if is_other {
         let record = reply.len();
-        append(&mut reply, A, &[127, 0, 0, 2]);
+        append(&mut reply, A, &[127, 0, 0, 2], ttl_s);
         // Behind the first label of the name that was asked for.
         reply[record + 1] += query[12] + 1;
     }
     for (_, _, data) in answers {
-        append(&mut reply, kind, data);
+        append(&mut reply, kind, data, ttl_s);
     }
     if below("gone.test") && code == 3 {
-        let ttl = reply.len() + 6;
-        append(&mut reply, SOA, &[&NAME_ASKED[..], &NAME_ASKED, &[0; 20]].concat());
-        reply[ttl..ttl + 4].fill(0);
+        append(&mut reply, SOA, &[&NAME_ASKED[..], &NAME_ASKED, &[0; 20]].concat(), 0);
         reply[9] = 1;
     }
     socket.send_to(&reply, from).map(|_| ())
@@ -142,11 +195,12 @@ fn reply_to(question: &[u8], code: u8, answers: u8) -> Vec<u8> {
 }
 
 /// Adds a record of the name that was asked for.
-fn append(reply: &mut Vec<u8>, kind: u16, data: &[u8]) {
+fn append(reply: &mut Vec<u8>, kind: u16, data: &[u8], ttl_s: u32) {
     reply.extend(NAME_ASKED);
     reply.extend(kind.to_be_bytes());
-    // Class IN, 60 seconds.
-    reply.extend([0, 1, 0, 0, 0, 60]);
+    // Class IN.
+    reply.extend([0, 1]);
+    reply.extend(ttl_s.to_be_bytes());
     reply.extend((data.len() as u16).to_be_bytes());
     reply.extend_from_slice(data);
 }

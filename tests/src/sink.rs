@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 use crate::client::Client;
@@ -24,6 +25,8 @@ pub struct Received {
     pub recipients: Vec<String>,
     /// The message, transparency dots removed.
     pub octets: Vec<u8>,
+    /// It came through TLS.
+    pub secured: bool,
 }
 
 #[derive(Default)]
@@ -32,6 +35,8 @@ struct State {
     /// The reply to the next messages' ends; 250 when there is none.
     replies: Vec<String>,
     connections: Vec<TcpStream>,
+    /// The lines that came in clear text, but for those of messages.
+    heard: Vec<String>,
     /// Clients that are served.
     sessions: usize,
 }
@@ -42,6 +47,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     closing: AtomicBool,
+    /// What it has for TLS; none: it offers none.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// A reserved address where nobody listens: connections are refused until [`Closed::open`].
@@ -57,9 +64,17 @@ impl Closed {
     ///
     /// When the system has none.
     pub fn reserve() -> Self {
+        Self::reserve_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Reserves one of the test's choice.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has it.
+    pub fn reserve_at(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        socket.bind(&any.into()).expect("a free port");
+        socket.bind(&address.into()).expect("a free port");
         let address = socket.local_addr().ok().and_then(|address| address.as_socket());
         Self { socket, address: address.expect("an internet address") }
     }
@@ -75,9 +90,18 @@ impl Closed {
     ///
     /// When the system does not let it listen.
     pub fn open(self) -> Sink {
+        self.open_with(None)
+    }
+
+    /// The same with STARTTLS, if there is something for it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Closed::open`] does.
+    pub fn open_with(self, tls: Option<Arc<ServerConfig>>) -> Sink {
         self.socket.listen(128).expect("it can listen");
         let listener = TcpListener::from(self.socket);
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared { tls, ..Shared::default() });
         let accepting = thread::spawn({
             let shared = shared.clone();
             move || accept(&listener, &shared)
@@ -114,12 +138,17 @@ impl Sink {
     /// # Errors
     /// The connection broke.
     pub fn take_over(&self, client: Client) -> io::Result<()> {
-        serve(client.into_stream(), &self.shared)
+        serve(client.into_stream(), &self.shared, true, None).map(drop)
     }
 
     /// What it has accepted so far.
     pub fn messages(&self) -> Vec<Received> {
         lock(&self.shared).messages.clone()
+    }
+
+    /// The lines that came in clear text so far, but for those of messages.
+    pub fn heard(&self) -> Vec<String> {
+        lock(&self.shared).heard.clone()
     }
 
     /// Waits until nobody is connected any more: what a client that is gone has sent counts by then.
@@ -213,19 +242,46 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn receive(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
-    serve(BufReader::new(stream), shared)
+    match serve(BufReader::new(stream), shared, true, shared.tls.as_ref())? {
+        Some((stream, tls)) => {
+            let connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+            let stream = BufReader::new(StreamOwned::new(connection, stream));
+            serve(stream, shared, false, None).map(drop)
+        }
+        None => Ok(()),
+    }
 }
 
-fn serve<S: Read + Write>(mut stream: BufReader<S>, shared: &Shared) -> io::Result<()> {
+/// Serves until the client is done, or a handshake is to be made. `clear`: nothing is around the stream. `tls`: what is offered.
+fn serve<S: Read + Write>(
+    mut stream: BufReader<S>,
+    shared: &Shared,
+    clear: bool,
+    tls: Option<&Arc<ServerConfig>>,
+) -> io::Result<Option<(S, Arc<ServerConfig>)>> {
     let (mut sender, mut recipients) = (String::new(), Vec::new());
-    reply(&mut stream, "220 sink.example.test ESMTP")?;
+    if clear {
+        reply(&mut stream, "220 sink.example.test ESMTP")?;
+    }
     loop {
         let line = read_line(&mut stream)?;
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if clear {
+            lock(shared).heard.push(text.clone());
+        }
         let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
             "EHLO" => {
-                reply(&mut stream, "250-sink.example.test\r\n250-PIPELINING\r\n250 8BITMIME")?
+                let starttls = if tls.is_some() { "250-STARTTLS\r\n" } else { "" };
+                let offers = "250-PIPELINING\r\n250 8BITMIME";
+                reply(&mut stream, &format!("250-sink.example.test\r\n{starttls}{offers}"))?
+            }
+            "STAR" => {
+                if let Some(tls) = tls {
+                    reply(&mut stream, "220 go on")?;
+                    return Ok(Some((stream.into_inner(), tls.clone())));
+                }
+                reply(&mut stream, "502 what?")?;
             }
             "MAIL" => {
                 (sender, recipients) = (path(&text), Vec::new());
@@ -238,11 +294,12 @@ fn serve<S: Read + Write>(mut stream: BufReader<S>, shared: &Shared) -> io::Resu
             "DATA" => {
                 reply(&mut stream, "354 go on")?;
                 let octets = read_message(&mut stream)?;
-                let answer = keep(shared, Received { sender, recipients, octets });
+                let secured = !clear;
+                let answer = keep(shared, Received { sender, recipients, octets, secured });
                 (sender, recipients) = (String::new(), Vec::new());
                 reply(&mut stream, &answer)?;
             }
-            "QUIT" => return reply(&mut stream, "221 bye"),
+            "QUIT" => return reply(&mut stream, "221 bye").map(|()| None),
             _ => reply(&mut stream, "250 ok")?,
         }
     }
