@@ -4,6 +4,7 @@
 mod anchors;
 mod answer;
 mod chain;
+mod denial;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType as Type};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType as Type};
 use stagepost_extmgr::{DnsAnswer, DnsQuestion, DnsRecord, LookingUp, RecordType, Resolver};
 
 pub(crate) use self::answer::{Answer, Asking, Data, Found, Kind, Names, Tlsa};
@@ -116,6 +117,7 @@ impl Resolver for Dns {
 
 impl Names for Dns {
     fn ask(&self, kind: Kind, name: &str) -> Asking {
+        let validated = self.validating.is_some();
         let (client, timeout) = match &self.validating {
             Some(client) => (Some(client.clone()), self.timeout * VALIDATED_TIMES),
             None => (self.client.clone(), self.timeout),
@@ -125,7 +127,8 @@ impl Names for Dns {
         Box::pin(async move {
             let Some(question) = question else { return Answer::NoName };
             let Some(client) = client else { return Answer::Trouble };
-            let asked = tokio::time::timeout(timeout, ask(&client, kind, question.name())).await;
+            let asked = ask(&client, validated, kind, question.name());
+            let asked = tokio::time::timeout(timeout, asked).await;
             asked.unwrap_or_else(|_| {
                 tracing::debug!(name = question.name(), ?kind, "look-up: no answer in time");
                 Answer::Trouble
@@ -134,7 +137,7 @@ impl Names for Dns {
     }
 }
 
-async fn ask(client: &TokioResolver, kind: Kind, name: &str) -> Answer {
+async fn ask(client: &TokioResolver, validated: bool, kind: Kind, name: &str) -> Answer {
     let wanted = match kind {
         Kind::A => Type::A,
         Kind::Aaaa => Type::AAAA,
@@ -146,12 +149,23 @@ async fn ask(client: &TokioResolver, kind: Kind, name: &str) -> Answer {
     // Nothing is appended to it.
     asked.set_fqdn(true);
     match client.lookup(asked.clone(), wanted).await {
+        // RFC 7672 section 2.1.1: what could not be judged is as good as forged.
+        Ok(found) if validated && found.answers().iter().any(is_unproved) => Answer::Trouble,
         Ok(found) => {
             let code = found.message().metadata.response_code;
-            chain::follow(&asked, wanted, found.answers()).unwrap_or_else(|| nothing(code))
+            match chain::follow(&asked, wanted, found.answers()) {
+                Some(answer) => answer,
+                // There was something, and nothing of it is an answer.
+                None if validated => Answer::Trouble,
+                None => nothing(code),
+            }
         }
-        Err(error) if error.is_nx_domain() => Answer::NoName,
-        Err(error) if error.is_no_records_found() => Answer::NoData,
+        Err(NetError::Dns(DnsError::NoRecordsFound(denial))) => {
+            match validated && !denial::is_believed(client, &denial).await {
+                true => Answer::Trouble,
+                false => nothing(denial.response_code),
+            }
+        }
         // Validated, and found to be in a zone that nobody has signed, or that has opted out.
         Err(NetError::Dns(DnsError::Nsec { response, proof: Proof::Insecure, .. })) => {
             nothing(response.metadata.response_code)
@@ -161,6 +175,12 @@ async fn ask(client: &TokioResolver, kind: Kind, name: &str) -> Answer {
             Answer::Trouble
         }
     }
+}
+
+/// Whether it is known neither that somebody has signed a record nor that nobody need have.
+fn is_unproved(record: &Record) -> bool {
+    let judged = matches!(record.proof, Proof::Secure | Proof::Insecure);
+    !judged && record.record_type() != Type::RRSIG
 }
 
 /// What an answer without records means.

@@ -1,6 +1,8 @@
 //! A signed DNS root in this process, with some names that can't be believed, for the tests of deliveries.
 //! Knows hickory's server; has no cache and no recursion.
 
+mod lies;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,8 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UdpSocket};
 
+pub(crate) use self::lies::LIES;
+use self::lies::Lie;
 use super::Dns;
 use crate::config;
 
@@ -33,8 +37,8 @@ const BROKEN: &str = ".broken.test.";
 /// Name, type and data of a record, as zone files have them.
 pub(crate) type Written<'w> = (&'w str, &'w str);
 
-/// A server, as long as it is kept. All is signed but what is at or below `plain.test`; what is below `forged.test` is bogus, and
-/// about `broken.test` nobody knows anything.
+/// A server, as long as it is kept. All is signed but what is at or below `plain.test`; what is below `forged.test` is bogus,
+/// about `broken.test` nobody knows anything, and about [`LIES`] and `mute.plain.test` see there.
 pub(crate) struct SignedRoot {
     address: SocketAddr,
     anchor: PathBuf,
@@ -180,6 +184,9 @@ impl RequestHandler for Zones {
                 if !matches!(kind, RecordType::DNSKEY | RecordType::DS) {
                     let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
                     asked.push(format!("{kind} {name}"));
+                }
+                if let Some(lie) = Lie::about(kind, &below) {
+                    return lie.tell(request, response).await;
                 }
                 // A delegation is the parent's to tell of.
                 let plain = below.ends_with(&format!(".{PLAIN}")) && kind != RecordType::DS;
