@@ -316,7 +316,8 @@ impl Demands {
             match names.ask(Kind::Tlsa, &below).await {
                 Answer::Found(found) if found.secure => {
                     let records: Arc<[Tlsa]> = found.records.into_iter().filter_map(tlsa).collect();
-                    let names = [base.clone()].into_iter().chain(owners.iter().cloned());
+                    let owners = owners.iter().filter(|owner| *owner != base);
+                    let names = [base].into_iter().chain(owners).cloned();
                     return match Dane::of(&records, names.collect()) {
                         Some(dane) => Published::Usable(records, dane),
                         None => Published::Unusable(records),
@@ -337,7 +338,9 @@ impl Demands {
 async fn named(names: &dyn Names, host: &str) -> Option<Footing> {
     let (six, four) = tokio::join!(names.ask(Kind::Aaaa, host), names.ask(Kind::A, host));
     let trouble = [&six, &four].contains(&&Answer::Trouble);
-    (!trouble).then(|| Footing::of(host, &[], [&six, &four]))
+    // RFC 7672 section 3.2.2: be it another name, a certificate may still be for the one that was named.
+    let owner = host.to_ascii_lowercase().into();
+    (!trouble).then(|| Footing::of(host, &[owner], [&six, &four]))
 }
 
 fn tlsa(data: Data) -> Option<Tlsa> {

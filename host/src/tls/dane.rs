@@ -14,7 +14,7 @@ use crate::dns::Tlsa;
 
 /// So many certificates of a chain are looked at, beside the server's own.
 const CHAIN_MAX: usize = 10;
-/// So many records of one server are looked at.
+/// So many records of one server are made use of.
 const RECORDS_MAX: usize = 32;
 
 /// The usable records of one server. Cheap to clone.
@@ -81,8 +81,8 @@ impl Dane {
     /// `names`: what a certificate may be for that an authority has made, the name that the records stand below first
     /// (RFC 7672 section 3.2.2).
     pub(crate) fn of(records: &[Tlsa], names: Vec<Box<str>>) -> Option<Self> {
-        let usable = records.iter().take(RECORDS_MAX).filter_map(Association::of);
-        let all: Vec<Association> = usable.collect();
+        // What is beyond that is not believed: many that can't be used are no reason to do without.
+        let all: Vec<_> = records.iter().filter_map(Association::of).take(RECORDS_MAX).collect();
         // RFC 7671 section 9: of several digests the strongest counts, so that a weak one does no harm.
         let outdone = |one: &Association| {
             let stronger = |other: &Association| {

@@ -110,6 +110,16 @@ fn what_cant_be_used_is_left_out() {
     }
     assert_eq!(check(&[], &shown), None);
 
+    // However many there are of them, and of others.
+    let mut many = vec![tlsa(1, 1, 1, sha256(&key)); 1000];
+    many.push(good());
+    assert_eq!(check(&many, &shown), Some(Ok(())));
+    let strange = |number: u32| tlsa(3, 1, 1, sha256(&number.to_be_bytes()));
+    many.extend((0..1000).map(strange));
+    assert_eq!(check(&many, &shown), Some(Ok(())));
+    let strangers: Vec<Tlsa> = (0..1000).map(strange).chain([good()]).collect();
+    assert_eq!(check(&strangers, &shown), Some(Err(DaneFault::NoMatch)));
+
     // RFC 7671 section 9: beside a stronger digest the weaker one does not count; the whole does.
     let strong = tlsa(3, 1, 2, [0; 64]);
     assert_eq!(check(&[good(), strong.clone()], &shown), Some(Err(DaneFault::NoMatch)));
