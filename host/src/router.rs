@@ -93,12 +93,12 @@ impl Router {
                 };
             return Some(if known { Route::Local } else { Route::UnknownUser });
         }
-        Some(if self.relay(&domain).is_some() {
-            Route::Relay
-        } else if self.default.is_some() {
-            Route::Foreign
-        } else {
-            Route::Unreachable
+        Some(match self.relay(&domain) {
+            // The server behind it believes us, and might send on for who may not relay.
+            Some(_) if names_way(recipient) => Route::Foreign,
+            Some(_) => Route::Relay,
+            None if self.default.is_some() => Route::Foreign,
+            None => Route::Unreachable,
         })
     }
 
@@ -180,6 +180,12 @@ impl Router {
     }
 }
 
+/// Whether the local part says where mail goes from its domain on: `user%far.test`, `far.test!user` and `"user@far.test"` are followed
+/// by some servers (RFC 5321 section F.2 and RFC 1123 section 5.2.16).
+fn names_way(recipient: &Address) -> bool {
+    recipient.local_unquoted().contains(['%', '!', '@'])
+}
+
 impl Queues for Router {
     fn queue_of(&self, destination: &stagepost_queue::Destination) -> Option<QueueName> {
         self.queue(destination.as_str()).cloned()
@@ -246,6 +252,14 @@ next_hop = "[2001:db8::1]:25"
             ("a@example.org", Relay, Relay),
             ("a@x.example.org", Relay, Relay),
             ("a@other.test", Relay, Relay),
+            // The server of the domain would send it on, or not; that is for who may relay to find out.
+            ("a%far.test@example.org", Foreign, Foreign),
+            ("far.test!a@x.example.org", Foreign, Foreign),
+            ("\"a@far.test\"@example.org", Foreign, Foreign),
+            ("\"a\\@far.test\"@example.org", Foreign, Foreign),
+            ("a=far.test+b@example.org", Relay, Relay),
+            ("a%far.test@example.test", Local, Local),
+            ("a%far.test@example.net", Unreachable, Foreign),
             ("a@example.net", Unreachable, Foreign),
             ("a@org", Unreachable, Foreign),
             ("a@badexample.org", Unreachable, Foreign),

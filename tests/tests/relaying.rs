@@ -78,6 +78,40 @@ fn a_foreign_domain_needs_a_grant() {
     server.stop();
 }
 
+/// A server that is relayed to believes who relays: through it nobody may reach others.
+#[test]
+fn a_way_behind_a_relay_domain_needs_a_grant() {
+    let sink = Sink::open();
+    let site = Site::new("");
+    let judge = site.compile("plugins/judge.c");
+    let relayed = route("@relayed.test", sink.address());
+    let recipients = [
+        "b%far.test@relayed.test",
+        "far.test!b@relayed.test",
+        "\"b@far.test\"@relayed.test",
+        "\"b\\@far.test\"@x.relayed.test",
+        "b%far.test%here.test@relayed.test",
+        "@relayed.test:b%far.test@relayed.test",
+    ];
+    site.configure(&relayed);
+    let server = site.start();
+    let mut client = server.greeted();
+    client.say("MAIL FROM:<a@client.test>", 250);
+    for recipient in recipients {
+        let refused = client.say(&format!("RCPT TO:<{recipient}>"), 550);
+        assert!(refused.lines[0].starts_with("5.7.1 "), "{recipient}: {refused}");
+    }
+    client.say("RCPT TO:<bounces+b=far.test@relayed.test>", 250);
+    server.stop();
+
+    site.configure(&(relayed + &plugin_section("judge", &judge, GRANT)));
+    let server = site.start();
+    let reply = server.greeted().deliver("a@client.test", recipients[0], MESSAGE);
+    assert_eq!(reply.code, 250, "{reply}");
+    assert_eq!(sink.wait_for(1)[0].recipients, [recipients[0]]);
+    server.stop();
+}
+
 #[test]
 fn what_is_queued_for_a_next_hop_that_is_down_arrives_after_a_restart() {
     const MESSAGES: usize = 20;
