@@ -258,7 +258,8 @@ async fn serve(
         outbound,
         logins.clone(),
     );
-    let carrier = Arc::new(carrier.counted(reports.clone()));
+    let own: Vec<SocketAddr> = places.iter().map(|(_, address)| *address).collect();
+    let carrier = Arc::new(carrier.counted(reports.clone()).listening(&own));
     let outbox = Outbox { store: queue.store.clone(), router: ways.router.clone() };
     let outbox = Arc::new(outbox);
     let reporting = admin::reporting_tls(reports.clone(), outbox.clone());

@@ -57,6 +57,33 @@ fn servers_are_found_by_the_dns() {
     server.stop();
 }
 
+/// By names that are not ours, over the address that a listener has: it would come again until it has been here a hundred times.
+#[test]
+fn mail_is_not_given_to_this_server_itself() {
+    // An address of its own, so that its port is nobody else's.
+    let [.., a, b, c] = std::process::id().to_be_bytes();
+    let own: &'static [u8; 4] = Box::leak(Box::new([127, a.max(1), b, c.max(2)]));
+    let at = std::net::Ipv4Addr::from(*own);
+    let dns = NameServer::start(vec![
+        ("loop.test", MX, b"\0\x0a\x05alias\x04test\0"),
+        ("alias.test", A, own),
+        ("implicit.test", A, own),
+    ]);
+    let listener = format!("[[listen]]\nname = \"own\"\naddress = \"{at}:2525\"\n");
+    let further = format!("{listener}{}[delivery]\nmx_port = 2525\n", dns.section());
+    let site = Site::new(&(further + &route("@test", "\"mx\"")));
+    let server = site.start();
+    for domain in ["loop.test", "implicit.test"] {
+        deliver(&server, domain);
+        let line = server.log().wait_for(domain, |line| {
+            line.message() == "undeliverable" && line.text("destination") == domain
+        });
+        assert_eq!(line.text("reply"), "5.4.6 the MX of the domain leads back to this server");
+    }
+    assert_eq!(server.log().matching(|line| line.message() == "message queued").len(), 2);
+    server.stop();
+}
+
 #[test]
 fn the_next_server_is_tried_when_one_is_down() {
     let (closed, sink) = (Closed::reserve(), Sink::open());

@@ -2,6 +2,7 @@
 //! Knows the router and the transports; asks the router anew at each attempt.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use stagepost_queue::{BoxFuture, Lease, StoredMessage};
@@ -64,6 +65,11 @@ impl Carrier {
     /// The same, whose sessions with other servers are counted for reports.
     pub(crate) fn counted(self, reports: Option<Arc<TlsReports>>) -> Self {
         Self { relay: self.relay.counted(reports), ..self }
+    }
+
+    /// The same, of a server that listens at these places: nothing is given to itself.
+    pub(crate) fn listening(self, places: &[SocketAddr]) -> Self {
+        Self { relay: self.relay.listening(places), ..self }
     }
 
     /// What dials other servers.

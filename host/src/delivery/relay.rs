@@ -17,6 +17,7 @@ mod stream;
 mod tally;
 mod witness;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +116,11 @@ impl Relay {
         Self { reports, ..self }
     }
 
+    /// The same, of a server that listens at these places: nothing is given to itself.
+    pub(crate) fn listening(self, places: &[SocketAddr]) -> Self {
+        Self { finder: self.finder.listening(places), ..self }
+    }
+
     /// The same, which leaves the field `TLS-Required` of messages alone, or not.
     pub(crate) fn heeding_field(self, heeds_field: bool) -> Self {
         Self { heeds_field, ..self }
@@ -161,7 +167,8 @@ impl Relay {
             transaction.wish.deliver_by = None;
             (transaction.wish.require_tls, wish) = (false, TlsWish::Unsaid);
         }
-        let servers = self.avoided.last(self.finder.find(hop.servers).await?);
+        let found = self.finder.others(self.finder.find(hop.servers).await?)?;
+        let servers = self.avoided.last(found);
         let passage = Passage { hop, wish, transaction: &transaction, message, witness: None };
         let tally = self.try_all(&servers, passage).await;
         if !tally.is_unable() || transaction.sender != ReversePath::Null {

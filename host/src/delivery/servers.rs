@@ -2,6 +2,7 @@
 //! Knows names and addresses; no connection and no message.
 
 mod host_names;
+mod ourselves;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use self::host_names::HostNames;
+use self::ourselves::Ourselves;
 use crate::config::{NextHop, Way};
 use crate::dns::{Answer, Data, Found, Kind, Names};
 
@@ -164,8 +166,8 @@ impl NoServer {
 pub(super) struct Finder {
     names: Arc<dyn Names>,
     host_names: Arc<HostNames>,
-    /// Our own name: mail for a domain is not given to ourselves, nor to those behind us.
-    own_name: Box<str>,
+    /// Mail for a domain is not given to ourselves, nor to those behind us.
+    ourselves: Ourselves,
     mx_port: u16,
     /// How long the addresses of a host may take.
     wait: Duration,
@@ -173,8 +175,13 @@ pub(super) struct Finder {
 
 impl Finder {
     pub(super) fn new(names: Arc<dyn Names>, own_name: &str, mx_port: u16, wait: Duration) -> Self {
-        let host_names = Arc::default();
-        Self { names, host_names, own_name: own_name.to_ascii_lowercase().into(), mx_port, wait }
+        let (host_names, ourselves) = (Arc::default(), Ourselves::new(own_name));
+        Self { names, host_names, ourselves, mx_port, wait }
+    }
+
+    /// The same, of a server that listens at these places.
+    pub(super) fn listening(self, places: &[SocketAddr]) -> Self {
+        Self { ourselves: self.ourselves.listening(places), ..self }
     }
 
     /// The servers, at least one.
@@ -183,7 +190,8 @@ impl Finder {
             Servers::Hosts(hosts) => self.hosts(hosts).await,
             Servers::Mx(domain) => match literal(domain) {
                 Some(address) => {
-                    Ok(vec![self.by_dns(&address.to_string(), address, &Footing::Loose, true)])
+                    let server = self.by_dns(&address.to_string(), address, &Footing::Loose, true);
+                    if self.is_own(&server) { Err(NoServer::Loop) } else { Ok(vec![server]) }
                 }
                 None => self.mx(domain).await,
             },
@@ -194,6 +202,25 @@ impl Finder {
                 Ok(vec![Server { host: shown.clone(), shown, endpoint, footing, vouched: true }])
             }
         }
+    }
+
+    /// Those of named servers that are not this one: the mail would go round in a circle.
+    pub(super) fn others(&self, mut found: Vec<Server>) -> Result<Vec<Server>, NoServer> {
+        let own = |server: &Server| self.is_own(server);
+        let Some(named) = found.iter().find(|server| own(server)).map(|own| own.shown.clone())
+        else {
+            return Ok(found);
+        };
+        found.retain(|server| !own(server));
+        if found.is_empty() {
+            let fault = format!("{named}: it is this server itself");
+            return Err(NoServer::Host(fault.into()));
+        }
+        Ok(found)
+    }
+
+    fn is_own(&self, server: &Server) -> bool {
+        matches!(&server.endpoint, Endpoint::Tcp(address) if self.ourselves.are_at(*address))
     }
 
     async fn hosts(&self, hosts: &[NextHop]) -> Result<Vec<Server>, NoServer> {
@@ -235,7 +262,11 @@ impl Finder {
                 let owners = Some(vec![domain.to_ascii_lowercase().into()]);
                 let found = self.addresses(domain, SERVERS_MAX, owners.as_deref()).await;
                 let found = found.ok_or(NoServer::Trouble)?;
-                return if found.is_empty() { Err(NoServer::NoAddress) } else { Ok(found) };
+                return match found.iter().any(|server| self.is_own(server)) {
+                    true => Err(NoServer::Loop),
+                    false if found.is_empty() => Err(NoServer::NoAddress),
+                    false => Ok(found),
+                };
             }
         };
         // RFC 7672 section 2.2.1: what anybody may have put there leads to anybody's servers.
@@ -248,7 +279,7 @@ impl Finder {
         records.retain(|(_, host)| !host.is_empty());
         shuffle(&mut records);
         // Only those before us may be tried: mail that others behind us would send on to us goes round.
-        if let Some(own) = records.iter().find(|(_, host)| **host == *self.own_name) {
+        if let Some(own) = records.iter().find(|(_, host)| self.ourselves.are_called(host)) {
             let own = own.0;
             records.retain(|(preference, _)| *preference < own);
             if records.is_empty() {
@@ -264,21 +295,29 @@ impl Finder {
         owners: Option<&[Box<str>]>,
     ) -> Result<Vec<Server>, NoServer> {
         let (mut found, mut trouble) = (Vec::new(), false);
+        let mut none = NoServer::MxWithoutAddress;
         let per_name = if records.len() == 1 { SERVERS_MAX } else { PER_NAME_MAX };
-        for (_, host) in records {
+        for (preference, host) in records {
             if found.len() >= SERVERS_MAX {
                 break;
             }
-            match self.addresses(host, per_name, owners).await {
-                Some(servers) => found.extend(servers),
-                None => trouble = true,
+            let Some(servers) = self.addresses(host, per_name, owners).await else {
+                trouble = true;
+                continue;
+            };
+            if servers.iter().any(|server| self.is_own(server)) {
+                // By another name than ours. Those of the same preference are behind us, too.
+                found.retain(|(before, _)| before < preference);
+                none = NoServer::Loop;
+                break;
             }
+            found.extend(servers.into_iter().map(|server| (*preference, server)));
         }
         found.truncate(SERVERS_MAX);
         match (found.is_empty(), trouble) {
-            (false, _) => Ok(found),
+            (false, _) => Ok(found.into_iter().map(|(_, server)| server).collect()),
             (true, true) => Err(NoServer::Trouble),
-            (true, false) => Err(NoServer::MxWithoutAddress),
+            (true, false) => Err(none),
         }
     }
 
