@@ -71,6 +71,23 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// Finds those of the top level that were written below a section, and so became a part of it.
+    pub(super) fn check_places(&self, top: &[&str]) -> Result<(), ConfigError> {
+        let sections = self.root().values().flat_map(|value| match value.get_ref() {
+            DeValue::Array(list) => list.iter().map(Spanned::get_ref).collect(),
+            other => vec![other],
+        });
+        let mut members = sections.filter_map(DeValue::as_table).flat_map(|table| table.keys());
+        match members.find(|name| top.contains(&&**name.get_ref())) {
+            Some(name) => {
+                let problem = format!("{} belongs to no section", name.get_ref());
+                let remedy = "move the line up, before the first [section]";
+                Err(self.fault(name.span(), problem, remedy))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn misshapen(
         &self,
         name: &str,

@@ -90,7 +90,10 @@ fn parse_way(text: &str) -> Result<Way, String> {
     }
     match text.strip_prefix("mx:") {
         Some(domain) => parse_domain(domain).map(|domain| Way::Mx(Some(domain))),
-        None => parse_next_hop(text).map(|host| Way::Hosts(vec![host])),
+        None if text.contains(':') => parse_next_hop(text).map(|host| Way::Hosts(vec![host])),
+        None => Err(format!(
+            "{text:?} is no way to go\nwrite a server and its port, such as \"mail.example.org:25\", or \"mx\", \"mx:example.org\" or \"discard\"; mail that somebody fetches has hold = ... in its place"
+        )),
     }
 }
 

@@ -97,6 +97,8 @@ fn every_field_is_in_the_example() {
     for (name, value) in &document {
         assert_eq!(value.is_table(), file::SECTIONS.contains(&name.as_str()), "{name}");
         assert_eq!(value.is_array(), file::LISTS.contains(&name.as_str()), "{name}");
+        let plain = !value.is_table() && !value.is_array();
+        assert_eq!(plain, file::PLAIN.contains(&name.as_str()), "{name}");
         let sections = value.is_table() || value.is_array();
         assert_eq!(sections, tables.iter().any(|(table, _)| table == name), "{name}");
     }

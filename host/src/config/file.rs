@@ -31,6 +31,10 @@ pub(super) use ldap::Ldap;
 pub(super) use limits::{Limits, Timeouts};
 pub(super) use tls_report::TlsReport;
 
+/// The fields of the top level that are none.
+pub(super) const PLAIN: [&str; 6] =
+    ["hostname", "state_dir", "groups_file", "aliases_file", "watch_files", "process_name"];
+
 /// The fields of the top level that are one section: `[log]`.
 pub(super) const SECTIONS: [&str; 11] = [
     "log",

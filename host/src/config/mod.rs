@@ -73,6 +73,7 @@ pub(crate) fn development() -> Result<Settings, ConfigError> {
 fn parse(name: &str, text: &str, base: &Path) -> Result<Settings, ConfigError> {
     let document = Document::parse(name, text)?;
     document.check_shape(&file::SECTIONS, &file::LISTS)?;
+    document.check_places(&file::PLAIN)?;
     resolve::settings(&document, document.read()?, base)
 }
 

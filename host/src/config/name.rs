@@ -70,6 +70,11 @@ fn parse_mechanism(text: &str) -> Result<MechanismName, String> {
 }
 
 fn parse_pattern(text: &str) -> Result<DomainPattern, String> {
+    let below = text.strip_prefix('*').unwrap_or(text).strip_prefix('.');
+    if let Some(Ok(domain)) = below.map(parse_domain) {
+        let remedy = format!("write \"@{domain}\" for {domain} and everything below it");
+        return Err(format!("{text:?} is not a domain name\n{remedy}"));
+    }
     match text.strip_prefix('@') {
         _ if text == "*" => Ok(DomainPattern::Default),
         Some(domain) => parse_domain(domain).map(DomainPattern::Subtree),

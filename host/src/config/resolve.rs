@@ -18,11 +18,11 @@ use super::document::Document;
 use super::error::ConfigError;
 use super::file::{self, File, NOWHERE};
 use super::folder::Folders;
-use super::name::DomainName;
 use super::number::Count;
-use super::routing::{LocalDomain, MailStore, Mailboxes};
+use super::routing::{LmtpServer, LocalDomain, MailStore, Mailboxes};
 use super::settings::{Delivery, Dns, Log, Pace, Sessions, Settings, TlsReport, admin_socket};
 use pace::PaceFields;
+use route::OwnPlaces;
 
 /// Where state is kept when the configuration does not say.
 const STATE_DIR: &str = "/var/lib/stagepost";
@@ -49,9 +49,10 @@ pub(super) fn settings(
     let knowing = auth::Knowing { plugins: !file.plugin.is_empty(), ldap: ldap.is_some() };
     let listeners = resolver.listeners(&file.listen, &certificates, &auth, knowing)?;
     let mut folders = Folders::new(document, &state_dir, file.state_dir.as_ref());
+    let own = OwnPlaces { hostname: &file.hostname.0, listeners: &listeners };
     let local_domains = resolver.local_domains(
         file.local_domain,
-        &file.hostname,
+        &own,
         &state_dir,
         &mut folders,
         ldap.is_some(),
@@ -64,7 +65,7 @@ pub(super) fn settings(
     let dnssec = file.dns.dnssec;
     let delivery = resolver.delivery(&file.delivery)?;
     let defaults = (&queue.retry, &delivery);
-    let routes = resolver.routes(file.route, defaults, &local_domains, &listeners, dnssec)?;
+    let routes = resolver.routes(file.route, defaults, &local_domains, &own, dnssec)?;
     let plugins = resolver.plugins(&file.plugins, file.plugin, &folders)?;
     let receive = stagepost_smtp::Settings {
         hostname: file.hostname.0.into(),
@@ -200,7 +201,7 @@ impl Resolver<'_> {
     fn local_domains(
         &self,
         written: Vec<file::LocalDomain>,
-        hostname: &DomainName,
+        own: &OwnPlaces<'_>,
         state_dir: &Path,
         folders: &mut Folders<'_>,
         has_ldap: bool,
@@ -216,7 +217,12 @@ impl Resolver<'_> {
                     let remedy = "remove one of the two: mail is kept in one place";
                     return Err(self.document.fault(lmtp.span(), problem, remedy));
                 }
-                (Some(lmtp), None) => MailStore::Lmtp(lmtp.into_inner()),
+                (Some(lmtp), None) => {
+                    if let LmtpServer::Host(server) = lmtp.get_ref() {
+                        self.other_server(server, lmtp.span(), own)?;
+                    }
+                    MailStore::Lmtp(lmtp.into_inner())
+                }
                 (None, folder) => {
                     let default = || Spanned::new(domain.name.span(), maildir(&name));
                     let folder = folder.unwrap_or_else(default);
@@ -238,7 +244,7 @@ impl Resolver<'_> {
         if domains.is_empty() {
             // RFC 5321 section 4.5.1: every server has a postmaster, a mere relay too.
             let mailboxes = Mailboxes::Listed(["postmaster".to_owned()].into());
-            let name = hostname.0.clone();
+            let name = own.hostname.to_owned();
             domains.push(LocalDomain {
                 store: MailStore::Maildir(maildir(&name)),
                 separators: String::new(),

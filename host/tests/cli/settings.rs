@@ -3,7 +3,7 @@
 use crate::fault::{Fault, fault};
 
 /// Of a file that begins with [`LISTEN`](crate::LISTEN).
-pub(crate) const FAULTS: [Fault; 67] = [
+pub(crate) const FAULTS: [Fault; 71] = [
     fault(
         "backlg = 5",
         (5, 1),
@@ -183,6 +183,30 @@ pub(crate) const FAULTS: [Fault; 67] = [
         (7, 12),
         "route[0].next_hop: \"invalid_host:25\" is not host:port",
         "mail.example.org:25",
+    ),
+    fault(
+        "aliases_file = \"aliases\"",
+        (5, 1),
+        "listen[0].aliases_file: aliases_file belongs to no section",
+        "move the line up, before the first [section]",
+    ),
+    fault(
+        "[[route]]\ndomain = \"*.example.org\"\nnext_hop = \"mx\"",
+        (6, 10),
+        "route[0].domain: \"*.example.org\" is not a domain name",
+        "write \"@example.org\" for example.org and everything below it",
+    ),
+    fault(
+        "[[route]]\ndomain = \"a.test\"\nnext_hop = \"MX\"",
+        (7, 12),
+        "route[0].next_hop: \"MX\" is no way to go",
+        "such as \"mail.example.org:25\", or \"mx\", \"mx:example.org\" or \"discard\"; mail that",
+    ),
+    fault(
+        "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nlmtp = \"localhost:2525\"",
+        (8, 8),
+        "local_domain[0].lmtp: localhost:2525 is this server's own listener \"mx\"",
+        "name the server",
     ),
     fault(
         "[[route]]\ndomain = \"*\"\nnext_hop = \"127.0.0.1:2525\"",

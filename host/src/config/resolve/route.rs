@@ -1,7 +1,8 @@
 //! Routes from the file as written: where they lead, and how often that is tried.
 //! Knows no DNS: whether there is such a server is found out by who talks to it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use stagepost_smtp::{Extension, Extensions};
 use toml::Spanned;
@@ -12,7 +13,7 @@ use crate::config::duration::Written;
 use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::name::NameOfQueue;
-use crate::config::routing::{DomainPattern, LocalDomain, RouteRule, TlsPolicy, Way};
+use crate::config::routing::{DomainPattern, LocalDomain, NextHop, RouteRule, TlsPolicy, Way};
 use crate::config::settings::{Delivery, Listener, ListenerSocket, Queue, Retry};
 
 impl Resolver<'_> {
@@ -40,7 +41,7 @@ impl Resolver<'_> {
         written: Vec<file::Route>,
         (default, delivery): (&Retry, &Delivery),
         local_domains: &[LocalDomain],
-        listeners: &[Listener],
+        own: &OwnPlaces<'_>,
         dnssec: bool,
     ) -> Result<Vec<RouteRule>, ConfigError> {
         self.unique(
@@ -56,7 +57,7 @@ impl Resolver<'_> {
                 return Err(self.document.fault(route.domain.span(), problem, remedy));
             }
             let retry = self.retry(&route, default)?;
-            let way = self.way(&route, listeners)?;
+            let way = self.way(&route, own)?;
             let idle = matches!(way, Way::Wait | Way::Discard);
             let unused = [
                 route.tls.as_ref().map(Spanned::span),
@@ -121,7 +122,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn way(&self, route: &file::Route, listeners: &[Listener]) -> Result<Way, ConfigError> {
+    fn way(&self, route: &file::Route, own: &OwnPlaces<'_>) -> Result<Way, ConfigError> {
         let Some(way) = &route.next_hop else {
             if route.hold.is_some() {
                 return Ok(Way::Wait);
@@ -130,7 +131,7 @@ impl Resolver<'_> {
             let remedy = "add next_hop = ..., or hold = ... when somebody fetches it";
             return Err(self.document.fault(route.domain.span(), problem, remedy));
         };
-        self.other_servers(way, listeners)?;
+        self.other_servers(way, own)?;
         Ok(way.get_ref().clone())
     }
 
@@ -200,24 +201,56 @@ impl Resolver<'_> {
     }
 
     /// Refuses a way that leads back here.
-    fn other_servers(&self, way: &Spanned<Way>, listeners: &[Listener]) -> Result<(), ConfigError> {
+    fn other_servers(&self, way: &Spanned<Way>, own: &OwnPlaces<'_>) -> Result<(), ConfigError> {
         let Way::Hosts(hosts) = way.get_ref() else { return Ok(()) };
-        for next_hop in hosts {
-            let host: Option<IpAddr> = next_hop.host.parse().ok();
-            let own = |listener: &&Listener| {
-                let at = host.map(|host| ListenerSocket::Own((host, next_hop.port).into()));
-                at.as_ref() == Some(&listener.socket)
-            };
-            if let Some(listener) = listeners.iter().find(own) {
-                let problem = format!(
-                    "{next_hop} is this server's own listener {:?}: mail would go round in a circle",
-                    listener.name
-                );
-                let remedy = "name the server that is to get the mail";
-                return Err(self.document.fault(way.span(), problem, remedy));
-            }
+        hosts.iter().try_for_each(|next_hop| self.other_server(next_hop, way.span(), own))
+    }
+
+    /// Refuses a server that is this one.
+    pub(super) fn other_server(
+        &self,
+        next_hop: &NextHop,
+        span: Range<usize>,
+        own: &OwnPlaces<'_>,
+    ) -> Result<(), ConfigError> {
+        let Some(listener) = own.listener(next_hop) else { return Ok(()) };
+        let problem = format!(
+            "{next_hop} is this server's own listener {:?}: mail would go round in a circle",
+            listener.name
+        );
+        Err(self.document.fault(span, problem, "name the server that is to get the mail"))
+    }
+}
+
+/// Where this server is found, as far as its file says so.
+pub(super) struct OwnPlaces<'o> {
+    pub(super) hostname: &'o str,
+    pub(super) listeners: &'o [Listener],
+}
+
+impl OwnPlaces<'_> {
+    /// Whom one comes to there.
+    fn listener(&self, next_hop: &NextHop) -> Option<&Listener> {
+        let is_own = |listener: &&Listener| match listener.socket {
+            ListenerSocket::Own(address) => self.leads_to(next_hop, address),
+            ListenerSocket::Passed(_) => false,
+        };
+        self.listeners.iter().find(is_own)
+    }
+
+    fn leads_to(&self, next_hop: &NextHop, own: SocketAddr) -> bool {
+        let ip = own.ip();
+        if next_hop.port != own.port() {
+            return false;
         }
-        Ok(())
+        match next_hop.host.parse::<IpAddr>() {
+            Ok(host) if host.is_ipv4() != ip.is_ipv4() => false,
+            Ok(host) if ip.is_unspecified() => host.is_loopback() || host.is_unspecified(),
+            // The system takes the unspecified address for the machine itself.
+            Ok(host) => host == ip || host.is_unspecified() && ip.is_loopback(),
+            Err(_) if next_hop.host == "localhost" => ip.is_unspecified() || ip.is_loopback(),
+            Err(_) => next_hop.host.eq_ignore_ascii_case(self.hostname) && !ip.is_loopback(),
+        }
     }
 }
 
@@ -235,6 +268,56 @@ mod tests {
     use stagepost_smtp::Extension;
 
     use crate::config::from_text;
+
+    #[test]
+    fn no_mail_is_given_to_this_server_itself() {
+        let listeners =
+            ["127.0.0.1:2501", "0.0.0.0:2502", "[::1]:2503", "[::]:2504", "192.0.2.1:2505"];
+        let listeners: String = (0..)
+            .zip(listeners)
+            .map(|(n, at)| format!("[[listen]]\nname = \"l{n}\"\naddress = \"{at}\"\n"))
+            .collect();
+        for (server, wanted) in [
+            ("127.0.0.1:2501", Some("l0")),
+            ("0.0.0.0:2501", Some("l0")),
+            ("localhost:2501", Some("l0")),
+            // It listens to nobody outside: the name may lead to another machine.
+            ("us.test:2501", None),
+            ("127.0.0.2:2501", None),
+            ("[::1]:2501", None),
+            ("127.0.0.9:2502", Some("l1")),
+            ("localhost:2502", Some("l1")),
+            ("US.test:2502", Some("l1")),
+            ("192.0.2.1:2502", None),
+            ("[::1]:2502", None),
+            ("[::1]:2503", Some("l2")),
+            ("[::1]:2504", Some("l3")),
+            ("192.0.2.1:2505", Some("l4")),
+            ("us.test:2505", Some("l4")),
+            ("127.0.0.1:2505", None),
+            ("127.0.0.1:25", None),
+            ("other.test:2502", None),
+        ] {
+            for section in [
+                format!(
+                    "[[route]]\ndomain = \"a.test\"\nnext_hop = [\"b.test:25\", \"{server}\"]\n"
+                ),
+                format!(
+                    "[[local_domain]]\nname = \"a.test\"\nmailboxes = \"any\"\nlmtp = \"{server}\"\n"
+                ),
+            ] {
+                let text = format!("hostname = \"Us.test\"\n{listeners}{section}");
+                let refused = from_text(&text).err().map(|error| error.in_line());
+                let said =
+                    wanted.map(|listener| format!("is this server's own listener {listener:?}"));
+                match (&refused, &said) {
+                    (None, None) => {}
+                    (Some(refused), Some(said)) => assert!(refused.contains(said), "{refused}"),
+                    _ => panic!("{server}: {refused:?}"),
+                }
+            }
+        }
+    }
 
     #[test]
     fn requiretls_is_offered_where_mail_can_leave_so() {
