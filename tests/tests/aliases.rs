@@ -216,3 +216,56 @@ fn a_circle_of_aliases_is_found_before_anybody_is_served() {
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(said.contains("with 1 aliases\n"), "{said}");
 }
+
+/// Circles that the names alone do not show.
+#[test]
+fn a_circle_through_a_sub_address_or_a_catch_all_is_found_too() {
+    let site = site("", &sections("127.0.0.1:1"));
+    for (aliases, wanted) in [
+        (
+            "# lists\nnews: news+all@corp.test\n",
+            "aliases:2:1: aliases go round in a circle: news@corp.test -> news+all@corp.test -> news@corp.test",
+        ),
+        (
+            "@corp.test: gone, lost\n",
+            "aliases:1:1: aliases go round in a circle: gone@corp.test -> lost@corp.test -> gone@corp.test",
+        ),
+    ] {
+        fs::write(site.path().join("aliases"), aliases).unwrap();
+        let (code, said) = site.refused();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(wanted), "{said}");
+    }
+    fs::write(site.path().join("aliases"), "news: news, dora+all@corp.test\n@corp.test: gone\n")
+        .unwrap();
+    let server = site.start();
+    expect_rcpt(&server, &[("news@list.test", "250 "), ("x@corp.test", "550 5.1.1")]);
+    fs::write(site.path().join("aliases"), "news: news+all@corp.test\n").unwrap();
+    let reloaded = said(&site, &["reload"]);
+    assert!(reloaded.contains("aliases:1:1: aliases go round in a circle"), "{reloaded}");
+    expect_rcpt(&server, &[("news@list.test", "250 ")]);
+    server.stop();
+}
+
+#[test]
+fn who_gets_nothing_of_an_alias_is_named_by_check() {
+    let aliases = "\
+all: alice, carl, nobody
+sales: alice
+far: a@far.test, b@farther.test
+only@list.test: carl, alice
+@corp.test: dora
+";
+    let site = site(aliases, &sections("127.0.0.1:1"));
+    let lines = said(&site, &["check"]);
+    let forsaken: Vec<_> = lines.lines().filter_map(|line| line.split_once("aliases:")).collect();
+    let told: Vec<_> = forsaken.iter().map(|(_, told)| *told).collect();
+    assert_eq!(
+        told,
+        [
+            "3: of far, b@farther.test gets nothing: there is no such mailbox, or no route",
+            "4: of only@list.test, alice@list.test gets nothing: there is no such mailbox, or no route",
+        ],
+        "{lines}"
+    );
+}

@@ -191,6 +191,26 @@ mod slapd {
         }
     }
 
+    /// What was said about the first is forgotten before the last is asked about.
+    #[test]
+    fn an_alias_may_have_more_in_it_than_are_remembered() {
+        server::program();
+        let names: Vec<String> = (0..130).map(|number| format!("u{number}")).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let people: String = all.iter().map(|name| person(name, "")).collect();
+        let (site, slapd) = (Site::new(""), Slapd::start(&(people + &alias("all", &all)), None));
+        let section = slapd.section(site.path())
+            + "kept_max = 100\nalias_filter = \"(&(objectClass=nisMailAlias)(cn={local}))\"\n";
+        site.configure(&format!("{section}{DOMAIN}"));
+        let server = site.start();
+        let mut client = begun(&server);
+        let reply = rcpt(&mut client, "all@corp.test");
+        assert!(reply.starts_with("250 "), "{reply}");
+        // Each by two filters, once.
+        assert_eq!(slapd.searches().len(), 2 * 131);
+        server.stop();
+    }
+
     #[test]
     fn aliases_and_groups_of_the_directory_get_mail() {
         server::program();

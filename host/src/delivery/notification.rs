@@ -241,7 +241,8 @@ impl Notifier {
         Ok(incoming.commit(message).await?)
     }
 
-    /// Who is told where an alias is to be, and what has changed so. An address that nobody is behind stays what it is.
+    /// Who is told where an alias is to be, and what has changed so. An address that nobody is behind stays what it is, and so does one that
+    /// comes to no end: that would be no other the next time.
     async fn recipients(
         &self,
         to: &Address,
@@ -249,8 +250,9 @@ impl Notifier {
         let recipients = vec![Recipient { address: to.clone(), parameters: "".into() }];
         match self.directory.address(&recipients).await {
             Ok(Some(Addressed { recipients, ledger })) => Ok((recipients, ledger)),
-            Ok(None) | Err(Unaddressed::Nobody(_)) => Ok((recipients, Vec::new())),
-            Err(error) => Err(error.into()),
+            Ok(None) => Ok((recipients, Vec::new())),
+            Err(error) if error.may_pass() => Err(error.into()),
+            Err(_) => Ok((recipients, Vec::new())),
         }
     }
 }

@@ -76,6 +76,22 @@ impl Aliases {
         self.addresses.len() + self.names.len() + self.catch_alls.len()
     }
 
+    /// All names with their lines, in the order of the file, each as addresses that have it: a name without a domain in each of these.
+    pub(super) fn addresses(&self, domains: &[&str]) -> Vec<(u32, String, Vec<Address>)> {
+        let at = |local: &str, domain: &str| mailbox(local, domain);
+        let of_names = self.names.iter().map(|(name, alias)| {
+            let everywhere = domains.iter().filter_map(|domain| at(name, domain)).collect();
+            (alias.line, name.clone(), everywhere)
+        });
+        let of_addresses = self.addresses.iter().map(|(address, alias)| {
+            let here = address.rsplit_once('@').and_then(|(local, domain)| at(local, domain));
+            (alias.line, address.clone(), here.into_iter().collect())
+        });
+        let mut all: Vec<_> = of_names.chain(of_addresses).collect();
+        all.sort_by_key(|(line, ..)| *line);
+        all
+    }
+
     /// What an address of a local domain stands for.
     pub(super) fn find(&self, local: &str, domain: &str) -> Option<&Alias> {
         if self.addresses.is_empty() {

@@ -40,6 +40,18 @@ pub(crate) enum Unaddressed {
     TooMany,
 }
 
+impl Unaddressed {
+    /// Whether it may be said later.
+    pub(crate) fn may_pass(&self) -> bool {
+        let known =
+            |error: &Unexpanded| matches!(error, Unexpanded::Circle(_) | Unexpanded::TooMany(_));
+        match self {
+            Self::Unexpanded(error) => !known(error),
+            Self::Nobody(_) | Self::TooMany => false,
+        }
+    }
+}
+
 impl Directory {
     /// Those that recipients come to; none: they are all that there are. Inside a tokio runtime.
     ///

@@ -8,6 +8,7 @@ mod groups;
 mod ldap;
 mod memory;
 mod names;
+mod survey;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -17,11 +18,13 @@ use stagepost_smtp::{Address, Route, Secret};
 
 use self::aliases::Aliases;
 pub(crate) use self::envelope::{Addressed, Unaddressed};
+use self::expansion::Fetched;
 pub(crate) use self::expansion::{By, Expansion, Step, Unexpanded};
 use self::groups::Groups;
 pub(crate) use self::ldap::LdapLogin;
 use self::ldap::{Found, Ldap};
 use self::names::Names;
+pub(crate) use self::survey::Forsaken;
 use crate::config::{ConfigError, Settings};
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};
@@ -66,13 +69,15 @@ impl Directory {
     pub(crate) fn load(settings: &Settings, router: Arc<Router>) -> Result<Self, VerifyingError> {
         let names = Names::default();
         let groups = RwLock::new(Arc::new(Groups::load(settings, &names)?));
-        let aliases = RwLock::new(Arc::new(Aliases::load(settings)?));
+        let aliases = Arc::new(Aliases::load(settings)?);
         let ldap = settings.ldap.as_ref();
         let ldap = ldap.map(|ldap| Ldap::new(ldap, settings, names.clone())).transpose()?;
         let separated = settings.local_domains.iter().any(|domain| !domain.separators.is_empty());
         let plain = ldap.is_none() && settings.aliases_file.is_none() && !separated;
         let lines = Throttle::default();
-        let shared = Shared { router, names, groups, aliases, ldap, plain, lines };
+        let in_force = RwLock::new(aliases.clone());
+        let shared = Shared { router, names, groups, aliases: in_force, ldap, plain, lines };
+        shared.refuse_circles(&aliases, settings)?;
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -82,7 +87,9 @@ impl Directory {
     /// As [`Self::load`].
     pub(crate) fn reread(&self, settings: &Settings) -> Result<NewFiles, ConfigError> {
         let groups = Groups::load(settings, &self.shared.names)?;
-        Ok(NewFiles { groups, aliases: Aliases::load(settings)? })
+        let aliases = Aliases::load(settings)?;
+        self.shared.refuse_circles(&aliases, settings)?;
+        Ok(NewFiles { groups, aliases })
     }
 
     /// Puts what was read in force. Which of it is something else.
@@ -127,7 +134,7 @@ impl Directory {
         if shared.plain || shared.router.local(&shared.router.queue_domain(recipient)).is_none() {
             return shared.router.route(recipient);
         }
-        match shared.expand(recipient) {
+        match shared.expand(recipient, &shared.aliases(), &Fetched::default()) {
             Err(Unexpanded::NotFetched(_)) => None,
             expanded => Some(self.route_of(recipient, expanded)),
         }
@@ -165,14 +172,16 @@ impl Directory {
     /// # Errors
     /// Why that is not known.
     pub(crate) async fn expand(&self, address: &Address) -> Result<Expansion, Unexpanded> {
-        // Each address on the way is asked about once, or twice when it was forgotten meanwhile.
-        for _ in 0..2 * expansion::ADDRESSES_MAX {
-            match (self.shared.expand(address), &self.shared.ldap) {
-                (Err(Unexpanded::NotFetched(next)), Some(ldap)) => drop(ldap.know(&next).await),
+        let (aliases, mut fetched) = (self.shared.aliases(), Fetched::default());
+        // It ends: each address on the way is asked about once, and there are only so many.
+        loop {
+            match (self.shared.expand(address, &aliases, &fetched), &self.shared.ldap) {
+                (Err(Unexpanded::NotFetched(next)), Some(ldap)) => {
+                    fetched.take(&next, ldap.know(&next).await);
+                }
                 (expanded, _) => return expanded,
             }
         }
-        Err(Unexpanded::TooMany(address.clone()))
     }
 
     /// Tells of those behind an address who get nothing, since nobody is there.
@@ -198,6 +207,14 @@ impl Directory {
 }
 
 impl Shared {
+    fn refuse_circles(&self, aliases: &Aliases, settings: &Settings) -> Result<(), ConfigError> {
+        let Some((path, place)) = &settings.aliases_file else { return Ok(()) };
+        self.find_circle(aliases).map_err(|(line, circle)| {
+            let problem = format!("{}:{line}:1: {circle}", path.display());
+            place.fault(problem, "have one of them end in a mailbox")
+        })
+    }
+
     fn aliases(&self) -> Arc<Aliases> {
         self.aliases.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

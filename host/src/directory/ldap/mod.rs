@@ -62,6 +62,15 @@ pub(super) struct User {
     /// The addresses that it has for its mailbox.
     pub(super) mailboxes: Vec<String>,
 }
+
+#[cfg(test)]
+impl User {
+    /// One that has its mailbox at this address.
+    pub(super) fn at(mailbox: &str) -> Self {
+        Self { dn: "uid=user".into(), mailboxes: vec![mailbox.to_owned()] }
+    }
+}
+
 /// The names of groups.
 pub(super) type Groups = Arc<[&'static str]>;
 
