@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -63,7 +64,7 @@ pub fn group(name: &str, members: &[&str]) -> String {
 pub struct Slapd {
     folder: TempDir,
     ports: [u16; 2],
-    running: Option<(Ended, Log)>,
+    running: Option<(Ended, Log, JoinHandle<()>)>,
 }
 
 impl Slapd {
@@ -143,18 +144,25 @@ impl Slapd {
         let child = Ended(command.spawn().expect("it starts"));
         // It holds the ends that are written to.
         drop(command);
-        let (log, _) = Log::follow(read);
+        let (log, following) = Log::follow(read);
         log.wait_for("the directory", |line| line.as_str().contains("slapd starting"));
-        self.running = Some((child, log));
+        self.running = Some((child, log, following));
     }
 
-    /// Ends the server; nobody answers on its ports then.
-    pub fn end(&mut self) {
-        if let Some((mut child, _)) = self.running.take() {
-            // timeout(1), which it is started by, passes this on and ends with it.
-            child.signal(Signal::TERM);
-            let _ = child.0.wait();
-        }
+    /// Ends the server; nobody answers on its ports then. The filters that it was asked to search by since it began, as it
+    /// writes them: all of them, since its log has ended too.
+    pub fn end(&mut self) -> Vec<String> {
+        let Some((mut child, log, following)) = self.running.take() else { return Vec::new() };
+        // timeout(1), which it is started by, passes this on and ends with it.
+        child.signal(Signal::TERM);
+        let _ = child.0.wait();
+        let _ = following.join();
+        let filter = |line: &crate::log::Line| {
+            let (_, rest) = line.as_str().split_once(" SRCH base=")?;
+            let (_, filter) = rest.split_once("filter=\"")?;
+            Some(filter.strip_suffix('"').unwrap_or(filter).to_owned())
+        };
+        log.matching(|_| true).iter().filter_map(filter).collect()
     }
 
     /// The start of a section `[ldap]` that asks this directory in clear text, as who may read it. The password's file is beside
@@ -182,21 +190,6 @@ impl Slapd {
             "[ldap]\nservers = [\"{server}\"]\nbase = \"{SUFFIX}\"\nbind_dn = \"cn=reader,{SUFFIX}\"\n\
              password_file = \"ldap-password\"\n"
         )
-    }
-
-    /// The filters that it was asked to search by since it began, as it writes them.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn searches(&self) -> Vec<String> {
-        let (_, log) = self.running.as_ref().expect("it runs");
-        let filter = |line: &crate::log::Line| {
-            let (_, rest) = line.as_str().split_once(" SRCH base=")?;
-            let (_, filter) = rest.split_once("filter=\"")?;
-            Some(filter.strip_suffix('"').unwrap_or(filter).to_owned())
-        };
-        log.matching(|_| true).iter().filter_map(filter).collect()
     }
 }
 
