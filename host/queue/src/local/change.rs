@@ -1,15 +1,16 @@
 //! One batch in the making: what each request changes in the rows, the indexes and the counters.
 //! Knows no thread and no reply; nothing is on disk before the batch is committed.
 
+pub(super) mod rebuild;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use lsm_tree::{Guard, Slice};
+use lsm_tree::Slice;
 
 use super::engine::{Engine, TOTAL_KEY};
 use super::key::{DueKey, Place, delivery_destination, delivery_key, sender_key};
 use super::record::{CountRecord, DeliveryRecord, MessageRecord, queue_name, reply_text};
-use super::row::RecordError;
 use super::rows::{Batch, Rows};
 use crate::{Destination, Lease, QueueId, QueueName, Settlement, Step, StoreError};
 
@@ -419,9 +420,11 @@ impl<'a> Change<'a> {
         id: QueueId,
         destination: &Destination,
     ) -> Result<Option<DeliveryRecord>, StoreError> {
-        let row = self.engine.delivery.get(delivery_key(id, destination));
-        let row = row.map_err(StoreError::unavailable)?;
-        row.map(|row| decoded(id, &row)).transpose()
+        match self.engine.delivery.get(delivery_key(id, destination)) {
+            Ok(row) => row.map(|row| decoded(id, &row)).transpose(),
+            Err(error) if error.is_damage() => Err(corrupt(id, &error)),
+            Err(error) => Err(StoreError::unavailable(error)),
+        }
     }
 
     /// Where a message has deliveries.
@@ -495,10 +498,10 @@ fn state_of<'c>(count: &'c mut CountRecord, record: &DeliveryRecord) -> &'c mut 
 }
 
 fn decoded(id: QueueId, row: &[u8]) -> Result<DeliveryRecord, StoreError> {
-    DeliveryRecord::decode(row).map_err(|error| corrupt(id, error))
+    DeliveryRecord::decode(row).map_err(|error| corrupt(id, &error))
 }
 
-fn corrupt(id: QueueId, error: RecordError) -> StoreError {
+fn corrupt(id: QueueId, error: &dyn std::fmt::Display) -> StoreError {
     let what = format!("the row of a delivery: {error}").into();
     StoreError::Corrupt { id, what }
 }

@@ -20,7 +20,6 @@ use super::key::{DueKey, Place};
 use super::record::CountRecord;
 use super::request::{Answer, Request, Waiting};
 use super::rows::Batch;
-use super::upgrade::upgrade;
 use crate::{Health, Lease, Moved, QueueId, StoreError};
 
 /// Between two attempts to reopen a failed engine.
@@ -334,7 +333,6 @@ impl Opened {
         doubt: Option<Doubt>,
     ) -> Result<Self, EngineError> {
         let (engine, journal) = Engine::open(spool, faults, doubt)?;
-        upgrade(&engine, &**faults, journal.last())?;
         let engine = Arc::new(engine);
         let keeper = Keeper::start(Arc::clone(&engine), Arc::clone(faults), journal.last())?;
         Ok(Self { engine, journal, keeper })

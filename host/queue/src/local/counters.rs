@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use lsm_tree::Guard;
-
 use super::engine::EngineError;
 use super::key::{DESTINATIONS, KeyRange, Place, is_place, places_above};
 use super::record::CountRecord;

@@ -3,8 +3,6 @@
 
 use std::ops::Bound;
 
-use lsm_tree::Guard;
-
 use super::core::Core;
 use super::key::{KeyRange, counted};
 use super::record::CountRecord;

@@ -12,12 +12,13 @@ use lsm_tree::config::{
 };
 use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, KvSeparationOptions};
 
+use super::change::rebuild::{INDEXED_KEY, rebuild};
 use super::counters::Counters;
 use super::fault::{Faults, Operation};
 use super::folder::{NO_OTHER, make_folder, naming};
 use super::journal::{Doubt, Journal, JournalError};
 use super::row::{Reader, RecordError, Writer};
-use super::rows::{Batch, Clock, Rows, RowsResult};
+use super::rows::{Batch, Clock, Rows, RowsError};
 
 /// The tables' folder in the spool.
 const INDEX_FOLDER: &str = "index";
@@ -75,15 +76,15 @@ pub(super) enum EngineError {
     InUse,
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error(transparent)]
-    Rows(lsm_tree::Error),
+    #[error("{}{}", .0, remedy(.0.table))]
+    Rows(RowsError),
     #[error(transparent)]
     Journal(JournalError),
     #[error("its checkpoint can't be read: {0}")]
     Checkpoint(#[from] RecordError),
     #[error("one of its counters can't be read: {0}")]
     Counter(RecordError),
-    #[error("its table {0:?} is missing")]
+    #[error("its table {:?} is missing{}", .0, remedy(.0))]
     TableMissing(&'static str),
     #[error(
         "{0} was written by a development version of this server: let that version deliver what it has, then remove the folder"
@@ -91,12 +92,20 @@ pub(super) enum EngineError {
     Format(PathBuf),
 }
 
-impl From<lsm_tree::Error> for EngineError {
-    fn from(error: lsm_tree::Error) -> Self {
-        match error {
-            lsm_tree::Error::Io(error) => Self::Io(error),
-            other => Self::Rows(other),
-        }
+/// What can be done about a table.
+fn remedy(table: &str) -> String {
+    if !INDEXES.contains(&table) {
+        return String::new();
+    }
+    format!(
+        "; all of {} are made anew from the others when none of them is there",
+        INDEXES.join(", ")
+    )
+}
+
+impl From<RowsError> for EngineError {
+    fn from(error: RowsError) -> Self {
+        if error.is_damage() { Self::Rows(error) } else { Self::Io(error.into()) }
     }
 }
 
@@ -137,6 +146,7 @@ impl Engine {
             engine.seal(journal.last());
             engine.flush(&**faults)?;
         }
+        rebuild(&engine, &**faults, journal.last())?;
         journal.begin(doubt)?;
         engine.counters.read(&engine.count)?;
         Ok((engine, journal))
@@ -150,20 +160,22 @@ impl Engine {
             return Err(EngineError::Format(index));
         }
         let opening = Opening::new(index)?;
+        if opening.complete {
+            opening.check_indexes()?;
+        }
         // Their numbers are in the journal: they never change.
         Ok(Self {
             message: opening.rows(0, "message", Opening::found_by_key)?,
             body: opening
                 .rows(1, "body", |config| Opening::apart(Opening::found_by_key(config)))?,
             delivery: opening.rows(2, "delivery", Opening::found_by_key)?,
-            due: opening.rows(3, "due", Opening::read_in_order)?,
-            destination: opening.rows(4, "destination", Opening::read_in_order)?,
-            held: opening.rows(5, "held", Opening::read_in_order)?,
-            count: opening.rows(6, "count", Opening::found_by_key)?,
-            // Older servers have no such table.
-            sender: opening.later_rows(8, "sender", Opening::read_in_order)?,
+            due: opening.index(3, "due", Opening::read_in_order)?,
+            destination: opening.index(4, "destination", Opening::read_in_order)?,
+            held: opening.index(5, "held", Opening::read_in_order)?,
+            count: opening.index(6, "count", Opening::found_by_key)?,
+            sender: opening.index(8, "sender", Opening::read_in_order)?,
             // Made last: where it is, the others are.
-            total: opening.rows(7, LAST_TABLE, Opening::found_by_key)?,
+            total: opening.total()?,
             counters: Counters::default(),
             clock: opening.clock,
             _lock: lock,
@@ -219,7 +231,7 @@ impl Engine {
     }
 
     /// Puts on disk what was sealed. Blocks.
-    pub(super) fn flush(&self, faults: &dyn Faults) -> RowsResult<()> {
+    pub(super) fn flush(&self, faults: &dyn Faults) -> io::Result<()> {
         let others = self.tables().into_iter().filter(|rows| !std::ptr::eq(*rows, &self.total));
         for rows in others.chain([&self.total]) {
             faults.before(Operation::Checkpoint)?;
@@ -242,10 +254,12 @@ impl Engine {
 }
 
 const LAST_TABLE: &str = "total";
+/// The tables that can be made anew from the others.
+const INDEXES: [&str; 5] = ["due", "destination", "held", "count", "sender"];
 
 /// What the tables share while they are opened.
 struct Opening {
-    index: PathBuf,
+    folder: PathBuf,
     clock: Clock,
     cache: Arc<Cache>,
     files: Arc<DescriptorTable>,
@@ -254,10 +268,10 @@ struct Opening {
 }
 
 impl Opening {
-    fn new(index: PathBuf) -> io::Result<Self> {
+    fn new(folder: PathBuf) -> io::Result<Self> {
         Ok(Self {
-            complete: Rows::exists(&index.join(LAST_TABLE))?,
-            index,
+            complete: Rows::exists(&folder.join(LAST_TABLE))?,
+            folder,
             clock: Clock::default(),
             cache: Arc::new(Cache::with_capacity_bytes(CACHE_OCTETS)),
             files: Arc::new(DescriptorTable::new(FILES_CACHED_MAX)),
@@ -270,20 +284,49 @@ impl Opening {
         name: &'static str,
         shape: impl FnOnce(Config) -> Config,
     ) -> Result<Rows, EngineError> {
-        if self.complete && !Rows::exists(&self.index.join(name))? {
+        if self.complete && !Rows::exists(&self.folder.join(name))? {
             return Err(EngineError::TableMissing(name));
         }
-        self.later_rows(number, name, shape)
+        self.index(number, name, shape)
+    }
+
+    fn total(&self) -> Result<Rows, EngineError> {
+        self.rows(7, LAST_TABLE, Self::found_by_key)
+    }
+
+    /// Looks whether indexes are missing, which is so in a spool of an older server, and where somebody has removed all of them: then it is
+    /// noted that they are to be made anew.
+    fn check_indexes(&self) -> Result<(), EngineError> {
+        let mut missing = Vec::new();
+        for name in INDEXES {
+            if !Rows::exists(&self.folder.join(name))? {
+                missing.push(name);
+            }
+        }
+        let total = self.total()?;
+        match missing[..] {
+            [] => Ok(()),
+            _ if !total.contains_key(INDEXED_KEY)? => Ok(()),
+            [one, ..] if missing.len() < INDEXES.len() => Err(EngineError::TableMissing(one)),
+            _ => {
+                let mut batch = Batch::default();
+                batch.remove(&total, INDEXED_KEY);
+                // It is the only table that is open.
+                batch.apply(&[&total; 9], &self.clock)?;
+                total.seal();
+                Ok(total.flush()?)
+            }
+        }
     }
 
     /// A table that is made when it is missing, also in a complete index.
-    fn later_rows(
+    fn index(
         &self,
         number: u8,
         name: &'static str,
         shape: impl FnOnce(Config) -> Config,
     ) -> Result<Rows, EngineError> {
-        let folder = self.index.join(name);
+        let folder = self.folder.join(name);
         make_folder(&folder)?;
         let (next, visible) = (self.clock.next.clone(), self.clock.visible.clone());
         let config = Config::new(&folder, next, visible)

@@ -4,8 +4,6 @@
 use std::ops::Bound;
 use std::sync::PoisonError;
 
-use lsm_tree::Guard;
-
 use super::core::Core;
 use super::key::{DueKey, KeyRange};
 use super::leasing::{Granted, grant};

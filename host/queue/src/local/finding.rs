@@ -3,8 +3,6 @@
 
 use std::ops::Bound;
 
-use lsm_tree::Guard;
-
 use super::core::Core;
 use super::engine::Engine;
 use super::inspecting::{MESSAGES_MAX, PAGE_OCTETS_MAX, read};

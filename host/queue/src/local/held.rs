@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use lsm_tree::Guard;
-
 use super::key::{DESTINATIONS, held_place};
 use super::rows::Rows;
 use crate::{QueueId, StoreError};

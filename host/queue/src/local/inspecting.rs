@@ -4,8 +4,6 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use lsm_tree::Guard;
-
 use super::core::Core;
 use super::engine::Engine;
 use super::held::first_held;
@@ -98,7 +96,11 @@ pub(super) fn read(
     };
     let mut deliveries = Vec::new();
     for entry in engine.delivery.prefix(id.to_bytes()) {
-        let (key, row) = entry.into_inner().map_err(StoreError::unavailable)?;
+        let (key, row) = match entry.into_inner() {
+            Ok(entry) => entry,
+            Err(error) if error.is_damage() => return Ok(Err(error.to_string().into())),
+            Err(error) => return Err(StoreError::unavailable(error)),
+        };
         match delivery(&key, &row) {
             Ok(state) => deliveries.push(state),
             Err(error) => return Ok(Err(format!("the row of a delivery: {error}").into())),

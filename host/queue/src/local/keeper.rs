@@ -137,11 +137,7 @@ impl Shared {
         match result {
             Ok(()) => progress.done = sequence,
             Err(error) => {
-                let kind = match &error {
-                    lsm_tree::Error::Io(error) => error.kind(),
-                    _ => io::ErrorKind::Other,
-                };
-                progress.failed = Some((kind, error.to_string().into()));
+                progress.failed = Some((error.kind(), error.to_string().into()));
             }
         }
         drop(progress);

@@ -5,14 +5,13 @@ use std::ops::Bound;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
-use lsm_tree::Guard;
-
 use super::core::Core;
 use super::engine::Engine;
 use super::key::{DueKey, Place, delivery_key};
 use super::reading::read_small;
 use super::ready::Cursor;
 use super::record::{DeliveryRecord, from_ms, to_ms};
+use super::rows::Entry;
 use crate::{Lease, LeaseRequest, Leases, StoreError, StoredMessage};
 
 /// So many index entries are looked at by one call at most.
@@ -99,7 +98,7 @@ pub(super) fn next_due(core: &Core, engine: &Engine) -> Result<Option<SystemTime
 fn look_ahead(core: &Core, engine: &Engine) -> Result<Option<u64>, StoreError> {
     let (cursor, quiet_until_ms) = core.ready().begin_look();
     let first = engine.due.range((behind(&cursor, quiet_until_ms), Bound::Unbounded)).next();
-    let first = first.map(Guard::key).transpose();
+    let first = first.map(Entry::key).transpose();
     let found = first.map(|key| key.and_then(|key| DueKey::decode(&key)).map(|key| key.due_ms));
     let mut ready = core.ready();
     // Not read is not quiet.
@@ -137,16 +136,19 @@ pub(super) fn grant(
     key: &DueKey,
     duration: Duration,
 ) -> Result<Granted, StoreError> {
-    let row = engine.delivery.get(delivery_key(key.id, &key.destination));
-    let Some(row) = row.map_err(StoreError::unavailable)? else {
-        return Ok(Granted::Gone);
+    let damaged = |error: &dyn std::fmt::Display| {
+        tracing::error!(id = %key.id, destination = %key.destination, %error, "the row of a delivery can't be read; it is held");
+        Ok(Granted::Damaged)
+    };
+    let row = match engine.delivery.get(delivery_key(key.id, &key.destination)) {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(Granted::Gone),
+        Err(error) if error.is_damage() => return damaged(&error),
+        Err(error) => return Err(StoreError::unavailable(error)),
     };
     let record = match DeliveryRecord::decode(&row) {
         Ok(record) => record,
-        Err(error) => {
-            tracing::error!(id = %key.id, destination = %key.destination, %error, "the row of a delivery can't be read; it is held");
-            return Ok(Granted::Damaged);
-        }
+        Err(error) => return damaged(&error),
     };
     if record.due_ms != key.due_ms || !record.is_queued() {
         return Ok(Granted::Gone);

@@ -30,7 +30,6 @@ mod row;
 mod rows;
 mod scratch;
 mod table;
-mod upgrade;
 
 use std::io;
 use std::path::PathBuf;

@@ -3,8 +3,6 @@
 
 use std::ops::Bound;
 
-use lsm_tree::Guard;
-
 use super::change::Change;
 use super::key::{
     DueKey, KeyRange, domain_prefix, due_after, held_delivery, sender_message, sender_prefix,

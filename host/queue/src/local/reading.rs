@@ -12,6 +12,7 @@ use super::bodies::open_body;
 use super::core::Core;
 use super::engine::Engine;
 use super::record::{BodyRecord, MessageRecord, from_ms};
+use super::rows::RowsError;
 use crate::{BodyReader, BodySource, BoxFuture, QueueId, StoreError, StoredMessage};
 
 /// A file is read in chunks of so many octets.
@@ -71,12 +72,8 @@ fn corrupt(id: QueueId, what: impl Into<Arc<str>>) -> StoreError {
     StoreError::Corrupt { id, what: what.into() }
 }
 
-/// A table that can't be read for another reason than the disk has found it damaged.
-fn read_error(id: QueueId, error: &lsm_tree::Error) -> StoreError {
-    match error {
-        lsm_tree::Error::Io(_) => StoreError::unavailable(error),
-        damage => corrupt(id, damage.to_string()),
-    }
+fn read_error(id: QueueId, error: &RowsError) -> StoreError {
+    if error.is_damage() { corrupt(id, error.to_string()) } else { StoreError::unavailable(error) }
 }
 
 fn check(id: QueueId, wanted: &BodyRecord, octets: u64, crc32c: u32) -> Result<(), StoreError> {

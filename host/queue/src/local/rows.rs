@@ -1,23 +1,76 @@
 //! One ordered table of rows under the local store, and the batches that change several of them at once.
 //! Knows no row: keys and values are octets. What is applied here is in memory; the journal has it on disk.
 
+use std::io;
 use std::ops::RangeBounds;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use lsm_tree::compaction::Leveled;
 use lsm_tree::{
-    AbstractTree, AnyTree, Config, InternalValue, Memtable, SeqNo, SequenceNumberCounter, Slice,
-    ValueType,
+    AbstractTree, AnyTree, Config, Guard, InternalValue, IterGuardImpl, Memtable, SeqNo,
+    SequenceNumberCounter, Slice, ValueType,
 };
 
 use super::row::{Reader, RecordError};
 
 /// What an operation on rows ends with when it fails.
-pub(super) type RowsResult<T> = lsm_tree::Result<T>;
+#[derive(Debug, thiserror::Error)]
+#[error("its table {table:?} {}: {error}", if self.is_damage() { "is damaged" } else { "can't be used" })]
+pub(super) struct RowsError {
+    pub(super) table: &'static str,
+    error: lsm_tree::Error,
+}
+
+pub(super) type RowsResult<T> = Result<T, RowsError>;
+
+impl RowsError {
+    /// Whether what is on disk is damaged, rather than out of reach now.
+    pub(super) fn is_damage(&self) -> bool {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match &self.error {
+            lsm_tree::Error::Io(error) => {
+                matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+            }
+            _ => true,
+        }
+    }
+}
+
+impl From<RowsError> for io::Error {
+    fn from(error: RowsError) -> Self {
+        let kind = match &error.error {
+            lsm_tree::Error::Io(error) => error.kind(),
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// One row of a range.
+pub(super) struct Entry {
+    table: &'static str,
+    guard: IterGuardImpl,
+}
+
+impl Entry {
+    pub(super) fn key(self) -> RowsResult<Slice> {
+        self.guard.key().map_err(named(self.table))
+    }
+
+    /// Key and value.
+    pub(super) fn into_inner(self) -> RowsResult<(Slice, Slice)> {
+        self.guard.into_inner().map_err(named(self.table))
+    }
+}
 
 /// What lies in a range, in order. Holds on to what it needs: it is not for keeping.
-pub(super) type Entries = Box<dyn DoubleEndedIterator<Item = lsm_tree::IterGuardImpl> + Send>;
+pub(super) type Entries = Box<dyn Iterator<Item = Entry> + Send>;
+
+fn named(table: &'static str) -> impl FnOnce(lsm_tree::Error) -> RowsError {
+    move |error| RowsError { table, error }
+}
 
 /// A compaction is run again while it changes something, so many times at most.
 const COMPACTIONS_MAX: usize = 16;
@@ -48,7 +101,17 @@ impl Rows {
         config: Config,
         clock: Clock,
     ) -> RowsResult<Self> {
-        let tree = config.open()?;
+        // A list of the table's files that is damaged can make this panic.
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let opened = opened.unwrap_or(Err(lsm_tree::Error::Unrecoverable));
+        let tree = opened.map_err(|error| match error {
+            lsm_tree::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                let error =
+                    io::Error::new(io::ErrorKind::InvalidData, "one of its files is missing");
+                named(name)(error.into())
+            }
+            other => named(name)(other),
+        })?;
         if let Some(newest) = tree.get_highest_seqno() {
             clock.next.fetch_max(newest + 1);
             clock.visible.fetch_max(newest + 1);
@@ -58,7 +121,7 @@ impl Rows {
     }
 
     /// Whether there is a table in this folder.
-    pub(super) fn exists(folder: &Path) -> std::io::Result<bool> {
+    pub(super) fn exists(folder: &Path) -> io::Result<bool> {
         folder.join(lsm_tree::file::CURRENT_VERSION_FILE).try_exists()
     }
 
@@ -67,24 +130,29 @@ impl Rows {
     }
 
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> RowsResult<Option<Slice>> {
-        self.tree.get(key, SeqNo::MAX)
+        self.tree.get(key, SeqNo::MAX).map_err(named(self.name))
     }
 
     pub(super) fn contains_key(&self, key: impl AsRef<[u8]>) -> RowsResult<bool> {
-        self.tree.contains_key(key, SeqNo::MAX)
+        self.tree.contains_key(key, SeqNo::MAX).map_err(named(self.name))
     }
 
     #[cfg(test)]
     pub(super) fn iter(&self) -> Entries {
-        self.tree.iter(SeqNo::MAX, None)
+        self.entries(self.tree.iter(SeqNo::MAX, None))
     }
 
     pub(super) fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Entries {
-        self.tree.range(range, SeqNo::MAX, None)
+        self.entries(self.tree.range(range, SeqNo::MAX, None))
     }
 
     pub(super) fn prefix(&self, prefix: impl AsRef<[u8]>) -> Entries {
-        self.tree.prefix(prefix, SeqNo::MAX, None)
+        self.entries(self.tree.prefix(prefix, SeqNo::MAX, None))
+    }
+
+    fn entries(&self, found: impl Iterator<Item = IterGuardImpl> + Send + 'static) -> Entries {
+        let table = self.name;
+        Box::new(found.map(move |guard| Entry { table, guard }))
     }
 
     /// Makes one change in memory.
@@ -102,7 +170,7 @@ impl Rows {
     /// Puts on disk what was sealed. Blocks.
     pub(super) fn flush(&self) -> RowsResult<()> {
         let lock = self.tree.get_flush_lock();
-        self.tree.flush(&lock, self.clock.visible.get())?;
+        self.tree.flush(&lock, self.clock.visible.get()).map_err(named(self.name))?;
         Ok(())
     }
 
@@ -112,7 +180,9 @@ impl Rows {
             || (self.tree.l0_run_count(), self.tree.table_count(), self.tree.blob_file_count());
         for _ in 0..COMPACTIONS_MAX {
             let before = shape();
-            self.tree.compact(Arc::new(Leveled::default()), self.clock.visible.get())?;
+            let now = self.clock.visible.get();
+            let joined = self.tree.compact(Arc::new(Leveled::default()), now);
+            joined.map_err(named(self.name))?;
             if shape() == before {
                 break;
             }

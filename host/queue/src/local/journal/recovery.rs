@@ -41,7 +41,7 @@ pub(crate) enum JournalError {
     Damaged { sequence: u64, segment: String },
     #[error("the head of {segment} is damaged: the groups from {first} on are in it")]
     Headless { first: u64, segment: String },
-    #[error("{segment} has {octets} octets, and had {wanted}: its end is missing")]
+    #[error("{segment} has {octets} octets and should have {wanted} at least: its end is missing")]
     Cut { segment: String, octets: u64, wanted: u64 },
     #[error("{segment} is of version {found}, which only a newer server knows")]
     Newer { found: u8, segment: String },

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lsm_tree::Guard;
-
 use super::spool::{Spool, destination, flush, past};
 use crate::local::change::read_count;
 use crate::local::engine::{Engine, TOTAL_KEY};
 use crate::local::key::{DueKey, Place, counted, delivery_destination, sender_key};
 use crate::local::record::{CountRecord, DeliveryRecord, MessageRecord};
-use crate::local::rows::Rows;
+use crate::local::rows::{Entry, Rows};
 use crate::{Count, Destinations, QueueId, StoreError};
 
 /// All that has to agree does.
@@ -93,7 +91,7 @@ pub(super) async fn audit_but_senders(spool: &Spool) {
 }
 
 fn messages(engine: &Engine) -> BTreeMap<QueueId, MessageRecord> {
-    let message = |entry: lsm_tree::IterGuardImpl| {
+    let message = |entry: Entry| {
         let (key, row) = entry.into_inner().unwrap();
         (QueueId::from_bytes((*key).try_into().unwrap()), MessageRecord::decode(&row).unwrap())
     };
@@ -101,7 +99,7 @@ fn messages(engine: &Engine) -> BTreeMap<QueueId, MessageRecord> {
 }
 
 fn rows(rows: &Rows) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-    let row = |entry: lsm_tree::IterGuardImpl| {
+    let row = |entry: Entry| {
         let (key, value) = entry.into_inner().unwrap();
         (key.to_vec(), value.to_vec())
     };

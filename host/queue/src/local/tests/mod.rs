@@ -16,7 +16,7 @@ mod orders;
 mod racing;
 mod random;
 mod reading;
+mod rebuilding;
 mod rewriting;
 mod spool;
 mod strangers;
-mod upgrade;
