@@ -32,7 +32,10 @@ pub enum ReplyFault {
 
 /// Four times what RFC 5321 section 4.5.3.1.5 allows: real servers exceed 512.
 const LINE_OCTETS_MAX: usize = 2048;
+/// Twice as many as there are registered keywords, one in each line of a reply to EHLO.
 const LINES_MAX: usize = 128;
+/// So much of the lines behind the first is kept, in octets: lines of 128 octets each.
+const FURTHER_OCTETS_MAX: usize = 16 * 1024;
 /// How much of a bad line an error shows.
 const SHOWN_OCTETS_MAX: usize = 64;
 
@@ -46,13 +49,15 @@ pub(super) struct ReplyReader {
     code: u16,
     enhanced: Option<Enhanced>,
     text: String,
+    /// The whole lines behind the first, of this reply or the last, separated by LF.
+    further: String,
 }
 
 impl ReplyReader {
     /// Takes octets from the front of `input` up to the end of one reply. `None`: all were taken, more are needed.
     ///
     /// Lines end at LF, with or without CR. Text beyond [`Reply::TEXT_OCTETS_MAX`] or
-    /// [`Reply::LINES_MAX`] is dropped.
+    /// [`Reply::LINES_MAX`] is dropped; for [`Self::further`] all lines count.
     ///
     /// # Errors
     /// What is wrong; the stream can't be read on then.
@@ -91,6 +96,12 @@ impl ReplyReader {
         !self.line.is_empty() || self.lines > 0
     }
 
+    /// The lines of the last reply behind its first, separated by LF: all of them, however many a [`Reply`] may have. A line for
+    /// which there is no room any more is left out whole, so that what is there says what was said.
+    pub(super) fn further(&self) -> &str {
+        &self.further
+    }
+
     /// Takes one line without its LF; says whether it is the reply's last.
     fn take_line(&mut self, line: &[u8]) -> Result<bool, ReplyFault> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -123,20 +134,24 @@ impl ReplyReader {
     ///
     /// The code counts whether ENHANCEDSTATUSCODES was offered or not: servers send it after a HELO too.
     fn take_text(&mut self, text: &str) {
-        if self.lines >= Reply::LINES_MAX {
-            return;
-        }
         let (mark, behind) = text.split_once(' ').unwrap_or((text, ""));
         let fits = |mark: &Enhanced| u16::from(mark.class) == self.code / 100;
         let mark = Enhanced::parse(mark).filter(fits);
-        let text = if self.lines == 0 {
+        if self.lines == 0 {
             self.enhanced = mark;
-            if mark.is_some() { behind } else { text }
+            self.text.push_str(if mark.is_some() { behind } else { text });
+            self.further = String::new();
         } else {
-            self.text.push('\n');
-            if mark.is_some() && mark == self.enhanced { behind } else { text }
-        };
-        self.text.push_str(text);
+            let line = if mark.is_some() && mark == self.enhanced { behind } else { text };
+            if self.lines < Reply::LINES_MAX {
+                self.text.push('\n');
+                self.text.push_str(line);
+            }
+            if self.further.len() + line.len() < FURTHER_OCTETS_MAX {
+                let joint = if self.lines == 1 { "" } else { "\n" };
+                self.further.extend([joint, line]);
+            }
+        }
         self.text.truncate(Reply::TEXT_OCTETS_MAX);
     }
 
@@ -269,5 +284,32 @@ mod tests {
         let (replies, fault, _) = read_all(&[input.as_bytes()]);
         assert_eq!(fault, None);
         assert_eq!(replies[0].text(), ["x"; Reply::LINES_MAX].join("\n"));
+    }
+
+    #[test]
+    fn the_lines_behind_the_first_are_all_there() {
+        let read = |input: &str| {
+            let mut reader = ReplyReader::default();
+            assert!(reader.read(&mut input.as_bytes()).unwrap().is_some());
+            reader.further().to_owned()
+        };
+        assert_eq!(read("250 a\r\n"), "");
+        assert_eq!(read("250-a\r\n250 \r\n"), "");
+        assert_eq!(read("250-a\r\n250-\r\n250 c\r\n"), "\nc");
+        assert_eq!(read("250-2.0.0 a\r\n250-2.0.0 b\r\n250 c\r\n"), "b\nc");
+        let many: Vec<String> = (1..LINES_MAX).map(|number| format!("X-{number}")).collect();
+        let lines: String = many.iter().map(|line| format!("250-{line}\r\n")).collect();
+        let lines = format!("250-a\r\n{}", lines.replacen("250-X-127", "250 X-127", 1));
+        assert_eq!(read(&lines), many.join("\n"));
+        // Where there is no room for a line there may be for a shorter one; none is cut.
+        let long = "y".repeat(2000);
+        let lines = format!("250-a\r\n{}250 z\r\n", format!("250-{long}\r\n").repeat(20));
+        assert_eq!(read(&lines), [vec![long.as_str(); 8], vec!["z"]].concat().join("\n"));
+        let mut reader = ReplyReader::default();
+        let mut input: &[u8] = b"250-a\r\n250 b\r\n250 c\r\n";
+        for further in ["b", ""] {
+            assert!(reader.read(&mut input).unwrap().is_some());
+            assert_eq!(reader.further(), further);
+        }
     }
 }

@@ -98,9 +98,8 @@ impl SendingSession {
             (Step::Ehlo, Class::Permanent) => *next = Step::Helo,
             (Step::Ehlo | Step::Lhlo | Step::Helo, Class::Positive) => {
                 if step != Step::Helo {
-                    self.offers = Offers::of(&reply);
-                    self.keywords =
-                        reply.text().split_once('\n').map_or("", |(_, lines)| lines).into();
+                    self.keywords = self.reader.further().into();
+                    self.offers = Offers::of(&self.keywords);
                     // Final delivery is told of from here: a server of mailboxes would do so a second time.
                     self.offers.dsn &= self.settings.protocol == Protocol::Smtp;
                 }

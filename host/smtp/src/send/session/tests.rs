@@ -288,6 +288,34 @@ fn a_message_is_sent_in_a_group() {
     .check();
 }
 
+/// A reply of ours has 64 lines at most, and 4096 octets; a server may have more to say.
+#[test]
+fn a_server_with_many_keywords_is_heard_to_the_end() {
+    let many: String = (0..124).map(|number| format!("250-X-{number:030}\r\n")).collect();
+    let offer = format!("250-hop\r\n{many}250-SIZE 1000\r\n250 PIPELINING\r\n");
+    let group = "MAIL FROM:<a@b.test> SIZE=12\r\nRCPT TO:<u1@x.test>\r\nDATA\r\n";
+    let turns = [
+        ("220 hop\r\n", "EHLO us.test\r\n"),
+        (offer.leak(), group),
+        ("250 a\r\n250 b\r\n354 go\r\n", "a\r\n..\r\n.\r\n"),
+        ("250 queued\r\n", "QUIT\r\n"),
+    ];
+    let case = Case::one(1, &turns, &["delivered queued"], false);
+    let seen = Conversation::new(&case.transactions, case.body)
+        .play(&case.turns, |_, turn| vec![turn.into()]);
+    assert_eq!(
+        (seen.written.concat(), seen.results.concat()),
+        (case.written.concat(), vec!["delivered queued".to_owned()])
+    );
+    // Where the text of a reply ends no limit is cut short.
+    let filler = format!("250-hop\r\n250-{}\r\n250-{}\r\n", "X".repeat(2043), "X".repeat(2041));
+    let offer = format!("{filler}250-SIZE 1000\r\n250 8BITMIME\r\n");
+    let turns = [("220 hop\r\n", "EHLO us.test\r\n"), (offer.leak(), MAIL)];
+    let seen = Conversation::new(&[transaction(1)], &[b"a"])
+        .play(&turns.map(|turn| turn.0), |_, turn| vec![turn.into()]);
+    assert_eq!(seen.written, turns.map(|turn| turn.1));
+}
+
 #[test]
 fn recipients_have_outcomes_of_their_own() {
     let group = "MAIL FROM:<a@b.test>\r\nRCPT TO:<u1@x.test>\r\nRCPT TO:<u2@x.test>\r\n\
