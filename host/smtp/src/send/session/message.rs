@@ -168,6 +168,10 @@ impl SendingSession {
 
     /// Takes the reply to a chunk or to the end of the message.
     pub(super) fn take_content_reply(&mut self, step: Step, reply: Reply) {
+        if reply.class() == Class::Intermediate {
+            // The server waits for something: a further message would be more of this one to it.
+            return self.end(&Outcome::Deferred(Cause::Replied { step, reply }));
+        }
         if let State::Content(open, _) | State::Ending(open) = &mut self.state {
             if step == Step::Dot {
                 // Refused or not, the server's buffers are empty after a dot (RFC 5321 section 4.1.1.4); after a BDAT that it has

@@ -91,6 +91,15 @@ fn in_content() -> Conversation {
 }
 
 #[test]
+fn a_server_that_waits_for_more_of_a_message_gets_no_further_one() {
+    let lines = [("220 hop\r\n", "EHLO us.test\r\n"), (EHLO_PIPELINING, ONE)];
+    let content = ("250 a\r\n250 b\r\n354 go\r\n", "a\r\n..\r\n.\r\n");
+    let result = "deferred 4.0.0: 354 more to the end of the message";
+    let case = Case::one(1, &[lines[0], lines[1], content, ("354 more\r\n", "")], &[result], true);
+    case.check();
+}
+
+#[test]
 fn the_middle_of_the_message_can_end_the_session() {
     type Event = fn(&mut SendingSession, Instant);
     let cases: [(Event, &str); 8] = [
