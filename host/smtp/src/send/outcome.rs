@@ -64,13 +64,13 @@ pub enum Cause {
     },
     /// The next hop was too slow. At [`Step::Dot`] it may have taken the message all the same: a further try may
     /// deliver it twice.
-    #[error("timed out waiting for {0}")]
+    #[error("timed out waiting for {0}{doubt}", doubt = self.doubt())]
     Timeout(Step),
     /// The next hop hung up. For [`Step::Dot`] see [`Cause::Timeout`].
-    #[error("connection closed at {0}")]
+    #[error("connection closed at {0}{doubt}", doubt = self.doubt())]
     Closed(Step),
     /// The next hop sent something that is no reply.
-    #[error("no SMTP reply to {step}: {fault}")]
+    #[error("no SMTP reply to {step}: {fault}{doubt}", doubt = self.doubt())]
     Malformed {
         /// What was to be answered.
         step: Step,
@@ -165,6 +165,21 @@ fn is_too_many_recipients(reply: &Reply) -> bool {
 }
 
 impl Cause {
+    /// Whether the next hop may have the message all the same: it has the end of it, and what it said of that did not arrive. When
+    /// it is tried again, it may come twice; when it is not, it may never (RFC 5321 section 6.1).
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Timeout(step) | Self::Closed(step) | Self::Malformed { step, .. } => {
+                *step == Step::Dot
+            }
+            _ => false,
+        }
+    }
+
+    fn doubt(&self) -> &'static str {
+        if self.is_in_doubt() { "; it may have arrived all the same" } else { "" }
+    }
+
     /// Subject and detail of the enhanced code; the next hop's own where it gave one.
     fn about(&self) -> Option<Enhanced> {
         match self {
@@ -273,7 +288,7 @@ mod tests {
             (
                 Outcome::Deferred(Cause::Closed(Step::Dot)),
                 "4.4.2",
-                "connection closed at the end of the message",
+                "connection closed at the end of the message; it may have arrived all the same",
             ),
             (
                 Outcome::Failed(large),

@@ -221,13 +221,13 @@ impl SendingSession {
 
     /// The next hop closed the connection, or it broke.
     pub fn handle_closed(&mut self) {
-        self.end(&Outcome::Deferred(Cause::Closed(self.step())));
+        self.end(&Outcome::Deferred(Cause::Closed(self.lost_at())));
     }
 
     /// The time given by `poll_timeout` may have come.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.end(&Outcome::Deferred(Cause::Timeout(self.step())));
+            self.end(&Outcome::Deferred(Cause::Timeout(self.lost_at())));
         }
     }
 
@@ -330,6 +330,12 @@ impl SendingSession {
             State::Content(..) => Step::Content,
             _ => Step::Mail,
         })
+    }
+
+    /// What was under way when nothing more is heard. A server that has the end of the message may have taken it, whatever of
+    /// its replies has not arrived: servers answer a group in one go.
+    fn lost_at(&self) -> Step {
+        if self.awaited.contains(&Step::Dot) { Step::Dot } else { self.step() }
     }
 
     /// Reports a transaction that is settled.

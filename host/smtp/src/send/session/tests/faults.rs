@@ -20,7 +20,8 @@ fn a_lost_connection_defers() {
         {
             let mut turns = turns.clone();
             turns.push((event, ""));
-            let result = format!("deferred 4.4.2: {text} {step}");
+            let doubt = if turns.len() == 6 { "; it may have arrived all the same" } else { "" };
+            let result = format!("deferred 4.4.2: {text} {step}{doubt}");
             Case::one(1, &turns, &[result.leak()], true).check();
         }
         turns.pop();
@@ -97,6 +98,29 @@ fn a_server_that_waits_for_more_of_a_message_gets_no_further_one() {
     let result = "deferred 4.0.0: 354 more to the end of the message";
     let case = Case::one(1, &[lines[0], lines[1], content, ("354 more\r\n", "")], &[result], true);
     case.check();
+}
+
+/// Replies to a group come in one go, and get lost in one go.
+#[test]
+fn a_message_that_went_with_its_envelope_is_in_doubt_until_its_end_is_answered() {
+    let chunking = "250-hop\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+    let all = "MAIL FROM:<a@b.test>\r\nRCPT TO:<u1@x.test>\r\nRCPT TO:<u2@x.test>\r\n\
+        BDAT 6 LAST\r\na\r\n.\r\n";
+    let opening = [("220 hop\r\n", "EHLO us.test\r\n"), (chunking, all)];
+    for (event, text) in [(HANG_UP, "connection closed at"), (SILENCE, "timed out waiting for")] {
+        let doubt: &str = format!(
+            "deferred 4.4.2: {text} the end of the message; it may have arrived all the same"
+        )
+        .leak();
+        for (said, results) in [
+            ("", [doubt; 2]),
+            ("250 a\r\n550 b\r\n", ["failed 5.0.0: 550 b to RCPT", doubt]),
+            ("250 a\r\n250 b\r\n250 c\r\n", [doubt; 2]),
+        ] {
+            let turns = [opening[0], opening[1], (said, ""), (event, "")];
+            Case::one(2, &turns, &results, true).check();
+        }
+    }
 }
 
 #[test]
