@@ -94,6 +94,10 @@ fn deliveries(text: &mut Text, status: &DeliveryStatus) {
     for (standing, count) in standings {
         text.sample(name, &[("standing", standing)], &count.to_string());
     }
+    let name = "stagepost_deliveries_in_doubt_total";
+    let help = "Attempts that ended before the reply to the end of the message: it may come twice.";
+    text.family(name, "counter", help);
+    text.sample(name, &[], &status.in_doubt.to_string());
     let name = "stagepost_lanes_failing";
     text.family(name, "gauge", "Lanes whose servers can't be reached.");
     text.sample(name, &[], &status.failing.to_string());

@@ -34,6 +34,8 @@ struct State {
     messages: Vec<Received>,
     /// The reply to the next messages' ends; 250 when there is none.
     replies: Vec<String>,
+    /// So many of the next messages are kept, and the connection closed in the place of a reply.
+    mute: usize,
     connections: Vec<TcpStream>,
     /// The lines that came in clear text, but for those of messages.
     heard: Vec<String>,
@@ -133,6 +135,11 @@ impl Sink {
         lock(&self.shared).replies.push(reply.to_owned());
     }
 
+    /// Keeps the next message, and closes the connection in the place of an answer.
+    pub fn keep_without_answer(&self) {
+        lock(&self.shared).mute += 1;
+    }
+
     /// Receives over the connection of a client that has become the server, until the other side is done.
     ///
     /// # Errors
@@ -228,7 +235,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         lock(&shared).sessions += 1;
         sessions.push(thread::spawn(move || {
             // A client may hang up whenever it likes: its message then does not count.
+            let ended = stream.try_clone();
             let _ = receive(stream, &shared);
+            // It is among the connections still.
+            let _ = ended.and_then(|stream| stream.shutdown(Shutdown::Both));
             lock(&shared).sessions -= 1;
             shared.changed.notify_all();
         }));
@@ -295,8 +305,9 @@ fn serve<S: Read + Write>(
                 reply(&mut stream, "354 go on")?;
                 let octets = read_message(&mut stream)?;
                 let secured = !clear;
-                let answer = keep(shared, Received { sender, recipients, octets, secured });
+                let kept = keep(shared, Received { sender, recipients, octets, secured });
                 (sender, recipients) = (String::new(), Vec::new());
+                let Some(answer) = kept else { return Ok(None) };
                 reply(&mut stream, &answer)?;
             }
             "QUIT" => return reply(&mut stream, "221 bye").map(|()| None),
@@ -305,14 +316,17 @@ fn serve<S: Read + Write>(
     }
 }
 
-fn keep(shared: &Shared, message: Received) -> String {
+/// Keeps a message, or does not; the answer, unless none is to be given.
+fn keep(shared: &Shared, message: Received) -> Option<String> {
     let mut state = lock(shared);
     if !state.replies.is_empty() {
-        return state.replies.remove(0);
+        return Some(state.replies.remove(0));
     }
     state.messages.push(message);
     shared.changed.notify_all();
-    "250 kept".to_owned()
+    let mute = state.mute > 0;
+    state.mute -= usize::from(mute);
+    (!mute).then(|| "250 kept".to_owned())
 }
 
 fn path(command: &str) -> String {

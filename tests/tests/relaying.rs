@@ -145,6 +145,38 @@ fn what_is_queued_for_a_next_hop_that_is_down_arrives_after_a_restart() {
 }
 
 #[test]
+fn a_message_whose_acceptance_was_not_heard_comes_twice_and_that_is_told() {
+    let sink = Sink::open();
+    sink.keep_without_answer();
+    let wait = "[queue]\nretry_first = \"1h\"\nretry_max = \"1h\"\n";
+    let site = Site::new(&(route("relayed.test", sink.address()) + wait));
+    let server = site.start();
+    server.greeted().deliver("a@client.test", "b@relayed.test", MESSAGE);
+    let doubt = "connection closed at the end of the message; it may have arrived all the same";
+    let line = server.log().wait_for("the doubt", |line| line.message() == "deferred");
+    assert!(line.text("reply").ends_with(doubt), "{}", line.as_str());
+    let ask = |arguments: &[&str]| {
+        let shown = site.run(&[arguments, &["--config", "stagepost.toml"]].concat());
+        String::from_utf8_lossy(&shown.stdout).into_owned()
+    };
+    let explained = || ask(&["queue", "explain", &line.text("id")]).replace("\n", " ");
+    assert!(
+        (0..1000).any(|_| explained().contains("it may have arrived all the same")),
+        "{}",
+        explained()
+    );
+    let counted = ask(&["metrics"]);
+    assert!(counted.contains("\nstagepost_deliveries_in_doubt_total 1\n"), "{counted}");
+    ask(&["queue", "flush", "relayed.test"]);
+    let received = sink.wait_for(2);
+    assert!(received.iter().all(|one| is_relayed(&one.octets, ARRIVED)), "{received:?}");
+    let counted = ask(&["metrics"]);
+    assert!(counted.contains("\nstagepost_deliveries_in_doubt_total 1\n"), "{counted}");
+    server.stop();
+    assert_eq!(sink.messages().len(), 2);
+}
+
+#[test]
 fn a_message_that_the_next_hop_defers_is_tried_again() {
     let sink = Sink::open();
     sink.answer("451 4.3.0 not now");

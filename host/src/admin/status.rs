@@ -107,6 +107,8 @@ pub(crate) struct DeliveryStatus {
     pub(crate) down: u64,
     /// Deliveries that were not tried, since no server could be reached shortly before.
     pub(crate) put_off: u64,
+    /// Attempts of which nobody knows whether the server has the message, so that it may come twice.
+    pub(crate) in_doubt: u64,
     /// Lanes whose servers can't be reached now.
     pub(crate) failing: u64,
     /// The lanes that the configuration names.

@@ -16,6 +16,8 @@ pub(crate) struct Finding {
     pub(crate) reply: Option<Box<str>>,
     /// The whole of it in words, on one line.
     pub(crate) text: Box<str>,
+    /// The server may have the message all the same.
+    pub(crate) in_doubt: bool,
 }
 
 impl Finding {
@@ -23,7 +25,7 @@ impl Finding {
     pub(crate) fn new(status: (u8, u16, u16), text: impl fmt::Display) -> Self {
         let (class, subject, detail) = status;
         let status = Enhanced::new(class, subject, detail);
-        Self { status, remote: None, reply: None, text: text.to_string().into() }
+        Self { status, remote: None, reply: None, text: text.to_string().into(), in_doubt: false }
     }
 
     /// The same about a server.

@@ -81,6 +81,8 @@ pub(crate) struct LaneCounts {
     pub(crate) down: u64,
     /// Deliveries that were put off, since none could be talked to or be trusted shortly before.
     pub(crate) put_off: u64,
+    /// Attempts of which nobody knows whether the servers have the message: it may come twice.
+    pub(crate) in_doubt: u64,
 }
 
 /// A lane, and what is remembered for people.

@@ -49,6 +49,7 @@ impl Figures {
             busy: counts.busy,
             down: counts.down,
             put_off: counts.put_off,
+            in_doubt: counts.in_doubt,
             failing,
             lanes: self.queue.lanes.named().into_iter().map(Into::into).collect(),
         }

@@ -95,7 +95,12 @@ impl Entered {
         }
     }
 
-    /// Learns how the attempt has ended.
+    /// Learns that nobody knows whether the servers have the message of the attempt.
+    pub(in crate::delivery) fn doubt(&self) {
+        self.lanes.lock().counts.in_doubt += 1;
+    }
+
+    /// Learns how the attempt has ended. What is put off has no line of its own in the log: it is told of here, by lane.
     ///
     /// - said: what was found out about the servers, on one line.
     pub(in crate::delivery) fn end(&self, begun: Instant, standing: Standing, said: &str) -> Ended {

@@ -25,6 +25,7 @@ pub(super) fn told(shown: &str, onward: Onward, outcome: Outcome) -> RecipientOu
     let status = (status.class, status.subject, status.detail);
     let finding = |cause: Cause| {
         let finding = Finding::new(status, &cause).about(shown);
+        let finding = Finding { in_doubt: cause.is_in_doubt(), ..finding };
         match &cause {
             Cause::Replied { reply, .. } => finding.replied(&reply.in_line()),
             _ => finding,

@@ -265,6 +265,9 @@ impl Work {
         let said = said.map(|outcome| outcome.finding().to_string()).unwrap_or_default();
         *attempt.ended = entered.end(begun, standing, &said);
         outcomes
+        if outcomes.iter().any(|outcome| outcome.finding().in_doubt) {
+            entered.doubt();
+        }
     }
 
     /// Has a message carried away: one outcome for each recipient, whatever happens.
