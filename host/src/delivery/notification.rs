@@ -9,12 +9,13 @@ use std::time::SystemTime;
 use stagepost_queue::{BoxFuture, NewMessage, Origin, QueueId, Store, StoreError, StoredMessage};
 use stagepost_smtp::{
     Address, Attributed, BodyKind, Envelope, LedgerEntry, Recipient, RecipientFate,
-    RecipientResult, Reply, Return, ReversePath, SenderWish,
+    RecipientResult, RecipientWish, Reply, Return, ReversePath, SenderWish,
 };
 
 use self::report::Report;
 use super::asking::{BounceRuled, MessageThread};
 use super::finding::Finding;
+use super::octets::MessageOctets;
 use crate::directory::{Addressed, Directory, Unaddressed};
 use crate::intake::{carry_out, deliveries};
 
@@ -128,13 +129,19 @@ impl Notifier {
         }
     }
 
-    /// The postmaster, unless it is mail to them that failed: that would go round for ever.
+    /// The postmaster, unless it is mail to them that failed, also where an alias of theirs leads: that would go round for ever.
     fn postmaster(&self, message: &StoredMessage, told: &[Told]) -> Option<&Address> {
         let postmaster =
             self.postmaster.as_ref().filter(|address| self.leads_somewhere(address))?;
+        let is_theirs = |recipient: &Recipient| {
+            let wish = RecipientWish::of(recipient);
+            let original = wish.original().and_then(|(_, text)| Address::parse(&text).ok());
+            original.is_some_and(|original| original.is_same_as(postmaster))
+                || recipient.address.is_same_as(postmaster)
+        };
         let to_them = |told: &Told| {
             let recipient = message.envelope.recipients.get(told.recipient as usize);
-            recipient.is_none_or(|recipient| recipient.address.is_same_as(postmaster))
+            recipient.is_none_or(is_theirs)
         };
         (!told.iter().any(to_them)).then_some(postmaster)
     }
@@ -198,6 +205,9 @@ impl Notifier {
     ) -> Result<QueueId, NotifyError> {
         let now = SystemTime::now();
         let (recipients, changes) = self.recipients(to).await?;
+        let whole = is_returned_whole(message, told);
+        // What the octets are, not what the sender declared: many declare nothing.
+        let eight_bit = whole && MessageOctets::kind(message).await? == BodyKind::EightBitMime;
         let mut incoming = self.store.receive()?;
         let report = Report {
             id: &incoming.id().to_string(),
@@ -206,7 +216,8 @@ impl Notifier {
             now,
             message,
             told,
-            whole: is_returned_whole(message, told),
+            whole,
+            eight_bit,
         };
         let (head, tail) = (report.head(), report.tail());
         *incoming.header() = report.header();

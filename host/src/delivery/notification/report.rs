@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use stagepost_queue::StoredMessage;
-use stagepost_smtp::{Address, RecipientWish, SenderWish, from_xtext, parameter};
+use stagepost_smtp::{Address, RecipientWish, SenderWish, from_xtext, is_obeyed, parameter};
 
 use super::{Action, Told};
 use crate::intake::date;
@@ -16,6 +16,7 @@ const LINE_OCTETS: usize = 76;
 const LINE_OCTETS_MAX: usize = 900;
 /// Recipients with words of their own for people; the fields for programs name all of them.
 const NAMED_MAX: usize = 50;
+const EIGHT_BIT: &str = "Content-Transfer-Encoding: 8bit\r\n";
 
 /// Everything that a notification says.
 pub(super) struct Report<'r> {
@@ -28,6 +29,8 @@ pub(super) struct Report<'r> {
     pub(super) told: &'r [Told],
     /// The message is there with its body.
     pub(super) whole: bool,
+    /// There are octets above 127 in it.
+    pub(super) eight_bit: bool,
 }
 
 impl Report<'_> {
@@ -42,7 +45,7 @@ impl Report<'_> {
             Action::Delivered => "Mail was delivered",
         };
         let date = date(self.now);
-        let encoding = self.encoding();
+        let encoding = if self.is_eight_bit() { EIGHT_BIT } else { "" };
         // In ASCII where that can be, so that every server takes it.
         let to = to.to_ascii().unwrap_or_else(|| (*to).clone());
         let header = format!(
@@ -56,27 +59,25 @@ impl Report<'_> {
 
     /// The body up to the message that it is about.
     pub(super) fn head(&self) -> Vec<u8> {
-        let boundary = self.boundary();
+        let (boundary, words) = (self.boundary(), self.words());
         let global = self.is_global();
-        let (charset, status) = if global {
-            ("utf-8", "message/global-delivery-status")
-        } else {
-            ("us-ascii", "message/delivery-status")
-        };
-        let encoding = if global { "Content-Transfer-Encoding: 8bit\r\n" } else { "" };
+        let status =
+            if global { "message/global-delivery-status" } else { "message/delivery-status" };
+        let charset = if words.is_ascii() { "us-ascii" } else { "utf-8" };
+        let words_encoding = if words.is_ascii() { "" } else { EIGHT_BIT };
+        let encoding = if global { EIGHT_BIT } else { "" };
         let original = match (self.whole, global) {
             (true, false) => "message/rfc822",
             (true, true) => "message/global",
             (false, false) => "text/rfc822-headers",
             (false, true) => "message/global-headers",
         };
-        let original_encoding = self.encoding();
+        let original_encoding = if self.is_original_eight_bit() { EIGHT_BIT } else { "" };
         let text = format!(
             "\r\nThis is a multi-part message in MIME format.\r\n\r\n\
-             --{boundary}\r\nContent-Type: text/plain; charset={charset}\r\n{encoding}\r\n{}\r\n\
+             --{boundary}\r\nContent-Type: text/plain; charset={charset}\r\n{words_encoding}\r\n{words}\r\n\
              --{boundary}\r\nContent-Type: {status}\r\n{encoding}\r\n{}\r\n\
              --{boundary}\r\nContent-Type: {original}\r\n{original_encoding}\r\n",
-            self.words(),
             self.fields()
         );
         text.into_bytes()
@@ -89,13 +90,11 @@ impl Report<'_> {
 
     /// Whether there are octets above 127 in it, or may be.
     pub(super) fn is_eight_bit(&self) -> bool {
-        self.is_global()
-            || !self.message.header.is_ascii()
-            || self.whole && self.message.envelope.body != stagepost_smtp::BodyKind::SevenBit
+        self.is_global() || self.is_original_eight_bit() || !self.words().is_ascii()
     }
 
-    fn encoding(&self) -> &'static str {
-        if self.is_eight_bit() { "Content-Transfer-Encoding: 8bit\r\n" } else { "" }
+    fn is_original_eight_bit(&self) -> bool {
+        self.eight_bit || !self.message.header.is_ascii()
     }
 
     /// RFC 6533: an address is in another script.
@@ -148,9 +147,8 @@ impl Report<'_> {
             }
             text.push_str(&format!("\r\n{words}\r\n\r\n"));
             for told in told.iter().take(NAMED_MAX) {
-                let address = self.address(told).unwrap_or_default();
                 let why = folded("    ", &told.finding.to_string(), "\r\n    ");
-                text.push_str(&format!("  <{address}>\r\n{why}\r\n"));
+                text.push_str(&format!("  {}\r\n{why}\r\n", self.recipient_words(told)));
                 if let Some(until) = told.until {
                     text.push_str(&format!("    (tried until {})\r\n", date(until)));
                 }
@@ -160,6 +158,19 @@ impl Report<'_> {
             }
         }
         text
+    }
+
+    /// A recipient, and whom the sender knows in the place of it.
+    fn recipient_words(&self, told: &Told) -> String {
+        let address = self.address(told).unwrap_or_default();
+        let recipient = self.message.envelope.recipients.get(told.recipient as usize);
+        let wish = recipient.map(RecipientWish::of).unwrap_or_default();
+        match wish.original() {
+            Some((_, original)) if !original.eq_ignore_ascii_case(address) => {
+                format!("<{}> (you wrote to <{}>)", clean(address), clean(&original))
+            }
+            _ => format!("<{}>", clean(address)),
+        }
     }
 
     /// The fields for programs (RFC 3464 section 2).
@@ -188,7 +199,11 @@ impl Report<'_> {
             text.push_str("\r\n");
             text.push_str(&self.recipient_fields(told));
         }
-        text
+        if self.is_global() {
+            return text;
+        }
+        // RFC 3464 section 2.1: of ASCII, whatever language an operator or a file system speaks.
+        text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
     }
 
     fn recipient_fields(&self, told: &Told) -> String {
@@ -196,11 +211,11 @@ impl Report<'_> {
         let recipient = self.message.envelope.recipients.get(told.recipient as usize);
         let wish = recipient.map(RecipientWish::of).unwrap_or_default();
         if let Some((kind, address)) = wish.original() {
-            text.push_str(&field("Original-Recipient", &format!("{kind}; {address}")));
+            text.push_str(&address_field("Original-Recipient", kind, &address));
         }
         let address = self.address(told).unwrap_or_default();
         let kind = if address.is_ascii() { "rfc822" } else { "utf-8" };
-        text.push_str(&field("Final-Recipient", &format!("{kind}; {address}")));
+        text.push_str(&address_field("Final-Recipient", kind, address));
         let action = match told.action {
             Action::Failed => "failed",
             Action::Delayed => "delayed",
@@ -241,18 +256,28 @@ fn server_name(shown: &str) -> Option<String> {
     })
 }
 
+/// A field of an address, which is never folded: spaces in quotes count.
+fn address_field(name: &str, kind: &str, address: &str) -> String {
+    let start = format!("{name}: {kind};");
+    let joint = if start.len() + address.len() < LINE_OCTETS { " " } else { "\r\n " };
+    format!("{start}{joint}{}\r\n", clean(address))
+}
+
 /// A field of one value, folded.
 fn field(name: &str, value: &str) -> String {
     format!("{}\r\n", folded(&format!("{name}: "), value, "\r\n "))
 }
 
+/// Text without what whoever shows it would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if is_obeyed(c) { '?' } else { c }).collect()
+}
+
 /// Words behind a beginning, in lines of bounded length; what a header field must not have becomes `?`.
 fn folded(start: &str, text: &str, fold: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { '?' } else { c });
-    let clean: String = clean.collect();
     let mut out = start.to_owned();
     let mut line = start.len();
-    for (number, word) in clean.split(' ').filter(|word| !word.is_empty()).enumerate() {
+    for (number, word) in clean(text).split(' ').filter(|word| !word.is_empty()).enumerate() {
         if number > 0 && line + word.len() >= LINE_OCTETS {
             out.push_str(fold);
             line = 1;
@@ -279,7 +304,11 @@ mod tests {
     #[test]
     fn values_are_folded_and_clean() {
         assert_eq!(field("A", "b"), "A: b\r\n");
-        assert_eq!(field("A", "b\r\nC: d\0"), "A: b??C: d?\r\n");
+        assert_eq!(field("A", "b\r\nC: d\0\u{202e}"), "A: b??C: d??\r\n");
+        let spaces = address_field("A", "rfc822", "\"a  b\r\nC: d\"@x.test");
+        assert_eq!(spaces, "A: rfc822; \"a  b??C: d\"@x.test\r\n");
+        let long = format!("{}@x.test", "a".repeat(64));
+        assert_eq!(address_field("Ab", "rfc822", &long), format!("Ab: rfc822;\r\n {long}\r\n"));
         let words = "word ".repeat(40);
         let long = "x".repeat(3000);
         for text in [words.as_str(), long.as_str(), &format!("{words}{long}\u{e4}")] {

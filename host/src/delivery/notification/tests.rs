@@ -22,14 +22,22 @@ struct Scene {
 
 impl Scene {
     fn new(postmaster: Option<&str>) -> Self {
+        Self::with(postmaster, "")
+    }
+
+    /// With aliases.
+    fn with(postmaster: Option<&str>, aliases: &str) -> Self {
         let folder = TempDir::new().unwrap();
+        let file = folder.path().join("aliases");
+        std::fs::write(&file, aliases).unwrap();
         let options =
             LocalOptions { path: folder.path().join("spool"), free_space_min: 0, faults: None };
         let store = Arc::new(LocalStore::open(options).unwrap());
-        let text = "hostname = \"mx.us.test\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n\
+        let text = "hostname = \"mx.us.test\"\naliases_file = \"ALIASES\"\n[[listen]]\nname = \"mx\"\naddress = \"127.0.0.1:0\"\n\
             [[local_domain]]\nname = \"us.test\"\nmailboxes = \"any\"\n\
             [[route]]\ndomain = \"b.test\"\nnext_hop = \"mx\"\n";
-        let settings = crate::config::from_text(text).unwrap();
+        let text = text.replace("ALIASES", file.to_str().unwrap());
+        let settings = crate::config::from_text(&text).unwrap();
         let router = Arc::new(Router::new(&settings));
         let directory = Directory::load(&settings, router.clone()).unwrap();
         let postmaster = postmaster.map(|address| Address::parse(address).unwrap());
@@ -136,7 +144,7 @@ This is the mail system at mx.us.test.
 
 Your message could not be delivered to:
 
-  <v@x.test>
+  <v@x.test> (you wrote to <w+x@y.test>)
     5.1.1 mx.x.test[192.0.2.1]:25: 550 5.1.1 no such user to RCPT
 
 --ID/mx.us.test
@@ -306,6 +314,60 @@ async fn a_message_without_sender_is_told_of_to_the_postmaster_or_nobody() {
     lost.envelope.sender = ReversePath::Address(Address::parse("a@nowhere.test").unwrap());
     let noticed = scene.notify(&lost, &[failed(0)]).await.unwrap();
     assert!(matches!(noticed, Noticed::Postmaster(_)), "{noticed:?}");
+}
+
+/// What the postmaster's mail comes to by an alias is the postmaster's, or each failure would be told of by a message that fails.
+#[tokio::test]
+async fn a_postmaster_behind_an_alias_is_not_told_that_they_can_not_be_told() {
+    let scene = Scene::with(Some("pm@us.test"), "pm: admin@b.test, Second@b.test\n");
+    let mut lost = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+    lost.envelope.sender = ReversePath::Null;
+    let noticed = scene.notify(&lost, &[failed(0)]).await.unwrap();
+    assert!(matches!(noticed, Noticed::Postmaster(_)), "{noticed:?}");
+    let (told, _) = scene.queued().await.unwrap();
+    let addresses: Vec<_> =
+        told.envelope.recipients.iter().map(|recipient| recipient.address.as_str()).collect();
+    assert_eq!(addresses, ["admin@b.test", "Second@b.test"]);
+    for recipient in [0, 1] {
+        let noticed = scene.notify(&told, &[failed(recipient)]).await.unwrap();
+        assert_eq!(noticed, Noticed::Nobody);
+    }
+}
+
+/// Some say 8-bit octets without declaring them, and some declare what they have none of.
+#[tokio::test]
+async fn what_the_octets_of_a_returned_message_are_is_said_as_it_is() {
+    let cases: [(BodyKind, &[u8], bool); 3] = [
+        (BodyKind::SevenBit, b"\r\n\xc3\xa4\r\n", true),
+        (BodyKind::EightBitMime, b"\r\na\r\n", false),
+        (BodyKind::EightBitMime, b"\r\n\xc3\xa4\r\n", true),
+    ];
+    for (declared, body, eight_bit) in cases {
+        let scene = Scene::new(None);
+        let mut message = message(&["u@x.test"], "A: b\r\n", &[body]);
+        message.envelope.body = declared;
+        scene.notify(&message, &[failed(0)]).await.unwrap();
+        let (queued, text) = scene.queued().await.unwrap();
+        assert_eq!(queued.envelope.body == BodyKind::EightBitMime, eight_bit, "{text}");
+        let said = text.matches("Content-Transfer-Encoding: 8bit\r\n").count();
+        assert_eq!(said, if eight_bit { 2 } else { 0 }, "{text}");
+    }
+}
+
+/// The fields for programs are ASCII; people read what an operator has written, and nobody is steered by it.
+#[tokio::test]
+async fn what_an_operator_says_is_told_in_their_own_language() {
+    let scene = Scene::new(None);
+    let finding = Finding::new((5, 7, 0), "gel\u{f6}scht\u{202e}\r\nX: y");
+    let told = Told { finding, ..failed(0) };
+    scene.notify(&message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]), &[told]).await.unwrap();
+    let (queued, text) = scene.queued().await.unwrap();
+    assert_eq!(queued.envelope.body, BodyKind::EightBitMime);
+    let words = "text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n";
+    for wanted in [words, "\r\n    5.7.0 gel\u{f6}scht???X: y\r\n", "; gel?scht???X: y\r\n"] {
+        assert!(text.contains(wanted), "{wanted:?} in {text}");
+    }
+    assert!(text.contains("Content-Type: message/delivery-status\r\n\r\n"), "{text}");
 }
 
 #[tokio::test]
