@@ -91,6 +91,8 @@ struct Known {
     last: Option<(SystemTime, Box<str>)>,
     /// Destinations with mail that could not go.
     waiting: BTreeSet<Destination>,
+    /// Deliveries that were put off since the lane was last told of.
+    put_off: u64,
 }
 
 /// How a lane stands.
@@ -299,7 +301,12 @@ impl State {
 impl Known {
     fn new(road: &Road) -> Self {
         let lane = Lane::new(road.pace, road.pauses);
-        Self { lane, last: None, waiting: BTreeSet::new() }
+        Self { lane, last: None, waiting: BTreeSet::new(), put_off: 0 }
+    }
+
+    /// How many destinations wait, and how many deliveries were put off since this was asked last.
+    fn told(&mut self) -> (usize, u64) {
+        (self.waiting.len(), std::mem::take(&mut self.put_off))
     }
 
     /// Mail for a destination can't go now.

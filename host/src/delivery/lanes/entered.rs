@@ -69,6 +69,7 @@ impl Entered {
         if known.lane.shut_until(now).is_some() || failing && !room {
             known.wait(&self.destination);
             let said = known.last.as_ref().map_or("", |(_, said)| said).into();
+            known.put_off += 1;
             state.counts.put_off += 1;
             return Start::PutOff(PutOff { said, untrusted });
         }
@@ -125,12 +126,13 @@ impl Entered {
         }
         if let Some(until) = known.lane.shut_until(now).filter(|_| shut.is_none()) {
             let (pause_s, again) = ((until - now).as_secs(), was_failing);
+            let (destinations, put_off) = known.told();
             match known.lane.is_untrusted() {
                 true => {
-                    warn!(%lane, pause_s, again, said, "no server has TLS as it must be: its mail waits")
+                    warn!(%lane, pause_s, again, destinations, put_off, said, "no server has TLS as it must be: its mail waits")
                 }
                 false => {
-                    warn!(%lane, pause_s, again, said, "no server could be talked to: its mail waits")
+                    warn!(%lane, pause_s, again, destinations, put_off, said, "no server could be talked to: its mail waits")
                 }
             }
             let again = Some((self.lanes.now)() + (until - now));
@@ -139,7 +141,8 @@ impl Entered {
         if !recovered {
             return Ended::default();
         }
-        info!(%lane, destinations = known.waiting.len(), "there is a server again: its mail goes on");
+        let (destinations, put_off) = known.told();
+        info!(%lane, destinations, put_off, "there is a server again: its mail goes on");
         Ended { open: std::mem::take(&mut known.waiting).into_iter().collect(), again: None }
     }
 }

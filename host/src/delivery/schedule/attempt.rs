@@ -15,7 +15,7 @@ use stagepost_queue::{
     StoredMessage,
 };
 use tokio::time::{sleep, timeout};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::fate::{self, Age};
 use super::retry;
@@ -92,8 +92,8 @@ impl Work {
                     Some(termed) => (&termed.lease, &termed.retry),
                     None => (lease, &retry),
                 };
-                let mut ended = Ended::default();
-                let attempt = Tried { lease, retry, terms, entered, ended: &mut ended };
+                let (mut ended, put_off) = (Ended::default(), false);
+                let attempt = Tried { lease, retry, terms, entered, put_off, ended: &mut ended };
                 let settlement = self.try_in_time(&message, attempt).await;
                 (settlement, ended)
             }
@@ -158,7 +158,7 @@ impl Work {
         let why = entered.put_off()?;
         let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
         let reply = not_tried(&why);
-        warn!(%id, %destination, attempt, %reply, "deferred");
+        debug!(%id, %destination, attempt, %reply, "put off");
         Some(self.again(lease, retry, same(lease, &Step::Retry(reply.to_string().into()))))
     }
 
@@ -200,7 +200,8 @@ impl Work {
                 }
             }
         }
-        let (fates, told) = fate::judge(message, lease, outcomes, age, (self.now)());
+        let (fates, told) =
+            fate::judge(message, lease, outcomes, age, attempt.put_off, (self.now)());
         let noticed = match told.is_empty() {
             true => None,
             false => Some(self.notifier.notify(message, &told, &mut thread).await),
@@ -255,6 +256,7 @@ impl Work {
         let begun = match entered.start(anyway) {
             Start::Go(begun) => begun,
             Start::PutOff(why) => {
+                attempt.put_off = true;
                 return vec![RecipientOutcome::Deferred(not_tried(&why)); lease.recipients.len()];
             }
         };
@@ -263,11 +265,11 @@ impl Work {
             |outcome: &&RecipientOutcome| matches!(outcome, RecipientOutcome::Deferred(_));
         let said = outcomes.iter().find(telling).or_else(|| outcomes.first());
         let said = said.map(|outcome| outcome.finding().to_string()).unwrap_or_default();
-        *attempt.ended = entered.end(begun, standing, &said);
-        outcomes
         if outcomes.iter().any(|outcome| outcome.finding().in_doubt) {
             entered.doubt();
         }
+        *attempt.ended = entered.end(begun, standing, &said);
+        outcomes
     }
 
     /// Has a message carried away: one outcome for each recipient, whatever happens.
@@ -333,6 +335,8 @@ struct Tried<'t> {
     terms: Option<Terms>,
     /// None: somebody has come for it.
     entered: Option<&'t mut Entered>,
+    /// There was nobody shortly before, so that it was not made.
+    put_off: bool,
     ended: &'t mut Ended,
 }
 

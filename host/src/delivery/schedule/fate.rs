@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use stagepost_queue::{Lease, Step, StoredMessage};
 use stagepost_smtp::{DeliverBy, Enhanced, Late, RecipientWish, SenderWish};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::delivery::finding::Finding;
 use crate::delivery::notification::{Action, Noticed, NotifyError, Told};
@@ -37,12 +37,13 @@ pub(super) enum Age {
     Expired,
 }
 
-/// Judges the outcomes of an attempt; the second list is for the sender.
+/// Judges the outcomes of an attempt; the second list is for the sender. `put_off`: it was not made.
 pub(super) fn judge(
     message: &StoredMessage,
     lease: &Lease,
     outcomes: Vec<RecipientOutcome>,
     age: Age,
+    put_off: bool,
     now: SystemTime,
 ) -> (Vec<Fate>, Vec<Told>) {
     let by = SenderWish::of(&message.envelope.parameters).deliver_by;
@@ -54,7 +55,7 @@ pub(super) fn judge(
         let wish = recipient.map(RecipientWish::of).unwrap_or_default().wanted();
         let address = recipient.map_or("", |recipient| recipient.address.as_str());
         let fate = fate(outcome, age);
-        log(lease, address, &fate);
+        log(lease, address, &fate, put_off);
         let mut tell = |action, finding: Finding, until| {
             told.push(Told { recipient: index, action, finding, until });
         };
@@ -158,11 +159,15 @@ fn fate(outcome: RecipientOutcome, age: Age) -> Judged {
     }
 }
 
-fn log(lease: &Lease, recipient: &str, fate: &Judged) {
+fn log(lease: &Lease, recipient: &str, fate: &Judged, put_off: bool) {
     let (id, destination, attempt) = (lease.id, &lease.destination, lease.attempts + 1);
     match fate {
         Judged::Delivered(said, _) => {
             info!(%id, recipient, %destination, attempt, %said, "delivered");
+        }
+        // Its lane has a line for all that is put off.
+        Judged::Again(reply, _) if put_off => {
+            debug!(%id, recipient, %destination, attempt, %reply, "put off");
         }
         Judged::Again(reply, _) => {
             warn!(%id, recipient, %destination, attempt, %reply, "deferred");
