@@ -234,8 +234,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = shared.clone();
         lock(&shared).sessions += 1;
         sessions.push(thread::spawn(move || {
-            // A client may hang up whenever it likes: its message then does not count.
             let ended = stream.try_clone();
+            // A client may hang up whenever it likes: its message then does not count.
             let _ = receive(stream, &shared);
             // It is among the connections still.
             let _ = ended.and_then(|stream| stream.shutdown(Shutdown::Both));
