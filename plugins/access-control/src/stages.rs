@@ -108,7 +108,7 @@ impl<'v> Visit<'v> {
             Some(Decided { rules, decision }) if rules == self.rules.number => return Ok(decision),
             _ => {}
         }
-        // Whoever came before us may have said that this is no relay, as Domino's connect hook can. Later it is we who have.
+        // Whoever came before us may have said that this is no relay, as Domino's handler of connections can. Later it is we who have.
         if self.client.subject.is_none() {
             self.client.cleared = self.session.attribute("possible_relay") == Some("0");
         }
