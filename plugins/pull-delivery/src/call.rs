@@ -11,10 +11,10 @@ use stagepost_sdk::{
 
 use crate::arrivals::{Arrivals, Awaited, Ended, Patience, Waiting};
 use crate::connection::{Connection, Requested};
-use crate::hook::{self, HookError};
 use crate::scope::Scope;
 use crate::secret::{self, SecretError};
 use crate::section::{Kind, Method};
+use crate::timed_command::{self, CommandError};
 
 /// What a call does at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -66,7 +66,7 @@ pub(crate) struct Done {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error(transparent)]
-    Hook(#[from] HookError),
+    Command(#[from] CommandError),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
@@ -138,7 +138,7 @@ impl Call<'_> {
     /// ends, whatever came of the call.
     pub(crate) fn make(&self) -> (Done, Result<(), CallError>) {
         if let Some(before) = &self.document.pre_connect
-            && let Err(error) = hook::run(before, self.stopped)
+            && let Err(error) = timed_command::run(before, self.stopped)
         {
             return (Done::default(), Err(error.into()));
         }
@@ -149,7 +149,7 @@ impl Call<'_> {
         self.progress.live().session = None;
         if let Some(behind) = &self.document.post_connect {
             // The line is to be ended also when all else is.
-            let ended = hook::run(behind, || false);
+            let ended = timed_command::run(behind, || false);
             called = called.and_then(|()| Ok(ended?));
         }
         (done, called)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use stagepost_sdk::{Host, Level};
@@ -115,7 +115,7 @@ impl Calls {
     pub(crate) fn stop(&self) {
         self.0.stopped.store(true, Ordering::Release);
         self.0.arrivals.wake();
-        self.0.changed.notify_all();
+        self.0.look_again();
         loop {
             let ended = {
                 let mut table = self.0.table();
@@ -136,9 +136,7 @@ impl Calls {
     /// Mail was queued: it may be as much as should not wait.
     pub(crate) fn queued(&self) {
         if !self.0.queued.swap(true, Ordering::AcqRel) {
-            // Under the lock, so that it is not missed between a look and a wait.
-            let _table = self.0.table();
-            self.0.changed.notify_all();
+            self.0.look_again();
         }
     }
 
@@ -263,22 +261,31 @@ impl Inner {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Has the thread that looks at the clock look at what was said before this. Under the lock, with which that thread looks
+    /// before it waits: so it either sees what was said or is woken.
+    fn look_again(&self) {
+        let _table = self.table();
+        self.changed.notify_all();
+    }
+
     /// Looks at the clock, and makes calls that are due, until it is to stop.
     fn look(self: Arc<Self>) {
         self.recall();
-        let mut counted = None;
+        let mut counted: Option<Instant> = None;
+        let pause = |counted: Option<Instant>| {
+            counted.map_or(Duration::ZERO, |at| COUNT_PAUSE.saturating_sub(at.elapsed()))
+        };
         while !self.is_stopped() {
-            let mut wait = LOOK_AT_LEAST;
-            if self.queued.load(Ordering::Acquire) {
-                let since = counted.map_or(COUNT_PAUSE, |at: std::time::Instant| at.elapsed());
-                if since >= COUNT_PAUSE {
-                    counted = Some(std::time::Instant::now());
-                    self.count();
-                } else {
-                    wait = COUNT_PAUSE - since;
-                }
+            if self.queued.load(Ordering::Acquire) && pause(counted).is_zero() {
+                counted = Some(Instant::now());
+                self.count();
             }
             let table = self.call_due(self.table());
+            // Looked at under the lock: what is queued while mail is counted must not wait for the next look at the clock.
+            let wait = match self.queued.load(Ordering::Acquire) {
+                true => pause(counted),
+                false => LOOK_AT_LEAST,
+            };
             let now = Timestamp::now();
             let free = table.peers.values().filter(|peer| peer.calling.is_none());
             let next = free.filter_map(|peer| peer.due).map(|(at, _)| at).filter(|at| *at > now);
@@ -435,7 +442,7 @@ impl Inner {
         self.tell(name, &done, &called);
         // What came while the line was busy is looked at now.
         self.queued.store(true, Ordering::Release);
-        self.changed.notify_all();
+        self.look_again();
     }
 
     fn tell(&self, name: &str, done: &Done, called: &Result<(), CallError>) {

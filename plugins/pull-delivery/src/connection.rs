@@ -54,8 +54,8 @@ pub(crate) struct Connection {
     pub(crate) jitter: Duration,
     pub(crate) retry_first: Duration,
     pub(crate) retry_max: Duration,
-    pub(crate) pre_connect: Option<Hook>,
-    pub(crate) post_connect: Option<Hook>,
+    pub(crate) pre_connect: Option<TimedCommand>,
+    pub(crate) post_connect: Option<TimedCommand>,
 }
 
 /// As whom to log in. The password is read when it is needed, and kept nowhere.
@@ -76,7 +76,7 @@ pub(crate) enum Requested {
 
 /// A command and how long it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hook {
+pub(crate) struct TimedCommand {
     pub(crate) program: Box<str>,
     pub(crate) arguments: Vec<String>,
     pub(crate) timeout: Duration,
@@ -154,8 +154,8 @@ impl Connection {
             jitter: time("jitter", &written.jitter, 0)?,
             retry_first: time("retry_first", &written.retry_first, 1)?,
             retry_max: time("retry_max", &written.retry_max, 1)?,
-            pre_connect: hook(written.pre_connect.as_ref(), &at("pre_connect"), blame)?,
-            post_connect: hook(written.post_connect.as_ref(), &at("post_connect"), blame)?,
+            pre_connect: timed_command(written.pre_connect.as_ref(), &at("pre_connect"), blame)?,
+            post_connect: timed_command(written.post_connect.as_ref(), &at("post_connect"), blame)?,
         };
         connection.check(key, blame)?;
         Ok(connection)
@@ -175,8 +175,8 @@ impl Connection {
         if self.retry_max < self.retry_first {
             return wrong("retry_max", "must be no less than retry_first");
         }
-        let hooks = self.pre_connect.is_some() || self.post_connect.is_some();
-        if hooks && self.kind != Kind::Dialup {
+        let commands = self.pre_connect.is_some() || self.post_connect.is_some();
+        if commands && self.kind != Kind::Dialup {
             return wrong(
                 "kind",
                 "must be \"dialup\" where a command is run before or behind a call",
@@ -366,11 +366,11 @@ fn low_priority(
     Ok(Some(Schedule::new(&[], ranges, zone, Duration::from_secs(3600))))
 }
 
-fn hook(
-    written: Option<&section::Hook>,
+fn timed_command(
+    written: Option<&section::TimedCommand>,
     key: &str,
     blame: Blame<'_>,
-) -> Result<Option<Hook>, ConfigError> {
+) -> Result<Option<TimedCommand>, ConfigError> {
     let Some(written) = written else { return Ok(None) };
     let Some((program, arguments)) = written.command.split_first() else {
         return Err(blame(&format!("{key}.command"), "must name a program".to_owned()));
@@ -381,5 +381,5 @@ fn hook(
     }
     let timeout = duration(&written.timeout, &format!("{key}.timeout"), 1, blame)?;
     let (program, arguments) = (program.as_str().into(), arguments.to_vec());
-    Ok(Some(Hook { program, arguments, timeout }))
+    Ok(Some(TimedCommand { program, arguments, timeout }))
 }

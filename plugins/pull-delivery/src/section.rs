@@ -152,8 +152,8 @@ pub(crate) struct Connection {
     pub(crate) retry_first: String,
     #[serde(default = "one_hour")]
     pub(crate) retry_max: String,
-    pub(crate) pre_connect: Option<Hook>,
-    pub(crate) post_connect: Option<Hook>,
+    pub(crate) pre_connect: Option<TimedCommand>,
+    pub(crate) post_connect: Option<TimedCommand>,
 }
 
 fn five() -> i64 {
@@ -247,7 +247,7 @@ impl Default for Schedule {
 /// A command that is run before or behind a call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Hook {
+pub(crate) struct TimedCommand {
     /// The program with its arguments; no shell is between.
     pub(crate) command: Vec<String>,
     #[serde(default = "one_minute")]
