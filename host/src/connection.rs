@@ -93,6 +93,7 @@ impl Connection {
 
     /// Does everything that the session wants done now. False when it is over.
     async fn carry_out(&mut self) -> bool {
+        let id = self.session.facts().id;
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(octets) => {
@@ -121,7 +122,7 @@ impl Connection {
                     self.session.handle_route(Instant::now(), route);
                 }
                 Action::Body { part, octets } => {
-                    let taken = self.intake.take(part, octets).await;
+                    let taken = self.intake.take(id, part, octets).await;
                     self.session.handle_body_taken(Instant::now(), taken);
                 }
                 Action::Store { envelope, edits } => {
@@ -144,15 +145,14 @@ impl Connection {
                 Action::Verify(verify) => {
                     // Rare, as a handshake is.
                     let authenticator = self.authenticator.clone();
-                    let facts = self.session.facts();
-                    let (id, address) = (facts.id, facts.peer.remote.ip());
+                    let address = self.session.facts().peer.remote.ip();
                     let verified =
                         Box::pin(async move { authenticator.verify(id, address, verify).await });
                     let verified = self.await_answer(verified).await;
                     self.session.handle_verified(Instant::now(), verified);
                 }
                 Action::Blame { plugin, fault } => {
-                    self.dispatch.blame(self.session.facts().id, &plugin, &fault);
+                    self.dispatch.blame(id, &plugin, &fault);
                 }
                 Action::Abandon => self.intake.abandon(),
                 Action::Close => return false,

@@ -70,7 +70,12 @@ impl Intake {
     ///
     /// # Errors
     /// Why they can't be kept; what was kept of the message is forgotten then.
-    pub(crate) async fn take(&mut self, part: Part, octets: &[u8]) -> Result<(), BodyFault> {
+    pub(crate) async fn take(
+        &mut self,
+        session: u64,
+        part: Part,
+        octets: &[u8],
+    ) -> Result<(), BodyFault> {
         let kept = match self.incoming() {
             Ok(incoming) => keep(incoming, part, octets).await,
             Err(error) => Err(error),
@@ -78,7 +83,7 @@ impl Intake {
         kept.map_err(|error| {
             self.incoming = None;
             if let Some(Line { left_out }) = self.faults.line(Instant::now()) {
-                tracing::error!(left_out, "a message can't be kept: {error}");
+                tracing::error!(session, left_out, "a message can't be kept: {error}");
             }
             match error {
                 StoreError::NoSpace { .. } => BodyFault::NoSpace,

@@ -167,7 +167,7 @@ impl Draft {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Body { part, octets } => {
-                    let taken = self.intake.take(part, octets).await;
+                    let taken = self.intake.take(self.submitter.session, part, octets).await;
                     self.session.handle_body_taken(Instant::now(), taken);
                 }
                 Action::Store { envelope, edits } => {
