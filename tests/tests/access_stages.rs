@@ -35,6 +35,32 @@ fn a_refused_client_is_told_at_the_stage_that_is_wanted() {
     }
 }
 
+/// What was granted in clear text is forgotten with STARTTLS (RFC 3207 section 4.2), and granted again.
+#[test]
+fn who_may_relay_may_behind_starttls_too() {
+    let names = NameServer::start(Vec::new());
+    let site = Site::new("");
+    let trust = Trust::in_file(&site.certify("mx.example.test"));
+    for rule in ["exclude = \"[192.0.2.1]\"", "allow_destinations = \"far.test\""] {
+        let section = format!("[plugin.config.relay]\n{rule}\n");
+        let plugin = plugin_section("access-control", &build_rust("access-control"), &section);
+        let route = "[[route]]\ndomain = \"*\"\nnext_hop = \"127.0.0.1:1\"\n";
+        let further = format!("{}{route}{plugin}", names.section());
+        site.configure_tls("proxy_from = [\"127.0.0.0/8\"]\n", &further);
+        let server = site.start();
+        let mut client = greeted(&server, "192.0.2.1");
+        client.say("MAIL FROM:<a@b.test>", 250);
+        client.say("RCPT TO:<x@far.test>", 250);
+        client.say("RSET", 250);
+        client.say("STARTTLS", 220);
+        let mut client = client.secure(&trust, "mx.example.test").unwrap();
+        client.say("EHLO client.test", 250);
+        client.say("MAIL FROM:<a@b.test>", 250);
+        client.say("RCPT TO:<x@far.test>", 250);
+        server.stop();
+    }
+}
+
 /// Trouble with the DNS refuses nobody for good.
 #[test]
 fn a_host_whose_name_nobody_knows_now_is_to_come_again() {

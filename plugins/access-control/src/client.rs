@@ -18,6 +18,18 @@ pub(crate) struct Client {
     pub(crate) lists: Option<Decided<Lists>>,
     /// Whether the grant that the session has is ours: one of another plug-in's is left alone.
     pub(crate) granted: bool,
+    /// Whether that was decided under TLS.
+    pub(crate) secured: bool,
+}
+
+impl Client {
+    /// What is still known now that TLS is on, or off: with STARTTLS a session forgets what was granted.
+    pub(crate) fn under(self, secured: bool) -> Self {
+        if self.secured == secured {
+            return self;
+        }
+        Self { subject: None, granted: false, secured, ..self }
+    }
 }
 
 /// What was decided, and the number of the rules by which it was: others may decide otherwise.

@@ -44,7 +44,7 @@ impl<'v> Visit<'v> {
     ) -> Result<Self, Fault> {
         let address = session.remote_ip().unwrap_or_default();
         let address = address.parse::<IpAddr>()?.to_canonical();
-        let client = session.slot_take::<Client>().unwrap_or_default();
+        let client = session.slot_take::<Client>().unwrap_or_default().under(session.tls());
         Ok(Self { plugin, rules: plugin.rules(), session, address, call, client })
     }
 
