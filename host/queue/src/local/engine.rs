@@ -133,7 +133,7 @@ impl Engine {
         if doubt.is_none() {
             make_folder(spool)?;
         }
-        let engine = Self::open_tables(spool)?;
+        let mut engine = Self::open_tables(spool)?;
         let checkpoint = engine.checkpoint()?;
         let folder = spool.join(JOURNAL_FOLDER);
         let replay = |group: &[u8]| {
@@ -149,6 +149,7 @@ impl Engine {
         rebuild(&engine, &**faults, journal.last())?;
         journal.begin(doubt)?;
         engine.counters.read(&engine.count)?;
+        engine.body.keep_young();
         Ok((engine, journal))
     }
 

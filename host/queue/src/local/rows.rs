@@ -1,6 +1,8 @@
 //! One ordered table of rows under the local store, and the batches that change several of them at once.
 //! Knows no row: keys and values are octets. What is applied here is in memory; the journal has it on disk.
 
+mod young;
+
 use std::io;
 use std::ops::RangeBounds;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +15,7 @@ use lsm_tree::{
     SequenceNumberCounter, Slice, ValueType,
 };
 
+use self::young::Young;
 use super::row::{Reader, RecordError};
 
 /// What an operation on rows ends with when it fails.
@@ -90,6 +93,8 @@ pub(super) struct Rows {
     /// Where changes go, as long as it is not sealed. By way of the tree each would wait for whoever puts a list of the
     /// table's files on disk: that takes four syncs, with all of the table locked.
     active: RwLock<Arc<Memtable>>,
+    /// Rows added since the last checkpoint; none: the tree has them.
+    young: Option<Young>,
     clock: Clock,
 }
 
@@ -117,7 +122,14 @@ impl Rows {
             clock.visible.fetch_max(newest + 1);
         }
         let active = RwLock::new(tree.active_memtable());
-        Ok(Self { number, name, tree, active, clock })
+        Ok(Self { number, name, tree, active, young: None, clock })
+    }
+
+    /// From now on, keeps what is added apart until the next checkpoint: of large rows that go soon, the tree would keep the octets
+    /// until then. For a table whose rows are asked for by their keys and never replaced, and that is not behind the journal: what
+    /// is read from that, the tree may have on disk already.
+    pub(super) fn keep_young(&mut self) {
+        self.young = Some(Young::default());
     }
 
     /// Whether there is a table in this folder.
@@ -130,7 +142,9 @@ impl Rows {
     }
 
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> RowsResult<Option<Slice>> {
-        self.tree.get(key, SeqNo::MAX).map_err(named(self.name))
+        let young = self.young.as_ref().and_then(|young| young.get(key.as_ref()));
+        let kept = || self.tree.get(key, SeqNo::MAX).map_err(named(self.name));
+        young.map_or_else(kept, |value| Ok(Some(value)))
     }
 
     pub(super) fn contains_key(&self, key: impl AsRef<[u8]>) -> RowsResult<bool> {
@@ -140,6 +154,15 @@ impl Rows {
     #[cfg(test)]
     pub(super) fn iter(&self) -> Entries {
         self.entries(self.tree.iter(SeqNo::MAX, None))
+    }
+
+    /// The keys of all rows, in order.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> Vec<Slice> {
+        let mut keys: Vec<Slice> = self.iter().map(|entry| entry.key().unwrap()).collect();
+        keys.extend(self.young.iter().flat_map(Young::keys));
+        keys.sort();
+        keys
     }
 
     pub(super) fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Entries {
@@ -155,14 +178,29 @@ impl Rows {
         Box::new(found.map(move |guard| Entry { table, guard }))
     }
 
-    /// Makes one change in memory.
-    fn change(&self, change: InternalValue) {
+    /// Makes one change in memory; none: the row goes.
+    fn change(&self, key: Slice, value: Option<Slice>, time: SeqNo) {
+        let change = match (value, &self.young) {
+            (Some(value), Some(young)) => return young.insert(key, value),
+            (None, Some(young)) if young.remove(&key) => return,
+            (Some(value), None) => {
+                InternalValue::from_components(key, value, time, ValueType::Value)
+            }
+            (None, _) => InternalValue::new_tombstone(key, time),
+        };
         self.active.read().unwrap_or_else(PoisonError::into_inner).insert(change);
     }
 
     /// Puts aside what was changed up to now, to be put on disk by [`Rows::flush`].
     pub(super) fn seal(&self) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(young) = &self.young {
+            let time = self.clock.next.next();
+            young.move_on(|key, value| {
+                active.insert(InternalValue::from_components(key, value, time, ValueType::Value));
+            });
+            self.clock.visible.fetch_max(time + 1);
+        }
         self.tree.rotate_memtable();
         *active = self.tree.active_memtable();
     }
@@ -249,12 +287,54 @@ impl Batch {
         }
         let time = clock.next.next();
         for Change { rows, key, value } in self.changes {
-            tables[usize::from(rows)].change(match value {
-                Some(value) => InternalValue::from_components(key, value, time, ValueType::Value),
-                None => InternalValue::new_tombstone(key, time),
-            });
+            tables[usize::from(rows)].change(key, value, time);
         }
         clock.visible.fetch_max(time + 1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(rows: &Rows, key: &[u8], value: Option<&[u8]>) {
+        let mut batch = Batch::default();
+        match value {
+            Some(value) => batch.insert(rows, key, value),
+            None => batch.remove(rows, key),
+        }
+        batch.apply(&[rows], &rows.clock).unwrap();
+    }
+
+    fn got(rows: &Rows) -> [Option<Vec<u8>>; 2] {
+        [b"a", b"b"].map(|key| rows.get(key).unwrap().map(|value| value.to_vec()))
+    }
+
+    #[test]
+    fn what_goes_before_a_checkpoint_leaves_nothing_in_the_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::default();
+        let config = Config::new(folder.path(), clock.next.clone(), clock.visible.clone());
+        let mut rows = Rows::open(0, "rows", config, clock).unwrap();
+        rows.keep_young();
+        let here = |text: &[u8]| Some(text.to_vec());
+        change(&rows, b"a", Some(b"1"));
+        change(&rows, b"b", Some(b"2"));
+        assert_eq!(got(&rows), [here(b"1"), here(b"2")]);
+        change(&rows, b"a", None);
+        assert_eq!(got(&rows), [None, here(b"2")]);
+        assert!(rows.tree.active_memtable().is_empty());
+        // What is left is the tree's.
+        rows.seal();
+        assert_eq!((got(&rows), rows.keys().len()), ([None, here(b"2")], 1));
+        change(&rows, b"a", Some(b"3"));
+        rows.flush().unwrap();
+        assert_eq!(got(&rows), [here(b"3"), here(b"2")]);
+        assert_eq!((rows.keys().len(), rows.iter().count()), (2, 1));
+        change(&rows, b"b", None);
+        change(&rows, b"a", None);
+        assert_eq!((got(&rows), rows.keys().len()), ([None, None], 0));
+        assert_eq!(rows.tree.active_memtable().len(), 1, "what the tree has is hidden by it");
     }
 }

@@ -83,9 +83,9 @@ pub(super) async fn audit_but_senders(spool: &Spool) {
         messages.iter().partition(|(_, message)| message.body.in_file);
     let files: BTreeSet<_> = spool.body_files().into_iter().collect();
     assert_eq!(in_file.iter().map(|(id, _)| spool.body_file(**id)).collect::<BTreeSet<_>>(), files);
-    let bodies = engine.body.iter().map(|entry| entry.key().unwrap().to_vec());
+    let bodies = engine.body.keys();
     assert_eq!(
-        bodies.collect::<Vec<_>>(),
+        bodies.iter().map(|key| key.to_vec()).collect::<Vec<_>>(),
         in_row.iter().map(|(id, _)| id.to_bytes().to_vec()).collect::<Vec<_>>()
     );
 }
