@@ -2,6 +2,7 @@
 //! Knows no route and no retry: one attempt, on connections that may have served others before.
 
 mod avoided;
+mod batches;
 mod connection;
 mod dialling;
 mod envelope;

@@ -141,6 +141,17 @@ impl Outcome {
         Enhanced { class, ..about.unwrap_or(general) }
     }
 
+    /// Whether the next hop has said that there are more recipients than it takes in one transaction, and this is one of those. Without an
+    /// enhanced code it may have meant something else.
+    pub fn is_one_too_many(&self) -> bool {
+        match self {
+            Self::Deferred(Cause::Replied { step: Step::Recipient, reply }) => {
+                reply.code() == 452 && is_about_number(reply) || is_too_many_recipients(reply)
+            }
+            _ => false,
+        }
+    }
+
     /// Judges the reply to a step that decides about recipients. `None`: the reply lets the transaction go on.
     pub(super) fn of(step: Step, reply: Reply) -> Option<Self> {
         let replied = |reply| Cause::Replied { step, reply };
@@ -160,8 +171,13 @@ impl Outcome {
 /// RFC 5321 section 4.5.3.1.10: a 552 that means "too many recipients" is a 452 in truth. Without an enhanced code
 /// a 552 may mean that; trying again does no harm when it meant something else.
 fn is_too_many_recipients(reply: &Reply) -> bool {
+    reply.code() == 552 && is_about_number(reply)
+}
+
+/// Whether a reply is about too many recipients (RFC 3463 section 3.6), or may be.
+fn is_about_number(reply: &Reply) -> bool {
     let about_number = |enhanced: Enhanced| (enhanced.subject, enhanced.detail) == (5, 3);
-    reply.code() == 552 && reply.enhanced().is_none_or(about_number)
+    reply.enhanced().is_none_or(about_number)
 }
 
 impl Cause {
@@ -266,6 +282,23 @@ mod tests {
         ];
         for (step, code, enhanced, wanted) in cases {
             assert_eq!(kind(step, code, enhanced), wanted, "{step} {code} {enhanced}");
+        }
+    }
+
+    #[test]
+    fn recipients_are_too_many_by_their_replies() {
+        let is_one = |step, code, enhanced| {
+            let reply = Reply::checked(code, Enhanced::parse(enhanced), "words").unwrap();
+            Outcome::of(step, reply).is_some_and(|outcome| outcome.is_one_too_many())
+        };
+        for (code, enhanced) in [(452, ""), (452, "4.5.3"), (552, ""), (552, "5.5.3")] {
+            assert!(is_one(Step::Recipient, code, enhanced), "{code} {enhanced}");
+            assert!(!is_one(Step::Dot, code, enhanced), "{code} {enhanced}");
+        }
+        for (code, enhanced) in
+            [(250, ""), (451, ""), (452, "4.2.2"), (452, "4.3.1"), (552, "5.2.2"), (550, "5.5.3")]
+        {
+            assert!(!is_one(Step::Recipient, code, enhanced), "{code} {enhanced}");
         }
     }
 

@@ -7,14 +7,13 @@ use stagepost_smtp::{
 };
 
 use super::connection::{ConnectError, Connection, Peer};
-use super::envelope::in_time;
 use super::idle::Line;
 use super::outcome::onward;
 use super::requiring::Unable;
 use super::standing::{is_about_the_server, is_about_tls};
 use super::tally::{Tally, Tried};
 use super::witness::{Witness, saw_fault};
-use super::{Hop, Relay};
+use super::{Hop, Relay, batches};
 use crate::delivery::demand::Demand;
 use crate::delivery::logins::nonce;
 use crate::delivery::octets::MessageOctets;
@@ -81,7 +80,7 @@ impl Relay {
         let found = waiting.filter_map(|line| Some((self.idle.take(&line)?, line))).next();
         if let Some((mut connection, line)) = found {
             let mut octets = MessageOctets::new(message);
-            let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
+            let outcomes = batches::send(&mut connection, transaction, message, &mut octets).await;
             let ended = connection.is_over() && octets.is_untouched();
             let onward = onward(hop.protocol, &connection);
             self.keep(line, connection);
@@ -135,7 +134,7 @@ impl Relay {
             Err(error) => return Tried::Unreachable(error),
         };
         let mut octets = MessageOctets::new(message);
-        let outcomes = connection.send(in_time(transaction, message), &mut octets).await;
+        let outcomes = batches::send(&mut connection, transaction, message, &mut octets).await;
         let onward = onward(hop.protocol, &connection);
         if let Some(witness) = witness.filter(|_| tls != SendingTls::Never) {
             witness.saw(&connection, &outcomes);

@@ -49,6 +49,44 @@ async fn messages_follow_each_other_on_one_connection() {
 }
 
 #[tokio::test]
+async fn recipients_that_are_too_many_go_behind_the_others_at_once() {
+    let (address, heard) = next_hop(vec![script([
+        Hear("DATA\r\n"),
+        Say("250 ok\r\n250 ok\r\n550 5.1.1 no\r\n452 4.5.3 too many\r\n452 too many\r\n552 5.5.3 too many\r\n452 4.2.2 full\r\n354 go\r\n"),
+        Hear(END),
+        Say("250 queued\r\n"),
+        Hear("DATA\r\n"),
+        Say("250 ok\r\n250 ok\r\n452 4.5.3 too many\r\n452 4.5.3 too many\r\n354 go\r\n"),
+        Hear(END),
+        Say("250 queued\r\n"),
+        // Who takes none of them means something else.
+        Hear("DATA\r\n"),
+        Say("250 ok\r\n452 4.5.3 too many\r\n452 4.5.3 too many\r\n503 nobody\r\n"),
+        Hear("QUIT\r\n"),
+        Wait,
+    ])])
+    .await;
+    let relay = relay_to(address);
+    let recipients = ["u0@x.test", "u1@x.test", "u2@x.test", "u3@x.test", "u4@x.test", "u5@x.test"];
+    let message = message(&recipients, "A: b\r\n", &[b"\r\n"]);
+    let refused = format!("failed 5.1.1 {address}: 550 5.1.1 no to RCPT");
+    let too_many = deferred(address, "4.5.3", "452 4.5.3 too many to RCPT");
+    let full = deferred(address, "4.2.2", "452 4.2.2 full to RCPT");
+    let wanted = [DELIVERED, &refused, DELIVERED, &too_many, &too_many, &full];
+    assert_eq!(relay.deliver(&message, &[0, 1, 2, 3, 4, 5]).await, wanted);
+    relay.relay.close().await;
+    let heard = heard.await.unwrap().concat();
+    let transactions: Vec<Vec<&str>> = heard
+        .split("MAIL FROM:<a@b.test> SIZE=8\r\n")
+        .skip(1)
+        .map(|text| text.lines().filter_map(|line| line.strip_prefix("RCPT TO:")).collect())
+        .collect();
+    let all: &[&str] =
+        &["<u0@x.test>", "<u1@x.test>", "<u2@x.test>", "<u3@x.test>", "<u4@x.test>", "<u5@x.test>"];
+    assert_eq!(transactions, [all, &all[2..5], &all[3..5]]);
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_ended() {
     let turns =
         [Hear("DATA\r\n"), Say(GO), Hear(END), Say("250 queued\r\n"), Hear("QUIT\r\n"), Wait];
