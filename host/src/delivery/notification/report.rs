@@ -5,9 +5,12 @@
 use std::time::SystemTime;
 
 use stagepost_queue::StoredMessage;
-use stagepost_smtp::{Address, RecipientWish, SenderWish, from_xtext, is_obeyed, parameter};
+use stagepost_smtp::{
+    Address, Enhanced, RecipientWish, SenderWish, from_xtext, is_obeyed, parameter,
+};
 
 use super::{Action, Told};
+use crate::delivery::finding::Finding;
 use crate::intake::date;
 
 /// Octets of a line before it is folded (RFC 5322 section 2.1.1).
@@ -17,6 +20,17 @@ const LINE_OCTETS_MAX: usize = 900;
 /// Recipients with words of their own for people; the fields for programs name all of them.
 const NAMED_MAX: usize = 50;
 const EIGHT_BIT: &str = "Content-Transfer-Encoding: 8bit\r\n";
+
+/// What people are told first of what happened, in this order.
+const KINDS: [&str; 6] = [FAILED, EXPIRED, LATE, DELAYED, RELAYED, DELIVERED];
+const FAILED: &str = "Your message could not be delivered to:";
+const EXPIRED: &str =
+    "Your message could not be delivered in time. It was tried again and again, to:";
+const LATE: &str = "Your message has taken longer than you have asked for, on its way to:";
+const DELAYED: &str = "Your message could not be delivered yet. It is still being tried, so there is\r\n\
+                       no need to send it again. It waits for:";
+const RELAYED: &str = "Your message was given to a server that does not tell of its delivery, for:";
+const DELIVERED: &str = "Your message was delivered to:";
 
 /// Everything that a notification says.
 pub(super) struct Report<'r> {
@@ -66,7 +80,7 @@ impl Report<'_> {
         let charset = if words.is_ascii() { "us-ascii" } else { "utf-8" };
         let words_encoding = if words.is_ascii() { "" } else { EIGHT_BIT };
         let encoding = if global { EIGHT_BIT } else { "" };
-        let original = match (self.whole, global) {
+        let original = match (self.whole, global || self.is_original_global()) {
             (true, false) => "message/rfc822",
             (true, true) => "message/global",
             (false, false) => "text/rfc822-headers",
@@ -91,6 +105,12 @@ impl Report<'_> {
     /// Whether there are octets above 127 in it, or may be.
     pub(super) fn is_eight_bit(&self) -> bool {
         self.is_global() || self.is_original_eight_bit() || !self.words().is_ascii()
+    }
+
+    /// RFC 6532 section 3.7: the header block of the message is UTF-8.
+    fn is_original_global(&self) -> bool {
+        !self.message.header.is_ascii()
+            && parameter(&self.message.envelope.parameters, "SMTPUTF8").is_some()
     }
 
     fn is_original_eight_bit(&self) -> bool {
@@ -120,34 +140,14 @@ impl Report<'_> {
     /// The words for people.
     fn words(&self) -> String {
         let mut text = format!("This is the mail system at {}.\r\n", self.hostname);
-        let kinds = [
-            (Action::Failed, false, "Your message could not be delivered to:"),
-            (
-                Action::Delayed,
-                true,
-                "Your message has taken longer than you have asked for, on its way to:",
-            ),
-            (
-                Action::Delayed,
-                false,
-                "Your message could not be delivered yet. It is still being tried, so there is\r\nno need to send it again. It waits for:",
-            ),
-            (
-                Action::Relayed,
-                false,
-                "Your message was given to a server that does not tell of its delivery, for:",
-            ),
-            (Action::Delivered, false, "Your message was delivered to:"),
-        ];
-        for (action, over, words) in kinds {
-            let is_meant = |told: &&Told| told.action == action && told.is_over() == over;
-            let told: Vec<&Told> = self.told.iter().filter(is_meant).collect();
+        for words in KINDS {
+            let told: Vec<&Told> = self.told.iter().filter(|told| kind(told) == words).collect();
             if told.is_empty() {
                 continue;
             }
             text.push_str(&format!("\r\n{words}\r\n\r\n"));
             for told in told.iter().take(NAMED_MAX) {
-                let why = folded("    ", &told.finding.to_string(), "\r\n    ");
+                let why = folded("    ", &reason(&told.finding), "\r\n    ");
                 text.push_str(&format!("  {}\r\n{why}\r\n", self.recipient_words(told)));
                 if let Some(until) = told.until {
                     text.push_str(&format!("    (tried until {})\r\n", date(until)));
@@ -237,6 +237,27 @@ impl Report<'_> {
             text.push_str(&format!("Will-Retry-Until: {}\r\n", date(until)));
         }
         text
+    }
+}
+
+/// Which of [`KINDS`] it is.
+fn kind(told: &Told) -> &'static str {
+    match told.action {
+        // RFC 3463 section 3.5: delivery time expired.
+        Action::Failed if told.finding.status == Enhanced::new(5, 4, 7) => EXPIRED,
+        Action::Failed => FAILED,
+        Action::Delayed if told.is_over() => LATE,
+        Action::Delayed => DELAYED,
+        Action::Relayed => RELAYED,
+        Action::Delivered => DELIVERED,
+    }
+}
+
+/// Why, for people: who has said what, where somebody has.
+fn reason(finding: &Finding) -> String {
+    match (&finding.remote, &finding.reply) {
+        (Some(remote), Some(reply)) => format!("{remote} said: {reply}"),
+        _ => finding.to_string(),
     }
 }
 

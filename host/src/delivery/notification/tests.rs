@@ -145,7 +145,7 @@ This is the mail system at mx.us.test.
 Your message could not be delivered to:
 
   <v@x.test> (you wrote to <w+x@y.test>)
-    5.1.1 mx.x.test[192.0.2.1]:25: 550 5.1.1 no such user to RCPT
+    mx.x.test[192.0.2.1]:25 said: 550 5.1.1 no such user
 
 --ID/mx.us.test
 Content-Type: message/delivery-status
@@ -352,6 +352,55 @@ async fn what_the_octets_of_a_returned_message_are_is_said_as_it_is() {
         let said = text.matches("Content-Transfer-Encoding: 8bit\r\n").count();
         assert_eq!(said, if eight_bit { 2 } else { 0 }, "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_message_with_a_header_block_in_utf_8_comes_back_as_what_it_is() {
+    for (parameters, kind) in [
+        ("SMTPUTF8", "message/global"),
+        ("SMTPUTF8 RET=HDRS", "message/global-headers"),
+        // In some other character set, as before there was SMTPUTF8.
+        ("", "message/rfc822"),
+    ] {
+        let scene = Scene::new(None);
+        let mut message = message(&["u@x.test"], "Subject: gr\u{fc}n\r\n", &[b"\r\n"]);
+        message.envelope.parameters = parameters.into();
+        scene.notify(&message, &[failed(0)]).await.unwrap();
+        let (_, text) = scene.queued().await.unwrap();
+        let part = format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSub");
+        assert!(text.contains(&part), "{text}");
+        assert!(text.contains("Content-Type: message/delivery-status\r\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_reads_why_their_message_was_tried_no_more() {
+    let scene = Scene::new(None);
+    let finding = Finding::new((5, 4, 7), "expired: 4.2.0 450 4.2.0 later to RCPT");
+    let finding = finding.about("mx.x.test[192.0.2.1]:25").replied("450 4.2.0 later");
+    let closed = Finding::new((5, 4, 7), "expired: 4.4.2 connection closed at DATA");
+    let told = [
+        Told { finding, ..failed(0) },
+        failed(1),
+        Told { finding: closed.about("mx.x.test"), ..failed(2) },
+    ];
+    let message = message(&["u@x.test", "v@x.test", "w@x.test"], "A: b\r\n", &[b"\r\n"]);
+    scene.notify(&message, &told).await.unwrap();
+    let (_, text) = scene.queued().await.unwrap();
+    let wanted = "\
+Your message could not be delivered to:
+
+  <v@x.test>
+    mx.x.test[192.0.2.1]:25 said: 550 5.1.1 no such user
+
+Your message could not be delivered in time. It was tried again and again, to:
+
+  <u@x.test>
+    mx.x.test[192.0.2.1]:25 said: 450 4.2.0 later
+  <w@x.test>
+    5.4.7 mx.x.test: expired: 4.4.2 connection closed at DATA
+";
+    assert!(text.replace("\r\n", "\n").contains(wanted), "{text}");
 }
 
 /// The fields for programs are ASCII; people read what an operator has written, and nobody is steered by it.

@@ -147,7 +147,7 @@ fn fate(outcome: RecipientOutcome, age: Age) -> Judged {
         (RecipientOutcome::Held(finding), _) => Judged::Held(finding),
         (RecipientOutcome::Dropped(finding), _) => Judged::Dropped(finding),
         (RecipientOutcome::Deferred(finding), Age::Expired) => {
-            let text = format!("expired: {finding}");
+            let text = format!("expired: {} {}", finding.status, finding.text);
             // RFC 3463 section 3.5: delivery time expired.
             let finding = Finding { text: text.into(), ..finding };
             Judged::Failed(Finding { status: Enhanced::new(5, 4, 7), ..finding })
