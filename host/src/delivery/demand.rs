@@ -34,10 +34,14 @@ pub(crate) enum Unmet {
     #[error("the DNS can't tell now which certificates the server has (TLSA)")]
     Unknown,
     /// The operator wants them.
-    #[error("the DNS has no certificates of the server (TLSA) that DNSSEC vouches for")]
+    #[error(
+        "the route has tls = \"dane\", and the DNS has no certificates of the server (TLSA) that DNSSEC vouches for"
+    )]
     NoRecords,
     /// The operator wants them.
-    #[error("the DNS has no certificates of the server (TLSA) that can be used")]
+    #[error(
+        "the route has tls = \"dane\", and the DNS has no certificates of the server (TLSA) that can be used"
+    )]
     Unusable,
     /// Whoever could forge the DNS would have mail go there.
     #[error("it is none of the servers that the policy of the domain (MTA-STS) names")]
@@ -76,6 +80,23 @@ impl Unmet {
     pub(super) fn passes(self) -> bool {
         matches!(self, Self::Unknown | Self::PolicyUnknown)
     }
+}
+
+/// Who wants of TLS with a server what it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Wants {
+    /// The operator.
+    #[error("the route (tls = {:?})", .0.name())]
+    Route(TlsPolicy),
+    /// The domain, by what it says of its servers' certificates.
+    #[error("the DNS (DANE)")]
+    Dns,
+    /// The domain, by its policy.
+    #[error("the policy of the domain (MTA-STS)")]
+    Policy,
+    /// The sender of the message.
+    #[error("the sender (REQUIRETLS)")]
+    Sender,
 }
 
 /// What must hold of a server, and why.
@@ -151,6 +172,18 @@ impl Demand {
 }
 
 impl Demanded {
+    /// Who wants the most of it.
+    pub(super) fn wanted_by(&self, wanted: &Wanted) -> Wants {
+        let route = wanted.policy >= TlsPolicy::Required;
+        match &self.published {
+            Published::Usable(..) => Wants::Dns,
+            _ if self.sts == Some(StsMode::Enforce) => Wants::Policy,
+            Published::Unusable(_) if !route => Wants::Dns,
+            _ if wanted.wish == TlsWish::Required && !route => Wants::Sender,
+            _ => Wants::Route(wanted.policy),
+        }
+    }
+
     /// Whatever the domain says.
     fn anyway(demand: Result<Demand, Unmet>, published: Published) -> Self {
         Self { demand, published, sts: None, doubt: None }

@@ -76,7 +76,7 @@ pub(crate) enum HandshakeError {
     #[error(transparent)]
     Dane(#[from] DaneFault),
     /// Anything else.
-    #[error("{0}")]
+    #[error("{}", said(.0))]
     Tls(#[from] io::Error),
 }
 
@@ -177,6 +177,17 @@ impl OutboundTls {
         let judge = Judge { rule, algorithms: self.algorithms };
         config.dangerous().set_certificate_verifier(Arc::new(judge));
         Arc::new(config).into()
+    }
+}
+
+/// What went wrong, in words also where the library has a name alone.
+fn said(error: &io::Error) -> String {
+    let library = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    match library {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            CertificateFault::Trust.to_string()
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -4,6 +4,8 @@
 use stagepost_smtp::{Cause, Outcome, Protocol};
 
 use super::connection::Connection;
+use super::standing::is_for_want_of_tls;
+use crate::delivery::demand::Wants;
 use crate::delivery::finding::Finding;
 use crate::delivery::transport::{Onward, RecipientOutcome};
 
@@ -40,5 +42,18 @@ pub(super) fn told(shown: &str, onward: Onward, outcome: Outcome) -> RecipientOu
         }
         Outcome::Failed(cause) => RecipientOutcome::Failed(finding(cause)),
         Outcome::Deferred(cause) => RecipientOutcome::Deferred(finding(cause)),
+    }
+}
+
+/// The same of a server that was left before anything was said of the message. `wants`: who wants of TLS what it may have lacked.
+pub(super) fn told_of_refusal(shown: &str, wants: Wants, outcome: Outcome) -> RecipientOutcome {
+    let lacks = is_for_want_of_tls(&outcome);
+    let nobody = Onward::Server { tells: false, hurries: false };
+    match told(shown, nobody, outcome) {
+        RecipientOutcome::Deferred(finding) if lacks => {
+            let text = format!("{}; wanted by {wants}", finding.text).into();
+            RecipientOutcome::Deferred(Finding { text, ..finding })
+        }
+        told => told,
     }
 }

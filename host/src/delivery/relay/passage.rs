@@ -47,6 +47,7 @@ impl Relay {
             if let (Some(witness), Err(unmet)) = (&witness, &demanded.demand) {
                 witness.saw_unmet(*unmet);
             }
+            let wants = demanded.wanted_by(&wanted);
             let passage = Passage { witness: witness.as_ref(), ..passage };
             if let Some(doubt) = demanded.doubt {
                 tell_of_doubt(server, doubt);
@@ -61,7 +62,7 @@ impl Relay {
             if tried.is_in_vain(wish) {
                 self.avoided.note(&server.endpoint);
             }
-            if tally.note(server, tried) {
+            if tally.note(server, wants, tried) {
                 break;
             }
         }

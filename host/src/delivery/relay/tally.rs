@@ -5,10 +5,10 @@ use stagepost_smtp::Outcome;
 
 use super::connection::ConnectError;
 use super::error::RelayError;
-use super::outcome::told;
+use super::outcome::{told, told_of_refusal};
 use super::requiring::Unable;
 use super::standing::{is_for_want_of_tls, of_outcomes, of_refusal};
-use crate::delivery::demand::Unmet;
+use crate::delivery::demand::{Unmet, Wants};
 use crate::delivery::servers::{NoServer, Server};
 use crate::delivery::tls_wish::TlsWish;
 use crate::delivery::transport::{Carried, Onward};
@@ -55,22 +55,21 @@ impl Tally {
         Self { wish, done: None, refused: None, unreachable: None, unable: None }
     }
 
-    /// Notes what came of a server; whether that is all.
-    pub(super) fn note(&mut self, server: &Server, tried: Tried) -> bool {
+    /// Notes what came of a server, of which this was wanted; whether that is all.
+    pub(super) fn note(&mut self, server: &Server, wants: Wants, tried: Tried) -> bool {
         let server_shown = || server.shown.clone();
-        let carried = |outcomes: Vec<Outcome>, onward, standing| {
-            let told = |outcome| told(&server.shown, onward, outcome);
-            Some(Carried { outcomes: outcomes.into_iter().map(told).collect(), standing })
-        };
         match tried {
             Tried::Done(outcomes, onward) => {
                 let standing = of_outcomes(&outcomes);
-                self.done = carried(outcomes, onward, standing);
+                let told = |outcome| told(&server.shown, onward, outcome);
+                let outcomes = outcomes.into_iter().map(told).collect();
+                self.done = Some(Carried { outcomes, standing });
             }
             Tried::Refused(outcomes) => {
                 let standing = of_refusal(&outcomes, self.wish == TlsWish::Required);
-                let nobody = Onward::Server { tells: false, hurries: false };
-                self.refused = carried(outcomes, nobody, standing);
+                let told = |outcome| told_of_refusal(&server.shown, wants, outcome);
+                let outcomes = outcomes.into_iter().map(told).collect();
+                self.refused = Some(Carried { outcomes, standing });
             }
             Tried::Unreachable(error) => {
                 self.unreachable = Some(RelayError::Connect { server: server_shown(), error });

@@ -2,6 +2,7 @@
 //! Knows the relay by its public methods and by what a next hop hears.
 
 mod conversation;
+mod cut;
 mod dane;
 mod dialled;
 mod hostile;

@@ -66,7 +66,7 @@ async fn a_server_that_the_dns_vouches_for_must_be_that_server() {
         let further = [record("mx.test", port, &shown)];
         let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
         let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
-        let why = "the TLS handshake failed: no TLSA record of the server matches its certificates";
+        let why = "the TLS handshake failed: no TLSA record of the server matches its certificates; wanted by the DNS (DANE)";
         let refused = outcome.starts_with("deferred 4.7.5 ") && outcome.ends_with(why);
         assert_eq!((outcome == DELIVERED, refused), (good, !good), "{outcome}");
         assert_eq!(heard.await.unwrap().concat().contains("MAIL"), good);
@@ -259,6 +259,22 @@ async fn records_that_nobody_can_use_take_nothing_from_the_others() {
         assert!(!none || outcome.ends_with(why), "{outcome}");
         heard.await.unwrap();
     }
+}
+
+/// More than fits into a datagram, and nearly all of them of no use.
+#[tokio::test]
+async fn many_records_are_looked_through() {
+    let shown = Shown::alone(&["else.test"], 2010);
+    let (port, heard) = hop(vec![offering_tls(&shown.acceptor())]).await;
+    let unusable = |number: u32| {
+        let text = format!("TLSA 1 1 1 {}", sha256_hex(&number.to_be_bytes()));
+        (format!("_{port}._tcp.mx.test."), text)
+    };
+    let mut further: Vec<_> = (0..200).map(unusable).collect();
+    further.push(record("mx.test", port, &shown));
+    let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
+    assert_eq!(deliver(TlsPolicy::Dane, port, "x.test", &root).await, DELIVERED);
+    heard.await.unwrap();
 }
 
 /// A server that the operator has named counts like one whose MX record is signed (RFC 7672 section 2.2.3).

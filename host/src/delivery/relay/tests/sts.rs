@@ -126,7 +126,7 @@ async fn a_policy_that_is_enforced_is_kept_to() {
     // Nor is there clear text.
     let (address, heard) = next_hop(vec![untold()]).await;
     let outcome = domain.deliver(Opportunistic, address.port(), "x.test", &NAMES).await;
-    let why = "TLS is required, and the server does not offer it";
+    let why = "TLS is required, and the server does not offer it; wanted by the policy of the domain (MTA-STS)";
     assert!(is_deferred(&outcome, "4.7.4", why), "{outcome}");
     assert!(!heard.await.unwrap().concat().contains("MAIL"));
     // It was fetched by the first of these relays, which came and went.

@@ -4,7 +4,7 @@
 use super::*;
 
 /// A certificate for `localhost`: in PEM, and as a server shows it.
-fn certificate() -> (String, TlsAcceptor) {
+pub(super) fn certificate() -> (String, TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -80,8 +80,11 @@ async fn routes_say_what_is_wanted_of_tls() {
         let mut sending = relay_to(address);
         sending.tls = policy;
         let outcomes = sending.deliver(&message, &[0]).await;
-        let refusal =
-            deferred(address, "4.7.4", "TLS is required, and the server does not offer it");
+        let why = format!(
+            "TLS is required, and the server does not offer it; wanted by the route (tls = {:?})",
+            policy.name()
+        );
+        let refusal = deferred(address, "4.7.4", &why);
         assert_eq!(outcomes, [if wanted { DELIVERED.to_owned() } else { refusal }], "{policy:?}");
         drop(sending);
         assert_eq!(heard.await.unwrap().concat().contains("MAIL"), wanted);
@@ -163,7 +166,7 @@ fn offering(offer: &'static str, turns: Vec<Turn>) -> Vec<Turn> {
 }
 
 /// One that offers STARTTLS, and does this when it is asked for it.
-fn answering(turns: Vec<Turn>) -> Vec<Turn> {
+pub(super) fn answering(turns: Vec<Turn>) -> Vec<Turn> {
     const OFFER: &str = "250-hop\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 STARTTLS\r\n";
     offering(OFFER, [Hear("STARTTLS\r\n")].into_iter().chain(turns).collect())
 }
