@@ -11,6 +11,7 @@ mod deliver_by;
 mod domain;
 mod draft;
 mod envelope;
+mod event;
 mod facts;
 mod header_edit;
 mod ledger;
@@ -38,6 +39,7 @@ pub use deliver_by::{DeliverBy, Late};
 pub use domain::{check_domain, domain_to_ascii};
 pub use draft::{Content, Draft, empty_line_before};
 pub use envelope::{BodyKind, Envelope, MailParameters, Recipient};
+pub use event::{Event, Interest, Stage};
 pub use facts::{Attribute, Authenticated, ClientCertificate, Facts, Helo, Peer, Proxy, Tls};
 pub use header_edit::{change_header, edit_header, field_values};
 pub use ledger::{Change, LedgerEntry, Made, ParametersChange, Span, as_it_came};
@@ -45,8 +47,7 @@ pub use message_slots::MessageSlots;
 pub use notify::{Notify, RecipientWish, Return, SenderWish};
 pub use priority::Priority;
 pub use question::{
-    Ask, AuthResult, Awaited, Chunk, DisconnectReason, EtrnNode, Event, Interest, Question, Stage,
-    VrfyVerb,
+    Ask, AuthResult, Awaited, Chunk, DisconnectReason, EtrnNode, Question, VrfyVerb,
 };
 pub use receive::{
     Auth, EnvelopeError, Expired, Extension, Extensions, Limits, Refused, ReversalError,

@@ -25,6 +25,7 @@ mod leave;
 mod line;
 mod message;
 mod opening;
+mod output;
 mod pace;
 mod parameter;
 mod path;

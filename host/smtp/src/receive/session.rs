@@ -2,13 +2,14 @@
 //! What a command does is in `proceed`, how plug-ins are asked in `asking`, how a message is read in `accept`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use super::extensions::Extension;
 use super::grammar::{Grammar, Lengths};
 use super::input::Input;
 use super::line::Framer;
 use super::message::Message;
+use super::output::Output;
 use super::pace::Pace;
 use super::patience::Tally;
 use super::refused::Refused;
@@ -18,12 +19,6 @@ use crate::{
     Action, Address, Ask, Attribute, Attributed, BodyFault, Claims, DisconnectReason, EditFault,
     Envelope, Facts, Interest, Part, Peer, Reply, Reversal, Route, Stored, Verdict, Verify,
 };
-
-/// Replies wait for the end of a pipelined group, but never more octets than this.
-const OUTPUT_OCTETS_MAX: usize = 16 * 1024;
-
-/// Nor longer than this: a client counts the time for each of its commands (RFC 5321 section 4.5.3.2).
-const OUTPUT_HELD_MAX: Duration = Duration::from_secs(10);
 
 /// One SMTP session, seen from the server: told what happened, it says what to do next.
 ///
@@ -56,9 +51,7 @@ pub struct Session {
     pub(super) step: Step,
     pub(super) input: Input,
     pub(super) framer: Framer,
-    output: Vec<u8>,
-    /// When the first of the replies in `output` was written.
-    output_since: Instant,
+    output: Output,
     pub(super) outgoing: Option<Outgoing>,
     /// Lent octets are to be called back before anything else is done.
     pub(super) abandon: bool,
@@ -141,8 +134,7 @@ impl Session {
             step: Step::Opening,
             input: Input::default(),
             framer: Framer::default(),
-            output: Vec::new(),
-            output_since: now,
+            output: Output::new(now),
             outgoing: None,
             abandon: false,
             verdicts: Box::default(),
@@ -417,7 +409,7 @@ impl Session {
     pub fn handle_hangup(&mut self, now: Instant) {
         self.now = now;
         self.hungup = true;
-        self.output = Vec::new();
+        drop(self.output.take());
         match &self.step {
             Step::Opening => self.close(),
             Step::Ready | Step::Receiving(_) | Step::Swallowing { .. } | Step::Responding(_) => {
@@ -439,7 +431,7 @@ impl Session {
 
     /// Moves on until something must be handed out or waited for.
     fn advance(&mut self) {
-        while self.outgoing.is_none() && !self.abandon && !self.is_output_due() {
+        while self.outgoing.is_none() && !self.abandon && !self.output.is_due(self.now) {
             let moved = match &self.step {
                 Step::Opening => self.open(),
                 Step::Ready => self.read_command(),
@@ -459,13 +451,8 @@ impl Session {
     /// The replies so far, unless more of the same group are to come.
     fn flush(&mut self) -> Option<Action<'_>> {
         let waits = self.wants_input() || matches!(self.step, Step::Leaving(_) | Step::Securing);
-        let due = waits || self.is_output_due();
-        (due && !self.output.is_empty()).then(|| Action::Send(std::mem::take(&mut self.output)))
-    }
-
-    fn is_output_due(&self) -> bool {
-        let late = || self.now.saturating_duration_since(self.output_since) >= OUTPUT_HELD_MAX;
-        self.output.len() > OUTPUT_OCTETS_MAX || (!self.output.is_empty() && late())
+        let due = waits || self.output.is_due(self.now);
+        (due && !self.output.is_empty()).then(|| Action::Send(self.output.take()))
     }
 
     /// Writes a reply.
@@ -473,12 +460,9 @@ impl Session {
         if self.hungup {
             return;
         }
-        if self.output.is_empty() {
-            self.output_since = self.now;
-        }
         // RFC 2034: whom they were not offered gets none.
         let enhanced = !self.withholds("ENHANCEDSTATUSCODES");
-        reply.write(enhanced, &mut self.output);
+        self.output.write(reply, enhanced, self.now);
     }
 
     /// Writes a reply and does what follows it.
@@ -508,7 +492,7 @@ impl Session {
             Next::Message => self.receive(),
             Next::Handshake => self.step = Step::Securing,
             Next::Reverse => {
-                let reply = std::mem::take(&mut self.output);
+                let reply = self.output.take();
                 self.reverse(reply);
             }
         }
