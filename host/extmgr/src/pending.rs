@@ -4,6 +4,7 @@
 mod alarm;
 mod ending;
 mod fetching;
+mod site;
 
 use std::ffi::c_void;
 use std::ops::Deref;
@@ -12,26 +13,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stagepost_abi as abi;
-use stagepost_smtp::{Ask, Event, Stage};
+use stagepost_smtp::{Event, Stage};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::call::{Called, Outcome};
-use crate::context::Context;
 use crate::fault::{Allowance, Fault};
 use crate::frame::Frame;
 use crate::host::Host;
 use crate::lookup::Lookups;
 use crate::plugin::Run;
-use crate::registry::Registration;
-use crate::release::{Giver, Release};
+use crate::release::Release;
 use crate::sheet::Written;
-use crate::token;
 use crate::turn::Turn;
 use crate::watchdog::watched;
 use alarm::{Alarms, LookingUp};
 use fetching::Fetches;
+use site::Time;
+pub(crate) use site::{Begun, Site};
 
 /// A poll function as the contract has it, known not to be NULL.
 type Poll = unsafe extern "C" fn(
@@ -39,124 +39,6 @@ type Poll = unsafe extern "C" fn(
     data: *mut c_void,
     reason: u32,
 ) -> abi::STATUS;
-
-/// When a call and its chain began; none: just now.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Begun {
-    pub(crate) chain: Option<Instant>,
-    pub(crate) call: Option<Instant>,
-    /// On a thread that may block: until when.
-    pub(crate) blocks_until: Option<Instant>,
-}
-
-/// A call that may go pending: everything that it is about, kept for as long as it lasts.
-pub(crate) struct Site {
-    registration: Arc<Registration>,
-    ask: Arc<Ask>,
-    context: Arc<Context>,
-    begun: Begun,
-    /// Locked while one is issued: a call has one, also when two threads have its sheet.
-    token: Mutex<Option<abi::EmToken>>,
-}
-
-impl Site {
-    pub(crate) fn new(
-        registration: &Arc<Registration>,
-        ask: &Arc<Ask>,
-        context: &Arc<Context>,
-        begun: Begun,
-    ) -> Self {
-        Self {
-            registration: registration.clone(),
-            ask: ask.clone(),
-            context: context.clone(),
-            begun,
-            token: Mutex::default(),
-        }
-    }
-
-    /// The call as it went pending, if its handler has taken a token.
-    pub(crate) fn pending(&self) -> Option<Arc<Pending>> {
-        let token = *self.token();
-        token::find(self.registration.plugin, token?).ok()
-    }
-
-    fn token(&self) -> MutexGuard<'_, Option<abi::EmToken>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives the call a token.
-    ///
-    /// # Errors
-    /// The status for the plug-in.
-    pub(crate) fn take_token(
-        &self,
-        poll: abi::EmPoll,
-        data: *mut c_void,
-        release: abi::EmRelease,
-    ) -> Result<abi::EmToken, abi::STATUS> {
-        let plugin = self.registration.plugin;
-        let mut own = self.token();
-        if own.is_some() {
-            return Err(abi::EM_ERR_STAGE);
-        }
-        // Handlers run inside the server's runtime; elsewhere there is nobody to wait for an answer.
-        let runtime = Handle::try_current().map_err(|_| abi::EM_ERR_STAGE)?;
-        if !plugin.begin_pending() {
-            return Err(abi::EM_ERR_LIMIT);
-        }
-        let time = Time::of(self);
-        let (event, session) = (self.registration.event, self.ask.facts.id);
-        let giver = Giver { plugin, event, stage: Stage::Before, session };
-        let issued = token::issue(plugin, |token| {
-            Arc::new(Pending {
-                token,
-                plugin,
-                event: self.registration.event,
-                session: self.ask.facts.id,
-                poll,
-                data: Data(data),
-                release: Mutex::new(Release::new(giver, data, release)),
-                runtime,
-                time,
-                lookups: Lookups::default(),
-                looking_up: LookingUp::default(),
-                fetches: Fetches::default(),
-                state: Mutex::new(State::new(time.deadline)),
-                changed: Notify::new(),
-            })
-        });
-        let Some(issued) = issued else {
-            plugin.end_pending();
-            return Err(abi::EM_ERR_LIMIT);
-        };
-        *own = Some(issued.token);
-        Ok(issued.token)
-    }
-}
-
-/// How long a call may be pending.
-#[derive(Clone, Copy)]
-struct Time {
-    begun: Instant,
-    /// Where it ends when nobody extends it.
-    deadline: Instant,
-    /// Where it ends at the latest.
-    latest: Instant,
-}
-
-impl Time {
-    fn of(site: &Site) -> Self {
-        let contract = site.registration.plugin.contracts.at(site.registration.event);
-        let begun = site.begun.call.unwrap_or_else(Instant::now);
-        let context = &site.context;
-        let chain = site.begun.chain.unwrap_or_else(|| context.chain_begun(begun, &site.ask));
-        let chain_end = chain + context.registry.chain_budget;
-        let deadline = (begun + contract.deadline).min(chain_end);
-        let latest = (begun + contract.deadline_max).min(chain_end).max(deadline);
-        Self { begun, deadline, latest }
-    }
-}
 
 /// What a call is lent, and what that borrows from.
 pub(crate) struct Held {
