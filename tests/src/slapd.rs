@@ -137,15 +137,16 @@ impl Slapd {
         let [clear, secure] = self.ports;
         let urls = format!("ldap://127.0.0.1:{clear}/ ldaps://127.0.0.1:{secure}/");
         let mut command: Command = peer::command("slapd");
-        // In the foreground, with a line for each operation.
-        command.args(["-d", "stats", "-h", &urls, "-f"]).arg(self.path("slapd.conf"));
+        // In the foreground, with a line for each operation and for what it waits for.
+        command.args(["-d", "stats,conns", "-h", &urls, "-f"]).arg(self.path("slapd.conf"));
         let (read, write) = std::io::pipe().expect("a pipe");
         command.stdout(write.try_clone().expect("a pipe")).stderr(write);
         let child = Ended(command.spawn().expect("it starts"));
         // It holds the ends that are written to.
         drop(command);
         let (log, following) = Log::follow(read);
-        log.wait_for("the directory", |line| line.as_str().contains("slapd starting"));
+        // It says that it starts before it listens, and who comes between the two is turned away.
+        log.wait_for("the directory", |line| line.as_str().contains(": listen="));
         self.running = Some((child, log, following));
     }
 
