@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use stagepost_extmgr::Dispatch;
-use stagepost_queue::{Destination, Incoming, NewDelivery, NewMessage, Origin, Store, StoreError};
+use stagepost_queue::{
+    Destination, Incoming, NewDelivery, NewMessage, Origin, OriginTls, Store, StoreError,
+};
 use stagepost_smtp::{
     Ask, Attributed, BodyFault, Change, Content, Decision, Draft, Edit, Envelope, Event, Facts,
-    LedgerEntry, Part, Priority, Question, SenderWish, Stage, Stored, Verdict, change_header,
+    LedgerEntry, Part, Priority, Question, SenderWish, Stage, Stored, Tls, Verdict, change_header,
     empty_line_before, parameter, received, received_from_plugin,
 };
 
@@ -215,14 +217,23 @@ impl Intake {
     }
 
     fn origin(&self, facts: &Facts) -> Origin {
-        let (client, helo) = match &self.plugin {
-            Some(plugin) => (format!("plug-in {plugin}").into(), Box::default()),
-            None => {
-                let helo = facts.helo.as_ref().map(|helo| helo.name.clone());
-                (facts.peer.remote_text.clone(), helo.unwrap_or_default())
-            }
-        };
-        Origin { client, helo, session: facts.id }
+        let session = facts.id;
+        if let Some(plugin) = &self.plugin {
+            let client = format!("plug-in {plugin}").into();
+            return Origin { client, session, ..Origin::default() };
+        }
+        let helo = facts.helo.as_ref();
+        let tls =
+            |tls: &Arc<Tls>| OriginTls { version: tls.version.clone(), cipher: tls.cipher.clone() };
+        Origin {
+            client: facts.peer.remote_text.clone(),
+            helo: helo.map(|helo| helo.name.clone()).unwrap_or_default(),
+            session,
+            listener: facts.peer.listener.clone(),
+            extended: helo.is_some_and(|helo| helo.extended),
+            login: facts.authenticated.as_deref().cloned(),
+            tls: facts.tls.as_ref().map(tls),
+        }
     }
 
     fn incoming(&mut self) -> Result<&mut dyn Incoming, StoreError> {

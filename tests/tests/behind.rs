@@ -1,11 +1,14 @@
 //! The stages behind the session on the real server: every answer at every stage, and what becomes of the message.
-//! A plug-in answers as the recipient's name says.
+//! Plug-ins in C and in Rust answer as the recipient's name says.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use stagepost_tests::client::Client;
 use stagepost_tests::log::Line;
+use stagepost_tests::plugin::build_rust;
+use stagepost_tests::scram::base64;
 use stagepost_tests::server::{Server, Site, plugin_section};
 use stagepost_tests::sink::Sink;
+use stagepost_tests::wire::Trust;
 
 const MESSAGE: &str = "From: sender@example.test\r\nSubject: behind\r\n\r\nHello.\r\n";
 
@@ -265,4 +268,70 @@ fn every_answer_at_expire_decides_whether_it_is_given_up() {
     let notified = scene.server.log().matching(|line| line.message() == "the sender is told");
     assert_eq!(notified.len(), 3);
     scene.server.stop();
+}
+
+/// In Rust, of a message that somebody has sent who is logged in; and again when the server that took it is gone.
+#[test]
+fn what_is_known_of_the_session_is_saved_with_the_message() {
+    const NAME: &str = "mx.example.test";
+    let plugin = build_rust("postman-rust");
+    let (sink, other, site) = (Sink::open(), Sink::open(), Site::new(""));
+    let trust = Trust::in_file(&site.certify(NAME));
+    site.add_user("alice@example.test", "pencil");
+    let route = |domain: &str, expire: &str| {
+        let hop = sink.address();
+        format!(
+            "[[route]]\ndomain = \"{domain}\"\nnext_hop = \"{hop}\"\nretry_first = \"1s\"\nretry_max = \"1s\"\nexpire = \"{expire}\"\n"
+        )
+    };
+    let way = format!("[plugin.config]\nway = \"{}\"\n", other.address());
+    let further = [
+        "[auth]\nusers_file = \"users\"\n".to_owned(),
+        route("relayed.test", "1h"),
+        route("short.test", "1s"),
+        plugin_section("postman-rust", &plugin, &way),
+    ];
+    site.configure_tls("purpose = \"submission\"\n", &further.concat());
+    let server = site.start();
+    let mut client = server.greeted();
+    client.say("STARTTLS", 220);
+    let mut client = client.secure(&trust, NAME).unwrap();
+    client.say("EHLO client.example.test", 250);
+    client.say(&format!("AUTH PLAIN {}", base64("\0alice@example.test\0pencil")), 235);
+    let mut hand_in = |to: &str, code: u16| {
+        assert_eq!(client.deliver("sender@example.test", to, MESSAGE).code, code, "{to}");
+    };
+    hand_in("refused@relayed.test", 550);
+    for to in
+        ["elsewhere@relayed.test", "dead@relayed.test", "late@short.test", "late@relayed.test"]
+    {
+        hand_in(to, 250);
+    }
+    let known = |to: &str| {
+        format!(
+            "127.0.0.1 mx client.example.test Some(true) alice@example.test PLAIN TLSv1.3 sender@example.test {to}"
+        )
+    };
+    let told = |server: &Server, text: &str| {
+        server.log().wait_for(text, |line| line.message() == text);
+    };
+    told(&server, "queued with Some([\"queue\"])");
+    told(&server, &format!("routing {}", known("elsewhere@relayed.test")));
+    // A slot lasts for one attempt, and begins empty with the next one.
+    let slot = "with Some([\"route\", \"deliver\"])";
+    told(&server, &format!("elsewhere@relayed.test true by {} {slot}", other.address()));
+    told(&server, &format!("dead@relayed.test false by {} {slot}", sink.address()));
+    told(&server, &format!("telling sender@example.test {}", known("dead@relayed.test")));
+    told(&server, "attempt 1 begins with 1");
+    told(&server, &format!("expiring short.test {}", known("late@short.test")));
+    told(&server, &format!("telling sender@example.test {}", known("late@short.test")));
+    let octets = String::from_utf8_lossy(&other.wait_for(1)[0].octets).into_owned();
+    assert!(octets.contains(&format!("\r\nX-Postman: {}\r\n", MESSAGE.len())), "{octets}");
+    server.kill();
+
+    let server = site.start();
+    told(&server, &format!("routing {}", known("late@relayed.test")));
+    assert!(sink.messages().is_empty());
+    let log = server.stop();
+    assert!(log.matching(|line| line.message().contains("fault")).is_empty(), "{log}");
 }

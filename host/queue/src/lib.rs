@@ -22,7 +22,7 @@ pub use id::{QueueId, QueueIdError, QueueIds};
 pub use incoming::{BODY_MEMORY_OCTETS_MAX, Incoming};
 pub use inspection::{DeliveryState, Inspection, Listed, MeantPage, Page, RecipientState};
 pub use lane::{LaneName, Lanes, Room};
-pub use message::{NewDelivery, NewMessage, Origin, StoredMessage};
+pub use message::{NewDelivery, NewMessage, Origin, OriginTls, StoredMessage};
 pub use order::{Mark, MarkError, Move, Moved, Queues, Selection};
 pub use queue_name::{QueueName, QueueNameError};
 pub use store::{

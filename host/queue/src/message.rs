@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use stagepost_smtp::{Envelope, LedgerEntry};
+use stagepost_smtp::{Authenticated, Envelope, LedgerEntry};
 
 use crate::{BadMessage, BodySource, Destination, QueueId, QueueName};
 
@@ -46,6 +46,23 @@ pub struct Origin {
     pub helo: Box<str>,
     /// The session's id.
     pub session: u64,
+    /// The listener that it came by ("" when none, or when an older server took it).
+    pub listener: Box<str>,
+    /// Whether the client said EHLO.
+    pub extended: bool,
+    /// Who had logged in; none: nobody.
+    pub login: Option<Authenticated>,
+    /// What protected the connection; none: clear text.
+    pub tls: Option<OriginTls>,
+}
+
+/// What is kept of the TLS of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginTls {
+    /// Such as `TLSv1.3`.
+    pub version: Box<str>,
+    /// The cipher suite by its IANA name.
+    pub cipher: Box<str>,
 }
 
 /// A message as it lies in the queue.

@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use stagepost_extmgr::{Asked, Dispatch, ExtMgr};
 use stagepost_queue::{Lease, StoredMessage};
 use stagepost_smtp::{
-    Address, Ask, Attempt, Attributed, Class, Content, Decision, Draft, Edit, EditFault, Enhanced,
-    Event, Facts, Helo, Kept, MessageSlots, Peer, Question, RecipientResult, Reply, Scratch, Stage,
-    Telling, Verdict,
+    Address, Ask, Attempt, Attributed, ChannelBindings, Class, Content, Decision, Draft, Edit,
+    EditFault, Enhanced, Event, Facts, Helo, Kept, MessageSlots, Peer, Question, RecipientResult,
+    Reply, Scratch, Stage, Telling, Tls, Verdict,
 };
 
 use super::finding::Finding;
@@ -313,12 +313,24 @@ fn facts(message: &StoredMessage, lease: &Lease) -> Facts {
     let address = |ip: IpAddr| SocketAddr::new(ip, 0);
     let client = origin.client.parse();
     // As a plug-in's message has it in its own session.
-    let listener = if client.is_ok() { "" } else { "plug-in" };
+    let listener = if client.is_ok() { &*origin.listener } else { "plug-in" };
     let peer = Peer::new(address(client.unwrap_or(here)), address(here), listener);
     let mut facts = Facts::new(origin.session, Arc::new(peer));
     if !origin.helo.is_empty() {
-        facts.helo = Some(Helo { name: origin.helo.clone(), extended: true });
+        // What an older server has kept does not say which: most say EHLO.
+        let extended = origin.extended || origin.listener.is_empty();
+        facts.helo = Some(Helo { name: origin.helo.clone(), extended });
     }
+    facts.authenticated = origin.login.clone().map(Arc::new);
+    facts.tls = origin.tls.as_ref().map(|tls| {
+        Arc::new(Tls {
+            version: tls.version.clone(),
+            cipher: tls.cipher.clone(),
+            server_name: None,
+            client: None,
+            bindings: ChannelBindings::default(),
+        })
+    });
     facts.slots = Some(MessageSlots::default());
     facts.sender = Some(message.envelope.sender.clone());
     let recipient = |&index: &u32| message.envelope.recipients.get(index as usize);

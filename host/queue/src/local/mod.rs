@@ -21,6 +21,7 @@ mod key;
 mod leasing;
 mod ledger;
 mod moving;
+mod origin;
 mod reading;
 mod ready;
 mod receiving;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stagepost_smtp::{Envelope, Recipient, ReversePath};
 
+use super::origin;
 use super::row::{Reader, RecordError, Writer};
 use crate::{Origin, QueueName};
 
@@ -14,6 +15,8 @@ const PLAIN: u8 = 1;
 const WITH_PARTS: u8 = 2;
 /// The part of a message that is the edit ledger.
 const PART_LEDGER: u8 = 1;
+/// The part of a message that is what is kept of its session.
+const PART_ORIGIN: u8 = 2;
 /// The part of a delivery that is the name of its queue.
 const PART_QUEUE: u8 = 1;
 /// The part of a delivery that is the route an operator has chosen.
@@ -134,8 +137,10 @@ impl MessageRecord {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let octets = 256 + self.header.len() + self.ledger.len();
+        let further = origin::encode(&self.origin);
         // Without further parts the row is what it always was.
-        let version = if self.ledger.is_empty() { PLAIN } else { WITH_PARTS };
+        let plain = self.ledger.is_empty() && further.is_empty();
+        let version = if plain { PLAIN } else { WITH_PARTS };
         let mut row = Writer::new(version, octets);
         row.u64(self.received_ms);
         row.body_kind(self.envelope.body);
@@ -157,6 +162,10 @@ impl MessageRecord {
             row.u8(PART_LEDGER);
             row.block(&self.ledger);
         }
+        if !further.is_empty() {
+            row.u8(PART_ORIGIN);
+            row.block(&further);
+        }
         row.end()
     }
 
@@ -170,15 +179,18 @@ impl MessageRecord {
         let recipients =
             row.list(9, |row| Ok(Recipient { address: row.address()?, parameters: row.text()? }))?;
         let envelope = Envelope { sender, parameters, body, recipients };
-        let origin = Origin { client: row.text()?, helo: row.text()?, session: row.u64()? };
+        let mut origin = Origin { client: row.text()?, helo: row.text()?, ..Origin::default() };
+        origin.session = row.u64()?;
         let body = BodyRecord { octets: row.u64()?, crc32c: row.u32()?, in_file: row.flag()? };
         let header = row.block()?.to_vec();
         let mut ledger = Vec::new();
         while version == WITH_PARTS && !row.is_empty() {
             let (part, octets) = (row.u8()?, row.block()?);
-            // Others are a newer server's, who can do without them.
-            if part == PART_LEDGER {
-                ledger = octets.to_vec();
+            match part {
+                PART_LEDGER => ledger = octets.to_vec(),
+                PART_ORIGIN => origin::decode(octets, &mut origin)?,
+                // A newer server's, who can do without it.
+                _ => {}
             }
         }
         row.end(Self { received_ms, envelope, origin, body, header, ledger })
@@ -267,7 +279,10 @@ mod tests {
     use proptest::prelude::*;
     use stagepost_smtp::{Address, BodyKind};
 
+    use stagepost_smtp::{Authenticated, Mechanism};
+
     use super::*;
+    use crate::OriginTls;
 
     fn address() -> impl Strategy<Value = Address> {
         "[a-zé]{1,10}(\\.[a-z+]{1,5})?@[a-zä]{1,10}\\.example"
@@ -285,11 +300,17 @@ mod tests {
             body_kind in proptest::sample::select(vec![BodyKind::SevenBit, BodyKind::EightBitMime, BodyKind::BinaryMime]),
             recipients in proptest::collection::vec((address(), text()), 0..5),
             (parameters, client, helo) in (text(), text(), text()),
-            session in any::<u64>(),
+            (session, extended) in any::<(u64, bool)>(),
+            (listener, login, tls) in (text(), proptest::option::of((text(), any::<bool>())), proptest::option::of((text(), text()))),
             (octets, crc32c, in_file) in any::<(u64, u32, bool)>(),
             (header, ledger) in any::<(Vec<u8>, Vec<u8>)>(),
         ) -> MessageRecord {
             let recipient = |(address, parameters)| Recipient { address, parameters };
+            let login_of = |(identity, plain): (Box<str>, bool)| {
+                let mechanism = plain.then_some(Mechanism::CramMd5);
+                Authenticated { identity, mechanism }
+            };
+            let tls_of = |(version, cipher)| OriginTls { version, cipher };
             MessageRecord {
                 received_ms,
                 envelope: Envelope {
@@ -298,7 +319,7 @@ mod tests {
                     body: body_kind,
                     recipients: recipients.into_iter().map(recipient).collect(),
                 },
-                origin: Origin { client, helo, session },
+                origin: Origin { client, helo, session, listener, extended, login: login.map(login_of), tls: tls.map(tls_of) },
                 body: BodyRecord { octets, crc32c, in_file },
                 header,
                 ledger,
@@ -384,7 +405,12 @@ mod tests {
                     parameters: "".into(),
                 }],
             },
-            origin: Origin { client: "192.0.2.1".into(), helo: "h".into(), session: 7 },
+            origin: Origin {
+                client: "192.0.2.1".into(),
+                helo: "h".into(),
+                session: 7,
+                ..Origin::default()
+            },
             body: BodyRecord { octets: 9, crc32c: 0x0102_0304, in_file: true },
             header: b"X: y\r\n".to_vec(),
             ledger: Vec::new(),

@@ -73,6 +73,16 @@ impl Writer {
         });
     }
 
+    /// Begins a part of a row, which has neither version nor checksum of its own.
+    pub(crate) fn part(octets: usize) -> Self {
+        Self(Vec::with_capacity(octets))
+    }
+
+    /// The octets of a part.
+    pub(crate) fn octets(self) -> Vec<u8> {
+        self.0
+    }
+
     pub(crate) fn end(mut self) -> Vec<u8> {
         let crc = crc32c::crc32c(&self.0);
         self.u32(crc);

@@ -170,7 +170,12 @@ pub(super) fn message(destinations: &[&str]) -> NewMessage {
         deliveries: destinations.iter().enumerate().map(delivery).collect(),
         received_at: now,
         hold: None,
-        origin: Origin { client: "192.0.2.1".into(), helo: "client.example".into(), session: 7 },
+        origin: Origin {
+            client: "192.0.2.1".into(),
+            helo: "client.example".into(),
+            session: 7,
+            ..Origin::default()
+        },
         ledger: Vec::new(),
     }
 }
