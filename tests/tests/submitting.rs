@@ -1,8 +1,12 @@
 //! Messages that plug-ins make, on the real server: from C and from Rust, refused ones, and ones that go round in a loop.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
 
 use stagepost_tests::plugin::build_rust;
 use stagepost_tests::server::{Server, Site, plugin_section};
-use stagepost_tests::sink::Closed;
 
 const MESSAGE: &str = "Subject: the first\r\n\r\nHello.\r\n";
 
@@ -112,24 +116,40 @@ fn what_no_recursion_id_ends_is_ended_by_hops() {
     server.stop();
 }
 
-/// The server is its own next hop, so each message that the plug-in makes comes back to it, and has one made again.
+/// Hands each connection on to another place, as a server would that sends all mail back.
+fn hand_on(listener: TcpListener, to: SocketAddr) {
+    thread::spawn(move || {
+        for from in listener.incoming().map_while(Result::ok) {
+            let Ok(to) = TcpStream::connect(to) else { return };
+            for (mut source, mut target) in [
+                (from.try_clone().unwrap(), to.try_clone().unwrap()),
+                (to.try_clone().unwrap(), from.try_clone().unwrap()),
+            ] {
+                thread::spawn(move || {
+                    let _ = io::copy(&mut source, &mut target);
+                    let _ = target.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+}
+
+/// Who is behind the next hop sends everything back, so each message that the plug-in makes comes again, and has one made again.
 #[test]
 fn a_message_that_leads_to_itself_comes_to_an_end() {
     let site = Site::new("");
     let looper = site.compile("plugins/looper.c");
-    // A port that is free, and that nobody is given while it is reserved.
-    let port = Closed::reserve();
-    let address = port.address();
-    drop(port);
-    let route =
-        format!("[[route]]\ndomain = \"loop.test\"\nnext_hop = \"localhost:{}\"\n", address.port());
-    let config = format!(
-        "hostname = \"mx.example.test\"\nstate_dir = \"state\"\n[log]\nformat = \"json\"\n\
-         [[listen]]\nname = \"mx\"\naddress = \"{address}\"\n{route}{}",
-        plugin_section("looper", &looper, "[plugin.config]\nmode = 1")
+    let there = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let route = format!(
+        "[[route]]\ndomain = \"loop.test\"\nnext_hop = \"{}\"\n",
+        there.local_addr().unwrap()
     );
-    site.write_config(&config);
+    site.configure(&format!(
+        "{route}{}",
+        plugin_section("looper", &looper, "[plugin.config]\nmode = 1")
+    ));
     let server = site.start();
+    hand_on(there, server.address());
     let mut client = server.greeted();
     let message = "Received: x\r\n".repeat(97) + MESSAGE;
     let reply = client.deliver("a@client.test", "b@loop.test", &message);
