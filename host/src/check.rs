@@ -14,14 +14,14 @@ use stagepost_extmgr::{
 use crate::auth::{self, SecretsFile};
 use crate::config::{self, ConfigError, Settings};
 use crate::delivery::Logins;
-use crate::directory::{Directory, Forsaken};
+use crate::directory::{Directory, Idle};
 use crate::plugin::refusal;
 use crate::router::Router;
 use crate::tls::{OutboundError, OutboundTls, TlsStore, VerifyingError};
 use crate::{dns, state_dir};
 
-/// So many aliases that lead to nobody are named.
-const FORSAKEN_SHOWN: usize = 20;
+/// So many aliases that do not do what they say are named.
+const IDLE_SHOWN: usize = 20;
 
 /// Checks a file and what it names; one line for each thing that is right.
 ///
@@ -74,7 +74,7 @@ fn directory(settings: &Settings, lines: &mut String) -> Result<(), ConfigError>
                     lines,
                     format_args!("OK  aliases_file {} with {count} aliases", path.display()),
                 );
-                push_forsaken(lines, path, &directory.forsaken());
+                push_idle(lines, path, &directory.idle_aliases());
             }
         }
     }
@@ -131,15 +131,14 @@ fn plugins(settings: &Settings, lines: &mut String) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Tells of those in aliases whom nobody knows: no mistake of form, and hardly meant.
-fn push_forsaken(lines: &mut String, path: &Path, forsaken: &[Forsaken]) {
+/// Tells of aliases that do not do what they say: no mistakes of form, and hardly meant.
+fn push_idle(lines: &mut String, path: &Path, idle: &[Idle]) {
     let path = path.display();
-    for Forsaken { line, name, nobody } in forsaken.iter().take(FORSAKEN_SHOWN) {
-        let why = "there is no such mailbox, or no route";
-        push(lines, format_args!("--  {path}:{line}: of {name}, {nobody} gets nothing: {why}"));
+    for Idle { line, name, why } in idle.iter().take(IDLE_SHOWN) {
+        push(lines, format_args!("--  {path}:{line}: of {name}, {why}"));
     }
-    if let Some(more) = forsaken.len().checked_sub(FORSAKEN_SHOWN).filter(|more| *more > 0) {
-        push(lines, format_args!("--  {path}: so too of {more} more aliases"));
+    if let Some(more) = idle.len().checked_sub(IDLE_SHOWN).filter(|more| *more > 0) {
+        push(lines, format_args!("--  {path}: and {more} more such aliases"));
     }
 }
 

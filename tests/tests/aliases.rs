@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::mpsc;
+use std::thread;
 
+use stagepost_tests::client::Client;
 use stagepost_tests::server::{Server, Site};
 use stagepost_tests::sink::{Closed, Sink};
 
@@ -248,7 +252,7 @@ fn a_circle_through_a_sub_address_or_a_catch_all_is_found_too() {
 }
 
 #[test]
-fn who_gets_nothing_of_an_alias_is_named_by_check() {
+fn an_alias_that_does_not_do_what_it_says_is_named_by_check() {
     let aliases = "\
 all: alice, carl, nobody
 sales: alice
@@ -256,7 +260,13 @@ far: a@far.test, b@farther.test
 only@list.test: carl, alice
 @corp.test: dora
 ";
-    let site = site(aliases, &sections("127.0.0.1:1"));
+    let many = |name: &str, count: usize| {
+        let targets: Vec<String> = (0..count).map(|n| format!("u{n}@far.test")).collect();
+        format!("{name}: {}\n", targets.join(", "))
+    };
+    let crowd = "crowd: most, alice\n";
+    let aliases = format!("{aliases}{}{crowd}", many("most", 1000));
+    let site = site(&aliases, &sections("127.0.0.1:1"));
     let lines = said(&site, &["check"]);
     let forsaken: Vec<_> = lines.lines().filter_map(|line| line.split_once("aliases:")).collect();
     let told: Vec<_> = forsaken.iter().map(|(_, told)| *told).collect();
@@ -265,7 +275,52 @@ only@list.test: carl, alice
         [
             "3: of far, b@farther.test gets nothing: there is no such mailbox, or no route",
             "4: of only@list.test, alice@list.test gets nothing: there is no such mailbox, or no route",
+            "7: of crowd, its mail is put off: crowd@list.test comes to more than 1000 addresses, or by more than 50 steps",
         ],
         "{lines}"
     );
+    let server = site.start();
+    expect_rcpt(&server, &[("most@corp.test", "250 "), ("crowd@corp.test", "451 4.4.3")]);
+    server.stop();
+}
+
+/// However many wait for a directory that says nothing: who is not in it is served meanwhile.
+#[test]
+fn a_silent_directory_holds_nobody_else_up() {
+    let directory = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = directory.local_addr().unwrap().port();
+    let (asked, is_asked) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let silent = thread::spawn(move || {
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push(directory.accept().unwrap());
+            asked.send(()).unwrap();
+        }
+        // Nothing is ever said; then nobody is there.
+        let _ = ended.recv();
+    });
+    let section = format!(
+        "[ldap]\nservers = [\"ldap://127.0.0.1:{port}\"]\nstarttls = false\nbase = \"dc=test\"\ntimeout = \"30s\"\nconnections_max = 2\n"
+    );
+    let ldap = "[[local_domain]]\nname = \"ldap.test\"\nmailboxes = \"ldap\"\n";
+    let site = site("sales: alice\n", &format!("{section}{ldap}{}", sections("127.0.0.1:1")));
+    let server = site.start();
+    let mut waiting: Vec<Client> = (0..20).map(|_| server.greeted()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        client.say("MAIL FROM:<a@client.test>", 250);
+        client.send(format!("RCPT TO:<u{number}@ldap.test>\r\n").as_bytes());
+    }
+    for _ in 0..2 {
+        is_asked.recv().unwrap();
+    }
+    expect_rcpt(&server, &[("sales@corp.test", "250 "), ("nobody@list.test", "550 5.1.1")]);
+    assert!(waiting.iter().all(|client| !client.has_octets()), "somebody was answered");
+    drop(end);
+    silent.join().unwrap();
+    for client in &mut waiting {
+        let reply = client.expect(451);
+        assert!(reply.lines[0].starts_with("4.4.3 "), "{reply}");
+    }
+    server.stop();
 }

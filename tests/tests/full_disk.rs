@@ -34,6 +34,7 @@ fn too_little_free_space_is_answered_452_and_nothing_is_kept() {
 /// On a small file system of its own.
 mod tmpfs {
     use std::fs;
+    use std::path::Path;
     use std::process::Command;
 
     use stagepost_tests::peer;
@@ -42,9 +43,15 @@ mod tmpfs {
 
     /// Starts the server with its state on a file system of this size, which goes away with it.
     fn start(site: &Site, size: &str) -> Server {
-        fs::create_dir_all(site.path().join("state")).expect("a folder");
-        let mount =
-            format!("mount -t tmpfs -o size={size},mode=700 none state && exec \"$0\" \"$@\"");
+        start_with(site, "state", size, "true")
+    }
+
+    /// The same of any folder, with something done there before.
+    fn start_with(site: &Site, folder: &str, size: &str, before: &str) -> Server {
+        fs::create_dir_all(site.path().join(folder)).expect("a folder");
+        let mount = format!(
+            "mount -t tmpfs -o size={size},mode=700 none {folder} && {before} && exec \"$0\" \"$@\""
+        );
         let mut command = Command::new(peer::need("unshare"));
         command
             .args(["--map-root-user", "--mount", "sh", "-c", &mount])
@@ -98,6 +105,44 @@ mod tmpfs {
         let reply = client.deliver("a@client.test", "b@relayed.test", "Subject: after\r\n\r\n");
         assert_eq!(reply.code, 250, "{reply}");
         sink.wait_for(acknowledged.len() + 1);
+        server.stop();
+    }
+
+    /// Of the mailboxes: the message waits, nothing of it is left there, and it comes whole when there is room.
+    #[test]
+    fn a_mailbox_on_a_full_disk_gets_its_mail_when_there_is_room() {
+        let queue = "[queue]\nretry_first = \"1s\"\nretry_max = \"1s\"\n";
+        let domain =
+            "[[local_domain]]\nname = \"boxes.test\"\nmailboxes = \"any\"\nmaildir = \"boxes\"\n";
+        let site = Site::new(&format!("{queue}{domain}"));
+        let fill = "head -c 900k /dev/zero > boxes/fill";
+        let server = start_with(&site, "boxes", "1m", fill);
+        // As the server sees it.
+        let root = format!("/proc/{}/root", server.pid());
+        let boxes = Path::new(&root)
+            .join(site.path().strip_prefix("/").expect("a whole path"))
+            .join("boxes");
+        let left = |part: &str| {
+            let entries = fs::read_dir(boxes.join("b").join(part)).expect("a folder");
+            entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+        };
+        let message =
+            format!("Subject: x\r\n\r\n{}", format!("{}\r\n", "y".repeat(98)).repeat(3000));
+        let reply = server.greeted().deliver("a@client.test", "b@boxes.test", &message);
+        assert_eq!(reply.code, 250, "{reply}");
+        let deferred = server.log().wait_for_count("two attempts", 2, |line| {
+            line.message() == "deferred" && line.text("recipient") == "b@boxes.test"
+        });
+        let why = "4.3.1 the mailbox can't be written: No space left on device (os error 28)";
+        assert_eq!(deferred[0].text("reply"), why);
+        assert!(left("new").is_empty());
+        fs::remove_file(boxes.join("fill")).expect("it is there");
+        server.log().wait_for("the delivery", |line| line.message() == "delivered");
+        assert!(left("tmp").is_empty());
+        let new = left("new");
+        assert_eq!(new.len(), 1, "{new:?}");
+        let text = fs::read_to_string(&new[0]).expect("it can be read");
+        assert!(text.replace('\n', "\r\n").ends_with(&message));
         server.stop();
     }
 

@@ -11,8 +11,10 @@ use super::aliases::{Aliases, mailbox};
 use super::ldap::{Found, Known, Ldap, User};
 use crate::config::{Ambiguous, LocalDomain, MailStore, Mailboxes};
 
-/// The most addresses that one comes to, with all on the way.
-pub(super) const ADDRESSES_MAX: usize = 1000;
+/// The most addresses that one comes to.
+const ADDRESSES_MAX: usize = 1000;
+/// The same with all on the way.
+const SEEN_MAX: usize = 2 * ADDRESSES_MAX;
 /// The most addresses one behind the other.
 const DEPTH_MAX: usize = 50;
 
@@ -104,9 +106,9 @@ impl Shared {
         let (seen, expansion) = (HashSet::new(), Expansion::default());
         let mut walk = Walk { shared: self, aliases, fetched, seen, expansion };
         match walk.follow(address, &mut Vec::new()) {
-            Ok(()) => Ok(walk.expansion),
+            Ok(()) if walk.ends() <= ADDRESSES_MAX => Ok(walk.expansion),
             // Of whom it was asked says more than where the count ended.
-            Err(Unexpanded::TooMany(_)) => Err(Unexpanded::TooMany(address.clone())),
+            Ok(()) | Err(Unexpanded::TooMany(_)) => Err(Unexpanded::TooMany(address.clone())),
             Err(error) => Err(error),
         }
     }
@@ -234,7 +236,7 @@ impl Walk<'_> {
         if !self.seen.insert(key.clone()) {
             return Ok(());
         }
-        if self.seen.len() > ADDRESSES_MAX || way.len() >= DEPTH_MAX {
+        if self.ends() > ADDRESSES_MAX || self.seen.len() > SEEN_MAX || way.len() >= DEPTH_MAX {
             return Err(Unexpanded::TooMany(address.clone()));
         }
         match self.say(address)? {
@@ -251,6 +253,11 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many it has come to so far.
+    fn ends(&self) -> usize {
+        self.expansion.recipients.len() + self.expansion.left_out.len()
     }
 
     /// Takes an address that stands for itself too: its mailbox is meant.
@@ -375,7 +382,7 @@ sub_address = "+"
     #[test]
     fn how_many_there_are_is_bounded_and_told_of_who_was_asked_for() {
         let names: Vec<(String, String)> =
-            (0..ADDRESSES_MAX).map(|n| (format!("u{n}"), format!("u{n}@corp.test"))).collect();
+            (0..=ADDRESSES_MAX).map(|n| (format!("u{n}"), format!("u{n}@corp.test"))).collect();
         let expanded = |number: usize| {
             let names = &names[..number];
             let users = names.iter().map(|(name, own)| (&**name, vec![&**own], None));
@@ -383,7 +390,7 @@ sub_address = "+"
             let had: Vec<Had<'_>> = users.chain([("all", Vec::new(), Some(all))]).collect();
             expanded("all", &had)
         };
-        assert_eq!(expanded(ADDRESSES_MAX - 1).unwrap().len(), ADDRESSES_MAX - 1);
-        assert_eq!(expanded(ADDRESSES_MAX), Err(Unexpanded::TooMany(address("all"))));
+        assert_eq!(expanded(ADDRESSES_MAX).unwrap().len(), ADDRESSES_MAX);
+        assert_eq!(expanded(ADDRESSES_MAX + 1), Err(Unexpanded::TooMany(address("all"))));
     }
 }

@@ -24,7 +24,7 @@ use self::groups::Groups;
 pub(crate) use self::ldap::LdapLogin;
 use self::ldap::{Found, Ldap};
 use self::names::Names;
-pub(crate) use self::survey::Forsaken;
+pub(crate) use self::survey::Idle;
 use crate::config::{ConfigError, Settings};
 use crate::router::Router;
 use crate::throttle::{Line, Throttle};

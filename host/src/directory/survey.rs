@@ -1,42 +1,56 @@
-//! What aliases come to before anybody asks: those that go round in a circle, and names that lead to nobody.
+//! What aliases come to before anybody asks: those that go round in a circle, lead to nobody, or to too many.
 //! Knows the directory's files and memory; asks LDAP nothing, so what only LDAP knows is passed over.
 
 use stagepost_smtp::Address;
 
 use super::aliases::Aliases;
-use super::expansion::{Expansion, Fetched, Unexpanded};
+use super::expansion::{Fetched, Unexpanded};
 use super::{Directory, Shared};
 use crate::config::LocalDomain;
 
-/// Somebody of an alias who gets nothing.
+/// An alias of the file that does not do what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Forsaken {
-    /// The line of the alias.
+pub(crate) struct Idle {
+    /// Its line.
     pub(crate) line: u32,
     /// Its name, as it is looked up.
     pub(crate) name: String,
-    /// Whom nobody knows.
-    pub(crate) nobody: Address,
+    /// Why.
+    pub(crate) why: Why,
+}
+
+/// Why an alias does not do what it says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Why {
+    /// Nobody knows one of those in it.
+    #[error("{0} gets nothing: there is no such mailbox, or no route")]
+    Nobody(Address),
+    /// There are too many behind it.
+    #[error("its mail is put off: {0}")]
+    TooMany(Unexpanded),
 }
 
 impl Directory {
-    /// The aliases of the file that have somebody in them whom nobody knows, in its order. Of a name without a domain: in every local
-    /// domain, since it need not be meant for all.
-    pub(crate) fn forsaken(&self) -> Vec<Forsaken> {
+    /// The aliases of the file that do not do what they say, in its order. Of a name without a domain: in no local domain, since it
+    /// need not be meant for all.
+    pub(crate) fn idle_aliases(&self) -> Vec<Idle> {
         let shared = &self.shared;
         let aliases = shared.aliases();
         let domains = shared.router.local_domains().map(|domain| &*domain.name);
         let mut domains: Vec<&str> = domains.collect();
         domains.sort_unstable();
-        let forsaken = |(line, name, addresses): (u32, String, Vec<Address>)| {
-            let mut nobody = None;
+        let idle = |(line, name, addresses): (u32, String, Vec<Address>)| {
+            let mut why = None;
             for address in &addresses {
-                let left_out = shared.surveyed(address, &aliases).ok().flatten()?.left_out;
-                nobody = Some(left_out.into_iter().next()?);
+                why = Some(match shared.expand(address, &aliases, &Fetched::default()) {
+                    Ok(expansion) => Why::Nobody(expansion.left_out.into_iter().next()?),
+                    Err(too_many @ Unexpanded::TooMany(_)) => Why::TooMany(too_many),
+                    Err(_) => return None,
+                });
             }
-            nobody.map(|nobody| Forsaken { line, name, nobody })
+            why.map(|why| Idle { line, name, why })
         };
-        aliases.addresses(&domains).into_iter().filter_map(forsaken).collect()
+        aliases.addresses(&domains).into_iter().filter_map(idle).collect()
     }
 }
 
@@ -56,28 +70,22 @@ impl Shared {
         domains.sort_unstable();
         for (line, _, addresses) in aliases.addresses(&domains) {
             for address in addresses {
-                self.surveyed(&address, aliases).map_err(|circle| (line, circle))?;
+                self.check_circle(&address, aliases).map_err(|circle| (line, circle))?;
             }
         }
         for domain in domains {
             let Some(rest) = aliases.catch_all(domain) else { continue };
             for address in rest.at(domain) {
-                self.surveyed(&address, aliases).map_err(|circle| (rest.line, circle))?;
+                self.check_circle(&address, aliases).map_err(|circle| (rest.line, circle))?;
             }
         }
         Ok(())
     }
 
-    /// What an address comes to; none: that can't be said without asking, or is too much.
-    fn surveyed(
-        &self,
-        address: &Address,
-        aliases: &Aliases,
-    ) -> Result<Option<Expansion>, Unexpanded> {
+    fn check_circle(&self, address: &Address, aliases: &Aliases) -> Result<(), Unexpanded> {
         match self.expand(address, aliases, &Fetched::default()) {
-            Ok(expansion) => Ok(Some(expansion)),
             Err(circle @ Unexpanded::Circle(_)) => Err(circle),
-            Err(_) => Ok(None),
+            _ => Ok(()),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -159,6 +159,30 @@ async fn a_thousand_deliveries_at_once_have_names_of_their_own() {
     assert!(
         names(&new).iter().all(|name| name.ends_with(".host.test") && !name.contains([':', '/']))
     );
+}
+
+/// Operators move mailboxes to other disks; a link to nothing, or to none, is theirs to put right.
+#[tokio::test]
+async fn a_mailbox_may_be_elsewhere_by_a_link() {
+    let folder = TempDir::new().unwrap();
+    let domain = folder.path().join("mail/x.test");
+    fs::create_dir_all(&domain).unwrap();
+    fs::create_dir(folder.path().join("disk")).unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    for (name, target) in
+        [("u", "disk"), ("gone", "nowhere"), ("file", "file"), ("self", "mail/x.test/self")]
+    {
+        symlink(folder.path().join(target), domain.join(name)).unwrap();
+    }
+    let to = ["u@x.test", "gone@x.test", "file@x.test", "self@x.test"];
+    let message = message(&to, "A: b\r\n", &[b"\r\n"]);
+    let outcomes = deliver(&maildirs(&folder), &message, &[0, 1, 2, 3]).await;
+    assert_eq!(outcomes[0], DELIVERED);
+    let wrong = "deferred 4.2.0 the mailbox can't be written: ";
+    assert!(outcomes[1..].iter().all(|outcome| outcome.starts_with(wrong)), "{outcomes:?}");
+    only_message(&folder.path().join("disk"));
+    assert!(!folder.path().join("nowhere").exists());
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"");
 }
 
 #[test]
