@@ -166,6 +166,11 @@ async fn whatever_happens_at_once_each_delivery_is_made_once() {
                 _ => other.fetch().await,
             }
         });
+        if number == 2 {
+            // Another operator is of another mind.
+            let other = scene.clone();
+            others.spawn(async move { other.order().await });
+        }
     }
     writers.join_all().await;
     scene.writing.store(false, Ordering::Relaxed);
