@@ -1,6 +1,6 @@
 //! The queue in an operator's hands on the real server: what is listed, explained and shown, and what becomes of it.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use stagepost_tests::server::{Server, Site, plugin_section};
@@ -155,6 +155,11 @@ fn messages_are_held_released_and_removed() {
         (&["count", "not a/../domain"], "is no destination"),
         (&["hold", "--destination", "two words", "--reason", "x"], "is no destination"),
         (&["hold", &ids[2], "--reason", "two\nlines"], "a reason is one line"),
+        (&["explain", ""], "error: \"\" is no queue id"),
+        (&["show", "\u{1b}[31m\u{202e}"], "error: \"\\u{1b}[31m\\u{202e}\" is no queue id"),
+        (&["remove", &"7".repeat(100_000)], "is no queue id"),
+        (&["list", "--after", &"7".repeat(100_000)], "is no queue id"),
+        (&["count", &"7".repeat(100_000)], "is no destination"),
     ] {
         let said = refused(&site, args);
         assert!(said.contains(wrong) && said.contains("\n  = help: "), "{args:?}: {said}");
@@ -308,4 +313,67 @@ fn count_and_hold_by_destination(site: &Site, id: &str) {
     assert_eq!(serde_json::from_str::<Value>(&flushed).expect("JSON")["count"], 0);
     assert_eq!(run(site, &["hold", id, "--destination", "example.test"]).status.code(), Some(2));
     assert_eq!(run(site, &["release"]).status.code(), Some(2));
+}
+
+/// Runs a command with its output on a disk that is full; exit code and what it says on stderr.
+fn on_a_full_disk(site: &Site, args: &[&str]) -> (Option<i32>, String) {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+    let mut command = site.command(&[&["queue"], args, &["--socket", "state/admin.sock"]].concat());
+    let output = command.stdout(full).stderr(Stdio::piped()).output().expect("it runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn what_can_not_be_written_is_no_success() {
+    let site = Site::new("[[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n");
+    let server = site.start();
+    let id = hand_in(&server, "a@client.test", "b@branch.test");
+    for args in
+        [&["show", &id][..], &["list"], &["explain", &id, "--json"], &["count"], &["flush", "@"]]
+    {
+        let (code, said) = on_a_full_disk(&site, args);
+        assert_eq!(code, Some(1), "{args:?}: {said}");
+        assert!(said.contains("No space left on device"), "{args:?}: {said}");
+    }
+    server.stop();
+}
+
+/// Nobody is told what became of mail without a sender; it is gone all the same.
+#[test]
+fn mail_without_a_sender_is_given_up_without_a_word() {
+    let site = Site::new("[[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n");
+    let server = site.start();
+    let id = hand_in(&server, "", "b@branch.test");
+    let told = said(&site, &["remove", &id, "--bounce", "--reason", "we moved"]);
+    assert_eq!(told, format!("{id}: deliveries given up: 1\n"));
+    let gone = || said(&site, &["list"]) == "no messages\n";
+    assert!((0..1000).any(|_| gone()), "{}\n{}", said(&site, &["list"]), server.log());
+    let told = |line: &stagepost_tests::log::Line| line.message() == "the sender is told";
+    assert!(server.log().matching(told).is_empty());
+    server.stop();
+}
+
+/// A route that an operator has chosen, and that the next start does not have.
+#[test]
+fn mail_on_a_route_that_is_gone_goes_by_that_of_its_domain() {
+    let closed = stagepost_tests::sink::Closed::reserve();
+    let own = "[[route]]\ndomain = \"branch.test\"\nhold = \"30d\"\n";
+    let hop = closed.address();
+    let site = Site::new(&format!("{own}[[route]]\ndomain = \"old.test\"\nnext_hop = \"{hop}\"\n"));
+    let server = site.start();
+    let id = hand_in(&server, "a@client.test", "b@branch.test");
+    said(&site, &["requeue", &id, "--route", "old.test"]);
+    let line = server.log().wait_for("an attempt", |line| line.message() == "deferred");
+    assert_eq!(line.text("id"), id);
+    server.stop();
+    site.configure(own);
+    let server = site.start();
+    said(&site, &["flush", "--id", &id]);
+    let line = server.log().wait_for("an attempt", |line| line.message() == "deferred");
+    assert!(line.text("reply").starts_with("4.4.7 nobody has come"), "{}", line.as_str());
+    said(&site, &["requeue", &id]);
+    let listed = said(&site, &["explain", &id, "--json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed["recipients"][0]["route"], Value::Null);
+    server.stop();
 }

@@ -23,8 +23,8 @@ use hyper::body::Frame;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use stagepost_queue::{
-    Counts, Destination, Destinations, Listed, MarkError, QueueId, QueueName, Selection, Store,
-    StoreError, StoredMessage,
+    Counts, Destination, Destinations, Listed, Mark, MarkError, QueueId, QueueName, Selection,
+    Store, StoreError, StoredMessage,
 };
 use tokio::sync::mpsc;
 
@@ -68,6 +68,14 @@ struct Refused(StatusCode, Problem);
 impl Refused {
     fn new(status: StatusCode, error: impl Into<String>, remedy: &str) -> Self {
         Self(status, Problem { error: error.into(), remedy: remedy.to_owned() })
+    }
+
+    /// The same, of an order of which a part was carried out.
+    fn after(mut self, changed: u64) -> Self {
+        if changed > 0 {
+            self.1.error.push_str(&format!("; deliveries changed before: {changed}"));
+        }
+        self
     }
 }
 
@@ -118,17 +126,35 @@ async fn list(
 ) -> Result<Json<MessagePage>, Refused> {
     let request = list_request(query.as_deref().unwrap_or(""))?;
     let limit = request.limit.unwrap_or(PAGE_DEFAULT);
-    let Some(selection) = request.selection else {
-        let which = if request.held { Listed::Held } else { Listed::All };
-        let after = request.after.as_deref().map(id).transpose()?;
-        return Ok(Json(MessagePage::from(&store.list(which, after, limit).await?)));
-    };
-    let remedy = "write what the page before told, or begin without it";
-    let mark =
-        |text: String| text.parse().map_err(|error: MarkError| bad(&error.to_string(), remedy));
-    let after = request.after.map(mark).transpose()?;
-    let page = store.list_meant(selection, request.held, after, limit).await?;
-    Ok(Json(MessagePage::from(&page)))
+    match request.place()? {
+        Place::InAll(after) => {
+            let which = if request.held { Listed::Held } else { Listed::All };
+            Ok(Json(MessagePage::from(&store.list(which, after, limit).await?)))
+        }
+        Place::InMeant(selection, after) => {
+            let page = store.list_meant(selection, request.held, after, limit).await?;
+            Ok(Json(MessagePage::from(&page)))
+        }
+    }
+}
+
+/// What is listed, and behind what.
+enum Place {
+    InAll(Option<QueueId>),
+    InMeant(Selection, Option<Mark>),
+}
+
+impl ListRequest {
+    fn place(&self) -> Result<Place, Refused> {
+        let Some(selection) = &self.selection else {
+            return Ok(Place::InAll(self.after.as_deref().map(id).transpose()?));
+        };
+        let remedy = "write what the page before told, or begin without it";
+        let mark = |text: &String| {
+            text.parse().map_err(|error: MarkError| bad(&error.to_string(), remedy))
+        };
+        Ok(Place::InMeant(selection.clone(), self.after.as_ref().map(mark).transpose()?))
+    }
 }
 
 fn list_request(query: &str) -> Result<ListRequest, Refused> {

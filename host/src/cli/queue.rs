@@ -228,6 +228,10 @@ pub(super) struct DestinationsArgs {
     json: bool,
 }
 
+/// Exit code of an order that was interrupted, as shells have it.
+const EXIT_INTERRUPTED: u8 = 130;
+const INTERRUPTED: &str = "error: interrupted: what was done so far stays so\n  = help: give the order again to go on with the rest";
+
 /// Does what a command says.
 pub(super) fn run(command: QueueCommand) -> ExitCode {
     match command {
@@ -279,7 +283,11 @@ fn show(args: &ShowArgs) -> ExitCode {
     let asked = args.server.ask(|socket| async move {
         client::show(&socket, &args.id, &mut io::stdout().lock()).await
     });
-    asked.map_or_else(|error| refused(&error), |()| ExitCode::SUCCESS)
+    match asked {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => failed(&format!("error: {error}"), 1),
+        Err(error) => refused(&error),
+    }
 }
 
 fn count(args: &CountArgs) -> ExitCode {
@@ -307,10 +315,15 @@ impl OrderArgs {
         for request in self.which.requests(request) {
             let mut shown = Shown::default();
             let asked = self.server.ask(|socket| async move {
-                client::order(&socket, order, &request, |count| shown.show(count)).await
+                let order = client::order(&socket, order, &request, |count| shown.show(count));
+                tokio::select! {
+                    came = order => came.map(Some),
+                    _ = tokio::signal::ctrl_c() => Ok(None),
+                }
             });
             code = match asked {
-                Ok(came) => match self.print(&came, done) {
+                Ok(None) => return failed(&INTERRUPTED, EXIT_INTERRUPTED),
+                Ok(Some(came)) => match self.print(&came, done) {
                     printed if printed == ExitCode::SUCCESS => code,
                     broken => return broken,
                 },

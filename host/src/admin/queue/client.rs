@@ -1,7 +1,7 @@
 //! The client's side of the queue's part of the admin API.
 //! Knows paths and documents; how they are asked for is the whole API's, and nothing is shown here.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::document::{
     DestinationPage, DestinationReport, Done, MessagePage, MessageReport, OrderRequest, Progress,
 };
+use super::{Refused, ordering};
 use crate::admin::client::{self, ClientError};
 
 /// How long an answer may take; a disk that is slow may need a while for many messages.
@@ -36,21 +37,33 @@ pub(crate) struct Wanted<'w> {
     pub(crate) limit: u32,
 }
 
-/// Reads a page of messages; the JSON as it came, and what it says.
+/// Reads a page of messages; the JSON as it came, and what it says. Pages without any are passed over, unless there is no other.
 pub(crate) async fn list(socket: &Path, wanted: Wanted<'_>) -> Asked<(String, MessagePage)> {
     let Wanted { held, destination, sender, after, limit } = wanted;
-    let mut path = format!("/v1/queue/messages?held={held}&limit={limit}");
-    for (name, value) in [("destination", destination), ("sender", sender), ("after", after)] {
+    let mut base = format!("held={held}&limit={limit}");
+    for (name, value) in [("destination", destination), ("sender", sender)] {
         if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", escaped(value)));
+            base.push_str(&format!("&{name}={}", escaped(value)));
         }
     }
-    ask(socket, Method::GET, &path, &()).await
+    let mut after = after.map(str::to_owned);
+    loop {
+        let place = after.map_or_else(String::new, |after| format!("&after={}", escaped(&after)));
+        let query = base.clone() + &place;
+        // What is wrong need not be asked for.
+        super::list_request(&query)?.place()?;
+        let path = format!("/v1/queue/messages?{query}");
+        let (text, page): (_, MessagePage) = ask(socket, Method::GET, &path, &()).await?;
+        if !page.messages.is_empty() || page.next.is_none() {
+            return Ok((text, page));
+        }
+        after = page.next;
+    }
 }
 
 /// Reads what is known of a message; the JSON as it came, and what it says.
 pub(crate) async fn explain(socket: &Path, id: &str) -> Asked<(String, MessageReport)> {
-    ask(socket, Method::GET, &path(id, ""), &()).await
+    ask(socket, Method::GET, &path(id, "")?, &()).await
 }
 
 /// Gives an order: what is to be done, and to which mail. `under_way` is told how many deliveries were changed so far.
@@ -60,6 +73,7 @@ pub(crate) async fn order(
     request: &OrderRequest,
     mut under_way: impl FnMut(u64),
 ) -> Asked<Done> {
+    ordering::selection(request)?;
     let body = json(socket, request)?;
     let path = format!("/v1/queue/{order}?progress=true");
     let body = client::open(socket, Method::POST, &path, body, ANSWER_MAX).await?;
@@ -93,7 +107,9 @@ pub(crate) async fn order(
 
 /// Counts what waits for a destination; the JSON as it came, and what it says.
 pub(crate) async fn count(socket: &Path, destination: &str) -> Asked<(String, DestinationReport)> {
-    ask(socket, Method::GET, &destination_path(destination), &()).await
+    super::destinations(destination)?;
+    let path = format!("/v1/queue/destinations/{}", escaped(destination));
+    ask(socket, Method::GET, &path, &()).await
 }
 
 /// Counts what waits for each destination and in each queue, behind one or from the first, or of the largest of them; the JSON
@@ -109,31 +125,32 @@ pub(crate) async fn counts(
     ask(socket, Method::GET, &path, &()).await
 }
 
-/// Writes the octets of a message to `out` as they come.
-pub(crate) async fn show(socket: &Path, id: &str, out: &mut impl Write) -> Asked<()> {
-    let path = path(id, "/content");
+/// Writes the octets of a message to `out` as they come; what that came to.
+pub(crate) async fn show(socket: &Path, id: &str, out: &mut impl Write) -> Asked<io::Result<()>> {
+    let path = path(id, "/content")?;
     let mut body = client::open(socket, Method::GET, &path, String::new(), ANSWER_MAX).await?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| client::unusable(socket, error.to_string()))?;
         let octets = frame.into_data().unwrap_or_default();
-        if out.write_all(&octets).is_err() {
+        match out.write_all(&octets) {
             // Nobody reads on (`| head`).
-            return Ok(());
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+            Ok(()) => {}
         }
     }
-    Ok(())
+    Ok(out.flush())
 }
 
-/// An id in a path: what is none must not become another path.
-fn path(id: &str, rest: &str) -> String {
-    let safe: String =
-        id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    format!("/v1/queue/messages/{safe}{rest}")
+/// The path of a message: what is no id must not become another path, and need not be asked for.
+fn path(id: &str, rest: &str) -> Asked<String> {
+    Ok(format!("/v1/queue/messages/{}{rest}", super::id(id)?))
 }
 
-/// A destination in a path: whatever it is, it is one part of it.
-fn destination_path(destination: &str) -> String {
-    format!("/v1/queue/destinations/{}", escaped(destination))
+impl From<Refused> for ClientError {
+    fn from(Refused(_, problem): Refused) -> Self {
+        Self::Refused { error: problem.error, remedy: problem.remedy }
+    }
 }
 
 fn escaped(text: &str) -> String {
@@ -157,4 +174,68 @@ fn json(socket: &Path, request: &impl Serialize) -> Asked<String> {
 
 fn unusable(socket: &Path, error: &serde_json::Error) -> ClientError {
     client::unusable(socket, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+
+    use super::*;
+    use crate::admin::server::AdminServer;
+
+    const WANTED: Wanted<'_> =
+        Wanted { held: true, destination: None, sender: Some("@a.test"), after: None, limit: 100 };
+
+    async fn answer(axum::extract::RawQuery(query): axum::extract::RawQuery) -> &'static str {
+        match query {
+            Some(query) if query.ends_with("&after=%30%30") => r#"{"messages":[],"next":"01"}"#,
+            Some(query) if query.ends_with("&after=%30%31") => r#"{"messages":[],"next":null}"#,
+            _ => r#"{"messages":[],"next":"00"}"#,
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_without_messages_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("admin.sock");
+        let server = AdminServer::bind(&socket).unwrap();
+        let api = axum::Router::new().route("/v1/queue/messages", get(answer));
+        let serving = tokio::spawn(server.serve(api, std::future::pending()));
+        let (text, page) = list(&socket, WANTED).await.unwrap();
+        assert_eq!((text.as_str(), page.next), (r#"{"messages":[],"next":null}"#, None));
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_not_asked_for() {
+        let socket = Path::new("/nowhere");
+        let long = "A".repeat(1 << 20);
+        for id in ["", "../../status", "01BX5ZZKBKACTAV9WEVGEMMV/0", "\u{202e}abc", &long] {
+            match explain(socket, id).await {
+                Err(ClientError::Refused { error, .. }) => {
+                    let quoted: String = id.chars().take(64).collect();
+                    assert_eq!(
+                        error,
+                        format!("{quoted:?} is no queue id: 26 digits and letters are wanted")
+                    );
+                }
+                other => panic!("{other:?}"),
+            }
+            let request = OrderRequest { id: Some(id.to_owned()), ..OrderRequest::default() };
+            let given = order(socket, "hold", &request, |_| {}).await;
+            assert!(matches!(given, Err(ClientError::Refused { .. })));
+        }
+        for wanted in [
+            Wanted { sender: Some(&long), ..WANTED },
+            Wanted { sender: None, destination: Some(&long), ..WANTED },
+            Wanted { after: Some("g"), ..WANTED },
+            Wanted { after: Some(&long), sender: None, ..WANTED },
+        ] {
+            assert!(
+                matches!(list(socket, wanted).await, Err(ClientError::Refused { .. })),
+                "{wanted:?}"
+            );
+        }
+        assert!(matches!(count(socket, &long).await, Err(ClientError::Refused { .. })));
+    }
 }

@@ -12,7 +12,7 @@ use axum::routing::post;
 use hyper::body::Frame;
 use stagepost_queue::{Destination, Move, QueueName, Queues, Selection, Store, StoreError};
 use stagepost_smtp::{Address, ReversePath};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::document::{Done, OrderRequest, Progress};
 use super::{ASK, Piece, Pieces, Refused, bad, destinations, id, request};
@@ -66,19 +66,62 @@ async fn order(
     if progress {
         // One line waits at most for a client that reads slowly.
         let (lines, waiting) = mpsc::channel(1);
-        tokio::spawn(carry_out_telling(desk.store, name, order, lines));
+        tokio::spawn(carry_out(desk.store, name, order, Giver::Watching(lines)));
         let head = [(CONTENT_TYPE, "application/x-ndjson")];
         return Ok((head, Body::new(Pieces(waiting))).into_response());
     }
-    let (what, of) = (order.what, order.of);
-    let count = desk.store.move_all(order.selection, what).await?;
-    told(&name, &of, count);
-    Ok(axum::Json(Done { of, count }).into_response())
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(carry_out(desk.store, name, order, Giver::Waiting(answer)));
+    match answered.await {
+        Ok(Ok(done)) => Ok(axum::Json(done).into_response()),
+        Ok(Err((error, count))) => Err(Refused::from(error).after(count)),
+        Err(error) => Err(Refused::from(StoreError::unavailable(error))),
+    }
+}
+
+/// What an order came to; or why it was not carried out to its end, and how many deliveries were changed.
+type End = Result<Done, (StoreError, u64)>;
+
+/// Who has given an order, and may have left since.
+enum Giver {
+    /// Wants to know how far it is.
+    Watching(mpsc::Sender<Piece>),
+    /// Waits for the end.
+    Waiting(oneshot::Sender<End>),
+}
+
+impl Giver {
+    /// Whether they are still there, if it is time for that told how many deliveries were changed.
+    async fn is_there(&self, changed: Option<u64>) -> bool {
+        match (self, changed) {
+            (Self::Watching(lines), Some(count)) => {
+                lines.send(line(&Progress::Under { count })).await.is_ok()
+            }
+            (Self::Watching(lines), None) => !lines.is_closed(),
+            (Self::Waiting(answer), _) => !answer.is_closed(),
+        }
+    }
+
+    /// Tells them the end. Whoever is gone need not be told.
+    async fn tell(self, end: End) {
+        match (self, end) {
+            (Self::Watching(lines), Ok(done)) => {
+                let _ = lines.send(line(&Progress::Done(done))).await;
+            }
+            (Self::Watching(lines), Err((error, count))) => {
+                let _ = lines.send(line(&failed(error, count))).await;
+            }
+            (Self::Waiting(answer), end) => {
+                let _ = answer.send(end);
+            }
+        }
+    }
 }
 
 /// Reads an order, of which `name` says what is to be done.
 fn read(name: &str, request: OrderRequest, router: &Arc<Router>) -> Result<Order, Refused> {
     let now = SystemTime::now();
+    let (selection, of) = selection(&request)?;
     let only = |given: bool, field: &str, orders: &str| match given {
         true => Err(bad(&format!("{field} is for {orders}"), ASK)),
         false => Ok(()),
@@ -108,13 +151,18 @@ fn read(name: &str, request: OrderRequest, router: &Arc<Router>) -> Result<Order
             return Err(bad(&error, "flush, hold, release, remove and requeue can be"));
         }
     };
-    let (selection, of) = match (request.destination, request.sender, request.id) {
-        (Some(text), None, None) => (Selection::Destinations(destinations(&text)?), text),
-        (None, Some(text), None) => (sender(&text)?, text),
-        (None, None, Some(text)) => (Selection::Message(id(&text)?), text),
-        _ => return Err(bad("one of destination, sender and id says which mail is meant", ASK)),
-    };
     Ok(Order { selection, what, of })
+}
+
+/// Which mail is meant, and how that was written.
+pub(super) fn selection(request: &OrderRequest) -> Result<(Selection, String), Refused> {
+    let OrderRequest { destination, sender: from, id: message, .. } = request;
+    Ok(match (destination, from, message) {
+        (Some(text), None, None) => (Selection::Destinations(destinations(text)?), text.clone()),
+        (None, Some(text), None) => (sender(text)?, text.clone()),
+        (None, None, Some(text)) => (Selection::Message(id(text)?), text.clone()),
+        _ => return Err(bad("one of destination, sender and id says which mail is meant", ASK)),
+    })
 }
 
 fn requeue(route: Option<String>, router: &Arc<Router>, now: SystemTime) -> Result<Move, Refused> {
@@ -163,13 +211,8 @@ fn reason(given: Option<String>, otherwise: &str) -> Result<Arc<str>, Refused> {
     Ok(reason.into())
 }
 
-/// Carries an order out step by step, as long as somebody reads how far it is.
-async fn carry_out_telling(
-    store: Arc<dyn Store>,
-    name: String,
-    order: Order,
-    lines: mpsc::Sender<Piece>,
-) {
+/// Carries an order out step by step, as long as whoever gave it is there. What was done is told to the log in any case.
+async fn carry_out(store: Arc<dyn Store>, name: String, order: Order, giver: Giver) {
     let Order { selection, what, of } = order;
     let (mut count, mut after, mut last) = (0, None, Instant::now());
     let end = loop {
@@ -177,22 +220,22 @@ async fn carry_out_telling(
             Ok(moved) => {
                 count += moved.count;
                 after = moved.after;
-                if after.is_none() {
-                    break Progress::Done(Done { of: of.clone(), count });
-                }
             }
-            Err(error) => break failed(error, count),
+            Err(error) => break Err((error, count)),
         }
-        if last.elapsed() >= PROGRESS_EVERY {
+        if after.is_none() {
+            break Ok(Done { of: of.clone(), count });
+        }
+        let is_time = last.elapsed() >= PROGRESS_EVERY;
+        if is_time {
             last = Instant::now();
-            if lines.send(line(&Progress::Under { count })).await.is_err() {
-                break Progress::Under { count };
-            }
+        }
+        if !giver.is_there(is_time.then_some(count)).await {
+            return told(&name, &of, count);
         }
     };
     told(&name, &of, count);
-    // Whoever is gone need not be told.
-    let _ = lines.send(line(&end)).await;
+    giver.tell(end).await;
 }
 
 fn failed(error: StoreError, count: u64) -> Progress {
@@ -208,4 +251,73 @@ fn line(progress: &Progress) -> Piece {
 
 fn told(order: &str, of: &str, deliveries: u64) {
     tracing::info!(order, of, deliveries, "an operator has given an order to the queue");
+}
+
+#[cfg(test)]
+mod tests {
+    use stagepost_queue::local::{LocalOptions, LocalStore};
+    use stagepost_queue::{Count, Destinations, NewDelivery, NewMessage, Origin};
+    use stagepost_smtp::{BodyKind, Envelope, Recipient};
+
+    use super::*;
+
+    async fn queue(store: &LocalStore, destination: &Destination) {
+        let address = Address::parse("a@far.test").unwrap();
+        let now = SystemTime::now();
+        let delivery = NewDelivery {
+            destination: destination.clone(),
+            queue: None,
+            recipients: vec![0],
+            due: now,
+        };
+        let message = NewMessage {
+            envelope: Envelope {
+                sender: ReversePath::Null,
+                parameters: "".into(),
+                body: BodyKind::SevenBit,
+                recipients: vec![Recipient { address, parameters: "".into() }],
+            },
+            deliveries: vec![delivery],
+            received_at: now,
+            hold: None,
+            origin: Origin::default(),
+            ledger: Vec::new(),
+        };
+        store.receive().unwrap().commit(message).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_order_ends_with_a_step_when_whoever_gave_it_has_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        let store = LocalStore::open(LocalOptions { path, free_space_min: 0, faults: None });
+        let store = Arc::new(store.unwrap());
+        let destination = Destination::new("far.test").unwrap();
+        for _ in 0..60 {
+            queue(&store, &destination).await;
+        }
+        let all = Destinations::One(destination);
+        let order = || Order {
+            selection: Selection::Destinations(all.clone()),
+            what: Move::Hold { reason: "wait".into() },
+            of: "far.test".to_owned(),
+        };
+        let hold = |giver| carry_out(store.clone(), "hold".to_owned(), order(), giver);
+        let held = async || {
+            let Count { queued, held, .. } = store.count(all.clone()).await.unwrap();
+            (queued, held)
+        };
+        // The first step is one of 50.
+        let (gone, _) = oneshot::channel();
+        hold(Giver::Waiting(gone)).await;
+        assert_eq!(held().await, (10, 50));
+        let (answer, answered) = oneshot::channel();
+        hold(Giver::Waiting(answer)).await;
+        assert_eq!(answered.await.unwrap().map(|done| done.count).ok(), Some(10));
+        let now = SystemTime::now();
+        store.move_all(order().selection, Move::Release { now }).await.unwrap();
+        let (gone, _) = mpsc::channel(1);
+        hold(Giver::Watching(gone)).await;
+        assert_eq!(held().await, (10, 50));
+    }
 }
