@@ -266,6 +266,14 @@ fn print(text: &impl Display) -> ExitCode {
     write_out(&terminal::text(&text.to_string()))
 }
 
+/// Prints tables, as wide as the terminal if they go to one.
+fn print_tables(tables: &impl Display) -> ExitCode {
+    match terminal::columns() {
+        Some(columns) => print(&format!("{tables:columns$}")),
+        None => print(tables),
+    }
+}
+
 /// Prints JSON in lines of its own.
 fn print_json(json: &str) -> ExitCode {
     write_out(&format!("{}\n", terminal::json(json)))

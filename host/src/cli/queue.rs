@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::server::{AskError, ServerArgs};
 use super::watch::refused;
-use super::{failed, print, print_json};
+use super::{failed, print, print_json, print_tables};
 use crate::admin::ClientError;
 use crate::admin::queue::{ByLane, Done, OrderRequest, client};
 
@@ -274,7 +274,7 @@ fn explain(args: &ExplainArgs) -> ExitCode {
 fn answered(asked: Result<(String, impl Display), AskError>, json: bool) -> ExitCode {
     match asked {
         Ok((text, _)) if json => print_json(&text),
-        Ok((_, document)) => print(&document),
+        Ok((_, document)) => print_tables(&document),
         Err(error) => refused(&error),
     }
 }

@@ -3,8 +3,20 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::io::{self, IsTerminal};
 
 use stagepost_smtp::is_obeyed;
+
+/// The columns of the terminal that is written to; none: it goes elsewhere.
+pub(super) fn columns() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&out).ok();
+    // Some do not know it.
+    Some(size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80))
+}
 
 /// Text whose lines stay lines; other characters that a terminal obeys are written out, `\u{1b}` for example.
 pub(super) fn text(said: &str) -> Cow<'_, str> {

@@ -384,6 +384,16 @@ ID   RECEIVED              OCTETS  QUEUED  HELD  EDITS  SENDER  TAGS  LAST REASO
 There are more: go on with --after 01K
 ";
         assert_eq!(page.to_string(), wanted);
+        let folded = "\
+ID   RECEIVED              OCTETS  QUEUED
+    HELD  EDITS  SENDER  TAGS  LAST REASON
+01J  2026-11-22T20:40:07Z  9       0
+    1  0  <>  odd  550 no?
+01K  damaged: its checksum is wrong
+
+There are more: go on with --after 01K
+";
+        assert_eq!(format!("{page:42}"), folded);
         let empty = MessagePage { messages: Vec::new(), next: None };
         assert_eq!(empty.to_string(), "no messages\n");
     }
