@@ -26,8 +26,8 @@ pub(crate) enum PatternError {
     WildcardInRange(String),
     #[error("{0:?} ends before it begins")]
     Backwards(String),
-    #[error("a prefix length goes with a plain address, not with wildcards and ranges")]
-    MixedMask,
+    #[error("{0:?} is no plain address, with which alone a prefix length goes")]
+    MixedMask(String),
     #[error("{0:?} is no prefix length: write 0 to {1}")]
     PrefixLength(String, u8),
 }
@@ -79,7 +79,7 @@ impl Pattern {
 
     fn network(address: &str, length: &str) -> Result<Self, PatternError> {
         if address.contains(['*', '-']) {
-            return Err(PatternError::MixedMask);
+            return Err(PatternError::MixedMask(address.to_owned()));
         }
         let prefix = |longest: u8| {
             let digits = !length.is_empty() && length.bytes().all(|octet| octet.is_ascii_digit());
@@ -249,8 +249,8 @@ mod tests {
         let text = str::to_owned;
         let cases = [
             ("123.123.12-*.123", WildcardInRange(text("12-*"))),
-            ("192.168.*.0/24", MixedMask),
-            ("192.168.1-10.0/8", MixedMask),
+            ("192.168.*.0/24", MixedMask(text("192.168.*.0"))),
+            ("192.168.1-10.0/8", MixedMask(text("192.168.1-10.0"))),
             ("192.168.1", Address(text("192.168.1"))),
             ("1.2.3.4.5", Address(text("1.2.3.4.5"))),
             ("1.2.3.256", Octet(text("256"))),
