@@ -103,7 +103,7 @@ typedef uint16_t STATUS;
 /** Mail for this recipient goes nowhere from here: nobody of that name, or no route and no grant. */
 #define EM_ERR_ROUTE 0x3316
 
-/** The message can't be: its form, its size or its hops; the log says which. */
+/** The message is refused for its form, its size or its hops; the log says which. */
 #define EM_ERR_REFUSED 0x3317
 
 /** The reply in hand can't have this code: one of another class, or one by which programs know what becomes of the

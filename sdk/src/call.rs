@@ -45,8 +45,8 @@ pub enum Reason {
     /// Mail for the recipient goes nowhere from here.
     #[error("mail for this recipient goes nowhere")]
     NoRoute,
-    /// The message can't be; the host's log says why.
-    #[error("the message can't be")]
+    /// The message is refused; the host's log says why.
+    #[error("the message is refused")]
     Refused,
     /// The reply can't have this code: one of another class, or one that tells what becomes of the connection.
     #[error("the reply can't have this code")]

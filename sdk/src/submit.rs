@@ -95,7 +95,7 @@ impl Submission {
     /// Makes the message durable; its id in the queue.
     ///
     /// # Errors
-    /// [`Reason::Refused`](crate::Reason::Refused): the message can't be, and the server's log says why.
+    /// [`Reason::Refused`](crate::Reason::Refused): the message is refused, and the server's log says why.
     /// [`Reason::Unreadable`](crate::Reason::Unreadable): the queue is not available. The message is given up.
     pub fn commit_wait(mut self) -> Result<String, Refusal> {
         let mut id = empty();

@@ -119,8 +119,8 @@ pub enum MailError {
     /// Mail for this recipient goes nowhere.
     #[error("mail for this recipient goes nowhere")]
     Route,
-    /// The message can't be; the log says why.
-    #[error("the message can't be")]
+    /// The message is refused; the log says why.
+    #[error("the message is refused")]
     Refused,
     /// The queue is not available now; the log says why.
     #[error("the queue is not available")]

@@ -58,7 +58,7 @@ pub const EM_ERR_OVER: STATUS = 0x3315;
 /// Mail for this recipient goes nowhere from here: nobody of that name, or no route and no grant.
 pub const EM_ERR_ROUTE: STATUS = 0x3316;
 
-/// The message can't be: its form, its size or its hops; the log says which.
+/// The message is refused for its form, its size or its hops; the log says which.
 pub const EM_ERR_REFUSED: STATUS = 0x3317;
 
 /// The reply in hand can't have this code: one of another class, or one by which programs know what becomes of the
