@@ -214,7 +214,7 @@ async fn what_is_cut_off_under_tls_is_not_delivered() {
         let body = vec![b'x'; if heard_last == END { 2 } else { 4_000_000 }];
         let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n", &body, b"\r\n"]);
         let outcome = sending.deliver(&message, &[0]).await.remove(0);
-        assert!(outcome.ends_with(wanted), "{outcome}");
+        assert!(outcome.contains(wanted), "{outcome}");
         assert!(taken || outcome.starts_with("deferred 4.4.2 "), "{outcome}");
         assert_eq!(heard.await.unwrap().len(), 1);
     }
