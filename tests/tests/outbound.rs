@@ -241,6 +241,57 @@ fn a_server_that_is_not_there_or_says_no_is_told() {
     server.stop();
 }
 
+/// Says this until the client has had enough.
+fn flood(speaker: &mut Speaker, lines: &str) {
+    while speaker.try_say(lines).is_ok() {}
+}
+
+/// What a server may do in the place of an answer.
+const MISDEEDS: [(&str, fn(&mut Speaker)); 7] = [
+    ("hangs up", |_| {}),
+    ("never ends a line", |speaker| flood(speaker, &"250 x".repeat(10_000))),
+    ("never ends a reply", |speaker| flood(speaker, "250-more\n250-and more")),
+    ("changes its mind within a reply", |speaker| speaker.say("250-ok\n550 5.1.1 no")),
+    ("speaks another protocol", |speaker| speaker.say("HTTP/1.1 400 Bad Request\n")),
+    ("says what is no text", |speaker| speaker.say("\0\u{1b}[2J\u{9b}")),
+    ("says a code that there is not", |speaker| speaker.say("999 5.0.0 no")),
+];
+
+/// Wherever the conversation is: the plug-in is told, in a few words, and its session is over.
+#[test]
+fn a_server_that_answers_as_none_should_is_left() {
+    let (site, server) = calling();
+    for (misdeed, play) in MISDEEDS {
+        for (place, steps) in
+            ["open;told", "open;told", "open;command NOOP;told"].iter().enumerate()
+        {
+            let script = Script::play(1, move |_, mut speaker| {
+                if place == 0 {
+                    return play(&mut speaker);
+                }
+                speaker.say("220 script.test");
+                assert!(speaker.hear().starts_with("EHLO "));
+                if place == 2 {
+                    speaker.say("250 script.test");
+                    assert_eq!(speaker.hear(), "NOOP");
+                }
+                play(&mut speaker);
+            });
+            let port = script.address().port();
+            let said =
+                talk(&site, &format!("to 127.0.0.1 {port} 0 0 20000;{steps};progress;quit;close"));
+            let count = steps.split(';').count();
+            let told = &said[count];
+            assert!((1..1100).contains(&told.len()), "{misdeed} at {place}: {said:?}");
+            assert!(told.chars().all(|c| !c.is_control()), "{misdeed} at {place}: {said:?}");
+            assert!(said[count + 1].starts_with("state 6 "), "{misdeed} at {place}: {said:?}");
+            script.end();
+        }
+    }
+    no_faults(&server);
+    server.stop();
+}
+
 /// A provider that agrees to ATRN, and is the client of the site then.
 fn reversing(play: impl Fn(Client) + Send + 'static) -> Script {
     Script::play(1, move |_, mut speaker| {
