@@ -113,7 +113,9 @@ impl Reloader {
         let certificates = tls.reread(&fresh.certificates)?;
         // Another file is for the next start.
         let same_files = directory_files(&self.settings) == directory_files(&fresh);
-        let known = if same_files { Some(directory.reread(&fresh)?) } else { None };
+        // Aliases by the hundred thousand take seconds, and sessions of this thread are not to wait so long.
+        let reread = || tokio::task::block_in_place(|| directory.reread(&fresh));
+        let known = if same_files { Some(reread()?) } else { None };
         let read_logins = logins.reread(&fresh)?;
         let places = fresh
             .plugins
