@@ -279,6 +279,13 @@ mod tests {
             (Step::Chunk, 552, "", "failed"),
             (Step::Dot, 452, "", "deferred"),
             (Step::Dot, 554, "", "failed"),
+            // RFC 5321 section 4.2.1: what is not known counts by its first digit.
+            (Step::Mail, 299, "", "go on"),
+            (Step::Recipient, 499, "", "deferred"),
+            (Step::Recipient, 599, "", "failed"),
+            (Step::Data, 399, "", "go on"),
+            (Step::Dot, 299, "", "delivered"),
+            (Step::Dot, 471, "", "deferred"),
         ];
         for (step, code, enhanced, wanted) in cases {
             assert_eq!(kind(step, code, enhanced), wanted, "{step} {code} {enhanced}");

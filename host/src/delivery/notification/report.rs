@@ -19,6 +19,8 @@ const LINE_OCTETS: usize = 76;
 const LINE_OCTETS_MAX: usize = 900;
 /// Recipients with words of their own for people; the fields for programs name all of them.
 const NAMED_MAX: usize = 50;
+/// So much is told of why.
+const REASON_OCTETS_MAX: usize = 1024;
 const EIGHT_BIT: &str = "Content-Transfer-Encoding: 8bit\r\n";
 
 /// What people are told first of what happened, in this order.
@@ -117,10 +119,13 @@ impl Report<'_> {
         self.eight_bit || !self.message.header.is_ascii()
     }
 
-    /// RFC 6533: an address is in another script.
+    /// RFC 6533: an address that is told of is in another script.
     fn is_global(&self) -> bool {
-        let recipients = self.told.iter().filter_map(|told| self.address(told));
-        !self.to.as_str().is_ascii() || recipients.into_iter().any(|address| !address.is_ascii())
+        self.told.iter().any(|told| {
+            let original = self.wish(told).original().map(|(_, original)| original);
+            let address = self.address(told).unwrap_or_default();
+            !address.is_ascii() || original.is_some_and(|original| !original.is_ascii())
+        })
     }
 
     /// No message has it: it was made after it, and 80 bits of it are chance.
@@ -135,6 +140,11 @@ impl Report<'_> {
     fn address(&self, told: &Told) -> Option<&str> {
         let recipient = self.message.envelope.recipients.get(told.recipient as usize);
         recipient.map(|recipient| recipient.address.as_str())
+    }
+
+    fn wish(&self, told: &Told) -> RecipientWish {
+        let recipient = self.message.envelope.recipients.get(told.recipient as usize);
+        recipient.map(RecipientWish::of).unwrap_or_default()
     }
 
     /// The words for people.
@@ -163,9 +173,7 @@ impl Report<'_> {
     /// A recipient, and whom the sender knows in the place of it.
     fn recipient_words(&self, told: &Told) -> String {
         let address = self.address(told).unwrap_or_default();
-        let recipient = self.message.envelope.recipients.get(told.recipient as usize);
-        let wish = recipient.map(RecipientWish::of).unwrap_or_default();
-        match wish.original() {
+        match self.wish(told).original() {
             Some((_, original)) if !original.eq_ignore_ascii_case(address) => {
                 format!("<{}> (you wrote to <{}>)", clean(address), clean(&original))
             }
@@ -208,9 +216,7 @@ impl Report<'_> {
 
     fn recipient_fields(&self, told: &Told) -> String {
         let mut text = String::new();
-        let recipient = self.message.envelope.recipients.get(told.recipient as usize);
-        let wish = recipient.map(RecipientWish::of).unwrap_or_default();
-        if let Some((kind, address)) = wish.original() {
+        if let Some((kind, address)) = self.wish(told).original() {
             text.push_str(&address_field("Original-Recipient", kind, &address));
         }
         let address = self.address(told).unwrap_or_default();
@@ -228,8 +234,8 @@ impl Report<'_> {
             text.push_str(&field("Remote-MTA", &format!("dns; {name}")));
         }
         let diagnostic = match &told.finding.reply {
-            Some(reply) => format!("smtp; {reply}"),
-            None => format!("x-stagepost; {}", told.finding.text),
+            Some(reply) => format!("smtp; {}", bounded(reply)),
+            None => format!("x-stagepost; {}", bounded(&told.finding.text)),
         };
         text.push_str(&field("Diagnostic-Code", &diagnostic));
         text.push_str(&format!("Last-Attempt-Date: {}\r\n", date(self.now)));
@@ -256,9 +262,14 @@ fn kind(told: &Told) -> &'static str {
 /// Why, for people: who has said what, where somebody has.
 fn reason(finding: &Finding) -> String {
     match (&finding.remote, &finding.reply) {
-        (Some(remote), Some(reply)) => format!("{remote} said: {reply}"),
-        _ => finding.to_string(),
+        (Some(remote), Some(reply)) => format!("{remote} said: {}", bounded(reply)),
+        _ => bounded(&finding.to_string()).to_owned(),
     }
+}
+
+/// As much of a reason as is told: a server may say 4,096 octets of each of 10,000 recipients.
+fn bounded(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(REASON_OCTETS_MAX)]
 }
 
 /// The name or address of a server in the form that a field of type `dns` has; nothing for a socket of this machine.

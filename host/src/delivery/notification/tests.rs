@@ -373,6 +373,46 @@ async fn a_message_with_a_header_block_in_utf_8_comes_back_as_what_it_is() {
     }
 }
 
+/// Programs that know fields of ASCII alone are not to be without them for the sake of nothing.
+#[tokio::test]
+async fn fields_are_of_another_script_where_an_address_is() {
+    for (sender, recipient, orcpt, kind) in [
+        ("j\u{fc}rgen@b.test", "u@x.test", "", "message/delivery-status"),
+        ("a@b.test", "\u{fc}@x.test", "", "message/global-delivery-status"),
+        ("a@b.test", "u@x.test", "ORCPT=utf-8;\u{fc}@y.test", "message/global-delivery-status"),
+    ] {
+        let scene = Scene::new(None);
+        let mut message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        let address = |text| Address::parse_international(text).unwrap();
+        message.envelope.sender = ReversePath::Address(address(sender));
+        message.envelope.recipients[0] =
+            Recipient { address: address(recipient), parameters: orcpt.into() };
+        scene.notify(&message, &[failed(0)]).await.unwrap();
+        let (_, text) = scene.queued().await.unwrap();
+        assert!(text.contains(&format!("Content-Type: {kind}\r\n")), "{text}");
+        let original = "Original-Recipient: utf-8; \u{fc}@y.test\r\n";
+        assert_eq!(text.contains(original), !orcpt.is_empty(), "{text}");
+        assert_eq!(
+            text.contains("Final-Recipient: utf-8; \u{fc}@x.test\r\n"),
+            recipient.len() == 9
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_a_talkative_server_so_much_is_told() {
+    let scene = Scene::new(None);
+    let reply = format!("550 {}", "no ".repeat(1300));
+    let finding = Finding::new((5, 0, 0), &reply).about("mx.x.test").replied(&reply);
+    scene
+        .notify(&message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]), &[Told { finding, ..failed(0) }])
+        .await
+        .unwrap();
+    let (_, text) = scene.queued().await.unwrap();
+    assert_eq!(text.matches("no").count() / 340, 2, "{text}");
+    assert!(text.len() < 4000, "{text}");
+}
+
 #[tokio::test]
 async fn a_sender_reads_why_their_message_was_tried_no_more() {
     let scene = Scene::new(None);

@@ -127,3 +127,32 @@ async fn offers_without_measure_are_no_reason_to_give_up() {
         deliver_to(vec![Say("220 hop\r\n"), Hear("EHLO us.test\r\n"), Say(keywords), Wait]).await;
     assert!(outcome.ends_with("a reply of more than 128 lines"), "{outcome}");
 }
+
+#[tokio::test]
+async fn no_challenge_makes_a_login_endless() {
+    const OFFER: &str = "250-hop\r\n250 AUTH SCRAM-SHA-256\r\n";
+    let megabyte: &'static str =
+        Box::leak(format!("334 {}\r\n", "QUFB".repeat(1 << 18)).into_boxed_str());
+    let cases: [(Misdeed, &str); 6] = [
+        (|| vec![Say("334 \r\n"), Wait], "words are not those of the mechanism"),
+        (|| vec![Say("334 no Base64\r\n"), Wait], "words are not those of the mechanism"),
+        // Another nonce than ours, which asks for rounds without end.
+        (|| vec![Say("334 cj14LHM9QUFBQSxpPTk5OTk5OTk5OTk=\r\n"), Wait], "another nonce"),
+        (|| vec![Say("235 2.7.0 welcome\r\n"), Wait], "not proved that it knows the password"),
+        (|| vec![Flood("334-more\r\n")], "a reply of more than 128 lines"),
+        (Vec::new, "connection closed at AUTH"),
+    ];
+    let cases = cases.map(|(turns, wanted)| (turns(), wanted));
+    let huge = (vec![Say(megabyte), Wait], "a line of more than 2048 octets");
+    for (turns, wanted) in cases.into_iter().chain([huge]) {
+        let opening = vec![Say("220 hop\r\n"), Hear("EHLO us.test\r\n"), Say(OFFER), Hear("\r\n")];
+        let (address, heard) = next_hop(vec![opening.into_iter().chain(turns).collect()]).await;
+        let mut relay = relay_to(address);
+        relay.login = Credentials::new("user", Secret::new(b"pencil".to_vec()));
+        let message = message(&["u@x.test"], "A: b\r\n", &[b"\r\n"]);
+        let outcome = relay.deliver(&message, &[0]).await.remove(0);
+        assert!(outcome.starts_with("deferred 4.") && outcome.contains(wanted), "{outcome}");
+        let heard = heard.await.unwrap().concat();
+        assert!(!heard.contains("MAIL") && !heard.contains("pencil"), "{heard}");
+    }
+}
