@@ -57,6 +57,17 @@ pub(super) fn is_about_the_server(outcome: &Outcome) -> bool {
     }
 }
 
+/// Whether a server broke the conversation off before the end of the message: another one may be given the message, which this one can't have.
+pub(super) fn is_broken_off(outcome: &Outcome) -> bool {
+    let Outcome::Deferred(cause) = outcome else { return false };
+    let step = match cause {
+        Cause::Replied { step, reply } if reply.code() == 421 => step,
+        Cause::Timeout(step) | Cause::Closed(step) | Cause::Malformed { step, .. } => step,
+        _ => return false,
+    };
+    matches!(step, Step::Reset | Step::Mail | Step::Recipient | Step::Data)
+}
+
 /// Whether TLS came to nothing behind the server's go-ahead.
 pub(super) fn is_about_tls(outcome: &Outcome) -> bool {
     matches!(

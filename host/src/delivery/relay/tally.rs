@@ -7,7 +7,7 @@ use super::connection::ConnectError;
 use super::error::RelayError;
 use super::outcome::{told, told_of_refusal};
 use super::requiring::Unable;
-use super::standing::{is_for_want_of_tls, of_outcomes, of_refusal};
+use super::standing::{is_broken_off, is_for_want_of_tls, of_outcomes, of_refusal};
 use crate::delivery::demand::{Unmet, Wants};
 use crate::delivery::servers::{NoServer, Server};
 use crate::delivery::tls_wish::TlsWish;
@@ -15,7 +15,7 @@ use crate::delivery::transport::{Carried, Onward};
 
 /// What came of one server.
 pub(super) enum Tried {
-    /// It was talked to about the message; what it delivered has this before it.
+    /// It was talked to about the message, as far as it let us; what it delivered has this before it.
     Done(Vec<Outcome>, Onward),
     /// It did not come to that: another server may be better.
     Refused(Vec<Outcome>),
@@ -61,9 +61,12 @@ impl Tally {
         match tried {
             Tried::Done(outcomes, onward) => {
                 let standing = of_outcomes(&outcomes);
+                let broken_off = outcomes.iter().all(is_broken_off);
                 let told = |outcome| told(&server.shown, onward, outcome);
                 let outcomes = outcomes.into_iter().map(told).collect();
-                self.done = Some(Carried { outcomes, standing });
+                // RFC 5321 section 5.1: each of the servers is to be tried. It stands when no other one is better.
+                let place = if broken_off { &mut self.refused } else { &mut self.done };
+                *place = Some(Carried { outcomes, standing });
             }
             Tried::Refused(outcomes) => {
                 let standing = of_refusal(&outcomes, self.wish == TlsWish::Required);

@@ -5,6 +5,7 @@ use stagepost_smtp::{Address, BodyKind};
 
 use super::*;
 use crate::delivery::demand::Demand;
+use crate::delivery::lane::Standing;
 use crate::delivery::octets::sample::broken_message;
 use crate::delivery::relay::idle::Line;
 
@@ -374,6 +375,58 @@ async fn a_server_that_wont_talk_gives_way_to_the_next() {
     let (busy, _) = next_hop(vec![vec![Say("421 4.3.2 too busy\r\n"), Wait]]).await;
     let text = deferred(busy, "4.3.2", "421 4.3.2 too busy to the connection");
     assert_eq!(hosts(&[busy, gone]).deliver(&message, &[0]).await, [text]);
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_before_the_message_gives_way_to_the_next() {
+    const RECIPIENTS: &str = "RCPT TO:<v@x.test>\r\n";
+    let hosts = |addresses: &[SocketAddr]| {
+        let hosts: Vec<_> = addresses.iter().map(|address| ("127.0.0.1", address.port())).collect();
+        Sending::new(&hosts, RelayTimeouts::default())
+    };
+    let message = message(&["u@x.test", "v@x.test"], "A: b\r\n", &[b"\r\n"]);
+    let slow_down = "421 4.7.0 slow down\r\n";
+    let broken: [&[&'static str]; 4] = [
+        &[slow_down],
+        &[],
+        &["250 ok\r\n", slow_down],
+        // No line of a reply.
+        &["250 ok\r\n250 ok\r\n", "what?\r\n"],
+    ];
+    for said in broken {
+        let turns = || {
+            let said = said.iter().map(|said| Say(said));
+            script([Hear(RECIPIENTS)].into_iter().chain(said))
+        };
+        let (first, _) = next_hop(vec![turns()]).await;
+        let good = "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n";
+        let good = [Hear("DATA\r\n"), Say(good), Hear(END), Say("250 queued\r\n"), Wait];
+        let (second, heard) = next_hop(vec![script(good)]).await;
+        let relay = hosts(&[first, second]);
+        assert_eq!(relay.deliver(&message, &[0, 1]).await, [DELIVERED, DELIVERED], "{said:?}");
+        drop(relay);
+        assert_eq!(heard.await.unwrap().len(), 1);
+        // Where there is no other it stands.
+        let (first, _) = next_hop(vec![turns()]).await;
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let carried = hosts(&[first, gone]).carry(&message, &[0, 1]).await;
+        assert_eq!(carried.standing, Standing::Busy, "{said:?}");
+        let wanted = format!("{first}: ");
+        let all = carried.outcomes.iter().all(|outcome| outcome.to_string().contains(&wanted));
+        assert!(all, "{said:?} {:?}", carried.outcomes);
+    }
+    // Who has refused somebody for good, or has the end of the message, is not passed over.
+    let refused = ["250 ok\r\n550 no\r\n", slow_down].map(Say);
+    let refused = script([Hear(RECIPIENTS)].into_iter().chain(refused));
+    let all = Say("250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    let ended = script([Hear("DATA\r\n"), all, Hear(END)]);
+    for turns in [refused, ended] {
+        let (first, _) = next_hop(vec![turns]).await;
+        let (untouched, _heard) = next_hop(vec![]).await;
+        let outcomes = hosts(&[first, untouched]).deliver(&message, &[0, 1]).await;
+        let of_first = |outcome: &String| outcome.contains(&format!(" {first}: "));
+        assert!(outcomes.iter().all(of_first), "{outcomes:?}");
+    }
 }
 
 #[tokio::test]
