@@ -1,7 +1,10 @@
 //! The octets that follow DATA: where they end, and the dots that are taken out (RFC 5321 section 4.5.2).
 //! Knows neither header nor body, and keeps no octet.
 
-use memchr::memchr3;
+use memchr::{memchr3, memrchr};
+
+/// So many octets are judged at once where they are ordinary lines.
+const WINDOW_OCTETS: usize = 256;
 
 /// Reads message octets. Only CRLF.CRLF ends them, where DATA itself counts as the first CRLF.
 ///
@@ -71,7 +74,14 @@ impl Decoder {
         let mut from = 0;
         let mut read = 0;
         let mut ended = false;
-        while let Some(&next) = octets.get(read) {
+        // From here on it is worth a look whether many octets are ordinary.
+        let mut look_from = 0;
+        loop {
+            if read >= look_from {
+                read = self.skip_plain(octets, read);
+                look_from = read + WINDOW_OCTETS;
+            }
+            let Some(&next) = octets.get(read) else { break };
             match (self.at, next) {
                 (At::LineStart, b'.') => {
                     keep(octets, from..read, &mut kept);
@@ -109,6 +119,33 @@ impl Decoder {
         Decoded { kept, read, ended }
     }
 
+    /// Passes over windows of ordinary lines, in which nothing is to be done or refused; returns where they end.
+    fn skip_plain(&mut self, octets: &[u8], from: usize) -> usize {
+        let mut read = from;
+        while let Some(window) = octets.get(read..read + WINDOW_OCTETS) {
+            let before = match self.at {
+                At::LineStart => b'\n',
+                At::Text => b' ',
+                At::Cr => b'\r',
+                At::Dot | At::DotCr => break,
+            };
+            // With a line end in each window, no line is longer than what is counted and a window.
+            let fits = self.line_octets.saturating_add(WINDOW_OCTETS) <= self.line_octets_max;
+            let Some(line_end) = memrchr(b'\n', window).filter(|_| fits) else { break };
+            if !is_plain(before, window) {
+                break;
+            }
+            self.line_octets = window.len() - line_end - 1;
+            self.at = match window.last() {
+                Some(b'\n') => At::LineStart,
+                Some(b'\r') => At::Cr,
+                _ => At::Text,
+            };
+            read += WINDOW_OCTETS;
+        }
+        read
+    }
+
     /// Passes over text up to and with the next octet that matters; returns where it ends.
     fn skip_text(&mut self, octets: &[u8], from: usize) -> usize {
         self.at = At::Text;
@@ -133,6 +170,18 @@ impl Decoder {
     }
 }
 
+/// Whether CR and LF come together only, no line begins with a dot, and there is no NUL; behind another octet. Looks at many octets at a time.
+fn is_plain(before: u8, window: &[u8]) -> bool {
+    let judge = |before: u8, octet: u8| {
+        let alone = u8::from(before == b'\r') ^ u8::from(octet == b'\n');
+        let dot = u8::from(before == b'\n') & u8::from(octet == b'.');
+        alone | dot | u8::from(octet == 0)
+    };
+    let Some(&first) = window.first() else { return true };
+    let pairs = window.iter().zip(&window[1..]);
+    pairs.fold(judge(before, first), |found, (&before, &octet)| found | judge(before, octet)) == 0
+}
+
 /// Moves a range to where the kept octets end. Without dots nothing moves.
 fn keep(octets: &mut [u8], range: std::ops::Range<usize>, kept: &mut usize) {
     let length = range.len();
@@ -150,7 +199,11 @@ mod tests {
     type Outcome = (Vec<u8>, Option<DataFault>, Option<Vec<u8>>);
 
     fn decode(octets: &[u8], cuts: &[usize]) -> Outcome {
-        let mut decoder = Decoder::new(20);
+        decode_lines(octets, cuts, 20)
+    }
+
+    fn decode_lines(octets: &[u8], cuts: &[usize], line_octets_max: usize) -> Outcome {
+        let mut decoder = Decoder::new(line_octets_max);
         let (mut message, mut from) = (Vec::new(), 0);
         for &to in cuts.iter().chain([&octets.len()]) {
             let mut piece = octets[from..to].to_vec();
@@ -263,5 +316,43 @@ mod tests {
             }
         }
         assert_eq!(spellings, (3usize.pow(10) - 1) / 2);
+    }
+
+    /// Octet by octet no window is looked at.
+    #[test]
+    fn long_messages_are_read_by_windows_as_they_are_by_octets() {
+        const MAX: usize = 2 * WINDOW_OCTETS;
+        let lines = [b"0123456789\r\n".repeat(70), b".\r\nQUIT\r\n".to_vec()].concat();
+        let agrees = |octets: &[u8]| {
+            let each: Vec<_> = (1..octets.len()).collect();
+            let wanted = decode_lines(octets, &each, MAX);
+            for cuts in [&[][..], &[1], &[WINDOW_OCTETS], &[WINDOW_OCTETS + 5, 600]] {
+                assert_eq!(decode_lines(octets, cuts, MAX), wanted, "{}", octets.escape_ascii());
+            }
+            wanted
+        };
+        assert_eq!(agrees(&lines), (lines[..840].to_vec(), None, Some(b"QUIT\r\n".to_vec())));
+        for at in (0..30).chain(WINDOW_OCTETS - 20..WINDOW_OCTETS + 20).chain(760..lines.len()) {
+            for octet in *b".\r\n\0" {
+                let mut octets = lines.clone();
+                octets[at] = octet;
+                agrees(&octets);
+                octets.insert(at, octet);
+                agrees(&octets);
+            }
+        }
+        let mut faults = Vec::new();
+        for length in MAX - 3..MAX + 3 {
+            for before in [0, 5, 21] {
+                let octets = [
+                    b"0123456789\r\n".repeat(before),
+                    b"x".repeat(length),
+                    b"\r\n".to_vec(),
+                    lines.clone(),
+                ];
+                faults.push(agrees(&octets.concat()).1.is_some());
+            }
+        }
+        assert_eq!(faults, [[false; 6], [true; 6], [true; 6]].concat());
     }
 }
