@@ -3,6 +3,9 @@
 
 use memchr::memchr2;
 
+/// So many octets are judged, then copied: they stay near meanwhile.
+const BLOCK_OCTETS: usize = 4096;
+
 /// Why octets can't be sent as a message: our store holds CRLF lines only, so this is a fault of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentFault {
@@ -44,6 +47,51 @@ impl Stuffer {
     /// # Errors
     /// A bare CR or LF; `out` is of no use then.
     pub(super) fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), ContentFault> {
+        for block in octets.chunks(BLOCK_OCTETS) {
+            if self.is_plain(block) {
+                self.push_plain(block, out);
+            } else {
+                self.push_lines(block, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether octets can be written as they are: CR and LF come together only, and no dot is to be doubled. Most blocks are, and
+    /// this looks at many octets at a time.
+    fn is_plain(&self, block: &[u8]) -> bool {
+        let before = match self.place {
+            Place::LineStart => b'\n',
+            Place::Line => b' ',
+            Place::Cr => b'\r',
+        };
+        // Behind an LF another one is wrong in any case.
+        let dot = if self.plain { b'\n' } else { b'.' };
+        let judge = |before: u8, octet: u8| {
+            let alone = u8::from(before == b'\r') ^ u8::from(octet == b'\n');
+            alone | (u8::from(before == b'\n') & u8::from(octet == dot))
+        };
+        let Some(&first) = block.first() else { return true };
+        let pairs = block.iter().zip(&block[1..]);
+        pairs.fold(judge(before, first), |found, (&before, &octet)| found | judge(before, octet))
+            == 0
+    }
+
+    fn push_plain(&mut self, block: &[u8], out: &mut Vec<u8>) {
+        let Some(&last) = block.last() else { return };
+        if self.place == Place::Cr {
+            out.push(b'\r');
+        }
+        self.place = match last {
+            b'\n' => Place::LineStart,
+            b'\r' => Place::Cr,
+            _ => Place::Line,
+        };
+        out.extend_from_slice(&block[..block.len() - usize::from(self.place == Place::Cr)]);
+    }
+
+    /// The same, line by line.
+    fn push_lines(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), ContentFault> {
         let mut rest = octets;
         if self.place == Place::Cr && rest.first() == Some(&b'\n') {
             out.push(b'\r');
@@ -153,6 +201,20 @@ mod tests {
                     "{} cut at {cut}",
                     input.escape_ascii()
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_dot_or_a_fault_is_found_wherever_it_is_in_long_messages() {
+        let lines = b"0123456789\r\n".repeat(BLOCK_OCTETS / 4);
+        assert_eq!(stuffed(&[&lines]).unwrap(), [&*lines, b".\r\n"].concat());
+        for at in (BLOCK_OCTETS - 30..BLOCK_OCTETS + 30).chain(0..30) {
+            for octet in [b'.', b'\r', b'\n'] {
+                let mut message = lines.clone();
+                message[at] = octet;
+                let by_octet: Vec<&[u8]> = message.chunks(1).collect();
+                assert_eq!(stuffed(&[&message]), stuffed(&by_octet), "{octet} at {at}");
             }
         }
     }
