@@ -13,7 +13,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::fault::Fault;
-use crate::meter::Meter;
+use crate::meter::{Meter, micros_per};
+use crate::process;
 use crate::report::{Column, Errors, Round};
 use crate::script::{Envelope, Script};
 use crate::send;
@@ -102,7 +103,7 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
         }
     };
     let arrived = sink.wait(begin + LIMIT);
-    let spent = meter.stop()?;
+    let (spent, sink_spent) = (meter.stop()?, process::cpu(sink.child.id())?);
     let Arrived { first: Some(first), last: Some(last), .. } = arrived else {
         let reason = format!("{} messages of {wanted} arrived", arrived.count);
         return Err(Fault::Target { target: target.name.clone(), reason });
@@ -113,6 +114,9 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
         (Column { key: "per_second", title: "delivered/s" }, Some(wanted as f64 / whole)),
         (Column { key: "first_ms", title: "first ms" }, Some(first_ms)),
         (Column { key: "cpu_us", title: "CPU µs/msg" }, spent.target_us_per(wanted)),
+        // What sink and generator take of the machine, the target has not.
+        (Column { key: "sink_cpu_us", title: "sink CPU µs" }, micros_per(sink_spent, wanted)),
+        (Column { key: "own_cpu_us", title: "own CPU µs" }, spent.own_us_per(wanted)),
     ];
     Ok(Round { done: wanted, figures, errors })
 }

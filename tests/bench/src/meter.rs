@@ -51,6 +51,7 @@ impl Spent {
     }
 }
 
-fn micros_per(spent: Duration, count: u64) -> Option<f64> {
+/// Microseconds for each of so many.
+pub(crate) fn micros_per(spent: Duration, count: u64) -> Option<f64> {
     (count > 0).then(|| spent.as_secs_f64() * 1e6 / count as f64)
 }

@@ -4,21 +4,40 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::fault::Fault;
-
-const SCRIPTS: [&str; 2] = ["table.sh", "delivered.sh"];
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// A folder on the disk to measure: not a memory file system, nor one mounted `discard`
     folder: PathBuf,
+    /// Only this; without it everything
+    only: Option<Part>,
+}
+
+/// What one script measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Accepting
+    Table,
+    /// Delivering
+    Delivered,
+}
+
+impl Part {
+    fn script(self) -> &'static str {
+        match self {
+            Self::Table => "table.sh",
+            Self::Delivered => "delivered.sh",
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in SCRIPTS {
+    let parts = arguments.only.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
+    for name in parts.into_iter().map(Part::script) {
         let script = here.join(name);
         println!("# {name}");
         let status = Command::new(&script).arg("--peers").arg(&arguments.folder).status();
