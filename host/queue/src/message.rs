@@ -65,6 +65,21 @@ pub struct OriginTls {
     pub cipher: Box<str>,
 }
 
+/// The client of what no client has brought.
+const HERE: &str = "this server";
+
+impl Origin {
+    /// Of what the server writes itself.
+    pub fn here() -> Self {
+        Self { client: HERE.into(), ..Self::default() }
+    }
+
+    /// Whether it is of what the server writes itself. No client has such an address.
+    pub fn is_here(&self) -> bool {
+        *self == Self::here()
+    }
+}
+
 /// A message as it lies in the queue.
 pub struct StoredMessage {
     /// Its id.

@@ -246,7 +246,7 @@ impl Notifier {
             received_at: now,
             deliveries,
             hold,
-            origin: Origin { client: "this server".into(), ..Origin::default() },
+            origin: Origin::here(),
             ledger,
         };
         Ok(incoming.commit(message).await?)

@@ -191,7 +191,8 @@ impl Relay {
     /// What the sender of a message asks of TLS, as far as it is honoured.
     fn tls_wish(&self, message: &StoredMessage) -> TlsWish {
         match TlsWish::of(message) {
-            TlsWish::Optional if !self.heeds_field => TlsWish::Unsaid,
+            // RFC 8460 section 3: our own reports go whatever comes of TLS, and are not counted.
+            TlsWish::Optional if !self.heeds_field && !message.origin.is_here() => TlsWish::Unsaid,
             wish => wish,
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn places<'r>(records: impl Iterator<Item = &'r [u8]>) -> Vec<Place> 
     let mut own = records.filter_map(|record| {
         let text = std::str::from_utf8(record).ok()?;
         let (version, rest) = text.split_once(';')?;
-        (version.trim() == "v=TLSRPTv1").then_some(rest)
+        (version.trim_end() == "v=TLSRPTv1").then_some(rest)
     });
     let (Some(fields), None) = (own.next(), own.next()) else { return Vec::new() };
     let rua = fields.split(';').find_map(|field| field.trim().strip_prefix("rua="));
@@ -91,6 +91,11 @@ mod tests {
             (&["other", "v=TLSRPTv1; rua=mailto:a@x.test"], "a@x.test"),
             (&["v=TLSRPTv1; rua=mailto:a@x.test", "v=TLSRPTv1; rua=mailto:a@x.test"], ""),
             (&["v=TLSRPTv2; rua=mailto:a@x.test"], ""),
+            (&[" v=TLSRPTv1; rua=mailto:a@x.test"], ""),
+            (&["v=TLSRPTv1 ; rua=mailto:a@x.test , mailto:b@x.test ;"], "a@x.test, b@x.test"),
+            (&["v=TLSRPTv1; rua=mailto:a@x.test%0d%0aBcc:%20b@x.test"], ""),
+            (&["v=TLSRPTv1; rua=https://r.x.test:25x/"], ""),
+            (&["v=TLSRPTv1; rua=https://[::1]/"], ""),
             (&["v=TLSRPTv1; rua=http://r.x.test/"], ""),
             (&["v=TLSRPTv1; rua=https://127.0.0.1/"], ""),
             (&["v=TLSRPTv1; rua=https://a@r.x.test/"], ""),

@@ -284,7 +284,7 @@ impl TlsReports {
             envelope,
             received_at: now,
             hold: None,
-            origin: Origin { client: "this server".into(), ..Origin::default() },
+            origin: Origin::here(),
             ledger: Vec::new(),
         };
         incoming.commit(message).await?;

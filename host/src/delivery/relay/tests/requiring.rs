@@ -1,6 +1,8 @@
 //! Messages that require TLS on all of their way, and those that ask for less of it than others do (RFC 8689).
 //! Knows the relay by its public methods, and the DNS by its records.
 
+use stagepost_queue::Origin;
+
 use super::dane::{HOST, MX, clear, hop, record, untold, written};
 use super::*;
 use crate::dns::signed::{SignedRoot, Written};
@@ -213,14 +215,17 @@ async fn a_notification_is_not_lost() {
 #[tokio::test]
 async fn who_asks_for_less_is_not_held_to_what_a_domain_wants() {
     let (shown, other) = (Shown::alone(&["mx.test"], 2100), Shown::alone(&["mx.test"], 2100));
-    let message = message(&["u@x.test"], "TLS-Required: No\r\n", &[b"\r\n"]);
-    for (heeds, policy, delivered) in [
-        (true, TlsPolicy::Opportunistic, true),
-        (true, TlsPolicy::Required, true),
-        (false, TlsPolicy::Opportunistic, false),
+    let mut message = message(&["u@x.test"], "TLS-Required: No\r\n", &[b"\r\n"]);
+    for (heeds, here, policy, delivered) in [
+        (true, false, TlsPolicy::Opportunistic, true),
+        (true, false, TlsPolicy::Required, true),
+        (false, false, TlsPolicy::Opportunistic, false),
+        // A report of TLS by ourselves (RFC 8460 section 3).
+        (false, true, TlsPolicy::Opportunistic, true),
         // What the operator wants still counts.
-        (true, TlsPolicy::Dane, false),
+        (true, true, TlsPolicy::Dane, false),
     ] {
+        message.origin = if here { Origin::here() } else { Origin::default() };
         let (port, heard) = hop(vec![taking(&other, NO_PROMISE)]).await;
         let further = [record("mx.test", port, &shown)];
         let root = SignedRoot::start(&written(&[MX, HOST], &further)).await;
