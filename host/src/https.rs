@@ -21,6 +21,8 @@ use crate::tls::{HandshakeError, Identity, OutboundTls};
 const CONNECT_WAIT: Duration = Duration::from_secs(15);
 /// So many addresses of a server are tried.
 const ADDRESSES_MAX: usize = 4;
+/// So many characters are kept and shown of what a server says.
+const SAID_CHARS_MAX: usize = 200;
 /// What we are to those who look at their logs.
 const AGENT: &str = concat!("stagepost/", env!("CARGO_PKG_VERSION"));
 
@@ -41,7 +43,7 @@ pub(crate) struct Page {
     /// How it answers.
     status: StatusCode,
     /// What it says it is, such as `text/plain`, in small letters.
-    pub(crate) media_type: String,
+    pub(crate) media_type: Box<str>,
     /// All of it.
     pub(crate) octets: Vec<u8>,
 }
@@ -59,8 +61,12 @@ pub(crate) enum HttpsError {
     #[error("{address}: {error}")]
     Connect { address: SocketAddr, error: io::Error },
     /// It is not who it should be, or has no TLS.
-    #[error("{0}")]
-    Handshake(#[from] HandshakeError),
+    #[error("{said}")]
+    Handshake {
+        said: Box<str>,
+        /// Its certificate is why.
+        certificate: bool,
+    },
     /// What it says is no HTTP, or ends too soon.
     #[error("its answer can't be read: {0}")]
     Answer(Box<str>),
@@ -73,6 +79,22 @@ pub(crate) enum HttpsError {
     /// It is too slow.
     #[error("no answer in time")]
     Timeout,
+}
+
+impl From<HandshakeError> for HttpsError {
+    fn from(error: HandshakeError) -> Self {
+        // It tells of every name in a certificate, and that may have thousands.
+        let said = cut(&error.to_string());
+        Self::Handshake { said, certificate: error.certificate().is_some() }
+    }
+}
+
+/// As much as is kept and shown of what a server says.
+fn cut(said: &str) -> Box<str> {
+    match said.char_indices().nth(SAID_CHARS_MAX) {
+        Some((at, _)) => format!("{}...", &said[..at]).into(),
+        None => said.into(),
+    }
 }
 
 impl Https {
@@ -172,7 +194,7 @@ async fn exchange(
     request: Request<Full<Bytes>>,
     octets_max: usize,
 ) -> Result<Page, HttpsError> {
-    let unread = |error: hyper::Error| HttpsError::Answer(error.to_string().into());
+    let unread = |error: hyper::Error| HttpsError::Answer(cut(&error.to_string()));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unread)?;
     let answered = async {
@@ -180,11 +202,11 @@ async fn exchange(
         let status = response.status();
         let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|text| text.split(';').next()).unwrap_or("");
-        let media_type = media_type.trim().to_ascii_lowercase();
+        let media_type = cut(media_type.trim()).to_ascii_lowercase().into();
         let body = Limited::new(response.into_body(), octets_max).collect().await;
         let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
             Some(_) => HttpsError::TooLarge(octets_max),
-            None => HttpsError::Answer(error.to_string().into()),
+            None => HttpsError::Answer(cut(&error.to_string())),
         })?;
         Ok(Page { status, media_type, octets: body.to_bytes().into() })
     };

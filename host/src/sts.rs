@@ -3,9 +3,11 @@
 
 mod kept;
 mod policy;
+mod record;
 mod shelf;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +15,9 @@ use tokio::task::JoinSet;
 
 pub(crate) use self::kept::Kept;
 use self::kept::Library;
-use self::policy::{PolicyFault, id_of, is_name};
+use self::policy::{PolicyFault, is_name};
 pub(crate) use self::policy::{StsMode, StsPolicy};
+use self::record::{RecordFault, id_of};
 use self::shelf::Shelf;
 use crate::dns::{Answer, Data, Kind, Names};
 use crate::https::{Https, HttpsError};
@@ -35,11 +38,19 @@ pub(crate) struct Sts {
     https: Https,
     shelf: Shelf,
     library: Mutex<Library>,
+    /// That policies can't be kept on disk was told.
+    failing: AtomicBool,
 }
 
 /// Why the policy that a domain tells of is not known. Always the domain's, or the network's.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StsFault {
+    /// Nobody knows now whether it tells of one.
+    #[error("the DNS can't tell now whether it has one (_mta-sts)")]
+    Trouble,
+    /// What tells of it is wrong: then it is as if there were none (RFC 8461 section 3.1).
+    #[error(transparent)]
+    Record(#[from] RecordFault),
     /// It can't be had.
     #[error(transparent)]
     Fetch(#[from] HttpsError),
@@ -61,6 +72,12 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// Whether nothing is known that counts, and another day may be better.
+    pub(crate) fn is_unknown(&self) -> bool {
+        let fault = self.fault.as_deref();
+        fault.is_some_and(|fault| !matches!(fault, StsFault::Record(_)))
+    }
+
     /// Whether it is something else than the policy of this name.
     fn lacks(&self, id: &str) -> bool {
         self.fault.is_none() && self.kept.as_ref().is_none_or(|kept| *kept.id != *id)
@@ -71,8 +88,10 @@ impl Sts {
     /// Begins with what was kept in a folder. Reads files.
     pub(crate) fn new(names: Arc<dyn Names>, https: Https, folder: PathBuf) -> Self {
         let shelf = Shelf::new(folder);
-        let library = Mutex::new(Library::of(shelf.read(SystemTime::now())));
-        Self { names, https, shelf, library }
+        let (library, outdone) = Library::of(shelf.read(SystemTime::now()));
+        outdone.iter().for_each(|domain| shelf.remove(domain));
+        let (library, failing) = (Mutex::new(library), AtomicBool::default());
+        Self { names, https, shelf, library, failing }
     }
 
     /// What is known of a domain now. Fetches a policy that is new (RFC 8461 section 5.1); where that fails, what was known before
@@ -82,16 +101,40 @@ impl Sts {
         if !is_name(&domain) {
             return Told::default();
         }
-        let id = self.id(&domain).await;
-        let mut told = self.known(&domain, id.as_deref());
-        if let Some(id) = id.filter(|id| told.lacks(id)) {
-            self.fetch_once(&domain, &id, told.kept.as_deref()).await;
-            told = self.known(&domain, Some(&id));
-        }
+        let told = match self.id(&domain).await {
+            Ok(Some(id)) => self.of_id(&domain, &id).await,
+            Ok(None) => self.known(&domain, None),
+            Err(fault) => {
+                let fault = Some(self.without_id(&domain, fault));
+                Told { fault, ..self.known(&domain, None) }
+            }
+        };
         if let Some(kept) = &told.kept {
             kept.note_use(SystemTime::now());
         }
         told
+    }
+
+    /// The same where it tells of the policy of this name.
+    async fn of_id(&self, domain: &str, id: &str) -> Told {
+        let told = self.known(domain, Some(id));
+        if !told.lacks(id) {
+            return told;
+        }
+        self.fetch_once(domain, id, told.kept.as_deref()).await;
+        self.known(domain, Some(id))
+    }
+
+    /// Notes why no name of a policy is known, and tells of it now and then.
+    fn without_id(&self, domain: &str, fault: StsFault) -> Arc<StsFault> {
+        let mut library = self.library();
+        if let StsFault::Record(fault) = &fault
+            && library.fault(domain, "").is_none()
+        {
+            tracing::warn!(domain, %fault, "the record of a policy of MTA-STS is wrong, and counts for nothing");
+            library.failed(domain, "", StsFault::Record(*fault));
+        }
+        Arc::new(fault)
     }
 
     /// Fetches again what is old, though it has not changed, until the server stops (RFC 8461 section 3.3): who can keep us from
@@ -100,6 +143,7 @@ impl Sts {
         let freshening = async {
             loop {
                 self.freshen(SystemTime::now()).await;
+                self.tidy(SystemTime::now()).await;
                 tokio::time::sleep(ROUND).await;
             }
         };
@@ -119,7 +163,7 @@ impl Sts {
             let sts = self.clone();
             fetching.spawn(async move {
                 // A domain that tells of none any more keeps what it has said until that is over (RFC 8461 section 3.1).
-                let Some(id) = sts.id(&domain).await else { return };
+                let Ok(Some(id)) = sts.id(&domain).await else { return };
                 let told = sts.known(&domain, Some(&id));
                 if told.fault.is_none() {
                     sts.fetch_once(&domain, &id, told.kept.as_deref()).await;
@@ -129,22 +173,39 @@ impl Sts {
         fetching.join_all().await;
     }
 
-    /// The name of the policy that the domain tells of now.
-    async fn id(&self, domain: &str) -> Option<Box<str>> {
-        let Answer::Found(found) = self.names.ask(Kind::Txt, &format!("_mta-sts.{domain}")).await
-        else {
-            return None;
+    /// Forgets what is over, on disk too.
+    async fn tidy(&self, now: SystemTime) {
+        let over = self.library().over(now);
+        for domain in over {
+            let turn = Turn::new(self, &domain);
+            // Who fetches it just now brings something new.
+            let Ok(_held) = turn.lock.try_lock() else { continue };
+            if self.library().forget(&domain, now) {
+                let (shelf, domain) = (self.shelf.clone(), domain.clone());
+                // It stays as it is where that fails: the next start removes it.
+                let _ = tokio::task::spawn_blocking(move || shelf.remove(&domain)).await;
+            }
+        }
+    }
+
+    /// The name of the policy that the domain tells of now; none: it has none.
+    async fn id(&self, domain: &str) -> Result<Option<Box<str>>, StsFault> {
+        let found = match self.names.ask(Kind::Txt, &format!("_mta-sts.{domain}")).await {
+            Answer::Found(found) => found,
+            Answer::NoName | Answer::NoData => return Ok(None),
+            Answer::Trouble => return Err(StsFault::Trouble),
         };
-        id_of(found.records.iter().filter_map(|record| match record {
+        let texts = found.records.iter().filter_map(|record| match record {
             Data::Text(text) => Some(&**text),
             _ => None,
-        }))
+        });
+        Ok(id_of(texts)?)
     }
 
     /// What is known without asking anybody; `id`: the name of the policy that the domain tells of.
     fn known(&self, domain: &str, id: Option<&str>) -> Told {
         let now = SystemTime::now();
-        let mut library = self.library();
+        let library = self.library();
         let kept = library.get(domain, now);
         let fault = id.and_then(|id| library.fault(domain, id));
         Told { kept, fault }
@@ -179,9 +240,16 @@ impl Sts {
                     shelf.write(&kept_for, &kept)
                 });
                 // Should it not be there after a restart, it is fetched again.
-                if let Ok(Err(error)) = written.await {
-                    tracing::error!(domain, %error, "a policy of MTA-STS can't be kept on disk");
-                }
+                let failing = match written.await {
+                    Ok(Err(error)) => {
+                        if !self.failing.load(Ordering::Relaxed) {
+                            tracing::error!(domain, %error, "policies of MTA-STS can't be kept on disk: they are lost at a restart");
+                        }
+                        true
+                    }
+                    _ => false,
+                };
+                self.failing.store(failing, Ordering::Relaxed);
             }
             Err(fault) => {
                 tracing::warn!(domain, id, %fault, "the policy of MTA-STS can't be had");
@@ -194,8 +262,8 @@ impl Sts {
         let host = format!("mta-sts.{domain}");
         let page = self.https.get(&host, "/.well-known/mta-sts.txt", POLICY_OCTETS_MAX).await?;
         // RFC 8461 section 3.2: so that what anybody may write there, as users of some sites may, counts for nothing.
-        if page.media_type != "text/plain" {
-            return Err(StsFault::MediaType(page.media_type.into()));
+        if *page.media_type != *"text/plain" {
+            return Err(StsFault::MediaType(page.media_type));
         }
         Ok(StsPolicy::parse(&page.octets)?)
     }

@@ -36,10 +36,17 @@ const TTL_S: u32 = 60;
 
 /// A server for mail, of preference 10.
 pub fn mx(name: &str, server: &str) -> MadeRecord {
-    let labels = server.split('.').flat_map(|label| {
-        std::iter::once(label.len() as u8).chain(label.bytes().collect::<Vec<_>>())
-    });
-    (name.to_owned(), MX, [0, 10].into_iter().chain(labels).chain([0]).collect())
+    (name.to_owned(), MX, [vec![0, 10], on_the_wire(server)].concat())
+}
+
+/// Another name of the same.
+pub fn cname(name: &str, target: &str) -> MadeRecord {
+    (name.to_owned(), CNAME, on_the_wire(target))
+}
+
+fn on_the_wire(name: &str) -> Vec<u8> {
+    let labels = name.split('.').map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+    labels.chain([vec![0]]).collect::<Vec<_>>().concat()
 }
 
 /// A text, in strings as long as they can be.
@@ -142,7 +149,7 @@ fn answer_one(socket: &UdpSocket, records: &Mutex<Vec<MadeRecord>>, ttl_s: u32) 
     let records = lock(records).clone();
     let answers: Vec<_> = records
         .iter()
-        .filter(|(known, of, _)| name.eq_ignore_ascii_case(known) && *of == kind)
+        .filter(|(known, of, _)| name.eq_ignore_ascii_case(known) && [kind, CNAME].contains(of))
         .collect();
     let below = |zone: &str| name.ends_with(zone);
     if below("silent.test") {
@@ -176,8 +183,8 @@ fn answer_one(socket: &UdpSocket, records: &Mutex<Vec<MadeRecord>>, ttl_s: u32) 
         // Behind the first label of the name that was asked for.
         reply[record + 1] += query[12] + 1;
     }
-    for (_, _, data) in answers {
-        append(&mut reply, kind, data, ttl_s);
+    for (_, of, data) in answers {
+        append(&mut reply, *of, data, ttl_s);
     }
     if below("gone.test") && code == 3 {
         append(&mut reply, SOA, &[&NAME_ASKED[..], &NAME_ASKED, &[0; 20]].concat(), 0);

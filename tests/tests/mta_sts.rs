@@ -14,7 +14,7 @@ mod veth {
     use serde_json::{Value, json};
     use stagepost_tests::authority::Authority;
     use stagepost_tests::log::Line;
-    use stagepost_tests::name_server::{MadeRecord, NameServer, a, mx, txt};
+    use stagepost_tests::name_server::{MadeRecord, NameServer, a, cname, mx, txt};
     use stagepost_tests::own_network;
     use stagepost_tests::server::{Server, Site};
     use stagepost_tests::sink::{Closed, Sink};
@@ -47,6 +47,11 @@ mod veth {
     impl Rig {
         /// `domains`: those whose policies there can be.
         fn new(domains: &[&str]) -> Self {
+            Self::waiting(domains, "1s")
+        }
+
+        /// The same, which waits so long for policies.
+        fn waiting(domains: &[&str], timeout: &str) -> Self {
             let authority = Authority::new();
             let hosts: Vec<String> = domains.iter().map(|name| policy_host(name)).collect();
             let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
@@ -54,12 +59,13 @@ mod veth {
             let names = NameServer::start_at(at([127, 0, 0, 1], 53), Vec::new());
             let site = Site::new("");
             fs::write(site.path().join("roots.pem"), authority.pem()).unwrap();
-            site.configure(
+            site.configure(&format!(
                 "[dns]\nservers = [\"127.0.0.1\"]\ntimeout = \"2s\"\n\
-                 [delivery]\ntls_roots = \"roots.pem\"\nmta_sts_timeout = \"1s\"\n\
+                 [delivery]\ntls_roots = \"roots.pem\"\nmta_sts_timeout = \"{timeout}\"\n\
                  [tls_report]\norganization = \"Example\"\ncontact = \"tls@example.test\"\n\
-                 [[route]]\ndomain = \"@test\"\nnext_hop = \"mx\"\n",
-            );
+                 [[route]]\ndomain = \"@test\"\nnext_hop = \"mx\"\n\
+                 [[route]]\ndomain = \"named.test\"\nnext_hop = \"127.0.1.1:25\"\n",
+            ));
             let server = site.start();
             Self { names, authority, web, site, server }
         }
@@ -247,6 +253,7 @@ mod veth {
         };
         let cases = [
             ("moved.test", Page::status("301 Moved", found), "it answers 301"),
+            ("foul.test", Page::of("text/\u{1b}[31mplain", good), "its answer can't be read: "),
             ("html.test", Page::of("text/html", good), "it is \"text/html\", and not text/plain"),
             (
                 "large.test",
@@ -269,7 +276,8 @@ mod veth {
         for (number, (domain, _, why)) in cases.iter().enumerate() {
             rig.delivered(domain);
             let shown = rig.run(&["tls", "policy", domain]);
-            assert!(shown.contains(&format!("can't be had: {why}")), "{shown}");
+            assert!(shown.contains(&format!("MTA-STS  the policy can't be had: {why}")), "{shown}");
+            assert!(!shown.contains(|c: char| c != '\n' && c.is_control()), "{shown:?}");
             // The second look did not ask again, nor does a further message.
             rig.delivered(domain);
             let faults = rig.faults(domain);
@@ -309,7 +317,8 @@ mod veth {
         rig.tell_id("x.test", Some("3"));
         assert_waits(&rig.deferred_again(&id, 2), why);
         let shown = rig.run(&["tls", "policy", "x.test"]);
-        for wanted in ["enforce, policy 2, fetched ", "127.0.0.3:443: Connection refused"] {
+        let why_not = "a newer policy can't be had: 127.0.0.3:443: Connection refused";
+        for wanted in ["MTA-STS  enforce, policy 2, fetched ", why_not] {
             assert!(shown.contains(wanted), "{shown}");
         }
         assert_eq!(rig.faults("x.test").len(), 1);
@@ -330,6 +339,63 @@ mod veth {
         let heard = sink.heard();
         assert!(!heard.iter().any(|line| is_of_the_mail(line)), "{heard:?}");
         rig.server.stop();
+    }
+
+    /// A provider can have the policies of its customers, and who leads nowhere has none.
+    #[test]
+    fn a_policy_is_found_by_other_names() {
+        if !own_network::entered("veth::a_policy_is_found_by_other_names") {
+            return;
+        }
+        let rig = Rig::new(&["customer.test", "looped.test"]);
+        for domain in ["customer.test", "looped.test"] {
+            rig.tell(domain, "1", [127, 0, 1, 1]);
+            rig.show(domain, policy("enforce", "other.test"));
+        }
+        let (record, host) = ("_mta-sts.customer.test", "mta-sts.customer.test");
+        rig.names.tell(record, vec![cname(record, "_mta-sts.provider.test")]);
+        rig.names.tell(host, vec![cname(host, "mta-sts.provider.test")]);
+        rig.tell_id("provider.test", Some("7"));
+        rig.tell_host("provider.test", POLICIES);
+        let looped = "_mta-sts.looped.test";
+        rig.names.tell(looped, vec![cname(looped, looped)]);
+        let _sink = Closed::reserve_at(at([127, 0, 1, 1], 25)).open();
+
+        let (_, explained) = rig.deferred("customer.test");
+        assert_waits(&explained, "it is none of the servers that the policy of the domain");
+        let shown = rig.run(&["tls", "policy", "customer.test"]);
+        assert!(shown.contains("MTA-STS  enforce, policy 7, fetched "), "{shown}");
+        rig.delivered("looped.test");
+        // Nobody else has a say where the operator has named the server, and it is said so.
+        rig.delivered("named.test");
+        let shown = rig.run(&["tls", "policy", "named.test"]);
+        let why = "MTA-STS  not asked: the route names its servers itself\n";
+        assert!(shown.contains(why), "{shown}");
+        rig.server.stop();
+    }
+
+    /// As many as there are: each waits for its own.
+    #[test]
+    fn slow_policies_hold_up_no_other_domain() {
+        if !own_network::entered("veth::slow_policies_hold_up_no_other_domain") {
+            return;
+        }
+        let slow = ["a.test", "b.test", "c.test", "d.test"];
+        let rig = Rig::waiting(&[&slow[..], &["quick.test"]].concat(), "60s");
+        for domain in slow {
+            rig.tell(domain, "1", [127, 0, 1, 1]);
+            rig.show(domain, Page::Silence);
+            (0..10).for_each(|_| drop(rig.send(domain)));
+        }
+        rig.tell("quick.test", "1", [127, 0, 1, 2]);
+        rig.show("quick.test", policy("enforce", "mx.quick.test"));
+        let sink = rig.secured([127, 0, 1, 2], "mx.quick.test");
+        rig.delivered("quick.test");
+        assert!(sink.messages()[0].secured);
+        let ended = |line: &Line| line.message() == "delivered" || line.message() == "deferred";
+        assert_eq!(rig.server.log().matching(ended).len(), 1, "{}", rig.server.log());
+        assert!(slow.iter().all(|domain| rig.fetched(domain) <= 1), "one asks for all");
+        rig.server.kill();
     }
 
     fn assert_waits(explained: &str, why: &str) {

@@ -35,6 +35,9 @@ pub(crate) struct TlsPolicyReport {
     pub(crate) mta_sts: Option<StsReport>,
     /// Why the policy that the domain tells of now is not known.
     pub(crate) mta_sts_fault: Option<String>,
+    /// Why the domain is not asked for one; none: it is.
+    #[serde(default)]
+    pub(crate) mta_sts_not_asked: Option<String>,
     /// Whom it would be tried to talk to, in this order.
     pub(crate) servers: Vec<ServerReport>,
     /// Why there is nobody.
@@ -99,6 +102,7 @@ async fn explain(State(desk): State<Desk>, Path(text): Path<String>) -> Response
         tls: None,
         mta_sts: None,
         mta_sts_fault: None,
+        mta_sts_not_asked: None,
         servers: Vec::new(),
         problem: None,
     };
@@ -124,7 +128,8 @@ async fn explain(State(desk): State<Desk>, Path(text): Path<String>) -> Response
 
 impl TlsPolicyReport {
     fn take(&mut self, explained: Explained) {
-        let Explained { told, servers } = explained;
+        let Explained { told, no_say, servers } = explained;
+        self.mta_sts_not_asked = no_say.map(|why| why.to_string());
         self.mta_sts = told.kept.as_deref().map(StsReport::from);
         self.mta_sts_fault = told.fault.map(|fault| fault.to_string());
         match servers {
@@ -171,11 +176,19 @@ impl fmt::Display for TlsPolicyReport {
             row("MTA-STS", format!("{mode}, policy {id}, fetched {age} ago, good for {left} more"));
             mx.iter().for_each(|mx| row("", format!("names {mx}")));
         }
-        if let Some(fault) = &self.mta_sts_fault {
-            row("MTA-STS", format!("the policy that the domain tells of can't be had: {fault}"));
-        }
-        if self.mta_sts.is_none() && self.mta_sts_fault.is_none() && !self.servers.is_empty() {
-            row("MTA-STS", "no policy".to_owned());
+        match (&self.mta_sts_fault, &self.mta_sts, &self.mta_sts_not_asked) {
+            (Some(fault), Some(_), _) => {
+                row("", format!("a newer policy can't be had: {fault}"));
+                row("", "until then, or until it is over, this one counts".to_owned());
+            }
+            (Some(fault), None, _) => {
+                row("MTA-STS", format!("the policy can't be had: {fault}"));
+                row("", "until then mail goes as if there were none".to_owned());
+            }
+            (None, None, Some(why)) => row("MTA-STS", format!("not asked: {why}")),
+            // Where nobody is talked to nobody is asked.
+            (None, None, None) if self.tls.is_some() => row("MTA-STS", "no policy".to_owned()),
+            _ => {}
         }
         if let Some(problem) = &self.problem {
             row("servers", problem.clone());
@@ -222,6 +235,7 @@ mod tests {
                 max_age_s: 86_400 + 3600,
             }),
             mta_sts_fault: None,
+            mta_sts_not_asked: None,
             servers: vec![
                 server("mx.x.test[192.0.2.1]:25", "usable", &["3 1 1 ab"], "TLS", "the DNS"),
                 server("z.test[192.0.2.2]:25", "none", &[], "nothing is sent", "it is none"),
@@ -257,8 +271,49 @@ z.test[192.0.2.2]:25
         let wanted = "\
 domain   x.test
 route    * to smtp:mx, tls = \"opportunistic\"
-MTA-STS  the policy that the domain tells of can't be had: it answers 500
+MTA-STS  the policy can't be had: it answers 500
+         until then mail goes as if there were none
 servers  the domain takes no mail (null MX)
+";
+        assert_eq!(report.to_string(), wanted);
+        let not_asked = Some("the route names its servers itself".into());
+        let report =
+            TlsPolicyReport { mta_sts_fault: None, mta_sts_not_asked: not_asked, ..report };
+        let line = "\nMTA-STS  not asked: the route names its servers itself\n";
+        assert!(report.to_string().contains(line), "{report}");
+        let report = TlsPolicyReport { mta_sts_not_asked: None, ..report };
+        assert!(report.to_string().contains("\nMTA-STS  no policy\n"), "{report}");
+        // Nobody is talked to.
+        let report = TlsPolicyReport { tls: None, ..report };
+        assert!(!report.to_string().contains("MTA-STS"), "{report}");
+    }
+
+    #[test]
+    fn a_newer_policy_that_cant_be_had_is_told_below_the_one_that_counts() {
+        let report = TlsPolicyReport {
+            domain: "x.test".into(),
+            destination: "smtp:mx".into(),
+            route: Some("*".into()),
+            tls: Some("opportunistic".into()),
+            mta_sts: Some(StsReport {
+                id: "\u{1b}[31m".into(),
+                mode: "enforce".into(),
+                mx: vec!["mx.x.test".into()],
+                age_s: 60,
+                max_age_s: 120,
+            }),
+            mta_sts_fault: Some("it answers 500".into()),
+            mta_sts_not_asked: None,
+            servers: Vec::new(),
+            problem: None,
+        };
+        let wanted = "\
+domain   x.test
+route    * to smtp:mx, tls = \"opportunistic\"
+MTA-STS  enforce, policy ?[31m, fetched 1m 0s ago, good for 1m 0s more
+         names mx.x.test
+         a newer policy can't be had: it answers 500
+         until then, or until it is over, this one counts
 ";
         assert_eq!(report.to_string(), wanted);
     }

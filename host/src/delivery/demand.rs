@@ -99,6 +99,23 @@ pub(super) enum Wants {
     Sender,
 }
 
+/// Why no domain has a say by a policy of its own (MTA-STS).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoSay {
+    /// No MX record leads there that anybody could have forged.
+    #[error("the route names its servers itself")]
+    Named,
+    /// The operator wants none.
+    #[error("the route has tls = \"none\"")]
+    NoTls,
+    /// The operator wants the word of the DNS.
+    #[error("the route has tls = \"dane\"")]
+    ByDns,
+    /// The operator wants it so.
+    #[error("mta_sts is false in [delivery]")]
+    Off,
+}
+
 /// What must hold of a server, and why.
 #[derive(Clone, Debug)]
 pub(super) struct Demanded {
@@ -214,7 +231,7 @@ impl Demanded {
             Ok(_) if wanted.policy == TlsPolicy::None => Err(Unmet::NoTls),
             Ok(demand) if matches!(demand.identity, Identity::Dane(_)) => Ok(demand),
             Ok(_) if server.vouched || listed => Ok(Demand::must(Identity::Named)),
-            Ok(_) if wanted.told.fault.is_some() => Err(Unmet::PolicyUnknown),
+            Ok(_) if wanted.told.is_unknown() => Err(Unmet::PolicyUnknown),
             Ok(_) => Err(Unmet::Unvouched),
             unmet => unmet,
         };
@@ -262,17 +279,33 @@ impl Demands {
         servers: Servers<'_>,
         wish: TlsWish,
     ) -> Wanted {
-        let counts = match policy {
-            TlsPolicy::None | TlsPolicy::Dane => false,
+        let told = match self.policy_domain(policy, servers) {
             // RFC 8689 section 4.2.2: what the domain says counts for nothing then; what our operator says still does.
-            _ => wish != TlsWish::Optional,
-        };
-        let told = match (&self.sts, servers) {
-            // RFC 8461 section 3.4: the domain whose MX records lead there, be it a smart host's.
-            (Some(sts), Servers::Mx(domain)) if counts => sts.of(domain).await,
+            Ok((sts, domain)) if wish != TlsWish::Optional => sts.of(domain).await,
             _ => Told::default(),
         };
         Wanted { policy, told, wish }
+    }
+
+    /// Which domain is asked for a policy, and by whom.
+    fn policy_domain<'s>(
+        &'s self,
+        policy: TlsPolicy,
+        servers: Servers<'s>,
+    ) -> Result<(&'s Sts, &'s str), NoSay> {
+        match (servers, policy, &self.sts) {
+            (Servers::Hosts(_) | Servers::Socket(_), ..) => Err(NoSay::Named),
+            (_, TlsPolicy::None, _) => Err(NoSay::NoTls),
+            (_, TlsPolicy::Dane, _) => Err(NoSay::ByDns),
+            (_, _, None) => Err(NoSay::Off),
+            // RFC 8461 section 3.4: the domain whose MX records lead there, be it a smart host's.
+            (Servers::Mx(domain), _, Some(sts)) => Ok((sts, domain)),
+        }
+    }
+
+    /// Why no domain is asked for a policy; none: one is.
+    pub(super) fn no_say(&self, policy: TlsPolicy, servers: Servers<'_>) -> Option<NoSay> {
+        self.policy_domain(policy, servers).err()
     }
 
     /// What a session of a plug-in's with a server wants: what the plug-in does, and no less than the routes to the same server.

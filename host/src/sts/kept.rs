@@ -13,6 +13,8 @@ use super::policy::StsPolicy;
 
 /// So long after a policy could not be fetched it is not fetched again (RFC 8461 section 3.3).
 const PAUSE: Duration = Duration::from_secs(300);
+/// Nor is another one of that domain for so long: who has a new name for it each time keeps nobody busy.
+const BREATH: Duration = Duration::from_secs(60);
 /// A policy that is so old, or has lasted for half of its time, is fetched again (RFC 8461 section 3.3).
 const OLD: Duration = Duration::from_secs(86_400);
 /// So many policies are kept; one more takes the place of the one that was not used for longest.
@@ -86,22 +88,32 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
 }
 
 impl Library {
-    pub(super) fn of(kept: Vec<(String, Kept)>) -> Self {
+    /// With these policies, and the domains for whose there is no room.
+    pub(super) fn of(kept: Vec<(String, Kept)>) -> (Self, Vec<Box<str>>) {
         let mut library = Self::default();
-        for (domain, kept) in kept {
-            library.put(&domain, Arc::new(kept));
-        }
-        library
+        let put = |(domain, kept): (String, Kept)| library.put(&domain, Arc::new(kept));
+        let outdone = kept.into_iter().flat_map(put).collect();
+        (library, outdone)
     }
 
-    /// The policy of a domain.
-    pub(super) fn get(&mut self, domain: &str, now: SystemTime) -> Option<Arc<Kept>> {
-        let kept = self.kept.get(domain)?;
-        if kept.is_over(now) {
+    /// The policy of a domain, unless it is over.
+    pub(super) fn get(&self, domain: &str, now: SystemTime) -> Option<Arc<Kept>> {
+        self.kept.get(domain).filter(|kept| !kept.is_over(now)).cloned()
+    }
+
+    /// The domains whose policies are over.
+    pub(super) fn over(&self, now: SystemTime) -> Vec<Box<str>> {
+        let over = self.kept.iter().filter(|(_, kept)| kept.is_over(now));
+        over.map(|(domain, _)| domain.clone()).collect()
+    }
+
+    /// Forgets the policy of a domain if it is over; whether it was.
+    pub(super) fn forget(&mut self, domain: &str, now: SystemTime) -> bool {
+        let over = self.kept.get(domain).is_some_and(|kept| kept.is_over(now));
+        if over {
             self.remove(domain);
-            return None;
         }
-        Some(kept.clone())
+        over
     }
 
     /// Keeps a policy; the domains that are out of room then.
@@ -135,15 +147,20 @@ impl Library {
     /// Why a policy could not be fetched a moment ago.
     pub(super) fn fault(&self, domain: &str, id: &str) -> Option<Arc<StsFault>> {
         let (of, since, fault) = self.failed.get(domain)?;
-        (**of == *id && since.elapsed() < PAUSE).then(|| fault.clone())
+        let pause = if **of == *id { PAUSE } else { BREATH };
+        (since.elapsed() < pause).then(|| fault.clone())
     }
 
     /// Keeps that, for a while.
     pub(super) fn failed(&mut self, domain: &str, id: &str, fault: StsFault) {
         self.failed.retain(|_, (_, since, _)| since.elapsed() < PAUSE);
-        if self.failed.len() < KEPT_MAX {
-            self.failed.insert(domain.into(), (id.into(), Instant::now(), Arc::new(fault)));
+        if self.failed.len() >= KEPT_MAX {
+            let first = self.failed.iter().min_by_key(|(_, (_, since, _))| *since);
+            if let Some(domain) = first.map(|(domain, _)| domain.clone()) {
+                self.failed.remove(&domain);
+            }
         }
+        self.failed.insert(domain.into(), (id.into(), Instant::now(), Arc::new(fault)));
     }
 }
 
@@ -177,12 +194,15 @@ mod tests {
             let now_s = 1_000_000 + age_s;
             let now = UNIX_EPOCH + Duration::from_secs(now_s);
             let kept = kept(max_age_s, &["a.test"]).used_at(now_s - unused_s);
-            let mut library = Library::of(vec![("x.test".to_owned(), kept)]);
+            let mut library = Library::of(vec![("x.test".to_owned(), kept)]).0;
             assert_eq!(library.old(now).len() == 1, old, "{max_age_s} {age_s}");
             assert_eq!(library.get("x.test", now).is_none(), over, "{max_age_s} {age_s}");
+            assert_eq!(library.over(now).len() == 1, over, "{max_age_s} {age_s}");
+            assert_eq!(library.forget("x.test", now), over, "{max_age_s} {age_s}");
+            assert_eq!(library.octets == 0, over, "{max_age_s} {age_s}");
         }
         // A clock that was put back.
-        let mut library = Library::of(vec![("x.test".to_owned(), kept(0, &[]))]);
+        let library = Library::of(vec![("x.test".to_owned(), kept(0, &[]))]).0;
         assert!(library.get("x.test", UNIX_EPOCH).is_some());
     }
 
@@ -201,5 +221,25 @@ mod tests {
         assert_eq!(outdone, ["7.test".into()]);
         // The same again needs no room.
         assert!(library.put("one.test", Arc::new(kept(1, &large))).is_empty());
+    }
+
+    /// However many domains can't be asked, and however many names one has for what can't be had.
+    #[tokio::test(start_paused = true)]
+    async fn what_cant_be_had_is_remembered_for_a_while() {
+        let mut library = Library::default();
+        for at in 0..=KEPT_MAX {
+            library.failed(&at.to_string(), "1", StsFault::Trouble);
+            // Who comes first is known for it.
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(library.failed.len(), KEPT_MAX);
+        assert!(library.fault("0", "1").is_none() && library.fault("1", "1").is_some());
+        assert!(library.fault("1", "2").is_some(), "whatever it is called");
+        tokio::time::advance(BREATH).await;
+        assert!(library.fault("1", "1").is_some() && library.fault("1", "2").is_none());
+        tokio::time::advance(PAUSE).await;
+        assert!(library.fault("1", "1").is_none());
+        library.failed("x", "1", StsFault::Trouble);
+        assert_eq!(library.failed.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A policy of MTA-STS and the record that tells of it (RFC 8461 section 3), as text.
+//! A policy of MTA-STS (RFC 8461 section 3.2), as text.
 //! Knows no network and no clock.
 
 use std::fmt;
@@ -6,10 +6,8 @@ use std::time::Duration;
 
 /// The longest `max_age` (RFC 8461 section 3.2): about a year.
 const MAX_AGE_MAX_S: u64 = 31_557_600;
-/// So many mx lines of a policy are read at most.
-const MX_MAX: usize = 256;
-/// So many octets the name of a policy has at most.
-const ID_OCTETS_MAX: usize = 32;
+/// What a server's name takes of memory beside its octets, at most.
+const NAME_OCTETS: usize = 48;
 
 /// What a domain says of its servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +73,7 @@ impl StsPolicy {
                 "version" => _ = version.get_or_insert(value),
                 "mode" => _ = mode.get_or_insert(value),
                 "max_age" => _ = max_age.get_or_insert(value),
-                "mx" if mx.len() < MX_MAX => mx.push(pattern(value).ok_or(PolicyFault::Mx)?),
+                "mx" => mx.push(pattern(value).ok_or(PolicyFault::Mx)?),
                 _ => {}
             }
         }
@@ -96,10 +94,9 @@ impl StsPolicy {
         Ok(Self { mode, max_age: Duration::from_secs(seconds.min(MAX_AGE_MAX_S)), mx })
     }
 
-    /// How much of memory it takes.
+    /// How much of memory it takes, at most.
     pub(super) fn octets(&self) -> usize {
-        let names: usize = self.mx.iter().map(|name| name.len()).sum();
-        size_of::<Self>() + size_of_val(&*self.mx) + names
+        size_of::<Self>() + self.mx.iter().map(|name| name.len() + NAME_OCTETS).sum::<usize>()
     }
 
     /// Whether a server is one of the policy's (RFC 8461 section 4.1); its name is in small letters.
@@ -132,27 +129,6 @@ pub(super) fn is_name(name: &str) -> bool {
     let sound = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(sound);
     name.len() <= 253 && name.split('.').all(label)
-}
-
-/// The name of the policy that a TXT record tells of (RFC 8461 section 3.1); none: it is another kind of record.
-fn id(record: &[u8]) -> Option<Box<str>> {
-    let text = std::str::from_utf8(record).ok()?;
-    let mut fields = text.split(';').map(|field| field.trim_matches([' ', '\t']));
-    fields.next().filter(|version| *version == "v=STSv1")?;
-    let id = fields.find_map(|field| field.strip_prefix("id="))?.trim_start_matches([' ', '\t']);
-    let sound = (1..=ID_OCTETS_MAX).contains(&id.len())
-        && id.bytes().all(|octet| octet.is_ascii_alphanumeric());
-    sound.then(|| id.into())
-}
-
-/// The name of the policy that TXT records tell of; none: there is no policy, or more than one.
-pub(super) fn id_of<'r>(records: impl Iterator<Item = &'r [u8]>) -> Option<Box<str>> {
-    let mut own = records.filter(|record| {
-        let first = record.split(|octet| *octet == b';').next().unwrap_or_default();
-        first.trim_ascii() == b"v=STSv1"
-    });
-    let (Some(record), None) = (own.next(), own.next()) else { return None };
-    id(record)
 }
 
 #[cfg(test)]
@@ -221,23 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn one_record_tells_of_a_policy() {
-        let of = |records: &[&str]| id_of(records.iter().map(|record| record.as_bytes()));
-        for (records, wanted) in [
-            (&["v=STSv1; id=20160831085700Z;"][..], Some("20160831085700Z")),
-            (&["v=STSv1;id=a"], Some("a")),
-            (&["v=STSv1; x=y; id=a; id=b"], Some("a")),
-            (&["other", "v=STSv10; id=b;", "v=STSv1; id=a;"], Some("a")),
-            (&["v=STSv1; id=a;", "v=STSv1; id=a;"], None),
-            (&["v=STSv1; id=;"], None),
-            (&["v=STSv1; id=a b;"], None),
-            (&["v=STSv1; id=123456789012345678901234567890123;"], None),
-            (&["v=STSv10; id=a;"], None),
-            (&["v=STSv1"], None),
-            (&["V=STSV1; id=a;"], None),
-            (&[], None),
+    fn a_policy_names_as_many_servers_as_it_can_hold() {
+        let names: String = (0..6000).map(|number| format!("mx:{number}\n")).collect();
+        let text = format!("version:STSv1\nmode:enforce\n{names}max_age:1");
+        let policy = StsPolicy::parse(text.as_bytes()).unwrap();
+        assert!(policy.mx.len() == 6000 && policy.is_for("5999") && !policy.is_for("6000"));
+        assert!(policy.octets() > 6000 * NAME_OCTETS);
+    }
+
+    #[test]
+    fn what_no_text_should_have_makes_no_policy() {
+        for (text, wanted) in [
+            ("version: STSv1\nmode: enforce\rmx: a\nmax_age: 1", PolicyFault::Mode),
+            ("version: STSv1\0\nmode: none\nmax_age: 1", PolicyFault::Version),
+            ("version: STSv1\nmode: enforce\nmx: a\0.test\nmax_age: 1", PolicyFault::Mx),
+            ("version: STSv1\nmode: enforce\nmx: \u{1b}[31ma.test\nmax_age: 1", PolicyFault::Mx),
+            ("version: STSv1\nmode: enforce\nmx: a.test.\nmax_age: 1", PolicyFault::Mx),
+            ("version: STSv1\nmode: none\nmax_age: 99999999999999999999", PolicyFault::MaxAge),
+            ("version: STSv1\nmode: none\nmax_age: 1e3", PolicyFault::MaxAge),
+            ("\u{feff}version: STSv1\nmode: none\nmax_age: 1", PolicyFault::Version),
         ] {
-            assert_eq!(of(records).as_deref(), wanted, "{records:?}");
+            assert_eq!(StsPolicy::parse(text.as_bytes()), Err(wanted), "{text:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Policies of MTA-STS on disk: a file for each domain, so that what was once known is known after a restart.
-//! Knows no network; a file that can't be read is as good as none.
+//! Knows no network; a file that holds no policy is as good as none.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -13,6 +13,14 @@ use super::policy::{StsPolicy, is_name};
 /// The most octets of a file: a policy and its first line.
 const FILE_OCTETS_MAX: u64 = 80 * 1024;
 
+/// What a file came to.
+enum Read {
+    Kept(Kept),
+    Over,
+    /// It is none of ours, or damaged.
+    Nothing,
+}
+
 /// The folder.
 #[derive(Clone, Debug)]
 pub(super) struct Shelf(PathBuf);
@@ -22,24 +30,57 @@ impl Shelf {
         Self(folder)
     }
 
-    /// Everything that still counts, with its domain. What does not is removed.
+    /// Everything that still counts, with its domain. What does not is removed; what can't be read now is left alone, for another day.
     pub(super) fn read(&self, now: SystemTime) -> Vec<(String, Kept)> {
-        let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
-        let mut found = Vec::new();
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
-            match self.read_one(&name, now).filter(|kept| !kept.is_over(now)) {
-                Some(kept) => found.push((name, kept)),
-                None => self.remove(&name),
+        let unread = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if unread(&error) {
+                    tracing::error!(folder = %self.0.display(), %error, "the policies of MTA-STS that are kept can't be read");
+                }
+                return Vec::new();
             }
+        };
+        let (mut found, mut damaged, mut fault) = (Vec::new(), 0_u32, None);
+        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            match self.read_one(&name, now) {
+                Ok(Read::Kept(kept)) => found.push((name, kept)),
+                Ok(Read::Over) => self.remove(&name),
+                Ok(Read::Nothing) => {
+                    // A draft that was not finished is no damage.
+                    damaged += u32::from(!name.starts_with('.'));
+                    self.remove(&name);
+                }
+                Err(error) => fault = Some(error),
+            }
+        }
+        if damaged > 0 {
+            tracing::warn!(files = damaged, folder = %self.0.display(), "policies of MTA-STS were damaged, and are fetched again");
+        }
+        if let Some(error) = fault {
+            tracing::error!(folder = %self.0.display(), %error, "some policies of MTA-STS can't be read");
         }
         found
     }
 
-    /// The first line has the policy's name, when it was fetched and when it was used; then comes the policy.
-    fn read_one(&self, domain: &str, now: SystemTime) -> Option<Kept> {
+    fn read_one(&self, domain: &str, now: SystemTime) -> io::Result<Read> {
         let path = self.0.join(domain);
-        let fits = is_name(domain) && fs::metadata(&path).ok()?.len() <= FILE_OCTETS_MAX;
-        let text = if fits { fs::read_to_string(&path).ok()? } else { return None };
+        // Whatever else may be there, such as a pipe, must not be waited for.
+        let data = fs::symlink_metadata(&path)?;
+        if !is_name(domain) || !data.is_file() || data.len() > FILE_OCTETS_MAX {
+            return Ok(Read::Nothing);
+        }
+        Ok(match Self::kept(&fs::read(&path)?, now) {
+            Some(kept) if kept.is_over(now) => Read::Over,
+            Some(kept) => Read::Kept(kept),
+            None => Read::Nothing,
+        })
+    }
+
+    /// The first line has the policy's name, when it was fetched and when it was used; then comes the policy.
+    fn kept(octets: &[u8], now: SystemTime) -> Option<Kept> {
+        let text = std::str::from_utf8(octets).ok()?;
         let (first, policy) = text.split_once('\n')?;
         let mut words = first.split(' ');
         let (id, fetched, used) = (words.next()?, words.next()?, words.next()?);
@@ -57,11 +98,18 @@ impl Shelf {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         // No domain begins with a dot.
         let draft = self.0.join(format!(".{domain}"));
-        let mut file = File::create(&draft)?;
         let (fetched_s, used_s) = (seconds(kept.fetched_at), kept.used_s());
-        write!(file, "{} {fetched_s} {used_s}\n{}", kept.id, kept.policy)?;
-        file.sync_all()?;
-        fs::rename(&draft, self.0.join(domain))?;
+        let text = format!("{} {fetched_s} {used_s}\n{}", kept.id, kept.policy);
+        let put = || {
+            let mut file = File::create(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, self.0.join(domain))
+        };
+        put().inspect_err(|_| {
+            // A disk that is full has no room for a part of it.
+            let _ = fs::remove_file(&draft);
+        })?;
         File::open(&self.0)?.sync_all()
     }
 
@@ -111,8 +159,43 @@ mod tests {
             fs::write(path.join(name), octets).unwrap();
         }
         fs::write(path.join("large.test"), "x".repeat(100_000)).unwrap();
+        fs::write(path.join("octets.test"), b"id1 1 1\n\xff\0").unwrap();
+        fs::write(path.join("empty.test"), "").unwrap();
+        // Cut anywhere, it is a policy that is over sooner, or none.
+        let whole = format!("id1 1000 1050\n{text}");
+        for end in 0..whole.len() {
+            fs::write(path.join("cut.test"), &whole[..end]).unwrap();
+            for (domain, kept) in shelf.read(at(1000)).iter().filter(|(name, _)| name == "cut.test")
+            {
+                assert_eq!((kept.policy.mx.len(), domain.as_str()), (2, "cut.test"), "{end}");
+                assert!(kept.policy.max_age.as_secs() <= 100);
+            }
+        }
+        let _ = fs::remove_file(path.join("cut.test"));
+        // Nobody writes to it, and who would read it would wait.
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path.join("pipe.test"), mode).unwrap();
+        std::os::unix::fs::symlink("x.test", path.join("link.test")).unwrap();
         assert_eq!(read(1100).len(), 1);
         assert!(read(1101).is_empty());
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_cant_be_read_or_written_now_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, now) = (folder.path().join("mta-sts"), UNIX_EPOCH + Duration::from_secs(1000));
+        let text = "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 100\n";
+        let kept = Kept::new("1", StsPolicy::parse(text.as_bytes()).unwrap(), now);
+        // Something else is in the place of the folder.
+        fs::write(&path, "").unwrap();
+        let shelf = Shelf::new(path.clone());
+        assert!(shelf.read(now).is_empty() && shelf.write("x.test", &kept).is_err());
+        fs::remove_file(&path).unwrap();
+        // Something else is in the place of a file: no draft is left.
+        fs::create_dir_all(path.join("x.test/y")).unwrap();
+        assert!(shelf.write("x.test", &kept).is_err() && shelf.read(now).is_empty());
+        let names = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["x.test"]);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::AtomicU64;
 
 use tempfile::TempDir;
 
@@ -17,13 +18,24 @@ const ASKED: &str = "GET /.well-known/mta-sts.txt HTTP/1.1 mta-sts.x.test";
 
 /// What the DNS says of `x.test`, whose HTTPS server is on this machine.
 #[derive(Default)]
-struct Zone(Mutex<BTreeMap<String, Vec<Data>>>);
+struct Zone {
+    records: Mutex<BTreeMap<String, Vec<Data>>>,
+    /// Nobody can tell about policies.
+    trouble: AtomicBool,
+    /// The policy has another name each time.
+    renamed: AtomicBool,
+    asked: AtomicU64,
+}
 
 impl Zone {
     fn tell(&self, record: Option<&str>) {
-        let record = record.map(|text| Data::Text(text.as_bytes().into()));
-        let mut zone = self.0.lock().unwrap();
-        zone.insert("_mta-sts.x.test".to_owned(), record.into_iter().collect());
+        self.tell_all(&record.into_iter().collect::<Vec<_>>());
+    }
+
+    fn tell_all(&self, records: &[&str]) {
+        let records = records.iter().map(|text| Data::Text(text.as_bytes().into()));
+        let mut zone = self.records.lock().unwrap();
+        zone.insert("_mta-sts.x.test".to_owned(), records.collect());
         let here = Data::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
         zone.insert(HOST.to_owned(), vec![here]);
     }
@@ -31,8 +43,15 @@ impl Zone {
 
 impl Names for Zone {
     fn ask(&self, kind: Kind, name: &str) -> Asking {
-        let zone = self.0.lock().unwrap();
-        let records = zone.get(name).cloned().unwrap_or_default();
+        let zone = self.records.lock().unwrap();
+        let mut records = zone.get(name).cloned().unwrap_or_default();
+        if kind == Kind::Txt && self.trouble.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Answer::Trouble));
+        }
+        if kind == Kind::Txt && self.renamed.load(Ordering::Relaxed) {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed);
+            records = vec![Data::Text(format!("v=STSv1; id=n{number};").into_bytes().into())];
+        }
         let fits = |data: &Data| {
             matches!((kind, data), (Kind::A, Data::Address(_)) | (Kind::Txt, Data::Text(_)))
         };
@@ -108,6 +127,13 @@ fn said(told: &Told) -> (String, String) {
     (kept.unwrap_or_default(), fault.unwrap_or_default())
 }
 
+/// Lets time pass for what is not to be asked for again soon.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 fn good(kept: &str) -> (String, String) {
     (kept.to_owned(), String::new())
 }
@@ -146,11 +172,13 @@ async fn a_new_name_brings_a_new_policy_and_a_failed_fetch_keeps_the_old_one() {
     scene.site.show(Page::status("503 Later"));
     let old = ("1 enforce mx.test".to_owned(), "it answers 503".to_owned());
     assert_eq!(said(&sts.of("x.test").await), old);
-    // For a while nobody asks again.
+    // For a while nobody asks again; and for a minute not even where it has another name.
+    assert_eq!(said(&sts.of("x.test").await), old);
+    scene.zone.tell(Some("v=STSv1; id=3;"));
     assert_eq!(said(&sts.of("x.test").await), old);
     assert_eq!(scene.site.asked(), [ASKED]);
 
-    scene.zone.tell(Some("v=STSv1; id=3;"));
+    pass(61).await;
     scene.site.show(Page::policy("testing", "other.test", 1000));
     assert_eq!(said(&sts.of("x.test").await), good("3 testing other.test"));
     assert_eq!(said(&scene.sts().of("x.test").await), good("3 testing other.test"));
@@ -274,4 +302,116 @@ async fn what_is_old_is_fetched_again_before_it_is_over() {
     assert_eq!(said(&sts.of("x.test").await), good("1 enforce mx.test"));
     // It is new on disk, too.
     assert_eq!(said(&scene.sts().of("x.test").await), good("1 enforce mx.test"));
+}
+
+/// Nobody can tell whether it has a policy: what is known counts, and whoever needs to know waits.
+#[tokio::test]
+async fn trouble_of_the_dns_is_told_apart_from_no_policy() {
+    let scene = Scene::new().await;
+    let sts = scene.sts();
+    assert_eq!(said(&sts.of("x.test").await), good("1 enforce mx.test"));
+    scene.zone.trouble.store(true, Ordering::Relaxed);
+    let trouble = "the DNS can't tell now whether it has one (_mta-sts)".to_owned();
+    let told = sts.of("x.test").await;
+    assert_eq!(said(&told), ("1 enforce mx.test".to_owned(), trouble.clone()));
+    let told = sts.of("y.test").await;
+    assert_eq!(said(&told), (String::new(), trouble));
+    assert!(told.is_unknown());
+    // It is asked each time: the trouble may be over.
+    scene.zone.trouble.store(false, Ordering::Relaxed);
+    assert_eq!(said(&sts.of("x.test").await), good("1 enforce mx.test"));
+}
+
+#[tokio::test]
+async fn a_wrong_record_is_told_of_and_counts_for_nothing() {
+    let scene = Scene::new().await;
+    scene.zone.tell_all(&["v=STSv1; id=1;", "v=STSv1; id=1;"]);
+    let sts = scene.sts();
+    let several = "it has more than one TXT record of a policy (_mta-sts)".to_owned();
+    let told = sts.of("x.test").await;
+    assert_eq!(said(&told), (String::new(), several));
+    assert!(!told.is_unknown(), "it has none then");
+    assert_eq!(scene.site.asked(), [""; 0]);
+    // It is put right.
+    scene.zone.tell(Some("v=STSv1; id=2;"));
+    pass(61).await;
+    assert_eq!(said(&sts.of("x.test").await), good("2 enforce mx.test"));
+}
+
+#[tokio::test]
+async fn what_is_over_goes_from_the_disk() {
+    let scene = Scene::new().await;
+    scene.keep("1", 900, 1000);
+    scene.zone.tell(None);
+    let sts = scene.sts();
+    let now = SystemTime::now();
+    sts.tidy(now).await;
+    assert_eq!(said(&sts.of("x.test").await), good("1 enforce old.test"));
+    let turn = Turn::new(&sts, "x.test");
+    let held = turn.lock.lock().await;
+    // Somebody fetches it just now.
+    sts.tidy(now + Duration::from_secs(200)).await;
+    assert!(scene.shelf().join("x.test").exists());
+    drop(held);
+    sts.tidy(now + Duration::from_secs(200)).await;
+    assert!(!scene.shelf().join("x.test").exists());
+    assert_eq!(said(&sts.of("x.test").await), good(""));
+}
+
+/// Whoever runs a domain can have it named anew each time that somebody looks.
+#[tokio::test]
+async fn many_who_want_what_is_slow_wait_once() {
+    let scene = Scene { wait: Duration::from_millis(100), ..Scene::new().await };
+    scene.site.show(Page::Silence);
+    scene.zone.renamed.store(true, Ordering::Relaxed);
+    let sts = scene.sts();
+    let mut waiting = JoinSet::new();
+    for _ in 0..20 {
+        let sts = sts.clone();
+        waiting.spawn(async move { said(&sts.of("x.test").await) });
+    }
+    let slow = (String::new(), "no answer in time".to_owned());
+    assert_eq!(waiting.join_all().await, vec![slow; 20]);
+    assert_eq!(scene.site.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_makes_no_policy_worse() {
+    let scene = Scene::new().await;
+    std::fs::write(scene.shelf(), "").unwrap();
+    let sts = scene.sts();
+    assert_eq!(said(&sts.of("x.test").await), good("1 enforce mx.test"));
+    assert!(sts.failing.load(Ordering::Relaxed), "it is told once");
+    std::fs::remove_file(scene.shelf()).unwrap();
+    scene.zone.tell(Some("v=STSv1; id=2;"));
+    assert_eq!(said(&sts.of("x.test").await), good("2 enforce mx.test"));
+    assert!(!sts.failing.load(Ordering::Relaxed) && scene.shelf().join("x.test").exists());
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_kept_and_shown_in_part() {
+    let long = |octets: usize| "x".repeat(octets);
+    let policy = "version: STSv1\nmode: enforce\nmx: mx.test\nmax_age: 1000\n";
+    for page in [
+        Page::of(&long(100_000), policy),
+        Page::of("text/\u{1b}[31mplain", policy),
+        Page::status(&format!("200 {}", long(1_000_000))),
+        Page::Answer(format!("HTTP/1.1 200 OK\r\n{}\r\n{policy}", "X: y\r\n".repeat(10_000))),
+        Page::Answer(format!("HTTP/1.1 200 OK\r\n{}: y\r\n\r\n{policy}", long(1_000_000))),
+        Page::Answer(format!("HTTP/1.1 200 OK\rContent-Type: text/plain\r\r{policy}")),
+        Page::Answer("\0".repeat(1_000_000)),
+    ] {
+        let scene = Scene { wait: Duration::from_secs(5), ..Scene::new().await };
+        scene.site.show(page);
+        let (kept, fault) = said(&scene.sts().of("x.test").await);
+        assert!(kept.is_empty() && !fault.is_empty() && fault.len() < 300, "{fault}");
+        assert!(!fault.contains(char::is_control), "{fault:?}");
+    }
+    // A certificate for as many names as there is room for.
+    let authority = Authority::new();
+    let names: Vec<String> = (0..1000).map(|number| format!("mta-sts.{number}.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scene = Scene::showing(&authority.server(&names, 2100), &authority).await;
+    let (kept, fault) = said(&scene.sts().of("x.test").await);
+    assert!(kept.is_empty() && fault.contains("mta-sts.0.test") && fault.len() < 300, "{fault}");
 }

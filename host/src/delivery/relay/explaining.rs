@@ -5,7 +5,7 @@ use stagepost_smtp::SendingTls;
 
 use super::Relay;
 use crate::config::{RouteRule, TlsPolicy};
-use crate::delivery::demand::{Demand, Demanded, Published, Unmet};
+use crate::delivery::demand::{Demand, Demanded, NoSay, Published, Unmet};
 use crate::delivery::servers::Servers;
 use crate::delivery::tls_wish::TlsWish;
 use crate::sts::{StsMode, Told};
@@ -15,6 +15,8 @@ use crate::tls::Identity;
 pub(crate) struct Explained {
     /// What the domain says of them.
     pub(crate) told: Told,
+    /// Why it is not asked.
+    pub(crate) no_say: Option<NoSay>,
     /// Each of them, in the order in which they are tried; or why there is none.
     pub(crate) servers: Result<Vec<ExplainedServer>, Box<str>>,
 }
@@ -38,7 +40,7 @@ impl Relay {
     pub(crate) async fn explain(&self, rule: &RouteRule, domain: &str) -> Option<Explained> {
         let (servers, tls) = (Servers::of(&rule.way, domain)?, rule.tls);
         let wanted = self.demands.of_delivery(tls, servers, TlsWish::Unsaid).await;
-        let servers = match self.finder.find(servers).await {
+        let found = match self.finder.find(servers).await {
             Ok(found) => {
                 let mut explained = Vec::new();
                 for server in found {
@@ -55,7 +57,8 @@ impl Relay {
             }
             Err(error) => Err(error.to_string().into()),
         };
-        Some(Explained { told: wanted.told, servers })
+        let no_say = self.demands.no_say(tls, servers);
+        Some(Explained { told: wanted.told, no_say, servers: found })
     }
 }
 

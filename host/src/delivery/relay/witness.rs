@@ -115,7 +115,9 @@ pub(super) fn saw_fault(reports: Option<&Arc<TlsReports>>, servers: Servers<'_>,
         return;
     };
     let kind = match &**fault {
-        StsFault::Fetch(HttpsError::Handshake(error)) if error.certificate().is_some() => {
+        // Then there is no policy, or nobody can tell (RFC 8461 section 3.1): there is nothing to be told to its domain.
+        StsFault::Trouble | StsFault::Record(_) => return,
+        StsFault::Fetch(HttpsError::Handshake { certificate: true, .. }) => {
             FailureKind::StsWebpkiInvalid
         }
         StsFault::Fetch(_) => FailureKind::StsPolicyFetchError,

@@ -341,6 +341,27 @@ async fn what_is_wanted_is_told_with_its_reason() {
     }
 }
 
+#[tokio::test]
+async fn who_has_no_say_is_told_with_the_reason() {
+    let domain = Domain::new("enforce", "other.test").await;
+    let (_root, relay) = domain.relay(25, &NAMES).await;
+    for (fields, why) in [
+        ("next_hop = \"mx\"", None),
+        ("next_hop = \"mx\"\ntls = \"verified\"", None),
+        ("next_hop = \"mx:x.test\"", None),
+        ("next_hop = \"127.0.0.1:9\"", Some("the route names its servers itself")),
+        ("next_hop = \"mx\"\ntls = \"none\"", Some("the route has tls = \"none\"")),
+        ("next_hop = \"mx\"\ntls = \"dane\"", Some("the route has tls = \"dane\"")),
+    ] {
+        let text = format!("[dns]\ndnssec = true\n[[route]]\ndomain = \"x.test\"\n{fields}\n");
+        let rule = settings(&text).routes.remove(0);
+        let explained = relay.explain(&rule, "x.test").await.unwrap();
+        let said = explained.no_say.map(|why| why.to_string());
+        assert_eq!(said.as_deref(), why, "{fields}");
+        assert_eq!(explained.told.kept.is_some(), why.is_none(), "{fields}");
+    }
+}
+
 /// Of a message that requires TLS (RFC 8689): where nobody has signed anything, a policy vouches for the names of servers, be it one
 /// that is only tried.
 #[tokio::test]
@@ -370,6 +391,15 @@ async fn a_policy_vouches_for_the_name_of_a_server() {
     let outcome =
         domain.deliver_this(&required, TlsPolicy::Opportunistic, 1, "plain.test", &PLAIN).await;
     assert!(outcome.starts_with("deferred 4.7.5 "), "{outcome}");
+    // Nor can the DNS tell now whether there is one; where it is sure that there is none, the message comes back.
+    let alias = ("_mta-sts.plain.test.", "CNAME _mta-sts.broken.test.");
+    for (records, wanted) in
+        [(&[PLAIN[0], PLAIN[1], alias][..], "deferred 4.7.5 "), (&PLAIN[..2], "failed 5.7.10 ")]
+    {
+        let policy = TlsPolicy::Opportunistic;
+        let outcome = domain.deliver_this(&required, policy, 1, "plain.test", records).await;
+        assert!(outcome.starts_with(wanted), "{outcome}");
+    }
     // Who asks for less of it is not held to a policy.
     let domain = Domain::new("enforce", "else.test").await;
     let (address, heard) = next_hop(vec![clear()]).await;
