@@ -134,8 +134,7 @@ impl fmt::Display for MessageReport {
                 or_dash(place(recipient)),
                 or_dash(recipient.due.as_deref().map(to_seconds)),
                 or_dash(recipient.attempts.map(|attempts| attempts.to_string())),
-                // Whole: it is what is asked for, and nothing stands behind it.
-                line(&recipient.reply),
+                cell(&recipient.reply),
             ]);
         }
         write_table(out, &rows)?;
@@ -236,17 +235,12 @@ fn with(path: String, parameters: &str) -> String {
 
 /// A text as one line that is not too long.
 pub(super) fn cell(text: &str) -> String {
-    let line = line(text);
+    let lines = text.split(['\r', '\n', '\t']).map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(CELL_MAX) {
         Some((at, _)) => format!("{}...", &line[..at]),
         None => line,
     }
-}
-
-/// A text as one line.
-fn line(text: &str) -> String {
-    let lines = text.split(['\r', '\n', '\t']).map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// A time without parts of a second.
@@ -315,9 +309,7 @@ mod tests {
                 route: Some("*".into()),
                 due: None,
                 attempts: Some(0),
-                reply:
-                    "4.7.5 mx.d[192.0.2.1]:25: it is none of the servers\r\nthat the policy names"
-                        .into(),
+                reply: "x".repeat(61),
             }],
             ledger: Some(vec![LedgerLine { spent_us: Some(17), ..sender }, header, body]),
         }
@@ -338,7 +330,7 @@ came for   <c@d> NOTIFY=NEVER
 tags       odd seen
 
 RECIPIENT  STATE  DESTINATION  DUE  TRIED  LAST REASON
-<c@d>      held   d #q by *    -    0      4.7.5 mx.d[192.0.2.1]:25: it is none of the servers that the policy names
+<c@d>      held   d #q by *    -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
 
 <c@d>: {reason}
 
