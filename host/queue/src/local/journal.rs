@@ -261,7 +261,10 @@ impl Journal {
                 break self.spare.swap_remove(at);
             }
             if let Some(making) = self.making.take() {
-                self.add_made(&making)?;
+                // What failed then may succeed now.
+                if let Err(error) = self.add_made(&making) {
+                    tracing::warn!(%error, "a segment of the journal could not be made ahead");
+                }
             } else if let Some(octets) = self.next_octets(wanted) {
                 let made = self.create(octets)?;
                 self.spare.push(made);

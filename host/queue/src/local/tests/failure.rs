@@ -274,6 +274,23 @@ async fn a_journal_that_can_not_grow_refuses_what_does_not_fit() {
 }
 
 #[tokio::test]
+async fn a_segment_that_could_not_be_made_ahead_is_made_when_it_is_needed() {
+    let spool = Spool::new();
+    spool.disk.fail(Operation::SegmentWrite, ErrorKind::StorageFull);
+    let made = spool.disk.count(Operation::SegmentWrite);
+    queue(&spool.store, 10, message(&["a.example"])).await.unwrap();
+    // The first group begins a segment, and has the next one made.
+    while spool.disk.count(Operation::SegmentWrite) == made {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    spool.disk.heal();
+    for _ in 0..10 {
+        queue(&spool.store, 60_000, message(&["a.example"])).await.unwrap();
+    }
+    audit(&spool).await;
+}
+
+#[tokio::test]
 async fn many_failures_after_each_other_lose_nothing_that_was_acknowledged() {
     let spool = Spool::new();
     let mut ids = Vec::new();
