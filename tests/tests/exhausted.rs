@@ -1,14 +1,16 @@
-//! The real server short of what the system gives: no descriptor left, a spool that can't be written to. What was
+//! The real server short of what the system gives: no descriptor left, a spool that can't be written to, a disk that fails. What was
 //! acknowledged is kept, what can't be taken is refused for now, and service comes back by itself.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use stagepost_tests::client::{Client, Reply};
+use stagepost_tests::log::Line;
 use stagepost_tests::peer;
 use stagepost_tests::server::{Server, Site, program};
-use stagepost_tests::sink::Closed;
+use stagepost_tests::sink::{Closed, Sink};
 
 /// A site whose mail waits for a server that is not there yet.
 fn relaying(closed: &Closed) -> Site {
@@ -92,7 +94,12 @@ fn without_descriptors_mail_is_refused_for_now_and_nothing_is_lost() {
         taken
     });
     assert!(back, "{}", server.log());
-    let sink = closed.open();
+    expect_arrived(&closed.open(), &acknowledged);
+    server.stop();
+}
+
+/// Each of these messages comes to the next hop, and nothing else.
+fn expect_arrived(sink: &Sink, acknowledged: &BTreeSet<String>) {
     let received = sink.wait_for(acknowledged.len());
     let subject = |octets: &[u8]| {
         let text = String::from_utf8_lossy(octets).into_owned();
@@ -101,7 +108,68 @@ fn without_descriptors_mail_is_refused_for_now_and_nothing_is_lost() {
     };
     let arrived: Vec<String> = received.iter().map(|one| subject(&one.octets)).collect();
     assert_eq!(arrived.len(), acknowledged.len(), "once each, and nothing that was refused");
-    assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>(), acknowledged);
+    assert_eq!(&arrived.into_iter().collect::<BTreeSet<_>>(), acknowledged);
+}
+
+/// Hands a message in until it is taken: the queue is opened anew when it is time.
+fn until_taken(client: &mut Client, name: &str, octets: usize) {
+    let taken = (0..100_000).any(|_| offer(client, name, octets).code == 250);
+    assert!(taken, "{name} was never taken");
+}
+
+#[test]
+fn while_the_disk_fails_mail_is_refused_for_now_and_no_sync_is_tried_again() {
+    let closed = Closed::reserve();
+    // Nothing is tried before it is told to be, so that only what is handed in is written.
+    let site = Site::new(&format!(
+        "[[route]]\ndomain = \"relayed.test\"\nhold = \"30d\"\n\
+         [[route]]\ndomain = \"out.test\"\nnext_hop = \"{}\"\n",
+        closed.address()
+    ));
+    let disk = site.compile("faults/broken_disk.c");
+    let (broken, failed) = (site.path().join("broken"), site.path().join("failed"));
+    let failures = || {
+        let noted = fs::read_to_string(&failed).expect("something has failed");
+        noted.lines().map(PathBuf::from).collect::<Vec<_>>()
+    };
+    let mut command = site.command(&["run", "--config", "stagepost.toml"]);
+    command.env("LD_PRELOAD", &disk);
+    let server = Server::start(command);
+    let mut client = server.greeted();
+    assert_eq!(offer(&mut client, "before", 100).code, 250);
+
+    // A body whose sync failed is refused, and the queue is sound.
+    fs::write(&broken, "").expect("a file");
+    let reply = offer(&mut client, "large", 100_000);
+    assert_eq!(reply.code, 451, "{reply}");
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|it| it == "segment");
+    assert!(failures().iter().any(|path| path.to_string_lossy().contains("/spool/body")));
+    assert!(!failures().iter().any(is_segment), "{:?}", failures());
+    fs::remove_file(&broken).expect("it is there");
+    fs::remove_file(&failed).expect("it is there");
+    assert_eq!(offer(&mut client, "between", 100_000).code, 250);
+
+    // A group whose write failed is refused, and so is all that follows, until the disk is sound.
+    fs::write(&broken, "").expect("a file");
+    let attempt = |line: &Line| line.message() == "the queue could not be reopened";
+    let refused = (0..100_000).take_while(|number| {
+        let reply = offer(&mut client, &format!("refused-{number}"), 100);
+        assert_eq!(reply.code, 451, "{reply}");
+        server.log().matching(attempt).len() < 2
+    });
+    assert!(refused.count() < 99_999, "it is not tried: {}", server.log());
+    fs::remove_file(&broken).expect("it is there");
+    until_taken(&mut client, "after", 100);
+    let segments: Vec<_> = failures().into_iter().filter(is_segment).collect();
+    let [given_up] = &segments[..] else { panic!("one was written to, once: {segments:?}") };
+    assert!(!given_up.exists(), "nobody knows what is in it");
+
+    let sink = closed.open();
+    let order = ["queue", "requeue", "--destination", "@", "--route", "out.test"];
+    let given = site.run(&[&order[..], &["--socket", "state/admin.sock"]].concat());
+    assert!(given.status.success(), "{}", String::from_utf8_lossy(&given.stderr));
+    let acknowledged = ["before", "between", "after"].map(str::to_owned);
+    expect_arrived(&sink, &acknowledged.into());
     server.stop();
 }
 
