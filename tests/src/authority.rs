@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -30,6 +31,22 @@ impl Authority {
     /// Its certificate, for those who are to believe it.
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// A certificate for these names that ends with the beginning of a year, with the authority's behind it, and its key: both in PEM.
+    ///
+    /// # Panics
+    ///
+    /// When a name is none.
+    pub fn pem_until(&self, names: &[&str], year: i32) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.distinguished_name = DistinguishedName::new();
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let own = params.signed_by(&key, &self.0).expect("a certificate");
+        (own.pem() + &self.pem(), key.serialize_pem())
     }
 
     /// What a server needs that has a certificate for these names.

@@ -34,6 +34,7 @@ fn hand_in(server: &Server, recipients: &[&str], text: &str) {
 mod postfix {
     use std::fs;
 
+    use stagepost_tests::authority::Authority;
     use stagepost_tests::postfix::{Postfix, Running};
 
     use super::*;
@@ -145,6 +146,99 @@ mod postfix {
         assert_eq!(mail.matches("(using TLSv1.3 with cipher ").count(), 3, "{mail}");
         assert_eq!(mail.matches("with ESMTPS id ").count(), 3, "{mail}");
         server.stop();
+    }
+
+    /// What a Postfix shows, and its clients believe.
+    struct Shown {
+        names: &'static [&'static str],
+        until: i32,
+        believed: bool,
+        offers_tls: bool,
+    }
+
+    /// A mail for such a Postfix, by a route with this `tls`: what the operator is told of it when it waits, and what Postfix has logged then.
+    fn sent_to(shown: &Shown, tls: &str) -> Option<(String, String)> {
+        let (authority, other) = (Authority::new(), Authority::new());
+        let address = free_port();
+        let level = if shown.offers_tls { "may" } else { "none" };
+        let settings = format!(
+            "smtpd_tls_security_level = {level}\nsmtpd_tls_chain_files = FOLDER/etc/hop.pem\n\
+             smtpd_tls_received_header = yes\nsmtpd_tls_loglevel = 1\n"
+        );
+        let postfix = keeping(address, &settings);
+        let (chain, key) = authority.pem_until(shown.names, shown.until);
+        fs::write(postfix.path().join("etc/hop.pem"), key + &chain).expect("a file of our own");
+        let running = postfix.start();
+        running.log.wait_for("its start", |line| line.as_str().contains("daemon started"));
+        let site =
+            routed(address, &format!("tls = \"{tls}\"\n[delivery]\ntls_roots = \"roots.pem\"\n"));
+        let roots = if shown.believed { &authority } else { &other };
+        fs::write(site.path().join("roots.pem"), roots.pem()).expect("a file of our own");
+        let server = site.start();
+        hand_in(&server, &["b@hop.test"], "Subject: for one alone\r\n\r\nHello.\r\n");
+        let tried = |line: &Line| delivered(line) || line.message() == "deferred";
+        let tried = server.log().wait_for("an attempt", tried);
+        if delivered(&tried) {
+            kept(&running, 1);
+            let mail = mail(&postfix, "b").concat();
+            assert_eq!(mail.matches("(using TLSv1.3 with cipher ").count(), 1, "{mail}");
+            server.stop();
+            return None;
+        }
+        let id = tried.text("id").to_owned();
+        let explain = ["queue", "explain", &id, "--socket", "state/admin.sock"];
+        let explained = || {
+            let output = site.run(&explain);
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        // It is settled a moment after the log has told of it.
+        let settled = (0..1000).map(|_| explained()).find(|said| said.contains("4.7."));
+        let left = |line: &Line| line.as_str().contains("disconnect from");
+        let left = running.log.wait_for("the end of the session", left).as_str().to_owned();
+        server.stop();
+        Some((settled.unwrap_or_else(explained), left))
+    }
+
+    /// Nothing is said of a mail to one that is not who it should be, and the operator reads who wants what of whom.
+    #[test]
+    fn gets_no_mail_that_is_for_who_shows_another_certificate() {
+        let good =
+            || Shown { names: &["localhost"], until: 2100, believed: true, offers_tls: true };
+        let verified = "wanted by the route (tls = \"verified\")";
+        let required = "wanted by the route (tls = \"required\")";
+        for (shown, tls, why) in [
+            (good(), "verified", None),
+            (Shown { believed: false, ..good() }, "required", None),
+            (Shown { until: 2010, ..good() }, "opportunistic", None),
+            (
+                Shown { believed: false, ..good() },
+                "verified",
+                Some(("nobody who is believed vouches for the server's certificate", verified)),
+            ),
+            (Shown { until: 2010, ..good() }, "verified", Some(("certificate expired", verified))),
+            (
+                Shown { names: &["else.test"], ..good() },
+                "verified",
+                Some(("certificate not valid for name \"localhost\"", verified)),
+            ),
+            (
+                Shown { offers_tls: false, ..good() },
+                "required",
+                Some(("TLS is required, and the server does not offer it", required)),
+            ),
+        ] {
+            let waits = sent_to(&shown, tls);
+            let Some((why, who)) = why else {
+                assert_eq!(waits, None, "{tls}");
+                continue;
+            };
+            let (explained, left) = waits.expect("it is delivered");
+            for wanted in [why, who, "localhost:"] {
+                assert!(explained.contains(wanted), "{wanted:?} is not in {explained}");
+            }
+            // Postfix counts what was said in a session.
+            assert!(left.contains(" ehlo=1 ") && !left.contains("mail="), "{left}");
+        }
     }
 
     /// One of two is refused: its sender is told by whom, the other has the message.

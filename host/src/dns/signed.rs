@@ -11,7 +11,7 @@ use std::time::Duration;
 use hickory_resolver::proto::dnssec::crypto::Ed25519SigningKey;
 use hickory_resolver::proto::dnssec::rdata::DNSKEY;
 use hickory_resolver::proto::dnssec::{DnssecSigner, SigningKey};
-use hickory_resolver::proto::rr::rdata::{NS, SOA};
+use hickory_resolver::proto::rr::rdata::{MX, NS, SOA};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordSet, RecordType};
 use hickory_server::Server;
 use hickory_server::dnssec::NxProofKind;
@@ -149,6 +149,7 @@ fn changed(record: &Record) -> Record {
             RData::TLSA(tlsa)
         }
         RData::A(_) => RData::try_from_str(RecordType::A, "127.0.0.99").unwrap(),
+        RData::MX(mx) => RData::MX(MX::new(mx.preference + 1, mx.exchange.clone())),
         // Nothing is to be known of it.
         other => other.clone(),
     };

@@ -183,9 +183,9 @@ impl OutboundTls {
 /// What went wrong, in words also where the library has a name alone.
 fn said(error: &io::Error) -> String {
     let library = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
-    match library {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            CertificateFault::Trust.to_string()
+    match (library, library.and_then(CertificateFault::of)) {
+        (Some(Error::InvalidCertificate(why)), Some(fault @ CertificateFault::Trust)) => {
+            format!("{fault} ({why})")
         }
         _ => error.to_string(),
     }

@@ -154,12 +154,22 @@ async fn no_answer_about_certificates_is_no_leave_to_do_without() {
         }
         assert_eq!(heard.await.unwrap(), [""; 0]);
     }
-    // A forged address leads nowhere at all.
-    let (port, _heard) = hop(vec![]).await;
-    let records = [("x.test.", "MX 10 mx.forged.test."), ("mx.forged.test.", "A 127.0.0.1")];
+    // A forged address leads nowhere at all; nor does a forged MX record, or one that is denied by who can't know.
+    let records = [
+        ("x.test.", "MX 10 mx.forged.test."),
+        ("mx.forged.test.", "A 127.0.0.1"),
+        ("x.forged.test.", "MX 10 mx.test."),
+        ("x.elsewhere.test.", "MX 10 mx.test."),
+        ("x.elsewhere.test.", "A 127.0.0.1"),
+        HOST,
+    ];
     let root = SignedRoot::start(&records).await;
-    let outcome = deliver(TlsPolicy::Opportunistic, port, "x.test", &root).await;
-    assert_eq!(outcome, "deferred 4.4.3 the DNS can't tell now where mail for the domain goes");
+    for domain in ["x.test", "x.forged.test", "x.broken.test", "x.elsewhere.test"] {
+        let (port, _heard) = hop(vec![]).await;
+        let outcome = deliver(TlsPolicy::Opportunistic, port, domain, &root).await;
+        let why = "deferred 4.4.3 the DNS can't tell now where mail for the domain goes";
+        assert_eq!(outcome, why, "{domain}");
+    }
 }
 
 #[tokio::test]
