@@ -6,6 +6,7 @@ pub mod access;
 pub mod add_in;
 pub mod authority;
 pub mod cargo;
+pub mod chance;
 pub mod client;
 pub mod dialogue;
 pub mod dovecot;

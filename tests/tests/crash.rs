@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use stagepost_tests::chance::Chance;
 use stagepost_tests::client::Client;
 use stagepost_tests::log::{Line, Log};
 use stagepost_tests::server::{Server, Site};
@@ -19,26 +20,13 @@ const BODY_OCTETS_MAX: u64 = 100 << 10;
 /// How long after the chosen acknowledgement a kill may come.
 const DELAY_US_MAX: u64 = 20_000;
 
-/// Random numbers that can be had again (xorshift64*).
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-}
-
 /// The message of a number, from the round's seed: half of them are small, the others of any size.
 fn message(seed: u64, number: u64) -> String {
-    let mut random = Random(seed ^ (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let octets = if random.below(2) == 0 { 100 } else { random.below(BODY_OCTETS_MAX) };
+    let mut chance = Chance::new(seed ^ (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let octets = if chance.below(2) == 0 { 100 } else { chance.below(BODY_OCTETS_MAX) };
     let mut text = format!("Subject: message {number} of {seed:x}\r\n\r\n");
     while (text.len() as u64) < octets {
-        let line: String = (0..70).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
+        let line: String = (0..70).map(|_| char::from(b'a' + chance.below(26) as u8)).collect();
         text += &line;
         text += "\r\n";
     }
@@ -81,8 +69,8 @@ fn send_all(server: &Server, seed: u64) -> mpsc::Receiver<u64> {
 }
 
 /// Burns time: a kill is to come at a moment that no event marks.
-fn delay(random: &mut Random) {
-    let until = Instant::now() + Duration::from_micros(random.below(DELAY_US_MAX));
+fn delay(chance: &mut Chance) {
+    let until = Instant::now() + Duration::from_micros(chance.below(DELAY_US_MAX));
     while Instant::now() < until {
         std::hint::spin_loop();
     }
@@ -146,7 +134,7 @@ fn expect_no_twins(before: &BTreeMap<u64, u64>, now: &BTreeMap<u64, u64>) {
 
 /// One round: what was acknowledged, and how often each message arrived.
 fn round(seed: u64) -> (BTreeSet<u64>, BTreeMap<u64, u64>) {
-    let mut random = Random(seed);
+    let mut chance = Chance::new(seed);
     let sink = Sink::open();
     let route =
         format!("[[route]]\ndomain = \"relayed.test\"\nnext_hop = \"{}\"\n", sink.address());
@@ -155,9 +143,9 @@ fn round(seed: u64) -> (BTreeSet<u64>, BTreeMap<u64, u64>) {
 
     let server = site.start();
     let acknowledged = send_all(&server, seed);
-    let kill_after = 1 + random.below(MESSAGES) as usize;
+    let kill_after = 1 + chance.below(MESSAGES) as usize;
     let mut known: BTreeSet<u64> = acknowledged.iter().take(kill_after).collect();
-    delay(&mut random);
+    delay(&mut chance);
     server.kill();
     known.extend(acknowledged);
     let first = arrived(seed, &site, &sink);
@@ -165,7 +153,7 @@ fn round(seed: u64) -> (BTreeSet<u64>, BTreeMap<u64, u64>) {
 
     // Once more while it recovers.
     let server = site.start();
-    delay(&mut random);
+    delay(&mut chance);
     server.kill();
     let second = arrived(seed, &site, &sink);
     expect_no_twins(&first, &second);

@@ -6,30 +6,11 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use stagepost_tests::chance::Chance;
 use stagepost_tests::plugin::compile_c;
 use stagepost_tests::server::{Server, Site, plugin_section};
 
 const MESSAGES: u64 = 40;
-
-/// xorshift64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len() as u64) as usize]
-    }
-}
 
 /// A message with its envelope.
 #[derive(Clone, PartialEq, Eq)]
@@ -253,7 +234,7 @@ fn the_ledger_explains_every_stored_octet() {
     let hold = site.compile("plugins/hold.c");
     site.configure(&(plugins + &plugin_section("hold", &hold, "")));
     let server = site.start();
-    let mut chance = Chance(0x1234_5678_9abc_def1);
+    let mut chance = Chance::new(0x1234_5678_9abc_def1);
     let mut seen = BTreeSet::new();
     for number in 0..MESSAGES {
         let sent = random_mail(&mut chance);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use stagepost_tests::chance::Chance;
 use stagepost_tests::client::{Client, Reply};
 use stagepost_tests::plugin::{build_rust, compile_c};
 use stagepost_tests::server::{Server, Site, plugin_section};
@@ -92,29 +93,6 @@ fn digest(octets: &[u8]) -> u64 {
     })
 }
 
-/// Lines of chance with every octet that a message may have.
-fn random_lines(seed: u64, octets: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = move || {
-        // xorshift64.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let mut lines = Vec::new();
-    while lines.len() < octets {
-        for _ in 0..next() % 200 {
-            let octet = next() as u8;
-            if !matches!(octet, 0 | b'\r' | b'\n') {
-                lines.push(octet);
-            }
-        }
-        lines.extend_from_slice(b"\r\n");
-    }
-    lines
-}
-
 #[test]
 fn ten_readers_see_every_octet_and_change_none() {
     let site = Site::new("");
@@ -130,7 +108,7 @@ fn ten_readers_see_every_octet_and_change_none() {
     let mut client = server.greeted();
     for (number, octets) in [0, 1, 5000, PIECE - 100, PIECE, 3 * PIECE + 77].into_iter().enumerate()
     {
-        let body = random_lines(number as u64 + 1, octets);
+        let body = Chance::new(number as u64 + 1).lines(octets);
         let message = [b"Subject: \xE4\xFF\r\n\r\n", &body[..]].concat();
         let user = format!("u{number}");
         let reply = deliver(&mut client, &format!("{user}@example.test"), &message);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use stagepost_tests::chance::Chance;
 use stagepost_tests::client::{Client, Reply};
 use stagepost_tests::plugin::{build_rust, compile_c};
 use stagepost_tests::server::{Server, Site, plugin_section};
@@ -56,25 +57,6 @@ fn replaced(octets: &[u8], from: u8, to: u8) -> Vec<u8> {
     octets.iter().map(|&octet| if octet == from { to } else { octet }).collect()
 }
 
-/// Lines of chance with every octet that a message may have, some very long.
-fn any_lines(mut state: u64, octets: usize) -> Vec<u8> {
-    let mut next = move || {
-        // xorshift64.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let mut lines = Vec::new();
-    while lines.len() < octets {
-        let length = if next() % 50 == 0 { next() % 50_000 } else { next() % 120 };
-        let line = (0..length).map(|_| next() as u8);
-        lines.extend(line.filter(|octet| !matches!(octet, 0 | b'\r' | b'\n')));
-        lines.extend_from_slice(b"\r\n");
-    }
-    lines
-}
-
 /// The most memory that a process has had, in octets.
 fn peak_memory(server: &Server) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
@@ -94,14 +76,12 @@ fn ten_noops(site: &Site) -> String {
 }
 
 /// Octets of chance, all of them.
-fn any_octets(mut state: u64, octets: usize) -> Vec<u8> {
+fn any_octets(seed: u64, octets: usize) -> Vec<u8> {
+    let mut chance = Chance::new(seed);
     std::iter::repeat_with(|| {
-        // xorshift64.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
+        let number = chance.next_u64();
         // Line ends and what looks like one, more often than chance would have it.
-        if state >> 60 == 0 { b"\0\r\n."[state as usize % 4] } else { state as u8 }
+        if number >> 60 == 0 { b"\0\r\n."[number as usize % 4] } else { number as u8 }
     })
     .take(octets)
     .collect()
@@ -171,9 +151,9 @@ fn octets_pass_ten_plug_ins_that_are_asked_everything() {
                 all
             },
         ),
-        [b"\r\n", &any_lines(7, 32 * KIB - 2)[..]].concat(),
-        [b"\r\n", &any_lines(8, 64 * KIB)[..]].concat(),
-        [b"\r\n", &any_lines(9, 500 * KIB)[..]].concat(),
+        [b"\r\n", &Chance::new(7).lines(32 * KIB - 2)[..]].concat(),
+        [b"\r\n", &Chance::new(8).lines(64 * KIB)[..]].concat(),
+        [b"\r\n", &Chance::new(9).lines(500 * KIB)[..]].concat(),
     ];
     for (number, body) in bodies.iter().enumerate() {
         let message = [b"Subject: \xE4\xFF\r\n", &body[..]].concat();
@@ -200,8 +180,8 @@ fn bodies_are_rewritten_in_c_and_in_rust_and_the_ledger_says_so() {
         None,
         Some(Vec::new()),
         Some(b"aaa bbb \xFF\r\n.\r\n".to_vec()),
-        Some(any_lines(3, 64 * KIB)),
-        Some(any_lines(4, 300 * KIB)),
+        Some(Chance::new(3).lines(64 * KIB)),
+        Some(Chance::new(4).lines(300 * KIB)),
     ];
     for text in texts {
         let body = text.as_ref().map_or_else(Vec::new, |text| [b"\r\n", &text[..]].concat());
@@ -254,7 +234,7 @@ fn a_fault_leaves_the_body_as_it_was() {
         "[plugin.stage.message-accept]\non_fault = \"hold\"\n[plugin.config]\nfail = true\n";
     site.configure(&plugin_section("rewriter", &in_c, further));
     let server = site.start();
-    let message = [b"A: 1\r\n\r\n", &any_lines(5, 200 * KIB)[..]].concat();
+    let message = [b"A: 1\r\n\r\n", &Chance::new(5).lines(200 * KIB)[..]].concat();
     let id = id(&send(&mut server.greeted(), &message));
     assert_eq!(sha256(&stored(&site, &id)), sha256(&message));
     server.stop();
