@@ -246,8 +246,10 @@ fn flood(speaker: &mut Speaker, lines: &str) {
     while speaker.try_say(lines).is_ok() {}
 }
 
-/// What a server may do in the place of an answer.
-const MISDEEDS: [(&str, fn(&mut Speaker)); 7] = [
+/// What a server does in the place of an answer.
+type Misdeed = fn(&mut Speaker);
+
+const MISDEEDS: [(&str, Misdeed); 7] = [
     ("hangs up", |_| {}),
     ("never ends a line", |speaker| flood(speaker, &"250 x".repeat(10_000))),
     ("never ends a reply", |speaker| flood(speaker, "250-more\n250-and more")),
