@@ -288,6 +288,29 @@ fn a_message_is_sent_in_a_group() {
     .check();
 }
 
+#[test]
+fn each_answer_has_the_time_of_rfc_5321() {
+    let mut conversation = Conversation::new(&[transaction(1)], &[b"a\r\n"]);
+    let mut waits = Vec::new();
+    let step_by_step =
+        ["220 hop\r\n", EHLO, "250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 queued\r\n"];
+    for turn in [""].into_iter().chain(step_by_step) {
+        // Half of an answer is none, and gets no time of its own.
+        let (head, tail) = turn.split_at(turn.len() / 2);
+        for part in [head, tail] {
+            conversation.now += Duration::from_secs(7);
+            let before = conversation.session.poll_timeout();
+            conversation.session.handle_input(conversation.now, part.as_bytes());
+            conversation.drain();
+            assert!(part == tail || conversation.session.poll_timeout() == before);
+        }
+        let deadline = conversation.session.poll_timeout().unwrap();
+        waits.push((deadline - conversation.now).as_secs());
+    }
+    // Greeting, EHLO, MAIL, RCPT, DATA, the dot (section 4.5.3.2), QUIT; the first seconds were over when this was asked.
+    assert_eq!(waits, [300 - 14, 300, 300, 300, 120, 600, 10]);
+}
+
 /// A reply of ours has 64 lines at most, and 4096 octets; a server may have more to say.
 #[test]
 fn a_server_with_many_keywords_is_heard_to_the_end() {
