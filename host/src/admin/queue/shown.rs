@@ -1,12 +1,15 @@
 //! How the queue looks to a person at a terminal.
 //! Knows neither who asks nor where the figures come from.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::document::{
     DestinationPage, DestinationReport, Envelope, LedgerLine, MessagePage, MessageReport, Octets,
     RecipientLine,
 };
+use stagepost_smtp::is_obeyed;
+
 use crate::admin::table::write_table;
 
 /// The longest text in a cell, in characters.
@@ -135,6 +138,7 @@ impl fmt::Display for MessageReport {
             ]);
         }
         write_table(out, &rows)?;
+        write_reasons(out, &self.recipients)?;
         writeln!(out)?;
         match self.ledger.as_deref() {
             None => writeln!(out, "what plug-ins changed can't be read"),
@@ -142,6 +146,19 @@ impl fmt::Display for MessageReport {
             Some(ledger) => write_ledger(out, ledger),
         }
     }
+}
+
+/// The reasons that a cell has no room for, each once, with the first recipient that it is of.
+fn write_reasons(out: &mut fmt::Formatter<'_>, recipients: &[RecipientLine]) -> fmt::Result {
+    let mut written = HashSet::new();
+    for RecipientLine { address, reply, .. } in recipients {
+        if reply.chars().nth(CELL_MAX).is_some() && written.insert(reply) {
+            let line = format!("{}: {reply}", path(address));
+            let plain: String = line.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect();
+            writeln!(out, "\n{plain}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Where a recipient's mail waits.
@@ -300,7 +317,9 @@ mod tests {
 
     #[test]
     fn a_person_reads_what_happened() {
-        let wanted = "\
+        let reason = "x".repeat(61);
+        let wanted = format!(
+            "\
 message    01J
 received   2026-11-22T20:40:07Z from 192.0.2.1 (client.test), session 7
 size       1234 octets
@@ -313,11 +332,14 @@ tags       odd seen
 RECIPIENT  STATE  DESTINATION  DUE  TRIED  LAST REASON
 <c@d>      held   d #q by *    -    0      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
 
+<c@d>: {reason}
+
 PLUG-IN  STAGE        WHAT           FROM           TO             TOOK
 stamp    before mail  sender         <a@b>          <>             17 us
 stamp    before mail  header_change  X: \u{fffd}           X: a b         -
 stamp    before mail  body           3 octets at 2  0 octets at 2  -
-";
+"
+        );
         assert_eq!(report().to_string(), wanted);
         let plain = MessageReport { ledger: Some(Vec::new()), ..report() }.to_string();
         assert!(plain.ends_with("\n\nno plug-in changed it\n"), "{plain}");
