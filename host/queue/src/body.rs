@@ -8,6 +8,11 @@ pub trait BodySource: Send + Sync {
     /// Octets of the whole body.
     fn octets(&self) -> u64;
 
+    /// All of it, where it is in memory, and compared with its checksum.
+    fn whole(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Starts a reader at the first octet.
     fn reader(&self) -> Box<dyn BodyReader>;
 }

@@ -107,9 +107,11 @@ impl Maildirs {
         let mut draft = None;
         loop {
             let piece = octets.next().await?;
-            match &mut lines {
-                Some(lines) => lines.push(piece.octets, &mut local),
-                None => local.extend_from_slice(piece.octets),
+            for octets in piece.octets {
+                match &mut lines {
+                    Some(lines) => lines.push(octets, &mut local),
+                    None => local.extend_from_slice(octets),
+                }
             }
             if piece.last {
                 break;

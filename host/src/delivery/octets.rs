@@ -8,37 +8,36 @@ use stagepost_smtp::BodyKind;
 
 use self::text_lines::TextLines;
 
-/// Small messages come as one piece: so much is gathered before the first is handed out.
+/// Small messages come as one piece: so much of one that is not in memory is gathered before the first is handed out.
 const GATHERED_OCTETS: usize = 64 * 1024;
 
 /// Reads one message from its first octet to its last.
-pub(super) struct MessageOctets {
-    /// The header block and the beginning of the body.
+pub(super) struct MessageOctets<'m> {
+    message: &'m StoredMessage,
+    /// The header block and the beginning of a body that is not in memory.
     first: Vec<u8>,
-    reader: Box<dyn BodyReader>,
     place: Place,
 }
 
 /// Some octets of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece<'a> {
-    /// The octets; none when the end showed only behind the piece before.
-    pub(super) octets: &'a [u8],
+    /// The octets, one part behind the other; none when the end showed only behind the piece before.
+    pub(super) octets: [&'a [u8]; 2],
     /// The message ends with them, and was read to its end without error.
     pub(super) last: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Start,
-    Body,
+    Body(Box<dyn BodyReader>),
     End,
 }
 
-impl MessageOctets {
+impl<'m> MessageOctets<'m> {
     /// Starts at the message's first octet; nothing is read yet.
-    pub(super) fn new(message: &StoredMessage) -> Self {
-        Self { first: message.header.clone(), reader: message.body.reader(), place: Place::Start }
+    pub(super) fn new(message: &'m StoredMessage) -> Self {
+        Self { message, first: Vec::new(), place: Place::Start }
     }
 
     /// How many octets the message has.
@@ -74,27 +73,39 @@ impl MessageOctets {
     /// # Errors
     /// The rest can't be had: what was made of the message so far must be given up.
     pub(super) async fn next(&mut self) -> Result<Piece<'_>, StoreError> {
-        if self.place == Place::Start {
-            self.place = Place::Body;
-            while self.first.len() < GATHERED_OCTETS {
-                let Some(octets) = self.reader.next().await? else {
-                    self.place = Place::End;
-                    break;
-                };
-                self.first.extend_from_slice(octets);
-            }
-            return Ok(Piece { octets: &self.first, last: self.place == Place::End });
+        if self.is_untouched() {
+            return self.begin().await;
         }
-        let octets = if self.place == Place::Body { self.reader.next().await? } else { None };
-        if octets.is_none() {
+        let octets = match &mut self.place {
+            Place::Body(reader) => reader.next().await?,
+            Place::Start | Place::End => None,
+        };
+        // Its end is known only behind it.
+        Ok(Piece { octets: [octets.unwrap_or_default(), &[]], last: octets.is_none() })
+    }
+
+    async fn begin(&mut self) -> Result<Piece<'_>, StoreError> {
+        let header = self.message.header.as_slice();
+        if let Some(body) = self.message.body.whole() {
             self.place = Place::End;
+            return Ok(Piece { octets: [header, body], last: true });
         }
-        Ok(Piece { octets: octets.unwrap_or_default(), last: octets.is_none() })
+        self.place = Place::Body(self.message.body.reader());
+        self.first.extend_from_slice(header);
+        while let Place::Body(reader) = &mut self.place
+            && self.first.len() < GATHERED_OCTETS
+        {
+            match reader.next().await? {
+                Some(octets) => self.first.extend_from_slice(octets),
+                None => self.place = Place::End,
+            }
+        }
+        Ok(Piece { octets: [&self.first, &[]], last: matches!(self.place, Place::End) })
     }
 
     /// Whether nothing was asked for yet.
     pub(super) fn is_untouched(&self) -> bool {
-        self.place == Place::Start
+        matches!(self.place, Place::Start)
     }
 }
 
@@ -103,7 +114,7 @@ pub(super) mod sample;
 
 #[cfg(test)]
 mod tests {
-    use super::sample::{broken_message, message};
+    use super::sample::{broken_message, in_memory, message};
     use super::*;
 
     /// The pieces, their lengths, and whether the end was reached without error.
@@ -115,8 +126,8 @@ mod tests {
             let Ok(piece) = octets.next().await else {
                 return (all, lengths, false);
             };
-            all.extend_from_slice(piece.octets);
-            lengths.push(piece.octets.len());
+            all.extend(piece.octets.concat());
+            lengths.push(piece.octets.concat().len());
             if piece.last {
                 assert!(!octets.is_untouched());
                 return (all, lengths, true);
@@ -142,6 +153,29 @@ mod tests {
             let read = read(&message).await;
             assert_eq!((read.1.as_slice(), read.2), (lengths, whole));
             assert!(!whole || read.0.len() as u64 == MessageOctets::count(&message));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_in_memory_is_lent_as_it_is() {
+        let message = in_memory(message(&[], "A: b\r\n", &[]), b"\r\nc");
+        let mut octets = MessageOctets::new(&message);
+        let piece = octets.next().await.unwrap();
+        assert_eq!(piece, Piece { octets: [b"A: b\r\n", b"\r\nc"], last: true });
+        let whole = message.body.whole().unwrap();
+        assert!(std::ptr::eq(piece.octets[0], message.header.as_slice()));
+        assert!(std::ptr::eq(piece.octets[1], whole));
+        assert!(!octets.is_untouched());
+        assert_eq!(octets.next().await.unwrap(), Piece { octets: [&[]; 2], last: true });
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_read_is_touched_and_never_whole() {
+        let message = broken_message(&[], "A: b\r\n", &[b"\r\n"], 0);
+        let mut octets = MessageOctets::new(&message);
+        for _ in 0..2 {
+            assert!(octets.next().await.is_err());
+            assert!(!octets.is_untouched());
         }
     }
 

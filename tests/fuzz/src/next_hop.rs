@@ -170,7 +170,7 @@ impl Hop {
         let end = (self.given + self.piece).min(self.message.len());
         let piece = self.message[self.given..end].to_vec();
         self.given = end;
-        self.session.handle_body(self.now, &piece, end == self.message.len());
+        self.session.handle_body(self.now, &[&piece], end == self.message.len());
         if !is_lawful(&self.message[..end]) {
             self.content = None;
         }

@@ -124,6 +124,10 @@ impl BodySource for RowBody {
         self.0.len() as u64
     }
 
+    fn whole(&self) -> Option<&[u8]> {
+        Some(&self.0)
+    }
+
     fn reader(&self) -> Box<dyn BodyReader> {
         Box::new(RowReader(Some(self.0.clone()), Slice::empty()))
     }

@@ -1,8 +1,6 @@
 //! A message's octets on their way: behind DATA with dots doubled, or in chunks by BDAT (RFC 3030).
 //! Knows no reply.
 
-use std::borrow::Cow;
-
 use super::outcome::Step;
 use super::stuff::{ContentFault, Stuffer};
 
@@ -46,15 +44,16 @@ impl Chunks {
         Self { lines, before, max: if grouped { CHUNKS_MAX } else { 1 }, waiting: false }
     }
 
-    fn write(&mut self, octets: &[u8], last: bool) -> Result<Written, ContentFault> {
-        let mut chunk = Cow::Borrowed(octets);
-        if let Some(lines) = &mut self.lines {
-            let mut checked = Vec::with_capacity(octets.len() + 2);
-            lines.push(octets, &mut checked)?;
-            if last {
-                std::mem::take(lines).finish(&mut checked)?;
+    fn write(&mut self, parts: &[&[u8]], last: bool) -> Result<Written, ContentFault> {
+        let mut chunk = Vec::with_capacity(count(parts) + 2);
+        for octets in parts {
+            match &mut self.lines {
+                Some(lines) => lines.push(octets, &mut chunk)?,
+                None => chunk.extend_from_slice(octets),
             }
-            chunk = Cow::Owned(checked);
+        }
+        if last && let Some(lines) = &mut self.lines {
+            std::mem::take(lines).finish(&mut chunk)?;
         }
         if chunk.is_empty() && !last {
             return Ok(Written::default());
@@ -77,22 +76,29 @@ impl Chunks {
 }
 
 impl Writer {
-    /// Writes the next octets; `last`: there are no more.
+    /// Writes the next octets, one part behind the other; `last`: there are no more.
     ///
     /// # Errors
     /// They are no lines.
-    pub(super) fn write(&mut self, octets: &[u8], last: bool) -> Result<Written, ContentFault> {
+    pub(super) fn write(&mut self, parts: &[&[u8]], last: bool) -> Result<Written, ContentFault> {
         match self {
             Self::Lines(stuffer) => {
+                let octets = count(parts);
                 // Room for a dot in every 32 octets: more is rare.
-                let mut out = Vec::with_capacity(octets.len() + octets.len() / 32 + 8);
-                stuffer.push(octets, &mut out)?;
+                let mut out = Vec::with_capacity(octets + octets / 32 + 8);
+                for octets in parts {
+                    stuffer.push(octets, &mut out)?;
+                }
                 if last {
                     std::mem::take(stuffer).finish(&mut out)?;
                 }
                 Ok(Written { octets: out, steps: Vec::new() })
             }
-            Self::Chunks(chunks) => chunks.write(octets, last),
+            Self::Chunks(chunks) => chunks.write(parts, last),
         }
     }
+}
+
+fn count(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|octets| octets.len()).sum()
 }

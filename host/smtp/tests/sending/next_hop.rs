@@ -99,7 +99,7 @@ pub(crate) fn send(kind: Kind, messages: &[(Transaction, &[&[u8]])]) -> Sent {
                 }
                 SendingAction::Body => {
                     let piece = pieces.next().copied().unwrap_or_default();
-                    session.handle_body(now, piece, pieces.len() == 0);
+                    session.handle_body(now, &[piece], pieces.len() == 0);
                 }
                 SendingAction::Result(outcomes) => hop.sent.outcomes.push(outcomes),
                 other => panic!("{other:?}"),

@@ -77,7 +77,7 @@ impl Scene {
         let mut text = Vec::new();
         loop {
             let piece = octets.next().await.unwrap();
-            text.extend_from_slice(piece.octets);
+            text.extend(piece.octets.concat());
             if piece.last {
                 break;
             }

@@ -40,6 +40,11 @@ pub(in crate::delivery) fn broken_message(
     build(recipients, header, body, whole_readers)
 }
 
+/// The same message with this body in memory.
+pub(in crate::delivery) fn in_memory(message: StoredMessage, body: &[u8]) -> StoredMessage {
+    StoredMessage { body: Box::new(Whole(body.to_vec())), ..message }
+}
+
 fn build(recipients: &[&str], header: &str, body: &[&[u8]], whole_readers: u32) -> StoredMessage {
     let recipient =
         |text: &&str| Recipient { address: Address::parse(text).unwrap(), parameters: "".into() };
@@ -70,6 +75,23 @@ impl BodySource for Body {
         let less = |left: u32| left.checked_sub(1);
         let whole = self.whole_readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         Box::new(Reader { left: self.pieces.clone(), lent: Vec::new(), broken: whole.is_err() })
+    }
+}
+
+/// A body in memory.
+struct Whole(Vec<u8>);
+
+impl BodySource for Whole {
+    fn octets(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        Some(&self.0)
+    }
+
+    fn reader(&self) -> Box<dyn BodyReader> {
+        Box::new(Reader { left: [self.0.clone()].into(), lent: Vec::new(), broken: false })
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn send(
     connection: &mut Connection,
     transaction: &Transaction,
     message: &StoredMessage,
-    octets: &mut MessageOctets,
+    octets: &mut MessageOctets<'_>,
 ) -> Vec<Outcome> {
     let mut outcomes = connection.send(in_time(transaction, message), octets).await;
     let mut sent: Vec<usize> = (0..outcomes.len()).collect();

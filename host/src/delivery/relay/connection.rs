@@ -189,7 +189,7 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         transaction: Transaction,
-        octets: &mut MessageOctets,
+        octets: &mut MessageOctets<'_>,
     ) -> Vec<Outcome> {
         let recipients = transaction.recipients.len();
         self.transactions += 1;
@@ -389,9 +389,9 @@ impl Connection {
     }
 
     /// Gives the session the next piece of the message.
-    async fn supply(&mut self, octets: &mut MessageOctets) {
+    async fn supply(&mut self, octets: &mut MessageOctets<'_>) {
         match octets.next().await {
-            Ok(piece) => self.session.handle_body(now(), piece.octets, piece.last),
+            Ok(piece) => self.session.handle_body(now(), &piece.octets, piece.last),
             Err(error) => {
                 tracing::error!(%error, "a queued message could not be read; its transfer is broken off");
                 self.session.handle_body_unavailable();

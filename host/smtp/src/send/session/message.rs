@@ -11,12 +11,12 @@ use crate::send::stuff::Stuffer;
 use crate::{Class, Reply};
 
 impl SendingSession {
-    /// Takes the next octets of the message, at best some ten thousand at a time; `last` ends it.
-    pub fn handle_body(&mut self, now: Instant, octets: &[u8], last: bool) {
+    /// Takes the next octets of the message, one part behind the other, at best some ten thousand at a time; `last` ends it.
+    pub fn handle_body(&mut self, now: Instant, parts: &[&[u8]], last: bool) {
         let State::Content(_, writer) = &mut self.state else {
             return;
         };
-        let written = match writer.write(octets, last) {
+        let written = match writer.write(parts, last) {
             Ok(written) => written,
             Err(fault) => return self.end(&Outcome::Failed(Cause::Content(fault))),
         };

@@ -143,7 +143,7 @@ impl Conversation {
                 SendingAction::Body => match self.left.pop_front() {
                     Some(piece) => {
                         let last = self.left.is_empty();
-                        self.session.handle_body(self.now, piece, last);
+                        self.session.handle_body(self.now, &[piece], last);
                     }
                     None => self.session.handle_body_unavailable(),
                 },

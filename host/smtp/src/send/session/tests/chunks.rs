@@ -161,7 +161,7 @@ fn after_a_pause_the_envelope_goes_first() {
         while let Some(action) = session.poll_action() {
             match action {
                 SendingAction::Send(octets) => sent.extend(octets),
-                SendingAction::Body => session.handle_body(now, b"a\r\n.\r\n", true),
+                SendingAction::Body => session.handle_body(now, &[b"a\r\n.\r\n"], true),
                 SendingAction::Result(_) => {}
                 other => panic!("{other:?}"),
             }

@@ -58,7 +58,7 @@ impl Talk {
                     assert_eq!(self.ended.replace(words), None, "it ends once");
                 }
                 SendingAction::Result(outcomes) => self.ended = Some(words(&outcomes[0])),
-                SendingAction::Body => self.session.handle_body(self.now, b"a\r\n", true),
+                SendingAction::Body => self.session.handle_body(self.now, &[b"a\r\n"], true),
                 SendingAction::StartTls => self.turn += "<handshake>",
                 SendingAction::Close => self.closed = true,
                 SendingAction::Derive(_) => panic!("nobody offers SCRAM here"),

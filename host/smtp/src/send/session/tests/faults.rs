@@ -69,7 +69,7 @@ fn a_reply_that_begins_before_the_dot_is_no_acceptance() {
         let (now, session) = (conversation.now, &mut conversation.session);
         session.handle_input(now, head.as_bytes());
         assert_eq!(session.poll_action(), Some(SendingAction::Body));
-        session.handle_body(now, b"a\r\n", true);
+        session.handle_body(now, &[b"a\r\n"], true);
         session.handle_input(now, tail.as_bytes());
         conversation.drain();
         assert_eq!(conversation.seen.results, [[result]]);
@@ -153,14 +153,14 @@ fn the_middle_of_the_message_can_end_the_session() {
             "deferred 4.3.0: the stored message could not be read",
         ),
         (
-            |session, now| session.handle_body(now, b"a\nb", true),
+            |session, now| session.handle_body(now, &[b"a\nb"], true),
             "failed 5.6.0: the stored message has a bare LF",
         ),
     ];
     for (event, result) in cases {
         let mut conversation = in_content();
         assert_eq!(conversation.session.poll_action(), Some(SendingAction::Body));
-        conversation.session.handle_body(conversation.now, b"first\r\n", false);
+        conversation.session.handle_body(conversation.now, &[b"first\r\n"], false);
         event(&mut conversation.session, conversation.now);
         conversation.body.clear();
         conversation.drain();
