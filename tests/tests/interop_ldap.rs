@@ -212,6 +212,24 @@ mod slapd {
         server.stop();
     }
 
+    /// What the directory says today makes no file wrong: a reload is as good as a start.
+    #[test]
+    fn a_circle_that_goes_through_the_directory_is_no_fault_of_the_file() {
+        server::program();
+        let (site, slapd) = (Site::new(""), Slapd::start(&entries(), None));
+        fs::write(site.path().join("aliases"), "sales: lost\n@corp.test: sales\n").unwrap();
+        site.configure(&format!("{}{DOMAIN}", slapd.section(site.path())));
+        let text = fs::read_to_string(site.path().join("stagepost.toml")).unwrap();
+        site.write_config(&format!("aliases_file = \"aliases\"\n{text}"));
+        let server = site.start();
+        // Nobody is called so, and who has the rest of the domain is behind it again.
+        let reply = rcpt(&mut begun(&server), "sales@corp.test");
+        assert!(reply.starts_with("451 4.4.3"), "{reply}");
+        let reloaded = reload(&site);
+        assert!(reloaded.status.success(), "{}", String::from_utf8_lossy(&reloaded.stderr));
+        server.stop();
+    }
+
     #[test]
     fn aliases_and_groups_of_the_directory_get_mail() {
         server::program();

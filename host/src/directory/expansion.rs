@@ -74,12 +74,21 @@ pub(crate) enum Unexpanded {
 /// What LDAP has said of addresses on the way, however long it is true: so an answer that is forgotten, or not even kept, is not asked
 /// for again by the one that it was fetched for.
 #[derive(Debug, Default)]
-pub(super) struct Fetched(HashMap<String, Found<Arc<Known>>>);
+pub(super) struct Fetched {
+    said: HashMap<String, Found<Arc<Known>>>,
+    /// What is remembered of other times does not count.
+    alone: bool,
+}
 
 impl Fetched {
+    /// Nothing, whatever is remembered.
+    pub(super) fn nothing() -> Self {
+        Self { alone: true, ..Self::default() }
+    }
+
     /// Takes what was said of an address.
     pub(super) fn take(&mut self, address: &Address, said: Found<Arc<Known>>) {
-        self.0.insert(key(address), said);
+        self.said.insert(key(address), said);
     }
 }
 
@@ -175,8 +184,9 @@ impl Walk<'_> {
     /// What LDAP has of it.
     fn known(&self, address: &Address) -> Result<Arc<Known>, Unexpanded> {
         let Some(ldap) = &self.shared.ldap else { return Ok(Arc::default()) };
-        let fetched = self.fetched.0.get(&key(address)).cloned();
-        match fetched.or_else(|| ldap.known(address)) {
+        let fetched = self.fetched.said.get(&key(address)).cloned();
+        let remembered = || if self.fetched.alone { None } else { ldap.known(address) };
+        match fetched.or_else(remembered) {
             Some(Found::Known(known)) => Ok(known),
             Some(Found::Trouble) => Err(Unexpanded::Trouble(address.clone())),
             None => Err(Unexpanded::NotFetched(address.clone())),

@@ -1,5 +1,5 @@
 //! What aliases come to before anybody asks: those that go round in a circle, lead to nobody, or to too many.
-//! Knows the directory's files and memory; asks LDAP nothing, so what only LDAP knows is passed over.
+//! Knows the directory's files; of LDAP nothing, which may say something else tomorrow, so what depends on that is passed over.
 
 use stagepost_smtp::Address;
 
@@ -42,7 +42,7 @@ impl Directory {
         let idle = |(line, name, addresses): (u32, String, Vec<Address>)| {
             let mut why = None;
             for address in &addresses {
-                why = Some(match shared.expand(address, &aliases, &Fetched::default()) {
+                why = Some(match shared.expand(address, &aliases, &Fetched::nothing()) {
                     Ok(expansion) => Why::Nobody(expansion.left_out.into_iter().next()?),
                     Err(too_many @ Unexpanded::TooMany(_)) => Why::TooMany(too_many),
                     Err(_) => return None,
@@ -83,7 +83,7 @@ impl Shared {
     }
 
     fn check_circle(&self, address: &Address, aliases: &Aliases) -> Result<(), Unexpanded> {
-        match self.expand(address, aliases, &Fetched::default()) {
+        match self.expand(address, aliases, &Fetched::nothing()) {
             Err(circle @ Unexpanded::Circle(_)) => Err(circle),
             _ => Ok(()),
         }
