@@ -374,7 +374,7 @@ mod veth {
         rig.server.stop();
     }
 
-    /// As many as there are: each waits for its own.
+    /// A few of them, that is: each delivery that waits is one of those that may be made at once.
     #[test]
     fn slow_policies_hold_up_no_other_domain() {
         if !own_network::entered("veth::slow_policies_hold_up_no_other_domain") {
