@@ -26,6 +26,10 @@ const SPOOLS: u64 = 6;
 /// So many deliveries are tried at once.
 const LEASES_MAX: usize = 10;
 
+/// A process that has said so much passes its fault point no more. Where much is brought and little delivered, the body files of
+/// the few that go are removed late.
+const LINES_MAX: u64 = 20_000;
+
 /// Where a crash is told to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
@@ -109,7 +113,8 @@ impl Said {
         command.env(POINT, format!("{point:?} {passes}"));
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut seen, lines) = (0, if point == Point::Anywhere { 20 + turn * 50 } else { 2000 });
+        let lines = if point == Point::Anywhere { 20 + turn * 50 } else { LINES_MAX };
+        let mut seen = 0;
         let mut by_itself = true;
         // What was written to the pipe before the end counts as said.
         for line in output {
