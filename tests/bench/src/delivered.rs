@@ -1,9 +1,9 @@
-//! `bench delivered`: how fast a server gets messages out to smtp-sink of Postfix: those that wait, once a command lets them go,
-//! or, without one, those that are sent to it meanwhile.
+//! `bench delivered`: how fast a server gets messages out to smtp-sink of Postfix or to the least possible receiver: those that
+//! wait, once a command lets them go, or, without one, those that are sent to it meanwhile.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -31,9 +31,9 @@ pub(crate) struct Arguments {
     targets: Targets,
     #[command(flatten)]
     envelope: Envelope,
-    /// The program smtp-sink
+    /// The program smtp-sink; without it `bench receive --mode none`, which takes less of the machine
     #[arg(long, value_name = "FILE")]
-    sink: PathBuf,
+    sink: Option<PathBuf>,
     /// Where the sink of a target listens: where the target sends what it gets
     #[arg(long = "sink-at", required = true, value_name = "NAME=HOST:PORT", value_parser = parse_sink)]
     sinks: Vec<(String, SocketAddr)>,
@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         "messages": arguments.messages,
         "size": arguments.envelope.size,
         "flushed": !arguments.flushes.is_empty(),
+        "sink": if arguments.sink.is_some() { "smtp-sink" } else { "receive" },
     });
     arguments.targets.measure("delivered", &settings, |target| round(target, &script, arguments))
 }
@@ -84,7 +85,7 @@ fn round(target: &Target, script: &Script, arguments: &Arguments) -> Result<Roun
     };
     let messages = (arguments.sessions, arguments.messages);
     let wanted = u64::from(arguments.sessions) * arguments.messages;
-    let sink = Sink::start(&arguments.sink, *at, wanted)?;
+    let sink = Sink::start(arguments.sink.as_deref(), *at, wanted)?;
     let mut errors = Errors::default();
     let (meter, begin) = match command(&arguments.flushes) {
         Some(flush) => {
@@ -141,23 +142,20 @@ struct Arrived {
     last: Option<Instant>,
 }
 
-/// A running smtp-sink, ended with this.
+/// A running sink, ended with this.
 struct Sink {
     child: Child,
     arrived: Receiver<Arrived>,
 }
 
 impl Sink {
-    fn start(program: &PathBuf, at: SocketAddr, wanted: u64) -> Result<Self, Fault> {
-        let starting = || Fault::system(format!("start {}", program.display()));
-        let mut command = Command::new(program);
-        if rustix::process::geteuid().is_root() {
-            // It asks for a user then.
-            command.args(["-u", "root"]);
-        }
-        // Its running counters are what is measured by.
-        command.arg("-c").arg(at.to_string()).arg("1024");
-        // It warns of each connection that ends without a word.
+    fn start(program: Option<&Path>, at: SocketAddr, wanted: u64) -> Result<Self, Fault> {
+        let mut command = match program {
+            Some(program) => smtp_sink(program, at),
+            None => least_receiver(at)?,
+        };
+        let program = command.get_program().to_string_lossy().into_owned();
+        let starting = || Fault::system(format!("start {program}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(starting())?;
         let counters = child.stdout.take();
@@ -191,6 +189,25 @@ impl Sink {
             }
         }
     }
+}
+
+/// smtp-sink of Postfix, whose running counters are what is measured by. It warns of each connection that ends without a word.
+fn smtp_sink(program: &Path, at: SocketAddr) -> Command {
+    let mut command = Command::new(program);
+    if rustix::process::geteuid().is_root() {
+        // It asks for a user then.
+        command.args(["-u", "root"]);
+    }
+    command.arg("-c").arg(at.to_string()).arg("1024");
+    command
+}
+
+/// The least possible receiver, with the same counters.
+fn least_receiver(at: SocketAddr) -> Result<Command, Fault> {
+    let this = std::env::current_exe().map_err(Fault::system("find this program"))?;
+    let mut command = Command::new(this);
+    command.args(["receive", "--mode", "none", "--counters", "--listen"]).arg(at.to_string());
+    Ok(command)
 }
 
 impl Drop for Sink {

@@ -61,7 +61,7 @@ enum Command {
     Stall(stall::Arguments),
     /// A number of messages, one after another in each session: for counting what they cost
     Send(send::Arguments),
-    /// How fast messages get out to smtp-sink: those that wait, once they are flushed, or those that come meanwhile
+    /// How fast messages get out to a sink: those that wait, once they are flushed, or those that come meanwhile
     Delivered(delivered::Arguments),
     /// All tables of docs/performance.md that have servers beside each other, by one command
     Peers(peers::Arguments),

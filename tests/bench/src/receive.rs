@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// Seconds after which the receiver ends
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
+    /// Print how many messages have come, again and again, as smtp-sink does it
+    #[arg(long)]
+    counters: bool,
 }
 
 /// How a message is stored before its 250.
@@ -56,7 +59,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let receiver =
         Receiver::open(arguments.mode, arguments.listen, &spool, arguments.spool_max << 20)?;
     println!("listening on {}", receiver.address());
-    receiver.run(Duration::from_secs(arguments.seconds))
+    let mut stdout = std::io::stdout();
+    let counters = arguments.counters.then_some(&mut stdout as &mut dyn std::io::Write);
+    receiver.run(Duration::from_secs(arguments.seconds), counters)
 }
 
 #[cfg(test)]
@@ -82,12 +87,24 @@ mod tests {
 
     /// Runs `talk` against a receiver that lives as long as it does.
     fn beside<T>(mode: Mode, talk: impl FnOnce(SocketAddr) -> T) -> Result<T, Fault> {
+        counting(mode, None, talk)
+    }
+
+    /// The same, with its counters.
+    fn counting<T>(
+        mode: Mode,
+        counters: Option<&mut Vec<u8>>,
+        talk: impl FnOnce(SocketAddr) -> T,
+    ) -> Result<T, Fault> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let receiver = Receiver::open(mode, any_port, &folder.path().join("log"), 64 << 20)?;
         let (address, doorbell) = (receiver.address(), receiver.doorbell());
         thread::scope(|scope| {
-            let thread = scope.spawn(|| receiver.run(Duration::from_secs(60)));
+            let thread = scope.spawn(move || {
+                let counters = counters.map(|counters| counters as &mut dyn io::Write);
+                receiver.run(Duration::from_secs(60), counters)
+            });
             let result = talk(address);
             doorbell.stop();
             thread.join().expect("the receiver does not panic").map(|()| result)
@@ -142,6 +159,23 @@ mod tests {
             ),
             "{heard:?}"
         );
+    }
+
+    #[test]
+    fn messages_are_counted() {
+        let script = script(b"a\r\n.\r\n");
+        let mut counters = Vec::new();
+        let sent = counting(Mode::None, Some(&mut counters), |address| {
+            let mut swarm = Swarm::new(address, &script)?;
+            swarm.open(Plan::Messages(3), Instant::now());
+            let end = Instant::now() + Duration::from_secs(60);
+            while swarm.len() > 0 && Instant::now() < end {
+                swarm.turn(Duration::from_secs(1))?;
+            }
+            Ok::<_, io::Error>(())
+        });
+        sent.expect("the receiver runs").expect("the swarm runs");
+        assert_eq!(String::from_utf8_lossy(&counters), "mesg=1\rmesg=2\rmesg=3\r");
     }
 
     #[test]

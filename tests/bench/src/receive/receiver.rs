@@ -1,5 +1,6 @@
 //! The event loop: one thread, every connection.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -29,6 +30,8 @@ pub(crate) struct Receiver {
     doorbell: Arc<Doorbell>,
     /// Replies to what one read brought, sent at once.
     replies: Vec<u8>,
+    /// Messages, as far as they are counted.
+    received: u64,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,8 @@ impl Receiver {
         poll.add(&listener, LISTENER).map_err(system())?;
         poll.add(&*doorbell, DOORBELL).map_err(system())?;
         let connections = Slab::new();
-        Ok(Self { poll, listener, address, connections, store, doorbell, replies: Vec::new() })
+        let replies = Vec::new();
+        Ok(Self { poll, listener, address, connections, store, doorbell, replies, received: 0 })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -93,8 +97,14 @@ impl Receiver {
     }
 
     /// Serves until the time is over, or the bell says stop.
-    pub(crate) fn run(mut self, limit: Duration) -> Result<(), Fault> {
-        let end = Instant::now() + limit;
+    ///
+    /// - counters: told how many messages have come, as smtp-sink does it, after each turn that brought some.
+    pub(crate) fn run(
+        mut self,
+        limit: Duration,
+        mut counters: Option<&mut dyn Write>,
+    ) -> Result<(), Fault> {
+        let (end, mut told) = (Instant::now() + limit, 0);
         let mut ready = Vec::new();
         let mut input = vec![0; 64 << 10];
         while !self.doorbell.is_stopping() {
@@ -109,6 +119,11 @@ impl Receiver {
                     DOORBELL => self.resume()?,
                     _ => self.serve(token, &mut input)?,
                 }
+            }
+            if let Some(counters) = counters.as_mut().filter(|_| self.received > told) {
+                told = self.received;
+                let written = write!(counters, "mesg={told}\r").and_then(|()| counters.flush());
+                written.map_err(Fault::system("write the counters"))?;
             }
         }
         match self.doorbell.take_fault() {
@@ -201,6 +216,7 @@ impl Receiver {
                 }
             }
             session.message.clear();
+            self.received += 1;
             if !input.is_empty() && wire.park() {
                 held.extend_from_slice(input);
                 return self.leave_poll(token).map(|()| Fate::Keep);
