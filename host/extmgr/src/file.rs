@@ -74,6 +74,20 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// The file or folder that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::Kind { path, .. }
+            | Self::Folder { path, .. }
+            | Self::Owner { path, .. }
+            | Self::Mode { path, .. }
+            | Self::Hash { path, .. } => path,
+        }
+    }
+}
+
 impl PluginFile {
     /// Reads a file once: what is checked and hashed is what will be loaded.
     ///

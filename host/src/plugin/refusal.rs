@@ -1,8 +1,6 @@
 //! Why a plug-in is refused, at its place in the configuration and with what to do about it.
 //! Knows each reason; neither inspects nor loads.
 
-use std::path::Path;
-
 use stagepost_extmgr::{ClaimFault, Claimant, FileError, InspectError, LoadError, Refusal};
 
 use crate::config::{ConfigError, Place, Plugin, Settings};
@@ -17,7 +15,7 @@ pub(crate) fn shown(settings: &Settings, error: &LoadError) -> ConfigError {
     let problem = said.split_once("; remedy: ").map_or(said.as_str(), |(problem, _)| problem);
     let place = match &error.refusal {
         Refusal::Inspect(InspectError::File(error))
-            if path(error).starts_with(settings.plugin_copies_dir()) =>
+            if error.path().starts_with(settings.plugin_copies_dir()) =>
         {
             &settings.state_dir_place
         }
@@ -42,18 +40,6 @@ fn place<'p>(plugin: &'p Plugin, refusal: &Refusal) -> &'p Place {
         | Refusal::Start(_)
         | Refusal::EntryLate(_)
         | Refusal::StartLate(_) => &plugin.section,
-    }
-}
-
-/// What a file's error is about.
-fn path(error: &FileError) -> &Path {
-    match error {
-        FileError::Read { path, .. }
-        | FileError::Kind { path, .. }
-        | FileError::Folder { path, .. }
-        | FileError::Owner { path, .. }
-        | FileError::Mode { path, .. }
-        | FileError::Hash { path, .. } => path,
     }
 }
 

@@ -209,7 +209,7 @@ impl CertificateError {
     /// Shows it where the configuration names the file.
     pub(super) fn at(&self, config: &Certificate) -> ConfigError {
         let of_key = match self {
-            Self::File(error) => file_of(error) != config.chain && !is_above(error, &config.chain),
+            Self::File(error) => error.path() != config.chain && !is_above(error, &config.chain),
             Self::Readable { path, .. } | Self::Content { path, .. } => *path == config.key,
             Self::Mismatch { .. } => true,
         };
@@ -240,19 +240,7 @@ impl CertificateError {
     }
 }
 
-/// What a file's error is about.
-fn file_of(error: &FileError) -> &Path {
-    match error {
-        FileError::Read { path, .. }
-        | FileError::Kind { path, .. }
-        | FileError::Folder { path, .. }
-        | FileError::Owner { path, .. }
-        | FileError::Mode { path, .. }
-        | FileError::Hash { path, .. } => path,
-    }
-}
-
 /// Whether it is about the true path of a file, or a folder on the way to it.
 fn is_above(error: &FileError, file: &Path) -> bool {
-    fs::canonicalize(file).is_ok_and(|real| real.starts_with(file_of(error)))
+    fs::canonicalize(file).is_ok_and(|real| real.starts_with(error.path()))
 }
